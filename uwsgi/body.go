@@ -1,0 +1,134 @@
+package uwsgi
+
+import (
+	"bufio"
+	"io"
+	"net/http/httputil"
+)
+
+// A Body is the content of a Response, without its framing. It ends where the
+// framing says, and never reads past that. Not safe for concurrent use.
+type Body struct {
+	br       *bufio.Reader
+	read     func(p []byte) (int, error)
+	left     int64     // bytes to come, with a Content-Length
+	chunks   io.Reader // the data of the chunks, if chunked
+	whole    bool
+	trailers bool
+	err      error // sticky: what ended the body
+}
+
+// Body returns the content that follows the head on br, the reader that
+// ReadResponse has read the head from. An answer to HEAD and the statuses 1xx,
+// 204 and 304 have none, whatever their header says; the tunnel behind a 101 is
+// not a body. Else chunks are decoded, or it ends at Content-Length, or where the
+// stream ends.
+func (r *Response) Body(br *bufio.Reader, method string) *Body {
+	b := &Body{br: br}
+	switch {
+	case method == "HEAD" || bodiless(r.StatusCode):
+		b.end()
+	case r.Chunked:
+		b.chunks = httputil.NewChunkedReader(br)
+		b.read = b.readChunked
+	case r.ContentLength == 0:
+		b.end()
+	case r.ContentLength > 0:
+		b.left = r.ContentLength
+		b.read = b.readCounted
+	default:
+		b.read = br.Read
+	}
+	return b
+}
+
+// bodiless tells the statuses that never have content (RFC 9110 §6.4.1).
+func bodiless(status int) bool {
+	return status < 200 || status == 204 || status == 304
+}
+
+// Read returns io.EOF at the end of the body, io.ErrUnexpectedEOF if the stream
+// ends before its framing does, and the stream's own error if that fails first.
+// A body without length or chunks ends with the stream: its io.EOF proves
+// nothing, see Whole.
+func (b *Body) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := b.read(p)
+	if b.err == nil {
+		b.err = err
+	}
+	return n, b.err
+}
+
+// end marks the end that the framing has proved.
+func (b *Body) end() {
+	b.whole = true
+	b.err = io.EOF
+}
+
+// readCounted takes the last promised byte for success even if an error came
+// with it: a worker that has not read the whole request resets the connection
+// right behind a complete answer.
+func (b *Body) readCounted(p []byte) (int, error) {
+	n, err := b.br.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	if b.left == 0 {
+		b.end()
+		return n, io.EOF
+	}
+	return n, unexpected(err)
+}
+
+func (b *Body) readChunked(p []byte) (int, error) {
+	n, err := b.chunks.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	if err := b.readTrailers(); err != nil {
+		return n, err
+	}
+	b.end()
+	return n, io.EOF
+}
+
+// readTrailers drops the trailer section behind the last chunk, up to and with
+// its blank line.
+func (b *Body) readTrailers() error {
+	for size := 0; ; {
+		line, err := appendLine(nil, b.br, maxHead-size)
+		if err != nil {
+			return unexpected(err)
+		}
+		if len(trimLine(line)) == 0 {
+			return nil
+		}
+		b.trailers = true
+		size += len(line)
+	}
+}
+
+// Whole reports whether the framing itself has proved the end: the promised
+// length was reached, or the last chunk and the blank line behind it were seen,
+// or there is no body by definition. It stays false for a body that ends with
+// the stream, since a crash looks the same.
+func (b *Body) Whole() bool { return b.whole }
+
+// Trailers reports whether a chunked body had trailer fields. They are dropped.
+func (b *Body) Trailers() bool { return b.trailers }
+
+// Surplus reports whether bytes follow a body that is Whole: an application
+// that promises less than it sends has not described its answer. It may wait
+// for one byte or the end of the stream, so give the connection a read deadline
+// first. On an error it reports false.
+func (b *Body) Surplus() bool {
+	if !b.whole {
+		return false
+	}
+	_, err := b.br.Peek(1)
+	return err == nil
+}

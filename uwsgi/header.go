@@ -1,0 +1,65 @@
+package uwsgi
+
+import (
+	"slices"
+	"strings"
+)
+
+// A Field is one header line.
+type Field struct{ Name, Value string }
+
+// A Header holds header lines in wire order. Names are kept as sent and
+// compared without case. Lines are never merged.
+type Header []Field
+
+// Get returns the value of the first line of that name, "" if there is none.
+func (h Header) Get(name string) string {
+	if i := h.index(name); i >= 0 {
+		return h[i].Value
+	}
+	return ""
+}
+
+// Values returns the values of all lines of that name, in order.
+func (h Header) Values(name string) []string {
+	var values []string
+	for _, f := range h {
+		if strings.EqualFold(f.Name, name) {
+			values = append(values, f.Value)
+		}
+	}
+	return values
+}
+
+// Has reports whether there is a line of that name.
+func (h Header) Has(name string) bool { return h.index(name) >= 0 }
+
+// Clone returns a copy that shares nothing with h.
+func (h Header) Clone() Header { return slices.Clone(h) }
+
+// Add appends a line.
+func (h *Header) Add(name, value string) { *h = append(*h, Field{name, value}) }
+
+// Set gives the first line of that name the value and drops the others of that
+// name; without one it appends a line. Like Del it works in place: keep a Clone
+// if the header as it was is still needed.
+func (h *Header) Set(name, value string) {
+	i := h.index(name)
+	if i < 0 {
+		h.Add(name, value)
+		return
+	}
+	(*h)[i].Value = value
+	rest := (*h)[i+1:]
+	rest.Del(name)
+	*h = (*h)[:i+1+len(rest)]
+}
+
+// Del drops all lines of that name, in place.
+func (h *Header) Del(name string) {
+	*h = slices.DeleteFunc(*h, func(f Field) bool { return strings.EqualFold(f.Name, name) })
+}
+
+func (h Header) index(name string) int {
+	return slices.IndexFunc(h, func(f Field) bool { return strings.EqualFold(f.Name, name) })
+}

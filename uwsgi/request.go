@@ -1,0 +1,330 @@
+package uwsgi
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	headerSize = 4
+	maxBlock   = 1<<16 - 1
+
+	modifierWSGI = 0
+	modifierPing = 100
+)
+
+// Ping and Pong are the two packets of a liveness probe: modifier1 100, no
+// block. A node may answer with a Pong whose block holds a warning text.
+const (
+	Ping = "\x64\x00\x00\x00"
+	Pong = "\x64\x00\x00\x01"
+)
+
+// A Request is the head of a uwsgi request. Its body follows on the stream, as
+// many bytes as ContentLength says.
+type Request struct {
+	Modifier1, Modifier2 uint8
+	Vars                 Vars
+}
+
+// Limits bound what ReadRequest accepts. The zero value has the defaults.
+type Limits struct {
+	Block int // bytes of the block; 0: 65535, what its length field can say
+	Vars  int // number of vars; 0: 1000
+	Name  int // bytes of one name; 0: 1024
+
+	// Modifiers are the values of modifier1 to accept; nil: 0 (WSGI) and 100
+	// (ping). Others are refused on sight of the header: what speaks HTTP or
+	// TLS to us announces a block that never comes.
+	Modifiers []uint8
+}
+
+func (l Limits) block() int { return orDefault(l.Block, maxBlock) }
+func (l Limits) vars() int  { return orDefault(l.Vars, 1000) }
+func (l Limits) name() int  { return orDefault(l.Name, 1024) }
+
+func orDefault(n, otherwise int) int {
+	if n <= 0 {
+		return otherwise
+	}
+	return n
+}
+
+func (l Limits) accept(modifier1 uint8) bool {
+	if l.Modifiers == nil {
+		return modifier1 == modifierWSGI || modifier1 == modifierPing
+	}
+	return slices.Contains(l.Modifiers, modifier1)
+}
+
+// ReadRequest is Limits.ReadRequest with the default limits.
+func ReadRequest(r *bufio.Reader) (*Request, error) { return Limits{}.ReadRequest(r) }
+
+// ReadRequest reads header and block and leaves the body in r. The error is
+// io.EOF if the stream ends before the first byte, else a *FormatError: one
+// that wraps io.ErrUnexpectedEOF if the stream ended too early, the reader's own
+// error if that failed, and nothing if the packet is malformed. The block of a
+// ping is skipped: it has no meaning.
+func (l Limits) ReadRequest(r *bufio.Reader) (*Request, error) {
+	head, err := r.Peek(headerSize)
+	if err == io.EOF && len(head) == 0 {
+		return nil, io.EOF
+	}
+	if err != nil {
+		return nil, &FormatError{ShortHeader, "packet ends inside its header", int64(len(head)), unexpected(err)}
+	}
+	if !l.accept(head[0]) {
+		return nil, &FormatError{Code: BadModifier, What: refusal(head)}
+	}
+	size := int(binary.LittleEndian.Uint16(head[1:3]))
+	if size > l.block() {
+		return nil, &FormatError{Code: BlockTooLarge, What: fmt.Sprintf("block of %d bytes, limit %d", size, l.block()), Offset: 1}
+	}
+	req := &Request{Modifier1: head[0], Modifier2: head[3]}
+	r.Discard(headerSize) // cannot fail: Peek has seen them
+
+	block, err := readBlock(r, size)
+	if err != nil {
+		return nil, err
+	}
+	if !req.IsPing() {
+		req.Vars, err = l.parse(block)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return req, nil
+}
+
+// unexpected makes an end of stream in mid-message the error it is.
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// refusal explains a modifier1 that is not accepted, with the likely mistake.
+func refusal(head []byte) string {
+	s := fmt.Sprintf("modifier1 %d is not accepted", head[0])
+	switch {
+	case head[0] == 0x16 && head[1] == 0x03:
+		return s + " (looks like TLS: the uwsgi protocol is expected in the clear here)"
+	case isMethodStart(head):
+		return s + " (looks like HTTP: point uwsgi_pass, not proxy_pass, here)"
+	}
+	return s
+}
+
+// isMethodStart recognises "GET ", "POST" and their like, but no packet that
+// an ordinary uwsgi client would send.
+func isMethodStart(head []byte) bool {
+	for i, c := range head {
+		if (c < 'A' || c > 'Z') && (c != ' ' || i == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// readBlock returns the next size bytes. Memory is taken only once bytes have
+// come, so that announcing a block costs the sender something too.
+func readBlock(r *bufio.Reader, size int) (string, error) {
+	var b strings.Builder
+	for b.Len() < size {
+		part, err := r.Peek(min(size-b.Len(), r.Size()))
+		if err != nil {
+			end := int64(headerSize + b.Len() + len(part))
+			return "", &FormatError{ShortBlock, fmt.Sprintf("packet ends inside its block of %d bytes", size), end, unexpected(err)}
+		}
+		b.Grow(size - b.Len())
+		b.Write(part)
+		r.Discard(len(part)) // cannot fail: Peek has seen them
+	}
+	return b.String(), nil
+}
+
+// parse takes a block apart. The vars are substrings of it.
+func (l Limits) parse(block string) (Vars, error) {
+	vars := make(Vars, 0, min(countVars(block), l.vars()))
+	for at := 0; at < len(block); {
+		if len(vars) == l.vars() {
+			return nil, malformed(TooManyVars, fmt.Sprintf("more than %d vars", l.vars()), at)
+		}
+		v, next, err := l.parseVar(block, at)
+		if err != nil {
+			return nil, err
+		}
+		vars = append(vars, v)
+		at = next
+	}
+	return vars, nil
+}
+
+// parseVar reads the var at block[at:] and returns where the next one begins.
+func (l Limits) parseVar(block string, at int) (v Var, next int, err error) {
+	if len(block)-at < 2 {
+		return v, 0, malformed(TrailingBytes, "one byte left over after the last var", at)
+	}
+	name, next, ok := cutString(block, at)
+	if !ok {
+		return v, 0, malformed(TruncatedKey, "vars end inside a name", at)
+	}
+	if code, what := l.checkName(name); code != "" {
+		return v, 0, malformed(code, what, at)
+	}
+	value, end, ok := cutString(block, next)
+	if !ok {
+		return v, 0, malformed(TruncatedValue, "vars end inside the value of "+name, next)
+	}
+	return Var{name, value}, end, nil
+}
+
+// cutString returns the length-prefixed string at block[at:] and where it
+// ends; ok is false if it reaches past the block.
+func cutString(block string, at int) (s string, end int, ok bool) {
+	start := at + 2
+	if start > len(block) {
+		return "", 0, false
+	}
+	end = start + stringSize(block, at)
+	if end > len(block) {
+		return "", 0, false
+	}
+	return block[start:end], end, true
+}
+
+// stringSize reads the length field at block[at], which must be there.
+func stringSize(block string, at int) int { return int(block[at]) | int(block[at+1])<<8 }
+
+// countVars estimates how many vars a block holds, exactly if it is well-formed.
+func countVars(block string) int {
+	halves := 0
+	for at := 0; at+2 <= len(block); at += 2 + stringSize(block, at) {
+		halves++
+	}
+	return (halves + 1) / 2
+}
+
+// malformed makes the error of the byte at that place of the block.
+func malformed(c Code, what string, at int) *FormatError {
+	return &FormatError{Code: c, What: what, Offset: int64(headerSize + at)}
+}
+
+func (l Limits) checkName(name string) (c Code, what string) {
+	if name == "" {
+		return EmptyKey, "empty name"
+	}
+	if len(name) > l.name() {
+		return BadKey, fmt.Sprintf("name of %d bytes, limit %d", len(name), l.name())
+	}
+	if !validName(name) {
+		return BadKey, fmt.Sprintf("name %.64q holds a byte that no name may hold", name)
+	}
+	return "", ""
+}
+
+// validName refuses what cannot be the name of an environment variable, or
+// would end a line in a log.
+func validName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c < 0x21 || c == 0x7f || c == '=' {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// IsPing reports whether the request asks only for a Pong.
+func (r *Request) IsPing() bool { return r.Modifier1 == modifierPing }
+
+// WritePong answers a ping, in one write.
+func (r *Request) WritePong(w io.Writer) error {
+	_, err := io.WriteString(w, Pong)
+	return err
+}
+
+// ContentLength returns the size of the body in bytes: the value of
+// CONTENT_LENGTH, 0 if that is absent or empty. Anything but decimal digits
+// within int64 is a *FormatError with the code BadContentLength, and so are two
+// different values: readers that disagree about where a request ends are how
+// requests get smuggled.
+func (r *Request) ContentLength() (int64, error) {
+	s, ok := r.Vars.First("CONTENT_LENGTH")
+	for _, v := range r.Vars {
+		if v.Name == "CONTENT_LENGTH" && v.Value != s {
+			return 0, &FormatError{Code: BadContentLength, What: "CONTENT_LENGTH is given more than once, with different values", Offset: -1}
+		}
+	}
+	if !ok || s == "" {
+		return 0, nil
+	}
+	n, ok := parseLength(s)
+	if !ok {
+		return 0, &FormatError{Code: BadContentLength, What: fmt.Sprintf("CONTENT_LENGTH %.64q is no decimal number of bytes", s), Offset: -1}
+	}
+	return n, nil
+}
+
+// parseLength reads 1*DIGIT within int64; strconv alone would take a sign.
+func parseLength(s string) (n int64, ok bool) {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil
+}
+
+// Size returns the size of the block in bytes, which may be more than a packet
+// can hold.
+func (r *Request) Size() int {
+	n := 0
+	for i := range r.Vars {
+		n += 2 + len(r.Vars[i].Name) + 2 + len(r.Vars[i].Value)
+	}
+	return n
+}
+
+// Append appends header and block to b. It returns b as it was and ErrTooLarge
+// if the block passes 65535 bytes, or a *FormatError for a name that
+// ReadRequest would not take back.
+func (r *Request) Append(b []byte) ([]byte, error) {
+	size := r.Size()
+	if size > maxBlock {
+		return b, ErrTooLarge
+	}
+	packet := slices.Grow(b, headerSize+size)
+	packet = append(packet, r.Modifier1, byte(size), byte(size>>8), r.Modifier2)
+	for i := range r.Vars {
+		v := &r.Vars[i]
+		if !validName(v.Name) {
+			return b, &FormatError{Code: BadKey, What: fmt.Sprintf("name %.64q cannot be sent", v.Name), Offset: -1}
+		}
+		packet = appendString(packet, v.Name)
+		packet = appendString(packet, v.Value)
+	}
+	return packet, nil
+}
+
+func appendString(b []byte, s string) []byte {
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(s))) // fits: Append has bounded the sum
+	return append(b, s...)
+}
+
+// Write writes header and block in one write. Its errors are those of Append
+// and of w.
+func (r *Request) Write(w io.Writer) error {
+	b, err := r.Append(nil)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}

@@ -1,0 +1,435 @@
+package uwsgi
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxHead    = 64 << 10
+	maxInterim = 8
+)
+
+// A Response is the head of a worker's answer: plain HTTP/1 or CGI, without any
+// uwsgi header before it. Its content is read by Body.
+type Response struct {
+	StatusCode    int    // 100..599
+	Reason        string // as sent; may be empty
+	Header        Header
+	ContentLength int64 // of the body in bytes; -1: not declared, or void because of Chunked
+	Chunked       bool  // the body comes in chunks, which Body decodes
+
+	// Ambiguous says that a Content-Length stood beside Transfer-Encoding:
+	// chunked. The chunks count (RFC 9112 §6.3), but someone before us was
+	// confused or wants us to be: such an answer is never to be stored.
+	Ambiguous bool
+}
+
+// ReadResponse reads one head and leaves the body in r. Interim answers (1xx
+// other than 101) are swallowed, up to eight of them. Lines may end in a bare LF,
+// folded lines are unfolded with one space, equal Content-Length lines collapse
+// into one. A head that starts with a header line is CGI's: its Status line
+// makes the status and is removed; without one a Location makes it 302, and
+// nothing 200.
+//
+// The error is io.EOF if the stream ends before the first byte, else a
+// *FormatError that wraps io.ErrUnexpectedEOF if the stream ended inside the
+// head, and the reader's own error if that failed; in both cases the code is
+// ShortHead, and Offset is the number of bytes that had come.
+func ReadResponse(r *bufio.Reader) (*Response, error) {
+	var offset int64
+	for range maxInterim + 1 {
+		head, err := readHead(r, offset)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := parseHead(head, offset)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == 101 {
+			return resp, nil
+		}
+		offset += int64(len(head))
+	}
+	return nil, &FormatError{Code: TooManyInterim, What: fmt.Sprintf("more than %d interim answers", maxInterim), Offset: offset}
+}
+
+// readHead returns the lines up to and with the blank one. Offset is where the
+// head begins.
+func readHead(r *bufio.Reader, offset int64) (string, error) {
+	var space [2048]byte // most heads fit: no garbage but the string
+	head := space[:0]
+	for {
+		start := len(head)
+		var err error
+		head, err = appendLine(head, r, maxHead-start)
+		end := offset + int64(len(head))
+		switch {
+		case err == io.EOF && end == 0:
+			return "", io.EOF
+		case err == errLineTooLong:
+			return "", &FormatError{Code: HeadTooLarge, What: fmt.Sprintf("head over %d bytes", maxHead), Offset: end}
+		case err != nil:
+			return "", &FormatError{ShortHead, "answer ends inside its head", end, unexpected(err)}
+		}
+		if len(trimLine(head[start:])) == 0 {
+			return string(head), nil
+		}
+	}
+}
+
+var errLineTooLong = errors.New("uwsgi: line too long")
+
+// appendLine appends the next line with its LF to b, whatever the size of r's
+// buffer. A line over limit bytes is errLineTooLong. With an error, what was
+// read of the line has been appended.
+func appendLine(b []byte, r *bufio.Reader, limit int) ([]byte, error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		b = append(b, part...)
+		if limit -= len(part); limit < 0 {
+			return b, errLineTooLong
+		}
+		if err != bufio.ErrBufferFull {
+			return b, err
+		}
+	}
+}
+
+// trimLine returns a line without its LF or CRLF.
+func trimLine[T string | []byte](line T) T {
+	n := len(line)
+	if n > 0 && line[n-1] == '\n' {
+		n--
+		if n > 0 && line[n-1] == '\r' {
+			n--
+		}
+	}
+	return line[:n]
+}
+
+// parseHead takes apart what readHead returned. The fields are substrings of
+// it. Offset is where the head begins.
+func parseHead(head string, offset int64) (*Response, error) {
+	p := headParser{rest: head, offset: offset}
+	resp := &Response{ContentLength: -1}
+	isHTTP, err := p.statusLine(resp)
+	if err != nil {
+		return nil, err
+	}
+	if resp.Header, err = p.fields(); err != nil {
+		return nil, err
+	}
+	if !isHTTP {
+		if err := resp.takeStatus(); err != nil {
+			return nil, err
+		}
+	}
+	if err := resp.takeFraming(); err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+// A headParser walks through the lines of a head.
+type headParser struct {
+	rest   string
+	offset int64 // of rest
+	start  int64 // of the line that next has returned
+}
+
+// next returns the next line without its end.
+func (p *headParser) next() string {
+	size := strings.IndexByte(p.rest, '\n') + 1
+	line := p.rest[:size]
+	p.rest = p.rest[size:]
+	p.start = p.offset
+	p.offset += int64(size)
+	return trimLine(line)
+}
+
+func (p *headParser) bad(c Code, what string) error {
+	return &FormatError{Code: c, What: what, Offset: p.start}
+}
+
+// statusLine reads "HTTP/d.d SP 3DIGIT [SP reason]". If the first line is a
+// header line instead, it consumes nothing and returns false.
+func (p *headParser) statusLine(resp *Response) (isHTTP bool, err error) {
+	ahead := *p
+	line := ahead.next()
+	if !isVersion(line) {
+		if _, _, ok := cutField(line); ok {
+			return false, nil
+		}
+		return false, ahead.bad(BadStatusLine, "first line is neither a status line nor a header line")
+	}
+	*p = ahead
+	var ok bool
+	if resp.StatusCode, resp.Reason, ok = cutStatus(line[len("HTTP/1.1 "):]); !ok || !isText(line) {
+		return false, p.bad(BadStatusLine, "malformed status line")
+	}
+	return true, nil
+}
+
+// isVersion tells whether a line starts with "HTTP/d.d ".
+func isVersion(line string) bool {
+	return len(line) >= len("HTTP/1.1 ") && line[:5] == "HTTP/" && isDigit(line[5]) &&
+		line[6] == '.' && isDigit(line[7]) && line[8] == ' '
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// cutStatus reads "3DIGIT [SP reason]".
+func cutStatus(s string) (code int, reason string, ok bool) {
+	if len(s) < 3 || !isDigit(s[0]) || !isDigit(s[1]) || !isDigit(s[2]) {
+		return 0, "", false
+	}
+	if len(s) > 3 && s[3] != ' ' {
+		return 0, "", false
+	}
+	code = int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
+	return code, strings.Trim(s[3:], " \t"), 100 <= code && code <= 599
+}
+
+// fields reads the header lines up to the blank one.
+func (p *headParser) fields() (Header, error) {
+	h := make(Header, 0, strings.Count(p.rest, "\n"))
+	for {
+		line := p.next()
+		if line == "" {
+			return h, nil
+		}
+		if !isText(line) {
+			return nil, p.bad(BadHeaderLine, "header line with a NUL or a bare CR")
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			if len(h) == 0 {
+				return nil, p.bad(BadHeaderLine, "folded line without one to continue")
+			}
+			unfold(&h[len(h)-1], line)
+			continue
+		}
+		name, value, ok := cutField(line)
+		if !ok {
+			return nil, p.bad(BadHeaderLine, "line is no header field")
+		}
+		h = append(h, Field{name, value})
+	}
+}
+
+// unfold replaces an obs-fold by one space (RFC 9112 §5.2).
+func unfold(f *Field, line string) {
+	f.Value = strings.Trim(f.Value+" "+strings.Trim(line, " \t"), " \t")
+}
+
+// cutField splits "name: value"; the name must be a token right before the
+// colon (RFC 9112 §5.1).
+func cutField(line string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(line, ":")
+	if !ok || !isToken(name) {
+		return "", "", false
+	}
+	return name, strings.Trim(value, " \t"), true
+}
+
+// isText refuses what readers down the line take for different things. An LF
+// cannot be in a line.
+func isText(line string) bool {
+	return strings.IndexByte(line, 0) < 0 && strings.IndexByte(line, '\r') < 0
+}
+
+// isToken follows RFC 9110 §5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isTokenByte(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isTokenByte(c byte) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', isDigit(c):
+		return true
+	}
+	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+// takeStatus finds the status of a CGI head (RFC 3875 §6.3; nginx's
+// ngx_http_uwsgi_process_header for a head without Status).
+func (r *Response) takeStatus() error {
+	values := r.Header.Values("Status")
+	if len(values) == 0 {
+		r.StatusCode, r.Reason = 200, "OK"
+		if r.Header.Has("Location") {
+			r.StatusCode, r.Reason = 302, "Found"
+		}
+		return nil
+	}
+	code, reason, ok := cutStatus(values[0])
+	if !ok || !same(values) {
+		return &FormatError{Code: BadStatusLine, What: "malformed or contradictory Status line", Offset: -1}
+	}
+	r.StatusCode, r.Reason = code, reason
+	r.Header.Del("Status")
+	return nil
+}
+
+// takeFraming finds out how the body is delimited, and refuses whatever two
+// readers may understand differently.
+func (r *Response) takeFraming() error {
+	for _, f := range r.Header {
+		switch {
+		case strings.EqualFold(f.Name, "Transfer-Encoding"):
+			if r.Chunked || !strings.EqualFold(f.Value, "chunked") {
+				return &FormatError{Code: BadTransferEncoding, What: "Transfer-Encoding is not a single \"chunked\"", Offset: -1}
+			}
+			r.Chunked = true
+		case strings.EqualFold(f.Name, "Content-Length"):
+			n, ok := parseLengths(f.Value)
+			if !ok || r.ContentLength >= 0 && r.ContentLength != n {
+				return &FormatError{Code: BadResponseLength, What: "Content-Length is not one decimal number", Offset: -1}
+			}
+			r.ContentLength = n
+		}
+	}
+	if r.ContentLength >= 0 {
+		r.setLength(r.ContentLength)
+	}
+	if r.Chunked && r.ContentLength >= 0 {
+		r.Ambiguous = true
+		r.ContentLength = -1
+	}
+	return nil
+}
+
+// parseLengths reads a number, or a list that says the same number again and
+// again (RFC 9110 §8.6).
+func parseLengths(s string) (n int64, ok bool) {
+	n = -1
+	for part := range strings.SplitSeq(s, ",") {
+		m, ok := parseLength(strings.Trim(part, " \t"))
+		if !ok || n >= 0 && n != m {
+			return 0, false
+		}
+		n = m
+	}
+	return n, true
+}
+
+// Clean makes the header fit for the next hop. It drops the hop-by-hop lines
+// (RFC 9110 §7.6.1); a 101 keeps Upgrade, with the Connection line that belongs
+// to it. It leaves exactly one Content-Length line if ContentLength is known and
+// the body was not chunked, else none; 1xx and 204 never have one. Judge the
+// answer first: afterwards neither Connection nor Transfer-Encoding can be seen.
+// It changes Header in place.
+func (r *Response) Clean() {
+	named := r.connectionOptions()
+	switching := r.StatusCode == 101 && r.Header.Has("Upgrade")
+	r.Header = slices.DeleteFunc(r.Header, func(f Field) bool {
+		if switching && strings.EqualFold(f.Name, "Upgrade") {
+			return false
+		}
+		return isHopByHop(f.Name) || containsFold(named, f.Name)
+	})
+	if switching {
+		r.Header.Add("Connection", "Upgrade")
+	}
+	if r.ContentLength < 0 || r.Chunked || r.StatusCode < 200 || r.StatusCode == 204 {
+		r.Header.Del("Content-Length")
+		return
+	}
+	r.setLength(r.ContentLength)
+}
+
+// setLength leaves one Content-Length line, which says n.
+func (r *Response) setLength(n int64) {
+	var digits [20]byte
+	s := strconv.AppendInt(digits[:0], n, 10)
+	if first := r.Header.Get("Content-Length"); first == string(s) {
+		r.Header.Set("Content-Length", first) // drops repeats
+		return
+	}
+	r.Header.Set("Content-Length", string(s))
+}
+
+// connectionOptions returns the names that Connection makes hop-by-hop. It must
+// not name what is meant for every hop (RFC 9110 §7.6.1): an answer cannot make us
+// hide its Cache-Control or Set-Cookie from nginx.
+func (r *Response) connectionOptions() []string {
+	var names []string
+	for _, f := range r.Header {
+		if !strings.EqualFold(f.Name, "Connection") {
+			continue
+		}
+		for option := range strings.SplitSeq(f.Value, ",") {
+			option = strings.Trim(option, " \t")
+			if option != "" && !isEndToEnd(option) {
+				names = append(names, option)
+			}
+		}
+	}
+	return names
+}
+
+var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "TE", "Trailer", "Upgrade"}
+
+func isHopByHop(name string) bool { return containsFold(hopByHop, name) }
+
+var endToEnd = []string{"Cache-Control", "Expires", "Pragma", "Vary", "Age", "Date", "ETag", "Last-Modified", "Location", "Set-Cookie", "Status"}
+
+func isEndToEnd(name string) bool {
+	return containsFold(endToEnd, name) || hasPrefixFold(name, "Content-") || hasPrefixFold(name, "X-Accel-")
+}
+
+func containsFold(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(s string) bool { return len(s) == len(name) && strings.EqualFold(s, name) })
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// AppendHead appends the head to b: an HTTP/1.1 status line, the lines of Header
+// in order, a blank line. Header is written as it is, see Clean. A CR, LF or NUL
+// in a line becomes a space.
+func (r *Response) AppendHead(b []byte) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(r.StatusCode), 10)
+	b = append(b, ' ') // even without a reason (RFC 9112 §4)
+	b = appendText(b, r.Reason)
+	b = append(b, "\r\n"...)
+	for i := range r.Header {
+		f := &r.Header[i]
+		b = appendText(b, f.Name)
+		b = append(b, ": "...)
+		b = appendText(b, f.Value)
+		b = append(b, "\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+func appendText(b []byte, s string) []byte {
+	start := len(b)
+	b = append(b, s...)
+	for i, c := range b[start:] {
+		if c == '\r' || c == '\n' || c == 0 {
+			b[start+i] = ' '
+		}
+	}
+	return b
+}
+
+// Write writes the head in one write: nginx before 1.30.1 and 1.31.0 mistakes a
+// status line that comes in two reads.
+func (r *Response) Write(w io.Writer) error {
+	_, err := w.Write(r.AppendHead(nil))
+	return err
+}

@@ -1,0 +1,190 @@
+package uwsgi
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"strings"
+)
+
+// A Var is one entry of the block. Both halves are bytes as sent: PATH_INFO may
+// hold CR and LF, header values any byte at all.
+type Var struct{ Name, Value string }
+
+// Vars are the entries of a block in wire order, repeats kept. Names are
+// compared byte for byte.
+type Vars []Var
+
+// Get returns the last value of that name, "" if there is none. The last one is
+// what uWSGI and gunicorn obey.
+func (v Vars) Get(name string) string {
+	value, _ := v.Lookup(name)
+	return value
+}
+
+// Lookup is Get, and tells an absent var from an empty one.
+func (v Vars) Lookup(name string) (value string, ok bool) {
+	for i := len(v) - 1; i >= 0; i-- {
+		if v[i].Name == name {
+			return v[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// First returns the first value of that name: what nginx before 1.23 takes for
+// $http_name when a header repeats.
+func (v Vars) First(name string) (value string, ok bool) {
+	for i := range v {
+		if v[i].Name == name {
+			return v[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// Count returns how often the name occurs.
+func (v Vars) Count(name string) int {
+	n := 0
+	for i := range v {
+		if v[i].Name == name {
+			n++
+		}
+	}
+	return n
+}
+
+// Repeated returns the name of an HTTP_ var that occurs with different values:
+// nginx before 1.23 keys on the first, later ones on the join of them, and the
+// worker sees the last.
+func (v Vars) Repeated() (name string, ok bool) {
+	return v.repeat(func(first, again Var) bool {
+		return strings.HasPrefix(again.Name, "HTTP_") && first.Value != again.Value
+	})
+}
+
+// Merge returns the vars with every name at most once, at the place of its
+// first occurrence. Without repeats that is v itself, not a copy; v is never
+// changed. A name with one value, however often, keeps that value. Different
+// values of one name
+//
+//   - are joined with "; " for HTTP_COOKIE, in wire order, empty ones left out;
+//   - are an error for a var without the prefix HTTP_, and for a header that
+//     RFC 9110 or its own specification allows once (see singleton);
+//   - are joined with ", " for all other HTTP_ vars, as nginx does since 1.23:
+//     the lists of RFC 9110, HTTP_X_FORWARDED_FOR, headers that we do not know.
+//
+// The error is a *FormatError with the code DuplicateVar.
+func (v Vars) Merge() (Vars, error) {
+	if _, found := v.repeat(func(Var, Var) bool { return true }); !found {
+		return v, nil
+	}
+	values := make(map[string][]string, len(v))
+	for _, x := range v {
+		values[x.Name] = append(values[x.Name], x.Value)
+	}
+	merged := make(Vars, 0, len(values))
+	for _, x := range v {
+		all, pending := values[x.Name]
+		if !pending {
+			continue
+		}
+		delete(values, x.Name)
+		value, err := mergeValues(x.Name, all)
+		if err != nil {
+			return nil, err
+		}
+		merged = append(merged, Var{x.Name, value})
+	}
+	return merged, nil
+}
+
+func mergeValues(name string, values []string) (string, error) {
+	if same(values) {
+		return values[0], nil
+	}
+	if singleton(name) {
+		return "", &FormatError{Code: DuplicateVar, What: name + " is given more than once, with different values", Offset: -1}
+	}
+	if name == "HTTP_COOKIE" {
+		return joinFilled(values, "; "), nil
+	}
+	return joinFilled(values, ", "), nil
+}
+
+func same(values []string) bool {
+	for _, s := range values[1:] {
+		if s != values[0] {
+			return false
+		}
+	}
+	return true
+}
+
+// joinFilled leaves empty values out: an empty list element means nothing
+// (RFC 9110 §5.6.1).
+func joinFilled(values []string, sep string) string {
+	var filled []string
+	for _, s := range values {
+		if s != "" {
+			filled = append(filled, s)
+		}
+	}
+	return strings.Join(filled, sep)
+}
+
+// singleton tells whether a var has one value at most: every CGI
+// meta-variable, and the request headers that are not lists. Two of them mean
+// that two readers may choose differently.
+func singleton(name string) bool {
+	header, ok := strings.CutPrefix(name, "HTTP_")
+	if !ok {
+		return true
+	}
+	switch header {
+	case "HOST", "AUTHORIZATION", "PROXY_AUTHORIZATION", "USER_AGENT", "REFERER", "FROM", "ORIGIN", "DATE", "MAX_FORWARDS", // RFC 9110, RFC 6454
+		"CONTENT_TYPE", "CONTENT_LENGTH", "CONTENT_RANGE", "CONTENT_LOCATION",
+		"IF_MODIFIED_SINCE", "IF_UNMODIFIED_SINCE", "IF_RANGE", "RANGE",
+		"ACCESS_CONTROL_REQUEST_METHOD", "UPGRADE_INSECURE_REQUESTS", "LAST_EVENT_ID", "DNT", // Fetch, HTML
+		"SEC_FETCH_DEST", "SEC_FETCH_MODE", "SEC_FETCH_SITE", "SEC_FETCH_USER",
+		"SEC_WEBSOCKET_KEY", "SEC_WEBSOCKET_VERSION", // RFC 6455
+		"DEPTH", "DESTINATION", "OVERWRITE": // RFC 4918
+		return true
+	}
+	return false
+}
+
+var nameSeed = maphash.MakeSeed()
+
+// repeat looks for a var whose name occurred before, such that counts agrees.
+// It runs for every request: an open-addressed table on the stack holds the 20
+// to 40 vars that nginx sends, a seeded hash keeps clients from choosing names
+// that collide.
+func (v Vars) repeat(counts func(first, again Var) bool) (name string, found bool) {
+	var few [256]uint32
+	table := few[:] // places in v, from 1; 0: free
+	if size := 2 * len(v); size > len(few) {
+		table = make([]uint32, 1<<bits.Len(uint(size)))
+	}
+	for i := range v {
+		slot := v.slot(table, v[i].Name)
+		if table[slot] == 0 {
+			table[slot] = uint32(i + 1)
+			continue
+		}
+		if counts(v[table[slot]-1], v[i]) {
+			return v[i].Name, true
+		}
+	}
+	return "", false
+}
+
+// slot returns where the name stands in the table, or the free place for it.
+// The size of the table is a power of two, and there is always a free place.
+func (v Vars) slot(table []uint32, name string) uint64 {
+	mask := uint64(len(table) - 1)
+	slot := maphash.String(nameSeed, name) & mask
+	for table[slot] != 0 && v[table[slot]-1].Name != name {
+		slot = (slot + 1) & mask
+	}
+	return slot
+}
