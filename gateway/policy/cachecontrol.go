@@ -1,0 +1,136 @@
+package policy
+
+import "strings"
+
+// A cacheControl holds the directives of Cache-Control fields that matter here
+// (RFC 9111 §5.2). The zero value is an absent field.
+type cacheControl struct {
+	noStore, private, noCache bool
+
+	maxAge, sMaxAge lifetime
+}
+
+// A lifetime is delta-seconds (RFC 9111 §1.2.2) as far as they can be trusted.
+type lifetime struct {
+	given   bool
+	bad     bool // malformed, or given twice with different values
+	seconds int64
+}
+
+// parse adds one field line. Refusals are looked for wherever words can stand,
+// so that a slip like "private; max-age=60" does not publish a page; lifetimes
+// count only where the grammar is kept.
+func (cc *cacheControl) parse(line string) {
+	for rest := line; rest != ""; {
+		item, tail, closed := cutItem(rest, ',')
+		if !closed {
+			cc.parseBroken(rest)
+			return
+		}
+		cc.parseItem(strings.Trim(item, " \t"))
+		rest = tail
+	}
+}
+
+// parseBroken takes what cannot be split because a quote is not closed.
+func (cc *cacheControl) parseBroken(rest string) {
+	for word := range strings.FieldsFuncSeq(rest, isLooseEnd) {
+		cc.add(word, false)
+	}
+}
+
+func (cc *cacheControl) parseItem(item string) {
+	name, value, _ := strings.Cut(item, "=")
+	if strings.ContainsAny(name, " \t;\"") || strings.ContainsAny(value, " \t;\"") && !isQuoted(value) {
+		for word := range strings.FieldsFuncSeq(item, isLooseEnd) {
+			cc.add(word, false)
+		}
+		return
+	}
+	cc.add(item, true)
+}
+
+// isQuoted reports whether s is one quoted-string and nothing else.
+func isQuoted(s string) bool {
+	if len(s) < 2 || s[0] != '"' {
+		return false
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i == len(s)-1
+		}
+	}
+	return false
+}
+
+func isLooseEnd(r rune) bool { return r == ',' || r == ';' || r == ' ' || r == '\t' || r == '"' }
+
+// add takes one directive; wellFormed tells whether it may grant anything.
+func (cc *cacheControl) add(directive string, wellFormed bool) {
+	name, value, _ := strings.Cut(directive, "=")
+	switch {
+	case equalFold(name, "no-store"):
+		cc.noStore = true
+	case equalFold(name, "private"):
+		cc.private = true
+	case equalFold(name, "no-cache"):
+		cc.noCache = true
+	case equalFold(name, "max-age"):
+		cc.maxAge.add(value, wellFormed)
+	case equalFold(name, "s-maxage"):
+		cc.sMaxAge.add(value, wellFormed)
+	}
+}
+
+func (l *lifetime) add(value string, wellFormed bool) {
+	seconds, ok := parseSeconds(value)
+	if !ok || !wellFormed || l.given && l.seconds != seconds {
+		l.bad = true
+	}
+	l.given, l.seconds = true, seconds
+}
+
+// maxSeconds is what RFC 9111 §1.2.2 has greater numbers read as.
+const maxSeconds = 1 << 31
+
+// parseSeconds reads delta-seconds. What does not fit 18 digits is no number
+// that anyone meant.
+func parseSeconds(s string) (n int64, ok bool) {
+	n, ok = parseCount(s)
+	return min(n, maxSeconds), ok
+}
+
+// parseCount reads 1*DIGIT; strconv would take a sign.
+func parseCount(s string) (n int64, ok bool) {
+	if s == "" || len(s) > 18 {
+		return 0, false
+	}
+	for i := range len(s) {
+		if !isDigit(s[i]) {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+// cutItem takes the first member off a list whose members sep separates (RFC
+// 9110 §5.6.1), but not inside quoted strings (§5.6.4). closed is false if a
+// quoted string does not end.
+func cutItem(s string, sep byte) (item, tail string, closed bool) {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch {
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == sep && !quoted:
+			return s[:i], s[i+1:], true
+		}
+	}
+	return s, "", !quoted
+}

@@ -1,0 +1,51 @@
+package policy_test
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+	"time"
+
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+func Example() {
+	rules := &policy.Policy{
+		Servers:    func(addr string) bool { return addr == "10.0.0.1:11211" },
+		DefaultTTL: 10 * time.Minute,
+	}
+	firewall := &policy.Firewall{}
+
+	received := uwsgi.Vars{
+		{Name: "REQUEST_METHOD", Value: "GET"},
+		{Name: "REQUEST_URI", Value: "/news"},
+		{Name: "PATH_INFO", Value: "/news"},
+		{Name: "CACHE_KEY", Value: ":1:site:/news"},
+		{Name: "CACHE_STATUS", Value: "404"},
+		{Name: "CACHE_SERVER", Value: "10.0.0.1:11211"},
+		{Name: "HTTP_ACCEPT_ENCODING", Value: "gzip"},
+		{Name: "HTTP_PROXY", Value: "http://evil.example"},
+	}
+	clean, dropped, err := firewall.Screen(received)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	plan := rules.Request(received)
+	fmt.Println("dropped:", dropped)
+	fmt.Println("asked:  ", rules.ForWorker(clean, plan))
+
+	answer := "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 5\r\nCache-Control: s-maxage=60\r\n\r\nhello"
+	resp, err := uwsgi.ReadResponse(bufio.NewReader(strings.NewReader(answer)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	verdict := rules.Response(received, plan, resp, time.Now())
+	fmt.Println("verdict:", verdict.Store(), verdict.TTL, verdict.Reason, "under", plan.Key)
+	// Output:
+	// dropped: [HTTP_PROXY]
+	// asked:   [{REQUEST_METHOD GET} {REQUEST_URI /news} {PATH_INFO /news}]
+	// verdict: true 1m0s s-maxage under :1:site:/news
+}

@@ -1,0 +1,198 @@
+package policy
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// A Firewall keeps from workers what only whoever reaches a uwsgi socket could
+// ask of them, and refuses what two readers may understand differently. The
+// zero Firewall is the strictest. It is not changed by use, and safe for
+// concurrent use.
+type Firewall struct {
+	// AllowVars are UWSGI_* vars that pass, by their exact names. uWSGI obeys
+	// them: they load code, change directories, serve files.
+	AllowVars []string
+
+	// TrustForwardedProto passes HTTP_X_FORWARDED_PROTO and _SSL on, which
+	// come from the client unless a proxy in front of nginx sets them. Without
+	// it they are dropped, and HTTP_X_FORWARDED_PROTO says what nginx saw.
+	TrustForwardedProto bool
+}
+
+// A Refusal is why a request is answered by us instead of a worker.
+type Refusal struct {
+	Status int        // of that answer
+	Code   uwsgi.Code // stable, for logs and metrics
+	What   string     // for people; holds no header's value
+}
+
+func (r *Refusal) Error() string { return "policy: " + r.What }
+
+// Screen returns the vars that may go on, without repeats (uwsgi.Vars.Merge),
+// and the names of those dropped, each once: names that we know, and UWSGI_*
+// for all others of that prefix, so that they can label a metric. It does not
+// change v. The three vars that hand the key over stay as they are, at the end;
+// Policy.ForWorker drops them. The error is a *Refusal.
+func (f *Firewall) Screen(v uwsgi.Vars) (clean uwsgi.Vars, dropped []string, err error) {
+	clean = make(uwsgi.Vars, 0, len(v)+1)
+	upgrade := isUpgrade(v)
+	for _, x := range v {
+		if what := malformed(x); what != "" {
+			return nil, nil, &Refusal{Status: 400, Code: uwsgi.ForbiddenVar, What: what}
+		}
+		if label := f.drops(x.Name, upgrade); label != "" {
+			if !slices.Contains(dropped, label) {
+				dropped = append(dropped, label)
+			}
+			continue
+		}
+		if !isHandover(x.Name) {
+			clean = append(clean, x)
+		}
+	}
+	if clean, err = clean.Merge(); err != nil {
+		return nil, nil, refusalFrom(err)
+	}
+	if clean, err = normalize(clean); err != nil {
+		return nil, nil, refusalFrom(err)
+	}
+	if scheme := clean.Get("REQUEST_SCHEME"); !f.TrustForwardedProto && isToken(scheme) {
+		clean = append(clean, uwsgi.Var{Name: "HTTP_X_FORWARDED_PROTO", Value: scheme})
+	}
+	for _, x := range v {
+		if isHandover(x.Name) {
+			clean = append(clean, x)
+		}
+	}
+	return clean, dropped, nil
+}
+
+// drops returns the label under which a var is dropped, "" if it passes.
+func (f *Firewall) drops(name string, upgrade bool) string {
+	if strings.HasPrefix(name, "UWSGI_") && !slices.Contains(f.AllowVars, name) {
+		if slices.Contains(magicVars, name) {
+			return name
+		}
+		return "UWSGI_*"
+	}
+	switch name {
+	case "HTTP_PROXY", // httpoxy, CVE-2016-5385
+		"HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", // nginx has framed the body anew
+		"HTTP_EXPECT", "HTTP_TE", "HTTP_KEEP_ALIVE": // between the client and nginx
+		return name
+	case "HTTP_CONNECTION", "HTTP_UPGRADE":
+		if !upgrade {
+			return name
+		}
+	case "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_SSL":
+		if !f.TrustForwardedProto {
+			return name
+		}
+	}
+	return ""
+}
+
+// magicVars are those that uWSGI 2.0 obeys, or its routers set.
+var magicVars = []string{
+	"UWSGI_FILE", "UWSGI_SCRIPT", "UWSGI_MODULE", "UWSGI_CALLABLE", "UWSGI_APPID", "UWSGI_HOME", "UWSGI_PYHOME",
+	"UWSGI_CHDIR", "UWSGI_SETENV", "UWSGI_POSTFILE", "UWSGI_TOUCH_RELOAD", "UWSGI_CACHE_GET", "UWSGI_SCHEME",
+	"UWSGI_FASTROUTER_KEY", "UWSGI_ROUTER",
+}
+
+// isUpgrade is RFC 9110 §7.8: the wish, and the Connection option that makes
+// it one for this hop.
+func isUpgrade(v uwsgi.Vars) bool {
+	if !isSet(v, "HTTP_UPGRADE") {
+		return false
+	}
+	for i := range v {
+		if v[i].Name == "HTTP_CONNECTION" && hasToken(v[i].Value, "upgrade") {
+			return true
+		}
+	}
+	return false
+}
+
+// malformed tells what is wrong with a var, "" if nothing is. An empty
+// REQUEST_METHOD is like an absent one: the recipe's own POST has none.
+func malformed(x uwsgi.Var) string {
+	switch {
+	case x.Name == "REQUEST_METHOD":
+		if x.Value != "" && (len(x.Value) > 32 || !isToken(x.Value)) {
+			return "REQUEST_METHOD is not a token of at most 32 bytes"
+		}
+	case x.Name == "REQUEST_URI":
+		if strings.ContainsFunc(x.Value, isControlOrSpace) {
+			return "REQUEST_URI holds a space or a control character"
+		}
+	case strings.HasPrefix(x.Name, "HTTP_"):
+		if strings.ContainsAny(x.Value, "\r\n\x00") {
+			return "a header holds CR, LF or NUL"
+		}
+	}
+	return ""
+}
+
+func isControlOrSpace(r rune) bool { return r <= 0x20 || r == 0x7f }
+
+// isToken is RFC 9110 §5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !(isNameByte(c) || strings.IndexByte("!#$%&'*+-.^`|~", c) >= 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// normalize rewrites, in place, what the worker would read sloppily or echo.
+func normalize(clean uwsgi.Vars) (uwsgi.Vars, error) {
+	for i := range clean {
+		switch x := &clean[i]; x.Name {
+		case "CONTENT_LENGTH":
+			length, err := normalLength(x.Value)
+			if err != nil {
+				return nil, err
+			}
+			x.Value = length
+		case "SERVER_PROTOCOL":
+			// The worker begins its status line with it, whatever it says.
+			if !isProtocol(x.Value) {
+				x.Value = "HTTP/1.1"
+			}
+		}
+	}
+	return clean, nil
+}
+
+// normalLength keeps an empty length: nginx sends one with every GET.
+func normalLength(s string) (string, error) {
+	req := uwsgi.Request{Vars: uwsgi.Vars{{Name: "CONTENT_LENGTH", Value: s}}}
+	if _, err := req.ContentLength(); err != nil {
+		return "", err
+	}
+	if digits := strings.TrimLeft(s, "0"); digits != "" || s == "" {
+		return digits, nil
+	}
+	return "0", nil
+}
+
+// isProtocol is HTTP/d.d.
+func isProtocol(s string) bool {
+	return len(s) == len("HTTP/1.1") && s[:5] == "HTTP/" && isDigit(s[5]) && s[6] == '.' && isDigit(s[7])
+}
+
+// refusalFrom keeps the code of a *uwsgi.FormatError.
+func refusalFrom(err error) *Refusal {
+	r := &Refusal{Status: 400, Code: uwsgi.ForbiddenVar, What: err.Error()}
+	var format *uwsgi.FormatError
+	if errors.As(err, &format) {
+		r.Code, r.What = format.Code, format.What
+	}
+	return r
+}

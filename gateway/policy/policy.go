@@ -1,0 +1,174 @@
+package policy
+
+import (
+	"bytes"
+	"time"
+
+	"uwgate/uwsgi"
+)
+
+// Our stance where RFC 9111 leaves room.
+//
+// A stored page is replayed by nginx: one key, one body, no headers of ours,
+// no revalidation, and we are not asked again until it expires. So we are
+// stricter than a cache that stands in the way of every request:
+//
+//   - Whatever forbids storing wins over whatever grants a lifetime. nginx
+//     itself lets X-Accel-Expires overrule Cache-Control; for lifetimes so do
+//     we, but no-store, private, no-cache and Set-Cookie stay refusals.
+//   - no-store refuses beside must-understand too (RFC 9111 §5.2.2.3 would let
+//     us ignore it), no-cache and private refuse with field names as well
+//     (§5.2.2.4, §5.2.2.7): we can neither revalidate nor leave a field out.
+//   - A lifetime that is malformed, or given twice with different values, is
+//     none (§4.2.1 lets a cache take the first); a lesser source is not
+//     consulted instead. X-Accel-Expires is nginx's own word, and is ignored
+//     when malformed, as nginx ignores it.
+//   - There is no heuristic freshness (§4.2.2) but DefaultTTL, and that speaks
+//     only for answers to requests without cookies.
+//   - Nothing stale is ever stored, so must-revalidate and its kin (§5.2.2.2)
+//     ask for nothing more.
+
+// A Policy decides what is stored, for how long, and under which key. Its
+// fields are set before the first use and not changed afterwards; its methods
+// are pure, and safe for concurrent use. The zero Policy stores only pages
+// whose key nginx hands over and whose lifetime is explicit.
+type Policy struct {
+	// Template renders the key of requests for which nginx hands none over,
+	// and says which headers the key contains; of a handed-over key only if it
+	// renders that very key. Nil: only handed-over keys, which are taken to
+	// contain no header.
+	Template *Template
+
+	// TemplateIsProof is the operator's word that every GET that reaches us
+	// was looked up under Template, and missed. Without it a request needs a
+	// CACHE_STATUS that says so.
+	TemplateIsProof bool
+
+	// Servers reports whether nginx's $upstream_addr names one of the store's
+	// servers. Nil knows none: then a request with a CACHE_SERVER is never
+	// stored.
+	Servers func(addr string) bool
+
+	// DefaultTTL is the lifetime of pages that say nothing about theirs. Zero
+	// or less: such pages are not stored. There is no built-in value.
+	DefaultTTL time.Duration
+
+	// MinTTL lengthens shorter lifetimes, whatever granted them. What has
+	// expired, or is not to be stored, stays so. Zero lengthens none.
+	MinTTL time.Duration
+
+	// MaxTTL shortens longer lifetimes, MinTTL included. Zero means 24 hours.
+	MaxTTL time.Duration
+
+	// MaxBody is the size in bytes of the largest page that is stored. Zero
+	// means 1 MiB less 1 KiB: memcached's default item size, less its
+	// overhead and the longest key.
+	MaxBody int64
+
+	// Exclude are prefixes of paths that are never stored. Like those of
+	// nginx's locations they do not end at a slash: /admin excludes
+	// /administrator too. Both the raw and the decoded path are compared.
+	Exclude []string
+
+	// IdentityCookies are globs (* alone is special, case is not) of cookies
+	// that tell who is asking; no request with one is stored. Nil means the
+	// sessions of Django, Flask and Pyramid: sessionid, csrftoken, session,
+	// remember_token, auth_tkt, _pyramid_*.
+	IdentityCookies []string
+
+	// HarmlessCookies are globs of cookies that no page depends on. A page
+	// that only DefaultTTL speaks for is not stored if the request has any
+	// other cookie. Nil means the usual analytics and consent cookies.
+	HarmlessCookies []string
+
+	// Sentinels are strings that no stored page may contain, compared byte
+	// for byte. Nil means the CSRF tokens' names csrfmiddlewaretoken,
+	// csrf_token and authenticity_token; empty but not nil means none.
+	Sentinels []string
+
+	// HitType is the Content-Type of a hit in nginx's location: its
+	// default_type and charset. Empty means "text/html; charset=utf-8". Its
+	// charset is also that of the types to which nginx adds one.
+	HitType string
+
+	// Types is nginx's types map: from extensions, in lower case and without
+	// the dot, to types. Nil means nginx's stock mime.types.
+	Types map[string]string
+
+	// Bypass is the argument that has a page fetched anew. The zero value:
+	// there is none.
+	Bypass Bypass
+}
+
+const (
+	defaultMaxTTL  = 24 * time.Hour
+	defaultMaxBody = 1<<20 - 1<<10
+	defaultHitType = "text/html; charset=utf-8"
+)
+
+var (
+	defaultSentinels       = []string{"csrfmiddlewaretoken", "csrf_token", "authenticity_token"}
+	defaultIdentityCookies = []string{"sessionid", "csrftoken", "session", "remember_token", "auth_tkt", "_pyramid_*"}
+	defaultHarmlessCookies = []string{
+		"_ga", "_ga_*", "_gid", "_gat", "_gat_*", "_gac_*", "_gcl_*", "__utm*", "_dc_gtm_*", // Google
+		"_fbp", "_fbc", "_uetsid", "_uetvid", "_clck", "_clsk", // Meta, Microsoft
+		"_hj*", "_pk_id*", "_pk_ses*", "_pk_ref*", "_mkto_trk", "__hstc", "hubspotutk", "__hssrc", "__hssc", // Hotjar, Matomo, Marketo, HubSpot
+		"CookieConsent", "cookieconsent_status", "cookie_consent", "OptanonConsent", "OptanonAlertBoxClosed", "euconsent-v2", // consent
+	}
+)
+
+// A Verdict is the decision about a response. TTL is how long it may be
+// stored, and positive exactly if it may; Reason is never empty.
+type Verdict struct {
+	TTL    time.Duration
+	Reason Reason
+}
+
+// Store reports whether the page may be stored.
+func (v Verdict) Store() bool { return v.TTL > 0 }
+
+// BodyLimit returns the size in bytes of the largest page that is stored.
+func (p *Policy) BodyLimit() int64 {
+	if p.MaxBody > 0 {
+		return p.MaxBody
+	}
+	return defaultMaxBody
+}
+
+// Body decides about a page whose head was wanted, now that its last byte is
+// there. whole and trailers are what the body's reader knows. It returns "" if
+// nothing speaks against storing.
+func (p *Policy) Body(r *uwsgi.Response, body []byte, whole, trailers bool) Reason {
+	switch {
+	case !isFramed(r):
+		return NoLength
+	case !whole, !r.Chunked && int64(len(body)) != r.ContentLength:
+		return Truncated
+	case len(body) == 0:
+		return Empty
+	case int64(len(body)) > p.BodyLimit():
+		return TooLarge
+	case trailers:
+		return Trailers
+	case p.hasSentinel(body):
+		return Sentinel
+	}
+	return ""
+}
+
+func (p *Policy) hasSentinel(body []byte) bool {
+	for _, s := range orDefault(p.Sentinels, defaultSentinels) {
+		if bytes.Contains(body, []byte(s)) {
+			return true
+		}
+	}
+	return false
+}
+
+// orDefault tells a list that was not set from one that was set to nothing.
+func orDefault(list, otherwise []string) []string {
+	if list == nil {
+		return otherwise
+	}
+	return list
+}

@@ -1,0 +1,65 @@
+package policy
+
+// A Reason says in one word why a page is stored or not: the same word in the
+// log, the metric label, the Cache-Status detail and the tests.
+type Reason string
+
+// Reasons to store: what granted the lifetime, by precedence.
+const (
+	XAccelExpires Reason = "x-accel-expires" // the response's X-Accel-Expires
+	SMaxAge       Reason = "s-maxage"        // Cache-Control: s-maxage
+	MaxAge        Reason = "max-age"         // Cache-Control: max-age
+	Expires       Reason = "expires"         // the response's Expires
+	DefaultTTL    Reason = "default-ttl"     // the response says nothing: Policy.DefaultTTL
+)
+
+// Reasons not to store that lie in the request.
+const (
+	NoMethod        Reason = "no-method"        // nginx sent no REQUEST_METHOD
+	Method          Reason = "method"           // only GET fills
+	Upgrade         Reason = "upgrade"          // the client asks for another protocol
+	Excluded        Reason = "excluded"         // the path is in Policy.Exclude
+	Authorization   Reason = "authorization"    // credentials came along, or nginx knows the user
+	IdentityCookie  Reason = "identity-cookie"  // a cookie that tells who is asking
+	Cookie          Reason = "cookie"           // some other cookie, and only the default lifetime speaks for storing
+	RequestBody     Reason = "request-body"     // a GET that announces a body
+	RequestNoStore  Reason = "request-no-store" // the client's Cache-Control: no-store
+	DuplicateHeader Reason = "duplicate-header" // a header given twice with different values, in the request or in the response
+	NoKey           Reason = "no-key"           // nginx handed no key over and none can be derived
+	NotLookedUp     Reason = "not-looked-up"    // nginx is not known to have asked for this key and missed
+	KeyTooLong      Reason = "key-too-long"     // over 250 bytes once escaped: memcached refuses it
+)
+
+// Reasons not to store that lie in the response.
+const (
+	Status          Reason = "status"           // only 200 can be replayed by memcached_pass
+	AccelRedirect   Reason = "accel-redirect"   // the body is not the page: nginx is told to send something else
+	SetCookie       Reason = "set-cookie"       // the response sets a cookie
+	NoStore         Reason = "no-store"         // Cache-Control: no-store
+	Private         Reason = "private"          // Cache-Control: private
+	NoCache         Reason = "no-cache"         // Cache-Control: no-cache, or Pragma: no-cache alone
+	Vary            Reason = "vary"             // varies by what the key does not contain
+	ContentEncoding Reason = "content-encoding" // the body is encoded, and a hit would not say so
+	ContentRange    Reason = "content-range"    // the body is a part
+	ContentType     Reason = "content-type"     // not what nginx will emit for this path
+	HeaderLoss      Reason = "header-loss"      // a header matters that a hit cannot carry
+	NoLength        Reason = "no-length"        // no framing, or two: the end of the body proves nothing
+	Empty           Reason = "empty"            // no body: nginx would serve the emptiness
+	TooLarge        Reason = "too-large"        // over Policy.MaxBody
+	Expired         Reason = "expired"          // no lifetime is left, or none was granted
+)
+
+// Reasons not to store that show only at the end of the body.
+const (
+	Truncated Reason = "truncated" // the body ended short of its framing
+	Trailers  Reason = "trailers"  // the chunked body had trailer fields, which a hit cannot carry
+	Sentinel  Reason = "sentinel"  // the body holds a word of Policy.Sentinels
+)
+
+// Reasons that the store has. They are named here so that all the words stand
+// in one place; nothing in this package returns them.
+const (
+	Purged    Reason = "purged"     // the key was purged while the page was on its way
+	StoreFull Reason = "store-full" // the queue had no room
+	StoreDown Reason = "store-down" // there is no store, or it does not answer
+)

@@ -1,0 +1,330 @@
+package policy
+
+import (
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// The vars in which nginx hands the key, and the proof of a miss, over.
+const (
+	varKey    = "CACHE_KEY"    // $memcached_key
+	varStatus = "CACHE_STATUS" // $upstream_status, or $srcache_fetch_status
+	varServer = "CACHE_SERVER" // $upstream_addr
+)
+
+// maxWireKey is memcached's limit in bytes, after nginx's escaping.
+const maxWireKey = 250
+
+// A Plan says what is to become of the answer to a request.
+type Plan struct {
+	// Key is where the page belongs: raw, as nginx evaluates $memcached_key.
+	// It may be set although Reason forbids storing, for a bypass deletes
+	// nonetheless. It is never longer than memcached accepts.
+	Key string
+
+	// Addr is the server that nginx asked, one of Policy.Servers. Empty if
+	// nginx did not say, or Key is not the key that it asked for.
+	Addr string
+
+	// LookedUp is set if nginx certainly came by way of memcached_pass, and so
+	// has thrown the request's body away, whatever its vars announce.
+	LookedUp bool
+
+	// Reason is why the answer is not to be stored, "" for a candidate.
+	Reason Reason
+
+	// Note explains a NoKey to the operator. It holds no value of the request.
+	Note string
+
+	// Bypass is set if the request carried the bypass argument. Then Key is
+	// that of the URL without it, whose entry is to be deleted, and URI is
+	// REQUEST_URI without it: the only one that may be logged.
+	Bypass bool
+	URI    string
+}
+
+// Request plans a request by its vars as received: those that Firewall drops
+// tell of bodies and repeated headers.
+func (p *Policy) Request(v uwsgi.Vars) Plan {
+	plan := p.locate(v)
+	if reason := p.refusal(v); reason != "" {
+		plan.Reason = reason
+	}
+	return plan
+}
+
+// refusal is what speaks against storing in the request itself, its key aside.
+func (p *Policy) refusal(v uwsgi.Vars) Reason {
+	switch method := v.Get("REQUEST_METHOD"); {
+	case method == "":
+		return NoMethod
+	case method != "GET":
+		return Method
+	case isSet(v, "HTTP_UPGRADE"):
+		return Upgrade
+	case p.isExcluded(v):
+		return Excluded
+	case isSet(v, "HTTP_AUTHORIZATION"), isSet(v, "REMOTE_USER"): // RFC 9111 §3.5
+		return Authorization
+	case p.hasIdentity(v):
+		return IdentityCookie
+	case announcesBody(v):
+		return RequestBody
+	case requestControl(v).noStore: // RFC 9111 §5.2.1.5
+		return RequestNoStore
+	}
+	// nginx may key on one of the two and the application answer the other.
+	if _, repeated := v.Repeated(); repeated {
+		return DuplicateHeader
+	}
+	return ""
+}
+
+// isSet reports whether any var of that name has a value.
+func isSet(v uwsgi.Vars, name string) bool {
+	for i := range v {
+		if v[i].Name == name && v[i].Value != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Policy) isExcluded(v uwsgi.Vars) bool {
+	if len(p.Exclude) == 0 {
+		return false
+	}
+	raw, decoded := v.Get("REQUEST_URI"), v.Get("PATH_INFO")
+	for _, prefix := range p.Exclude {
+		if strings.HasPrefix(raw, prefix) || strings.HasPrefix(decoded, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// announcesBody is about what is announced: on its way through memcached_pass
+// nginx throws the body itself away, and the application may have waited for it.
+func announcesBody(v uwsgi.Vars) bool {
+	for i := range v {
+		switch v[i].Name {
+		case "CONTENT_LENGTH", "HTTP_CONTENT_LENGTH":
+			if strings.Trim(v[i].Value, "0") != "" {
+				return true
+			}
+		case "HTTP_TRANSFER_ENCODING":
+			return true
+		}
+	}
+	return false
+}
+
+func requestControl(v uwsgi.Vars) cacheControl {
+	var cc cacheControl
+	for i := range v {
+		if v[i].Name == "HTTP_CACHE_CONTROL" {
+			cc.parse(v[i].Value)
+		}
+	}
+	return cc
+}
+
+// locate finds the key, and whether nginx has looked it up and missed.
+func (p *Policy) locate(v uwsgi.Vars) Plan {
+	miss := p.lookup(v)
+	plan := Plan{Addr: miss.addr, LookedUp: miss.thrownAway}
+	key, note := p.key(v)
+	if p.mayBypass(v) {
+		plan.Bypass, plan.Addr = true, ""
+		plan.URI = p.Bypass.stripURI(v.Get("REQUEST_URI"))
+		if note == "" {
+			key, note = p.bypassKey(v, key, plan.URI)
+		}
+	}
+	switch {
+	case note != "":
+		plan.Reason, plan.Note = NoKey, note
+	case wireLen(key) > maxWireKey:
+		plan.Reason = KeyTooLong
+	case !miss.proven:
+		plan.Key, plan.Reason = key, NotLookedUp
+	default:
+		plan.Key = key
+	}
+	return plan
+}
+
+// key is the key that nginx asked for, or why there is none.
+func (p *Policy) key(v uwsgi.Vars) (key, note string) {
+	handed, ok := v.Lookup(varKey)
+	switch {
+	case v.Count(varKey) > 1:
+		return "", "nginx sends CACHE_KEY more than once"
+	case ok && handed == "":
+		return "", "nginx hands an empty CACHE_KEY over"
+	case ok:
+		return handed, ""
+	case p.Template == nil:
+		return "", "nginx hands no CACHE_KEY over, and there is no template"
+	}
+	return p.expand(v)
+}
+
+func (p *Policy) expand(v uwsgi.Vars) (key, note string) {
+	key, err := p.Template.Expand(v)
+	switch {
+	case err != nil:
+		return "", err.Error()
+	case key == "":
+		return "", "the template renders to nothing" // nginx answers 500 to an empty key
+	}
+	return key, ""
+}
+
+// A lookup is what nginx tells about its asking memcached.
+type lookup struct {
+	proven     bool   // the key was asked for, and missed
+	thrownAway bool   // see Plan.LookedUp
+	addr       string // the server that was asked
+}
+
+func (p *Policy) lookup(v uwsgi.Vars) lookup {
+	statuses, servers := v.Count(varStatus), v.Count(varServer)
+	status := lastEntry(v.Get(varStatus))
+	l := lookup{addr: lastEntry(v.Get(varServer))}
+	l.thrownAway = statuses == 1 && isStatusCode(status) && isSafe(v.Get("REQUEST_METHOD"))
+	switch {
+	case statuses > 1 || servers > 1:
+	case l.addr != "" && !p.Knows(l.addr): // never connect to an address that only a packet names
+	case statuses == 1:
+		l.proven = status == "404" || status == "MISS"
+	default:
+		// Silence proves nothing. A nginx that clears the key to bypass its
+		// cache (`if ($cookie_x) { set $memcached_key ""; uwsgi_pass … }`)
+		// sends neither var, just like one that was never told to send them.
+		// A default template that happens to equal nginx's key would publish
+		// that private page. So the operator must have said that every GET
+		// that arrives was looked up.
+		l.proven = p.TemplateIsProof && v.Count(varKey) == 0
+	}
+	if !l.proven {
+		l.addr = ""
+	}
+	return l
+}
+
+// lastEntry is the decisive one of $upstream_status and $upstream_addr: ", "
+// stands between attempts, " : " between uses of an upstream.
+func lastEntry(s string) string {
+	if i := strings.LastIndex(s, ", "); i >= 0 {
+		s = s[i+2:]
+	}
+	if i := strings.LastIndex(s, " : "); i >= 0 {
+		s = s[i+3:]
+	}
+	return s
+}
+
+// isStatusCode tells memcached_pass, which has a status, from srcache, which
+// has a word and keeps the body.
+func isStatusCode(s string) bool {
+	return len(s) == 3 && isDigit(s[0]) && isDigit(s[1]) && isDigit(s[2])
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// isSafe tells the methods that memcached_pass lets through.
+func isSafe(method string) bool { return method == "GET" || method == "HEAD" }
+
+// Knows reports whether the last entry of a CACHE_SERVER is one of Servers.
+func (p *Policy) Knows(addr string) bool {
+	return p.Servers != nil && p.Servers(lastEntry(addr))
+}
+
+// wireLen is the length in bytes of the key once escaped as nginx escapes it
+// (ngx_http_memcached_create_request): three bytes for each up to 0x20 and '%'.
+func wireLen(key string) int {
+	n := len(key)
+	for i := range len(key) {
+		if key[i] <= 0x20 || key[i] == '%' {
+			n += 2
+		}
+	}
+	return n
+}
+
+func (p *Policy) mayBypass(v uwsgi.Vars) bool {
+	return isSafe(v.Get("REQUEST_METHOD")) && p.Bypass.isAsked(v)
+}
+
+// bypassKey is the key of the URL without the bypass argument; key is that of
+// the URL with it.
+func (p *Policy) bypassKey(v uwsgi.Vars, key, uri string) (other, note string) {
+	if p.isTemplateRight(v, key) {
+		other, note = p.expand(p.Bypass.strip(v))
+	} else {
+		other, note = replaceURI(key, v.Get("REQUEST_URI"), uri)
+	}
+	if p.Bypass.isTold(other) {
+		return "", "the bypass argument's secret stands in the key or URL a second time"
+	}
+	return other, note
+}
+
+// isTemplateRight reports whether the template renders the key that nginx used
+// for this request. A template beside handed-over keys may be just a default.
+func (p *Policy) isTemplateRight(v uwsgi.Vars, key string) bool {
+	if p.Template == nil {
+		return false
+	}
+	if v.Count(varKey) == 0 {
+		return true
+	}
+	own, err := p.Template.Expand(v)
+	return err == nil && own == key
+}
+
+// replaceURI makes of a page's key the key of another URL of the same site.
+func replaceURI(key, old, uri string) (other, note string) {
+	i := strings.Index(key, old)
+	if old == "" || i < 0 || i != strings.LastIndex(key, old) {
+		return "", "REQUEST_URI does not stand exactly once in CACHE_KEY; give the key's template"
+	}
+	return key[:i] + uri + key[i+len(old):], ""
+}
+
+// ForWorker returns the vars that the worker gets, of those that Firewall let
+// through. It does not change v. The vars that hand the key over are gone. A
+// candidate is asked for its full identity body, a bypass for the URL without
+// the argument, and a body that nginx has thrown away is not announced.
+func (p *Policy) ForWorker(v uwsgi.Vars, plan Plan) uwsgi.Vars {
+	if plan.Bypass {
+		v = p.Bypass.strip(v)
+	}
+	out := make(uwsgi.Vars, 0, len(v))
+	for _, x := range v {
+		switch {
+		case isHandover(x.Name):
+			continue
+		case plan.Reason == "" && isPartial(x.Name):
+			continue
+		case plan.LookedUp && (x.Name == "HTTP_CONTENT_LENGTH" || x.Name == "HTTP_TRANSFER_ENCODING"):
+			continue
+		case plan.LookedUp && x.Name == "CONTENT_LENGTH":
+			x.Value = ""
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+func isHandover(name string) bool {
+	return name == varKey || name == varStatus || name == varServer
+}
+
+// isPartial tells the request headers on which an answer would be less than
+// the whole page, or encoded.
+func isPartial(name string) bool {
+	return strings.HasPrefix(name, "HTTP_IF_") || name == "HTTP_RANGE" || name == "HTTP_ACCEPT_ENCODING"
+}

@@ -1,0 +1,456 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"uwgate/uwsgi"
+)
+
+type responseRow struct {
+	name    string
+	lines   []string
+	want    Reason
+	ttl     int      // seconds; 0: not stored
+	request []string // changes to the request
+}
+
+func res(name string, want Reason, ttl int, lines ...string) responseRow {
+	return responseRow{name: name, lines: lines, want: want, ttl: ttl}
+}
+
+// asked is a row whose request differs from the plain one.
+func asked(r responseRow, changes ...string) responseRow {
+	r.request = changes
+	return r
+}
+
+// The page is fresh by its own words unless a row says otherwise: ok adds
+// Cache-Control: max-age=60.
+func ok(name string, lines ...string) responseRow {
+	return res(name, MaxAge, 60, append(lines, "Cache-Control: max-age=60")...)
+}
+
+func no(name string, want Reason, lines ...string) responseRow {
+	return res(name, want, 0, append(lines, "Cache-Control: max-age=60")...)
+}
+
+var responseRows = []responseRow{
+	ok("plain"),
+
+	// Status
+	no("201", Status, "=201"),
+	no("204", Status, "=204"),
+	no("206", Status, "=206"),
+	no("301", Status, "=301"),
+	no("304", Status, "=304"),
+	no("404", Status, "=404"),
+	no("500", Status, "=500"),
+	no("101", Status, "=101"),
+
+	// Whose body is not the page (nginx.md 6.1)
+	no("X-Accel-Redirect", AccelRedirect, "X-Accel-Redirect: /x"),
+	no("X-Sendfile", AccelRedirect, "x-sendfile: /x"),
+	no("X-LIGHTTPD-send-file", AccelRedirect, "X-LIGHTTPD-send-file: /x"),
+	ok("X-Accel-Buffering is harmless", "X-Accel-Buffering: no"),
+
+	// Cookies set
+	no("Set-Cookie", SetCookie, "Set-Cookie: a=b"),
+	no("set-cookie in lower case", SetCookie, "set-cookie: a=b"),
+	no("empty Set-Cookie", SetCookie, "Set-Cookie: "),
+	res("Set-Cookie and X-Accel-Expires", SetCookie, 0, "X-Accel-Expires: 60", "Set-Cookie: a=b"),
+
+	// RFC 9111 §5.2.2.4, §5.2.2.5, §5.2.2.7: refusals
+	res("no-store", NoStore, 0, "Cache-Control: no-store"),
+	res("NO-STORE", NoStore, 0, "CACHE-CONTROL: NO-STORE"),
+	res("private", Private, 0, "Cache-Control: private"),
+	res("private with fields", Private, 0, `Cache-Control: private="x, y", max-age=60`),
+	res("no-cache", NoCache, 0, "Cache-Control: no-cache"),
+	res("no-cache with a field", NoCache, 0, `Cache-Control: no-cache="Set-Cookie", max-age=60`),
+	res("private after a lifetime", Private, 0, "Cache-Control: s-maxage=60, private"),
+	res("private in another line", Private, 0, "Cache-Control: max-age=60", "Cache-Control: private"),
+	res("private with a value", Private, 0, "Cache-Control: private=1, max-age=60"),
+	res("private and a semicolon", Private, 0, "Cache-Control: private; max-age=60"),
+	res("private and a space", Private, 0, "Cache-Control: private max-age=60"),
+	res("private, quoted", Private, 0, `Cache-Control: "private", max-age=60`),
+	res("private without separating space", Private, 0, "Cache-Control: max-age=60,private"),
+	res("private between tabs", Private, 0, "Cache-Control: max-age=60,\tprivate\t"),
+	res("private behind an open quote", Private, 0, `Cache-Control: x="y, private`),
+	res("private behind a quoted value", Private, 0, `Cache-Control: max-age="60" private`),
+	res("no-store and must-understand, §5.2.2.3", NoStore, 0, "Cache-Control: must-understand, no-store, max-age=60"),
+	res("private and X-Accel-Expires", Private, 0, "X-Accel-Expires: 60", "Cache-Control: private"),
+	res("no-store and X-Accel-Expires", NoStore, 0, "Cache-Control: no-store", "X-Accel-Expires: 60"),
+	res("no-cache and X-Accel-Expires", NoCache, 0, "X-Accel-Expires: 60", "Cache-Control: no-cache"),
+	res("a word inside a quoted string", MaxAge, 60, `Cache-Control: ext="a, private", max-age=60`),
+	res("an escaped quote inside a quoted string", MaxAge, 60, `Cache-Control: ext="a\", private", max-age=60`),
+	res("a longer word", MaxAge, 60, "Cache-Control: x-private, max-age=60"),
+	res("Pragma alone, §5.4", NoCache, 0, "Pragma: no-cache"),
+	res("Pragma among others", NoCache, 0, "Pragma: x, No-Cache"),
+	ok("Pragma beside Cache-Control", "Pragma: no-cache"),
+	res("another Pragma", DefaultTTL, 600, "Pragma: x"),
+
+	// RFC 9111 §5.2.2.1, §5.2.2.10: lifetimes
+	res("max-age", MaxAge, 60, "Cache-Control: max-age=60"),
+	res("Max-Age", MaxAge, 60, "Cache-Control: Max-Age=60"),
+	res("max-age with others", MaxAge, 60, "Cache-Control: public, max-age=60, must-revalidate, immutable"),
+	res("max-age=0", Expired, 0, "Cache-Control: max-age=0"),
+	res("max-age=abc", Expired, 0, "Cache-Control: max-age=abc"),
+	res("max-age=", Expired, 0, "Cache-Control: max-age="),
+	res("max-age", Expired, 0, "Cache-Control: max-age"),
+	res("max-age quoted", Expired, 0, `Cache-Control: max-age="60"`),
+	res("max-age=60foo", Expired, 0, "Cache-Control: max-age=60foo"),
+	res("max-age=-5", Expired, 0, "Cache-Control: max-age=-5"),
+	res("max-age=+5", Expired, 0, "Cache-Control: max-age=+5"),
+	res("max-age=6.5", Expired, 0, "Cache-Control: max-age=6.5"),
+	res("max-age=0x60", Expired, 0, "Cache-Control: max-age=0x60"),
+	res("max-age= 60", Expired, 0, "Cache-Control: max-age= 60"),
+	res("max-age =60", Expired, 0, "Cache-Control: max-age =60"),
+	res("max-age=60;", Expired, 0, "Cache-Control: max-age=60; public"),
+	res("max-age, overflow", Expired, 0, "Cache-Control: max-age=99999999999999999999"),
+	res("max-age, over 2^31, §1.2.2", MaxAge, 86400, "Cache-Control: max-age=99999999999"),
+	res("max-age with zeros in front", MaxAge, 60, "Cache-Control: max-age=0060"),
+	res("max-age twice, the same", MaxAge, 60, "Cache-Control: max-age=60, max-age=60"),
+	res("max-age twice, different, §4.2.1", Expired, 0, "Cache-Control: max-age=60, max-age=61"),
+	res("max-age in two lines, different", Expired, 0, "Cache-Control: max-age=60", "Cache-Control: max-age=5"),
+	res("max-age twice, one malformed", Expired, 0, "Cache-Control: max-age=60, max-age=x"),
+	res("max-age behind an open quote", Expired, 0, `Cache-Control: x="y, max-age=60`),
+	res("max-age before an open quote", MaxAge, 60, `Cache-Control: max-age=60, x="y`),
+	res("max-age inside a quoted string", DefaultTTL, 600, `Cache-Control: x="max-age=60"`),
+	res("x-max-age", DefaultTTL, 600, "Cache-Control: x-max-age=60"),
+	res("empty members, RFC 9110 §5.6.1", MaxAge, 60, "Cache-Control: , ,max-age=60,,"),
+	res("empty field", DefaultTTL, 600, "Cache-Control: "),
+	res("only public", DefaultTTL, 600, "Cache-Control: public"),
+	res("stale-while-revalidate grants nothing", DefaultTTL, 600, "Cache-Control: stale-while-revalidate=60"),
+	res("s-maxage", SMaxAge, 30, "Cache-Control: s-maxage=30"),
+	res("s-maxage beats max-age", SMaxAge, 30, "Cache-Control: max-age=60, s-maxage=30"),
+	res("s-maxage beats max-age in another line", SMaxAge, 30, "Cache-Control: s-maxage=30", "Cache-Control: max-age=60"),
+	res("s-maxage=0 beats max-age", Expired, 0, "Cache-Control: max-age=60, s-maxage=0"),
+	res("malformed s-maxage is not replaced by max-age", Expired, 0, "Cache-Control: max-age=60, s-maxage=x"),
+	res("malformed max-age is not replaced by Expires", Expired, 0, "Cache-Control: max-age=x", "Expires: "+httpDate(60)),
+
+	// RFC 9111 §5.3
+	res("Expires", Expires, 60, "Expires: "+httpDate(60)),
+	res("Expires in the asctime form, RFC 9110 §5.6.7", Expires, 60, "Expires: Sun Mar  1 12:01:00 2026"),
+	res("Expires in the RFC 850 form", Expires, 60, "Expires: Sunday, 01-Mar-26 12:01:00 GMT"),
+	res("Expires now", Expired, 0, "Expires: "+httpDate(0)),
+	res("Expires past", Expired, 0, "Expires: "+httpDate(-1)),
+	res("Expires: 0", Expired, 0, "Expires: 0"),
+	res("Expires: -1", Expired, 0, "Expires: -1"),
+	res("Expires empty", Expired, 0, "Expires: "),
+	res("Expires garbage", Expired, 0, "Expires: tomorrow"),
+	res("Expires and Date", Expires, 60, "Date: "+httpDate(0), "Expires: "+httpDate(60)),
+	res("the backend's clock is fast", Expires, 60, "Date: "+httpDate(30), "Expires: "+httpDate(90)),
+	res("the page has been under way, §4.2.3", Expires, 30, "Date: "+httpDate(-30), "Expires: "+httpDate(30)),
+	res("Expires with garbage for Date", Expires, 60, "Date: x", "Expires: "+httpDate(60)),
+	res("Expires past, max-age counts", MaxAge, 60, "Expires: "+httpDate(-60), "Cache-Control: max-age=60"),
+	res("max-age=0 before Expires", Expired, 0, "Expires: "+httpDate(60), "Cache-Control: max-age=0"),
+	res("Expires twice, different, §4.2.1", DuplicateHeader, 0, "Expires: "+httpDate(60), "Expires: "+httpDate(90)),
+	res("Expires twice, the same", Expires, 60, "Expires: "+httpDate(60), "Expires: "+httpDate(60)),
+	res("Expires far away", Expires, 86400, "Expires: "+httpDate(400*86400)),
+
+	// X-Accel-Expires (ngx_http_upstream_process_accel_expires)
+	res("X-Accel-Expires", XAccelExpires, 20, "X-Accel-Expires: 20"),
+	res("X-Accel-Expires beats all", XAccelExpires, 20, "Cache-Control: s-maxage=1, max-age=2", "Expires: 0", "X-Accel-Expires: 20"),
+	res("X-Accel-Expires beats max-age=0", XAccelExpires, 20, "X-Accel-Expires: 20", "Cache-Control: max-age=0"),
+	res("X-Accel-Expires: 0", Expired, 0, "X-Accel-Expires: 0", "Cache-Control: max-age=60"),
+	res("X-Accel-Expires: @future", XAccelExpires, 40, "X-Accel-Expires: @1772366440"),
+	res("X-Accel-Expires: @past", Expired, 0, "X-Accel-Expires: @1772366300", "Cache-Control: max-age=60"),
+	res("X-Accel-Expires: @0", Expired, 0, "X-Accel-Expires: @0"),
+	res("X-Accel-Expires: @ far away", XAccelExpires, 86400, "X-Accel-Expires: @999999999999999999"),
+	res("X-Accel-Expires: negative is ignored", MaxAge, 60, "X-Accel-Expires: -5", "Cache-Control: max-age=60"),
+	res("X-Accel-Expires: garbage is ignored", MaxAge, 60, "X-Accel-Expires: soon", "Cache-Control: max-age=60"),
+	res("X-Accel-Expires: @garbage is ignored", MaxAge, 60, "X-Accel-Expires: @x", "Cache-Control: max-age=60"),
+	res("X-Accel-Expires: empty is ignored", MaxAge, 60, "X-Accel-Expires: ", "Cache-Control: max-age=60"),
+	res("X-Accel-Expires: overflow is ignored", MaxAge, 60, "X-Accel-Expires: 99999999999999999999", "Cache-Control: max-age=60"),
+	res("X-Accel-Expires twice, different", DuplicateHeader, 0, "X-Accel-Expires: 5", "X-Accel-Expires: 6"),
+
+	// RFC 9111 §5.1, §4.2.3
+	res("Age", MaxAge, 50, "Age: 10", "Cache-Control: max-age=60"),
+	res("Age and s-maxage", SMaxAge, 50, "Age: 10", "Cache-Control: s-maxage=60"),
+	res("Age and Expires", Expires, 50, "Age: 10", "Date: "+httpDate(0), "Expires: "+httpDate(60)),
+	res("Age does not shorten a point in time", Expires, 60, "Age: 10", "Expires: "+httpDate(60)),
+	res("Age and X-Accel-Expires", XAccelExpires, 50, "Age: 10", "X-Accel-Expires: 60"),
+	res("Age and X-Accel-Expires: @", XAccelExpires, 40, "Age: 10", "X-Accel-Expires: @1772366440"),
+	res("Age and the default", DefaultTTL, 590, "Age: 10"),
+	res("Age equal", Expired, 0, "Age: 60", "Cache-Control: max-age=60"),
+	res("Age greater", Expired, 0, "Age: 600", "Cache-Control: max-age=60"),
+	res("Age huge", Expired, 0, "Age: 99999999999999999999", "Cache-Control: max-age=60"),
+	res("Age garbage", Expired, 0, "Age: x", "Cache-Control: max-age=60"),
+	res("Age empty", Expired, 0, "Age: ", "Cache-Control: max-age=60"),
+	res("Age negative", Expired, 0, "Age: -5", "Cache-Control: max-age=60"),
+	res("Age twice, different", DuplicateHeader, 0, "Age: 1", "Age: 2", "Cache-Control: max-age=60"),
+	res("Date long ago", Expired, 0, "Date: "+httpDate(-60), "Cache-Control: max-age=60"),
+	res("Date a while ago", MaxAge, 20, "Date: "+httpDate(-40), "Cache-Control: max-age=60"),
+	res("Date now", MaxAge, 60, "Date: "+httpDate(0), "Cache-Control: max-age=60"),
+	res("Date ahead", MaxAge, 60, "Date: "+httpDate(30), "Cache-Control: max-age=60"),
+	res("Date garbage", MaxAge, 60, "Date: x", "Cache-Control: max-age=60"),
+	res("the greater of Age and Date", MaxAge, 20, "Age: 10", "Date: "+httpDate(-40), "Cache-Control: max-age=60"),
+
+	// The default lifetime, and cookies
+	res("says nothing", DefaultTTL, 600),
+	asked(res("harmless cookies", DefaultTTL, 600), "HTTP_COOKIE=_ga=GA1.2.3,4; _gid=x; cookieconsent_status=dismiss"),
+	asked(res("another cookie", Cookie, 0), "HTTP_COOKIE=lang=de"),
+	asked(res("another cookie among harmless ones", Cookie, 0), "HTTP_COOKIE=_ga=1; lang=de"),
+	asked(res("a cookie without name", Cookie, 0), "HTTP_COOKIE=de"),
+	asked(res("separators only", DefaultTTL, 600), "HTTP_COOKIE=; ;"),
+	asked(res("another cookie, explicit lifetime", MaxAge, 60, "Cache-Control: max-age=60"), "HTTP_COOKIE=lang=de"),
+	asked(res("another cookie, Expires", Expires, 60, "Expires: "+httpDate(60)), "HTTP_COOKIE=lang=de"),
+	asked(res("another cookie, expired", Expired, 0, "Cache-Control: max-age=0"), "HTTP_COOKIE=lang=de"),
+
+	// RFC 9111 §4.1
+	ok("Vary: Accept-Encoding", "Vary: Accept-Encoding"),
+	ok("vary: accept-encoding", "vary: accept-encoding"),
+	ok("empty Vary", "Vary: "),
+	no("Vary: *", Vary, "Vary: *"),
+	no("Vary: Accept-Encoding, *", Vary, "Vary: Accept-Encoding, *"),
+	no("Vary: Cookie", Vary, "Vary: Cookie"),
+	no("Vary: Accept-Language", Vary, "Vary: Accept-Language"),
+	no("Vary in a second line", Vary, "Vary: Accept-Encoding", "Vary: Cookie"),
+	no("Vary in the middle", Vary, "Vary: Accept-Encoding, Cookie , Accept-Encoding"),
+	no("Vary: Host, with a key handed over", Vary, "Vary: Host"),
+
+	ok("Content-Encoding: identity", "Content-Encoding: Identity"),
+	ok("empty Content-Encoding", "Content-Encoding: "),
+	no("Content-Encoding: gzip", ContentEncoding, "Content-Encoding: gzip"),
+	no("Content-Encoding: br", ContentEncoding, "content-encoding: br"),
+	no("Content-Encoding twice", ContentEncoding, "Content-Encoding: identity", "Content-Encoding: gzip"),
+	no("Content-Range on a 200", ContentRange, "Content-Range: bytes 0-4/5"),
+
+	// Repeated headers (nginx.md 6.1)
+	no("two types", DuplicateHeader, "Content-Type: text/html; charset=utf-8", "Content-Type: text/plain"),
+	no("two validators", DuplicateHeader, "ETag: \"a\"", "ETag: \"b\""),
+	no("two dates", DuplicateHeader, "Date: "+httpDate(0), "Date: "+httpDate(1)),
+	ok("the same type twice", "Content-Type: text/html; charset=utf-8", "Content-Type: text/html; charset=utf-8"),
+	ok("an unknown header twice", "X-A: 1", "X-A: 2"),
+
+	// Content-Type (nginx.md 2.3)
+	no("no type", ContentType, "-Content-Type"),
+	no("empty type", ContentType, "Content-Type: "),
+	no("another type", ContentType, "Content-Type: application/json"),
+	no("no charset", ContentType, "Content-Type: text/html"),
+	no("another charset", ContentType, "Content-Type: text/html; charset=iso-8859-1"),
+	no("another parameter", ContentType, "Content-Type: text/html; charset=utf-8; level=1"),
+	no("malformed type", ContentType, "Content-Type: text/html; charset=utf-8; charset=latin1"),
+	ok("spelled differently", "Content-Type: TEXT/html;charset=UTF-8"),
+	ok("quoted", `Content-Type: text/html; charset="utf-8"`),
+	asked(no("JSON under a path for it, with charset", ContentType, "Content-Type: application/json; charset=utf-8"), "PATH_INFO=/a.json"),
+	asked(ok("JSON under a path for it", "Content-Type: application/json"), "PATH_INFO=/a.json"),
+	asked(no("HTML under a path for JSON", ContentType, "Content-Type: text/html; charset=utf-8"), "PATH_INFO=/a.json"),
+	asked(ok("text gets the charset", "Content-Type: text/plain; charset=utf-8"), "PATH_INFO=/robots.txt"),
+	asked(no("text without the charset", ContentType, "Content-Type: text/plain"), "PATH_INFO=/robots.txt"),
+	asked(ok("feed", "Content-Type: application/rss+xml; charset=utf-8"), "PATH_INFO=/feed.rss"),
+	asked(ok("style sheet, no charset", "Content-Type: text/css"), "PATH_INFO=/a.CSS"),
+	asked(ok("an unknown extension", "Content-Type: text/html; charset=utf-8"), "PATH_INFO=/a.xyz"),
+	asked(ok("a dot in an earlier segment", "Content-Type: text/html; charset=utf-8"), "PATH_INFO=/a.css/"),
+	asked(ok("a segment that begins with its dot", "Content-Type: text/html; charset=utf-8"), "PATH_INFO=/x/.css"),
+	asked(ok("the first segment that begins with its dot", "Content-Type: text/html; charset=utf-8"), "PATH_INFO=/.css"),
+	asked(ok("nothing behind the dot", "Content-Type: text/html; charset=utf-8"), "PATH_INFO=/a."),
+	asked(ok("the last of two extensions", "Content-Type: application/zip"), "PATH_INFO=/a.html.zip"),
+	asked(ok("without PATH_INFO, by the URI", "Content-Type: text/css"), "-PATH_INFO", "REQUEST_URI=/a%2Ecss?x.html"),
+	asked(no("without PATH_INFO and URI", ContentType, "Content-Type: text/html; charset=utf-8"), "-PATH_INFO", "-REQUEST_URI"),
+
+	// What a hit cannot carry
+	ok("a stock Django page", "X-Frame-Options: DENY", "X-Content-Type-Options: nosniff", "Referrer-Policy: same-origin", "Cross-Origin-Opener-Policy: same-origin"),
+	ok("what nginx or nobody needs", "Server: x", "ETag: \"a\"", "Last-Modified: "+httpDate(-60), "X-Request-Id: 1"),
+	no("Content-Disposition", HeaderLoss, "Content-Disposition: attachment"),
+	no("Content-Language", HeaderLoss, "content-language: de"),
+	no("Content-Location", HeaderLoss, "Content-Location: /a.de"),
+	no("Location", HeaderLoss, "Location: /x"),
+	no("Refresh", HeaderLoss, "Refresh: 5"),
+	no("WWW-Authenticate", HeaderLoss, "WWW-Authenticate: Negotiate"),
+	no("Clear-Site-Data", HeaderLoss, "Clear-Site-Data: *"),
+	no("X-Robots-Tag", HeaderLoss, "X-Robots-Tag: noindex"),
+	no("Access-Control-Allow-Origin", HeaderLoss, "Access-Control-Allow-Origin: *"),
+	no("access-control-expose-headers", HeaderLoss, "access-control-expose-headers: x"),
+	ok("CSP", "Content-Security-Policy: default-src 'self'"),
+	no("CSP with a nonce", HeaderLoss, "Content-Security-Policy: script-src 'Nonce-abc'"),
+	no("CSP report only, with a nonce", HeaderLoss, "Content-Security-Policy-Report-Only: script-src 'nonce-abc'"),
+	ok("Link canonical", "Link: <https://e/x>; rel=canonical"),
+	ok("Link preload", `Link: </a.css>; as=style; rel="preload", </b,c;d.js>; rel=preload; as=script`),
+	ok("Link with both", `Link: </a>; rel="canonical preload"`),
+	no("Link next", HeaderLoss, "Link: </2>; rel=next"),
+	no("Link next behind preload", HeaderLoss, `Link: </a>; rel=preload, </2>; rel="next"`),
+	no("Link of two kinds", HeaderLoss, `Link: </a>; rel="preload next"`),
+	no("Link without rel", HeaderLoss, "Link: </a>"),
+	no("Link with rel inside a title", HeaderLoss, `Link: </2>; title="; rel=preload"; rel=next`),
+	no("Link malformed", HeaderLoss, "Link: next"),
+	no("Link with an open quote", HeaderLoss, `Link: </a>; rel="preload`),
+	no("Link whose first rel counts", HeaderLoss, "Link: </a>; rel=next; rel=preload"),
+
+	// Length (RFC 9112 §6.3)
+	ok("chunked", "chunked"),
+	no("unframed", NoLength, "unframed"),
+	no("two framings", NoLength, "ambiguous"),
+	no("empty", Empty, "empty"),
+	no("large", TooLarge, "large"),
+
+	// The request's reasons come first.
+	asked(no("refused request", Authorization, "Set-Cookie: a=b"), "HTTP_AUTHORIZATION=x"),
+	asked(no("not looked up", NotLookedUp), "-CACHE_STATUS"),
+}
+
+func TestResponse(t *testing.T) {
+	for _, r := range responseRows {
+		t.Run(r.name, func(t *testing.T) {
+			p, v := testPolicy(), get(r.request...)
+			got := p.Response(v, p.Request(v), page(r.lines...), testNow)
+			want := Verdict{TTL: time.Duration(r.ttl) * time.Second, Reason: r.want}
+			if got != want {
+				t.Errorf("got %v %q, want %v %q", got.TTL, got.Reason, want.TTL, want.Reason)
+			}
+			if got.Store() != (r.ttl > 0) {
+				t.Errorf("Store() = %v", got.Store())
+			}
+		})
+	}
+}
+
+func TestResponseLimits(t *testing.T) {
+	tests := []struct {
+		name               string
+		byDefault, min, at time.Duration // at: MaxTTL
+		lines              []string
+		want               time.Duration
+		reason             Reason
+	}{
+		{"no default", 0, 0, 0, nil, 0, Expired},
+		{"no default, but explicit", 0, 0, 0, []string{"Cache-Control: max-age=60"}, time.Minute, MaxAge},
+		{"negative default", -1, 0, 0, nil, 0, Expired},
+		{"no default and a minimum", 0, time.Hour, 0, nil, 0, Expired},
+		{"minimum lengthens", 0, time.Hour, 0, []string{"Cache-Control: max-age=60"}, time.Hour, MaxAge},
+		{"minimum lengthens X-Accel-Expires", 0, time.Hour, 0, []string{"X-Accel-Expires: 60"}, time.Hour, XAccelExpires},
+		{"minimum does not revive", 0, time.Hour, 0, []string{"Cache-Control: max-age=0"}, 0, Expired},
+		{"minimum does not revive what aged", 0, time.Hour, 0, []string{"Cache-Control: max-age=60", "Age: 60"}, 0, Expired},
+		{"maximum shortens", 0, 0, 30 * time.Second, []string{"Cache-Control: max-age=60"}, 30 * time.Second, MaxAge},
+		{"maximum shortens the default", time.Hour, 0, time.Minute, nil, time.Minute, DefaultTTL},
+		{"maximum beats minimum", 0, time.Hour, time.Minute, []string{"Cache-Control: max-age=5"}, time.Minute, MaxAge},
+		{"maximum is a day unless set", 48 * time.Hour, 0, 0, nil, 24 * time.Hour, DefaultTTL},
+		{"maximum above a day", 48 * time.Hour, 0, 240 * time.Hour, nil, 48 * time.Hour, DefaultTTL},
+	}
+	for _, tt := range tests {
+		p := testPolicy()
+		p.DefaultTTL, p.MinTTL, p.MaxTTL = tt.byDefault, tt.min, tt.at
+		v := get()
+		got := p.Response(v, p.Request(v), page(tt.lines...), testNow)
+		if want := (Verdict{tt.want, tt.reason}); got != want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, want)
+		}
+	}
+}
+
+func TestResponseVaryCoveredByTemplate(t *testing.T) {
+	p := testPolicy()
+	p.Template = mustTemplate(t, "$host$request_uri|$http_accept_language|$cookie_lang|${http_x_a}", "")
+	for vary, want := range map[string]Reason{
+		"Accept-Language":                        MaxAge,
+		"accept-language, Accept-Encoding, HOST": MaxAge,
+		"X-A":                                    MaxAge,
+		"X_A":                                    Vary, // another header than the one in the key
+		"Cookie":                                 Vary, // one cookie of all
+		"*":                                      Vary,
+		"Accept-Language, *":                     Vary,
+		"User-Agent":                             Vary,
+	} {
+		for _, v := range []uwsgi.Vars{get("-CACHE_KEY"), get("CACHE_KEY=www.example.com/p?q=1|||")} {
+			got := p.Response(v, p.Request(v), page("Vary: "+vary, "Cache-Control: max-age=60"), testNow)
+			if got.Reason != want {
+				t.Errorf("Vary: %s: got %q, want %q", vary, got.Reason, want)
+			}
+		}
+	}
+	// nginx has handed another key over, and what that contains nobody knows.
+	v := get()
+	if got := p.Response(v, p.Request(v), page("Vary: Accept-Language", "Cache-Control: max-age=60"), testNow); got.Reason != Vary {
+		t.Errorf("another key than the template's: got %q, want %q", got.Reason, Vary)
+	}
+}
+
+func TestResponseTypes(t *testing.T) {
+	tests := []struct {
+		name, hitType, path, mediaType string
+		types                          map[string]string
+		want                           bool
+	}{
+		{"another default", "text/plain", "/p", "text/plain", nil, true},
+		{"another default, no charset", "text/plain", "/p", "text/plain; charset=utf-8", nil, false},
+		{"a charset for mapped types too", "application/json; charset=koi8-r", "/a.txt", "text/plain; charset=KOI8-R", nil, true},
+		{"no charset for mapped types", "application/json", "/a.txt", "text/plain", nil, true},
+		{"map replaced", "", "/a.css", "text/x", map[string]string{"css": "text/x"}, true},
+		{"map emptied", "", "/a.css", "text/html; charset=utf-8", map[string]string{}, true},
+		{"malformed default", "text/html; charset", "/a.txt", "text/plain", nil, true},
+		{"malformed default is matched by nothing else", "text/html; charset", "/p", "text/html", nil, false},
+	}
+	for _, tt := range tests {
+		p := testPolicy()
+		p.HitType, p.Types = tt.hitType, tt.types
+		v := get("PATH_INFO=" + tt.path)
+		got := p.Response(v, p.Request(v), page("Content-Type: "+tt.mediaType), testNow)
+		if got.Store() != tt.want {
+			t.Errorf("%s: %q for %s: got %v, want stored = %v", tt.name, tt.mediaType, tt.path, got, tt.want)
+		}
+	}
+}
+
+func TestStockTypes(t *testing.T) {
+	if len(stockTypes) < 95 {
+		t.Errorf("only %d extensions", len(stockTypes))
+	}
+	for ext, mediaType := range stockTypes {
+		if ext != strings.ToLower(ext) || !strings.Contains(mediaType, "/") {
+			t.Errorf("%q: %q", ext, mediaType)
+		}
+	}
+}
+
+type bodyRow struct {
+	name            string
+	head, body      string
+	whole, trailers bool
+	want            Reason
+}
+
+var bodyRows = []bodyRow{
+	{"counted", "-x", "hello", true, false, ""},
+	{"chunked", "chunked", "hello", true, false, ""},
+	{"counted, short", "-x", "hell", false, false, Truncated},
+	{"counted, captured short", "-x", "hell", true, false, Truncated},
+	{"counted, captured long", "-x", "hello!", true, false, Truncated},
+	{"chunked, short", "chunked", "hello", false, false, Truncated},
+	{"unframed", "unframed", "hello", false, false, NoLength},
+	{"unframed, said to be whole", "unframed", "hello", true, false, NoLength},
+	{"two framings", "ambiguous", "hello", true, false, NoLength},
+	{"chunked, empty", "chunked", "", true, false, Empty},
+	{"counted, empty", "empty", "", true, false, Empty},
+	{"chunked, large", "chunked", strings.Repeat("x", 1<<20), true, false, TooLarge},
+	{"chunked, as large as may be", "chunked", strings.Repeat("x", 1<<20-1<<10), true, false, ""},
+	{"trailers", "chunked", "hello", true, true, Trailers},
+	{"Django's token", "chunked", `<input name="csrfmiddlewaretoken">`, true, false, Sentinel},
+	{"Flask's token", "chunked", `<input name="csrf_token">`, true, false, Sentinel},
+	{"Rails' token", "chunked", `<input name="authenticity_token">`, true, false, Sentinel},
+	{"a token at the very end", "chunked", "csrf_token", true, false, Sentinel},
+	{"a token in another case", "chunked", "CSRF_TOKEN", true, false, ""},
+}
+
+func TestBody(t *testing.T) {
+	for _, r := range bodyRows {
+		t.Run(r.name, func(t *testing.T) {
+			if got := testPolicy().Body(page(r.head), []byte(r.body), r.whole, r.trailers); got != r.want {
+				t.Errorf("got %q, want %q", got, r.want)
+			}
+		})
+	}
+}
+
+func TestBodyOptions(t *testing.T) {
+	p := &Policy{MaxBody: 3, Sentinels: []string{"one", "2"}}
+	for body, want := range map[string]Reason{"abc": "", "abcd": TooLarge, "one": Sentinel, "a2c": Sentinel} {
+		if got := p.Body(page("chunked"), []byte(body), true, false); got != want {
+			t.Errorf("%q: got %q, want %q", body, got, want)
+		}
+	}
+	none := &Policy{Sentinels: []string{}}
+	if got := none.Body(page("chunked"), []byte("csrf_token"), true, false); got != "" {
+		t.Errorf("without sentinels: got %q", got)
+	}
+}

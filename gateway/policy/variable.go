@@ -1,0 +1,287 @@
+package policy
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// Where nginx changed what a variable holds.
+var (
+	joinsHeaders    = Version{1, 23, 0} // $http_x joins repeated lines, and so does the packet
+	rewritesHost    = Version{1, 29, 5} // HTTP_HOST is no longer the client's Host header
+	splitsSemicolon = Version{1, 29, 6} // $cookie_x: a comma separates no longer
+)
+
+// copied are the variables that stand in a var of the stock uwsgi_params as
+// they are.
+var copied = map[string]string{
+	"request_uri":     "REQUEST_URI",
+	"uri":             "PATH_INFO", // the stock line says $document_uri
+	"document_uri":    "PATH_INFO",
+	"args":            "QUERY_STRING",
+	"query_string":    "QUERY_STRING",
+	"request_method":  "REQUEST_METHOD",
+	"scheme":          "REQUEST_SCHEME",
+	"server_name":     "SERVER_NAME",
+	"server_port":     "SERVER_PORT",
+	"server_protocol": "SERVER_PROTOCOL",
+	"remote_addr":     "REMOTE_ADDR",
+	"remote_port":     "REMOTE_PORT",
+	"content_type":    "CONTENT_TYPE",
+	"document_root":   "DOCUMENT_ROOT",
+}
+
+// newVariable finds out how a variable follows from the packet.
+func newVariable(name string) (piece, error) {
+	name = strings.ToLower(name)
+	p := piece{text: name}
+	switch {
+	case copied[name] != "":
+		p.render, p.arg = renderVar, copied[name]
+	case name == "is_args":
+		p.render = renderIsArgs
+	case name == "https":
+		p.render = renderHTTPS
+	case name == "host":
+		p.render = renderHost
+	case name == "http_host":
+		p.render = renderHTTPHost
+	case name == "remote_user":
+		p.render = renderRemoteUser
+	case name == "content_length":
+		p.render = renderContentLength
+	case hasName(name, "arg_"):
+		p.render, p.arg = renderArg, name[len("arg_"):]
+	case hasName(name, "cookie_"):
+		p.render, p.arg = renderCookie, name[len("cookie_"):]
+	case hasName(name, "http_"):
+		p.render, p.arg = renderHeader, strings.ToUpper(name)
+	default:
+		return piece{}, fmt.Errorf("$%s cannot be derived from what nginx sends; have nginx hand the key over instead: "+
+			"uwsgi_param CACHE_KEY $memcached_key if_not_empty; uwsgi_param CACHE_STATUS $upstream_status if_not_empty;", name)
+	}
+	return p, nil
+}
+
+func hasName(name, prefix string) bool {
+	return len(name) > len(prefix) && strings.HasPrefix(name, prefix)
+}
+
+// single is the value of a var that comes from the configuration. Repeated, it
+// is an include with an override, and which of them agrees with nginx's own
+// variable cannot be known.
+func single(v uwsgi.Vars, name string) (value string, found bool, err error) {
+	for i := range v {
+		if v[i].Name != name {
+			continue
+		}
+		if found {
+			return "", false, fmt.Errorf("nginx sends %s more than once", name)
+		}
+		value, found = v[i].Value, true
+	}
+	return value, found, nil
+}
+
+func renderVar(_ *Template, v uwsgi.Vars, name string) (string, error) {
+	value, found, err := single(v, name)
+	if err == nil && !found {
+		err = fmt.Errorf("nginx does not send %s; include uwsgi_params where the uwsgi_pass is", name)
+	}
+	return value, err
+}
+
+func renderIsArgs(t *Template, v uwsgi.Vars, _ string) (string, error) {
+	args, err := renderVar(t, v, "QUERY_STRING")
+	if args != "" {
+		return "?", err
+	}
+	return "", err
+}
+
+// renderHTTPS knows that the stock line says if_not_empty.
+func renderHTTPS(_ *Template, v uwsgi.Vars, _ string) (string, error) {
+	value, _, err := single(v, "HTTPS")
+	return value, err
+}
+
+// renderContentLength refuses chunked bodies: their length was not known yet
+// when the key was asked for.
+func renderContentLength(t *Template, v uwsgi.Vars, _ string) (string, error) {
+	if v.Count("HTTP_TRANSFER_ENCODING") > 0 {
+		return "", errors.New("the body is chunked, and had no length when nginx made its key")
+	}
+	return renderVar(t, v, "CONTENT_LENGTH")
+}
+
+// renderHost normalises as ngx_http_validate_host does. The one thing that the
+// packet does not show is the host of an absolute-form target; the page is
+// then stored under the host that the worker was told, which is right too.
+func renderHost(t *Template, v uwsgi.Vars, _ string) (string, error) {
+	host, _, err := single(v, "HTTP_HOST")
+	if err != nil {
+		return "", err
+	}
+	if host = normalizeHost(host); host != "" {
+		return host, nil
+	}
+	return renderVar(t, v, "SERVER_NAME")
+}
+
+func normalizeHost(s string) string {
+	end := strings.IndexByte(s, ':')
+	if strings.HasPrefix(s, "[") {
+		end = strings.IndexByte(s, ']')
+		if end >= 0 {
+			end++
+		}
+	}
+	if end >= 0 {
+		s = s[:end]
+	}
+	return lowerASCII(strings.TrimSuffix(s, "."))
+}
+
+// lowerASCII leaves bytes from 0x80 on alone, which strings.ToLower would take
+// for UTF-8.
+func lowerASCII(s string) string {
+	for i := range len(s) {
+		if s[i] != lower(s[i]) {
+			b := []byte(s)
+			for j := i; j < len(b); j++ {
+				b[j] = lower(b[j])
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
+// renderHTTPHost takes HTTP_HOST as the client's header. Where the
+// configuration or an unknown version has normalised it, the page is stored
+// under the host that the worker was told: right, if perhaps never asked for.
+func renderHTTPHost(t *Template, v uwsgi.Vars, _ string) (string, error) {
+	if t.Nginx.since(rewritesHost) {
+		return "", errors.New("since nginx 1.29.5 HTTP_HOST is not the client's header; use $host, or have nginx hand CACHE_KEY over")
+	}
+	host, _, err := single(v, "HTTP_HOST")
+	return host, err
+}
+
+// renderRemoteUser is ngx_http_auth_basic_user.
+func renderRemoteUser(_ *Template, v uwsgi.Vars, _ string) (string, error) {
+	credentials, _, err := single(v, "HTTP_AUTHORIZATION")
+	if err != nil || len(credentials) < len("Basic ") || !equalFold(credentials[:len("Basic ")], "Basic ") {
+		return "", err
+	}
+	encoded, _, _ := strings.Cut(strings.TrimLeft(credentials[len("Basic "):], " "), "=")
+	decoded, err := base64.RawStdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", nil // to nginx no user, not an error
+	}
+	user, _, found := strings.Cut(string(decoded), ":")
+	if !found {
+		return "", nil
+	}
+	return user, nil
+}
+
+// renderArg is ngx_http_arg: names are compared without case and not decoded.
+func renderArg(t *Template, v uwsgi.Vars, name string) (string, error) {
+	args, err := renderVar(t, v, "QUERY_STRING")
+	if err != nil {
+		return "", err
+	}
+	for arg := range strings.SplitSeq(args, "&") {
+		if key, value, ok := strings.Cut(arg, "="); ok && equalFold(key, name) {
+			return value, nil
+		}
+	}
+	return "", nil
+}
+
+// renderHeader is $http_x.
+func renderHeader(t *Template, v uwsgi.Vars, name string) (string, error) {
+	first, _ := v.First(name)
+	switch {
+	case v.Count(name) < 2:
+		return first, nil
+	case name == "HTTP_COOKIE":
+		return join(v, name, "; "), nil
+	case name == "HTTP_X_FORWARDED_FOR", t.Nginx.since(joinsHeaders):
+		return join(v, name, ", "), nil
+	case t.Nginx.isKnown():
+		return first, nil
+	}
+	return "", fmt.Errorf("%s is repeated, and versions of nginx read that differently; say which one it is", name)
+}
+
+func join(v uwsgi.Vars, name, sep string) string {
+	var b strings.Builder
+	first := true
+	for i := range v {
+		if v[i].Name != name {
+			continue
+		}
+		if !first {
+			b.WriteString(sep)
+		}
+		first = false
+		b.WriteString(v[i].Value)
+	}
+	return b.String()
+}
+
+// renderCookie is $cookie_x, which takes the first match in all the lines.
+func renderCookie(t *Template, v uwsgi.Vars, name string) (string, error) {
+	if t.Nginx.since(splitsSemicolon) {
+		return findCookie(v, name, ";"), nil
+	}
+	value := findCookie(v, name, ";,")
+	if !t.Nginx.isKnown() && value != findCookie(v, name, ";") {
+		return "", errors.New("versions of nginx read this Cookie header differently; say which one it is")
+	}
+	return value, nil
+}
+
+func findCookie(v uwsgi.Vars, name, separators string) string {
+	for i := range v {
+		if v[i].Name != "HTTP_COOKIE" {
+			continue
+		}
+		if value, ok := findCookieIn(v[i].Value, name, separators); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// findCookieIn is the loop of ngx_http_parse_multi_header_lines, with its
+// quirk: the byte after a name that matched is consumed even if it is the
+// separator.
+func findCookieIn(line, name, separators string) (value string, ok bool) {
+	for line != "" {
+		rest := line
+		if len(line) >= len(name) && equalFold(line[:len(name)], name) {
+			rest = strings.TrimLeft(line[len(name):], " ")
+			if rest != "" {
+				isValue := rest[0] == '='
+				rest = rest[1:]
+				if isValue {
+					value, _, _ = strings.Cut(strings.TrimLeft(rest, " "), ";")
+					return value, true
+				}
+			}
+		}
+		i := strings.IndexAny(rest, separators)
+		if i < 0 {
+			return "", false
+		}
+		line = strings.TrimLeft(rest[i+1:], " ")
+	}
+	return "", false
+}
