@@ -1,0 +1,205 @@
+package cachewriter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/bradfitz/gomemcache/memcache"
+)
+
+// ErrRefused is wrapped by the error of a Delete that memcached answered with an
+// error line of its own. Such a server is alive.
+var ErrRefused = errors.New("refused by memcached")
+
+// A client speaks to one memcached over at most one connection for each of its
+// two speakers. One goroutine uses it at a time.
+type client struct {
+	common *memcache.Client
+	link   *link // of common
+	plain  *plainClient
+}
+
+func newClient(addr string, dialTimeout, timeout time.Duration) *client {
+	l := newLink(addr, dialTimeout)
+	mc := memcache.NewFromSelector(fixedServer{l.endpoint})
+	mc.Timeout = timeout
+	mc.MaxIdleConns = 1
+	mc.DialContext = func(context.Context, string, string) (net.Conn, error) { return l.dial() }
+	return &client{mc, l, &plainClient{link: newLink(addr, dialTimeout), timeout: timeout}}
+}
+
+// set stores a value; exptime is memcached's. The error is nil, wraps ErrRefused,
+// is the cause of ctx's end, or says that the server is broken.
+func (c *client) set(ctx context.Context, key string, body []byte, flags uint32, exptime int32) error {
+	if needsPlain(key) {
+		return c.plain.set(ctx, key, body, flags, exptime)
+	}
+	item := &memcache.Item{Key: key, Value: body, Flags: flags, Expiration: exptime}
+	return c.link.do(ctx, func() error { return verdict(c.common.Set(item)) })
+}
+
+// delete removes a value; that there was none is no error. Errors are set's.
+func (c *client) delete(ctx context.Context, key string) error {
+	if needsPlain(key) {
+		return c.plain.delete(ctx, key)
+	}
+	return c.link.do(ctx, func() error {
+		err := c.common.Delete(key)
+		if errors.Is(err, memcache.ErrCacheMiss) {
+			return nil
+		}
+		return verdict(err)
+	})
+}
+
+func (c *client) close() {
+	c.common.Close()
+	c.plain.close()
+}
+
+// needsPlain picks out the keys that nginx asks for, memcached holds, and
+// gomemcache refuses.
+func needsPlain(key string) bool { return strings.IndexByte(key, 0x7f) >= 0 }
+
+// verdict tells a refusal from a broken server among gomemcache's errors. An
+// answer that it does not expect is only to be had from its text, where it
+// stands quoted at the end.
+func verdict(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, memcache.ErrNotStored) {
+		return refusal("NOT_STORED")
+	}
+	text := err.Error()
+	at := strings.LastIndex(text, `: "`)
+	if at < 0 {
+		return err
+	}
+	line, unquoteErr := strconv.Unquote(text[at+len(": "):])
+	if unquoteErr != nil || !isRefusal(line) {
+		return err
+	}
+	return refusal(line)
+}
+
+// isRefusal knows the lines by which a live memcached says no.
+func isRefusal(line string) bool {
+	return strings.HasPrefix(line, "SERVER_ERROR") ||
+		strings.HasPrefix(line, "CLIENT_ERROR") ||
+		strings.HasPrefix(line, "NOT_STORED") ||
+		strings.TrimRight(line, "\r\n") == "ERROR"
+}
+
+func refusal(line string) error {
+	return fmt.Errorf("%w: %s", ErrRefused, strings.TrimRight(line, "\r\n"))
+}
+
+// relativeMax is the longest expiry, in seconds, that memcached counts from now
+// on; a larger number is a Unix time to it (REALTIME_MAXDELTA in memcached.h).
+const relativeMax = 30 * 24 * 60 * 60
+
+// exptime is the expiry that memcached is told: whole seconds, rounded down but
+// never 0, which would be for ever. Beyond 2038, where the number ends, it is the
+// last second of that. expires must lie after now.
+func exptime(now, expires time.Time) int32 {
+	seconds := int64(expires.Sub(now) / time.Second)
+	if seconds > relativeMax {
+		return int32(min(expires.Unix(), math.MaxInt32))
+	}
+	return int32(max(seconds, 1))
+}
+
+// endpoint is an address that gomemcache passes on unread.
+type endpoint struct{ network, address string }
+
+func (e endpoint) Network() string { return e.network }
+func (e endpoint) String() string  { return e.address }
+
+// fixedServer keeps gomemcache from choosing: it would hash the escaped key.
+type fixedServer struct{ endpoint }
+
+func (f fixedServer) PickServer(string) (net.Addr, error)   { return f.endpoint, nil }
+func (f fixedServer) Each(visit func(net.Addr) error) error { return visit(f.endpoint) }
+
+// A link dials the one connection that a speaker keeps, and can cut it: neither
+// gomemcache nor a read on a socket knows of contexts.
+type link struct {
+	endpoint    endpoint
+	dialTimeout time.Duration
+	ctx         context.Context // of the operation under way, for dial; set by do
+	fresh       bool            // the operation under way has dialled
+
+	mu   sync.Mutex // guards conn, which cut takes from another goroutine
+	conn net.Conn   // dialled last, nil before
+}
+
+func newLink(addr string, dialTimeout time.Duration) *link {
+	network, address := dialArgs(addr)
+	return &link{endpoint: endpoint{network, address}, dialTimeout: dialTimeout}
+}
+
+func (l *link) dial() (net.Conn, error) {
+	l.fresh = true
+	d := net.Dialer{Timeout: l.dialTimeout}
+	nc, err := d.DialContext(l.ctx, l.endpoint.network, l.endpoint.address)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn = nc
+	if l.ctx.Err() != nil {
+		nc.Close() // cut came before there was anything to cut
+	}
+	return nc, nil
+}
+
+func (l *link) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		l.conn.Close()
+	}
+}
+
+// do runs one operation, cut off when ctx ends. It runs a second time if a
+// connection kept from earlier turns out to have been closed meanwhile: a
+// restarted memcached must not cost an entry. Both operations may be repeated.
+func (l *link) do(ctx context.Context, op func() error) error {
+	err := l.once(ctx, op)
+	if err != nil && !l.fresh && ctx.Err() == nil && isClosed(err) {
+		err = l.once(ctx, op)
+	}
+	if err == nil || errors.Is(err, ErrRefused) || ctx.Err() == nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+func (l *link) once(ctx context.Context, op func() error) error {
+	l.ctx, l.fresh = ctx, false
+	cut := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { l.cut(); close(cut) })
+	err := op()
+	if !stop() {
+		<-cut // or it would hit the next operation
+	}
+	return err
+}
+
+// isClosed is true for what a connection says that the peer, or a late cut,
+// closed while it lay idle.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}

@@ -1,0 +1,251 @@
+package cachewriter
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A fake is a memcached on a real socket, as picky as the real one about keys
+// and sizes, whose answers a test can hold, replace or leave out.
+type fake struct {
+	t    *testing.T
+	addr string // as the Writer is told
+
+	mu     sync.Mutex // guards everything below
+	ln     net.Listener
+	conns  map[net.Conn]struct{}
+	items  map[string]fakeItem
+	script func(command string) act
+	heard  []string // command lines, in the order of their coming
+	ended  chan struct{}
+	wg     sync.WaitGroup
+}
+
+type fakeItem struct {
+	body    []byte
+	flags   uint32
+	exptime int64
+}
+
+// An act is what the fake does with one command; zero: what memcached does.
+type act struct {
+	hold   <-chan struct{} // first wait for this, or for the end of the fake
+	say    string          // then send this instead of the answer
+	hangUp bool            // and close the connection
+}
+
+const fakeItemMax = 1<<20 - 512
+
+func startFake(t *testing.T) *fake {
+	t.Helper()
+	f := &fake{t: t, addr: unixPrefix + filepath.Join(t.TempDir(), "s"), items: make(map[string]fakeItem)}
+	f.start()
+	t.Cleanup(f.stop)
+	return f
+}
+
+func (f *fake) start() {
+	f.t.Helper()
+	network, address := dialArgs(f.addr)
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ln, f.conns, f.ended = ln, make(map[net.Conn]struct{}), make(chan struct{})
+	f.wg.Go(func() { f.accept(ln, f.ended) })
+}
+
+// stop closes the socket and all connections, as the end of a process does.
+func (f *fake) stop() {
+	f.mu.Lock()
+	if f.ln == nil {
+		f.mu.Unlock()
+		return
+	}
+	close(f.ended)
+	f.ln.Close()
+	f.ln = nil
+	f.items = make(map[string]fakeItem)
+	f.hangUpLocked()
+	f.mu.Unlock()
+	f.wg.Wait()
+}
+
+func (f *fake) restart() { f.stop(); f.start() }
+
+// hangUp closes the connections and goes on listening.
+func (f *fake) hangUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.hangUpLocked()
+}
+
+func (f *fake) hangUpLocked() {
+	for nc := range f.conns {
+		nc.Close()
+	}
+}
+
+// on sets the script for the commands from now on; nil plays memcached.
+func (f *fake) on(script func(command string) act) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.script = script
+}
+
+func (f *fake) accept(ln net.Listener, ended chan struct{}) {
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		f.mu.Lock()
+		if f.ln != ln { // stopped, and hangUp did not see this one
+			nc.Close()
+			f.mu.Unlock()
+			return
+		}
+		f.conns[nc] = struct{}{}
+		f.wg.Go(func() { f.serve(nc, ended) })
+		f.mu.Unlock()
+	}
+}
+
+func (f *fake) serve(nc net.Conn, ended chan struct{}) {
+	defer func() {
+		nc.Close()
+		f.mu.Lock()
+		delete(f.conns, nc)
+		f.mu.Unlock()
+	}()
+	br := bufio.NewReader(nc)
+	for {
+		line, err := br.ReadString('\n')
+		if err != nil {
+			return
+		}
+		command := strings.TrimRight(line, "\r\n")
+		body, err := readBody(br, command)
+		if err != nil {
+			return
+		}
+		a := f.hear(command)
+		if a.hold != nil {
+			select {
+			case <-a.hold:
+			case <-ended:
+				return
+			}
+		}
+		answer := a.say
+		if answer == "" && !a.hangUp {
+			answer = f.answer(command, body)
+		}
+		if _, err := io.WriteString(nc, answer); err != nil || a.hangUp {
+			return
+		}
+	}
+}
+
+// readBody reads the data of a set, but not after a key that memcached refuses:
+// then the data are the next commands.
+func readBody(br *bufio.Reader, command string) ([]byte, error) {
+	words := strings.Fields(command)
+	if len(words) != 5 || words[0] != "set" || len(words[1]) > MaxKeyLen {
+		return nil, nil
+	}
+	n, err := strconv.Atoi(words[4])
+	if err != nil {
+		return nil, err
+	}
+	body := make([]byte, n+2)
+	_, err = io.ReadFull(br, body)
+	return bytes.TrimSuffix(body, []byte("\r\n")), err
+}
+
+func (f *fake) hear(command string) act {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard = append(f.heard, command)
+	if f.script == nil {
+		return act{}
+	}
+	return f.script(command)
+}
+
+func (f *fake) answer(command string, body []byte) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	words := append(strings.Fields(command), "", "")
+	key := words[1]
+	it, found := f.items[key]
+	switch {
+	case words[0] == "set" && body == nil:
+		return "CLIENT_ERROR bad command line format\r\n"
+	case words[0] == "set" && len(body) > fakeItemMax:
+		delete(f.items, key)
+		return "SERVER_ERROR object too large for cache\r\n"
+	case words[0] == "set":
+		flags, _ := strconv.ParseUint(words[2], 10, 32)
+		exptime, _ := strconv.ParseInt(words[3], 10, 64)
+		f.items[key] = fakeItem{body, uint32(flags), exptime}
+		return "STORED\r\n"
+	case words[0] == "delete" && !found:
+		return "NOT_FOUND\r\n"
+	case words[0] == "delete":
+		delete(f.items, key)
+		return "DELETED\r\n"
+	case words[0] == "get" && !found:
+		return "END\r\n"
+	case words[0] == "get":
+		return fmt.Sprintf("VALUE %s %d %d\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.body)
+	case words[0] == "mg" && found:
+		ttl := it.exptime
+		if ttl > relativeMax {
+			ttl -= time.Now().Unix()
+		}
+		return fmt.Sprintf("HD t%d\r\n", ttl)
+	}
+	return "ERROR\r\n"
+}
+
+// commands returns what was heard and starts with prefix.
+func (f *fake) commands(prefix string) (heard []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.heard {
+		if strings.HasPrefix(c, prefix) {
+			heard = append(heard, c)
+		}
+	}
+	return heard
+}
+
+// value returns what is stored under a wire key.
+func (f *fake) value(key string) (string, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	it, ok := f.items[key]
+	return string(it.body), ok
+}
+
+// onCommand is a script for commands that start with prefix.
+func onCommand(prefix string, a act) func(string) act {
+	return func(command string) act {
+		if strings.HasPrefix(command, prefix) {
+			return a
+		}
+		return act{}
+	}
+}

@@ -1,0 +1,297 @@
+package cachewriter
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A memcached is one that the tests below can look into and restart.
+type memcached interface {
+	address() string
+	restart()
+}
+
+func (f *fake) address() string { return f.addr }
+
+// The same tests run against the fake and, where it is installed, the real one.
+func TestMemcached(t *testing.T) {
+	tests := []struct {
+		name string
+		run  func(*testing.T, memcached)
+	}{
+		{"Stored", testStored},
+		{"TooLarge", testTooLarge},
+		{"KeyTooLong", testKeyTooLong},
+		{"Restart", testRestart},
+		{"DeleteGone", testDeleteGone},
+	}
+	t.Run("fake", func(t *testing.T) {
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) { tt.run(t, startFake(t)) })
+		}
+	})
+	t.Run("real", func(t *testing.T) {
+		path := lookMemcached(t)
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) { tt.run(t, startReal(t, path)) })
+		}
+		t.Run("Hung", func(t *testing.T) { testHung(t, startReal(t, path)) })
+	})
+}
+
+// stackEnv set to 1 says that the real servers must be there.
+const stackEnv = "UWGATE_TEST_STACK"
+
+func lookMemcached(t *testing.T) string {
+	path, err := exec.LookPath("memcached")
+	if err == nil {
+		return path
+	}
+	if os.Getenv(stackEnv) == "1" {
+		t.Fatalf("%v, and %s=1", err, stackEnv)
+	}
+	t.Skip(err)
+	return ""
+}
+
+// A realServer is a memcached process on a socket of its own.
+type realServer struct {
+	t            *testing.T
+	path, socket string
+	cmd          *exec.Cmd
+}
+
+func startReal(t *testing.T, path string) *realServer {
+	r := &realServer{t: t, path: path, socket: filepath.Join(t.TempDir(), "s")}
+	r.start()
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *realServer) address() string { return unixPrefix + r.socket }
+
+func (r *realServer) start() {
+	args := []string{"-s", r.socket, "-m", "16", "-t", "2"}
+	if os.Getuid() == 0 {
+		args = append(args, "-u", "root")
+	}
+	var errs bytes.Buffer
+	r.cmd = exec.Command(r.path, args...)
+	r.cmd.Stderr = &errs
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		nc, err := net.Dial("unix", r.socket)
+		if err == nil {
+			nc.Close()
+			return
+		}
+		if time.Now().After(end) {
+			r.stop()
+			r.t.Fatalf("memcached does not listen: %v: %s", err, errs.String())
+		}
+	}
+}
+
+func (r *realServer) stop() {
+	r.cmd.Process.Kill()
+	r.cmd.Wait()
+}
+
+func (r *realServer) restart() {
+	r.stop()
+	os.Remove(r.socket)
+	r.start()
+}
+
+// ask sends a command as nginx would and returns the lines of the answer, to
+// the one that starts with last.
+func ask(t *testing.T, m memcached, command, last string) (lines []string) {
+	t.Helper()
+	network, address := dialArgs(m.address())
+	nc, err := net.Dial(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(nc, "%s\r\n", command)
+	for sc := bufio.NewScanner(nc); sc.Scan(); {
+		lines = append(lines, sc.Text())
+		if strings.HasPrefix(sc.Text(), last) {
+			return lines
+		}
+	}
+	t.Fatalf("%q answered %q", command, lines)
+	return nil
+}
+
+func get(t *testing.T, m memcached, wire string) string {
+	t.Helper()
+	lines := ask(t, m, "get "+wire, "END")
+	return strings.Join(lines[:len(lines)-1], "\n")
+}
+
+func ttl(t *testing.T, m memcached, wire string) (seconds int64) {
+	t.Helper()
+	line := ask(t, m, "mg "+wire+" t", "")[0]
+	if _, err := fmt.Sscanf(line, "HD t%d", &seconds); err != nil {
+		t.Errorf("mg %q answered %q", wire, line)
+	}
+	return seconds
+}
+
+func testStored(t *testing.T, m memcached) {
+	tests := []struct {
+		name, raw string
+		flags     uint32
+		life      time.Duration
+	}{
+		{"plain", ":1:CUSTOMKEY:/", 0, time.Minute},
+		{"space, percent, LF", "/a b%20\n", 0, time.Minute},
+		{"flags", "flags", 1<<32 - 1, time.Minute},
+		{"250 bytes", strings.Repeat("x", 250), 0, time.Minute},
+		{"DEL", "/a\x7fb c", 2, time.Minute},
+		{"0x80 and on", "/caf\xc3\xa9\xff\x80", 0, time.Minute},
+		{"DEL and 0x80", "\x7f\x80", 0, time.Minute},
+		{"40 days", "/long", 0, 40 * 24 * time.Hour},
+		{"40 days, DEL", "/long\x7f", 0, 40 * 24 * time.Hour},
+		{"less than a second", "/short", 0, 900 * time.Millisecond},
+	}
+	w := newWriter(t, m.address())
+	for _, tt := range tests {
+		put(t, w, Entry{Key: tt.raw, Body: []byte("body of " + tt.name), Flags: tt.flags, Expires: time.Now().Add(tt.life)})
+		await(t, tt.name+" is stored", func() bool { return w.Stats().Total.QueuedEntries == 0 })
+		wire := Escape(tt.raw)
+		body := "body of " + tt.name
+		if got, want := get(t, m, wire), fmt.Sprintf("VALUE %s %d %d\n%s", wire, tt.flags, len(body), body); got != want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, want)
+		}
+		// memcached's clock ticks once a second and may lag by one.
+		if got, want := ttl(t, m, wire), max(int64(tt.life/time.Second), 1); got < max(want-5, 0) || got > want+1 {
+			t.Errorf("%s: expires in %d s, want %d", tt.name, got, want)
+		}
+	}
+	if s := w.Stats().Servers[0]; s.Stored != uint64(len(tests)) {
+		t.Errorf("stored %d, want %d (%s)", s.Stored, len(tests), s.LastError)
+	}
+}
+
+// A value that memcached refuses takes the old one with it, and is not the
+// server's fault.
+func testTooLarge(t *testing.T, m memcached) {
+	w := newWriter(t, m.address())
+	large := strings.Repeat("flush_all\r\n", 1<<20/11+1)
+	put(t, w, page("other", "kept"))
+	for i, key := range []string{"k", "k\x7f"} {
+		put(t, w, page(key, "old"))
+		await(t, "the old one is stored", func() bool { return w.Stats().Total.Stored == uint64(i+2) })
+		put(t, w, page(key, large))
+		await(t, "the large one is refused", func() bool { return w.Stats().Total.Refused == uint64(i+1) })
+		if got := get(t, m, key); got != "" {
+			t.Errorf("%q still holds %q", key, got)
+		}
+	}
+	put(t, w, page("k", strings.Repeat("x", 1_000_000)))
+	drain(t, w)
+	s := w.Stats().Servers[0]
+	if s.Stored != 4 || s.Failed != 0 || s.Breaker != BreakerClosed || !strings.Contains(s.LastError, "too large") {
+		t.Errorf("stored %d, failed %d, breaker %s, last error %q", s.Stored, s.Failed, s.Breaker, s.LastError)
+	}
+	if got := get(t, m, "other"); !strings.Contains(got, "kept") {
+		t.Errorf("the other key holds %q", got)
+	}
+}
+
+// The set of a key that is too long would have its body run as commands.
+func testKeyTooLong(t *testing.T, m memcached) {
+	w := newWriter(t, m.address())
+	put(t, w, page("other", "kept"))
+	for _, key := range []string{strings.Repeat("x", 251), strings.Repeat(" ", 84), strings.Repeat("\x7f", 251)} {
+		if err := w.Put(page(key, "flush_all\r\nset evil 0 0 1\r\nx\r\n")); err != ErrKeyTooLong {
+			t.Errorf("Put of %d bytes: %v, want %v", len(key), err, ErrKeyTooLong)
+		}
+	}
+	drain(t, w)
+	if got := get(t, m, "evil"); got != "" {
+		t.Errorf("the body was run: %q", got)
+	}
+	if got := get(t, m, "other"); !strings.Contains(got, "kept") {
+		t.Errorf("the other key holds %q", got)
+	}
+}
+
+func testRestart(t *testing.T, m memcached) {
+	w := newWriter(t, m.address())
+	w.Workers = 1
+	for i, key := range []string{"k", "k\x7f"} {
+		put(t, w, page(key, "first"))
+		await(t, "the first is stored", func() bool { return w.Stats().Total.Stored == uint64(2*i+1) })
+		m.restart()
+		put(t, w, page(key, "second"))
+		await(t, "the second is stored", func() bool { return w.Stats().Total.Stored == uint64(2*i+2) })
+		if got := get(t, m, key); !strings.Contains(got, "second") {
+			t.Errorf("%q holds %q", key, got)
+		}
+	}
+	if s := w.Stats().Servers[0]; s.Failed != 0 {
+		t.Errorf("%d failed: %s", s.Failed, s.LastError)
+	}
+}
+
+func testDeleteGone(t *testing.T, m memcached) {
+	w := newWriter(t, m.address())
+	for _, key := range []string{"k", "k \x7f", "\xff%"} {
+		put(t, w, page(key, "x"))
+		for range 2 { // the second time there is nothing to delete
+			if err := w.Delete(t.Context(), Entry{Key: key}); err != nil {
+				t.Errorf("Delete(%q): %v", key, err)
+			}
+			if got := get(t, m, Escape(key)); got != "" {
+				t.Errorf("after Delete %q holds %q", key, got)
+			}
+		}
+	}
+}
+
+// A stopped process takes connections and never answers.
+func testHung(t *testing.T, r *realServer) {
+	w := newWriter(t, r.address())
+	w.Timeout, w.Workers, w.BackoffMin = 50*time.Millisecond, 1, time.Millisecond
+	put(t, w, page("k", "x"))
+	await(t, "the first is stored", func() bool { return w.Stats().Total.Stored == 1 })
+	r.cmd.Process.Signal(syscall.SIGSTOP)
+	defer r.cmd.Process.Signal(syscall.SIGCONT)
+
+	start := time.Now()
+	if err := w.Delete(t.Context(), Entry{Key: "k"}); err == nil {
+		t.Error("Delete of a stopped server succeeded")
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("Delete took %v", took)
+	}
+	for i := range 10 {
+		w.Put(page(fmt.Sprint(i), "x"))
+	}
+	await(t, "the queue is empty", func() bool { return w.Stats().Total.QueuedEntries == 0 })
+	if s := w.Stats().Servers[0]; s.Stored != 1 || s.Breaker != BreakerOpen {
+		t.Errorf("stored %d, breaker %s", s.Stored, s.Breaker)
+	}
+
+	r.cmd.Process.Signal(syscall.SIGCONT)
+	await(t, "Delete gets through", func() bool { return w.Delete(t.Context(), Entry{Key: "k"}) == nil })
+	if got := get(t, r, "k"); got != "" {
+		t.Errorf("after Delete k holds %q", got)
+	}
+}

@@ -1,0 +1,127 @@
+package cachewriter
+
+import (
+	"maps"
+	"time"
+)
+
+// A Drop is the cause for which an entry that Put was given for a server never
+// went out to it. The words are fit for a metric's label.
+type Drop string
+
+const (
+	DropQueueFull  Drop = "queue-full"  // no room in the budget
+	DropServerDown Drop = "server-down" // the server's breaker is, or went, open
+	DropExpired    Drop = "expired"     // its time passed in the queue
+	DropSuperseded Drop = "superseded"  // a later Put or a Delete of the same key came first
+	DropClosed     Drop = "closed"      // Close gave up on it
+)
+
+var drops = [...]Drop{DropQueueFull, DropServerDown, DropExpired, DropSuperseded, DropClosed}
+
+// Stats is a snapshot of a Writer's counters, which only ever grow, and gauges.
+type Stats struct {
+	Total   ServerStats   // the sum of Servers; no Addr, no Breaker, no LastError
+	Servers []ServerStats // in the order of Ring.Addrs
+}
+
+// ServerStats counts entries at one address. An entry for several servers counts
+// at each of them.
+type ServerStats struct {
+	Addr string
+
+	QueuedEntries int   // waiting or being written
+	QueuedBytes   int64 // of keys and bodies, likewise
+
+	Stored  uint64 // memcached said STORED
+	Refused uint64 // memcached answered with an error, "object too large" say
+	Failed  uint64 // connect error, timeout, garbage
+	Dropped map[Drop]uint64
+
+	Deletes      uint64 // done: the key is gone, or was not there
+	DeleteErrors uint64 // Delete returned an error
+
+	Breaker   BreakerState
+	LastError string // of the last operation that was refused or failed
+
+	Latency Latency // of the writes that memcached answered
+}
+
+// Latency is a histogram of operation times.
+type Latency struct {
+	Count   uint64
+	Sum     time.Duration
+	Buckets []Bucket // ascending and cumulative
+}
+
+// A Bucket counts the operations that took at most Le.
+type Bucket struct {
+	Le    time.Duration
+	Count uint64
+}
+
+// latencyBounds fit a cache on the same machine as well as one across a network
+// at its Timeout.
+var latencyBounds = [...]time.Duration{
+	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
+	1 * time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
+	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond,
+}
+
+func newLatency() Latency {
+	l := Latency{Buckets: make([]Bucket, len(latencyBounds))}
+	for i, le := range latencyBounds {
+		l.Buckets[i].Le = le
+	}
+	return l
+}
+
+func (l *Latency) observe(d time.Duration) {
+	l.Count++
+	l.Sum += d
+	for i := range l.Buckets {
+		if d <= l.Buckets[i].Le {
+			l.Buckets[i].Count++
+		}
+	}
+}
+
+func (l *Latency) add(o Latency) {
+	l.Count += o.Count
+	l.Sum += o.Sum
+	for i := range l.Buckets {
+		l.Buckets[i].Count += o.Buckets[i].Count
+	}
+}
+
+// newServerStats has every cause of Dropped at 0, so that each is a metric from
+// the start.
+func newServerStats(addr string) ServerStats {
+	s := ServerStats{Addr: addr, Dropped: make(map[Drop]uint64, len(drops)), Latency: newLatency()}
+	for _, d := range drops {
+		s.Dropped[d] = 0
+	}
+	return s
+}
+
+func (s *ServerStats) clone() ServerStats {
+	c := *s
+	c.Dropped = maps.Clone(s.Dropped)
+	c.Latency.Buckets = append([]Bucket(nil), s.Latency.Buckets...)
+	return c
+}
+
+func (s *ServerStats) add(o ServerStats) {
+	s.QueuedEntries += o.QueuedEntries
+	s.QueuedBytes += o.QueuedBytes
+	s.Stored += o.Stored
+	s.Refused += o.Refused
+	s.Failed += o.Failed
+	s.Deletes += o.Deletes
+	s.DeleteErrors += o.DeleteErrors
+	for cause, n := range o.Dropped {
+		s.Dropped[cause] += n
+	}
+	s.Latency.add(o.Latency)
+}

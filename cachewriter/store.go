@@ -1,0 +1,418 @@
+package cachewriter
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// A store is one memcached: the queue of what is to be written to it, and the
+// workers that write. Its goroutines, work, start at the first entry and end
+// when the queue is closed and empty.
+//
+// Of the entries of one key at most one is queued, the newest, and at most one
+// is being written; the first waits for the second. So they land in the order of
+// their Puts whatever the number of workers.
+type store struct {
+	addr    string
+	w       *Writer // for its options and what its stores share
+	workers int
+
+	maxEntries int // its share of the budget
+	maxBytes   int64
+
+	mu       sync.Mutex               // guards everything below
+	work     *sync.Cond               // the queue, or what holds it up, has changed
+	queue    list.List                // of *item, in the order of the first Put of each key
+	queued   map[string]*list.Element // the queue by key
+	writing  map[string]chan struct{} // keys being written; closed when done
+	deleting map[string]int           // keys being deleted, and by how many
+	entries  int                      // queued or being written
+	bytes    int64                    // of them
+	idle     []*client                // not in use
+	started  bool                     // the workers run
+	closing  bool
+	breaker  breaker
+	broke    time.Time   // when the last broken operation ended that counted
+	stats    ServerStats // counters only; gauges are filled in by snapshot
+}
+
+// An item is an entry on its way to one store.
+type item struct {
+	key     string // wire key
+	body    []byte
+	flags   uint32
+	expires time.Time
+	began   time.Time // zero: now
+	probe   bool      // it is the breaker's probe
+}
+
+func (it *item) size() int64 { return int64(len(it.key) + len(it.body)) }
+
+func newStore(w *Writer, addr string, stores int) *store {
+	s := &store{
+		addr:       addr,
+		w:          w,
+		workers:    w.workers(),
+		maxEntries: max(w.queueEntries()/stores, 1),
+		maxBytes:   w.queueBytes() / int64(stores),
+		queued:     make(map[string]*list.Element),
+		writing:    make(map[string]chan struct{}),
+		deleting:   make(map[string]int),
+		breaker:    breaker{backoffMin: w.backoffMin(), backoffMax: w.backoffMax()},
+		stats:      newServerStats(addr),
+	}
+	s.work = sync.NewCond(&s.mu)
+	return s
+}
+
+// put queues an item, in the place of an older one of the same key.
+func (s *store) put(it *item) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return ErrClosed
+	}
+	// Under mu: a Delete notes the key first and then empties the queue, so
+	// that it either finds this item there or is seen here.
+	if s.w.purges.since(it.key, it.began) {
+		return ErrPurged
+	}
+	if !s.breaker.admits(s.w.clock()) {
+		s.stats.Dropped[DropServerDown]++
+		return ErrServerDown
+	}
+	if s.deleting[it.key] > 0 {
+		s.stats.Dropped[DropSuperseded]++
+		return nil
+	}
+	if !s.enqueue(it) {
+		s.stats.Dropped[DropQueueFull]++
+		return ErrQueueFull
+	}
+	s.start()
+	s.work.Signal()
+	return nil
+}
+
+func (s *store) enqueue(it *item) bool {
+	el, found := s.queued[it.key]
+	if !found {
+		if !s.reserve(1, it.size()) {
+			return false
+		}
+		s.queued[it.key] = s.queue.PushBack(it)
+		return true
+	}
+	old := el.Value.(*item)
+	if !s.reserve(0, it.size()-old.size()) {
+		return false
+	}
+	el.Value = it
+	s.stats.Dropped[DropSuperseded]++
+	return true
+}
+
+// reserve takes room from the store's share and from the whole. A store that
+// holds nothing may take one entry larger than its share.
+func (s *store) reserve(entries int, bytes int64) bool {
+	if s.entries+entries > s.maxEntries {
+		return false
+	}
+	if s.entries+entries > 1 && bytes > 0 && s.bytes+bytes > s.maxBytes {
+		return false
+	}
+	if !s.w.room.take(bytes) {
+		return false
+	}
+	s.entries += entries
+	s.bytes += bytes
+	return true
+}
+
+func (s *store) release(it *item) {
+	s.entries--
+	s.bytes -= it.size()
+	s.w.room.give(it.size())
+}
+
+func (s *store) start() {
+	if s.started {
+		return
+	}
+	s.started = true
+	for range s.workers {
+		s.w.running.Go(s.run)
+	}
+}
+
+// run is a worker.
+func (s *store) run() {
+	c := s.checkOut()
+	defer s.checkIn(c)
+	for it := s.next(); it != nil; it = s.next() {
+		s.write(c, it)
+	}
+}
+
+// next waits for an item that may be written now; nil is the end.
+func (s *store) next() *item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if it := s.take(); it != nil {
+			return it
+		}
+		if s.closing && s.queue.Len() == 0 {
+			return nil
+		}
+		s.work.Wait()
+	}
+}
+
+// take removes the first item that is neither too late nor held up by one of
+// its key that is being written.
+func (s *store) take() *item {
+	now := s.w.clock()
+	for el := s.queue.Front(); el != nil; {
+		it := el.Value.(*item)
+		next := el.Next()
+		if !it.expires.After(now) {
+			s.drop(el, DropExpired)
+		} else if _, busy := s.writing[it.key]; !busy {
+			return s.begin(el)
+		}
+		el = next
+	}
+	return nil
+}
+
+// begin turns a queued item into one being written, if the breaker lets it.
+func (s *store) begin(el *list.Element) *item {
+	probe, ok := s.breaker.begin()
+	if !ok {
+		return nil
+	}
+	it := s.queue.Remove(el).(*item)
+	delete(s.queued, it.key)
+	it.probe = probe
+	s.writing[it.key] = make(chan struct{})
+	return it
+}
+
+func (s *store) drop(el *list.Element, cause Drop) {
+	it := s.queue.Remove(el).(*item)
+	delete(s.queued, it.key)
+	s.release(it)
+	s.stats.Dropped[cause]++
+}
+
+func (s *store) dropAll(cause Drop) (n int) {
+	for el := s.queue.Front(); el != nil; el = s.queue.Front() {
+		s.drop(el, cause)
+		n++
+	}
+	return n
+}
+
+// write sends one item and books what came of it.
+func (s *store) write(c *client, it *item) {
+	start := s.w.clock()
+	err := c.set(s.w.life, it.key, it.body, it.flags, exptime(start, it.expires))
+	took := s.w.clock().Sub(start)
+
+	s.mu.Lock()
+	close(s.writing[it.key])
+	delete(s.writing, it.key)
+	s.release(it)
+	switch {
+	case err == nil:
+		s.stats.Stored++
+		s.stats.Latency.observe(took)
+	case errors.Is(err, ErrRefused):
+		s.stats.Refused++
+		s.stats.Latency.observe(took)
+	case s.w.life.Err() != nil:
+		s.stats.Dropped[DropClosed]++
+	default:
+		s.stats.Failed++
+	}
+	report := s.settle(s.w.life, it.probe, start, err)
+	s.work.Broadcast()
+	s.mu.Unlock()
+	report()
+}
+
+// settle tells the breaker how an operation ended that began at start, and empties
+// the queue of a server that is down. ctx is the operation's: one that was called
+// off says nothing about the server. The function it returns logs a change of state, and is to be
+// called without mu.
+func (s *store) settle(ctx context.Context, probe bool, start time.Time, err error) (report func()) {
+	now := s.w.clock()
+	calledOff := ctx.Err() != nil && context.Cause(ctx) != errTimeout
+	if err != nil && !calledOff {
+		s.stats.LastError = err.Error()
+	}
+	switch {
+	case err == nil || errors.Is(err, ErrRefused):
+		if since := s.breaker.since; s.breaker.succeed() {
+			return func() {
+				s.w.log().Info("memcached is back", zap.String("server", s.addr), zap.Duration("down", now.Sub(since)))
+			}
+		}
+	case calledOff:
+		s.breaker.abandon(probe)
+	case !probe && start.Before(s.broke) && !s.breaker.open:
+		// It began while another was failing: one mishap, not two.
+	default:
+		s.broke = now
+		opened := s.breaker.fail(now, probe)
+		if !s.breaker.open {
+			break
+		}
+		s.dropAll(DropServerDown)
+		if opened {
+			return func() { s.w.log().Warn("memcached is down", zap.String("server", s.addr), zap.Error(err)) }
+		}
+	}
+	return func() {}
+}
+
+// errTimeout ends a Delete that has used up Writer.Timeout.
+var errTimeout = errors.New("timed out")
+
+// delete drops what is queued of a key, waits for what is being written of it,
+// and then deletes it, all within ctx.
+func (s *store) delete(ctx context.Context, key string) error {
+	written, err := s.beginDelete(key)
+	if err != nil {
+		return err
+	}
+	err = s.deleteAfter(ctx, written, key)
+	s.endDelete(key, err)
+	if err != nil {
+		return fmt.Errorf("cachewriter: delete on %s: %w", s.addr, err)
+	}
+	return nil
+}
+
+// beginDelete bars the key's way to the server until endDelete. written is
+// closed, or nil, once none of it is being written.
+func (s *store) beginDelete(key string) (written <-chan struct{}, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return nil, ErrClosed
+	}
+	s.w.running.Add(1)
+	s.deleting[key]++
+	if el, ok := s.queued[key]; ok {
+		s.drop(el, DropSuperseded)
+	}
+	return s.writing[key], nil
+}
+
+func (s *store) deleteAfter(ctx context.Context, written <-chan struct{}, key string) error {
+	if written != nil {
+		select {
+		case <-written:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	probe, ok := s.probe()
+	if !ok {
+		return ErrServerDown
+	}
+	start := s.w.clock()
+	c := s.checkOut()
+	err := c.delete(ctx, key)
+	s.checkIn(c)
+
+	s.mu.Lock()
+	report := s.settle(ctx, probe, start, err)
+	s.work.Broadcast()
+	s.mu.Unlock()
+	report()
+	return err
+}
+
+func (s *store) probe() (probe, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.breaker.begin()
+}
+
+func (s *store) endDelete(key string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.deleting[key]--; s.deleting[key] == 0 {
+		delete(s.deleting, key)
+	}
+	if err == nil {
+		s.stats.Deletes++
+	} else {
+		s.stats.DeleteErrors++
+	}
+	s.w.running.Done()
+}
+
+// checkOut hands out a client for one goroutine.
+func (s *store) checkOut() *client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.idle); n > 0 {
+		c := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return c
+	}
+	return newClient(s.addr, s.w.dialTimeout(), s.w.timeout())
+}
+
+// checkIn takes a client back, and keeps as many as there are workers.
+func (s *store) checkIn(c *client) {
+	s.mu.Lock()
+	keep := !s.closing && len(s.idle) < s.workers
+	if keep {
+		s.idle = append(s.idle, c)
+	}
+	s.mu.Unlock()
+	if !keep {
+		c.close()
+	}
+}
+
+// close accepts nothing more and lets the workers end with the queue.
+func (s *store) close() {
+	s.mu.Lock()
+	s.closing = true
+	idle := s.idle
+	s.idle = nil
+	s.work.Broadcast()
+	s.mu.Unlock()
+	for _, c := range idle {
+		c.close()
+	}
+}
+
+// abandon drops what is still queued and says how much that was.
+func (s *store) abandon() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.work.Broadcast()
+	return s.dropAll(DropClosed)
+}
+
+func (s *store) snapshot() ServerStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.stats.clone()
+	c.QueuedEntries, c.QueuedBytes = s.entries, s.bytes
+	c.Breaker = s.breaker.state()
+	return c
+}

@@ -1,0 +1,316 @@
+package cachewriter
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Why Put or Delete did not take an entry; further reasons are CheckKey's.
+var (
+	ErrQueueFull     = errors.New("cachewriter: queue is full")
+	ErrServerDown    = errors.New("cachewriter: server is down")
+	ErrUnknownServer = errors.New("cachewriter: not a server of the ring")
+	ErrNoServer      = errors.New("cachewriter: every server is marked down")
+	ErrExpired       = errors.New("cachewriter: entry has expired")
+	ErrPurged        = errors.New("cachewriter: key was deleted while the page was being made")
+	ErrClosed        = errors.New("cachewriter: writer is closed")
+)
+
+// An Entry is a page on its way into memcached.
+type Entry struct {
+	// Key is the raw key, as nginx evaluates $memcached_key.
+	Key string
+
+	// HashKey is the value of nginx's hash expression; "" means Key.
+	HashKey string
+
+	// Addr is the server that nginx asked, as $upstream_addr prints it; ""
+	// leaves the choice to the ring.
+	Addr string
+
+	// Body belongs to the Writer from Put on and must not be changed.
+	Body []byte
+
+	// Flags is 0 but for what memcached_gzip_flag says.
+	Flags uint32
+
+	// Expires is when the page must be gone. It must lie ahead.
+	Expires time.Time
+
+	// Began is when the page was asked for. A page that was already being
+	// made when its key was deleted may be the one that had to go: Put
+	// refuses it. Zero means now.
+	Began time.Time
+}
+
+// A Writer writes entries to the memcached servers of a ring. Its exported fields
+// are its options, to be set before the first call of a method; all methods are
+// safe for concurrent use. Close ends its goroutines: the workers, which start at
+// the first Put for their server. A Writer that was never given an entry has none.
+//
+// What is queued is bounded over all servers by QueueBytes and QueueEntries, of
+// which each server gets an equal share, so that one that hangs does not take the
+// room of the others. Entries that are being written count.
+//
+// Of several Puts of one key the last one wins. Delete wins over every Put that
+// returned before it was called.
+type Writer struct {
+	// Ring knows the servers. It must be set.
+	Ring *Ring
+
+	// Log gets one line when a server goes down and one when it is back. Nil
+	// is silent.
+	Log *zap.Logger
+
+	// DialTimeout bounds a connection attempt. 0 means 100 ms.
+	DialTimeout time.Duration
+
+	// Timeout bounds one operation on a connection, and a whole Delete. 0 means
+	// 250 ms.
+	Timeout time.Duration
+
+	// Workers is the number of goroutines, and of connections, that write to
+	// each server. 0 means 4.
+	Workers int
+
+	// QueueBytes bounds the keys and bodies held, in bytes. 0 means 64 MiB.
+	QueueBytes int64
+
+	// QueueEntries bounds the entries held. Each server can hold at least
+	// one. 0 means 4096.
+	QueueEntries int
+
+	// BackoffMin and BackoffMax bound the time for which a server is left
+	// alone after three broken operations in a row; it doubles with every
+	// broken attempt that follows. 0 means 1 s and 30 s.
+	BackoffMin, BackoffMax time.Duration
+
+	now func() time.Time // nil: time.Now; tests turn it
+
+	once    sync.Once
+	stores  map[string]*store // by canonical address; see init
+	room    room
+	purges  purges
+	life    context.Context // of the workers; ends when Close gives up
+	end     context.CancelFunc
+	running sync.WaitGroup // workers and Deletes
+	closed  atomic.Bool
+}
+
+// Put queues an entry for its server, or its servers, and returns at once. An
+// entry of the same key that still waits there is superseded.
+//
+// It returns an error of CheckKey's; ErrExpired; ErrUnknownServer if Addr is not in the
+// ring; ErrNoServer; and, if no server took the entry, why the first one did not:
+// ErrPurged, ErrQueueFull, ErrServerDown or ErrClosed. Nil is no promise: what
+// becomes of the entry is seen in Stats.
+func (w *Writer) Put(e Entry) error {
+	key := Escape(e.Key)
+	if err := CheckKey(key); err != nil {
+		return err
+	}
+	if !e.Expires.After(w.clock()) {
+		return ErrExpired
+	}
+	addrs, err := w.route(e)
+	if err != nil {
+		return err
+	}
+	var first error
+	taken := false
+	for _, addr := range addrs {
+		err := w.stores[addr].put(&item{key: key, body: e.Body, flags: e.Flags, expires: e.Expires, began: e.Began})
+		taken = taken || err == nil
+		first = cmp.Or(first, err)
+	}
+	if taken {
+		return nil
+	}
+	return first
+}
+
+// Delete removes a key from every server that may hold it: those that the ring
+// names and, if that is another one, Addr. Only Key, HashKey and Addr of the entry
+// are looked at. It returns when all have answered, when ctx is done, or after
+// Timeout.
+//
+// When it has returned nil the key is gone, and no Put that returned before Delete
+// was called brings it back: one still queued is dropped, one being written is
+// waited for. A Put during the Delete may be dropped. A Put after it is stored.
+//
+// A set that had timed out before may still lie in a hung server's socket, and
+// be carried out after the Delete: the entry's expiry bounds that, too.
+//
+// An error means that a server may still hold the key, until it expires: nothing is
+// remembered and tried again. A server whose breaker is open is tried all the
+// same, by one Delete at a time; to the others it is ErrServerDown. The errors
+// of several servers are joined.
+func (w *Writer) Delete(ctx context.Context, e Entry) error {
+	key := Escape(e.Key)
+	if err := CheckKey(key); err != nil {
+		return err
+	}
+	addrs, err := w.holders(e)
+	if err != nil {
+		return err
+	}
+	w.purges.note(key, w.clock())
+	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
+	defer cancel()
+	if len(addrs) == 1 {
+		return w.stores[addrs[0]].delete(ctx, key)
+	}
+	errs := make([]error, len(addrs))
+	var all sync.WaitGroup
+	for i, addr := range addrs {
+		all.Go(func() { errs[i] = w.stores[addr].delete(ctx, key) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// route names the servers that an entry is written to.
+func (w *Writer) route(e Entry) ([]string, error) {
+	w.once.Do(w.init)
+	if e.Addr == "" {
+		return w.picked(e)
+	}
+	addr, ok := w.Ring.find(e.Addr)
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownServer, e.Addr)
+	}
+	return []string{addr}, nil
+}
+
+func (w *Writer) picked(e Entry) ([]string, error) {
+	addrs := w.Ring.Pick(cmp.Or(e.HashKey, e.Key))
+	if len(addrs) == 0 {
+		return nil, ErrNoServer
+	}
+	return addrs, nil
+}
+
+// holders names the servers that may hold an entry: nginx may have asked one
+// while the ring, or a gateway that was not told, chose another.
+func (w *Writer) holders(e Entry) ([]string, error) {
+	addrs, err := w.route(e)
+	if err != nil || e.Addr == "" {
+		return addrs, err
+	}
+	for _, addr := range w.Ring.Pick(cmp.Or(e.HashKey, e.Key)) {
+		if addr != addrs[0] {
+			addrs = append(addrs, addr)
+		}
+	}
+	return addrs, nil
+}
+
+// Close accepts nothing more and writes what is queued until ctx is done; what
+// is left then is cut off, dropped and counted, and an error says how much it was.
+// All goroutines have ended when it returns, a Delete under way included, which is
+// at most Timeout after ctx is done. Closing again does nothing.
+func (w *Writer) Close(ctx context.Context) error {
+	if w.closed.Swap(true) {
+		return nil
+	}
+	w.once.Do(w.init)
+	for _, s := range w.stores {
+		s.close()
+	}
+	left := 0
+	gaveUp := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		left = w.giveUp()
+		close(gaveUp)
+	})
+	w.running.Wait()
+	if !stop() {
+		<-gaveUp
+	}
+	w.end()
+	if left > 0 {
+		return fmt.Errorf("cachewriter: close: %d entries not written: %w", left, context.Cause(ctx))
+	}
+	return nil
+}
+
+func (w *Writer) giveUp() (left int) {
+	w.end()
+	for _, s := range w.stores {
+		left += s.abandon()
+	}
+	return left
+}
+
+// Stats returns the counters of the moment. Each server's are consistent in
+// themselves.
+func (w *Writer) Stats() Stats {
+	w.once.Do(w.init)
+	all := Stats{Total: newServerStats("")}
+	for _, addr := range w.Ring.addrs {
+		s := w.stores[addr].snapshot()
+		all.Servers = append(all.Servers, s)
+		all.Total.add(s)
+	}
+	return all
+}
+
+func (w *Writer) init() {
+	w.life, w.end = context.WithCancel(context.Background())
+	w.room.left.Store(w.queueBytes())
+	w.purges.seed = maphash.MakeSeed()
+	w.stores = make(map[string]*store, len(w.Ring.addrs))
+	for _, addr := range w.Ring.addrs {
+		w.stores[addr] = newStore(w, addr, len(w.Ring.addrs))
+	}
+}
+
+// A room is the bytes of the queue that the stores share.
+type room struct{ left atomic.Int64 }
+
+func (r *room) take(bytes int64) bool {
+	if r.left.Add(-bytes) >= 0 || bytes <= 0 {
+		return true
+	}
+	r.left.Add(bytes)
+	return false
+}
+
+func (r *room) give(bytes int64) { r.left.Add(bytes) }
+
+func (w *Writer) log() *zap.Logger {
+	if w.Log == nil {
+		return zap.NewNop()
+	}
+	return w.Log
+}
+
+func (w *Writer) clock() time.Time {
+	if w.now == nil {
+		return time.Now()
+	}
+	return w.now()
+}
+
+func (w *Writer) dialTimeout() time.Duration { return positive(w.DialTimeout, 100*time.Millisecond) }
+func (w *Writer) timeout() time.Duration     { return positive(w.Timeout, 250*time.Millisecond) }
+func (w *Writer) workers() int               { return positive(w.Workers, 4) }
+func (w *Writer) queueBytes() int64          { return positive(w.QueueBytes, 64<<20) }
+func (w *Writer) queueEntries() int          { return positive(w.QueueEntries, 4096) }
+func (w *Writer) backoffMin() time.Duration  { return positive(w.BackoffMin, time.Second) }
+func (w *Writer) backoffMax() time.Duration  { return positive(w.BackoffMax, 30*time.Second) }
+
+func positive[T int | int64 | time.Duration](option, otherwise T) T {
+	if option > 0 {
+		return option
+	}
+	return otherwise
+}
