@@ -1,0 +1,358 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// An exchange is one request and its answer. Its fields are filled in along
+// the way, by the goroutine that runs it.
+type exchange struct {
+	g      *Gateway
+	cancel context.CancelCauseFunc
+
+	client net.Conn
+	in     *bufio.Reader // what nginx sends
+	upload upload
+
+	received uwsgi.Vars // as nginx sent them: the key and the plan come from these
+	method   string
+	plan     policy.Plan
+	out      uwsgi.Request // as the worker gets it
+	length   int64         // of the body that goes with it
+	asked    time.Time     // when a worker first got to see the request
+
+	conn    net.Conn      // to the backend
+	unhook  func() bool   // keeps the end of the context from closing conn
+	from    *bufio.Reader // what the backend sends
+	resp    *uwsgi.Response
+	body    *uwsgi.Body
+	verdict policy.Verdict
+	page    capture
+
+	answered bool // something of an answer has been sent to nginx
+	broken   bool // the answer must not look complete
+	rec      record
+}
+
+const (
+	clientBuffer  = 8 << 10 // a packet of usual size, and the start of a small body
+	backendBuffer = 32 << 10
+)
+
+var (
+	clientReaders  = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, clientBuffer) }}
+	backendReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, backendBuffer) }}
+	buffers        = sync.Pool{New: func() any { return new([backendBuffer]byte) }}
+)
+
+func newExchange(g *Gateway, nc net.Conn) *exchange {
+	x := &exchange{g: g, client: nc, in: clientReaders.Get().(*bufio.Reader)}
+	x.in.Reset(nc)
+	x.rec.start = time.Now()
+	return x
+}
+
+// run is the journey. Whatever its outcome, the connection is closed, the
+// second goroutine has ended and the line is logged when it returns.
+func (x *exchange) run(ctx context.Context) {
+	ctx, x.cancel = context.WithCancelCause(ctx)
+	defer x.release()
+	err := x.answer(ctx)
+	if err != nil {
+		x.fail(err)
+	}
+	x.finishClient()
+	x.rec.took = time.Since(x.rec.start)
+	if err == nil {
+		x.store()
+	}
+	x.closeBackend()
+	x.g.record(&x.rec, err)
+}
+
+// answer goes from the first byte of the request to the last of the answer.
+func (x *exchange) answer(ctx context.Context) error {
+	req, err := x.read()
+	if err != nil {
+		return err
+	}
+	if req.IsPing() {
+		return x.pong()
+	}
+	clean, err := x.screen()
+	if err != nil {
+		return err
+	}
+	x.decide(ctx, clean)
+	if err := x.forward(ctx); err != nil {
+		return err
+	}
+	x.judge()
+	return x.relay(ctx)
+}
+
+// read takes the request's packet from nginx.
+func (x *exchange) read() (*uwsgi.Request, error) {
+	x.client.SetReadDeadline(time.Now().Add(x.g.headTimeout()))
+	req, err := x.g.Limits.ReadRequest(x.in)
+	if err != nil {
+		return nil, readFailure(err)
+	}
+	x.received = req.Vars
+	x.method = req.Vars.Get("REQUEST_METHOD")
+	x.rec.request(req.Vars, x.g.HideQuery)
+	return req, nil
+}
+
+// pong answers a ping; no worker is troubled with it.
+func (x *exchange) pong() error {
+	x.rec.ping = true
+	x.answered = true
+	return x.write([]byte(uwsgi.Pong))
+}
+
+// screen keeps from the worker what it must not see.
+func (x *exchange) screen() (uwsgi.Vars, error) {
+	firewall := x.g.Firewall
+	if firewall == nil {
+		firewall = &policy.Firewall{}
+	}
+	clean, dropped, err := firewall.Screen(x.received)
+	if err != nil {
+		return nil, screenFailure(err)
+	}
+	x.g.stats.dropVars(dropped)
+	return clean, nil
+}
+
+// decide plans what becomes of the answer, and says what the worker is asked.
+func (x *exchange) decide(ctx context.Context, clean uwsgi.Vars) {
+	x.plan = x.g.Policy.Request(x.received)
+	x.rec.plan(x.plan)
+	x.g.hint(x.plan, x.received)
+	if x.plan.Bypass {
+		x.purge(ctx)
+	}
+	x.out.Vars = x.g.Policy.ForWorker(clean, x.plan)
+	// The firewall has seen to it that the length is a number.
+	x.length, _ = x.out.ContentLength()
+}
+
+// purge deletes the entry that a bypass asks to have refilled, before anyone
+// is answered.
+func (x *exchange) purge(ctx context.Context) {
+	if x.g.Store == nil || x.plan.Key == "" {
+		return
+	}
+	if err := x.g.Store.Delete(ctx, cachewriter.Entry{Key: x.plan.Key, Addr: x.plan.Addr}); err != nil {
+		x.g.log().Warn("bypass: the entry could not be deleted; it stays until it expires or is refilled", zap.Error(err))
+	}
+}
+
+// forward has a backend take the request and begin to answer.
+func (x *exchange) forward(ctx context.Context) error {
+	packet, err := x.packet()
+	if err != nil {
+		return err
+	}
+	x.asked = time.Now()
+	var tried *backend.Node
+	for {
+		nc, node, err := x.g.Backends.Dial(ctx, tried)
+		if err != nil {
+			return dialFailure(ctx, err)
+		}
+		x.connected(ctx, nc, node)
+		err = x.ask(packet)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || tried != nil || !x.mayRetry(err) {
+			return answerFailure(ctx, "read answer", err)
+		}
+		tried = node
+		x.closeBackend()
+	}
+}
+
+// packet is the request as it goes out: head, and what is here of the body.
+func (x *exchange) packet() ([]byte, error) {
+	b, err := x.out.Append(make([]byte, 0, 4+x.out.Size()))
+	if err != nil {
+		return nil, &failure{op: "encode request", side: sideClient, status: 431, err: err}
+	}
+	here := int(min(int64(x.in.Buffered()), x.length))
+	start, _ := x.in.Peek(here)
+	x.in.Discard(here)
+	x.upload.left = x.length - int64(here)
+	return append(b, start...), nil
+}
+
+// connected makes nc the backend of the exchange. It is closed when ctx is
+// done, which is how a reader or writer of it learns that nginx has left.
+func (x *exchange) connected(ctx context.Context, nc net.Conn, node *backend.Node) {
+	x.conn = nc
+	x.rec.backend = node.String()
+	x.unhook = context.AfterFunc(ctx, func() { nc.Close() })
+	if x.from == nil {
+		x.from = backendReaders.Get().(*bufio.Reader)
+	}
+	x.from.Reset(nc)
+}
+
+// ask sends the packet and reads the head of the answer.
+func (x *exchange) ask(packet []byte) error {
+	x.conn.SetDeadline(time.Now().Add(x.g.firstByteTimeout()))
+	// A worker may refuse a request without reading it all, and then the
+	// write fails though an answer has come: only reading tells.
+	_, werr := x.conn.Write(packet)
+	x.startUpload()
+	resp, err := uwsgi.ReadResponse(x.from)
+	if err == io.EOF && werr != nil {
+		err = werr
+	}
+	x.resp = resp
+	return err
+}
+
+// mayRetry reports whether another backend may be asked the same again: one
+// closed without a byte, the method is safe, no body has been used up.
+func (x *exchange) mayRetry(err error) bool {
+	switch x.method {
+	case "GET", "HEAD", "OPTIONS":
+		return isSilent(err) && x.length == 0 && x.g.Backends.Len() > 1
+	}
+	return false
+}
+
+// judge decides on the answer's head.
+func (x *exchange) judge() {
+	x.verdict = x.g.Policy.Response(x.received, x.plan, x.resp, time.Now())
+	if x.verdict.Store() && x.g.Store != nil {
+		x.page = newCapture(x.resp.ContentLength, x.g.Policy.BodyLimit())
+	}
+	x.rec.verdict(x.verdict)
+}
+
+// store hands the page over, if it turned out whole and wanted.
+func (x *exchange) store() {
+	if !x.verdict.Store() {
+		return
+	}
+	reason := x.page.reason
+	if reason == "" && x.overlong() {
+		reason = policy.Truncated
+	}
+	if reason == "" {
+		reason = x.g.put(x.plan, x.verdict, x.page.body, x.asked)
+	}
+	if reason != "" {
+		x.rec.refuse(reason)
+	}
+}
+
+// put is the one place where a page leaves for the store.
+func (g *Gateway) put(plan policy.Plan, v policy.Verdict, body []byte, asked time.Time) policy.Reason {
+	if g.Store == nil {
+		return policy.StoreDown
+	}
+	err := g.Store.Put(cachewriter.Entry{
+		Key:     plan.Key,
+		Addr:    plan.Addr,
+		Body:    body,
+		Expires: time.Now().Add(v.TTL),
+		Began:   asked,
+	})
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, cachewriter.ErrPurged):
+		return policy.Purged
+	case errors.Is(err, cachewriter.ErrQueueFull):
+		return policy.StoreFull
+	}
+	return policy.StoreDown
+}
+
+// fail answers for the backend, or breaks off what has begun.
+func (x *exchange) fail(err error) {
+	var f *failure
+	if !errors.As(err, &f) {
+		return
+	}
+	if x.answered {
+		x.broken = true
+		return
+	}
+	x.rec.status = f.status
+	if f.status == statusClientGone {
+		return
+	}
+	answer := ownAnswer(f.status, x.method)
+	x.answered = true
+	x.write(answer)
+}
+
+// write sends b to nginx.
+func (x *exchange) write(b []byte) error {
+	x.client.SetWriteDeadline(time.Now().Add(x.g.idleTimeout()))
+	if _, err := x.client.Write(b); err != nil {
+		return writeFailure(err)
+	}
+	return nil
+}
+
+// closeBackend ends the backend's connection, and with it the upload's writes.
+func (x *exchange) closeBackend() {
+	if x.conn != nil {
+		x.unhook()
+		x.conn.Close()
+	}
+}
+
+// finishClient ends the connection to nginx so that the answer arrives: a
+// close with unread bytes of the request would make the kernel send a reset,
+// and nginx drop an answer that it has not read yet.
+func (x *exchange) finishClient() {
+	if x.broken {
+		x.abort()
+	} else if half, ok := x.client.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+}
+
+// abort makes the end of an answer without declared length look like what it
+// is. TCP can say so by a reset.
+func (x *exchange) abort() {
+	if tcp, ok := x.client.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	x.client.Close()
+}
+
+// release waits for nginx to close its side and for the second goroutine, and
+// gives the buffers back.
+func (x *exchange) release() {
+	x.upload.finish(x.client, x.in, x.g.lingerTimeout())
+	x.client.Close()
+	x.cancel(nil)
+	x.in.Reset(nil)
+	clientReaders.Put(x.in)
+	if x.from != nil {
+		x.from.Reset(nil)
+		backendReaders.Put(x.from)
+	}
+}

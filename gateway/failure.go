@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strconv"
+
+	"uwgate/gateway/backend"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// A side tells whose fault a failure is.
+type side string
+
+const (
+	sideClient  side = "client"  // nginx, or the visitor behind it
+	sideBackend side = "backend" // a uWSGI server, or the application
+	sideGateway side = "gateway" // ourselves
+)
+
+// statusClientGone is what the log says when there was nobody left to answer;
+// nginx has given the number this meaning.
+const statusClientGone = 499
+
+// A failure ends an exchange. It knows the act that failed, as net.OpError
+// knows its Op, whose fault it was, and the status to answer with.
+type failure struct {
+	op     string
+	side   side
+	status int
+	code   uwsgi.Code // stable name of a malformed request; may be empty
+	err    error
+}
+
+func (f *failure) Error() string {
+	return "gateway: " + f.op + ": " + f.err.Error()
+}
+
+func (f *failure) Unwrap() error { return f.err }
+
+// Causes with which an exchange's context is canceled.
+var (
+	errClientGone  = errors.New("nginx closed the connection")
+	errUploadStall = errors.New("the request body stopped coming")
+)
+
+// errProbe ends an exchange in which nothing was asked: a connection that was
+// closed before its first byte, as a TCP health check does.
+var errProbe = errors.New("connection closed before a request")
+
+// readFailure is the failure to read a request's packet.
+func readFailure(err error) error {
+	if err == io.EOF {
+		return errProbe
+	}
+	f := &failure{op: "read request", side: sideClient, status: 400, err: err}
+	var format *uwsgi.FormatError
+	if errors.As(err, &format) {
+		f.code = format.Code
+	}
+	switch {
+	case isTimeout(err):
+		f.status = 408
+	case f.code == uwsgi.BlockTooLarge, f.code == uwsgi.TooManyVars:
+		f.status = 431
+	case f.code == uwsgi.BadModifier:
+		f.status = 501
+	case isGone(err):
+		f.status = statusClientGone
+	}
+	return f
+}
+
+// screenFailure is the firewall's refusal.
+func screenFailure(err error) error {
+	f := &failure{op: "screen request", side: sideClient, status: 400, err: err}
+	var refusal *policy.Refusal
+	if errors.As(err, &refusal) {
+		f.status, f.code = refusal.Status, refusal.Code
+	}
+	return f
+}
+
+// dialFailure is that of a pool none of whose servers accepts a connection.
+func dialFailure(ctx context.Context, err error) error {
+	if gone := goneFailure(ctx, "connect"); gone != nil {
+		return gone
+	}
+	f := &failure{op: "connect", side: sideBackend, status: 503, err: err}
+	if !errors.Is(err, backend.ErrUnavailable) {
+		f.side, f.status = sideGateway, 500
+	}
+	return f
+}
+
+// answerFailure is that of a backend that had taken the request.
+func answerFailure(ctx context.Context, op string, err error) error {
+	if gone := goneFailure(ctx, op); gone != nil {
+		return gone
+	}
+	f := &failure{op: op, side: sideBackend, status: 502, err: err}
+	if isTimeout(err) {
+		f.status = 504
+	}
+	return f
+}
+
+// goneFailure is what the end of ctx means: whatever else fails after it is a
+// consequence. Nil if ctx has not ended.
+func goneFailure(ctx context.Context, op string) error {
+	cause := context.Cause(ctx)
+	switch {
+	case cause == nil:
+		return nil
+	case errors.Is(cause, errUploadStall):
+		return &failure{op: "read request body", side: sideClient, status: 408, err: cause}
+	case errors.Is(cause, errClientGone):
+		return &failure{op: op, side: sideClient, status: statusClientGone, err: cause}
+	}
+	return &failure{op: op, side: sideGateway, status: 503, err: errors.New("shutting down")}
+}
+
+// writeFailure is the failure to send to nginx.
+func writeFailure(err error) error {
+	return &failure{op: "write answer", side: sideClient, status: statusClientGone, err: err}
+}
+
+func isTimeout(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// isGone reports that the connection broke, as opposed to what came over it
+// being wrong.
+func isGone(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// isSilent reports that a backend closed or reset without a byte of answer.
+// An exception in the application looks so, and so does a worker that died or
+// refused an oversized request.
+func isSilent(err error) bool {
+	var format *uwsgi.FormatError
+	if errors.As(err, &format) {
+		return format.Offset == 0 && isGone(err) && !isTimeout(err)
+	}
+	return err == io.EOF || isGone(err) && !isTimeout(err)
+}
+
+// statusText names the statuses of our own answers.
+var statusText = map[int]string{
+	400: "Bad Request",
+	408: "Request Timeout",
+	431: "Request Header Fields Too Large",
+	500: "Internal Server Error",
+	501: "Not Implemented",
+	502: "Bad Gateway",
+	503: "Service Unavailable",
+	504: "Gateway Timeout",
+}
+
+// ownAnswer is the answer to a request that no backend answered. It says no
+// more than its status: the reason is in the log, for those whom it concerns.
+func ownAnswer(status int, method string) []byte {
+	body := strconv.Itoa(status) + " " + statusText[status] + "\n"
+	resp := uwsgi.Response{StatusCode: status, Reason: statusText[status]}
+	resp.Header = uwsgi.Header{
+		{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
+		{Name: "Content-Length", Value: strconv.Itoa(len(body))},
+		{Name: "Cache-Control", Value: "no-store"},
+	}
+	if status == 503 {
+		resp.Header = append(resp.Header, uwsgi.Field{Name: "Retry-After", Value: "1"})
+	}
+	b := resp.AppendHead(nil)
+	if method != "HEAD" {
+		b = append(b, body...)
+	}
+	return b
+}

@@ -1,0 +1,260 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// A Gateway answers nginx. Its fields are set before the first Serve and not
+// changed afterwards; its methods are safe for concurrent use.
+//
+// Every connection has one goroutine that Serve waits for, and, once the
+// request is under way, a second one that sends the body and sees nginx
+// leave, which the first one waits for.
+type Gateway struct {
+	// Backends are the servers that answer. It must be set.
+	Backends *backend.Pool
+
+	// Policy decides what is stored, and under which key. It must be set.
+	Policy *policy.Policy
+
+	// Firewall decides what a worker gets to see. Nil means the zero
+	// Firewall, which is the strictest.
+	Firewall *policy.Firewall
+
+	// Store receives the pages. If it is nil nothing is stored.
+	Store *cachewriter.Writer
+
+	// Log is told what an operator should know or mend. Nil is silent.
+	Log *zap.Logger
+
+	// AccessLog gets one line a request. Nil is silent. It must not sample.
+	AccessLog *zap.Logger
+
+	// HideQuery keeps query strings out of the access log.
+	HideQuery bool
+
+	// AlignHeaders makes the answer that fills the store look like the hits
+	// that follow it; see policy.Align.
+	AlignHeaders bool
+
+	// Peers may connect over TCP, besides the loopback addresses that always
+	// may. UNIX sockets are guarded by their file mode.
+	Peers []netip.Prefix
+
+	// Limits bound the requests that are read. The zero value is good.
+	Limits uwsgi.Limits
+
+	// HeadTimeout bounds the wait for a request's packet. Zero means 10 s.
+	HeadTimeout time.Duration
+
+	// FirstByteTimeout bounds the wait for an answer's head, counted from
+	// the last byte that a backend took of the request. Zero means 60 s.
+	FirstByteTimeout time.Duration
+
+	// IdleTimeout bounds every pause within a body, in both directions.
+	// Zero means 60 s.
+	IdleTimeout time.Duration
+
+	// LingerTimeout bounds how long a finished connection waits for nginx to
+	// close its side, so that an answer is not lost to a reset. Zero means 5 s.
+	LingerTimeout time.Duration
+
+	// DrainTimeout bounds how long Serve waits for the requests in flight
+	// once its context is done. Zero means 30 s, negative no bound.
+	DrainTimeout time.Duration
+
+	stats stats
+	hints hints
+}
+
+// backlogGrace is how long a listener that is about to close still accepts
+// connections that clients have already made.
+const backlogGrace = 50 * time.Millisecond
+
+// Serve answers the connections of ln until ctx is done. Then it takes what
+// waits in the backlog, closes ln, and returns nil when the requests in flight
+// have ended, or an error when DrainTimeout ended them. It may be called for
+// several listeners at once. A listener that fails ends it with that error,
+// after the requests in flight.
+func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
+	// Requests outlive ctx: that is what draining means.
+	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	var conns sync.WaitGroup
+	err := g.accept(ctx, ln, func(nc net.Conn) {
+		conns.Go(func() { g.serveConn(work, nc) })
+	})
+	if drained := g.drain(&conns, abandon); err == nil {
+		err = drained
+	}
+	return err
+}
+
+// accept hands connections to serve until ctx is done and the backlog empty.
+func (g *Gateway) accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
+	defer ln.Close()
+	g.stats.listeners.Add(1)
+	stop := context.AfterFunc(ctx, func() {
+		g.stats.listeners.Add(-1)
+		closeSoon(ln)
+	})
+	defer func() {
+		if stop() {
+			g.stats.listeners.Add(-1)
+		}
+	}()
+	var pause time.Duration
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			serve(nc)
+		case ctx.Err() != nil:
+			return nil
+		case temporary(err):
+			// Out of file descriptors, most likely: what is open will close.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			g.log().Error("cannot accept connections", zap.Error(err), zap.Duration("retry_in", pause))
+			wait(ctx, pause)
+		default:
+			return fmt.Errorf("gateway: accept on %s: %w", ln.Addr(), err)
+		}
+	}
+}
+
+// closeSoon lets no new client find ln, and has its Accept fail as soon as the
+// ones that did have been accepted: the kernel would reset those.
+func closeSoon(ln net.Listener) {
+	if ul, ok := ln.(*net.UnixListener); ok {
+		// Close must not unlink: by then the path may be a successor's.
+		ul.SetUnlinkOnClose(false)
+		if path := ul.Addr().String(); path != "" && path[0] == '/' {
+			os.Remove(path)
+		}
+	}
+	if d, ok := ln.(interface{ SetDeadline(time.Time) error }); ok {
+		d.SetDeadline(time.Now().Add(backlogGrace))
+		return
+	}
+	ln.Close()
+}
+
+// temporary reports whether Accept may succeed later.
+func temporary(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Temporary() //nolint:staticcheck // net/http does the same for want of another word
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// drain waits for the exchanges, and breaks them off after DrainTimeout.
+func (g *Gateway) drain(conns *sync.WaitGroup, abandon context.CancelFunc) error {
+	done := make(chan struct{})
+	go func() {
+		conns.Wait()
+		close(done)
+	}()
+	var timeout <-chan time.Time
+	if g.DrainTimeout >= 0 {
+		t := time.NewTimer(orDefault(g.DrainTimeout, 30*time.Second))
+		defer t.Stop()
+		timeout = t.C
+	}
+	select {
+	case <-done:
+		return nil
+	case <-timeout:
+	}
+	n := g.stats.inFlight.Load()
+	abandon()
+	<-done
+	return fmt.Errorf("gateway: drain: %d requests were still in flight after %v and have been broken off; allow more with --drain-timeout",
+		n, orDefault(g.DrainTimeout, 30*time.Second))
+}
+
+func (g *Gateway) serveConn(ctx context.Context, nc net.Conn) {
+	defer nc.Close()
+	if !g.allowed(nc.RemoteAddr()) {
+		g.stats.peersRefused.Add(1)
+		g.log().Warn("connection refused: peer is not allowed; if it is your nginx, add --allow-peer",
+			zap.Stringer("peer", nc.RemoteAddr()))
+		return
+	}
+	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	g.stats.inFlight.Add(1)
+	defer g.stats.inFlight.Add(-1)
+	defer g.contain()
+	x := newExchange(g, nc)
+	x.run(ctx)
+}
+
+// contain keeps a programmer's mistake in one request from ending all others.
+func (g *Gateway) contain() {
+	if r := recover(); r != nil {
+		g.stats.panics.Add(1)
+		g.log().Error("panic in a request; please report it", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+	}
+}
+
+// allowed reports whether requests from addr are heard.
+func (g *Gateway) allowed(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return true
+	}
+	ip := tcp.AddrPort().Addr().Unmap()
+	if ip.IsLoopback() {
+		return true
+	}
+	for _, p := range g.Peers {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Gateway) log() *zap.Logger { return orNop(g.Log) }
+
+func orNop(l *zap.Logger) *zap.Logger {
+	if l == nil {
+		return zap.NewNop()
+	}
+	return l
+}
+
+// orDefault resolves a timeout's zero value.
+func orDefault(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return d
+}
+
+func (g *Gateway) headTimeout() time.Duration { return orDefault(g.HeadTimeout, 10*time.Second) }
+func (g *Gateway) firstByteTimeout() time.Duration {
+	return orDefault(g.FirstByteTimeout, time.Minute)
+}
+func (g *Gateway) idleTimeout() time.Duration   { return orDefault(g.IdleTimeout, time.Minute) }
+func (g *Gateway) lingerTimeout() time.Duration { return orDefault(g.LingerTimeout, 5*time.Second) }

@@ -1,0 +1,388 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait of a test; it is never waited out in one that
+// passes.
+const patience = 10 * time.Second
+
+// A bench is a gateway with what stands around it: workers that are scripted
+// sockets, a memcached that is one too, and the place of nginx for the test.
+type bench struct {
+	*Gateway
+	t       *testing.T
+	network string
+	addr    string
+	store   *memcached
+	access  *observer.ObservedLogs
+	logs    *observer.ObservedLogs
+	stop    context.CancelFunc
+	served  chan error
+}
+
+// A script plays a worker: it has read the packet, and what it writes to nc is
+// the answer. The connection is closed when it returns.
+type script func(nc net.Conn, req *uwsgi.Request, body *bufio.Reader)
+
+// newBench starts a gateway on a UNIX socket in front of one worker a script.
+// tune may change it before it serves.
+func newBench(t *testing.T, tune func(*Gateway), scripts ...script) *bench {
+	t.Helper()
+	addrs := make([]string, len(scripts))
+	for i, s := range scripts {
+		addrs[i] = startWorker(t, s)
+	}
+	return startBench(t, "unix", tune, addrs...)
+}
+
+func startBench(t *testing.T, network string, tune func(*Gateway), backends ...string) *bench {
+	t.Helper()
+	pool, err := backend.NewPool(backends...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, network: network, store: startMemcached(t), served: make(chan error, 1)}
+	ring, err := cachewriter.NewRing(cachewriter.All, cachewriter.Server{Name: b.store.addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accessCore, logCore zapcore.Core
+	accessCore, b.access = observer.New(zap.InfoLevel)
+	logCore, b.logs = observer.New(zap.InfoLevel)
+	b.Gateway = &Gateway{
+		Backends:     pool,
+		Policy:       testPolicy(t, ring),
+		Store:        &cachewriter.Writer{Ring: ring},
+		Log:          zap.New(logCore),
+		AccessLog:    zap.New(accessCore),
+		AlignHeaders: true,
+	}
+	if tune != nil {
+		tune(b.Gateway)
+	}
+	listenAt := "127.0.0.1:0"
+	if network == "unix" {
+		listenAt = filepath.Join(t.TempDir(), "uwgate.sock")
+	}
+	ln, err := net.Listen(network, listenAt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.addr = ln.Addr().String()
+	var ctx context.Context
+	ctx, b.stop = context.WithCancel(context.Background())
+	go func() { b.served <- b.Serve(ctx, ln) }()
+	t.Cleanup(b.close)
+	return b
+}
+
+func testPolicy(t *testing.T, ring *cachewriter.Ring) *policy.Policy {
+	t.Helper()
+	tmpl, err := policy.ParseTemplate("$scheme://$host$request_uri")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &policy.Policy{Template: tmpl, Servers: ring.Has, DefaultTTL: 10 * time.Minute}
+}
+
+// close drains; a second call does nothing.
+func (b *bench) close() {
+	b.stop()
+	if err := <-b.served; err != nil {
+		b.t.Errorf("Serve: %v", err)
+	}
+	b.served <- nil
+	if b.Store != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		b.Store.Close(ctx)
+	}
+}
+
+// dial connects as nginx does.
+func (b *bench) dial() net.Conn {
+	b.t.Helper()
+	nc, err := net.Dial(b.network, b.addr)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	nc.SetDeadline(time.Now().Add(patience))
+	b.t.Cleanup(func() { nc.Close() })
+	return nc
+}
+
+// get asks for uri as nginx does after a miss, with further vars.
+func (b *bench) get(uri string, more ...uwsgi.Var) answer {
+	b.t.Helper()
+	return b.ask(missed(uri, more...), nil)
+}
+
+// ask sends one request and reads everything that comes back.
+func (b *bench) ask(v uwsgi.Vars, body []byte) answer {
+	b.t.Helper()
+	nc := b.dial()
+	defer nc.Close()
+	packet := encode(b.t, v)
+	if _, err := nc.Write(append(packet, body...)); err != nil {
+		b.t.Fatalf("send request: %v", err)
+	}
+	raw, err := io.ReadAll(nc)
+	return parseAnswer(b.t, raw, err, v.Get("REQUEST_METHOD"))
+}
+
+func encode(t *testing.T, v uwsgi.Vars) []byte {
+	t.Helper()
+	packet, err := (&uwsgi.Request{Vars: v}).Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packet
+}
+
+// An answer is what nginx gets.
+type answer struct {
+	raw    string
+	status int
+	header uwsgi.Header
+	length int64
+	body   string
+	err    error // how the connection ended, nil for a clean end
+}
+
+func parseAnswer(t *testing.T, raw []byte, err error, method string) answer {
+	t.Helper()
+	a := answer{raw: string(raw), err: err}
+	br := bufio.NewReader(bytes.NewReader(raw))
+	resp, perr := uwsgi.ReadResponse(br)
+	if perr != nil {
+		if a.err == nil {
+			a.err = perr
+		}
+		return a
+	}
+	rest, _ := io.ReadAll(br)
+	a.status, a.header, a.length, a.body = resp.StatusCode, resp.Header, resp.ContentLength, string(rest)
+	return a
+}
+
+// request are the vars of nginx's stock uwsgi_params.
+func request(method, uri string, more ...uwsgi.Var) uwsgi.Vars {
+	path, args, _ := strings.Cut(uri, "?")
+	v := uwsgi.Vars{
+		{Name: "QUERY_STRING", Value: args}, {Name: "REQUEST_METHOD", Value: method},
+		{Name: "CONTENT_TYPE"}, {Name: "CONTENT_LENGTH"},
+		{Name: "REQUEST_URI", Value: uri}, {Name: "PATH_INFO", Value: path},
+		{Name: "SERVER_PROTOCOL", Value: "HTTP/1.1"}, {Name: "REQUEST_SCHEME", Value: "http"},
+		{Name: "SERVER_NAME", Value: "example.com"}, {Name: "SERVER_PORT", Value: "80"},
+		{Name: "HTTP_HOST", Value: "example.com"},
+	}
+	for _, m := range more {
+		v = setVar(v, m)
+	}
+	return v
+}
+
+func setVar(v uwsgi.Vars, m uwsgi.Var) uwsgi.Vars {
+	for i := range v {
+		if v[i].Name == m.Name {
+			v[i] = m
+			return v
+		}
+	}
+	return append(v, m)
+}
+
+// missed is a GET with what nginx hands over after memcached had nothing.
+func missed(uri string, more ...uwsgi.Var) uwsgi.Vars {
+	v := request("GET", uri, uwsgi.Var{Name: "CACHE_KEY", Value: "k:" + uri}, uwsgi.Var{Name: "CACHE_STATUS", Value: "404"})
+	for _, m := range more {
+		v = setVar(v, m)
+	}
+	return v
+}
+
+// line waits for the n-th access line and returns its fields.
+func (b *bench) line(n int) map[string]any {
+	b.t.Helper()
+	eventually(b.t, fmt.Sprintf("access line %d", n), func() bool { return b.access.Len() > n })
+	return b.access.All()[n].ContextMap()
+}
+
+// eventually waits for what another goroutine is about to do.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+		runtime.Gosched()
+	}
+}
+
+// startWorker returns the address of a worker that plays s for every request.
+func startWorker(t *testing.T, s script) string {
+	t.Helper()
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "worker.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { play(nc, s) })
+		}
+	})
+	t.Cleanup(func() { ln.Close(); conns.Wait() })
+	return "unix:" + ln.Addr().String()
+}
+
+func play(nc net.Conn, s script) {
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	br := bufio.NewReader(nc)
+	req, err := uwsgi.ReadRequest(br)
+	if err != nil {
+		return
+	}
+	s(nc, req, br)
+}
+
+// says answers with the bytes as they are.
+func says(answer string) script {
+	return func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) { io.WriteString(nc, answer) }
+}
+
+// page is a whole answer with that body and further header lines.
+func page(body string, lines ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n", len(body))
+	for _, line := range lines {
+		b.WriteString(line + "\r\n")
+	}
+	return b.String() + "\r\n" + body
+}
+
+// A memcached is a small server that keeps what it is told.
+type memcached struct {
+	addr string
+
+	mu      sync.Mutex // guards items
+	items   map[string]item
+	deletes []string
+}
+
+type item struct {
+	body   string
+	flags  string
+	expiry string
+}
+
+func startMemcached(t *testing.T) *memcached {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &memcached{addr: ln.Addr().String(), items: map[string]item{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			context.AfterFunc(ctx, func() { nc.Close() })
+			conns.Go(func() { m.serve(nc) })
+		}
+	})
+	t.Cleanup(func() { ln.Close(); cancel(); conns.Wait() })
+	return m
+}
+
+func (m *memcached) serve(nc net.Conn) {
+	defer nc.Close()
+	br := bufio.NewReader(nc)
+	for {
+		line, err := br.ReadString('\n')
+		if err != nil {
+			return
+		}
+		w := strings.Fields(line)
+		switch {
+		case len(w) >= 5 && w[0] == "set":
+			n, _ := strconv.Atoi(w[4])
+			data := make([]byte, n+2)
+			if _, err := io.ReadFull(br, data); err != nil {
+				return
+			}
+			m.set(w[1], item{string(data[:n]), w[2], w[3]})
+			io.WriteString(nc, "STORED\r\n")
+		case len(w) >= 2 && w[0] == "delete":
+			m.delete(w[1])
+			io.WriteString(nc, "DELETED\r\n")
+		default:
+			io.WriteString(nc, "ERROR\r\n")
+		}
+	}
+}
+
+func (m *memcached) set(key string, it item) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.items[key] = it
+}
+
+func (m *memcached) delete(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.items, key)
+	m.deletes = append(m.deletes, key)
+}
+
+func (m *memcached) get(key string) (item, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	it, ok := m.items[key]
+	return it, ok
+}
+
+// contents drains the writer, so that the answer is final.
+func (b *bench) contents() map[string]item {
+	b.t.Helper()
+	b.close()
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	return b.store.items
+}

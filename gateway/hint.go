@@ -1,0 +1,49 @@
+package gateway
+
+import (
+	"sync"
+
+	"go.uber.org/zap"
+
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// hints are what an operator can mend in nginx's configuration. Each is given
+// once in the life of a gateway.
+type hints struct {
+	noMethod, noKey, noStatus, server sync.Once
+}
+
+// hint looks at a request that is not to be stored for a reason that lies in
+// the configuration.
+func (g *Gateway) hint(plan policy.Plan, v uwsgi.Vars) {
+	switch plan.Reason {
+	case policy.NoMethod:
+		g.hintOnce(&g.hints.noMethod, "nginx sent a request without REQUEST_METHOD; it is passed on, but never stored",
+			"put `include uwsgi_params;` at server level, so that every block with a uwsgi_pass has it")
+	case policy.NoKey:
+		g.hintOnce(&g.hints.noKey, "a page has no key, and is not stored: "+plan.Note,
+			"add `uwsgi_param CACHE_KEY $memcached_key if_not_empty;`, or start with --key and the template of your `set $memcached_key`")
+	case policy.NotLookedUp:
+		g.hintNotLookedUp(v)
+	}
+}
+
+// hintNotLookedUp tells a parameter that is missing from a lookup that was
+// skipped, as far as one request can tell.
+func (g *Gateway) hintNotLookedUp(v uwsgi.Vars) {
+	if _, ok := v.Lookup("CACHE_STATUS"); !ok {
+		g.hintOnce(&g.hints.noStatus, "a GET came without CACHE_STATUS, so it is not known to have missed the cache, and is not stored",
+			"if nginx did ask memcached for it, add `uwsgi_param CACHE_STATUS $upstream_status if_not_empty;` beside CACHE_KEY")
+		return
+	}
+	if addr := v.Get("CACHE_SERVER"); addr != "" && !g.Policy.Knows(addr) {
+		g.hintOnce(&g.hints.server, "nginx asked a memcached server that is not ours for "+addr,
+			"name every server of nginx's upstream block with --memcached, as it is written there")
+	}
+}
+
+func (g *Gateway) hintOnce(once *sync.Once, what, fix string) {
+	once.Do(func() { g.log().Warn(what, zap.String("fix", fix)) })
+}

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+	"time"
+
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// settleTime is how long a backend may take to close after the last byte that
+// it announced. It is waited for after nginx has everything, and only if the
+// page is to be stored; a server that keeps connections open costs no more.
+const settleTime = 100 * time.Millisecond
+
+// relay sends the answer to nginx as it comes, and captures it alongside when
+// it is wanted.
+func (x *exchange) relay(ctx context.Context) error {
+	if x.resp.StatusCode == 101 && x.out.Vars.Get("HTTP_UPGRADE") == "" {
+		return &failure{op: "read answer", side: sideBackend, status: 502,
+			err: errors.New("101 Switching Protocols, which the request had not asked for")}
+	}
+	if x.resp.StatusCode == 101 {
+		return x.tunnel(ctx)
+	}
+	x.body = x.resp.Body(x.from, x.method)
+	buf := buffers.Get().(*[backendBuffer]byte)
+	defer buffers.Put(buf)
+	out := x.head().AppendHead(buf[:0])
+	err := x.sendWith(out)
+	for err == nil {
+		err = x.relayPart(buf[:])
+	}
+	if err == io.EOF {
+		x.complete()
+		return nil
+	}
+	return x.relayFailure(ctx, err)
+}
+
+// head is the answer's head as nginx gets it.
+func (x *exchange) head() *uwsgi.Response {
+	resp := *x.resp
+	resp.Header = resp.Header.Clone()
+	resp.Clean()
+	if x.verdict.Store() && x.g.AlignHeaders {
+		resp.Header = policy.Align(resp.Header)
+	}
+	resp.Header.Add("Cache-Status", cacheStatus(x.plan, x.verdict, x.resp.StatusCode))
+	x.rec.status = resp.StatusCode
+	return &resp
+}
+
+// sendWith writes out, and with it what is here already of the body: nginx
+// before 1.31 mishandles a head that arrives in pieces, and a small page takes
+// one system call.
+func (x *exchange) sendWith(out []byte) error {
+	head := len(out)
+	var err error
+	if room := cap(out) - head; room > 0 && x.from.Buffered() > 0 {
+		var n int
+		n, err = x.body.Read(out[head : head+room])
+		out = out[:head+n]
+	}
+	x.answered = true
+	x.page.add(out[head:])
+	x.rec.bytes += int64(len(out) - head)
+	if werr := x.write(out); werr != nil {
+		return werr
+	}
+	return err
+}
+
+// relayPart reads once and writes once.
+func (x *exchange) relayPart(buf []byte) error {
+	x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
+	n, err := x.body.Read(buf)
+	if n > 0 {
+		x.page.add(buf[:n])
+		x.rec.bytes += int64(n)
+		if werr := x.write(buf[:n]); werr != nil {
+			return werr
+		}
+	}
+	return err
+}
+
+// complete looks at the body now that its last byte has been relayed.
+func (x *exchange) complete() {
+	if x.verdict.Store() && x.page.reason == "" {
+		x.page.reason = x.g.Policy.Body(x.resp, x.page.body, x.body.Whole(), x.body.Trailers())
+	}
+}
+
+// relayFailure is the end of an answer that nginx has got a part of.
+func (x *exchange) relayFailure(ctx context.Context, err error) error {
+	x.rec.refuse(policy.Truncated)
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	return answerFailure(ctx, "read answer", err)
+}
+
+// overlong reports whether the backend sends more than it announced. Then the
+// application's idea of the page is not what nginx was given.
+func (x *exchange) overlong() bool {
+	x.conn.SetReadDeadline(time.Now().Add(settleTime))
+	return x.body.Surplus()
+}
+
+// tunnel sends a 101 and lets bytes pass both ways until one side closes; the
+// upload sends those from nginx.
+func (x *exchange) tunnel(ctx context.Context) error {
+	x.answered = true
+	if err := x.write(x.head().AppendHead(nil)); err != nil {
+		return err
+	}
+	buf := buffers.Get().(*[backendBuffer]byte)
+	defer buffers.Put(buf)
+	for {
+		x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
+		n, err := x.from.Read(buf[:])
+		x.rec.bytes += int64(n)
+		if n > 0 {
+			if werr := x.write(buf[:n]); werr != nil {
+				return werr
+			}
+		}
+		switch {
+		case err == io.EOF, errors.Is(context.Cause(ctx), errClientGone):
+			return nil
+		case err != nil:
+			return answerFailure(ctx, "tunnel", err)
+		}
+	}
+}
+
+// A capture is the copy of a body that may be stored. Its size is bounded.
+type capture struct {
+	body   []byte
+	limit  int64
+	reason policy.Reason // why the copy is of no use
+	on     bool
+}
+
+// newCapture expects length bytes, or an unknown number if that is negative.
+func newCapture(length, limit int64) capture {
+	return capture{body: make([]byte, 0, min(max(length, 0), limit)), limit: limit, on: true}
+}
+
+func (c *capture) add(b []byte) {
+	if !c.on {
+		return
+	}
+	if int64(len(c.body)+len(b)) > c.limit {
+		*c = capture{reason: policy.TooLarge}
+		return
+	}
+	c.body = append(c.body, b...)
+}
+
+// cacheStatus is our member of the Cache-Status list (RFC 9211). It is sent
+// with the head, so "stored" says what the answer will be if it comes whole.
+func cacheStatus(plan policy.Plan, v policy.Verdict, status int) string {
+	b := []byte("uwgate; fwd=")
+	switch plan.Reason {
+	case "":
+		b = append(b, "uri-miss"...)
+	case policy.Method, policy.NoMethod:
+		b = append(b, "method"...)
+	default:
+		b = append(b, "bypass"...)
+	}
+	b = append(b, "; fwd-status="...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	if v.Store() {
+		b = append(b, "; stored; ttl="...)
+		b = strconv.AppendInt(b, int64(v.TTL/time.Second), 10)
+	}
+	b = append(b, "; detail="...)
+	return string(append(b, v.Reason...))
+}

@@ -1,0 +1,229 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+)
+
+// stats are the counters of a Gateway. The zero value is ready.
+type stats struct {
+	inFlight     atomic.Int64
+	listeners    atomic.Int64  // accepting
+	probes       atomic.Uint64 // connections closed before a request
+	pings        atomic.Uint64
+	panics       atomic.Uint64
+	peersRefused atomic.Uint64
+	bytes        atomic.Uint64
+	statuses     [600]atomic.Uint64
+	reasons      countMap[policy.Reason]
+	failures     countMap[side]
+	vars         countMap[string] // dropped; the firewall bounds the names
+	took         tookHistogram
+}
+
+// count adds one request.
+func (s *stats) count(r *record, err error) {
+	if r.status > 0 && r.status < len(s.statuses) {
+		s.statuses[r.status].Add(1)
+	}
+	s.bytes.Add(uint64(r.bytes))
+	s.took.observe(r.took.Seconds())
+	if r.reason != "" {
+		s.reasons.add(r.reason)
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		s.failures.add(f.side)
+	}
+}
+
+func (s *stats) dropVars(names []string) {
+	for _, name := range names {
+		s.vars.add(name)
+	}
+}
+
+// A countMap counts by a word out of a small set. The zero value is ready.
+type countMap[K ~string] struct{ m sync.Map }
+
+func (c *countMap[K]) add(k K) {
+	n, ok := c.m.Load(k)
+	if !ok {
+		n, _ = c.m.LoadOrStore(k, new(atomic.Uint64))
+	}
+	n.(*atomic.Uint64).Add(1)
+}
+
+// each calls f with every word counted so far.
+func (c *countMap[K]) each(f func(word string, n uint64)) {
+	c.m.Range(func(k, n any) bool {
+		f(string(k.(K)), n.(*atomic.Uint64).Load())
+		return true
+	})
+}
+
+// tookBounds are the upper bounds of the buckets, in seconds: from a page that
+// was ready to a worker's harakiri.
+var tookBounds = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+
+// A tookHistogram counts durations in the buckets of tookBounds.
+type tookHistogram struct {
+	buckets [len(tookBounds) + 1]atomic.Uint64 // not cumulative
+	micros  atomic.Uint64
+}
+
+func (h *tookHistogram) observe(seconds float64) {
+	i, _ := slices.BinarySearch(tookBounds[:], seconds)
+	h.buckets[i].Add(1)
+	h.micros.Add(uint64(seconds * 1e6))
+}
+
+// snapshot returns the histogram as Prometheus wants it: cumulative.
+func (h *tookHistogram) snapshot() (count uint64, sum float64, buckets map[float64]uint64) {
+	buckets = make(map[float64]uint64, len(tookBounds))
+	for i := range h.buckets {
+		count += h.buckets[i].Load()
+		if i < len(tookBounds) {
+			buckets[tookBounds[i]] = count
+		}
+	}
+	return count, float64(h.micros.Load()) / 1e6, buckets
+}
+
+// collector reads the counters of their owners for Prometheus.
+type collector struct{ g *Gateway }
+
+// metrics answers /metrics, from a registry of its own.
+func (g *Gateway) metrics() http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collector{g}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("uwgate_"+name, help, labels, nil)
+}
+
+var (
+	requestsDesc   = desc("requests_total", "Requests answered or broken off, by the status in the access log.", "status")
+	decisionsDesc  = desc("decisions_total", "Decisions to store or not to store, by reason.", "reason")
+	failuresDesc   = desc("failures_total", "Requests that failed, by the side whose fault it was.", "side")
+	bytesDesc      = desc("response_bytes_total", "Bytes of answers' bodies sent to nginx.")
+	tookDesc       = desc("request_duration_seconds", "Time from the accepted connection to the last byte of the answer.")
+	inFlightDesc   = desc("requests_in_flight", "Requests being answered.")
+	probesDesc     = desc("probes_total", "Connections closed before a request.")
+	pingsDesc      = desc("pings_total", "uwsgi pings answered.")
+	panicsDesc     = desc("panics_total", "Requests ended by a mistake in the program.")
+	refusedDesc    = desc("peers_refused_total", "Connections from addresses that are not allowed.")
+	varsDesc       = desc("vars_dropped_total", "Request vars kept from the workers.", "var")
+	upDesc         = desc("backend_up", "1 unless the backend is ejected.", "backend")
+	connectsDesc   = desc("backend_connections_total", "Connections made to a backend.", "backend")
+	dialErrorsDesc = desc("backend_connect_errors_total", "Connects that a backend refused or left unanswered.", "backend")
+	busyDesc       = desc("backend_busy_total", "Connects that found a backend's backlog full.", "backend")
+	queuedDesc     = desc("store_queue_entries", "Pages waiting to be written.", "server")
+	queuedByteDesc = desc("store_queue_bytes", "Bytes of pages waiting to be written.", "server")
+	storedDesc     = desc("store_stored_total", "Pages that memcached has taken.", "server")
+	refusalsDesc   = desc("store_refused_total", "Pages that memcached refused.", "server")
+	storeErrDesc   = desc("store_errors_total", "Operations that failed: no connection, no answer in time, or nonsense.", "server")
+	droppedDesc    = desc("store_dropped_total", "Pages that were not written, by cause.", "server", "cause")
+	deletesDesc    = desc("store_deletes_total", "Entries deleted.", "server")
+	storeTookDesc  = desc("store_write_duration_seconds", "Time that memcached took to store a page.", "server")
+	storeUpDesc    = desc("store_up", "1 unless the server is left alone after repeated failures.", "server")
+)
+
+// Describe leaves the collector unchecked: its labels come and go.
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	out := sink{ch}
+	c.requests(out)
+	c.backends(out)
+	if c.g.Store != nil {
+		c.store(out, c.g.Store.Stats())
+	}
+}
+
+// A sink makes metrics of numbers.
+type sink struct{ ch chan<- prometheus.Metric }
+
+func (s sink) counter(d *prometheus.Desc, n uint64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
+}
+
+func (s sink) gauge(d *prometheus.Desc, n int64, labels ...string) {
+	s.ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
+}
+
+func (s sink) flag(d *prometheus.Desc, up bool, labels ...string) {
+	if up {
+		s.gauge(d, 1, labels...)
+	} else {
+		s.gauge(d, 0, labels...)
+	}
+}
+
+func (c collector) requests(out sink) {
+	s := &c.g.stats
+	for code := range s.statuses {
+		if n := s.statuses[code].Load(); n > 0 {
+			out.counter(requestsDesc, n, strconv.Itoa(code))
+		}
+	}
+	s.reasons.each(func(reason string, n uint64) { out.counter(decisionsDesc, n, reason) })
+	s.failures.each(func(side string, n uint64) { out.counter(failuresDesc, n, side) })
+	s.vars.each(func(name string, n uint64) { out.counter(varsDesc, n, name) })
+	out.counter(bytesDesc, s.bytes.Load())
+	out.counter(probesDesc, s.probes.Load())
+	out.counter(pingsDesc, s.pings.Load())
+	out.counter(panicsDesc, s.panics.Load())
+	out.counter(refusedDesc, s.peersRefused.Load())
+	out.gauge(inFlightDesc, s.inFlight.Load())
+	count, sum, buckets := s.took.snapshot()
+	out.ch <- prometheus.MustNewConstHistogram(tookDesc, count, sum, buckets)
+}
+
+func (c collector) backends(out sink) {
+	for _, n := range c.g.Backends.Stats() {
+		out.flag(upDesc, n.Up, n.Name)
+		out.counter(connectsDesc, n.Requests, n.Name)
+		out.counter(dialErrorsDesc, n.DialErrors, n.Name)
+		out.counter(busyDesc, n.Busy, n.Name)
+	}
+}
+
+func (c collector) store(out sink, stats cachewriter.Stats) {
+	for _, s := range stats.Servers {
+		out.gauge(queuedDesc, int64(s.QueuedEntries), s.Addr)
+		out.gauge(queuedByteDesc, s.QueuedBytes, s.Addr)
+		out.counter(storedDesc, s.Stored, s.Addr)
+		out.counter(refusalsDesc, s.Refused, s.Addr)
+		out.counter(storeErrDesc, s.Failed+s.DeleteErrors, s.Addr)
+		out.counter(deletesDesc, s.Deletes, s.Addr)
+		out.flag(storeUpDesc, s.Breaker != cachewriter.BreakerOpen, s.Addr)
+		for cause, n := range s.Dropped {
+			out.counter(droppedDesc, n, s.Addr, string(cause))
+		}
+		out.ch <- prometheus.MustNewConstHistogram(storeTookDesc, s.Latency.Count, s.Latency.Sum.Seconds(), buckets(s.Latency), s.Addr)
+	}
+}
+
+func buckets(l cachewriter.Latency) map[float64]uint64 {
+	m := make(map[float64]uint64, len(l.Buckets))
+	for _, b := range l.Buckets {
+		m[b.Le.Seconds()] = b.Count
+	}
+	return m
+}
