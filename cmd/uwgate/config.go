@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"mime"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap/zapcore"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
+	"uwgate/gateway/policy"
+)
+
+// A config is what `serve` was told, as the values that the packages below
+// want: a flag that makes no sense does not get further than here.
+type config struct {
+	listen     []string
+	socketMode os.FileMode
+	peers      []netip.Prefix
+	pool       *backend.Pool
+	ring       *cachewriter.Ring
+	policy     *policy.Policy
+	admin      string
+	logs       []string
+	logLevel   zapcore.Level
+	hideQuery  bool
+}
+
+// maxTTL is where memcached begins to take an expiry for a date.
+const maxTTL = 30 * 24 * time.Hour
+
+// parseConfig reads every flag and reports all that is wrong at once.
+func parseConfig(c *cli.Context) (*config, error) {
+	var cfg config
+	var errs []error
+	for _, step := range []func(*cli.Context, *config) error{
+		parseWires, parseKey, parsePolicy, parseTimeouts, parseLogs,
+	} {
+		errs = append(errs, step(c, &cfg))
+	}
+	return &cfg, errors.Join(errs...)
+}
+
+func parseWires(c *cli.Context, cfg *config) error {
+	var errs []error
+	cfg.listen = c.StringSlice("listen")
+	for _, addr := range cfg.listen {
+		if _, _, err := backend.ParseAddr(addr); err != nil {
+			errs = append(errs, fmt.Errorf("--listen: %w", err))
+		}
+	}
+	var err error
+	if servers := c.StringSlice("backend"); len(servers) == 0 {
+		errs = append(errs, errors.New("--backend is missing: name your uWSGI socket, as in --backend unix:/run/app.sock"))
+	} else if cfg.pool, err = backend.NewPool(servers...); err != nil {
+		errs = append(errs, fmt.Errorf("--backend: %w", err))
+	}
+	mode, err := strconv.ParseUint(c.String("socket-mode"), 8, 9)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--socket-mode %q: write an octal file mode, as in 0660", c.String("socket-mode")))
+	}
+	cfg.socketMode = os.FileMode(mode)
+	for _, s := range c.StringSlice("allow-peer") {
+		p, err := parseNetwork(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--allow-peer %q: write a network as 10.0.0.0/8, or one address", s))
+		}
+		cfg.peers = append(cfg.peers, p)
+	}
+	return errors.Join(errs...)
+}
+
+func parseNetwork(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+func parseKey(c *cli.Context, cfg *config) error {
+	if len(c.StringSlice("memcached")) == 0 {
+		return errors.New("--memcached is missing: name the server of your memcached_pass as it is written there, as in --memcached 127.0.0.1:11211")
+	}
+	var err error
+	cfg.ring, err = parseRing(c)
+	return err
+}
+
+// parseRing makes the ring of --memcached and --hash. It looks names up.
+func parseRing(c *cli.Context) (*cachewriter.Ring, error) {
+	method, err := cachewriter.ParseMethod(c.String("hash"))
+	if err != nil {
+		return nil, fmt.Errorf("--hash: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(c.Context, 10*time.Second)
+	defer cancel()
+	var servers []cachewriter.Server
+	for _, s := range c.StringSlice("memcached") {
+		server, err := cachewriter.ParseServer(s)
+		if err != nil {
+			return nil, fmt.Errorf("--memcached: %w", err)
+		}
+		if server, err = server.Resolve(ctx, nil); err != nil {
+			return nil, fmt.Errorf("--memcached: %w", err)
+		}
+		servers = append(servers, server)
+	}
+	ring, err := cachewriter.NewRing(method, servers...)
+	if err != nil {
+		return nil, fmt.Errorf("--memcached: %w", err)
+	}
+	return ring, nil
+}
+
+// defaultKey is the key of the recommended nginx configuration.
+const defaultKey = "$scheme://$host$request_uri"
+
+// parseTemplate is --key, or what stands in for it.
+func parseTemplate(c *cli.Context) (*policy.Template, error) {
+	s := c.String("key")
+	if s == "" {
+		s = defaultKey
+	}
+	t, err := policy.ParseTemplate(s)
+	if err != nil {
+		return nil, fmt.Errorf("--key: %w", err)
+	}
+	if v := c.String("nginx-version"); v != "" {
+		if t.Nginx, err = policy.ParseVersion(v); err != nil {
+			return nil, fmt.Errorf("--nginx-version: %w", err)
+		}
+	}
+	return t, nil
+}
+
+func parsePolicy(c *cli.Context, cfg *config) error {
+	var errs []error
+	p := &policy.Policy{
+		DefaultTTL:      c.Duration("ttl"),
+		MinTTL:          c.Duration("min-ttl"),
+		MaxTTL:          c.Duration("max-ttl"),
+		MaxBody:         int64(*c.Generic("max-object").(*size)),
+		Exclude:         c.StringSlice("exclude"),
+		IdentityCookies: c.StringSlice("identity-cookie"),
+		HarmlessCookies: c.StringSlice("harmless-cookie"),
+		Sentinels:       c.StringSlice("sentinel"),
+		HitType:         c.String("hit-type"),
+		TemplateIsProof: c.String("key") != "",
+	}
+	if cfg.ring != nil {
+		p.Servers = cfg.ring.Has
+	}
+	var err error
+	p.Template, err = parseTemplate(c)
+	errs = append(errs, err)
+	errs = append(errs, checkTTLs(p), checkExcludes(p.Exclude))
+	if _, _, err := mime.ParseMediaType(p.HitType); err != nil {
+		errs = append(errs, fmt.Errorf("--hit-type %q: write a Content-Type, as in text/html; charset=utf-8", p.HitType))
+	}
+	if s := c.String("bypass-arg"); s != "" {
+		if p.Bypass, err = policy.ParseBypass(s); err != nil {
+			errs = append(errs, fmt.Errorf("--bypass-arg: %w", err))
+		}
+	}
+	cfg.policy = p
+	return errors.Join(errs...)
+}
+
+func checkTTLs(p *policy.Policy) error {
+	var errs []error
+	for _, t := range []struct {
+		flag string
+		ttl  time.Duration
+	}{{"ttl", p.DefaultTTL}, {"min-ttl", p.MinTTL}, {"max-ttl", p.MaxTTL}} {
+		if t.ttl < 0 || t.ttl > maxTTL || t.ttl > 0 && t.ttl < time.Second {
+			errs = append(errs, fmt.Errorf("--%s %v: a lifetime is from 1s to 720h, the longest that memcached does not take for a date", t.flag, t.ttl))
+		}
+	}
+	if p.MaxTTL == 0 {
+		errs = append(errs, errors.New("--max-ttl 0s: nothing would be stored; give a lifetime from 1s to 720h"))
+	}
+	if p.MinTTL > p.MaxTTL {
+		errs = append(errs, fmt.Errorf("--min-ttl %v is over --max-ttl %v: lower one or raise the other", p.MinTTL, p.MaxTTL))
+	}
+	return errors.Join(errs...)
+}
+
+func checkExcludes(prefixes []string) error {
+	for _, s := range prefixes {
+		if !strings.HasPrefix(s, "/") {
+			return fmt.Errorf("--exclude %q: a path starts with a slash, as in /admin", s)
+		}
+	}
+	return nil
+}
+
+func parseTimeouts(c *cli.Context, _ *config) error {
+	var errs []error
+	for _, name := range []string{"connect-timeout", "first-byte-timeout", "idle-timeout", "memcached-connect-timeout", "memcached-timeout"} {
+		if d := c.Duration(name); d <= 0 {
+			errs = append(errs, fmt.Errorf("--%s %v: give a time over 0, as in 1s", name, d))
+		}
+	}
+	if n := c.Int("queue-entries"); n <= 0 {
+		errs = append(errs, fmt.Errorf("--queue-entries %d: give a number over 0", n))
+	}
+	return errors.Join(errs...)
+}
+
+func parseLogs(c *cli.Context, cfg *config) error {
+	var errs []error
+	cfg.logs = c.StringSlice("log")
+	cfg.admin = c.String("admin")
+	if cfg.admin != "" {
+		if _, _, err := backend.ParseAddr(cfg.admin); err != nil {
+			errs = append(errs, fmt.Errorf("--admin: %w", err))
+		}
+	}
+	if err := cfg.logLevel.Set(c.String("log-level")); err != nil {
+		errs = append(errs, fmt.Errorf("--log-level %q: there are debug, info, warn and error", c.String("log-level")))
+	}
+	switch s := c.String("log-query"); s {
+	case "on":
+	case "off":
+		cfg.hideQuery = true
+	default:
+		errs = append(errs, fmt.Errorf("--log-query %q: write on or off", s))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"uwgate/gateway/policy"
+)
+
+// The flags' categories, in the order of the help.
+const (
+	catWires  = "1. Wires"
+	catKey    = "2. Key and place"
+	catPolicy = "3. What is stored"
+	catLimits = "4. Limits and timeouts"
+	catLogs   = "5. Logs and control"
+)
+
+// env is the environment's name of a flag.
+func env(name string) []string {
+	return []string{"UWGATE_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))}
+}
+
+func text(category, name, usage, value string) cli.Flag {
+	return &cli.StringFlag{Category: category, Name: name, Usage: usage, Value: value, EnvVars: env(name)}
+}
+
+func list(category, name, usage string, values ...string) cli.Flag {
+	return &cli.StringSliceFlag{Category: category, Name: name, Usage: usage, Value: cli.NewStringSlice(values...), EnvVars: env(name)}
+}
+
+func period(category, name, usage string, value time.Duration) cli.Flag {
+	return &cli.DurationFlag{Category: category, Name: name, Usage: usage + "; `TIME` as in 90s or 10m", Value: value, EnvVars: env(name)}
+}
+
+func toggle(category, name, usage string, value bool) cli.Flag {
+	return &cli.BoolFlag{Category: category, Name: name, Usage: usage, Value: value, EnvVars: env(name)}
+}
+
+func bytes(category, name, usage string, value size) cli.Flag {
+	return &cli.GenericFlag{Category: category, Name: name, Usage: usage, Value: &value, EnvVars: env(name)}
+}
+
+// A size is a number of bytes, written 1048576, 1024k, 1M or 1MiB.
+type size int64
+
+// Set implements flag.Value.
+func (s *size) Set(text string) error {
+	digits := strings.TrimRight(text, "BbIiKkMmGg ")
+	unit, ok := map[string]int64{"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(text[len(digits):]), "b"), "i")]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || !ok || n < 0 || n > 1<<62/unit {
+		return fmt.Errorf("%q is no size; write bytes, or a number with k, M or G after it", text)
+	}
+	*s = size(n * unit)
+	return nil
+}
+
+func (s *size) String() string {
+	for _, u := range []struct {
+		unit size
+		name string
+	}{{1 << 30, "G"}, {1 << 20, "M"}, {1 << 10, "k"}} {
+		if *s >= u.unit && *s%u.unit == 0 {
+			return strconv.FormatInt(int64(*s/u.unit), 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(*s), 10)
+}
+
+func configFlag() cli.Flag {
+	return &cli.StringFlag{Category: catLogs, Name: "config", EnvVars: env("config"), TakesFile: true,
+		Usage: "read flags from this YAML `FILE`, a key each; lists for flags that may be repeated"}
+}
+
+// keyFlags are what it takes to know key and server.
+func keyFlags() []cli.Flag {
+	return []cli.Flag{
+		list(catKey, "memcached", "memcached `SERVER`, as in nginx's upstream block: \"10.0.0.1:11211 weight=2\" (repeatable)"),
+		text(catKey, "hash", "how nginx chooses among several: `METHOD` modulo (hash …;), consistent (hash … consistent;) or none (write to all)", "none"),
+		text(catKey, "key", "`TEMPLATE` of nginx's set $memcached_key; needed unless nginx hands the key over as CACHE_KEY", ""),
+		text(catKey, "nginx-version", "nginx's `VERSION`, as in 1.22.1; without it a request that versions key differently is not stored", ""),
+	}
+}
+
+// serveFlags are all flags; a configuration file may hold any of them.
+func serveFlags() []cli.Flag {
+	flags := []cli.Flag{
+		list(catWires, "listen", "`ADDRESS` for nginx's uwsgi_pass (repeatable)", "127.0.0.1:3030"),
+		list(catWires, "backend", "uWSGI `SERVER` to forward to: \"unix:/run/app.sock weight=2\" (repeatable)"),
+		text(catWires, "socket-mode", "`MODE` of the UNIX sockets listened on, octal", "0660"),
+		list(catWires, "allow-peer", "`NETWORK` that may connect over TCP besides loopback, as 10.0.0.0/8 (repeatable)"),
+	}
+	flags = append(flags, keyFlags()...)
+	return append(flags,
+		period(catPolicy, "ttl", "lifetime of pages that name none themselves; 0 stores only those that do", 10*time.Minute),
+		period(catPolicy, "min-ttl", "no page is stored for less", 0),
+		period(catPolicy, "max-ttl", "no page is stored for more", 24*time.Hour),
+		list(catPolicy, "exclude", "never store what is below this path `PREFIX` (repeatable)"),
+		list(catPolicy, "identity-cookie", "`COOKIE` that tells who someone is; globs; replaces the defaults, the sessions of Django, Flask and Pyramid (repeatable)"),
+		list(catPolicy, "harmless-cookie", "`COOKIE` that pages do not depend on; globs; replaces the defaults, those of analytics and consent tools (repeatable)"),
+		list(catPolicy, "sentinel", "never store a page that contains this `TEXT`; replaces the defaults, the names of CSRF tokens (repeatable)"),
+		text(catPolicy, "hit-type", "Content-`TYPE` that nginx gives hits: its default_type and charset", "text/html; charset=utf-8"),
+		bytes(catPolicy, "max-object", "`SIZE` of the largest body to store", size((&policy.Policy{}).BodyLimit())),
+		text(catPolicy, "bypass-arg", "`NAME=SECRET`: a request with this argument deletes and refills the entry of its URL", ""),
+		toggle(catPolicy, "align-headers", "drop from stored pages' first answer what their hits cannot have", true),
+
+		period(catLimits, "connect-timeout", "for a connection to a backend, all attempts together", time.Second),
+		period(catLimits, "first-byte-timeout", "from the end of the request to the first byte of the answer", time.Minute),
+		period(catLimits, "idle-timeout", "for every pause within a request's or an answer's body", time.Minute),
+		period(catLimits, "drain-timeout", "for the requests in flight at the end; negative waits for ever", 30*time.Second),
+		bytes(catLimits, "queue-bytes", "`SIZE` of all pages waiting to be written; what comes then is not stored", 64<<20),
+		&cli.IntFlag{Category: catLimits, Name: "queue-entries", Usage: "`NUMBER` of pages waiting to be written", Value: 4096, EnvVars: env("queue-entries")},
+		period(catLimits, "memcached-connect-timeout", "for a connection to memcached", 100*time.Millisecond),
+		period(catLimits, "memcached-timeout", "for one memcached operation", 250*time.Millisecond),
+		toggle(catLimits, "trust-forwarded-proto", "let clients' X-Forwarded-Proto and X-Forwarded-Ssl through to the application", false),
+
+		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready and /metrics; none without it", ""),
+		list(catLogs, "log", "`SINK`, as \"stderr console\", \"stdout json\" or \"file:/path json\"; files are reopened on USR1 (repeatable)", "stderr"),
+		text(catLogs, "log-level", "the least `LEVEL` to log: debug, info, warn or error; requests are info", "info"),
+		text(catLogs, "log-query", "`WHETHER` query strings stand in the access log: on or off", "on"),
+		configFlag(),
+	)
+}

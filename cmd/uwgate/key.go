@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bufio"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+func keyCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "key",
+		Usage: "show under which key, and on which memcached server, nginx looks for a page",
+		UsageText: "uwgate key --key ':1:CUSTOMKEY:$request_uri' --memcached 127.0.0.1:11211 https://example.com/a%20b?x=1\n" +
+			"uwgate key --raw --hash consistent --memcached a:11211 --memcached b:11211 ':1:CUSTOMKEY:/'",
+		Flags: append(keyFlags(),
+			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "the request has this header, `'Name: value'` (repeatable)"},
+			&cli.BoolFlag{Name: "raw", Usage: "the arguments are keys as nginx evaluates $memcached_key, not URLs"},
+			&cli.BoolFlag{Name: "stdin", Usage: "read the arguments from standard input, one a line"},
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON object a line"},
+			configFlag(),
+		),
+		OnUsageError: usageError,
+		Action:       showKeys,
+	}
+}
+
+// A keyReport is what `key` tells about one argument. Its JSON form is read by
+// scripts: names stay.
+type keyReport struct {
+	Raw      string   `json:"raw"`  // as nginx evaluates it
+	Wire     string   `json:"wire"` // as it stands in nginx's get
+	WireHex  string   `json:"wire_hex"`
+	Servers  []string `json:"servers"` // the addresses where nginx looks
+	Storable bool     `json:"storable"`
+	Reason   string   `json:"reason"` // why not; empty if storable
+}
+
+// keyTeller answers for one set of flags.
+type keyTeller struct {
+	template *policy.Template
+	headers  uwsgi.Vars
+	ring     *cachewriter.Ring // nil: no servers given
+	raw      bool
+}
+
+func showKeys(c *cli.Context) error {
+	if err := applyFile(c); err != nil {
+		return err
+	}
+	t, err := newKeyTeller(c)
+	if err != nil {
+		return err
+	}
+	show := showText
+	if c.Bool("json") {
+		show = showJSON
+	}
+	return eachArgument(c, func(arg string) error {
+		report, err := t.report(arg)
+		if err != nil {
+			return err
+		}
+		return show(c.App.Writer, report)
+	})
+}
+
+func newKeyTeller(c *cli.Context) (*keyTeller, error) {
+	t := &keyTeller{raw: c.Bool("raw")}
+	var err error
+	if t.template, err = parseTemplate(c); err != nil {
+		return nil, err
+	}
+	if t.headers, err = parseHeaders(c.StringSlice("header")); err != nil {
+		return nil, err
+	}
+	if len(c.StringSlice("memcached")) > 0 {
+		if t.ring, err = parseRing(c); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// eachArgument calls f with the arguments, or the lines of standard input.
+func eachArgument(c *cli.Context, f func(string) error) error {
+	if !c.Bool("stdin") {
+		if !c.Args().Present() {
+			return errors.New("key: give at least one URL (or --raw and a key, or --stdin); `uwgate key --help` has examples")
+		}
+		for _, arg := range c.Args().Slice() {
+			if err := f(arg); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if c.Args().Present() {
+		return fmt.Errorf("key: with --stdin there are no arguments, but here is %q", c.Args().First())
+	}
+	lines := bufio.NewScanner(c.App.Reader)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if err := f(lines.Text()); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func (t *keyTeller) report(arg string) (keyReport, error) {
+	raw := arg
+	if !t.raw {
+		vars, err := requestVars(arg, t.headers)
+		if err != nil {
+			return keyReport{}, err
+		}
+		if raw, err = t.template.Expand(vars); err != nil {
+			return keyReport{}, fmt.Errorf("key %q: %w", arg, err)
+		}
+	}
+	wire := cachewriter.Escape(raw)
+	r := keyReport{Raw: raw, Wire: wire, WireHex: hex.EncodeToString([]byte(wire)), Servers: []string{}}
+	if t.ring != nil {
+		r.Servers = t.ring.Pick(raw)
+	}
+	switch err := cachewriter.CheckKey(wire); {
+	case errors.Is(err, cachewriter.ErrKeyTooLong):
+		r.Reason = string(policy.KeyTooLong)
+	case err != nil:
+		r.Reason = string(policy.NoKey)
+	}
+	r.Storable = r.Reason == ""
+	return r, nil
+}
+
+func showJSON(w io.Writer, r keyReport) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(r)
+}
+
+func showText(w io.Writer, r keyReport) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "raw     %s\nwire    %s\n", printable(r.Raw), printable(r.Wire))
+	for _, s := range r.Servers {
+		fmt.Fprintf(&b, "server  %s\n", s)
+	}
+	if !r.Storable {
+		fmt.Fprintf(&b, "never stored: %s\n", r.Reason)
+	}
+	_, err := io.WriteString(w, b.String()+"\n")
+	return err
+}
+
+// printable keeps control bytes of a key from the terminal.
+func printable(s string) string {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			return fmt.Sprintf("%q", s)
+		}
+	}
+	return s
+}
+
+// parseHeaders reads "Name: value" into the vars that nginx makes of headers.
+func parseHeaders(lines []string) (uwsgi.Vars, error) {
+	var v uwsgi.Vars
+	for _, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); !ok || name == "" {
+			return nil, fmt.Errorf("-H %q: write 'Name: value'", line)
+		}
+		name = "HTTP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		v = append(v, uwsgi.Var{Name: name, Value: strings.TrimSpace(value)})
+	}
+	return v, nil
+}
+
+// requestVars are the vars that nginx would send for a GET of the URL, as its
+// stock uwsgi_params names them.
+func requestVars(rawURL string, headers uwsgi.Vars) (uwsgi.Vars, error) {
+	scheme, host, target, err := splitURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	path, args, _ := strings.Cut(target, "?")
+	path, _, _ = strings.Cut(path, "#")
+	args, _, _ = strings.Cut(args, "#")
+	uri, err := normalizePath(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", rawURL, err)
+	}
+	if given, ok := headers.Lookup("HTTP_HOST"); ok {
+		host = given
+	} else {
+		headers = append(uwsgi.Vars{{Name: "HTTP_HOST", Value: host}}, headers...)
+	}
+	v := uwsgi.Vars{
+		{Name: "QUERY_STRING", Value: args},
+		{Name: "REQUEST_METHOD", Value: "GET"},
+		{Name: "CONTENT_TYPE"},
+		{Name: "CONTENT_LENGTH"},
+		{Name: "REQUEST_URI", Value: target},
+		{Name: "PATH_INFO", Value: uri},
+		{Name: "SERVER_PROTOCOL", Value: "HTTP/1.1"},
+		{Name: "REQUEST_SCHEME", Value: scheme},
+		{Name: "REMOTE_ADDR", Value: "127.0.0.1"},
+	}
+	name, port := host, "80"
+	if u := (&url.URL{Host: host}); u.Hostname() != "" {
+		name = u.Hostname()
+		if u.Port() != "" {
+			port = u.Port()
+		}
+	}
+	if scheme == "https" {
+		v = append(v, uwsgi.Var{Name: "HTTPS", Value: "on"})
+		if port == "80" {
+			port = "443"
+		}
+	}
+	v = append(v, uwsgi.Var{Name: "SERVER_PORT", Value: port}, uwsgi.Var{Name: "SERVER_NAME", Value: name})
+	return append(v, headers...), nil
+}
+
+// splitURL takes a URL apart without touching the target: nginx keys on the
+// bytes of the request line.
+func splitURL(s string) (scheme, host, target string, err error) {
+	for i := range len(s) {
+		if s[i] <= 0x20 || s[i] == 0x7f {
+			return "", "", "", fmt.Errorf("%q: a browser escapes the byte at %d; write %%%02X", s, i, s[i])
+		}
+	}
+	if strings.HasPrefix(s, "/") {
+		return "http", "localhost", s, nil
+	}
+	scheme, rest, ok := strings.Cut(s, "://")
+	scheme = strings.ToLower(scheme)
+	if !ok || scheme != "http" && scheme != "https" {
+		return "", "", "", fmt.Errorf("%q: write a URL, as in https://example.com/page, or a path, as in /page", s)
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	host, target = rest[:end], rest[end:]
+	if host == "" {
+		return "", "", "", fmt.Errorf("%q: the URL has no host", s)
+	}
+	// A client never sends the fragment, and a slash where there is no path.
+	target, _, _ = strings.Cut(target, "#")
+	if !strings.HasPrefix(target, "/") {
+		target = "/" + target
+	}
+	return scheme, host, target, nil
+}
+
+// normalizePath is what ngx_http_parse_complex_uri makes of a path: decoded
+// once, dot segments resolved, slashes merged.
+func normalizePath(path string) (string, error) {
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		return "", fmt.Errorf("%w: nginx answers 400", err)
+	}
+	if strings.IndexByte(decoded, 0) >= 0 {
+		return "", errors.New("a zero byte in the path: nginx answers 400")
+	}
+	var kept []string
+	parts := strings.Split(decoded, "/")
+	for i, part := range parts[1:] {
+		last := i == len(parts)-2
+		switch part {
+		case "", ".":
+			if last {
+				kept = append(kept, "")
+			}
+		case "..":
+			if len(kept) == 0 {
+				return "", errors.New("the path climbs above the root: nginx answers 400")
+			}
+			kept = kept[:len(kept)-1]
+			if last {
+				kept = append(kept, "")
+			}
+		default:
+			kept = append(kept, part)
+		}
+	}
+	return "/" + strings.Join(kept, "/"), nil
+}

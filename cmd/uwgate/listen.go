@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"uwgate/gateway/backend"
+)
+
+// listen opens the socket at addr. A UNIX socket gets mode, and takes the
+// place of one that a program left behind when it was killed.
+func listen(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {
+	network, address, err := backend.ParseAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	onDisk := network == "unix" && !strings.HasPrefix(address, "@")
+	if onDisk {
+		if err := removeStale(address); err != nil {
+			return nil, err
+		}
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w%s", addr, reason(err), listenAdvice(err))
+	}
+	if onDisk {
+		if err := os.Chmod(address, mode); err != nil {
+			ln.Close()
+			return nil, fmt.Errorf("listen on %s: %w", addr, err)
+		}
+	}
+	return ln, nil
+}
+
+// removeStale removes a socket that nobody listens on.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil
+	}
+	if info.Mode()&os.ModeSocket == 0 {
+		return fmt.Errorf("listen on unix:%s: there is a file of that name that is no socket; remove it or choose another path", path)
+	}
+	nc, err := net.Dial("unix", path)
+	if err == nil {
+		nc.Close()
+		return fmt.Errorf("listen on unix:%s: a running program listens there; stop it or choose another path", path)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		os.Remove(path)
+	}
+	return nil
+}
+
+// reason is err without what the caller says better.
+func reason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
+func listenAdvice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "; another program listens there: stop it or choose another address with --listen"
+	case errors.Is(err, syscall.EACCES):
+		return "; choose a port over 1023 or a folder that this user may write to"
+	case errors.Is(err, syscall.ENOENT):
+		return "; create the folder first"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "; this machine does not have that address"
+	}
+	return ""
+}
