@@ -1,0 +1,18 @@
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.contrib.staticfiles.views import serve
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("journal.urls")),
+    path("login", auth.LoginView.as_view(), name="login"),
+    path("logout", auth.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    # A real site lets nginx serve these; here they come through Django so that
+    # nginx's configuration has no more in it than the cache.
+    path("static/<path:path>", serve, {"insecure": True}),
+]
+
+if settings.FAULTS:
+    urlpatterns.append(path("", include("journal.faults")))

@@ -1,0 +1,244 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// StartTimeout and StopTimeout bound what is done under a context without a deadline.
+const (
+	StartTimeout = 20 * time.Second
+	StopTimeout  = 10 * time.Second
+)
+
+// A Process is one program of a [Stack]. Its methods are safe for concurrent use,
+// but Start and Stop of one process wait for each other.
+//
+// While it runs one goroutine waits for its end.
+type Process struct {
+	Name    string // as people call it: "nginx", "memcached 2"
+	Addr    string // where it listens: "127.0.0.1:21101", "unix:/tmp/…/uwgate.sock"
+	LogFile string // its output since the first start
+
+	command []string
+	env     []string // nil: ours
+	dir     string
+	ready   func(ctx context.Context, addr string) error // tried until it returns nil
+
+	turn sync.Mutex // held by Start and Stop
+
+	mu  sync.Mutex // guards run
+	run *run       // the last one, nil before the first
+}
+
+// A run is one life of a process.
+type run struct {
+	cmd    *exec.Cmd
+	exited chan struct{} // closed after err is set
+	err    error         // what cmd.Wait said
+}
+
+// Start starts the program and returns when it answers, after StartTimeout at most
+// or at ctx's own deadline. It does nothing to one that runs.
+func (p *Process) Start(ctx context.Context) error {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	if p.Running() {
+		return nil
+	}
+	r, err := p.launch()
+	if err != nil {
+		return fmt.Errorf("stack: start %s: %w", p.Name, err)
+	}
+	ctx, cancel := within(ctx, StartTimeout)
+	defer cancel()
+	if err := p.await(ctx, r); err != nil {
+		if r.alive() {
+			r.signal(syscall.SIGKILL)
+		}
+		<-r.exited
+		return fmt.Errorf("stack: start %s: %w\n  command: %s\n%s", p.Name, err, strings.Join(p.command, " "), p.tail(15))
+	}
+	return nil
+}
+
+func (p *Process) launch() (*run, error) {
+	out, err := os.OpenFile(p.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	cmd := exec.Command(p.command[0], p.command[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.dir, p.env, out, out
+	cmd.SysProcAttr = ownGroup()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	r := &run{cmd: cmd, exited: make(chan struct{})}
+	go r.wait()
+	p.mu.Lock()
+	p.run = r
+	p.mu.Unlock()
+	return r, nil
+}
+
+func (r *run) wait() {
+	r.err = r.cmd.Wait()
+	close(r.exited)
+}
+
+// await returns nil once the program answers.
+func (p *Process) await(ctx context.Context, r *run) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := p.ready(ctx, p.Addr)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-r.exited:
+			return fmt.Errorf("it ended at once (%s)", r.cmd.ProcessState)
+		case <-ctx.Done():
+			return fmt.Errorf("no answer on %s: %w", p.Addr, err)
+		}
+	}
+}
+
+// Stop sends TERM and waits until the program is gone, for StopTimeout at most or
+// until ctx's own deadline; then it is killed. The error tells of that, or of an exit status other than 0.
+// Stopping what does not run does nothing.
+func (p *Process) Stop(ctx context.Context) error {
+	p.turn.Lock()
+	defer p.turn.Unlock()
+	r := p.current()
+	if !r.alive() {
+		return nil
+	}
+	ctx, cancel := within(ctx, StopTimeout)
+	defer cancel()
+	r.cmd.Process.Signal(syscall.SIGTERM)
+	r.signal(syscall.SIGCONT) // a paused one would never see the TERM
+	select {
+	case <-r.exited:
+	case <-ctx.Done():
+		r.signal(syscall.SIGKILL)
+		<-r.exited
+		return fmt.Errorf("stack: stop %s: still there, killed: %w\n%s", p.Name, ctx.Err(), p.tail(15))
+	}
+	if r.err != nil {
+		return fmt.Errorf("stack: stop %s: %w\n%s", p.Name, r.err, p.tail(15))
+	}
+	return nil
+}
+
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// Kill ends the program and its workers at once and waits until they are gone.
+func (p *Process) Kill() error {
+	r := p.current()
+	if !r.alive() {
+		return nil
+	}
+	if err := r.signal(syscall.SIGKILL); err != nil {
+		return fmt.Errorf("stack: kill %s: %w", p.Name, err)
+	}
+	<-r.exited
+	return nil
+}
+
+// Pause stops the program and its workers as they are: the kernel still accepts
+// connections for it, and nobody answers.
+func (p *Process) Pause() error { return p.signal("pause", syscall.SIGSTOP) }
+
+// Resume lets a paused program go on.
+func (p *Process) Resume() error { return p.signal("resume", syscall.SIGCONT) }
+
+// Reopen sends USR1, upon which uwgate and nginx open their log files anew.
+func (p *Process) Reopen() error {
+	r := p.current()
+	if !r.alive() {
+		return fmt.Errorf("stack: reopen %s: it does not run", p.Name)
+	}
+	return r.cmd.Process.Signal(syscall.SIGUSR1)
+}
+
+// Running tells whether the program has been started and has not ended.
+func (p *Process) Running() bool { return p.current().alive() }
+
+// Pid is the process id of the last start, 0 before the first.
+func (p *Process) Pid() int {
+	r := p.current()
+	if r == nil {
+		return 0
+	}
+	return r.cmd.Process.Pid
+}
+
+// Log is the program's output so far, of all its runs.
+func (p *Process) Log() string {
+	b, err := os.ReadFile(p.LogFile)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// tail is the last n lines of the output, indented, for an error.
+func (p *Process) tail(n int) string {
+	text := strings.TrimSpace(p.Log())
+	if text == "" {
+		return "  it wrote nothing to " + filepath.Base(p.LogFile)
+	}
+	lines := strings.Split(text, "\n")
+	lines = lines[max(0, len(lines)-n):]
+	return fmt.Sprintf("  its last words, from %s:\n    %s", filepath.Base(p.LogFile), strings.Join(lines, "\n    "))
+}
+
+func (p *Process) signal(act string, sig syscall.Signal) error {
+	r := p.current()
+	if !r.alive() {
+		return fmt.Errorf("stack: %s %s: it does not run", act, p.Name)
+	}
+	if err := r.signal(sig); err != nil {
+		return fmt.Errorf("stack: %s %s: %w", act, p.Name, err)
+	}
+	return nil
+}
+
+func (p *Process) current() *run {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run
+}
+
+func (r *run) alive() bool {
+	if r == nil {
+		return false
+	}
+	select {
+	case <-r.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// signal reaches the whole group, which is named after its first process.
+func (r *run) signal(sig syscall.Signal) error {
+	return syscall.Kill(-r.cmd.Process.Pid, sig)
+}

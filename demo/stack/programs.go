@@ -1,0 +1,239 @@
+package stack
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// python is the distribution's: uWSGI's plugin is linked to it, and Django is
+// installed for it.
+const python = "/usr/bin/python3"
+
+// ErrMissing is wrapped by the error of [Start] when a server is not installed: a
+// test may skip then.
+var ErrMissing = errors.New("not installed; demo/install (make deps) sees to it")
+
+// Installed returns nil, or an ErrMissing that names the first server that is not
+// there.
+func Installed() error {
+	for _, name := range []string{"nginx", "memcached", "uwsgi"} {
+		if _, err := lookPath(name); err != nil {
+			return err
+		}
+	}
+	if err := exec.Command(python, "-c", "import django, pymemcache").Run(); err != nil {
+		return fmt.Errorf("stack: Django or pymemcache for %s: %w", python, ErrMissing)
+	}
+	return nil
+}
+
+func (s *Stack) find(names ...string) (map[string]string, error) {
+	paths := make(map[string]string)
+	for _, name := range names {
+		path, err := lookPath(name)
+		if err != nil {
+			return nil, err
+		}
+		paths[name] = path
+	}
+	return paths, nil
+}
+
+// lookPath looks into the folders of the administrator, too, which Debian leaves
+// out of the PATH of others.
+func lookPath(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("stack: %s: %w", name, ErrMissing)
+}
+
+func (s *Stack) process(name, addr, logFile string, command ...string) *Process {
+	return &Process{
+		Name: name, Addr: addr, LogFile: s.path(logFile),
+		command: command, dir: s.Dir, ready: connects,
+	}
+}
+
+func (s *Stack) memcacheds(program string, addrs []string) []*Process {
+	var all []*Process
+	for i, addr := range addrs {
+		host, port, _ := net.SplitHostPort(addr)
+		n := strconv.Itoa(i + 1)
+		command := []string{program, "-l", host, "-p", port, "-U", "0"}
+		if os.Geteuid() == 0 {
+			command = append(command, "-u", "root") // it refuses to run as root unasked
+		}
+		command = append(command, s.cfg.MemcachedArgs...)
+		all = append(all, s.process("memcached "+n, addr, "memcached"+n+".log", command...))
+	}
+	return all
+}
+
+func (s *Stack) uwsgi(program string) *Process {
+	p := s.process("uWSGI", "unix:"+s.path("uwsgi.sock"), "uwsgi.log", program,
+		"--plugins", "python3,ping",
+		"--socket", s.path("uwsgi.sock"), "--chmod-socket=666",
+		"--chdir", s.path("site"), "--module", "demosite.wsgi:application", "--need-app",
+		"--master", "--die-on-term", "--no-orphans", "--vacuum",
+		"--stats", s.path("uwsgi-stats.sock"),
+		"--processes", strconv.Itoa(s.cfg.Workers), "--listen", strconv.Itoa(backlog(1024)),
+		// A worker that has hardly begun misses its master's signal, and 60 seconds
+		// are long to wait for it.
+		"--worker-reload-mercy", "2",
+		// The default of 4 kB is less than one request with a long URL and cookies.
+		"--buffer-size", "65535", "--max-vars", "1000")
+	p.env = s.siteEnv()
+	p.ready = func(ctx context.Context, addr string) error {
+		if err := pongs(ctx, addr); err != nil {
+			return err
+		}
+		// The workers are there before their master. It opens this socket after it
+		// has set up its signals; a TERM before that would be lost.
+		return connects(ctx, "unix:"+s.path("uwsgi-stats.sock"))
+	}
+	return p
+}
+
+// backlog is n, or the kernel's limit if that is lower: uWSGI would not start.
+func backlog(n int) int {
+	b, err := os.ReadFile("/proc/sys/net/core/somaxconn")
+	if err != nil {
+		return n
+	}
+	limit, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return n
+	}
+	return min(n, limit)
+}
+
+func (s *Stack) uwgate() *Process {
+	p := s.process("uwgate", "unix:"+s.path("uwgate.sock"), "uwgate.log", s.uwgateCommand()...)
+	p.ready = func(ctx context.Context, _ string) error { return isReady(ctx, s.Admin) }
+	// The flags are all there is: none comes from the caller's environment.
+	p.env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "UWGATE_") })
+	return p
+}
+
+func (s *Stack) uwgateCommand() []string {
+	command := []string{
+		s.cfg.Binary, "serve",
+		"--listen", "unix:" + s.path("uwgate.sock"), "--socket-mode", "0666",
+		"--backend", cmp.Or(s.cfg.Backend, s.UWSGI.Addr),
+		"--admin", s.Admin,
+		"--log", "stderr console", "--log", "file:" + s.AccessLog + " json",
+	}
+	for _, addr := range s.memcachedAddrs() {
+		command = append(command, "--memcached", addr)
+	}
+	if len(s.Memcached) > 1 {
+		command = append(command, "--hash", s.cfg.Hash)
+	}
+	if key := s.KeyTemplate(); key != "" {
+		command = append(command, "--key", key)
+	}
+	return append(command, s.cfg.Args...)
+}
+
+func (s *Stack) nginx(program, addr string) *Process {
+	command := []string{program, "-p", s.Dir, "-c", s.path("nginx.conf"), "-e", s.path("error.log")}
+	if os.Geteuid() == 0 {
+		// Workers of another user could not reach into a folder of root's.
+		command = append(command, "-g", "user root;")
+	}
+	return s.process("nginx", addr, "nginx.out", command...)
+}
+
+// connects tries whether somebody accepts connections at addr.
+func connects(ctx context.Context, addr string) error {
+	nc, err := dial(ctx, addr)
+	if err != nil {
+		return err
+	}
+	return nc.Close()
+}
+
+// pongs sends uWSGI's ping, which a worker answers and so only with the site loaded;
+// the socket is open long before.
+func pongs(ctx context.Context, addr string) error {
+	nc, err := dial(ctx, addr)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(time.Second))
+	if _, err := nc.Write([]byte{100, 0, 0, 0}); err != nil {
+		return err
+	}
+	var pong [4]byte
+	_, err = io.ReadFull(nc, pong[:])
+	return err
+}
+
+func isReady(ctx context.Context, admin string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/-/ready", nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", req.URL, resp.Status)
+	}
+	return nil
+}
+
+func dial(ctx context.Context, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: time.Second}
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return d.DialContext(ctx, "unix", path)
+	}
+	return d.DialContext(ctx, "tcp", addr)
+}
+
+// freePorts finds n free ports on loopback, below the range from which the kernel
+// takes those of outgoing connections: a program that is stopped for a while finds
+// its port free again.
+func freePorts(n int) ([]string, error) {
+	const low, high, tries = 20000, 32000, 1000
+	var addrs []string
+	for range tries {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(low+rand.IntN(high-low)))
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		// Open until all are found, so that none is found twice.
+		defer ln.Close()
+		addrs = append(addrs, addr)
+		if len(addrs) == n {
+			return addrs, nil
+		}
+	}
+	return nil, fmt.Errorf("stack: no %d free ports on 127.0.0.1 between %d and %d", n, low, high)
+}

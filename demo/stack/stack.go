@@ -1,0 +1,300 @@
+package stack
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"uwgate/demo/nginx"
+	"uwgate/demo/site"
+)
+
+// A Config says what to run. Its zero value is the site behind nginx and one
+// memcached without uwgate: nothing fills the cache then.
+type Config struct {
+	// Dir is an existing folder for everything the programs write; they stay
+	// there after Close. "": a temporary one, removed by Close.
+	Dir string
+	// Binary is the path of uwgate. "": nginx talks to uWSGI itself.
+	Binary string
+	// Conf is the configuration of nginx: "recommended" (also if ""), "recipe", or
+	// the path of a template like those in demo/nginx.
+	Conf string
+	// Memcached is the number of memcached servers. 0: one.
+	Memcached int
+	// Hash is how nginx and uwgate choose among several of them: "consistent" (also
+	// if ""), "modulo" or "none". It means nothing with one.
+	Hash string
+	// MemcachedArgs are appended to each memcached's command line, such as "-m", "1".
+	MemcachedArgs []string
+	// Backend is what uwgate forwards to: an address of its --backend. "": uWSGI.
+	Backend string
+	// Args are appended to those of `uwgate serve`.
+	Args []string
+	// Workers is the number of uWSGI's processes. 0: four.
+	Workers int
+	// Faults adds pages for tests: some that break half-way, /faults/…, and one under
+	// every URL that the site does not know, but for those below /no/.
+	Faults bool
+}
+
+// A Stack is the running programs. Its fields do not change after Start.
+type Stack struct {
+	Dir       string     // where everything lies
+	Admin     string     // "host:port" of uwgate's admin listener, "" without uwgate
+	AccessLog string     // uwgate's access log, a JSON object a line
+	Memcached []*Process // in the order in which nginx and uwgate know them
+	UWSGI     *Process
+	Uwgate    *Process // nil without Config.Binary
+	Nginx     *Process
+
+	cfg    Config
+	ownDir bool
+}
+
+// Start starts the programs one after the other, each when those before it answer.
+// It takes about two seconds. After an error nothing is left running; in a folder of
+// the caller's the logs stay.
+func Start(ctx context.Context, cfg Config) (*Stack, error) {
+	s, err := newStack(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func newStack(cfg Config) (*Stack, error) {
+	cfg.Conf = cmp.Or(cfg.Conf, "recommended")
+	cfg.Hash = cmp.Or(cfg.Hash, "consistent")
+	cfg.Memcached = cmp.Or(cfg.Memcached, 1)
+	cfg.Workers = cmp.Or(cfg.Workers, 4)
+	if !slices.Contains([]string{"consistent", "modulo", "none"}, cfg.Hash) {
+		return nil, fmt.Errorf("stack: hash %q: it is consistent, modulo or none", cfg.Hash)
+	}
+	s := &Stack{cfg: cfg}
+	if cfg.Binary != "" {
+		bin, err := filepath.Abs(cfg.Binary)
+		if err != nil {
+			return nil, fmt.Errorf("stack: %w", err)
+		}
+		s.cfg.Binary = bin
+	}
+	return s, s.makeDir()
+}
+
+// makeDir settles s.Dir. Unix sockets limit its length.
+func (s *Stack) makeDir() error {
+	var err error
+	if s.cfg.Dir == "" {
+		s.ownDir = true
+		s.Dir, err = os.MkdirTemp("", "uwgate-demo-")
+	} else {
+		s.Dir, err = filepath.Abs(s.cfg.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("stack: folder: %w", err)
+	}
+	s.AccessLog = s.path("access.log")
+	if path := s.path("uwgate.sock"); len(path) > 104 {
+		return fmt.Errorf("stack: %s is too long a path for a unix socket: give a shorter folder, or none", path)
+	}
+	return nil
+}
+
+func (s *Stack) start(ctx context.Context) error {
+	if err := s.writeFiles(); err != nil {
+		return err
+	}
+	programs, err := s.find("nginx", "memcached", "uwsgi")
+	if err != nil {
+		return err
+	}
+	ports, err := freePorts(s.cfg.Memcached + 2)
+	if err != nil {
+		return err
+	}
+	s.Memcached = s.memcacheds(programs["memcached"], ports[2:])
+	s.UWSGI = s.uwsgi(programs["uwsgi"])
+	backend := s.UWSGI.Addr
+	if s.cfg.Binary != "" {
+		s.Admin = ports[1]
+		s.Uwgate = s.uwgate()
+		backend = s.Uwgate.Addr
+	}
+	s.Nginx = s.nginx(programs["nginx"], ports[0])
+	if err := s.writeNginxConf(backend); err != nil {
+		return err
+	}
+	if err := s.prepareSite(ctx); err != nil {
+		return err
+	}
+	for _, p := range s.Processes() {
+		if err := p.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Processes are all programs, in the order in which they start.
+func (s *Stack) Processes() []*Process {
+	all := append(slices.Clone(s.Memcached), s.UWSGI)
+	if s.Uwgate != nil {
+		all = append(all, s.Uwgate)
+	}
+	return append(all, s.Nginx)
+}
+
+// Close stops every program, from nginx down, and removes the folder if Start made
+// it. The error tells of programs that did not end well.
+func (s *Stack) Close() error {
+	errs := []error{stop(s.Nginx), stop(s.Uwgate), stopAll(append(s.Memcached, s.UWSGI))}
+	if s.ownDir {
+		errs = append(errs, os.RemoveAll(s.Dir))
+	}
+	return errors.Join(errs...)
+}
+
+func stop(p *Process) error {
+	if p == nil {
+		return nil
+	}
+	return p.Stop(context.Background())
+}
+
+// stopAll stops those that nobody talks to any more at the same time: memcached and
+// uWSGI take a second each.
+func stopAll(all []*Process) error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, p := range all {
+		wg.Go(func() { errs[i] = stop(p) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// URL is the address of a page; path begins with a slash.
+func (s *Stack) URL(path string) string { return "http://" + s.Nginx.Addr + path }
+
+// KeyTemplate is the key of the recipe in nginx's syntax, "" for a configuration
+// that hands it over.
+func (s *Stack) KeyTemplate() string {
+	if s.cfg.Conf == "recipe" {
+		return ":1:CUSTOMKEY:$request_uri"
+	}
+	return ""
+}
+
+// path is the place of a file of ours.
+func (s *Stack) path(name string) string { return filepath.Join(s.Dir, name) }
+
+// memcachedAddrs are the servers' addresses as they stand in nginx.conf.
+func (s *Stack) memcachedAddrs() []string {
+	var addrs []string
+	for _, m := range s.Memcached {
+		addrs = append(addrs, m.Addr)
+	}
+	return addrs
+}
+
+// writeFiles makes the folder: the site, nginx's includes, room for temporary files.
+func (s *Stack) writeFiles() error {
+	for _, dir := range []string{"site", "data", "tmp"} {
+		if err := os.MkdirAll(s.path(dir), 0o755); err != nil {
+			return fmt.Errorf("stack: folder: %w", err)
+		}
+	}
+	if err := copyFiles(s.path("site"), site.Files); err != nil {
+		return err
+	}
+	return copyFiles(s.Dir, nginx.Includes)
+}
+
+// copyFiles writes files into dir, over what an earlier run may have left there.
+func copyFiles(dir string, files fs.FS) error {
+	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, name)
+		if d.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		b, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, b, 0o644)
+	})
+}
+
+func (s *Stack) writeNginxConf(backend string) error {
+	text, err := s.nginxTemplate()
+	if err != nil {
+		return fmt.Errorf("stack: nginx's configuration: %w", err)
+	}
+	var conf bytes.Buffer
+	err = nginx.Config{
+		Listen: s.Nginx.Addr, Backend: backend,
+		Memcached: s.memcachedAddrs(), Hash: s.cfg.Hash,
+	}.Write(&conf, text)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.path("nginx.conf"), conf.Bytes(), 0o644)
+}
+
+func (s *Stack) nginxTemplate() (string, error) {
+	switch s.cfg.Conf {
+	case "recommended", "recipe":
+		b, err := nginx.Templates.ReadFile(s.cfg.Conf + ".conf")
+		return string(b), err
+	default:
+		b, err := os.ReadFile(s.cfg.Conf)
+		return string(b), err
+	}
+}
+
+// prepareSite makes the database.
+func (s *Stack) prepareSite(ctx context.Context) error {
+	ctx, cancel := within(ctx, StartTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, "prepare.py")
+	cmd.Dir, cmd.Env = s.path("site"), s.siteEnv()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("stack: prepare the site: %w (is Django there for %s? demo/install sees to it)\n%s", err, python, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// siteEnv is the whole environment of the site. With the caller's PATH, uWSGI's
+// Python would look for its library beside some other python3 that comes first.
+func (s *Stack) siteEnv() []string {
+	env := []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LANG=C.UTF-8",
+		"DEMO_DATA=" + s.path("data"),
+		"DEMO_MEMCACHED=" + strings.Join(s.memcachedAddrs(), " "),
+	}
+	if s.cfg.Conf == "recipe" {
+		env = append(env, "DEMO_KEY=recipe")
+	}
+	if s.cfg.Faults {
+		env = append(env, "DEMO_FAULTS=1")
+	}
+	return env
+}
