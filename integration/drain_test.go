@@ -1,0 +1,113 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"uwgate/demo/stack"
+	"uwgate/uwsgi"
+)
+
+// A thousand requests are in flight when TERM comes: all of them are answered
+// in full, and every page is stored in full.
+func TestTermLosesNothing(t *testing.T) {
+	const n = 1000
+	body := strings.Repeat("x", 20_000)
+	worker := newSlowWorker(t, n, body)
+	// A thousand answers at once keep this machine busier than the defaults
+	// for memcached allow for.
+	w := start(t, stack.Config{Backend: worker.addr, Args: []string{"--memcached-connect-timeout", "10s", "--memcached-timeout", "10s"}})
+	var visitors sync.WaitGroup
+	errs := make(chan error, n)
+	for i := range n {
+		visitors.Go(func() {
+			if p := w.miss(fmt.Sprintf("/%d", i)); p.err != nil || p.body != body {
+				errs <- fmt.Errorf("request %d: %d, %d bytes, %v", i, p.status, len(p.body), p.err)
+			}
+		})
+	}
+	worker.wait(t)
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.Uwgate.Stop(t.Context()) }()
+	w.eventually("socket closed", func() bool {
+		nc, err := net.Dial("unix", strings.TrimPrefix(w.Uwgate.Addr, "unix:"))
+		if err == nil {
+			nc.Close()
+		}
+		return err != nil
+	})
+	close(worker.goOn)
+	visitors.Wait()
+	close(errs)
+	for err := range errs {
+		t.Error(err)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("uwgate did not end well: %v", err)
+	}
+	if keys := w.keys(); len(keys) != n {
+		t.Errorf("%d pages in memcached, want %d", len(keys), n)
+	}
+	for _, i := range []int{0, n / 2, n - 1} {
+		lines := w.talk(w.Memcached[0].Addr, fmt.Sprintf("get test:/%d\r\n", i), "END")
+		if len(lines) != 2 || lines[1] != body {
+			t.Errorf("page %d is stored as %d lines", i, len(lines))
+		}
+	}
+}
+
+// A slowWorker takes n requests before it answers any.
+type slowWorker struct {
+	addr    string
+	started sync.WaitGroup
+	goOn    chan struct{}
+}
+
+func newSlowWorker(t *testing.T, n int, body string) *slowWorker {
+	t.Helper()
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "worker.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &slowWorker{addr: "unix:" + ln.Addr().String(), goOn: make(chan struct{})}
+	s.started.Add(n)
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { s.answer(nc, body) })
+		}
+	})
+	t.Cleanup(func() { ln.Close(); conns.Wait() })
+	return s
+}
+
+func (s *slowWorker) answer(nc net.Conn, body string) {
+	defer nc.Close()
+	if _, err := uwsgi.ReadRequest(bufio.NewReader(nc)); err != nil {
+		return
+	}
+	s.started.Done()
+	<-s.goOn
+	fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+func (s *slowWorker) wait(t *testing.T) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { s.started.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Fatal("not all requests reached the worker")
+	}
+}

@@ -1,0 +1,228 @@
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"uwgate/demo/stack"
+)
+
+// eachSetup runs the test with both configurations, over one and over two
+// memcached servers.
+func eachSetup(t *testing.T, test func(*world), args ...string) {
+	for _, conf := range []string{"recipe", "recommended"} {
+		for _, servers := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s over %d", conf, servers), func(t *testing.T) {
+				test(start(t, stack.Config{Conf: conf, Memcached: servers, Args: args}))
+			})
+		}
+	}
+}
+
+// pageKey is the key of a path in either configuration.
+func (w *world) pageKey(path string) string {
+	if w.KeyTemplate() != "" {
+		return ":1:CUSTOMKEY:" + path
+	}
+	// The recommended one has $host: the name without the port.
+	return "http://127.0.0.1" + path
+}
+
+// The main job: a miss, and then a hit with neither gateway nor workers.
+func TestHitWithoutUwgateAndDjango(t *testing.T) {
+	eachSetup(t, func(w *world) {
+		paths := []string{"/clock", "/clock?n=1", "/clock?n=2&m=%C3%A9", "/articles/", "/", "/big", "/fresh", "/guestbook", "/search?q=a+b"}
+		first := map[string]page{}
+		for _, path := range paths {
+			p := w.want(w.get(path), 200)
+			if s := p.header.Get("Cache-Status"); !strings.Contains(s, "; stored") {
+				t.Errorf("%s: Cache-Status %q, want stored", path, s)
+			}
+			first[path] = p
+			w.wantKey(strings.ReplaceAll(w.pageKey(path), "%", "%25"))
+		}
+		if err := w.Uwgate.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.UWSGI.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			hit := w.want(w.get(path), 200)
+			if hit.body != first[path].body {
+				t.Errorf("%s: the hit is another page", path)
+			}
+			if got, want := hit.header.Get("Content-Type"), first[path].header.Get("Content-Type"); got != want {
+				t.Errorf("%s: the hit's Content-Type is %q, the miss's was %q", path, got, want)
+			}
+			if hit.header.Get("Cache-Status") != "" {
+				t.Errorf("%s: the second answer came through uwgate", path)
+			}
+		}
+	})
+}
+
+// A miss looks like the hit that follows it.
+func TestAlignedHeaders(t *testing.T) {
+	w := start(t, stack.Config{})
+	miss := w.want(w.get("/fresh"), 200)
+	for _, name := range []string{"Last-Modified", "Expires", "Etag"} {
+		if miss.header.Get(name) != "" {
+			t.Errorf("the miss has %s: %s, which no hit can have", name, miss.header.Get(name))
+		}
+	}
+	if got := miss.header.Values("Vary"); len(got) != 1 || got[0] != "Accept-Encoding" {
+		t.Errorf("Vary %q, want Accept-Encoding", got)
+	}
+}
+
+// keyVectors are what the tests look at of testdata/memcached_key.json.
+type keyVectors struct {
+	Cases []struct {
+		ID, Profile, Request string
+		KeyWire              *string `json:"key_wire"`
+		ClientStatus         int     `json:"client_status"`
+	}
+}
+
+// latin1 turns the vectors' one-character-a-byte strings into bytes.
+func latin1(s string) string {
+	b := make([]byte, 0, len(s))
+	for _, r := range s {
+		b = append(b, byte(r))
+	}
+	return string(b)
+}
+
+// The awkward requests of the vectors are filled on the miss and then hit, under
+// the key that was recorded.
+func TestAwkwardURLs(t *testing.T) {
+	b, err := os.ReadFile("testdata/memcached_key.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors keyVectors
+	if err := json.Unmarshal(b, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	for _, cfg := range []stack.Config{{Conf: "recipe"}, {Conf: "recipe", Memcached: 2}, {Conf: "recommended", Memcached: 2}} {
+		t.Run(fmt.Sprintf("%s over %d", cfg.Conf, max(cfg.Memcached, 1)), func(t *testing.T) {
+			w := start(t, cfg)
+			tried := map[string]bool{}
+			for _, c := range vectors.Cases {
+				request := latin1(c.Request)
+				line, _, _ := strings.Cut(request, "\r\n")
+				if c.KeyWire == nil || c.ClientStatus != 200 || tried[line] || !storable(request) {
+					continue
+				}
+				tried[line] = true
+				wire := ""
+				if c.Profile == "seed" && w.KeyTemplate() != "" {
+					wire = latin1(*c.KeyWire)
+				}
+				w.fillAndHit(t, c.ID, request, wire)
+			}
+			if len(tried) < 38 {
+				t.Errorf("only %d requests tried, want 38 at least", len(tried))
+			}
+		})
+	}
+}
+
+// storable leaves out requests that are recorded for other things than their
+// URL: other methods, bodies, credentials, no host, keys that are too long.
+func storable(request string) bool {
+	lower := strings.ToLower(request)
+	for _, header := range []string{"\r\ncontent-length:", "\r\ntransfer-encoding:", "\r\nauthorization:", "\r\ncookie:", "\r\nupgrade:"} {
+		if strings.Contains(lower, header) {
+			return false
+		}
+	}
+	line, _, _ := strings.Cut(request, "\r\n")
+	return strings.HasPrefix(request, "GET ") && strings.Contains(lower, "\r\nhost:") && len(line) < 150
+}
+
+// fillAndHit asks twice. wire is the key that was recorded, if it was under the
+// same template.
+func (w *world) fillAndHit(t *testing.T, id, request, wire string) {
+	t.Helper()
+	miss := w.raw(request)
+	if miss.status != 200 {
+		t.Errorf("%s: %d %.100q", id, miss.status, miss.body)
+		return
+	}
+	w.settle()
+	if wire != "" && !slices.Contains(w.keys(), wire) {
+		t.Errorf("%s: not stored under %q", id, wire)
+	}
+	hit := w.raw(request)
+	if hit.header.Get("Cache-Status") != "" || hit.body != miss.body {
+		t.Errorf("%s: not a hit: %q, logged %+v", id, strings.SplitN(request, "\r\n", 2)[0], w.lines()[len(w.lines())-1])
+	}
+}
+
+// raw sends the bytes of a request through nginx.
+func (w *world) raw(request string) page {
+	w.t.Helper()
+	nc, err := net.DialTimeout("tcp", w.Nginx.Addr, patience)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	io.WriteString(nc, request)
+	resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	return w.read(resp, err)
+}
+
+// What must not be in memcached is not there, whoever asks and however often.
+func TestNothingStored(t *testing.T) {
+	eachSetup(t, func(w *world) {
+		for range 2 {
+			for _, path := range []string{"/private", "/cookie", "/stream", "/contact", "/login", "/member", "/admin/", "/api/articles",
+				"/crash", "/no/such/page", "/faults/short", "/faults/die-unframed", "/faults/die"} {
+				w.get(path)
+			}
+			w.do("HEAD", "/clock", nil)
+			w.do("PUT", "/clock", strings.NewReader("x"))
+			w.do("DELETE", "/clock", nil)
+			w.do("POST", "/guestbook", strings.NewReader("name=A&text=hello"), "Content-Type: application/x-www-form-urlencoded")
+			w.get("/clock", "Authorization: Basic ZGVtbzpkZW1v")
+			w.get("/clock", "Cookie: sessionid=abc")
+			w.get("/clock", "Cookie: theme=dark")
+			w.get("/clock?x=" + strings.Repeat("x", 300))
+		}
+		if w.KeyTemplate() == "" {
+			// Through the recipe a POST reaches Django without its method.
+			w.membersPages()
+		}
+		w.settle()
+		if keys := w.keys(); len(keys) != 0 {
+			t.Errorf("memcached holds %q", keys)
+		}
+	})
+}
+
+// membersPages logs in and looks around.
+func (w *world) membersPages() {
+	w.t.Helper()
+	c := w.browser()
+	w.want(w.submit(c, "/login", url.Values{"username": {"demo"}, "password": {"demo"}}), 200)
+	if p := w.visit(c, "/member"); !strings.Contains(p.body, "demo") {
+		w.t.Errorf("the member's page does not know the member: %.300q", p.body)
+	}
+	for _, path := range []string{"/", "/articles/", "/clock", "/admin/"} {
+		w.want(w.visit(c, path), 200)
+	}
+	w.submit(c, "/contact", url.Values{"name": {"A"}, "message": {"hello"}})
+}

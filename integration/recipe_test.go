@@ -1,0 +1,138 @@
+package integration
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"uwgate/demo/stack"
+	"uwgate/uwsgi"
+)
+
+// Django deletes an entry with cache.delete, as sites with the recipe do.
+func TestDjangoDeletesAnEntry(t *testing.T) {
+	w := start(t, stack.Config{Conf: "recipe"})
+	first := w.want(w.get("/clock"), 200)
+	w.wantKey(":1:CUSTOMKEY:/clock")
+	// nginx would pass this on without its method: Django is asked directly.
+	w.forget("/clock")
+	second := w.want(w.get("/clock"), 200)
+	if second.body == first.body {
+		t.Error("the page that Django deleted is still served")
+	}
+}
+
+// forget has Django delete a page's entry.
+func (w *world) forget(path string) {
+	w.t.Helper()
+	form := url.Values{"path": {path}}.Encode()
+	p := w.ask(w.UWSGI.Addr, append(vars("POST", "/forget"),
+		uwsgi.Var{Name: "CONTENT_LENGTH", Value: strconv.Itoa(len(form))},
+		uwsgi.Var{Name: "CONTENT_TYPE", Value: "application/x-www-form-urlencoded"}), form)
+	if w.want(p, 200); !strings.Contains(p.body, "deleted from 1") {
+		w.t.Fatalf("Django deleted nothing: %q", p.body)
+	}
+}
+
+// A changed page is fetched anew by the argument, under the key without it.
+func TestBypassArgument(t *testing.T) {
+	const secret = "a-long-secret"
+	eachSetup(t, func(w *world) {
+		old := w.want(w.get("/clock?n=1"), 200)
+		key := w.pageKey("/clock?n=1")
+		w.wantKey(key)
+		if again := w.want(w.get("/clock?n=1"), 200); again.body != old.body {
+			t.Fatal("not a hit before the bypass")
+		}
+		wrong := w.want(w.get("/clock?n=1&nocache=wrong"), 200)
+		w.settle()
+		if hit := w.want(w.get("/clock?n=1"), 200); hit.body != old.body {
+			t.Error("a wrong secret changed the page")
+		}
+		fresh := w.want(w.get("/clock?n=1&nocache="+secret), 200)
+		if fresh.body == old.body || fresh.body == wrong.body {
+			t.Error("the bypass did not reach Django")
+		}
+		w.settle()
+		if hit := w.want(w.get("/clock?n=1"), 200); hit.body != fresh.body {
+			t.Error("the entry was not refilled with the fresh page")
+		}
+		for _, k := range w.keys() {
+			if strings.Contains(k, secret) {
+				t.Errorf("the secret stands in memcached's key %q", k)
+			}
+		}
+		if log, _ := os.ReadFile(w.AccessLog); strings.Contains(string(log), secret) {
+			t.Error("the secret stands in the access log")
+		}
+	}, "--bypass-arg", "nocache="+secret)
+}
+
+// The recipe's own POST comes without method: passed on, never stored, and
+// named once with the fix.
+func TestRecipesPostIsNamedOnce(t *testing.T) {
+	w := start(t, stack.Config{Conf: "recipe"})
+	for range 3 {
+		w.do("POST", "/guestbook", strings.NewReader("name=A&text=b"), "Content-Type: application/x-www-form-urlencoded")
+	}
+	const hint = "without REQUEST_METHOD"
+	w.eventually("hint in the log", func() bool { return strings.Contains(w.Uwgate.Log(), hint) })
+	if n := strings.Count(w.Uwgate.Log(), hint); n != 1 {
+		t.Errorf("named %d times, want once", n)
+	}
+	if !strings.Contains(w.Uwgate.Log(), "include uwsgi_params;") {
+		t.Error("the fix is not named")
+	}
+}
+
+func TestExclude(t *testing.T) {
+	w := start(t, stack.Config{Conf: "recipe", Args: []string{"--exclude", "/articles"}})
+	w.want(w.get("/articles/"), 200)
+	w.want(w.get("//articles/?page=1"), 200)
+	w.want(w.get("/clock"), 200)
+	w.wantKey(":1:CUSTOMKEY:/clock")
+	if keys := w.keys(); len(keys) != 1 {
+		t.Errorf("memcached holds %q, want /clock alone", keys)
+	}
+	if l := w.line("/articles/"); l.Reason != "excluded" {
+		t.Errorf("logged %+v, want excluded", l)
+	}
+}
+
+// The guestbook changes on POST, in the configuration that lets POST through.
+func TestPostReachesDjango(t *testing.T) {
+	w := start(t, stack.Config{})
+	p := w.submit(w.browser(), "/guestbook", url.Values{"name": {"Ada"}, "text": {"a first entry"}})
+	w.want(p, 200)
+	if l := w.line("/guestbook"); l.Status == 0 {
+		t.Error("no access line")
+	}
+	posted := slices.IndexFunc(w.lines(), func(l stack.Access) bool { return l.Method == "POST" })
+	if posted < 0 || w.lines()[posted].Status != 302 || w.lines()[posted].Reason != "method" {
+		t.Errorf("the POST is not logged as passed on: %+v", w.lines())
+	}
+}
+
+// A rotated log goes on in a new file.
+func TestLogsAreReopened(t *testing.T) {
+	w := start(t, stack.Config{})
+	w.want(w.get("/clock?n=1"), 200)
+	w.line("/clock?n=1")
+	old := filepath.Join(w.Dir, "access.log.1")
+	if err := os.Rename(w.AccessLog, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Uwgate.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("new file", func() bool { _, err := os.Stat(w.AccessLog); return err == nil })
+	w.want(w.get("/clock?n=2"), 200)
+	w.line("/clock?n=2")
+	if b, err := os.ReadFile(old); err != nil || !strings.Contains(string(b), "n=1") || strings.Contains(string(b), "n=2") {
+		t.Errorf("old file: %s, %v", b, err)
+	}
+}

@@ -1,0 +1,288 @@
+package integration
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"uwgate/demo/stack"
+)
+
+// patience bounds every wait; a test that passes does not use it up.
+const patience = 20 * time.Second
+
+// binary is uwgate, built once with the race detector.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	if err := stack.Installed(); err != nil {
+		if os.Getenv("UWGATE_TEST_STACK") == "" {
+			fmt.Println("skipped:", err)
+			return 0
+		}
+		fmt.Println(err)
+		return 1
+	}
+	dir, err := os.MkdirTemp("", "uwgate-test-")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "uwgate")
+	if out, err := exec.Command("go", "build", "-race", "-o", binary, "uwgate/cmd/uwgate").CombinedOutput(); err != nil {
+		fmt.Printf("build uwgate: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// A world is the running servers and the test that looks at them.
+type world struct {
+	*stack.Stack
+	t *testing.T
+}
+
+func start(t *testing.T, cfg stack.Config) *world {
+	t.Helper()
+	cfg.Binary = binary
+	cfg.Faults = true
+	s, err := stack.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{s, t}
+	t.Cleanup(w.end)
+	return w
+}
+
+func (w *world) end() {
+	if w.t.Failed() {
+		w.t.Logf("uwgate's log:\n%s", w.Uwgate.Log())
+	}
+	if strings.Contains(w.Uwgate.Log(), "DATA RACE") {
+		w.t.Errorf("data race in uwgate:\n%s", w.Uwgate.Log())
+	}
+	if err := w.Close(); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// A page is what a visitor got.
+type page struct {
+	status int
+	header http.Header
+	body   string
+	err    error // the body broke off
+}
+
+// do sends a request through nginx, on a connection of its own.
+func (w *world) do(method, path string, body io.Reader, headers ...string) page {
+	w.t.Helper()
+	req, err := http.NewRequest(method, w.URL(path), body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	return w.send(http.DefaultTransport, req)
+}
+
+func (w *world) send(rt http.RoundTripper, req *http.Request) page {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(req.Context(), patience)
+	defer cancel()
+	req = req.WithContext(ctx)
+	req.Close = true
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return page{err: err}
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return page{resp.StatusCode, resp.Header, string(b), err}
+}
+
+func (w *world) get(path string, headers ...string) page {
+	w.t.Helper()
+	return w.do("GET", path, nil, headers...)
+}
+
+// want fails the test unless the page came whole with that status.
+func (w *world) want(p page, status int) page {
+	w.t.Helper()
+	if p.err != nil || p.status != status {
+		w.t.Fatalf("got %d %.200q, %v; want %d", p.status, p.body, p.err, status)
+	}
+	return p
+}
+
+// A browser keeps cookies and follows redirects.
+func (w *world) browser() *http.Client {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &http.Client{Jar: jar, Timeout: patience}
+}
+
+// submit posts a form, with the CSRF token of the page that shows it.
+func (w *world) submit(c *http.Client, path string, form url.Values) page {
+	w.t.Helper()
+	shown := w.visit(c, path)
+	_, rest, _ := strings.Cut(shown.body, `name="csrfmiddlewaretoken" value="`)
+	token, _, found := strings.Cut(rest, `"`)
+	if found {
+		form.Set("csrfmiddlewaretoken", token)
+	}
+	resp, err := c.PostForm(w.URL(path), form)
+	return w.read(resp, err)
+}
+
+func (w *world) visit(c *http.Client, path string) page {
+	w.t.Helper()
+	resp, err := c.Get(w.URL(path))
+	return w.read(resp, err)
+}
+
+func (w *world) read(resp *http.Response, err error) page {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return page{resp.StatusCode, resp.Header, string(b), err}
+}
+
+// keys are those of every memcached, in no order: what is really there.
+func (w *world) keys() []string {
+	w.t.Helper()
+	var keys []string
+	for _, m := range w.Memcached {
+		for _, line := range w.talk(m.Addr, "lru_crawler metadump all\r\n", "END") {
+			key, _, _ := strings.Cut(strings.TrimPrefix(line, "key="), " ")
+			key, err := url.PathUnescape(key)
+			if err != nil {
+				w.t.Fatalf("metadump: %q: %v", line, err)
+			}
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// talk sends a memcached command and returns the lines up to the last one.
+func (w *world) talk(addr, command, last string) []string {
+	w.t.Helper()
+	nc, err := net.DialTimeout("tcp", addr, patience)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	io.WriteString(nc, command)
+	var lines []string
+	in := bufio.NewScanner(nc)
+	for in.Scan() {
+		if in.Text() == last {
+			return lines
+		}
+		lines = append(lines, in.Text())
+	}
+	w.t.Fatalf("%s: %q got %q, not %s (%v)", addr, command, lines, last, in.Err())
+	return nil
+}
+
+// wantKey waits until the key is in a memcached.
+func (w *world) wantKey(key string) {
+	w.t.Helper()
+	w.eventually("key "+key+" stored", func() bool {
+		for _, k := range w.keys() {
+			if k == key {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// settle waits until uwgate has written what it took, and the crawler has
+// nothing to come: then what is not there is not stored.
+func (w *world) settle() {
+	w.t.Helper()
+	w.eventually("queue empty", func() bool {
+		m := w.metrics()
+		return strings.Contains(m, "uwgate_requests_in_flight 0\n") && !hasNonZero(m, "uwgate_store_queue_entries")
+	})
+}
+
+// hasNonZero reports whether a sample of the metric is not 0.
+func hasNonZero(metrics, name string) bool {
+	for line := range strings.Lines(metrics) {
+		if strings.HasPrefix(line, name) && !strings.HasSuffix(line, " 0\n") {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) metrics() string {
+	w.t.Helper()
+	resp, err := http.Get("http://" + w.Admin + "/metrics")
+	return w.read(resp, err).body
+}
+
+// lines are the access log's, as far as they are written.
+func (w *world) lines() []stack.Access {
+	w.t.Helper()
+	lines, err := w.AccessReader().Next()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return lines
+}
+
+// line waits for the last access line of that URI.
+func (w *world) line(uri string) stack.Access {
+	w.t.Helper()
+	var found stack.Access
+	w.eventually("access line of "+uri, func() bool {
+		for _, l := range w.lines() {
+			if l.URI == uri {
+				found = l
+			}
+		}
+		return found.URI != ""
+	})
+	return found
+}
+
+// eventually waits for what another process is about to do.
+func (w *world) eventually(what string, done func() bool) {
+	w.t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s: not within %v", what, patience)
+		}
+		<-tick.C
+	}
+}
