@@ -334,10 +334,11 @@ func (x *exchange) finishClient() {
 	}
 }
 
-// abort makes the end of an answer without declared length look like what it
-// is. TCP can say so by a reset.
+// abort makes the end of an answer look like what it is. With a declared length
+// nginx counts for itself; without one only a reset tells, and only TCP has it.
 func (x *exchange) abort() {
-	if tcp, ok := x.client.(*net.TCPConn); ok {
+	tcp, ok := x.client.(*net.TCPConn)
+	if ok && x.resp != nil && x.resp.ContentLength < 0 {
 		tcp.SetLinger(0)
 	}
 	x.client.Close()

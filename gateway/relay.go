@@ -108,6 +108,7 @@ func (x *exchange) relayFailure(ctx context.Context, err error) error {
 // overlong reports whether the backend sends more than it announced. Then the
 // application's idea of the page is not what nginx was given.
 func (x *exchange) overlong() bool {
+	x.unhook() // nginx leaves as soon as it has the announced bytes
 	x.conn.SetReadDeadline(time.Now().Add(settleTime))
 	return x.body.Surplus()
 }
