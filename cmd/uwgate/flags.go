@@ -41,7 +41,7 @@ func toggle(category, name, usage string, value bool) cli.Flag {
 	return &cli.BoolFlag{Category: category, Name: name, Usage: usage, Value: value, EnvVars: env(name)}
 }
 
-func bytes(category, name, usage string, value size) cli.Flag {
+func amount(category, name, usage string, value size) cli.Flag {
 	return &cli.GenericFlag{Category: category, Name: name, Usage: usage, Value: &value, EnvVars: env(name)}
 }
 
@@ -105,7 +105,7 @@ func serveFlags() []cli.Flag {
 		list(catPolicy, "harmless-cookie", "`COOKIE` that pages do not depend on; globs; replaces the defaults, those of analytics and consent tools (repeatable)"),
 		list(catPolicy, "sentinel", "never store a page that contains this `TEXT`; replaces the defaults, the names of CSRF tokens (repeatable)"),
 		text(catPolicy, "hit-type", "Content-`TYPE` that nginx gives hits: its default_type and charset", "text/html; charset=utf-8"),
-		bytes(catPolicy, "max-object", "`SIZE` of the largest body to store", size((&policy.Policy{}).BodyLimit())),
+		amount(catPolicy, "max-object", "`SIZE` of the largest body to store", size((&policy.Policy{}).BodyLimit())),
 		text(catPolicy, "bypass-arg", "`NAME=SECRET`: a request with this argument deletes and refills the entry of its URL", ""),
 		toggle(catPolicy, "align-headers", "drop from stored pages' first answer what their hits cannot have", true),
 
@@ -113,7 +113,7 @@ func serveFlags() []cli.Flag {
 		period(catLimits, "first-byte-timeout", "from the end of the request to the first byte of the answer", time.Minute),
 		period(catLimits, "idle-timeout", "for every pause within a request's or an answer's body", time.Minute),
 		period(catLimits, "drain-timeout", "for the requests in flight at the end; negative waits for ever", 30*time.Second),
-		bytes(catLimits, "queue-bytes", "`SIZE` of all pages waiting to be written; what comes then is not stored", 64<<20),
+		amount(catLimits, "queue-bytes", "`SIZE` of all pages waiting to be written; what comes then is not stored", 64<<20),
 		&cli.IntFlag{Category: catLimits, Name: "queue-entries", Usage: "`NUMBER` of pages waiting to be written", Value: 4096, EnvVars: env("queue-entries")},
 		period(catLimits, "memcached-connect-timeout", "for a connection to memcached", 100*time.Millisecond),
 		period(catLimits, "memcached-timeout", "for one memcached operation", 250*time.Millisecond),

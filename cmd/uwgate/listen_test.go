@@ -1,0 +1,74 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestListenTakesThePlaceOfADeadSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "uwgate.sock")
+	dead, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.(*net.UnixListener).SetUnlinkOnClose(false)
+	dead.Close()
+	ln, err := listen(t.Context(), "unix:"+path, 0o640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v; want 0640", info.Mode(), err)
+	}
+	if _, err := listen(t.Context(), "unix:"+path, 0o640); err == nil || !strings.Contains(err.Error(), "a running program listens there") {
+		t.Errorf("a second one: %v, want a refusal", err)
+	}
+}
+
+func TestListenSaysWhatToDo(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[string]string{
+		taken.Addr().String():       "another program listens there",
+		"unix:" + file:              "no socket",
+		"unix:/no/such/folder/sock": "create the folder first",
+		"192.0.2.1:3030":            "does not have that address",
+		"nonsense":                  "host:port",
+	} {
+		if ln, err := listen(t.Context(), addr, 0o660); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", addr, err, want)
+			if ln != nil {
+				ln.Close()
+			}
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]size{"0": 0, "1023": 1023, "1k": 1 << 10, "2M": 2 << 20, "1MiB": 1 << 20, "3GB": 3 << 30} {
+		var got size
+		if err := got.Set(text); err != nil || got != want {
+			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
+		}
+		var again size
+		if err := again.Set(got.String()); err != nil || again != got {
+			t.Errorf("%q prints as %q, which reads as %d", text, got.String(), again)
+		}
+	}
+	for _, text := range []string{"", "-1", "k", "1kk", "1.5M", "9999999999G", "1 000"} {
+		if got := new(size); got.Set(text) == nil {
+			t.Errorf("%q reads as %d, want an error", text, *got)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// A stuck destination takes nothing until it is let go.
+type stuck struct {
+	goOn chan struct{}
+	mu   sync.Mutex // guards got
+	got  bytes.Buffer
+}
+
+func (s *stuck) Write(b []byte) (int, error) {
+	<-s.goOn
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.got.Write(b)
+}
+
+func (s *stuck) Reopen() error { return nil }
+
+func TestSinkDropsWhatASlowDestinationCannotTake(t *testing.T) {
+	dst := &stuck{goOn: make(chan struct{})}
+	s := newSink(dst)
+	line := []byte(strings.Repeat("x", 1<<16-1) + "\n")
+	const lines = 3 * sinkBudget >> 16
+	for range lines {
+		s.Write(line) // never blocks, or the test would
+	}
+	close(dst.goOn)
+	s.close(time.Minute)
+	got := dst.got.String()
+	kept := strings.Count(got, string(line))
+	if kept < sinkBudget>>16-1 || kept > 2*sinkBudget>>16 {
+		t.Errorf("%d lines written, want about the budget's %d", kept, sinkBudget>>16)
+	}
+	if !strings.Contains(got, "log lines dropped") {
+		t.Error("nothing tells of the lines that were dropped")
+	}
+}
+
+func TestSinkWritesEverythingBeforeItCloses(t *testing.T) {
+	dst := &stuck{goOn: make(chan struct{})}
+	close(dst.goOn)
+	s := newSink(dst)
+	for range 1000 {
+		s.Write([]byte("line\n"))
+	}
+	s.close(time.Minute)
+	s.Write([]byte("late\n"))
+	if got := dst.got.String(); got != strings.Repeat("line\n", 1000) {
+		t.Errorf("%d bytes written, want 1000 lines", len(got))
+	}
+}
+
+func TestLogFilesAreReopened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "uwgate.log")
+	var screen bytes.Buffer
+	b, err := openLogs([]string{"file:" + path, "stdout console"}, zapcore.InfoLevel, &screen, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.access.Info("one", zap.Int("n", 1))
+	if err := b.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	b.access.Info("two")
+	if err := b.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	b.access.Info("three")
+	b.close()
+	for name, want := range map[string][]string{path + ".1": {"one", "two"}, path: {"three"}} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(string(text), "\n"); lines != len(want) || !strings.Contains(string(text), `"msg":"`+want[0]+`"`) {
+			t.Errorf("%s holds %s, want %v", filepath.Base(name), text, want)
+		}
+	}
+	if !strings.Contains(screen.String(), "\tinfo\tone\t{\"n\": 1}\n") {
+		t.Errorf("console: %q", screen.String())
+	}
+}
+
+// Access lines are never sampled; what repeats beside them is.
+func TestOnlyTheAccessLogIsWhole(t *testing.T) {
+	var out bytes.Buffer
+	b, err := openLogs([]string{"stdout"}, zapcore.InfoLevel, &out, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 500
+	for range n {
+		b.access.Info("request")
+		b.log.Warn("again")
+	}
+	b.close()
+	if got := strings.Count(out.String(), `"msg":"request"`); got != n {
+		t.Errorf("%d access lines, want %d", got, n)
+	}
+	if got := strings.Count(out.String(), `"msg":"again"`); got >= n {
+		t.Errorf("%d equal warnings, want fewer than %d", got, n)
+	}
+}
