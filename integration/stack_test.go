@@ -76,6 +76,11 @@ func (w *world) end() {
 	if strings.Contains(w.Uwgate.Log(), "DATA RACE") {
 		w.t.Errorf("data race in uwgate:\n%s", w.Uwgate.Log())
 	}
+	// How these two end is not the subject, and takes uWSGI up to a minute if a
+	// worker has just died.
+	for _, p := range append(w.Memcached, w.UWSGI) {
+		p.Kill()
+	}
 	if err := w.Close(); err != nil {
 		w.t.Error(err)
 	}

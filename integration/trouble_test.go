@@ -119,7 +119,7 @@ func TestBackendFaults(t *testing.T) {
 		}
 	})
 	t.Run("refuses", func(t *testing.T) {
-		if err := w.UWSGI.Stop(t.Context()); err != nil {
+		if err := w.UWSGI.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		p := w.get("/clock?refuse=1")
