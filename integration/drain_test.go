@@ -51,8 +51,8 @@ func TestTermLosesNothing(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Errorf("uwgate did not end well: %v", err)
 	}
-	if keys := w.keys(); len(keys) != n {
-		t.Errorf("%d pages in memcached, want %d", len(keys), n)
+	if got := w.items(); got != n {
+		t.Errorf("%d pages in memcached, want %d", got, n)
 	}
 	for _, i := range []int{0, n / 2, n - 1} {
 		lines := w.talk(w.Memcached[0].Addr, fmt.Sprintf("get test:/%d\r\n", i), "END")

@@ -95,8 +95,8 @@ func TestExclude(t *testing.T) {
 	w.want(w.get("//articles/?page=1"), 200)
 	w.want(w.get("/clock"), 200)
 	w.wantKey(":1:CUSTOMKEY:/clock")
-	if keys := w.keys(); len(keys) != 1 {
-		t.Errorf("memcached holds %q, want /clock alone", keys)
+	if n := w.items(); n != 1 {
+		t.Errorf("memcached holds %d entries, want /clock alone: %q", n, w.keys())
 	}
 	if l := w.line("/articles/"); l.Reason != "excluded" {
 		t.Errorf("logged %+v, want excluded", l)

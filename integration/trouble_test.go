@@ -86,7 +86,7 @@ func TestMemcachedStoppedThroughNginx(t *testing.T) {
 	w.eventually("stored again", func() bool {
 		n++
 		w.want(w.get(fmt.Sprintf("/clock?n=%d", n)), 200)
-		return len(w.keys()) > 0
+		return w.items() > 0
 	})
 }
 
