@@ -206,8 +206,10 @@ func (f *fake) answer(command string, body []byte) string {
 	case words[0] == "delete":
 		delete(f.items, key)
 		return "DELETED\r\n"
-	case words[0] == "get" && !found:
+	case (words[0] == "get" || words[0] == "gets") && !found:
 		return "END\r\n"
+	case words[0] == "gets":
+		return fmt.Sprintf("VALUE %s %d %d 1\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.body)
 	case words[0] == "get":
 		return fmt.Sprintf("VALUE %s %d %d\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.body)
 	case words[0] == "mg" && found:

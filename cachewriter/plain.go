@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
 )
 
-// A plainClient writes and deletes keys that gomemcache refuses, with the same
-// two commands of memcached's text protocol (doc/protocol.txt) and the same
+// A plainClient writes, deletes and reads keys that gomemcache refuses, with the
+// same commands of memcached's text protocol (doc/protocol.txt) and the same
 // results. The meta commands would not do: a memcached before 1.6.10, as in
 // Debian 11, does not take `ms` in today's form and runs the value as commands.
 type plainClient struct {
@@ -37,9 +38,54 @@ func (p *plainClient) delete(ctx context.Context, key string) error {
 	})
 }
 
-// ask sends one command and reads its answer. The connection is kept only if
-// the answer was the wanted one, or that there was nothing to delete.
-func (p *plainClient) ask(want string, command func(*bufio.Writer)) (err error) {
+// get returns nil without error if there is nothing under the key.
+func (p *plainClient) get(ctx context.Context, key string) (*Item, error) {
+	var found *Item
+	err := p.link.do(ctx, func() error {
+		return p.talk(func(w *bufio.Writer) { fmt.Fprintf(w, "get %s\r\n", key) }, func(line string) (err error) {
+			found, err = p.readItem(line)
+			return err
+		})
+	})
+	return found, err
+}
+
+// readItem reads the answer to a get, of which line is the first.
+func (p *plainClient) readItem(line string) (*Item, error) {
+	if line == "END" {
+		return nil, nil
+	}
+	var item Item
+	var key string
+	var size int
+	if _, err := fmt.Sscanf(line, "VALUE %s %d %d", &key, &item.Flags, &size); err != nil || size < 0 || size > maxValue {
+		return nil, unexpected(line)
+	}
+	item.Value = make([]byte, size+len("\r\nEND\r\n"))
+	if _, err := io.ReadFull(p.rw, item.Value); err != nil {
+		return nil, err
+	}
+	item.Value = item.Value[:size]
+	return &item, nil
+}
+
+// maxValue is the largest value that a memcached can be told to hold (-I).
+const maxValue = 1 << 30
+
+// ask sends one command and expects one line. The connection is kept only if
+// that was the wanted one, or says that there was nothing to delete.
+func (p *plainClient) ask(want string, command func(*bufio.Writer)) error {
+	return p.talk(command, func(line string) error {
+		if line == want || line == "NOT_FOUND" && want == "DELETED" {
+			return nil
+		}
+		return unexpected(line)
+	})
+}
+
+// talk sends one command and has the first line of the answer read. After an
+// error the connection is closed.
+func (p *plainClient) talk(command func(*bufio.Writer), read func(line string) error) (err error) {
 	if err := p.connect(); err != nil {
 		return err
 	}
@@ -57,11 +103,11 @@ func (p *plainClient) ask(want string, command func(*bufio.Writer)) (err error) 
 	if err != nil {
 		return err
 	}
-	line := strings.TrimRight(string(answer), "\r\n")
-	switch {
-	case line == want, line == "NOT_FOUND" && want == "DELETED":
-		return nil
-	case isRefusal(line):
+	return read(strings.TrimRight(string(answer), "\r\n"))
+}
+
+func unexpected(line string) error {
+	if isRefusal(line) {
 		return refusal(line)
 	}
 	return fmt.Errorf("unexpected answer %q", line)

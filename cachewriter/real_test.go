@@ -3,6 +3,7 @@ package cachewriter
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -34,6 +35,7 @@ func TestMemcached(t *testing.T) {
 		{"KeyTooLong", testKeyTooLong},
 		{"Restart", testRestart},
 		{"DeleteGone", testDeleteGone},
+		{"Get", testGet},
 	}
 	t.Run("fake", func(t *testing.T) {
 		for _, tt := range tests {
@@ -113,6 +115,27 @@ func (r *realServer) restart() {
 	r.stop()
 	os.Remove(r.socket)
 	r.start()
+}
+
+func testGet(t *testing.T, m memcached) {
+	w := newWriter(t, m.address())
+	for _, key := range []string{"k:/a b%", "k:\x7f\xc3\xa9"} {
+		if item, err := w.Get(t.Context(), Entry{Key: key}); item != nil || err != nil {
+			t.Errorf("%q before it is stored: %+v, %v; want nothing", key, item, err)
+		}
+		put(t, w, Entry{Key: key, Body: []byte("a\r\nEND\r\nb"), Flags: 2, Expires: time.Now().Add(time.Minute)})
+		await(t, "it is stored", func() bool { return w.Stats().Total.QueuedEntries == 0 })
+		item, err := w.Get(t.Context(), Entry{Key: key})
+		if err != nil || item == nil {
+			t.Fatalf("%q: %+v, %v", key, item, err)
+		}
+		if string(item.Value) != "a\r\nEND\r\nb" || item.Flags != 2 || item.Addr != w.Ring.Addrs()[0] {
+			t.Errorf("%q: got %+v", key, item)
+		}
+	}
+	if _, err := w.Get(t.Context(), Entry{Key: strings.Repeat("k", 251)}); !errors.Is(err, ErrKeyTooLong) {
+		t.Errorf("a key that is too long: %v", err)
+	}
 }
 
 // ask sends a command as nginx would and returns the lines of the answer, to
