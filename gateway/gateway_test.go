@@ -245,28 +245,36 @@ func TestSilentBackend(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		method  string
+		body    string
 		scripts []script
 		status  int
+		asked   uint64 // backends, all together
 	}{
-		{"GET goes to another one", "GET", []script{silent, says(page("hello"))}, 200},
-		{"HEAD goes to another one", "HEAD", []script{silent, says(page("hello"))}, 200},
-		{"POST does not", "POST", []script{silent, says(page("hello"))}, 502},
-		{"the only one is asked once", "GET", []script{silent}, 502},
-		{"nobody is asked a third time", "GET", []script{silent, silent, silent}, 502},
+		{"GET goes to another one", "GET", "", []script{silent, says(page("hello"))}, 200, 2},
+		{"HEAD goes to another one", "HEAD", "", []script{silent, says(page("hello"))}, 200, 2},
+		{"POST does not", "POST", "", []script{silent, says(page("hello"))}, 502, 1},
+		{"a body is sent once", "GET", "hello", []script{silent, says(page("hello"))}, 502, 1},
+		{"the only one is asked once", "GET", "", []script{silent}, 502, 1},
+		{"nobody is asked a third time", "GET", "", []script{silent, silent, silent}, 502, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, nil, tt.scripts...)
-			for range 4 {
-				if got := b.ask(request(tt.method, "/"), nil); got.status != tt.status && tt.status != 502 {
-					t.Errorf("status %d, want %d", got.status, tt.status)
-				} else if tt.status == 502 && tt.method == "GET" && got.status != 502 {
-					t.Errorf("status %d, want 502", got.status)
-				}
+			v := request(tt.method, "/")
+			if tt.body != "" {
+				v = setVar(v, uwsgi.Var{Name: "CONTENT_LENGTH", Value: strconv.Itoa(len(tt.body))})
 			}
+			if got := b.ask(v, []byte(tt.body)); got.status != tt.status {
+				t.Errorf("status %d, want %d", got.status, tt.status)
+			}
+			var asked uint64
 			for _, n := range b.Backends.Stats() {
+				asked += n.Requests
 				if !n.Up {
 					t.Errorf("%s was ejected for what a client can cause", n.Name)
 				}
+			}
+			if asked != tt.asked {
+				t.Errorf("%d backends were asked, want %d", asked, tt.asked)
 			}
 		})
 	}
@@ -533,11 +541,12 @@ func TestDrain(t *testing.T) {
 }
 
 func TestDrainTimeout(t *testing.T) {
-	started := make(chan struct{})
+	started, left := make(chan struct{}), make(chan error, 1)
 	b := newBench(t, func(g *Gateway) { g.DrainTimeout = 20 * time.Millisecond },
 		func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 			close(started)
-			in.ReadByte()
+			_, err := in.ReadByte()
+			left <- err
 		})
 	nc := b.dial()
 	nc.Write(encode(t, missed("/")))
@@ -547,6 +556,9 @@ func TestDrainTimeout(t *testing.T) {
 	b.served <- nil
 	if err == nil || !strings.Contains(err.Error(), "1 requests were still in flight") {
 		t.Errorf("Serve returned %v, want what was broken off", err)
+	}
+	if err := <-left; err != io.EOF {
+		t.Errorf("the worker read %v, want EOF: the request was not broken off", err)
 	}
 }
 
