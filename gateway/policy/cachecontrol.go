@@ -15,6 +15,7 @@ type lifetime struct {
 	given   bool
 	bad     bool // malformed, or given twice with different values
 	seconds int64
+	value   string // as last given
 }
 
 // parse adds one field line. Refusals are looked for wherever words can stand,
@@ -79,18 +80,24 @@ func (cc *cacheControl) add(directive string, wellFormed bool) {
 	case equalFold(name, "no-cache"):
 		cc.noCache = true
 	case equalFold(name, "max-age"):
-		cc.maxAge.add(value, wellFormed)
+		cc.maxAge.addText(value, wellFormed)
 	case equalFold(name, "s-maxage"):
-		cc.sMaxAge.add(value, wellFormed)
+		cc.sMaxAge.addText(value, wellFormed)
 	}
 }
 
-func (l *lifetime) add(value string, wellFormed bool) {
+func (l *lifetime) addText(value string, wellFormed bool) {
 	seconds, ok := parseSeconds(value)
-	if !ok || !wellFormed || l.given && l.seconds != seconds {
+	l.add(value, seconds, ok && wellFormed)
+}
+
+// add takes what value says, if it is ok.
+func (l *lifetime) add(value string, seconds int64, ok bool) {
+	seconds = min(seconds, maxSeconds)
+	if !ok || seconds < 0 || l.given && l.seconds != seconds {
 		l.bad = true
 	}
-	l.given, l.seconds = true, seconds
+	l.given, l.seconds, l.value = true, seconds, value
 }
 
 // maxSeconds is what RFC 9111 §1.2.2 has greater numbers read as.

@@ -10,6 +10,10 @@
 //	vars := rules.ForWorker(clean, plan)             // what the worker is asked
 //	verdict := rules.Response(received, plan, response, time.Now())
 //	reason := rules.Body(response, body, whole, trailers) // after the last byte
+//	ttl := rules.Spread(verdict, rand.Float64())
+//
+// Explain goes through the same steps for people, and stops at nothing;
+// Invalidated names the entries that a POST or the like makes untrue.
 //
 // The key is nginx's $memcached_key: handed over by nginx in a var, or derived
 // by a Template in nginx's own syntax, rendered as nginx would. A page is
@@ -17,7 +21,12 @@
 //
 // A page in memcached has a body and nothing else. So besides RFC 9111 there
 // is the lossless guard: what a hit cannot carry must not matter, and the
-// Content-Type must be the one that nginx emits for that path anyway.
+// Content-Type must be the one that nginx emits for that path anyway. Headers
+// fall in three classes: without some the page is not stored, some are lost but
+// worth a word to the operator (Lost), and nobody misses the rest.
+//
+// A candidate is asked for in full, whatever its client has already; NotModified
+// then tells whether a 304 is all that the client needs.
 //
 // Left out: escaping the key for the wire and choosing the server (package
 // cachewriter), limits and modifiers of the packet (package uwsgi).

@@ -8,29 +8,68 @@ import (
 	"uwgate/uwsgi"
 )
 
-// lifetime is how long the response is fresh from now on, and which source
-// says so. It is zero or negative if nothing grants a lifetime or none is left.
-func (p *Policy) lifetime(h uwsgi.Header, now time.Time) (ttl time.Duration, source Reason) {
-	age, ok := currentAge(h, now)
-	if !ok {
+// A grant is what one source says about the lifetime.
+type grant struct {
+	given    bool          // it says something, so that no lesser source is asked
+	absolute bool          // ttl counts from now, Age or not
+	ttl      time.Duration // zero if what it says is malformed, or contradicts itself
+	value    string        // as the answer spells it; empty for the operator's own
+}
+
+// left is what is left of the grant at the given age.
+func (g grant) left(age time.Duration) time.Duration {
+	if g.absolute {
+		return g.ttl
+	}
+	return g.ttl - age
+}
+
+// A source is one that may grant a lifetime.
+type source struct {
+	reason Reason
+	ask    func(*head) grant
+}
+
+// sources are all of them, by precedence. The first that says anything
+// decides; to explain, walk them all.
+var sources = []source{
+	{XAccelExpires, (*head).accelExpires},
+	{CDNCacheControl, (*head).byCDN},
+	{SurrogateControl, (*head).bySurrogate},
+	{SMaxAge, func(h *head) grant { return h.cc.sMaxAge.grant() }},
+	{MaxAge, func(h *head) grant { return h.cc.maxAge.grant() }},
+	{Expires, (*head).expires},
+	{RuleTTL, (*head).byRule},
+	{DefaultTTL, func(h *head) grant { return grant{given: true, ttl: h.p.DefaultTTL} }},
+}
+
+// lifetime is how long the answer is fresh from now on, and which source says
+// so. It is zero or negative if nothing grants a lifetime or none is left.
+func (h *head) lifetime() (ttl time.Duration, reason Reason) {
+	if h.badAge {
 		return 0, Expired
 	}
-	if ttl, absolute, ok := accelExpires(h, now); ok {
-		if absolute {
-			age = 0
+	for _, s := range sources {
+		if g := s.ask(h); g.given {
+			return g.left(h.age), s.reason
 		}
-		return ttl - age, XAccelExpires
 	}
-	cc := responseControl(h)
-	switch {
-	case cc.sMaxAge.given:
-		return cc.sMaxAge.duration() - age, SMaxAge
-	case cc.maxAge.given:
-		return cc.maxAge.duration() - age, MaxAge
-	case h.Has("Expires"):
-		return expires(h, now, age), Expires
+	return 0, Expired
+}
+
+// isOurs tells the lifetimes that the operator grants from those that the
+// application does.
+func (r Reason) isOurs() bool { return r == RuleTTL || r == DefaultTTL }
+
+func (h *head) byRule() grant {
+	if h.rule == nil || h.rule.TTL <= 0 {
+		return grant{}
 	}
-	return p.DefaultTTL - age, DefaultTTL
+	return grant{given: true, ttl: h.rule.TTL}
+}
+
+func (l lifetime) grant() grant {
+	return grant{given: l.given, ttl: l.duration(), value: l.value}
 }
 
 func (l lifetime) duration() time.Duration {
@@ -40,13 +79,51 @@ func (l lifetime) duration() time.Duration {
 	return time.Duration(l.seconds) * time.Second
 }
 
-// clamp keeps a positive lifetime within MinTTL and MaxTTL.
-func (p *Policy) clamp(ttl time.Duration) time.Duration {
-	limit := p.MaxTTL
-	if limit <= 0 {
-		limit = defaultMaxTTL
+// clamp keeps a positive lifetime within the limits of the rule that matched.
+func (p *Policy) clamp(ttl time.Duration, rule *Rule) time.Duration {
+	shortest, longest := p.limits(rule)
+	return min(max(ttl, shortest), longest)
+}
+
+// limits are MinTTL and MaxTTL, the rule's if it has any.
+func (p *Policy) limits(rule *Rule) (shortest, longest time.Duration) {
+	shortest, longest = p.MinTTL, p.maxTTL()
+	if rule != nil && rule.MinTTL > 0 {
+		shortest = rule.MinTTL
 	}
-	return min(max(ttl, p.MinTTL), limit)
+	if rule != nil && rule.MaxTTL > 0 {
+		longest = rule.MaxTTL
+	}
+	return shortest, longest
+}
+
+// Spread returns the lifetime for which the page is stored, so that pages which
+// were made together do not expire together: the verdict's, changed by up to
+// Jitter of it. r is a random number of the caller's, 0 to 1. What the
+// application granted is only ever shortened, from not at all to most; what the
+// operator granted (DefaultTTL, a rule) goes both ways. It is never over MaxTTL,
+// the rule's if that has one, and under a second only if the verdict's is.
+func (p *Policy) Spread(v Verdict, r float64) time.Duration {
+	if v.TTL <= 0 || !(p.Jitter > 0) {
+		return v.TTL
+	}
+	share := min(p.Jitter, 1) * min(max(r, 0), 1)
+	if v.Reason.isOurs() {
+		share = 2*share - min(p.Jitter, 1)
+	}
+	longest := p.maxTTL()
+	if v.maxTTL > 0 {
+		longest = v.maxTTL
+	}
+	ttl := v.TTL - time.Duration(share*float64(v.TTL))
+	return min(max(ttl, min(v.TTL, time.Second)), longest)
+}
+
+func (p *Policy) maxTTL() time.Duration {
+	if p.MaxTTL > 0 {
+		return p.MaxTTL
+	}
+	return defaultMaxTTL
 }
 
 // currentAge is RFC 9111 §4.2.3 without the delays, which are ours and short:
@@ -73,28 +150,34 @@ func parseDate(s string) (time.Time, bool) {
 
 // expires is RFC 9111 §4.2.1 and §5.3: what is malformed, "0" above all, lies
 // in the past.
-func expires(h uwsgi.Header, now time.Time, age time.Duration) time.Duration {
-	until, ok := parseDate(h.Get("Expires"))
+func (h *head) expires() grant {
+	fields := h.r.Header
+	g := grant{given: fields.Has("Expires"), value: fields.Get("Expires"), absolute: true}
+	until, ok := parseDate(g.value)
 	if !ok {
-		return 0
+		return g
 	}
-	date, ok := parseDate(h.Get("Date"))
-	if !ok {
-		return wholeSeconds(until.Sub(now))
+	if date, ok := parseDate(fields.Get("Date")); ok {
+		g.ttl, g.absolute = until.Sub(date), false
+		return g
 	}
-	return until.Sub(date) - age
+	g.ttl = wholeSeconds(until.Sub(h.now))
+	return g
 }
 
 // accelExpires is ngx_http_upstream_process_accel_expires: seconds from now,
 // or "@" and seconds since the epoch. What ngx_atoi does not read is ignored.
-func accelExpires(h uwsgi.Header, now time.Time) (ttl time.Duration, absolute, ok bool) {
-	number, absolute := strings.CutPrefix(h.Get("X-Accel-Expires"), "@")
+func (h *head) accelExpires() grant {
+	g := grant{value: h.r.Header.Get("X-Accel-Expires")}
+	number, absolute := strings.CutPrefix(g.value, "@")
 	seconds, ok := parseCount(number)
 	if !ok {
-		return 0, false, false
+		return g
 	}
 	if absolute {
-		seconds = min(seconds-now.Unix(), maxSeconds)
+		seconds = min(seconds-h.now.Unix(), maxSeconds)
 	}
-	return time.Duration(min(seconds, maxSeconds)) * time.Second, absolute, true
+	g.given, g.absolute = true, absolute
+	g.ttl = time.Duration(min(seconds, maxSeconds)) * time.Second
+	return g
 }

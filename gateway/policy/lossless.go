@@ -101,43 +101,6 @@ func extension(path string) string {
 	return ""
 }
 
-// lost are the headers without which the page is another page, or dangerous,
-// or useless. A hit carries none of them. What a browser merely obeys, and
-// nginx can add to hits and misses alike (X-Frame-Options, Referrer-Policy,
-// a Content-Security-Policy without nonce and the like), is not among them.
-var lost = []string{
-	"Authentication-Info",       // credentials were checked
-	"Clear-Site-Data",           // an action on the client that receives it
-	"Content-Disposition",       // a download would open as a page
-	"Content-Language",          // one of several
-	"Content-Location",          // one of several (RFC 9110 §8.7)
-	"Delta-Base",                // not the page itself (RFC 3229)
-	"Location",                  // means nothing on a 200; the status may be wrong
-	"Proxy-Authenticate",        // a challenge
-	"Proxy-Authentication-Info", // credentials were checked
-	"Refresh",                   // a redirection
-	"Service-Worker-Allowed",    // the script would be refused
-	"WWW-Authenticate",          // a challenge
-	"X-Accel-Charset",           // changes the Content-Type that nginx emits
-	"X-Robots-Tag",              // the page would be indexed
-}
-
-// losesHeader reports whether a hit would lack a header that matters.
-func losesHeader(h uwsgi.Header) bool { return slices.ContainsFunc(h, isLost) }
-
-func isLost(f uwsgi.Field) bool {
-	switch {
-	case len(f.Name) > len("Access-Control-") && equalFold(f.Name[:len("Access-Control-")], "Access-Control-"):
-		return true
-	case equalFold(f.Name, "Link"):
-		return !isDispensableLink(f.Value)
-	case equalFold(f.Name, "Content-Security-Policy"), equalFold(f.Name, "Content-Security-Policy-Report-Only"):
-		// The page bears the same nonce, which must not serve twice.
-		return strings.Contains(lowerASCII(f.Value), "'nonce-")
-	}
-	return slices.ContainsFunc(lost, func(name string) bool { return equalFold(name, f.Name) })
-}
-
 // isDispensableLink reports whether all links of the field are of kinds that
 // the page can do without (RFC 8288 §3).
 func isDispensableLink(value string) bool {

@@ -25,6 +25,11 @@ import (
 //     when malformed, as nginx ignores it.
 //   - There is no heuristic freshness (§4.2.2) but DefaultTTL, and that speaks
 //     only for answers to requests without cookies.
+//   - CDN-Cache-Control and Surrogate-Control speak to us alone, so their
+//     lifetimes beat Cache-Control's. Yet no-store, private and no-cache refuse
+//     in any of the three, though RFC 9213 §2.2 would have us ignore
+//     Cache-Control beside them: that word is the browser's, and a hit cannot
+//     carry it there. A CDN-Cache-Control without a lifetime grants none.
 //   - Nothing stale is ever stored, so must-revalidate and its kin (§5.2.2.2)
 //     ask for nothing more.
 
@@ -98,6 +103,45 @@ type Policy struct {
 	// Bypass is the argument that has a page fetched anew. The zero value:
 	// there is none.
 	Bypass Bypass
+
+	// Jitter is the share of a lifetime, 0 to 1, by which Spread may change it.
+	// Zero or less: not at all.
+	Jitter float64
+
+	// NginxAdds are the headers that nginx adds to hits: its add_header lines.
+	// A header of the answer with the same name and, byte for byte, value is
+	// no loss then; docs/headers.md says of which headers that can be true.
+	NginxAdds []uwsgi.Field
+
+	// StrictHeaders refuses pages for the headers, too, that Lost returns.
+	StrictHeaders bool
+
+	// AcceptUnframed takes the closing tag </html>, in any case and before
+	// white space only, as proof that a page without length and chunks is
+	// whole, if its type is text/html.
+	AcceptUnframed bool
+
+	// AllowedHosts are globs of the hosts whose pages are stored, compared
+	// with the request's host as nginx normalises it: without port, trailing
+	// dot and ASCII case. Empty means all.
+	AllowedHosts []string
+
+	// TrustedHeaders are request headers of those that a page may depend on
+	// without saying so (X-Forwarded-Host and its kin), but which nginx or a
+	// proxy of the operator's sets: then they do not refuse. Case is ignored.
+	TrustedHeaders []string
+
+	// VaryCookieAnonymous is the operator's word that nginx looks nobody up
+	// who has an identity cookie. Then Vary: Cookie does not refuse a page
+	// whose request had no cookies but harmless ones.
+	VaryCookieAnonymous bool
+
+	// Rules are what differs by host, path, argument or type. The first one
+	// that matches speaks, and no other. Each of them passed Validate.
+	Rules []Rule
+
+	// Observe decides as always, and has nothing stored: see Verdict.Observe.
+	Observe bool
 }
 
 const (
@@ -122,10 +166,21 @@ var (
 type Verdict struct {
 	TTL    time.Duration
 	Reason Reason
+
+	// Tags are those of the rule that matched; not to be changed. Nil if the
+	// page may not be stored.
+	Tags []string
+
+	// Observe is set if the page may be stored and yet is not to be, because
+	// Policy.Observe or a rule says so: TTL and Reason are then what would
+	// have been, and the word for it is the constant Observe.
+	Observe bool
+
+	maxTTL time.Duration // of the rule that matched; zero: the policy's
 }
 
-// Store reports whether the page may be stored.
-func (v Verdict) Store() bool { return v.TTL > 0 }
+// Store reports whether the page is to be stored.
+func (v Verdict) Store() bool { return v.TTL > 0 && !v.Observe }
 
 // BodyLimit returns the size in bytes of the largest page that is stored.
 func (p *Policy) BodyLimit() int64 {
@@ -136,33 +191,27 @@ func (p *Policy) BodyLimit() int64 {
 }
 
 // Body decides about a page whose head was wanted, now that its last byte is
-// there. whole and trailers are what the body's reader knows. It returns "" if
-// nothing speaks against storing.
+// there. whole and trailers are what the body's reader knows; whole is not
+// asked where AcceptUnframed decides, so call Body only if the stream has ended
+// without an error. It returns "" if nothing speaks against storing.
 func (p *Policy) Body(r *uwsgi.Response, body []byte, whole, trailers bool) Reason {
-	switch {
-	case !isFramed(r):
-		return NoLength
-	case !whole, !r.Chunked && int64(len(body)) != r.ContentLength:
-		return Truncated
-	case len(body) == 0:
-		return Empty
-	case int64(len(body)) > p.BodyLimit():
-		return TooLarge
-	case trailers:
-		return Trailers
-	case p.hasSentinel(body):
-		return Sentinel
+	c := &content{p, r, body, whole, trailers}
+	for _, refusal := range bodyRefusals {
+		if refusal.find(c) {
+			return refusal.reason
+		}
 	}
 	return ""
 }
 
-func (p *Policy) hasSentinel(body []byte) bool {
+// sentinel finds a word of Sentinels.
+func (p *Policy) sentinel(body []byte) (word string, found bool) {
 	for _, s := range orDefault(p.Sentinels, defaultSentinels) {
 		if bytes.Contains(body, []byte(s)) {
-			return true
+			return s, true
 		}
 	}
-	return false
+	return "", false
 }
 
 // orDefault tells a list that was not set from one that was set to nothing.

@@ -6,11 +6,14 @@ type Reason string
 
 // Reasons to store: what granted the lifetime, by precedence.
 const (
-	XAccelExpires Reason = "x-accel-expires" // the response's X-Accel-Expires
-	SMaxAge       Reason = "s-maxage"        // Cache-Control: s-maxage
-	MaxAge        Reason = "max-age"         // Cache-Control: max-age
-	Expires       Reason = "expires"         // the response's Expires
-	DefaultTTL    Reason = "default-ttl"     // the response says nothing: Policy.DefaultTTL
+	XAccelExpires    Reason = "x-accel-expires"   // the response's X-Accel-Expires
+	CDNCacheControl  Reason = "cdn-cache-control" // CDN-Cache-Control: s-maxage or max-age
+	SurrogateControl Reason = "surrogate-control" // Surrogate-Control: max-age
+	SMaxAge          Reason = "s-maxage"          // Cache-Control: s-maxage
+	MaxAge           Reason = "max-age"           // Cache-Control: max-age
+	Expires          Reason = "expires"           // the response's Expires
+	RuleTTL          Reason = "rule"              // the response says nothing: the rule that matches
+	DefaultTTL       Reason = "default-ttl"       // the response says nothing: Policy.DefaultTTL
 )
 
 // Reasons not to store that lie in the request.
@@ -18,13 +21,15 @@ const (
 	NoMethod        Reason = "no-method"        // nginx sent no REQUEST_METHOD
 	Method          Reason = "method"           // only GET fills
 	Upgrade         Reason = "upgrade"          // the client asks for another protocol
-	Excluded        Reason = "excluded"         // the path is in Policy.Exclude
+	Excluded        Reason = "excluded"         // by Policy.Exclude, or by a rule
 	Authorization   Reason = "authorization"    // credentials came along, or nginx knows the user
 	IdentityCookie  Reason = "identity-cookie"  // a cookie that tells who is asking
 	Cookie          Reason = "cookie"           // some other cookie, and only the default lifetime speaks for storing
 	RequestBody     Reason = "request-body"     // a GET that announces a body
 	RequestNoStore  Reason = "request-no-store" // the client's Cache-Control: no-store
+	UnkeyedHeader   Reason = "unkeyed-header"   // a header that pages may depend on, and the key does not contain
 	DuplicateHeader Reason = "duplicate-header" // a header given twice with different values, in the request or in the response
+	Host            Reason = "host"             // not one of Policy.AllowedHosts, or the key is another host's
 	NoKey           Reason = "no-key"           // nginx handed no key over and none can be derived
 	NotLookedUp     Reason = "not-looked-up"    // nginx is not known to have asked for this key and missed
 	KeyTooLong      Reason = "key-too-long"     // over 250 bytes once escaped: memcached refuses it
@@ -55,6 +60,11 @@ const (
 	Trailers  Reason = "trailers"  // the chunked body had trailer fields, which a hit cannot carry
 	Sentinel  Reason = "sentinel"  // the body holds a word of Policy.Sentinels
 )
+
+// Observe is the word for a page that would have been stored, if it were not for
+// Policy.Observe or a rule: see Verdict.Observe. Its verdict keeps the reason
+// to store.
+const Observe Reason = "observe"
 
 // Reasons that the store has. They are named here so that all the words stand
 // in one place; nothing in this package returns them.

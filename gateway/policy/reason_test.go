@@ -31,14 +31,15 @@ func declaredReasons(t *testing.T) map[string]Reason {
 	return reasons
 }
 
-// Every word is reached by a row of the tables, but for those of the store.
+// Every word is reached by a row of the tables, but for those of the store, and
+// for Observe, which stands beside a reason to store (TestObserve).
 func TestEveryReasonIsReached(t *testing.T) {
-	reached := map[Reason]bool{Purged: true, StoreFull: true, StoreDown: true}
+	reached := map[Reason]bool{Purged: true, StoreFull: true, StoreDown: true, Observe: true}
 	for _, r := range requestRows {
 		reached[testPolicy().Request(get(r.changes...)).Reason] = true
 	}
 	for _, r := range responseRows {
-		p, v := testPolicy(), get(r.request...)
+		p, v := r.policy(), get(r.request...)
 		reached[p.Response(v, p.Request(v), page(r.lines...), testNow).Reason] = true
 	}
 	for _, r := range bodyRows {

@@ -40,45 +40,81 @@ type Plan struct {
 	// Bypass is set if the request carried the bypass argument. Then Key is
 	// that of the URL without it, whose entry is to be deleted, and URI is
 	// REQUEST_URI without it: the only one that may be logged.
+	//
+	// URI is also set if a rule cuts arguments: then Key is that of the URL
+	// without them, for which ForWorker asks if Reason does not forbid.
 	Bypass bool
 	URI    string
+
+	// The rules by their numbers, see matchRules, and whether one of them cuts
+	// arguments.
+	firstRule, sureRule int
+	cuts                bool
 }
 
 // Request plans a request by its vars as received: those that Firewall drops
 // tell of bodies and repeated headers.
 func (p *Policy) Request(v uwsgi.Vars) Plan {
-	plan := p.locate(v)
-	if reason := p.refusal(v); reason != "" {
-		plan.Reason = reason
+	q := p.newRequest(v)
+	plan := q.locate()
+	for _, r := range requestRefusals {
+		if _, found := r.find(q); found {
+			plan.Reason = r.reason
+			break
+		}
 	}
 	return plan
 }
 
-// refusal is what speaks against storing in the request itself, its key aside.
-func (p *Policy) refusal(v uwsgi.Vars) Reason {
-	switch method := v.Get("REQUEST_METHOD"); {
-	case method == "":
-		return NoMethod
-	case method != "GET":
-		return Method
-	case isSet(v, "HTTP_UPGRADE"):
-		return Upgrade
-	case p.isExcluded(v):
-		return Excluded
-	case isSet(v, "HTTP_AUTHORIZATION"), isSet(v, "REMOTE_USER"): // RFC 9111 §3.5
-		return Authorization
-	case p.hasIdentity(v):
-		return IdentityCookie
-	case announcesBody(v):
-		return RequestBody
-	case requestControl(v).noStore: // RFC 9111 §5.2.1.5
-		return RequestNoStore
-	}
+// A request is one under judgement, with the rules that it allows.
+type request struct {
+	p *Policy
+	v uwsgi.Vars // as received
+
+	firstRule, sureRule int // see matchRules
+}
+
+func (p *Policy) newRequest(v uwsgi.Vars) *request {
+	q := &request{p: p, v: v}
+	q.firstRule, q.sureRule = p.matchRules(v)
+	return q
+}
+
+// requestRefusals are all that can speak against storing in the request itself,
+// its key aside. The first that is found decides; to explain, walk them all.
+// find tells whether it is there, and the name of the header, cookie or var at
+// fault if it has one.
+var requestRefusals = []struct {
+	reason Reason
+	find   func(*request) (at string, found bool)
+}{
+	{NoMethod, func(q *request) (string, bool) { return "REQUEST_METHOD", q.v.Get("REQUEST_METHOD") == "" }},
+	{Method, (*request).findMethod},
+	{Upgrade, func(q *request) (string, bool) { return q.firstOf("HTTP_UPGRADE") }},
+	{Excluded, (*request).findExclusion},
+	{Authorization, func(q *request) (string, bool) { return q.firstOf("HTTP_AUTHORIZATION", "REMOTE_USER") }}, // RFC 9111 §3.5
+	{IdentityCookie, func(q *request) (string, bool) { return q.p.identity(q.v) }},
+	{RequestBody, func(q *request) (string, bool) { return bodyAnnounced(q.v) }},
+	{RequestNoStore, func(q *request) (string, bool) { return "HTTP_CACHE_CONTROL", requestControl(q.v).noStore }}, // RFC 9111 §5.2.1.5
+	{UnkeyedHeader, func(q *request) (string, bool) { return q.p.unkeyedHeader(q.v) }},
 	// nginx may key on one of the two and the application answer the other.
-	if _, repeated := v.Repeated(); repeated {
-		return DuplicateHeader
+	{DuplicateHeader, func(q *request) (string, bool) { return q.v.Repeated() }},
+	{Host, func(q *request) (string, bool) { return q.p.foreignHost(q.v) }},
+}
+
+func (q *request) findMethod() (at string, found bool) {
+	method := q.v.Get("REQUEST_METHOD")
+	return method, method != "" && method != "GET"
+}
+
+// firstOf finds the first of the names of which any var has a value.
+func (q *request) firstOf(names ...string) (at string, found bool) {
+	for _, name := range names {
+		if isSet(q.v, name) {
+			return name, true
+		}
 	}
-	return ""
+	return "", false
 }
 
 // isSet reports whether any var of that name has a value.
@@ -91,33 +127,35 @@ func isSet(v uwsgi.Vars, name string) bool {
 	return false
 }
 
-func (p *Policy) isExcluded(v uwsgi.Vars) bool {
-	if len(p.Exclude) == 0 {
-		return false
-	}
-	raw, decoded := v.Get("REQUEST_URI"), v.Get("PATH_INFO")
-	for _, prefix := range p.Exclude {
+// findExclusion leaves a rule that bypasses to the answer as long as a rule
+// above it waits for one.
+func (q *request) findExclusion() (at string, found bool) {
+	raw, decoded := q.v.Get("REQUEST_URI"), q.v.Get("PATH_INFO")
+	for _, prefix := range q.p.Exclude {
 		if strings.HasPrefix(raw, prefix) || strings.HasPrefix(decoded, prefix) {
-			return true
+			return prefix, true
 		}
 	}
-	return false
+	if q.firstRule > 0 && q.firstRule == q.sureRule && q.p.rule(q.sureRule).Action == ActionBypass {
+		return ruleNumber(q.sureRule), true
+	}
+	return "", false
 }
 
-// announcesBody is about what is announced: on its way through memcached_pass
+// bodyAnnounced is about what is announced: on its way through memcached_pass
 // nginx throws the body itself away, and the application may have waited for it.
-func announcesBody(v uwsgi.Vars) bool {
+func bodyAnnounced(v uwsgi.Vars) (at string, found bool) {
 	for i := range v {
 		switch v[i].Name {
 		case "CONTENT_LENGTH", "HTTP_CONTENT_LENGTH":
 			if strings.Trim(v[i].Value, "0") != "" {
-				return true
+				return v[i].Name, true
 			}
 		case "HTTP_TRANSFER_ENCODING":
-			return true
+			return v[i].Name, true
 		}
 	}
-	return false
+	return "", false
 }
 
 func requestControl(v uwsgi.Vars) cacheControl {
@@ -131,15 +169,18 @@ func requestControl(v uwsgi.Vars) cacheControl {
 }
 
 // locate finds the key, and whether nginx has looked it up and missed.
-func (p *Policy) locate(v uwsgi.Vars) Plan {
-	miss := p.lookup(v)
-	plan := Plan{Addr: miss.addr, LookedUp: miss.thrownAway}
-	key, note := p.key(v)
-	if p.mayBypass(v) {
-		plan.Bypass, plan.Addr = true, ""
-		plan.URI = p.Bypass.stripURI(v.Get("REQUEST_URI"))
+func (q *request) locate() Plan {
+	miss := q.p.lookup(q.v)
+	plan := Plan{Addr: miss.addr, LookedUp: miss.thrownAway, firstRule: q.firstRule, sureRule: q.sureRule}
+	key, note := q.p.key(q.v)
+	asked, other := q.reduce(&plan)
+	if other {
+		plan.Addr, plan.URI = "", asked.Get("REQUEST_URI")
 		if note == "" {
-			key, note = p.bypassKey(v, key, plan.URI)
+			key, note = q.p.keyOf(asked, q.v, key)
+		}
+		if note == "" && plan.Bypass && q.p.Bypass.isTold(key) {
+			key, note = "", "the bypass argument's secret stands in the key or URL a second time"
 		}
 	}
 	switch {
@@ -153,6 +194,26 @@ func (p *Policy) locate(v uwsgi.Vars) Plan {
 		plan.Key = key
 	}
 	return plan
+}
+
+// reduce returns the vars without the bypass argument and those that a rule
+// cuts, notes in the plan what was there of them, and tells whether anything.
+func (q *request) reduce(plan *Plan) (asked uwsgi.Vars, other bool) {
+	asked = q.v
+	if q.p.mayBypass(q.v) {
+		plan.Bypass = true
+		asked = q.p.Bypass.strip(asked)
+	}
+	if q.p.cutsArgs(q.v, q.sureRule) {
+		asked, plan.cuts = cutArgs(asked, q.p.rule(q.sureRule).KeepArgs)
+	}
+	return asked, plan.Bypass || plan.cuts
+}
+
+// cutsArgs reports whether the key is derived, and the rule of that number
+// says from which arguments.
+func (p *Policy) cutsArgs(v uwsgi.Vars, sureRule int) bool {
+	return sureRule > 0 && p.rule(sureRule).KeepArgs != nil && p.Template != nil && v.Count(varKey) == 0
 }
 
 // key is the key that nginx asked for, or why there is none.
@@ -258,18 +319,13 @@ func (p *Policy) mayBypass(v uwsgi.Vars) bool {
 	return isSafe(v.Get("REQUEST_METHOD")) && p.Bypass.isAsked(v)
 }
 
-// bypassKey is the key of the URL without the bypass argument; key is that of
-// the URL with it.
-func (p *Policy) bypassKey(v uwsgi.Vars, key, uri string) (other, note string) {
+// keyOf is the key of another URL of the same site, as which other are the
+// vars; key is that of the request v.
+func (p *Policy) keyOf(other, v uwsgi.Vars, key string) (otherKey, note string) {
 	if p.isTemplateRight(v, key) {
-		other, note = p.expand(p.Bypass.strip(v))
-	} else {
-		other, note = replaceURI(key, v.Get("REQUEST_URI"), uri)
+		return p.expand(other)
 	}
-	if p.Bypass.isTold(other) {
-		return "", "the bypass argument's secret stands in the key or URL a second time"
-	}
-	return other, note
+	return replaceURI(key, v.Get("REQUEST_URI"), other.Get("REQUEST_URI"))
 }
 
 // isTemplateRight reports whether the template renders the key that nginx used
@@ -296,11 +352,15 @@ func replaceURI(key, old, uri string) (other, note string) {
 
 // ForWorker returns the vars that the worker gets, of those that Firewall let
 // through. It does not change v. The vars that hand the key over are gone. A
-// candidate is asked for its full identity body, a bypass for the URL without
-// the argument, and a body that nginx has thrown away is not announced.
+// candidate is asked for its full identity body and without the arguments that
+// a rule cuts, a bypass for the URL without the argument, and a body that nginx
+// has thrown away is not announced.
 func (p *Policy) ForWorker(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 	if plan.Bypass {
 		v = p.Bypass.strip(v)
+	}
+	if plan.cuts && plan.Reason == "" {
+		v, _ = cutArgs(v, p.rule(plan.sureRule).KeepArgs)
 	}
 	out := make(uwsgi.Vars, 0, len(v))
 	for _, x := range v {

@@ -76,6 +76,15 @@ var requestRows = []requestRow{
 	row("client's no-cache: a reload", "", "HTTP_CACHE_CONTROL=no-cache"),
 	row("client's max-age=0", "", "HTTP_CACHE_CONTROL=max-age=0"),
 
+	row("X-Forwarded-Host of another", UnkeyedHeader, "HTTP_X_FORWARDED_HOST=evil.example"),
+	row("X-Forwarded-Host of our own", "", "HTTP_X_FORWARDED_HOST=www.example.com"),
+	row("an empty X-Forwarded-Host", "", "HTTP_X_FORWARDED_HOST="),
+	row("X-HTTP-Method-Override", UnkeyedHeader, "HTTP_X_HTTP_METHOD_OVERRIDE=DELETE"),
+	row("Forwarded with a host", UnkeyedHeader, "HTTP_FORWARDED=host=evil.example"),
+
+	row("a key of another host", Host, "CACHE_KEY=http://other.example/p?q=1"),
+	row("a key of the page's host", "", "CACHE_KEY=http://www.example.com/p?q=1"),
+
 	row("header twice, different", DuplicateHeader, "+HTTP_X_TENANT=a", "+HTTP_X_TENANT=b"),
 	row("header twice, the same", "", "+HTTP_X_TENANT=a", "+HTTP_X_TENANT=a"),
 	row("cookie twice, different", DuplicateHeader, "+HTTP_COOKIE=lang=de", "+HTTP_COOKIE=lang=fr"),

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -15,60 +16,29 @@ func (p *Policy) Response(v uwsgi.Vars, plan Plan, r *uwsgi.Response, now time.T
 	if plan.Reason != "" {
 		return Verdict{Reason: plan.Reason}
 	}
-	if reason := p.refusalOf(v, r); reason != "" {
+	h := p.newHead(v, r, now)
+	h.rule = p.rule(p.ruleOf(v, plan, r.Header))
+	if reason := h.refusal(); reason != "" {
 		return Verdict{Reason: reason}
 	}
-	ttl, source := p.lifetime(r.Header, now)
+	ttl, source := h.lifetime()
 	switch {
 	case ttl <= 0:
 		return Verdict{Reason: Expired}
-	case source == DefaultTTL && p.hasOtherCookie(v):
+	case source.isOurs() && p.hasOtherCookie(v):
 		return Verdict{Reason: Cookie}
 	}
-	return Verdict{TTL: p.clamp(ttl), Reason: source}
+	return p.grants(ttl, source, h.rule)
 }
 
-// refusalOf is what speaks against storing in the head, lifetimes aside.
-func (p *Policy) refusalOf(v uwsgi.Vars, r *uwsgi.Response) Reason {
-	if r.StatusCode != 200 {
-		return Status
+// grants is the verdict on a page that may be stored for ttl.
+func (p *Policy) grants(ttl time.Duration, source Reason, rule *Rule) Verdict {
+	v := Verdict{TTL: p.clamp(ttl, rule), Reason: source, Observe: p.Observe}
+	if rule != nil {
+		v.Tags, v.maxTTL = rule.Tags, rule.MaxTTL
+		v.Observe = v.Observe || rule.Action == ActionObserve
 	}
-	if reason := forbids(r.Header); reason != "" {
-		return reason
-	}
-	switch h := r.Header; {
-	case !p.coversVary(v, h):
-		return Vary
-	case isEncoded(h):
-		return ContentEncoding
-	case h.Has("Content-Range"):
-		return ContentRange
-	case hasConflict(h):
-		return DuplicateHeader
-	case !p.isHitType(v, h):
-		return ContentType
-	case losesHeader(h):
-		return HeaderLoss
-	}
-	return p.refusalOfLength(r)
-}
-
-// forbids is the origin's own no.
-func forbids(h uwsgi.Header) Reason {
-	cc := responseControl(h)
-	switch {
-	case h.Has("X-Accel-Redirect"), h.Has("X-Sendfile"), h.Has("X-Lighttpd-Send-File"):
-		return AccelRedirect
-	case h.Has("Set-Cookie"), h.Has("Set-Cookie2"):
-		return SetCookie
-	case cc.noStore:
-		return NoStore
-	case cc.private:
-		return Private
-	case cc.noCache, !h.Has("Cache-Control") && hasPragma(h): // RFC 9111 §5.4
-		return NoCache
-	}
-	return ""
+	return v
 }
 
 func responseControl(h uwsgi.Header) cacheControl {
@@ -99,8 +69,8 @@ func hasToken(list, token string) bool {
 
 // coversVary reports whether pages that differ by Vary have different keys
 // (RFC 9111 §4.1). Accept-Encoding is covered since a candidate asks for the
-// identity form. Of a key that was handed over only the template can tell what it
-// contains, if it renders that very key.
+// identity form, and Cookie, on the operator's word, if the page is the one for
+// visitors whose cookies say nothing.
 func (p *Policy) coversVary(v uwsgi.Vars, h uwsgi.Header) bool {
 	for i := range h {
 		if !equalFold(h[i].Name, "Vary") {
@@ -111,7 +81,10 @@ func (p *Policy) coversVary(v uwsgi.Vars, h uwsgi.Header) bool {
 			if name == "" || equalFold(name, "Accept-Encoding") {
 				continue
 			}
-			if !p.isTemplateRight(v, v.Get(varKey)) || !p.Template.Covers(name) {
+			if equalFold(name, "Cookie") && p.VaryCookieAnonymous && !p.hasOtherCookie(v) {
+				continue
+			}
+			if !p.isInKey(v, name) {
 				return false
 			}
 		}
@@ -131,7 +104,8 @@ var singletons = []string{
 	"Content-Type", "Content-Length", "Expires", "Date", "Age", "X-Accel-Expires", "ETag", "Last-Modified",
 }
 
-func hasConflict(h uwsgi.Header) bool {
+// conflict finds a singleton whose lines differ.
+func conflict(h uwsgi.Header) (name string, found bool) {
 	for _, name := range singletons {
 		first := slices.IndexFunc(h, func(f uwsgi.Field) bool { return equalFold(f.Name, name) })
 		if first < 0 {
@@ -139,25 +113,30 @@ func hasConflict(h uwsgi.Header) bool {
 		}
 		for _, f := range h[first+1:] {
 			if equalFold(f.Name, name) && f.Value != h[first].Value {
-				return true
+				return name, true
 			}
 		}
 	}
-	return false
+	return "", false
 }
 
-func (p *Policy) refusalOfLength(r *uwsgi.Response) Reason {
-	switch {
-	case !isFramed(r):
-		return NoLength
-	case r.Chunked:
-		return ""
-	case r.ContentLength == 0:
-		return Empty
-	case r.ContentLength > p.BodyLimit():
-		return TooLarge
-	}
-	return ""
+// endsItself reports whether the end of the page, rather than its framing, is
+// to prove that it is whole; endsHTML then tells whether it does.
+func (p *Policy) endsItself(r *uwsgi.Response) bool {
+	return p.AcceptUnframed && !r.Ambiguous && !r.Chunked && r.ContentLength < 0 && isHTML(r.Header)
+}
+
+func isHTML(h uwsgi.Header) bool {
+	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return equalFold(strings.Trim(mediaType, " \t"), "text/html")
+}
+
+// endsHTML reports whether the last thing in the page is its closing tag, but
+// for white space.
+func endsHTML(body []byte) bool {
+	const tag = "</html>"
+	body = bytes.TrimRight(body, " \t\n\f\r")
+	return len(body) >= len(tag) && equalFold(string(body[len(body)-len(tag):]), tag)
 }
 
 // isFramed reports whether the end of the body can prove itself, by one

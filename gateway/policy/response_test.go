@@ -14,6 +14,22 @@ type responseRow struct {
 	want    Reason
 	ttl     int      // seconds; 0: not stored
 	request []string // changes to the request
+	change  func(*Policy)
+}
+
+// policy is the one under which the row is judged.
+func (r responseRow) policy() *Policy {
+	p := testPolicy()
+	if r.change != nil {
+		r.change(p)
+	}
+	return p
+}
+
+// under is a row whose policy differs from the plain one.
+func under(r responseRow, change func(*Policy)) responseRow {
+	r.change = change
+	return r
 }
 
 func res(name string, want Reason, ttl int, lines ...string) responseRow {
@@ -97,7 +113,7 @@ var responseRows = []responseRow{
 	res("max-age=0", Expired, 0, "Cache-Control: max-age=0"),
 	res("max-age=abc", Expired, 0, "Cache-Control: max-age=abc"),
 	res("max-age=", Expired, 0, "Cache-Control: max-age="),
-	res("max-age", Expired, 0, "Cache-Control: max-age"),
+	res("max-age without value", Expired, 0, "Cache-Control: max-age"),
 	res("max-age quoted", Expired, 0, `Cache-Control: max-age="60"`),
 	res("max-age=60foo", Expired, 0, "Cache-Control: max-age=60foo"),
 	res("max-age=-5", Expired, 0, "Cache-Control: max-age=-5"),
@@ -165,6 +181,93 @@ var responseRows = []responseRow{
 	res("X-Accel-Expires: overflow is ignored", MaxAge, 60, "X-Accel-Expires: 99999999999999999999", "Cache-Control: max-age=60"),
 	res("X-Accel-Expires twice, different", DuplicateHeader, 0, "X-Accel-Expires: 5", "X-Accel-Expires: 6"),
 
+	// RFC 9213 §2.1, §2.2: a dictionary of RFC 9651, whole or not at all
+	res("CDN-Cache-Control", CDNCacheControl, 90, "CDN-Cache-Control: max-age=90"),
+	res("CDN-Cache-Control beats Cache-Control and Expires", CDNCacheControl, 90, "Cache-Control: s-maxage=1, max-age=2", "Expires: 0", "CDN-Cache-Control: max-age=90"),
+	res("CDN-Cache-Control beats max-age=0", CDNCacheControl, 90, "Cache-Control: max-age=0, must-revalidate", "CDN-Cache-Control: max-age=90"),
+	res("CDN-Cache-Control before Cache-Control", CDNCacheControl, 90, "cdn-cache-control: max-age=90", "Cache-Control: max-age=60"),
+	res("X-Accel-Expires beats CDN-Cache-Control", XAccelExpires, 20, "CDN-Cache-Control: max-age=90", "X-Accel-Expires: 20"),
+	res("s-maxage in CDN-Cache-Control", CDNCacheControl, 30, "CDN-Cache-Control: max-age=90, s-maxage=30"),
+	res("CDN-Cache-Control: max-age=0", Expired, 0, "CDN-Cache-Control: max-age=0", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control and Age", CDNCacheControl, 80, "CDN-Cache-Control: max-age=90", "Age: 10"),
+	res("CDN-Cache-Control and a parameter, RFC 9213 §2.1", CDNCacheControl, 90, "CDN-Cache-Control: max-age=90;x=1"),
+	res("CDN-Cache-Control with unknown directives", CDNCacheControl, 90, `CDN-Cache-Control: a, b="c, d", max-age=90, e=(1 2), f=?0`),
+	res("CDN-Cache-Control in two lines", CDNCacheControl, 90, "CDN-Cache-Control: public", "CDN-Cache-Control: max-age=90"),
+	res("CDN-Cache-Control, tabs about the comma", CDNCacheControl, 90, "CDN-Cache-Control: public\t,\tmax-age=90"),
+	res("CDN-Cache-Control, no lifetime", Expired, 0, "CDN-Cache-Control: must-revalidate", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control, no lifetime, and the default", Expired, 0, "CDN-Cache-Control: public"),
+	res("CDN-Cache-Control, no lifetime, and X-Accel-Expires", XAccelExpires, 20, "CDN-Cache-Control: public", "X-Accel-Expires: 20"),
+	res("CDN-Cache-Control twice, the same", CDNCacheControl, 90, "CDN-Cache-Control: max-age=90, max-age=90"),
+	res("CDN-Cache-Control twice, different", Expired, 0, "CDN-Cache-Control: max-age=90, max-age=91"),
+	res("CDN-Cache-Control in two lines, different", Expired, 0, "CDN-Cache-Control: max-age=90", "CDN-Cache-Control: max-age=9"),
+	res("CDN-Cache-Control, a string for a number", Expired, 0, `CDN-Cache-Control: max-age="90"`, "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control, a token for a number", Expired, 0, "CDN-Cache-Control: max-age=soon", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control, a decimal", Expired, 0, "CDN-Cache-Control: max-age=9.5", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control, no number", Expired, 0, "CDN-Cache-Control: max-age", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control, a negative number", Expired, 0, "CDN-Cache-Control: max-age=-5", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control, an inner list", Expired, 0, "CDN-Cache-Control: max-age=(90)", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control, over 2^31", CDNCacheControl, 86400, "CDN-Cache-Control: max-age=999999999999999"),
+	res("CDN-Cache-Control, 16 digits: broken, and ignored", MaxAge, 60, "CDN-Cache-Control: max-age=9999999999999999", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control empty: ignored", MaxAge, 60, "CDN-Cache-Control: ", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control with a trailing comma: ignored", MaxAge, 60, "CDN-Cache-Control: max-age=90,", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control with an empty member: ignored", MaxAge, 60, "CDN-Cache-Control: max-age=90,, public", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control in upper case: ignored", MaxAge, 60, "CDN-Cache-Control: Max-Age=90", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control with a semicolon and a space", CDNCacheControl, 90, "CDN-Cache-Control: max-age=90; public"),
+	res("CDN-Cache-Control without commas: ignored", MaxAge, 60, "CDN-Cache-Control: max-age=90 public", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control, space behind the equals sign: ignored", MaxAge, 60, "CDN-Cache-Control: max-age= 90", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control with an open quote: ignored", MaxAge, 60, `CDN-Cache-Control: max-age=90, a="b`, "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control broken in its second line: ignored", MaxAge, 60, "CDN-Cache-Control: max-age=90", "CDN-Cache-Control: ?", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control broken behind its lifetime: ignored", MaxAge, 60, "CDN-Cache-Control: s-maxage=90, ?", "Cache-Control: max-age=60"),
+	res("CDN-Cache-Control broken, and nothing else", DefaultTTL, 600, "CDN-Cache-Control: max-age=90,"),
+	res("no-store in CDN-Cache-Control", NoStore, 0, "CDN-Cache-Control: no-store", "Cache-Control: max-age=60"),
+	res("private in CDN-Cache-Control", Private, 0, "CDN-Cache-Control: private, max-age=90"),
+	res("no-cache in CDN-Cache-Control", NoCache, 0, "CDN-Cache-Control: max-age=90, no-cache"),
+	res("no-store=?0 in CDN-Cache-Control", NoStore, 0, "CDN-Cache-Control: max-age=90, no-store=?0"),
+	res("private with a field in CDN-Cache-Control", Private, 0, `CDN-Cache-Control: private="x", max-age=90`),
+	res("no-store in a broken CDN-Cache-Control", NoStore, 0, "CDN-Cache-Control: max-age=90,, no-store", "Cache-Control: max-age=60"),
+	res("private where a parameter stands in CDN-Cache-Control", Private, 0, "CDN-Cache-Control: max-age=90; private"),
+	res("NO-STORE in CDN-Cache-Control", NoStore, 0, "CDN-Cache-Control: NO-STORE"),
+	res("private behind an open quote in CDN-Cache-Control", Private, 0, `CDN-Cache-Control: a="b, private`),
+	res("no-store in CDN-Cache-Control and X-Accel-Expires", NoStore, 0, "X-Accel-Expires: 60", "CDN-Cache-Control: no-store"),
+	res("a word inside a string of CDN-Cache-Control", CDNCacheControl, 90, `CDN-Cache-Control: a="no-store, private", max-age=90`),
+	res("no-store beside CDN-Cache-Control: a hit could not say so", NoStore, 0, "CDN-Cache-Control: max-age=90", "Cache-Control: no-store"),
+	res("private beside CDN-Cache-Control", Private, 0, "CDN-Cache-Control: max-age=90", "Cache-Control: private"),
+	res("no-cache beside CDN-Cache-Control", NoCache, 0, "CDN-Cache-Control: max-age=90", "Cache-Control: no-cache"),
+	res("Pragma beside CDN-Cache-Control", NoCache, 0, "CDN-Cache-Control: max-age=90", "Pragma: no-cache"),
+	asked(res("another cookie and CDN-Cache-Control", CDNCacheControl, 90, "CDN-Cache-Control: max-age=90"), "HTTP_COOKIE=lang=de"),
+
+	// Edge Architecture Specification 1.0 §2.3, as a dictionary
+	res("Surrogate-Control", SurrogateControl, 70, "Surrogate-Control: max-age=70"),
+	res("Surrogate-Control beats Cache-Control and Expires", SurrogateControl, 70, "Cache-Control: s-maxage=1, max-age=2", "Expires: 0", "surrogate-control: max-age=70"),
+	res("CDN-Cache-Control beats Surrogate-Control", CDNCacheControl, 90, "Surrogate-Control: max-age=70", "CDN-Cache-Control: max-age=90"),
+	res("X-Accel-Expires beats Surrogate-Control", XAccelExpires, 20, "Surrogate-Control: max-age=70", "X-Accel-Expires: 20"),
+	res("CDN-Cache-Control broken, Surrogate-Control counts", SurrogateControl, 70, "CDN-Cache-Control: max-age=90,", "Surrogate-Control: max-age=70"),
+	res("Surrogate-Control and Age", SurrogateControl, 60, "Surrogate-Control: max-age=70", "Age: 10"),
+	res("Surrogate-Control: max-age=0", Expired, 0, "Surrogate-Control: max-age=0", "Cache-Control: max-age=60"),
+	res("Surrogate-Control, fresh and stale", SurrogateControl, 70, "Surrogate-Control: max-age=70+600"),
+	res("Surrogate-Control, fresh and stale for another", MaxAge, 60, "Surrogate-Control: max-age=70+600;abc", "Cache-Control: max-age=60"),
+	res("Surrogate-Control, a plus and no number: ignored", MaxAge, 60, "Surrogate-Control: max-age=70+", "Cache-Control: max-age=60"),
+	res("Surrogate-Control, three numbers: ignored", MaxAge, 60, "Surrogate-Control: max-age=70+1+2", "Cache-Control: max-age=60"),
+	res("a plus in CDN-Cache-Control: ignored", MaxAge, 60, "CDN-Cache-Control: max-age=90+600", "Cache-Control: max-age=60"),
+	res("Surrogate-Control with content", SurrogateControl, 70, `Surrogate-Control: max-age=70, content="ESI/1.0, x"`),
+	res("Surrogate-Control with content alone", MaxAge, 60, `Surrogate-Control: content="ESI/1.0"`, "Cache-Control: max-age=60"),
+	res("Surrogate-Control with content alone, and the default", DefaultTTL, 600, `Surrogate-Control: content="ESI/1.0"`),
+	res("Surrogate-Control for another surrogate", MaxAge, 60, "Surrogate-Control: max-age=70;abc", "Cache-Control: max-age=60"),
+	res("Surrogate-Control for another and for all", SurrogateControl, 70, "Surrogate-Control: max-age=5;abc, max-age=70"),
+	res("Surrogate-Control has no s-maxage", MaxAge, 60, "Surrogate-Control: s-maxage=70", "Cache-Control: max-age=60"),
+	res("Surrogate-Control twice, different", Expired, 0, "Surrogate-Control: max-age=70", "Surrogate-Control: max-age=7"),
+	res("Surrogate-Control, a string for a number", Expired, 0, `Surrogate-Control: max-age="70"`, "Cache-Control: max-age=60"),
+	res("Surrogate-Control broken: ignored", MaxAge, 60, "Surrogate-Control: max-age=70;;", "Cache-Control: max-age=60"),
+	res("Surrogate-Control broken behind its lifetime: ignored", MaxAge, 60, "Surrogate-Control: max-age=70, ?", "Cache-Control: max-age=60"),
+	res("Surrogate-Control empty: ignored", MaxAge, 60, "Surrogate-Control: ", "Cache-Control: max-age=60"),
+	res("no-store in Surrogate-Control", NoStore, 0, "Surrogate-Control: no-store", "Cache-Control: max-age=60"),
+	res("no-store for another surrogate", NoStore, 0, "Surrogate-Control: no-store;abc, max-age=70"),
+	res("no-store-remote is for those far away", SurrogateControl, 70, "Surrogate-Control: no-store-remote, max-age=70"),
+	res("no-store in a broken Surrogate-Control", NoStore, 0, "Surrogate-Control: max-age=70 no-store", "Cache-Control: max-age=60"),
+	res("private in Surrogate-Control", Private, 0, "Surrogate-Control: private, max-age=70"),
+	res("no-cache in Surrogate-Control", NoCache, 0, "Surrogate-Control: no-cache"),
+	res("private beside Surrogate-Control", Private, 0, "Surrogate-Control: max-age=70", "Cache-Control: private"),
+
 	// RFC 9111 §5.1, §4.2.3
 	res("Age", MaxAge, 50, "Age: 10", "Cache-Control: max-age=60"),
 	res("Age and s-maxage", SMaxAge, 50, "Age: 10", "Cache-Control: s-maxage=60"),
@@ -196,6 +299,14 @@ var responseRows = []responseRow{
 	asked(res("separators only", DefaultTTL, 600), "HTTP_COOKIE=; ;"),
 	asked(res("another cookie, explicit lifetime", MaxAge, 60, "Cache-Control: max-age=60"), "HTTP_COOKIE=lang=de"),
 	asked(res("another cookie, Expires", Expires, 60, "Expires: "+httpDate(60)), "HTTP_COOKIE=lang=de"),
+	under(res("a rule", RuleTTL, 120), ruled),
+	under(res("a rule and Age", RuleTTL, 110, "Age: 10"), ruled),
+	under(res("max-age before a rule", MaxAge, 60, "Cache-Control: max-age=60"), ruled),
+	under(res("Expires before a rule", Expires, 60, "Expires: "+httpDate(60)), ruled),
+	under(res("Expires past before a rule", Expired, 0, "Expires: "+httpDate(-60)), ruled),
+	under(res("a malformed max-age before a rule", Expired, 0, "Cache-Control: max-age=x"), ruled),
+	under(asked(res("a rule and harmless cookies", RuleTTL, 120), "HTTP_COOKIE=_ga=1"), ruled),
+	under(asked(res("a rule and another cookie", Cookie, 0), "HTTP_COOKIE=lang=de"), ruled),
 	asked(res("another cookie, expired", Expired, 0, "Cache-Control: max-age=0"), "HTTP_COOKIE=lang=de"),
 
 	// RFC 9111 §4.1
@@ -278,8 +389,38 @@ var responseRows = []responseRow{
 	no("Link with an open quote", HeaderLoss, `Link: </a>; rel="preload`),
 	no("Link whose first rel counts", HeaderLoss, "Link: </a>; rel=next; rel=preload"),
 
+	// What a hit carries all the same, and what it should
+	under(ok("Content-Language added by nginx", "content-language: de"), added("Content-Language", "de")),
+	under(no("another Content-Language added by nginx", HeaderLoss, "Content-Language: en"), added("Content-Language", "de")),
+	under(no("Content-Language in another case", HeaderLoss, "Content-Language: DE"), added("Content-Language", "de")),
+	under(no("another header added by nginx", HeaderLoss, "Content-Language: de"), added("X-Robots-Tag", "de")),
+	under(no("one of two lines added by nginx", HeaderLoss, "X-Robots-Tag: noindex", "X-Robots-Tag: nofollow"), added("X-Robots-Tag", "noindex")),
+	under(ok("X-Robots-Tag added by nginx", "X-Robots-Tag: noindex"), added("x-robots-tag", "noindex")),
+	under(ok("CORS added by nginx", "Access-Control-Allow-Origin: *"), added("Access-Control-Allow-Origin", "*")),
+	under(no("CORS for one origin", HeaderLoss, "Access-Control-Allow-Origin: https://a.example"), added("Access-Control-Allow-Origin", "*")),
+	under(ok("Content-Disposition added by nginx", "Content-Disposition: attachment"), added("Content-Disposition", "attachment")),
+	under(ok("Link added by nginx", `Link: </api/>; rel="service-desc"`), added("Link", `</api/>; rel="service-desc"`)),
+	under(ok("Service-Worker-Allowed added by nginx", "Service-Worker-Allowed: /"), added("Service-Worker-Allowed", "/")),
+	under(no("a nonce, whatever nginx adds", HeaderLoss, "Content-Security-Policy: script-src 'nonce-a'"), added("Content-Security-Policy", "script-src 'nonce-a'")),
+	under(no("Refresh, whatever nginx adds", HeaderLoss, "Refresh: 5"), added("Refresh", "5")),
+	under(no("Clear-Site-Data, whatever nginx adds", HeaderLoss, "Clear-Site-Data: *"), added("Clear-Site-Data", "*")),
+	under(no("WWW-Authenticate, whatever nginx adds", HeaderLoss, "WWW-Authenticate: Negotiate"), added("WWW-Authenticate", "Negotiate")),
+	under(no("Content-Location, whatever nginx adds", HeaderLoss, "Content-Location: /a.de"), added("Content-Location", "/a.de")),
+	under(no("strict: X-Frame-Options", HeaderLoss, "X-Frame-Options: DENY"), strict),
+	under(no("strict: Cross-Origin-Opener-Policy", HeaderLoss, "cross-origin-opener-policy: same-origin"), strict),
+	under(no("strict: CSP", HeaderLoss, "Content-Security-Policy: default-src 'self'"), strict),
+	under(no("strict: HSTS", HeaderLoss, "Strict-Transport-Security: max-age=1"), strict),
+	under(ok("strict: what nobody misses", "Server: x", "ETag: \"a\"", "Vary: Accept-Encoding", "X-Powered-By: x", "Link: </a>; rel=preload"), strict),
+	under(ok("strict: unknown headers", "X-Anything: 1"), strict),
+	under(ok("strict: added by nginx", "X-Frame-Options: DENY"), func(p *Policy) { strict(p); added("X-Frame-Options", "DENY")(p) }),
+	under(no("strict: added by nginx with another value", HeaderLoss, "X-Frame-Options: SAMEORIGIN"), func(p *Policy) { strict(p); added("X-Frame-Options", "DENY")(p) }),
+
 	// Length (RFC 9112 §6.3)
 	ok("chunked", "chunked"),
+	under(ok("unframed HTML, accepted", "unframed"), unframed),
+	under(no("two framings are never accepted", NoLength, "ambiguous"), unframed),
+	under(asked(no("unframed text is never accepted", NoLength, "Content-Type: text/plain; charset=utf-8", "unframed"), "PATH_INFO=/a.txt"), unframed),
+	under(no("empty, unframed accepted", Empty, "empty"), unframed),
 	no("unframed", NoLength, "unframed"),
 	no("two framings", NoLength, "ambiguous"),
 	no("empty", Empty, "empty"),
@@ -290,14 +431,22 @@ var responseRows = []responseRow{
 	asked(no("not looked up", NotLookedUp), "-CACHE_STATUS"),
 }
 
+func strict(p *Policy)   { p.StrictHeaders = true }
+func unframed(p *Policy) { p.AcceptUnframed = true }
+func ruled(p *Policy)    { p.Rules = []Rule{{TTL: 2 * time.Minute}} }
+
+// added is a policy for a nginx that adds a header to hits.
+func added(name, value string) func(*Policy) {
+	return func(p *Policy) { p.NginxAdds = append(p.NginxAdds, uwsgi.Field{Name: name, Value: value}) }
+}
+
 func TestResponse(t *testing.T) {
 	for _, r := range responseRows {
 		t.Run(r.name, func(t *testing.T) {
-			p, v := testPolicy(), get(r.request...)
+			p, v := r.policy(), get(r.request...)
 			got := p.Response(v, p.Request(v), page(r.lines...), testNow)
-			want := Verdict{TTL: time.Duration(r.ttl) * time.Second, Reason: r.want}
-			if got != want {
-				t.Errorf("got %v %q, want %v %q", got.TTL, got.Reason, want.TTL, want.Reason)
+			if want := time.Duration(r.ttl) * time.Second; got.TTL != want || got.Reason != r.want {
+				t.Errorf("got %v %q, want %v %q", got.TTL, got.Reason, want, r.want)
 			}
 			if got.Store() != (r.ttl > 0) {
 				t.Errorf("Store() = %v", got.Store())
@@ -333,8 +482,8 @@ func TestResponseLimits(t *testing.T) {
 		p.DefaultTTL, p.MinTTL, p.MaxTTL = tt.byDefault, tt.min, tt.at
 		v := get()
 		got := p.Response(v, p.Request(v), page(tt.lines...), testNow)
-		if want := (Verdict{tt.want, tt.reason}); got != want {
-			t.Errorf("%s: got %v, want %v", tt.name, got, want)
+		if got.TTL != tt.want || got.Reason != tt.reason {
+			t.Errorf("%s: got %v %q, want %v %q", tt.name, got.TTL, got.Reason, tt.want, tt.reason)
 		}
 	}
 }
@@ -452,5 +601,42 @@ func TestBodyOptions(t *testing.T) {
 	none := &Policy{Sentinels: []string{}}
 	if got := none.Body(page("chunked"), []byte("csrf_token"), true, false); got != "" {
 		t.Errorf("without sentinels: got %q", got)
+	}
+}
+
+func TestBodyUnframed(t *testing.T) {
+	p := &Policy{AcceptUnframed: true, MaxBody: 30}
+	tests := []struct {
+		name, head, body string
+		want             Reason
+	}{
+		{"closed", "unframed", "<p>x</p></html>", ""},
+		{"closed in upper case", "unframed", "<P>x</P></HTML>", ""},
+		{"closed, with white space behind", "unframed", "x</html> \t\r\n\n\f", ""},
+		{"nothing but the tag", "unframed", "</html>", ""},
+		{"cut off before the tag", "unframed", "<p>x</p>", NoLength},
+		{"cut off inside the tag", "unframed", "<p>x</p></html", NoLength},
+		{"a tag in the middle", "unframed", "x</html><p>", NoLength},
+		{"a comment behind the tag", "unframed", "x</html><!-- -->", NoLength},
+		{"a no-break space behind the tag", "unframed", "x</html>\u00a0", NoLength},
+		{"empty", "unframed", "", NoLength},
+		{"large", "unframed", strings.Repeat("x", 30) + "</html>", TooLarge},
+		{"a sentinel", "unframed", "csrf_token</html>", Sentinel},
+		{"two framings", "ambiguous", "x</html>", NoLength},
+		{"counted, short", "-x", "</html>", Truncated},
+		{"chunked, short", "chunked", "</html>", Truncated},
+	}
+	for _, tt := range tests {
+		if got := p.Body(page(tt.head), []byte(tt.body), false, false); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	text := page("Content-Type: text/plain", "unframed")
+	if got := p.Body(text, []byte("x</html>"), false, false); got != NoLength {
+		t.Errorf("another type: got %q", got)
+	}
+	spelled := page("Content-Type: TEXT/html ; charset=utf-8", "unframed")
+	if got := p.Body(spelled, []byte("x</html>"), false, false); got != "" {
+		t.Errorf("the type spelled differently: got %q", got)
 	}
 }

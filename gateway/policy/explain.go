@@ -1,0 +1,432 @@
+package policy
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"uwgate/uwsgi"
+)
+
+// An Explanation is a decision with all that led to it, for people and, as
+// JSON, for programs. It holds names of cookies, but no values of cookies and
+// no credentials of the client's.
+type Explanation struct {
+	Key       string `json:"key"`              // raw, as Plan.Key
+	KeySource string `json:"key_source"`       // "nginx", "template" or "none"
+	Server    string `json:"server,omitempty"` // that nginx asked, as Plan.Addr
+	LookedUp  bool   `json:"looked_up"`        // nginx is known to have asked for a key, and missed
+	Rule      string `json:"rule,omitempty"`   // the one that matched, after its number from 1
+	URI       string `json:"uri,omitempty"`    // that the key is for, as Plan.URI; empty: the client's
+
+	// Refusals are all that speak against storing, in the order in which they
+	// are looked for: the first one is the verdict's reason. Observe is the
+	// last, and alone if nothing else forbids.
+	Refusals []Finding `json:"refusals"`
+
+	// Freshness are the steps to the lifetime: each source that says anything,
+	// by precedence, then what shortened or lengthened it. Empty without an
+	// answer.
+	Freshness []Step `json:"freshness"`
+
+	// Lost are the lines that the page can do without on a hit, though it had
+	// better not: see Policy.Lost.
+	Lost []string `json:"lost,omitempty"`
+
+	Verdict Decision `json:"verdict"`
+}
+
+// A Finding is one reason not to store, with a sentence on what it is about.
+type Finding struct {
+	Reason Reason `json:"reason"`
+	Detail string `json:"detail"`
+}
+
+// A Step is a source of freshness with its value as it stands in the answer or
+// the configuration, or one step of the arithmetic with its operand.
+type Step struct {
+	Source string `json:"source"` // a Reason to store, or "age", "min-ttl", "max-ttl"
+	Value  string `json:"value"`
+	Detail string `json:"detail"`
+}
+
+// A Decision is a Verdict in JSON. The reason is empty for a request that may
+// fill the cache and has no answer yet.
+type Decision struct {
+	Store   bool     `json:"store"`
+	Observe bool     `json:"observe,omitempty"` // it would have been stored
+	Reason  Reason   `json:"reason"`
+	TTL     int64    `json:"ttl"` // in seconds, before Spread; zero if nothing may be stored
+	Tags    []string `json:"tags,omitempty"`
+}
+
+// Explain tells what Request, Response and Body decide, and why, down to what
+// they did not come to because something before it had decided. v are the vars
+// as received, r is the head of the answer as it came, or nil to explain the
+// request only; body, whole and trailers are those of Body.
+func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, trailers bool, now time.Time) Explanation {
+	q, plan := p.newRequest(v), p.Request(v)
+	e := Explanation{
+		Key: plan.Key, KeySource: p.keySource(v), Server: plan.Addr, URI: plan.URI,
+		LookedUp: p.lookup(v).proven,
+		Refusals: q.findings(), Freshness: []Step{},
+	}
+	verdict := Verdict{Reason: plan.Reason}
+	if r == nil {
+		e.Rule = q.ruleInSight()
+	} else {
+		n := p.ruleOf(v, plan, r.Header)
+		h := p.newHead(v, r, now)
+		h.rule, e.Rule = p.rule(n), p.ruleName(n)
+		e.addHead(h)
+		e.addBody(&content{p, r, body, whole, trailers})
+		e.Freshness = h.steps()
+		for _, f := range p.Lost(r.Header) {
+			e.Lost = append(e.Lost, line(f))
+		}
+		verdict = p.Response(v, plan, r, now)
+		if reason := p.Body(r, body, whole, trailers); verdict.TTL > 0 && reason != "" {
+			verdict = Verdict{Reason: reason}
+		}
+	}
+	if p.Observe || verdict.Observe {
+		e.add(Observe, "")
+	}
+	e.Verdict = Decision{verdict.Store(), verdict.Observe, verdict.Reason, int64(verdict.TTL / time.Second), verdict.Tags}
+	return e
+}
+
+func (p *Policy) keySource(v uwsgi.Vars) string {
+	switch {
+	case v.Count(varKey) > 0:
+		return "nginx"
+	case p.Template != nil:
+		return "template"
+	}
+	return "none"
+}
+
+func (p *Policy) ruleName(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n) + ": " + p.rule(n).String()
+}
+
+// ruleInSight names the rule that matches if there is no answer yet.
+func (q *request) ruleInSight() string {
+	if q.firstRule == q.sureRule {
+		return q.p.ruleName(q.sureRule)
+	}
+	name := q.p.ruleName(q.firstRule) + " (if the answer is of that type)"
+	if q.sureRule > 0 {
+		name += ", or " + q.p.ruleName(q.sureRule)
+	}
+	return name
+}
+
+// sentences tell what is the matter; %s is what it is about.
+var sentences = map[Reason]string{
+	NoMethod:        "nginx sent no REQUEST_METHOD",
+	Method:          "the method is %s, and only GET fills the cache",
+	Upgrade:         "the client asks for another protocol, with %s",
+	Excluded:        "%s keeps the page out of the cache",
+	Authorization:   "%s says who is asking",
+	IdentityCookie:  "the cookie %s tells who is asking",
+	RequestBody:     "the GET announces a body, with %s",
+	RequestNoStore:  "the client forbids it, with Cache-Control: no-store",
+	UnkeyedHeader:   "the client sent %s: the page may depend on it, and the key does not contain it",
+	DuplicateHeader: "%s was given more than once, with different values",
+	Host:            "%s",
+	NoKey:           "%s",
+	KeyTooLong:      "memcached takes keys of up to 250 bytes, and this one is longer once escaped",
+	NotLookedUp:     "%s",
+
+	Status:          "the status is %s, and nginx would serve the page as a 200",
+	AccelRedirect:   "%s: nginx is told to send something else than this body",
+	SetCookie:       "the answer sets %s",
+	NoStore:         "the answer forbids it, with %s",
+	Private:         "the answer is for one person, by %s",
+	NoCache:         "the answer must not be used again unasked, by %s",
+	Vary:            "%s names what the key does not contain",
+	ContentEncoding: "%s: the body is encoded, and a hit would not say so",
+	ContentRange:    "%s: the body is a part of the page",
+	ContentType:     "%s",
+	HeaderLoss:      "a hit would lack %s",
+	NoLength:        "neither a length nor chunks prove that the body is whole",
+	Empty:           "there is no body, and nginx would serve the emptiness",
+	TooLarge:        "the body is larger than the %s bytes that are stored at most",
+	Expired:         "%s",
+	Cookie:          "the cookie %s came along, and nothing in the answer says that the page does not depend on it",
+	Truncated:       "the body is not what its head announced: %s",
+	Trailers:        "trailer fields followed the body, and a hit cannot carry them",
+	Sentinel:        "the body holds the word %s",
+
+	Observe: "it is only observed: whatever the decision, nothing is stored",
+}
+
+// add adds a refusal, unless it is there already.
+func (e *Explanation) add(reason Reason, about string) {
+	found := Finding{reason, strings.ReplaceAll(sentences[reason], "%s", about)}
+	for _, f := range e.Refusals {
+		if f == found {
+			return
+		}
+	}
+	e.Refusals = append(e.Refusals, found)
+}
+
+// findings are all refusals that lie in the request.
+func (q *request) findings() []Finding {
+	e := Explanation{Refusals: []Finding{}}
+	for _, r := range requestRefusals {
+		if at, found := r.find(q); found {
+			e.add(r.reason, q.about(r.reason, at))
+		}
+	}
+	plan := q.locate()
+	switch plan.Reason {
+	case NoKey:
+		e.add(NoKey, plan.Note)
+	case KeyTooLong:
+		e.add(KeyTooLong, "")
+	}
+	if !q.p.lookup(q.v).proven {
+		e.add(NotLookedUp, q.p.whyNotLookedUp(q.v))
+	}
+	return e.Refusals
+}
+
+// about is what a refusal is about, in words.
+func (q *request) about(reason Reason, at string) string {
+	switch {
+	case reason == Excluded && at == "":
+		return "the rule that matches"
+	case reason == Excluded:
+		return "the path's beginning " + at
+	case reason == Host && len(q.p.AllowedHosts) > 0 && at == requestHost(q.v):
+		return "pages of the host " + at + " are not stored"
+	case reason == Host:
+		return "the key says " + at + ", but the page is made for " + requestHost(q.v)
+	}
+	return headerOf(at)
+}
+
+// headerOf makes a header's name of a var's, and leaves all others alone.
+func headerOf(name string) string {
+	header, ok := strings.CutPrefix(name, "HTTP_")
+	if !ok {
+		return name
+	}
+	words := strings.Split(strings.ToLower(header), "_")
+	for i, w := range words {
+		if w != "" {
+			words[i] = strings.ToUpper(w[:1]) + w[1:]
+		}
+	}
+	return strings.Join(words, "-")
+}
+
+func (p *Policy) whyNotLookedUp(v uwsgi.Vars) string {
+	status, told := v.Lookup(varStatus)
+	switch addr := lastEntry(v.Get(varServer)); {
+	case v.Count(varStatus) > 1, v.Count(varServer) > 1:
+		return "nginx sent CACHE_STATUS or CACHE_SERVER more than once"
+	case addr != "" && !p.Knows(addr):
+		return "CACHE_SERVER is " + addr + ", which is not one of our memcached servers"
+	case !told:
+		return "nginx sent no CACHE_STATUS, so it is not known to have asked memcached and missed"
+	case status == "":
+		return "CACHE_STATUS is empty: nginx did not ask memcached"
+	}
+	return "CACHE_STATUS is " + status + ", which is not a miss"
+}
+
+// addHead adds what the head refuses for, lifetimes last.
+func (e *Explanation) addHead(h *head) {
+	for _, r := range headRefusals {
+		if at, found := r.find(h); found {
+			e.add(r.reason, h.about(r.reason, at))
+		}
+	}
+	ttl, source := h.lifetime()
+	if ttl <= 0 {
+		e.add(Expired, h.whyExpired(source))
+	}
+	if name, found := h.p.otherCookie(h.v); found && source.isOurs() {
+		e.add(Cookie, name)
+	}
+}
+
+// about is what a refusal is about, in words.
+func (h *head) about(reason Reason, at string) string {
+	switch reason {
+	case Excluded:
+		return "the rule that matches"
+	case Status:
+		return strconv.Itoa(h.r.StatusCode)
+	case SetCookie:
+		if name := cookieName(h.r.Header.Get(at)); name != "" {
+			return "the cookie " + name
+		}
+		return "a cookie without a name"
+	case DuplicateHeader:
+		return at
+	case ContentType:
+		return h.wrongType()
+	case HeaderLoss:
+		return h.lostLines()
+	case TooLarge:
+		return strconv.FormatInt(h.p.BodyLimit(), 10)
+	}
+	return line(uwsgi.Field{Name: at, Value: h.joined(at)})
+}
+
+// joined are the values of all lines of that name.
+func (h *head) joined(name string) string {
+	var values []string
+	for _, f := range h.r.Header {
+		if equalFold(f.Name, name) {
+			values = append(values, f.Value)
+		}
+	}
+	return strings.Join(values, ", ")
+}
+
+func (h *head) wrongType() string {
+	got := h.r.Header.Get("Content-Type")
+	if got == "" {
+		return "the answer has no Content-Type"
+	}
+	want, ok := h.p.hitType(h.v)
+	if !ok {
+		return "the path cannot be decoded, so the Content-Type that nginx would give a hit is not known"
+	}
+	return "the answer is " + got + ", and nginx would make a hit " + want
+}
+
+func (h *head) lostLines() string {
+	var lines []string
+	for _, f := range h.r.Header {
+		if _, refused := h.p.refusedHeader(uwsgi.Header{f}); refused {
+			lines = append(lines, line(f))
+		}
+	}
+	return strings.Join(lines, " and ")
+}
+
+// maxLine keeps a long policy from hiding what is around it.
+const maxLine = 200
+
+func line(f uwsgi.Field) string {
+	s := f.Name + ": " + f.Value
+	if len(s) > maxLine {
+		return s[:maxLine] + "…"
+	}
+	return s
+}
+
+func (h *head) whyExpired(source Reason) string {
+	switch {
+	case h.badAge:
+		return "the answer's Age is malformed, and may hide any age"
+	case source == DefaultTTL && h.p.DefaultTTL <= 0:
+		return "the answer says nothing about its lifetime, and there is no default"
+	}
+	return "no lifetime is left of " + string(source)
+}
+
+// addBody adds what the body refuses for. The head may have said it before.
+func (e *Explanation) addBody(c *content) {
+	for _, r := range bodyRefusals {
+		if r.find(c) {
+			e.add(r.reason, c.about(r.reason))
+		}
+	}
+}
+
+func (c *content) about(reason Reason) string {
+	switch reason {
+	case TooLarge:
+		return strconv.FormatInt(c.p.BodyLimit(), 10)
+	case Truncated:
+		if c.r.Chunked {
+			return "the last chunk did not come"
+		}
+		return fmt.Sprintf("%d bytes came, of %d", len(c.body), c.r.ContentLength)
+	case Sentinel:
+		word, _ := c.p.sentinel(c.body)
+		return word
+	}
+	return ""
+}
+
+// steps are the arithmetic of the lifetime.
+func (h *head) steps() []Step {
+	steps := []Step{}
+	var decided Reason
+	var granted grant
+	for _, s := range sources {
+		g := s.ask(h)
+		step := Step{Source: string(s.reason), Value: h.spelled(s.reason, g)}
+		switch {
+		case step.Value == "":
+			continue
+		case !g.given:
+			step.Detail = "says no lifetime that counts, and is passed over"
+		case decided != "":
+			step.Detail = "is not asked: " + string(decided) + " comes first"
+		case g.ttl <= 0:
+			step.Detail = "decides, and grants no lifetime"
+			decided, granted = s.reason, g
+		default:
+			step.Detail = "decides: " + seconds(g.ttl)
+			decided, granted = s.reason, g
+		}
+		steps = append(steps, step)
+	}
+	return append(steps, h.adjustments(granted)...)
+}
+
+// spelled is what a source says in its own words, "" if it is not there.
+func (h *head) spelled(source Reason, g grant) string {
+	switch {
+	case source.isOurs() && g.given:
+		return seconds(g.ttl)
+	case source == CDNCacheControl:
+		return h.joined(fieldCDN)
+	case source == SurrogateControl:
+		return h.joined(fieldSurrogate)
+	}
+	return g.value
+}
+
+// adjustments are what becomes of the lifetime that was granted.
+func (h *head) adjustments(g grant) []Step {
+	var steps []Step
+	switch {
+	case h.badAge:
+		return []Step{{"age", h.r.Header.Get("Age"), "is malformed, so no lifetime can be trusted"}}
+	case h.age > 0 && g.absolute:
+		steps = append(steps, Step{"age", seconds(h.age), "is not subtracted: the lifetime ends at a fixed time"})
+	case h.age > 0:
+		steps = append(steps, Step{"age", seconds(h.age), "is subtracted: " + seconds(g.left(h.age)) + " left"})
+	}
+	left := g.left(h.age)
+	shortest, longest := h.p.limits(h.rule)
+	if left <= 0 {
+		return steps
+	}
+	if left < shortest {
+		steps = append(steps, Step{"min-ttl", seconds(shortest), "lengthens it"})
+	}
+	if max(left, shortest) > longest {
+		steps = append(steps, Step{"max-ttl", seconds(longest), "shortens it"})
+	}
+	return steps
+}
+
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(int64(d/time.Second), 10) + " s"
+}

@@ -1,0 +1,68 @@
+package policy
+
+// matchesAny reports whether one of the globs matches, without ASCII case.
+func matchesAny(globs []string, name string) bool {
+	for _, glob := range globs {
+		if matches(glob, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// matches compares without ASCII case; a * in glob stands for any bytes.
+func matches(glob, name string) bool {
+	return matchesGlob(glob, name, func(a, b byte) bool { return lower(a) == lower(b) })
+}
+
+// matchesExactly compares with case.
+func matchesExactly(glob, s string) bool {
+	return matchesGlob(glob, s, func(a, b byte) bool { return a == b })
+}
+
+// matchesGlob goes back to the last star only: what an earlier one could take
+// instead, the last one can too. So a client's long path costs no more than
+// its length times the glob's.
+func matchesGlob(glob, s string, same func(a, b byte) bool) bool {
+	g, star, from := 0, -1, 0 // star: the last one met; from: what follows it begins here
+	for i := 0; i < len(s); {
+		switch {
+		case g < len(glob) && glob[g] == '*':
+			star, from = g, i
+			g++
+		case g < len(glob) && same(glob[g], s[i]):
+			g++
+			i++
+		case star >= 0:
+			from++
+			g, i = star+1, from
+		default:
+			return false
+		}
+	}
+	for g < len(glob) && glob[g] == '*' {
+		g++
+	}
+	return g == len(glob)
+}
+
+// equalFold folds ASCII only, as nginx does; strings.EqualFold would take the
+// Kelvin sign for a k.
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}

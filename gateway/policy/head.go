@@ -1,0 +1,150 @@
+package policy
+
+import (
+	"time"
+
+	"uwgate/uwsgi"
+)
+
+// A head is the head of an answer beside the request that it answers, with
+// what is read of it more than once. It is made for one judgement.
+type head struct {
+	p         *Policy
+	v         uwsgi.Vars // the request's, as received
+	r         *uwsgi.Response
+	now       time.Time
+	rule      *Rule        // the one that matches, nil for none
+	cc        cacheControl // of the Cache-Control lines
+	cdn       targeted     // CDN-Cache-Control
+	surrogate targeted     // Surrogate-Control
+	age       time.Duration
+	badAge    bool // see currentAge
+}
+
+func (p *Policy) newHead(v uwsgi.Vars, r *uwsgi.Response, now time.Time) *head {
+	h := &head{p: p, v: v, r: r, now: now, cc: responseControl(r.Header)}
+	h.cdn = parseTargeted(r.Header, fieldCDN)
+	h.surrogate = parseTargeted(r.Header, fieldSurrogate)
+	age, ok := currentAge(r.Header, now)
+	h.age, h.badAge = age, !ok
+	return h
+}
+
+// A refusal is one thing in a head that speaks against storing. find tells
+// whether it is there, and the header at fault if that is one line's.
+type refusal struct {
+	reason Reason
+	find   func(*head) (at string, found bool)
+}
+
+// headRefusals are all of them, lifetimes aside. The first that is found
+// decides; to explain, walk them all.
+var headRefusals = []refusal{
+	{Excluded, (*head).findBypass},
+	{Status, func(h *head) (string, bool) { return "", h.r.StatusCode != 200 }},
+	{AccelRedirect, func(h *head) (string, bool) {
+		return h.firstOf("X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File")
+	}},
+	{SetCookie, func(h *head) (string, bool) { return h.firstOf("Set-Cookie", "Set-Cookie2") }},
+	{NoStore, func(h *head) (string, bool) { return h.directive(func(cc *cacheControl) bool { return cc.noStore }) }},
+	{Private, func(h *head) (string, bool) { return h.directive(func(cc *cacheControl) bool { return cc.private }) }},
+	{NoCache, (*head).findNoCache},
+	{Vary, func(h *head) (string, bool) { return "Vary", !h.p.coversVary(h.v, h.r.Header) }},
+	{ContentEncoding, func(h *head) (string, bool) { return "Content-Encoding", isEncoded(h.r.Header) }},
+	{ContentRange, func(h *head) (string, bool) { return h.firstOf("Content-Range") }},
+	{DuplicateHeader, func(h *head) (string, bool) { return conflict(h.r.Header) }},
+	{ContentType, func(h *head) (string, bool) { return "Content-Type", !h.p.isHitType(h.v, h.r.Header) }},
+	{HeaderLoss, func(h *head) (string, bool) { return h.p.refusedHeader(h.r.Header) }},
+	{NoLength, func(h *head) (string, bool) { return "", !isFramed(h.r) && !h.p.endsItself(h.r) }},
+	{Empty, func(h *head) (string, bool) { return "", h.r.ContentLength == 0 }},
+	{TooLarge, func(h *head) (string, bool) { return "", h.r.ContentLength > h.p.BodyLimit() }},
+}
+
+// findBypass finds a rule that waited for the answer, or had one above it that
+// did.
+func (h *head) findBypass() (at string, found bool) {
+	if h.rule == nil {
+		return "", false
+	}
+	return h.rule.String(), h.rule.Action == ActionBypass
+}
+
+// refusal returns the first reason in the head not to store, "" if there is
+// none.
+func (h *head) refusal() Reason {
+	for _, r := range headRefusals {
+		if _, found := r.find(h); found {
+			return r.reason
+		}
+	}
+	return ""
+}
+
+// firstOf finds the first of the names that the head has a line of.
+func (h *head) firstOf(names ...string) (at string, found bool) {
+	for _, name := range names {
+		if h.r.Header.Has(name) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// directive finds the field in which a directive stands.
+func (h *head) directive(isIn func(*cacheControl) bool) (at string, found bool) {
+	switch {
+	case isIn(&h.cc):
+		return "Cache-Control", true
+	case isIn(&h.cdn.words):
+		return fieldCDN, true
+	case isIn(&h.surrogate.words):
+		return fieldSurrogate, true
+	}
+	return "", false
+}
+
+// findNoCache looks at Pragma only beside no Cache-Control (RFC 9111 §5.4).
+func (h *head) findNoCache() (at string, found bool) {
+	if at, found := h.directive(func(cc *cacheControl) bool { return cc.noCache }); found {
+		return at, true
+	}
+	return "Pragma", !h.r.Header.Has("Cache-Control") && hasPragma(h.r.Header)
+}
+
+// A content is a whole body, as far as it came, beside its head.
+type content struct {
+	p               *Policy
+	r               *uwsgi.Response
+	body            []byte
+	whole, trailers bool // what the body's reader knows
+}
+
+// bodyRefusals are the things that only the end of the body shows, in the
+// order in which they are looked for. The first that is found decides.
+var bodyRefusals = []struct {
+	reason Reason
+	find   func(*content) bool
+}{
+	{NoLength, func(c *content) bool { return !isFramed(c.r) && !(c.p.endsItself(c.r) && endsHTML(c.body)) }},
+	{Truncated, (*content).isShort},
+	{Empty, func(c *content) bool { return len(c.body) == 0 }},
+	{TooLarge, func(c *content) bool { return int64(len(c.body)) > c.p.BodyLimit() }},
+	{Trailers, func(c *content) bool { return c.trailers }},
+	{Sentinel, (*content).hasSentinel},
+}
+
+// isShort reports whether the body is not what its framing announced.
+func (c *content) isShort() bool {
+	switch {
+	case !isFramed(c.r): // it announced nothing
+		return false
+	case !c.whole:
+		return true
+	}
+	return !c.r.Chunked && int64(len(c.body)) != c.r.ContentLength
+}
+
+func (c *content) hasSentinel() bool {
+	_, found := c.p.sentinel(c.body)
+	return found
+}

@@ -1,0 +1,174 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// A class is what becomes of a page with a header that a hit would lack.
+type class string
+
+const (
+	refuse class = "refuse" // the page is not stored
+	warn   class = "warn"   // it is, and the operator is told what a hit loses
+	ignore class = "ignore" // nobody misses it on a hit, or it would be untrue there
+)
+
+// A headerRule puts a header into its class.
+type headerRule struct {
+	name  string // a * at its end stands for any bytes
+	class class
+
+	// only narrows the rule to some values, which having describes.
+	only   func(value string) bool
+	having string
+
+	// constant headers may be declared in Policy.NginxAdds, and are no loss
+	// then. What belongs to one page or one visitor may not: nginx would add
+	// it to every page of the location.
+	constant bool
+
+	why string
+}
+
+// headerRules are the classes; the first rule that fits counts, and what fits
+// none is ignored. docs/headers.md shows the same table.
+var headerRules = []headerRule{
+	// Without these the page is another page, or dangerous, or useless.
+	{name: "Access-Control-*", class: refuse, constant: true, why: "scripts of other sites would be turned away"},
+	{name: "Authentication-Info", class: refuse, why: "credentials were checked"},
+	{name: "Clear-Site-Data", class: refuse, why: "an action on the browser that receives it"},
+	{name: "Content-Disposition", class: refuse, constant: true, why: "a download would open as a page"},
+	{name: "Content-Language", class: refuse, constant: true, why: "the page may be one of several"},
+	{name: "Content-Location", class: refuse, why: "the page is one of several (RFC 9110 §8.7)"},
+	{name: "Content-Security-Policy", class: refuse, only: hasNonce, having: "with a nonce", why: "the page bears the same nonce, which must not serve twice"},
+	{name: "Content-Security-Policy-Report-Only", class: refuse, only: hasNonce, having: "with a nonce", why: "the page bears the same nonce, which must not serve twice"},
+	{name: "Delta-Base", class: refuse, why: "the body is not the page itself (RFC 3229)"},
+	{name: "Link", class: refuse, only: isEssentialLink, having: "other than canonical and preload", constant: true, why: "a relation that the page may not tell itself"},
+	{name: "Location", class: refuse, why: "means nothing on a 200; the status may be wrong"},
+	{name: "Proxy-Authenticate", class: refuse, why: "a challenge"},
+	{name: "Proxy-Authentication-Info", class: refuse, why: "credentials were checked"},
+	{name: "Refresh", class: refuse, why: "a redirection from this page"},
+	{name: "Service-Worker-Allowed", class: refuse, constant: true, why: "the script would be refused"},
+	{name: "WWW-Authenticate", class: refuse, why: "a challenge"},
+	{name: "X-Accel-Charset", class: refuse, why: "changes the Content-Type that nginx emits"},
+	{name: "X-Robots-Tag", class: refuse, constant: true, why: "the page would be indexed"},
+
+	// These a browser merely obeys, and nginx can add them to hits and misses
+	// alike.
+	{name: "Accept-CH", class: warn, constant: true, why: "the browser would not send its hints"},
+	{name: "Content-Security-Policy", class: warn, constant: true, why: "the page would be less protected"},
+	{name: "Content-Security-Policy-Report-Only", class: warn, constant: true, why: "violations would go unreported"},
+	{name: "Critical-CH", class: warn, constant: true, why: "the browser would not send its hints"},
+	{name: "Cross-Origin-*", class: warn, constant: true, why: "the page would be less isolated"},
+	{name: "Document-Policy", class: warn, constant: true, why: "the page might do more than it should"},
+	{name: "Feature-Policy", class: warn, constant: true, why: "the page might do more than it should"},
+	{name: "Integrity-Policy", class: warn, constant: true, why: "the page would be less protected"},
+	{name: "NEL", class: warn, constant: true, why: "network errors would go unreported"},
+	{name: "Origin-Agent-Cluster", class: warn, constant: true, why: "the page would be less isolated"},
+	{name: "Permissions-Policy", class: warn, constant: true, why: "the page might do more than it should"},
+	{name: "Permissions-Policy-Report-Only", class: warn, constant: true, why: "violations would go unreported"},
+	{name: "Referrer-Policy", class: warn, constant: true, why: "links would tell more about their page"},
+	{name: "Report-To", class: warn, constant: true, why: "reports would have no address"},
+	{name: "Reporting-Endpoints", class: warn, constant: true, why: "reports would have no address"},
+	{name: "Speculation-Rules", class: warn, constant: true, why: "links would load more slowly"},
+	{name: "Strict-Transport-Security", class: warn, constant: true, why: "the browser would not learn to insist on TLS"},
+	{name: "Timing-Allow-Origin", class: warn, constant: true, why: "other sites would see no timings"},
+	{name: "X-Content-Type-Options", class: warn, constant: true, why: "the browser might guess another type"},
+	{name: "X-DNS-Prefetch-Control", class: warn, constant: true, why: "the browser would decide by itself"},
+	{name: "X-Download-Options", class: warn, constant: true, why: "the page would be less protected"},
+	{name: "X-Frame-Options", class: warn, constant: true, why: "other sites could frame the page"},
+	{name: "X-Permitted-Cross-Domain-Policies", class: warn, constant: true, why: "the page would be less protected"},
+	{name: "X-XSS-Protection", class: warn, constant: true, why: "the page would be less protected"},
+
+	// These are the cache's, the connection's, nginx's or the operator's.
+	{name: "Accept-Ranges", class: ignore, why: "nginx sends its own"},
+	{name: "Age", class: ignore, why: "its work is done: the lifetime is shorter for it"},
+	{name: "Cache-Control", class: ignore, why: "its work is done, or it refuses by itself; `expires` in nginx's location tells browsers"},
+	{name: "CDN-Cache-Control", class: ignore, why: "its work is done"},
+	{name: "Connection", class: ignore, why: "ends here"},
+	{name: "Content-Encoding", class: ignore, why: "refuses by itself"},
+	{name: "Content-Length", class: ignore, why: "nginx sends its own"},
+	{name: "Content-Range", class: ignore, why: "refuses by itself"},
+	{name: "Content-Type", class: ignore, why: "must be what nginx sends, or refuses by itself"},
+	{name: "Date", class: ignore, why: "nginx sends its own"},
+	{name: "ETag", class: ignore, why: "nginx answers no conditional request on a hit"},
+	{name: "Expires", class: ignore, why: "its work is done"},
+	{name: "Keep-Alive", class: ignore, why: "ends here"},
+	{name: "Last-Modified", class: ignore, why: "nginx answers no conditional request on a hit"},
+	{name: "Link", class: ignore, why: "the page can do without it, canonical and preload alone"},
+	{name: "Pragma", class: ignore, why: "its work is done, or it refuses by itself"},
+	{name: "Server", class: ignore, why: "nginx sends its own"},
+	{name: "Server-Timing", class: ignore, why: "would be untrue on a hit"},
+	{name: "Set-Cookie", class: ignore, why: "refuses by itself"},
+	{name: "Set-Cookie2", class: ignore, why: "refuses by itself"},
+	{name: "Surrogate-Control", class: ignore, why: "its work is done"},
+	{name: "Transfer-Encoding", class: ignore, why: "ends here"},
+	{name: "Vary", class: ignore, why: "covered by the key, or refuses by itself"},
+	{name: "Via", class: ignore, why: "would be untrue on a hit"},
+	{name: "X-Accel-*", class: ignore, why: "nginx's own, not sent on"},
+	{name: "X-Powered-By", class: ignore, why: "nobody misses it"},
+	{name: "X-Request-Id", class: ignore, why: "would be untrue on a hit"},
+	{name: "X-Runtime", class: ignore, why: "would be untrue on a hit"},
+}
+
+// unknown is the rule for all other headers.
+var unknown = headerRule{name: "*", class: ignore, why: "what it means to a browser is not known here; `X-…` is mostly for people"}
+
+func headerRuleOf(f uwsgi.Field) *headerRule {
+	for i := range headerRules {
+		if headerRules[i].fits(f) {
+			return &headerRules[i]
+		}
+	}
+	return &unknown
+}
+
+func (r *headerRule) fits(f uwsgi.Field) bool {
+	prefix, starred := strings.CutSuffix(r.name, "*")
+	switch {
+	case starred && (len(f.Name) <= len(prefix) || !equalFold(f.Name[:len(prefix)], prefix)):
+		return false
+	case !starred && !equalFold(f.Name, r.name):
+		return false
+	}
+	return r.only == nil || r.only(f.Value)
+}
+
+// Lost returns the headers that the page can do without, though it had better
+// not: those of the class warn that nginx does not add to hits, or adds with
+// another value (NginxAdds). It is nil if a hit loses nothing worth a word.
+func (p *Policy) Lost(h uwsgi.Header) []uwsgi.Field {
+	var lost []uwsgi.Field
+	for _, f := range h {
+		if headerRuleOf(f).class == warn && !p.isAdded(f) {
+			lost = append(lost, f)
+		}
+	}
+	return lost
+}
+
+// refusedHeader finds a header for whose loss the page is not stored.
+func (p *Policy) refusedHeader(h uwsgi.Header) (name string, found bool) {
+	for _, f := range h {
+		rule := headerRuleOf(f)
+		refused := rule.class == refuse || rule.class == warn && p.StrictHeaders
+		if refused && !(rule.constant && p.isAdded(f)) {
+			return f.Name, true
+		}
+	}
+	return "", false
+}
+
+// isAdded reports whether nginx adds the very same header to hits.
+func (p *Policy) isAdded(f uwsgi.Field) bool {
+	return slices.ContainsFunc(p.NginxAdds, func(added uwsgi.Field) bool {
+		return equalFold(added.Name, f.Name) && added.Value == f.Value
+	})
+}
+
+func hasNonce(policy string) bool { return strings.Contains(lowerASCII(policy), "'nonce-") }
+
+func isEssentialLink(value string) bool { return !isDispensableLink(value) }

@@ -1,0 +1,124 @@
+package policy
+
+import (
+	"iter"
+	"net/netip"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// requestHost is nginx's $host as far as the packet shows it: see renderHost.
+func requestHost(v uwsgi.Vars) string {
+	if host := normalizeHost(v.Get("HTTP_HOST")); host != "" {
+		return host
+	}
+	return normalizeHost(v.Get("SERVER_NAME"))
+}
+
+// foreignHost finds out whether the page may be another host's than those that
+// may be stored, or than the key says, and returns the host at fault.
+//
+// The second happens when a client asks for `GET http://a/` with `Host: b`:
+// nginx makes its key of a, the worker its page of b. A key that the template
+// renders has its host from the same var as the page.
+func (p *Policy) foreignHost(v uwsgi.Vars) (at string, found bool) {
+	host := requestHost(v)
+	if len(p.AllowedHosts) > 0 && !matchesAny(p.AllowedHosts, host) {
+		return host, true
+	}
+	key := v.Get(varKey)
+	if key == "" {
+		return "", false
+	}
+	named := hostIn(v, key, host)
+	return named, named != "" && !p.isTemplateRight(v, key)
+}
+
+// hostIn returns a host that stands in the key, outside of the request's own
+// URI, if host itself does not; else "".
+func hostIn(v uwsgi.Vars, key, host string) (other string) {
+	before, after := aroundURI(v, key)
+	for _, part := range []string{before, after} {
+		for named := range hostsIn(part) {
+			if equalFold(named, host) {
+				return ""
+			}
+			other = named
+		}
+	}
+	return other
+}
+
+// aroundURI returns what stands before and after the request's URI in a key:
+// the raw one, or the decoded path with or without its arguments. The last
+// occurrence is taken, for it cannot lie before the true one; and it begins
+// with a slash, so that it cannot swallow a host. Arguments alone could.
+func aroundURI(v uwsgi.Vars, key string) (before, after string) {
+	path, query := v.Get("PATH_INFO"), v.Get("QUERY_STRING")
+	for _, uri := range []string{v.Get("REQUEST_URI"), path + "?" + query, path} {
+		if uri == "" || uri[0] != '/' && uri[0] != '?' {
+			continue
+		}
+		if i := strings.LastIndex(key, uri); i >= 0 {
+			return key[:i], key[i+len(uri):]
+		}
+	}
+	return key, ""
+}
+
+// hostsIn yields the words of s that can only be hosts: names of two labels
+// and more, of which the last is alphabetic, localhost, IP addresses, and
+// whatever follows "://".
+func hostsIn(s string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := 0; i < len(s); {
+			n := hostLen(s[i:])
+			word := strings.Trim(s[i:i+n], ".")
+			if word != "" && (isHost(word) || strings.HasSuffix(s[:i], "://")) && !yield(word) {
+				return
+			}
+			i += max(n, 1)
+		}
+	}
+}
+
+// hostLen is how many bytes at the start of s can belong to one host.
+func hostLen(s string) int {
+	if s[0] == '[' {
+		if end := strings.IndexByte(s, ']') + 1; end > 0 && isHost(s[:end]) {
+			return end
+		}
+		return 0
+	}
+	n := 0
+	for n < len(s) && (isNameByte(s[n]) || s[n] == '-' || s[n] == '.' || s[n] >= 0x80) {
+		n++
+	}
+	return n
+}
+
+func isHost(word string) bool {
+	if word[0] == '[' {
+		addr, err := netip.ParseAddr(strings.Trim(word, "[]"))
+		return err == nil && addr.Is6()
+	}
+	if addr, err := netip.ParseAddr(word); err == nil && addr.Is4() || equalFold(word, "localhost") {
+		return true
+	}
+	i := strings.LastIndexByte(word, '.')
+	return i > 0 && !strings.Contains(word, "..") && isTopLabel(word[i+1:])
+}
+
+// isTopLabel tells com and xn--p1ai from the 2 of v1.2.
+func isTopLabel(label string) bool {
+	if len(label) > 4 && equalFold(label[:4], "xn--") {
+		return true
+	}
+	for i := range len(label) {
+		if c := lower(label[i]); (c < 'a' || c > 'z') && c < 0x80 {
+			return false
+		}
+	}
+	return label != ""
+}

@@ -1,0 +1,142 @@
+package policy
+
+import (
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// A Target is an entry to delete.
+type Target struct {
+	Key  string // raw, and never longer than memcached accepts
+	Addr string // the server, one of Policy.Servers; empty if nginx did not say
+}
+
+// Invalidated returns the entries that an answer makes untrue (RFC 9111 §4.4):
+// those of the request's own URI and, on the same host, of Location and
+// Content-Location, if the method is not a safe one and the answer not an
+// error. Each is there once. v are the vars as received. There are none for a
+// request without a method, nor for a URI whose key cannot be told.
+//
+// Of pages that have several keys, by cookie or language say, it is the one
+// that a GET with these vars would have been looked up under.
+func (p *Policy) Invalidated(v uwsgi.Vars, r *uwsgi.Response) []Target {
+	if method := v.Get("REQUEST_METHOD"); method == "" || isSafeMethod(method) || r.StatusCode < 200 || r.StatusCode > 399 {
+		return nil
+	}
+	own := v.Get("REQUEST_URI")
+	uris := []string{own}
+	for _, f := range r.Header {
+		if equalFold(f.Name, "Location") || equalFold(f.Name, "Content-Location") {
+			if uri, ok := sameHostURI(v, f.Value); ok && !slices.Contains(uris, uri) {
+				uris = append(uris, uri)
+			}
+		}
+	}
+	var targets []Target
+	for _, uri := range uris {
+		t, ok := p.target(v, uri)
+		known := slices.ContainsFunc(targets, func(other Target) bool { return other.Key == t.Key })
+		if ok && !known {
+			targets = append(targets, t)
+		}
+	}
+	return targets
+}
+
+// isSafeMethod knows the methods that IANA has registered as safe (RFC 9110
+// §9.2.1); all others may change something.
+func isSafeMethod(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY":
+		return true
+	}
+	return false
+}
+
+// sameHostURI resolves a reference against the request's URI, and returns what
+// a browser would make its request target. Scheme and port may differ: whoever
+// stands in front of nginx may have changed both.
+func sameHostURI(v uwsgi.Vars, reference string) (uri string, ok bool) {
+	host := requestHost(v)
+	base, err := url.Parse("http://" + host + "/")
+	if err != nil {
+		return "", false
+	}
+	raw, query, _ := cutQuery(v.Get("REQUEST_URI"))
+	if base.Path, err = url.PathUnescape(raw); err != nil {
+		return "", false
+	}
+	base.RawPath, base.RawQuery = raw, query
+	ref, err := url.Parse(reference)
+	if err != nil || ref.Opaque != "" {
+		return "", false
+	}
+	u := base.ResolveReference(ref)
+	if u.Scheme != "http" && u.Scheme != "https" || normalizeHost(u.Host) != host {
+		return "", false
+	}
+	return u.RequestURI(), true
+}
+
+// target finds the entry of a URI of the request's site: from the key that
+// nginx hands over, or by the template.
+func (p *Policy) target(v uwsgi.Vars, uri string) (Target, bool) {
+	other, own := p.asGet(v, uri), v.Get("REQUEST_URI")
+	key := v.Get(varKey)
+	t := Target{Key: key}
+	note := ""
+	switch {
+	case v.Count(varKey) > 1:
+		return Target{}, false
+	case key != "" && uri == own:
+		t.Addr = p.lookup(v).addr
+	case key != "":
+		t.Key, note = p.keyOf(other, v, key)
+	case p.Template != nil:
+		t.Key, note = p.expand(other)
+	}
+	return t, note == "" && t.Key != "" && wireLen(t.Key) <= maxWireKey
+}
+
+// asGet returns the vars of a GET for another URI, without the arguments that
+// a rule cuts from its key.
+func (p *Policy) asGet(v uwsgi.Vars, uri string) uwsgi.Vars {
+	raw, query, _ := cutQuery(uri)
+	other := slices.Clone(v)
+	for i := range other {
+		switch x := &other[i]; x.Name {
+		case "REQUEST_METHOD":
+			x.Value = "GET"
+		case "REQUEST_URI":
+			x.Value = uri
+		case "QUERY_STRING":
+			x.Value = query
+		case "PATH_INFO":
+			if uri != v.Get("REQUEST_URI") {
+				x.Value = normalPath(raw)
+			}
+		}
+	}
+	if _, sure := p.matchRules(other); p.cutsArgs(other, sure) {
+		other, _ = cutArgs(other, p.rule(sure).KeepArgs)
+	}
+	return other
+}
+
+// normalPath is nginx's $uri of a raw path: decoded, without dot segments and
+// repeated slashes.
+func normalPath(raw string) string {
+	decoded, err := url.PathUnescape(raw)
+	if err != nil {
+		return raw
+	}
+	clean := path.Clean("/" + decoded)
+	if clean != "/" && (strings.HasSuffix(decoded, "/") || strings.HasSuffix(decoded, "/.") || strings.HasSuffix(decoded, "/..")) {
+		clean += "/"
+	}
+	return clean
+}

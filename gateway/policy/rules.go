@@ -1,0 +1,370 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"uwgate/uwsgi"
+)
+
+// A Rule says what differs for some pages. It matches if all of its conditions
+// hold; those that are not set always do, so that the zero Rule matches
+// everything and changes nothing. The first rule that matches counts.
+//
+// A rule with ContentTypes is decided on only when the answer is there, and if
+// it does not match then, the next ones are asked. So what a later rule says
+// holds as soon as no earlier one can match any more: a request is refused
+// beforehand by a rule with ActionBypass exactly if no rule above it waits for
+// the answer, and else the answer is.
+type Rule struct {
+	// Hosts are globs of hosts, compared like Policy.AllowedHosts. Any of them
+	// may match.
+	Hosts []string
+
+	// PathPrefix, PathGlob and PathRegexp are compared with the decoded path,
+	// nginx's $uri, case included. A glob is for the whole path, and its *
+	// stands for any bytes, slashes too; a regexp may match anywhere, like
+	// those of nginx's locations.
+	PathPrefix string
+	PathGlob   string
+	PathRegexp *regexp.Regexp
+
+	// Args are arguments that the URL must all have: "name" with any value or
+	// none, "name=value" with that one. They are compared decoded.
+	Args []string
+
+	// ContentTypes are globs of media types, such as "text/*", without
+	// parameters and case. Any of them may match the answer's.
+	ContentTypes []string
+
+	// Action is what becomes of the page. Empty means ActionCache.
+	Action Action
+
+	// TTL is the lifetime of pages that say nothing about theirs, in place of
+	// Policy.DefaultTTL, and like that only for requests without cookies that
+	// matter. Zero means Policy.DefaultTTL.
+	TTL time.Duration
+
+	// MinTTL and MaxTTL stand in for those of the Policy. Zero means the
+	// Policy's.
+	MinTTL, MaxTTL time.Duration
+
+	// Tags are names under which the pages can be purged together.
+	Tags []string
+
+	// KeepArgs are globs of the arguments that the pages depend on, compared
+	// decoded and with case. All others are cut from the URL for which the key
+	// is derived and which the worker is asked for, so that nothing outside
+	// the key can change the page. A key that nginx hands over is that of the
+	// whole URL, and so nothing is cut. Nil keeps all, an empty list none.
+	//
+	// The key must be known before there is an answer: KeepArgs are those of
+	// the first rule that matches without waiting for one.
+	KeepArgs []string
+}
+
+// An Action is what a Rule does with a page, in the words of the configuration
+// file.
+type Action string
+
+// The actions.
+const (
+	ActionCache   Action = "cache"   // store it, if nothing else forbids
+	ActionBypass  Action = "bypass"  // never store it: Excluded
+	ActionObserve Action = "observe" // decide, and do not store it: Verdict.Observe
+)
+
+// Validate returns what is wrong with the rule and what to do about it, for
+// whoever wrote it; nil for a rule that can be used.
+func (r *Rule) Validate() error {
+	for _, check := range []func() error{r.checkHosts, r.checkPath, r.checkArgs, r.checkTypes, r.checkAction, r.checkTTLs, r.checkTags} {
+		if err := check(); err != nil {
+			return fmt.Errorf("policy: rule: %w", err)
+		}
+	}
+	return nil
+}
+
+func (r *Rule) checkHosts() error {
+	for _, host := range r.Hosts {
+		if host == "" || strings.ContainsAny(host, "/ :") && !strings.HasPrefix(host, "[") {
+			return fmt.Errorf("host %q: give a name such as www.example.com or *.example.com, without scheme and port", host)
+		}
+	}
+	return nil
+}
+
+func (r *Rule) checkPath() error {
+	switch {
+	case r.PathPrefix != "" && r.PathPrefix[0] != '/':
+		return fmt.Errorf("path prefix %q does not begin with a slash; write it as /%s", r.PathPrefix, r.PathPrefix)
+	case r.PathGlob != "" && r.PathGlob[0] != '/' && r.PathGlob[0] != '*':
+		return fmt.Errorf("path glob %q begins with neither a slash nor a star, so no path can match; write it as /%s", r.PathGlob, r.PathGlob)
+	case strings.Contains(r.PathPrefix, "?"), strings.Contains(r.PathGlob, "?"):
+		return errors.New("a path holds no arguments, and ? is nothing special in a glob; name arguments of their own")
+	}
+	return nil
+}
+
+func (r *Rule) checkArgs() error {
+	for _, arg := range r.Args {
+		if name, _, _ := strings.Cut(arg, "="); name == "" || strings.ContainsAny(arg, "&?") {
+			return fmt.Errorf("argument %q: write name, or name=value, decoded, one argument an entry", arg)
+		}
+	}
+	for _, glob := range r.KeepArgs {
+		if glob == "" || strings.ContainsAny(glob, "=&?") {
+			return fmt.Errorf("argument to keep %q: write its name, or a glob such as page_*, without a value", glob)
+		}
+	}
+	if r.KeepArgs != nil && len(r.ContentTypes) > 0 {
+		return errors.New("arguments are cut before there is an answer, whose content type the rule waits for; use two rules")
+	}
+	return nil
+}
+
+func (r *Rule) checkTypes() error {
+	for _, glob := range r.ContentTypes {
+		if glob != "*" && strings.Count(glob, "/") != 1 || strings.ContainsAny(glob, "; ") {
+			return fmt.Errorf("content type %q: write type/subtype, such as text/html or text/*, without parameters", glob)
+		}
+	}
+	return nil
+}
+
+func (r *Rule) checkAction() error {
+	switch r.Action {
+	case "", ActionCache, ActionObserve:
+		return nil
+	case ActionBypass:
+		if r.TTL != 0 || r.MinTTL != 0 || r.MaxTTL != 0 || r.Tags != nil || r.KeepArgs != nil {
+			return errors.New("with action bypass nothing is stored, so lifetimes, tags and arguments to keep mean nothing; take them out, or the action")
+		}
+		return nil
+	}
+	return fmt.Errorf("action %q is not known; it is one of cache, bypass and observe", r.Action)
+}
+
+func (r *Rule) checkTTLs() error {
+	for _, ttl := range []time.Duration{r.TTL, r.MinTTL, r.MaxTTL} {
+		if ttl < 0 || 0 < ttl && ttl < time.Second {
+			return fmt.Errorf("lifetime %v: memcached counts whole seconds, so give one of at least 1s; to store nothing, use action bypass", ttl)
+		}
+	}
+	if r.MaxTTL > 0 && r.MinTTL > r.MaxTTL {
+		return fmt.Errorf("the shortest lifetime %v is longer than the longest, %v; swap them", r.MinTTL, r.MaxTTL)
+	}
+	return nil
+}
+
+func (r *Rule) checkTags() error {
+	for _, tag := range r.Tags {
+		if tag == "" || strings.ContainsFunc(tag, isControlOrSpace) || strings.Contains(tag, ",") {
+			return fmt.Errorf("tag %q: a tag is one word, without spaces and commas; give several as several", tag)
+		}
+	}
+	return nil
+}
+
+// String describes the rule in one line, conditions first.
+func (r *Rule) String() string {
+	var conditions []string
+	add := func(what string, values ...string) {
+		if values = slices.DeleteFunc(values, func(s string) bool { return s == "" }); len(values) > 0 {
+			conditions = append(conditions, what+" "+strings.Join(values, " "))
+		}
+	}
+	add("host", slices.Clone(r.Hosts)...)
+	add("path prefix", r.PathPrefix)
+	add("path", r.PathGlob)
+	if r.PathRegexp != nil {
+		add("path regexp", r.PathRegexp.String())
+	}
+	add("argument", slices.Clone(r.Args)...)
+	add("content type", slices.Clone(r.ContentTypes)...)
+	if conditions == nil {
+		conditions = []string{"everything"}
+	}
+	return strings.Join(conditions, ", ") + ": " + r.effect()
+}
+
+func (r *Rule) effect() string {
+	effect := string(r.Action)
+	if effect == "" {
+		effect = string(ActionCache)
+	}
+	for _, ttl := range []struct {
+		name  string
+		value time.Duration
+	}{{"ttl", r.TTL}, {"min", r.MinTTL}, {"max", r.MaxTTL}} {
+		if ttl.value > 0 {
+			effect += fmt.Sprintf(", %s %v", ttl.name, ttl.value)
+		}
+	}
+	if r.Tags != nil {
+		effect += ", tags " + strings.Join(r.Tags, " ")
+	}
+	if r.KeepArgs != nil {
+		effect += ", keeps arguments " + strings.Join(r.KeepArgs, " ")
+	}
+	return effect
+}
+
+// A place is what rules compare of a request.
+type place struct {
+	host, path, query string
+	hasPath           bool // false if REQUEST_URI cannot be decoded: then no path matches
+}
+
+func placeOf(v uwsgi.Vars) place {
+	l := place{host: requestHost(v), query: queryOf(v)}
+	l.path, l.hasPath = decodedPath(v)
+	return l
+}
+
+// queryOf is what the application reads its arguments from.
+func queryOf(v uwsgi.Vars) string {
+	if query, ok := v.Lookup("QUERY_STRING"); ok {
+		return query
+	}
+	_, query, _ := cutQuery(v.Get("REQUEST_URI"))
+	return query
+}
+
+// matchRules finds the first rule that the request allows to match, and the
+// first of them that does not wait for the answer: as numbers from 1, zero if
+// there is none.
+func (p *Policy) matchRules(v uwsgi.Vars) (first, sure int) {
+	if len(p.Rules) == 0 {
+		return 0, 0
+	}
+	l := placeOf(v)
+	for i := range p.Rules {
+		if !p.Rules[i].allows(l) {
+			continue
+		}
+		if first == 0 {
+			first = i + 1
+		}
+		if len(p.Rules[i].ContentTypes) == 0 {
+			return first, i + 1
+		}
+	}
+	return first, 0
+}
+
+// ruleOf returns the number of the rule that matches the answer too, zero if
+// there is none.
+func (p *Policy) ruleOf(v uwsgi.Vars, plan Plan, h uwsgi.Header) int {
+	if plan.firstRule == 0 || plan.firstRule == plan.sureRule {
+		return plan.firstRule
+	}
+	l := placeOf(v)
+	for n := plan.firstRule; n <= len(p.Rules) && n != plan.sureRule; n++ {
+		if r := &p.Rules[n-1]; r.isForType(h) && r.allows(l) {
+			return n
+		}
+	}
+	return plan.sureRule
+}
+
+// rule returns the rule of that number, nil for zero.
+func (p *Policy) rule(n int) *Rule {
+	if n == 0 {
+		return nil
+	}
+	return &p.Rules[n-1]
+}
+
+// allows reports whether the conditions on the request hold.
+func (r *Rule) allows(l place) bool {
+	return (len(r.Hosts) == 0 || matchesAny(r.Hosts, l.host)) && r.isForPath(l) &&
+		!slices.ContainsFunc(r.Args, func(arg string) bool { return !hasArg(l.query, arg) })
+}
+
+func (r *Rule) isForPath(l place) bool {
+	if r.PathPrefix == "" && r.PathGlob == "" && r.PathRegexp == nil {
+		return true
+	}
+	return l.hasPath && strings.HasPrefix(l.path, r.PathPrefix) &&
+		(r.PathGlob == "" || matchesExactly(r.PathGlob, l.path)) &&
+		(r.PathRegexp == nil || r.PathRegexp.MatchString(l.path))
+}
+
+// hasArg looks for "name" or "name=value" in a query.
+func hasArg(query, want string) bool {
+	wantName, wantValue, valued := strings.Cut(want, "=")
+	for arg := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(arg, "=")
+		if unescape(name) == wantName && (!valued || unescape(value) == wantValue) {
+			return true
+		}
+	}
+	return false
+}
+
+// unescape reads as the application does, and takes what is malformed as it is.
+func unescape(s string) string {
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	return s
+}
+
+// isForType reports whether the rule waits for this answer's type.
+func (r *Rule) isForType(h uwsgi.Header) bool {
+	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return matchesAny(r.ContentTypes, strings.Trim(mediaType, " \t"))
+}
+
+// cutArgs returns the vars of the same request without the arguments that none
+// of the globs names, and whether there were any. It does not change v.
+func cutArgs(v uwsgi.Vars, keep []string) (out uwsgi.Vars, changed bool) {
+	out = slices.Clone(v)
+	for i := range out {
+		x := &out[i]
+		before := x.Value
+		switch x.Name {
+		case "REQUEST_URI":
+			x.Value = cutURI(x.Value, keep)
+		case "QUERY_STRING":
+			x.Value = keepArgs(x.Value, keep)
+		}
+		changed = changed || x.Value != before
+	}
+	return out, changed
+}
+
+// cutURI leaves the question mark out if nothing is left behind it.
+func cutURI(uri string, keep []string) string {
+	path, query, fragment := cutQuery(uri)
+	switch rest := keepArgs(query, keep); rest {
+	case query:
+		return uri
+	case "":
+		return path + fragment
+	default:
+		return path + "?" + rest + fragment
+	}
+}
+
+func keepArgs(query string, keep []string) string {
+	var kept []string
+	for arg := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(arg, "=")
+		name = unescape(name)
+		if slices.ContainsFunc(keep, func(glob string) bool { return matchesExactly(glob, name) }) {
+			kept = append(kept, arg)
+		}
+	}
+	return strings.Join(kept, "&")
+}
+
+// ruleNumber is how rules are told apart in explanations.
+func ruleNumber(n int) string { return "rule " + strconv.Itoa(n) }

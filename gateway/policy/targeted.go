@@ -1,0 +1,113 @@
+package policy
+
+import (
+	"strings"
+
+	"github.com/dunglas/httpsfv"
+
+	"uwgate/uwsgi"
+)
+
+// The fields that speak to caches like ours alone, over the browser's head.
+const (
+	fieldCDN       = "CDN-Cache-Control" // RFC 9213 §3
+	fieldSurrogate = "Surrogate-Control" // Edge Architecture Specification 1.0 §2.3
+)
+
+// A targeted is what one of those fields says: a dictionary of RFC 9651, which
+// counts whole or not at all (RFC 9213 §2.1). The zero value is an absent one.
+type targeted struct {
+	// words holds the refusals, and they alone count even in a field that is
+	// broken elsewhere, as they do in Cache-Control.
+	words cacheControl
+
+	valid           bool // it keeps its grammar, and is not empty
+	maxAge, sMaxAge lifetime
+}
+
+// parseTargeted reads all lines of that name.
+func parseTargeted(h uwsgi.Header, name string) targeted {
+	t := targeted{valid: h.Has(name)}
+	for _, line := range h.Values(name) {
+		t.words.parse(line)
+		t.parse(line, name == fieldSurrogate)
+	}
+	return t
+}
+
+// parse adds one line, member by member, so that a lifetime given twice is
+// seen; a dictionary as a whole would keep the last.
+func (t *targeted) parse(line string, isSurrogate bool) {
+	for rest, more := line, true; more; {
+		member, tail, closed := cutItem(rest, ',')
+		more = len(member) < len(rest)
+		member, rest = strings.Trim(member, " \t"), tail
+		if isSurrogate {
+			member = cutGrace(member)
+		}
+		if !closed || !t.add(member, isSurrogate) {
+			t.valid = false
+		}
+	}
+}
+
+// cutGrace takes the stale part off Surrogate-Control's "max-age=60+30", which
+// is none of a dictionary's types; nothing stale is stored here.
+func cutGrace(member string) string {
+	fresh, stale, ok := strings.Cut(member, "+")
+	if !ok || !strings.HasPrefix(fresh, "max-age=") {
+		return member
+	}
+	params := strings.TrimLeft(stale, "0123456789")
+	if params == stale {
+		return member
+	}
+	return fresh + params
+}
+
+// add takes one member. Of Surrogate-Control's, those with a parameter are for
+// the one surrogate that it names; elsewhere parameters are to be ignored
+// (RFC 9213 §2.1).
+func (t *targeted) add(member string, isSurrogate bool) (ok bool) {
+	dict, err := httpsfv.UnmarshalDictionary([]string{member})
+	if err != nil || len(dict.Names()) != 1 {
+		return false
+	}
+	name := dict.Names()[0]
+	value, _ := dict.Get(name)
+	item, isItem := value.(httpsfv.Item)
+	if isItem && isSurrogate && len(item.Params.Names()) > 0 {
+		return true
+	}
+	seconds, isInteger := item.Value.(int64) // an inner list's Item is the zero one
+	_, text, _ := strings.Cut(member, "=")
+	switch name {
+	case "max-age":
+		t.maxAge.add(text, seconds, isInteger)
+	case "s-maxage":
+		t.sMaxAge.add(text, seconds, isInteger)
+	}
+	return true
+}
+
+// byCDN asks CDN-Cache-Control. If that is there and says no lifetime, then
+// none is granted: Cache-Control and Expires are not ours to ask any more (RFC
+// 9213 §2.2), and whoever addresses us and still does not say how long has
+// hardly meant the default.
+func (h *head) byCDN() grant {
+	t := h.cdn
+	if t.valid && t.sMaxAge.given {
+		return t.sMaxAge.grant()
+	}
+	g := t.maxAge.grant()
+	g.given = t.valid
+	return g
+}
+
+// bySurrogate asks Surrogate-Control, which without a max-age leaves lifetimes
+// to the others.
+func (h *head) bySurrogate() grant {
+	g := h.surrogate.maxAge.grant()
+	g.given = g.given && h.surrogate.valid
+	return g
+}
