@@ -1,13 +1,23 @@
 package gateway
 
 import (
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"strings"
+
+	"uwgate/uwsgi"
 )
 
 // Admin answers what operators and their machines ask: /-/healthy (the
-// process lives), /-/ready (requests are being accepted), /metrics. It must
-// not be reachable for visitors.
+// process lives), /-/ready (requests are being accepted), /metrics, and the API
+// below /api/v1/. It must not be reachable for visitors. The API answers callers
+// on a UNIX socket, whose file mode says who they are, and over TCP those who
+// know AdminToken.
 func (g *Gateway) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
@@ -15,6 +25,7 @@ func (g *Gateway) Admin() http.Handler {
 	})
 	mux.HandleFunc("GET /-/ready", g.ready)
 	mux.Handle("GET /metrics", g.metrics())
+	mux.HandleFunc("POST /api/v1/explain", g.guarded(g.explain))
 	return mux
 }
 
@@ -24,4 +35,67 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	io.WriteString(w, "ready\n")
+}
+
+// guarded lets only those through who may use the API.
+func (g *Gateway) guarded(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case overUnix(r) || g.AdminToken != "" && bears(r, g.AdminToken):
+			next(w, r)
+		case g.AdminToken == "":
+			http.Error(w, "over TCP the API wants a token: start with --admin-token, or with --admin unix:/path", http.StatusForbidden)
+		default:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "the token is missing or wrong: send Authorization: Bearer TOKEN", http.StatusUnauthorized)
+		}
+	}
+}
+
+func overUnix(r *http.Request) bool {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && addr.Network() == "unix"
+}
+
+func bears(r *http.Request, token string) bool {
+	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return ok && subtle.ConstantTimeCompare([]byte(got), []byte(token)) == 1
+}
+
+// maxAPIRequest bounds what a caller of the API may send, in bytes. A packet's
+// vars fit, escaped as JSON.
+const maxAPIRequest = 1 << 20
+
+// explain answers POST /api/v1/explain: {"vars": [["NAME", "value"], …]}.
+func (g *Gateway) explain(w http.ResponseWriter, r *http.Request) {
+	vars, err := readVars(http.MaxBytesReader(w, r.Body, maxAPIRequest))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(g.Explain(r.Context(), vars))
+}
+
+// readVars reads the vars of a request, each a name and a value.
+func readVars(r io.Reader) (uwsgi.Vars, error) {
+	var in struct {
+		Vars [][]string `json:"vars"`
+	}
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&in); err != nil {
+		return nil, fmt.Errorf("the request is not of the form {\"vars\": [[\"NAME\", \"value\"], …]}: %w", err)
+	}
+	if len(in.Vars) == 0 {
+		return nil, errors.New("the request has no vars")
+	}
+	vars := make(uwsgi.Vars, len(in.Vars))
+	for i, pair := range in.Vars {
+		if len(pair) != 2 {
+			return nil, fmt.Errorf("var %d has %d parts; it is a name and a value", i, len(pair))
+		}
+		vars[i] = uwsgi.Var{Name: pair[0], Value: pair[1]}
+	}
+	return vars, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -97,10 +98,14 @@ func (x *exchange) answer(ctx context.Context) error {
 		return err
 	}
 	x.decide(ctx, clean)
+	if err := x.awaitBody(); err != nil {
+		return err
+	}
 	if err := x.forward(ctx); err != nil {
 		return err
 	}
 	x.judge()
+	x.invalidate(ctx)
 	return x.relay(ctx)
 }
 
@@ -126,11 +131,7 @@ func (x *exchange) pong() error {
 
 // screen keeps from the worker what it must not see.
 func (x *exchange) screen() (uwsgi.Vars, error) {
-	firewall := x.g.Firewall
-	if firewall == nil {
-		firewall = &policy.Firewall{}
-	}
-	clean, dropped, err := firewall.Screen(x.received)
+	clean, dropped, err := x.g.firewall().Screen(x.received)
 	if err != nil {
 		return nil, screenFailure(err)
 	}
@@ -143,24 +144,41 @@ func (x *exchange) decide(ctx context.Context, clean uwsgi.Vars) {
 	x.plan = x.g.Policy.Request(x.received)
 	x.rec.plan(x.plan)
 	x.g.hint(x.plan, x.received)
-	if x.plan.Bypass {
-		x.purge(ctx)
+	if x.plan.Bypass && x.plan.Key != "" {
+		x.g.delete(ctx, []policy.Target{{Key: x.plan.Key, Addr: x.plan.Addr}})
 	}
 	x.out.Vars = x.g.Policy.ForWorker(clean, x.plan)
 	// The firewall has seen to it that the length is a number.
 	x.length, _ = x.out.ContentLength()
 }
 
-// purge deletes the entry that a bypass asks to have refilled, before anyone
-// is answered.
-func (x *exchange) purge(ctx context.Context) {
-	if x.g.Store == nil || x.plan.Key == "" {
-		return
+// awaitBody sees to it that the body announced by a GET is really coming. On its
+// way through memcached_pass nginx throws it away, and without CACHE_STATUS
+// nothing tells; a worker would wait for it in vain. nginx has read a body before
+// it connects, so one that comes is here at once.
+func (x *exchange) awaitBody() error {
+	if x.length == 0 || x.method != "GET" && x.method != "HEAD" || x.in.Buffered() > 0 {
+		return nil
 	}
-	if err := x.g.Store.Delete(ctx, cachewriter.Entry{Key: x.plan.Key, Addr: x.plan.Addr}); err != nil {
-		x.g.log().Warn("bypass: the entry could not be deleted; it stays until it expires or is refilled", zap.Error(err))
+	x.client.SetReadDeadline(time.Now().Add(bodyGrace))
+	_, err := x.in.Peek(1)
+	switch {
+	case err == nil:
+		return nil
+	case !isTimeout(err):
+		return &failure{op: "read request body", side: sideClient, status: statusClientGone, err: errClientGone}
 	}
+	x.length = 0
+	for i := range x.out.Vars {
+		if x.out.Vars[i].Name == "CONTENT_LENGTH" {
+			x.out.Vars[i].Value = ""
+		}
+	}
+	return nil
 }
+
+// bodyGrace is how long the first byte of a GET's body may take.
+const bodyGrace = time.Second
 
 // forward has a backend take the request and begin to answer.
 func (x *exchange) forward(ctx context.Context) error {
@@ -241,15 +259,26 @@ func (x *exchange) mayRetry(err error) bool {
 // judge decides on the answer's head.
 func (x *exchange) judge() {
 	x.verdict = x.g.Policy.Response(x.received, x.plan, x.resp, time.Now())
-	if x.verdict.Store() && x.g.Store != nil {
+	if x.isWanted() {
+		x.verdict.TTL = x.g.Policy.Spread(x.verdict, rand.Float64())
 		x.page = newCapture(x.resp.ContentLength, x.g.Policy.BodyLimit())
+		x.g.hintLost(x.g.Policy.Lost(x.resp.Header))
 	}
 	x.rec.verdict(x.verdict)
 }
 
+// isWanted reports whether the page would be stored, observed or not.
+func (x *exchange) isWanted() bool { return x.verdict.TTL > 0 }
+
+// invalidate deletes what the answer to a POST and the like has made old, before
+// the client hears of it.
+func (x *exchange) invalidate(ctx context.Context) {
+	x.g.delete(ctx, x.g.Policy.Invalidated(x.received, x.resp))
+}
+
 // store hands the page over, if it turned out whole and wanted.
 func (x *exchange) store() {
-	if !x.verdict.Store() {
+	if !x.isWanted() {
 		return
 	}
 	reason := x.page.reason
@@ -266,6 +295,10 @@ func (x *exchange) store() {
 
 // put is the one place where a page leaves for the store.
 func (g *Gateway) put(plan policy.Plan, v policy.Verdict, body []byte, asked time.Time) policy.Reason {
+	if v.Observe {
+		g.stats.observed.Add(1)
+		return ""
+	}
 	if g.Store == nil {
 		return policy.StoreDown
 	}
@@ -285,6 +318,23 @@ func (g *Gateway) put(plan policy.Plan, v policy.Verdict, body []byte, asked tim
 		return policy.StoreFull
 	}
 	return policy.StoreDown
+}
+
+// delete removes entries, all within the time that one may take.
+func (g *Gateway) delete(ctx context.Context, targets []policy.Target) {
+	if g.Store == nil || g.Policy.Observe {
+		return
+	}
+	var all sync.WaitGroup
+	for _, t := range targets {
+		all.Go(func() {
+			err := g.Store.Delete(ctx, cachewriter.Entry{Key: t.Key, Addr: t.Addr})
+			if err != nil {
+				g.log().Warn("an entry could not be deleted; it stays until it expires or is refilled", zap.Error(err))
+			}
+		})
+	}
+	all.Wait()
 }
 
 // fail answers for the backend, or breaks off what has begun.

@@ -56,6 +56,10 @@ type Gateway struct {
 	// may. UNIX sockets are guarded by their file mode.
 	Peers []netip.Prefix
 
+	// AdminToken opens the admin API to callers over TCP. If it is empty the
+	// API answers on UNIX sockets only.
+	AdminToken string
+
 	// Limits bound the requests that are read. The zero value is good.
 	Limits uwsgi.Limits
 
@@ -233,6 +237,13 @@ func (g *Gateway) allowed(addr net.Addr) bool {
 		}
 	}
 	return false
+}
+
+func (g *Gateway) firewall() *policy.Firewall {
+	if g.Firewall == nil {
+		return &policy.Firewall{}
+	}
+	return g.Firewall
 }
 
 func (g *Gateway) log() *zap.Logger { return orNop(g.Log) }

@@ -352,6 +352,11 @@ func (m *memcached) serve(nc net.Conn) {
 		case len(w) >= 2 && w[0] == "delete":
 			m.delete(w[1])
 			io.WriteString(nc, "DELETED\r\n")
+		case len(w) == 2 && w[0] == "gets":
+			if it, ok := m.get(w[1]); ok {
+				fmt.Fprintf(nc, "VALUE %s %s %d 1\r\n%s\r\n", w[1], it.flags, len(it.body), it.body)
+			}
+			io.WriteString(nc, "END\r\n")
 		default:
 			io.WriteString(nc, "ERROR\r\n")
 		}

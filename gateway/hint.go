@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"strconv"
+	"strings"
 	"sync"
 
 	"go.uber.org/zap"
@@ -12,7 +14,9 @@ import (
 // hints are what an operator can mend in nginx's configuration. Each is given
 // once in the life of a gateway.
 type hints struct {
-	noMethod, noKey, noStatus, server sync.Once
+	noMethod, noKey, noStatus, server, unkeyed, host sync.Once
+
+	lost sync.Map // names of headers that have been told; policy bounds them
 }
 
 // hint looks at a request that is not to be stored for a reason that lies in
@@ -27,6 +31,12 @@ func (g *Gateway) hint(plan policy.Plan, v uwsgi.Vars) {
 			"add `uwsgi_param CACHE_KEY $memcached_key if_not_empty;`, or start with --key and the template of your `set $memcached_key`")
 	case policy.NotLookedUp:
 		g.hintNotLookedUp(v)
+	case policy.UnkeyedHeader:
+		g.hintOnce(&g.hints.unkeyed, "a request bore a header that pages may depend on and their key does not contain, and was not stored",
+			"if a proxy of yours sets it on every request (X-Forwarded-Port, X-Forwarded-Host), name it with --trusted-header; `uwgate explain` tells which one it is")
+	case policy.Host:
+		g.hintOnce(&g.hints.host, "a request's host is not the key's, or not an allowed one, and was not stored",
+			"have nginx pass `uwsgi_param HTTP_HOST $host;`, and name your hosts with --allowed-host")
 	}
 }
 
@@ -46,4 +56,16 @@ func (g *Gateway) hintNotLookedUp(v uwsgi.Vars) {
 
 func (g *Gateway) hintOnce(once *sync.Once, what, fix string) {
 	once.Do(func() { g.log().Warn(what, zap.String("fix", fix)) })
+}
+
+// hintLost tells of headers that nginx would have to add to hits.
+func (g *Gateway) hintLost(lost []uwsgi.Field) {
+	for _, f := range lost {
+		if _, told := g.hints.lost.LoadOrStore(strings.ToLower(f.Name), true); told {
+			continue
+		}
+		g.log().Warn("hits come without a header that the application sends",
+			zap.String("header", f.Name),
+			zap.String("fix", "in nginx's location: add_header "+f.Name+" "+strconv.Quote(f.Value)+" always; and start with --nginx-adds "+strconv.Quote(f.Name+": "+f.Value)))
+	}
 }

@@ -21,7 +21,9 @@ type record struct {
 	status  int
 	bytes   int64 // of the answer's body
 	backend string
-	ttl     time.Duration // zero: not stored
+	ttl     time.Duration // zero: not to be stored
+	observe bool          // it would be stored
+	tags    []string
 	reason  policy.Reason
 	key     string
 	ping    bool
@@ -48,7 +50,7 @@ func (r *record) plan(p policy.Plan) {
 
 // verdict notes what the head decided.
 func (r *record) verdict(v policy.Verdict) {
-	r.ttl, r.reason = v.TTL, v.Reason
+	r.ttl, r.reason, r.observe, r.tags = v.TTL, v.Reason, v.Observe, v.Tags
 }
 
 // refuse notes why a page that was wanted is not stored after all.
@@ -81,7 +83,10 @@ func (g *Gateway) record(r *record, err error) {
 // fields are those of the access line, the same names everywhere.
 func (r *record) fields(err error) []zap.Field {
 	verdict := "pass"
-	if r.ttl > 0 {
+	switch {
+	case r.ttl > 0 && r.observe:
+		verdict = "observe"
+	case r.ttl > 0:
 		verdict = "store"
 	}
 	uri, key := r.uri, r.key
@@ -89,7 +94,7 @@ func (r *record) fields(err error) []zap.Field {
 		uri, _, _ = strings.Cut(uri, "?")
 		key, _, _ = strings.Cut(key, "?")
 	}
-	fields := make([]zap.Field, 0, 13)
+	fields := make([]zap.Field, 0, 14)
 	fields = append(fields,
 		zap.String("method", r.method),
 		zap.String("uri", uri),
@@ -102,6 +107,9 @@ func (r *record) fields(err error) []zap.Field {
 		zap.String("key", key),
 		zap.Duration("took", r.took),
 	)
+	if len(r.tags) > 0 {
+		fields = append(fields, zap.Strings("tags", r.tags))
+	}
 	var f *failure
 	if errors.As(err, &f) {
 		fields = append(fields, zap.String("side", string(f.side)), zap.Error(err))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -27,6 +28,9 @@ func (x *exchange) relay(ctx context.Context) error {
 		return x.tunnel(ctx)
 	}
 	x.body = x.resp.Body(x.from, x.method)
+	if x.isNotModified() {
+		return x.relayNotModified()
+	}
 	buf := buffers.Get().(*[backendBuffer]byte)
 	defer buffers.Put(buf)
 	out := x.head().AppendHead(buf[:0])
@@ -52,6 +56,42 @@ func (x *exchange) head() *uwsgi.Response {
 	resp.Header.Add("Cache-Status", cacheStatus(x.plan, x.verdict, x.resp.StatusCode))
 	x.rec.status = resp.StatusCode
 	return &resp
+}
+
+// isNotModified reports whether the client has this very page already. A
+// candidate's worker was asked without the client's conditions, since the store
+// needs the whole page, so the answer to them is ours.
+func (x *exchange) isNotModified() bool {
+	return x.plan.Reason == "" && x.resp.StatusCode == http.StatusOK && policy.NotModified(x.received, x.resp.Header)
+}
+
+// relayNotModified answers 304, and takes the page in when nginx has that.
+func (x *exchange) relayNotModified() error {
+	resp := uwsgi.Response{StatusCode: http.StatusNotModified, Reason: "Not Modified"}
+	resp.Header = policy.NotModifiedHeader(x.resp.Header)
+	resp.Header.Add("Cache-Status", cacheStatus(x.plan, x.verdict, x.resp.StatusCode))
+	x.rec.status = resp.StatusCode
+	x.answered = true
+	if err := x.write(resp.AppendHead(nil)); err != nil || !x.isWanted() {
+		return err
+	}
+	x.finishClient()
+	x.unhook() // nginx may leave now
+	buf := buffers.Get().(*[backendBuffer]byte)
+	defer buffers.Put(buf)
+	for {
+		x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
+		n, err := x.body.Read(buf[:])
+		x.page.add(buf[:n])
+		switch {
+		case err == io.EOF:
+			x.complete()
+			return nil
+		case err != nil:
+			x.page.reason = policy.Truncated
+			return nil
+		}
+	}
 }
 
 // sendWith writes out, and with it what is here already of the body: nginx
@@ -90,7 +130,7 @@ func (x *exchange) relayPart(buf []byte) error {
 
 // complete looks at the body now that its last byte has been relayed.
 func (x *exchange) complete() {
-	if x.verdict.Store() && x.page.reason == "" {
+	if x.isWanted() && x.page.reason == "" {
 		x.page.reason = x.g.Policy.Body(x.resp, x.page.body, x.body.Whole(), x.body.Trailers())
 	}
 }
@@ -183,5 +223,8 @@ func cacheStatus(plan policy.Plan, v policy.Verdict, status int) string {
 		b = strconv.AppendInt(b, int64(v.TTL/time.Second), 10)
 	}
 	b = append(b, "; detail="...)
+	if v.Observe {
+		return string(append(b, policy.Observe...))
+	}
 	return string(append(b, v.Reason...))
 }

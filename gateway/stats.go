@@ -24,6 +24,7 @@ type stats struct {
 	pings        atomic.Uint64
 	panics       atomic.Uint64
 	peersRefused atomic.Uint64
+	observed     atomic.Uint64 // pages that would have been stored
 	bytes        atomic.Uint64
 	statuses     [600]atomic.Uint64
 	reasons      countMap[policy.Reason]
@@ -119,6 +120,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	requestsDesc   = desc("requests_total", "Requests answered or broken off, by the status in the access log.", "status")
 	decisionsDesc  = desc("decisions_total", "Decisions to store or not to store, by reason.", "reason")
+	observedDesc   = desc("observed_total", "Pages that were only observed, and would have been stored.")
 	failuresDesc   = desc("failures_total", "Requests that failed, by the side whose fault it was.", "side")
 	bytesDesc      = desc("response_bytes_total", "Bytes of answers' bodies sent to nginx.")
 	tookDesc       = desc("request_duration_seconds", "Time from the accepted connection to the last byte of the answer.")
@@ -185,6 +187,7 @@ func (c collector) requests(out sink) {
 	s.reasons.each(func(reason string, n uint64) { out.counter(decisionsDesc, n, reason) })
 	s.failures.each(func(side string, n uint64) { out.counter(failuresDesc, n, side) })
 	s.vars.each(func(name string, n uint64) { out.counter(varsDesc, n, name) })
+	out.counter(observedDesc, s.observed.Load())
 	out.counter(bytesDesc, s.bytes.Load())
 	out.counter(probesDesc, s.probes.Load())
 	out.counter(pingsDesc, s.pings.Load())

@@ -1,0 +1,180 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// An Explanation is everything that decides about one request, for people. Its
+// JSON form is that of the admin API.
+type Explanation struct {
+	Vars    [][2]string `json:"vars"`              // as nginx would send them
+	Dropped []string    `json:"dropped"`           // by the firewall
+	Refused string      `json:"refused,omitempty"` // why the journey ends early, if it does
+
+	Backend string      `json:"backend,omitempty"` // that made the fresh answer
+	Status  int         `json:"status,omitempty"`
+	Header  [][2]string `json:"header,omitempty"`
+
+	Policy policy.Explanation `json:"policy"`
+
+	Wire     string      `json:"wire,omitempty"`    // the key as it stands in nginx's get
+	Servers  []string    `json:"servers,omitempty"` // where nginx looks
+	Stored   *StoredCopy `json:"stored,omitempty"`  // nil: nothing lies there
+	StoreErr string      `json:"store_error,omitempty"`
+}
+
+// A StoredCopy is what memcached holds, beside a fresh answer.
+type StoredCopy struct {
+	Server  string `json:"server"`
+	Bytes   int    `json:"bytes"`
+	Flags   uint32 `json:"flags"`
+	Same    bool   `json:"same"`
+	Differs string `json:"differs,omitempty"` // where, for people
+}
+
+// Explain goes through a request's whole journey without a client: it asks a
+// backend for a fresh answer (only if the method is GET or HEAD), judges it, and
+// looks at what memcached holds. It writes nothing. It returns within the
+// gateway's timeouts.
+func (g *Gateway) Explain(ctx context.Context, received uwsgi.Vars) *Explanation {
+	e := &Explanation{Vars: pairs(received), Dropped: []string{}}
+	plan := g.Policy.Request(received)
+	fresh := g.explainFresh(ctx, e, received, plan)
+	e.Policy = g.Policy.Explain(received, fresh.resp, fresh.body, fresh.whole, fresh.trailers, time.Now())
+	g.explainStored(ctx, e, plan, fresh.body)
+	return e
+}
+
+// A fetched answer is one that nobody waits for.
+type fetched struct {
+	resp            *uwsgi.Response // nil: there is none
+	body            []byte          // at most a byte more than may be stored
+	whole, trailers bool
+}
+
+// explainFresh fetches what the worker would answer, and tells what ended the
+// journey if it cannot.
+func (g *Gateway) explainFresh(ctx context.Context, e *Explanation, received uwsgi.Vars, plan policy.Plan) (f fetched) {
+	clean, dropped, err := g.firewall().Screen(received)
+	e.Dropped = append(e.Dropped, dropped...)
+	if err != nil {
+		e.Refused = screenFailure(err).Error()
+		return f
+	}
+	method := received.Get("REQUEST_METHOD")
+	if method != "GET" && method != "HEAD" {
+		e.Refused = "only GET and HEAD are asked of a backend to be explained"
+		return f
+	}
+	req := uwsgi.Request{Vars: withoutBody(g.Policy.ForWorker(clean, plan))}
+	if f, err = g.fetch(ctx, e, req, method); err != nil {
+		e.Refused = err.Error()
+	}
+	return f
+}
+
+// withoutBody is the request when no body comes along.
+func withoutBody(v uwsgi.Vars) uwsgi.Vars {
+	for i := range v {
+		if v[i].Name == "CONTENT_LENGTH" {
+			v[i].Value = ""
+		}
+	}
+	return v
+}
+
+// fetch has a backend answer. The body is read as far as it may be stored.
+func (g *Gateway) fetch(ctx context.Context, e *Explanation, req uwsgi.Request, method string) (f fetched, err error) {
+	packet, err := req.Append(nil)
+	if err != nil {
+		return f, &failure{op: "encode request", side: sideClient, status: 431, err: err}
+	}
+	nc, node, err := g.Backends.Dial(ctx, nil)
+	if err != nil {
+		return f, dialFailure(ctx, err)
+	}
+	defer nc.Close()
+	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	e.Backend = node.String()
+	nc.SetDeadline(time.Now().Add(g.firstByteTimeout()))
+	nc.Write(packet) // what fails here shows in the answer
+	br := bufio.NewReader(nc)
+	resp, err := uwsgi.ReadResponse(br)
+	if err != nil {
+		return f, answerFailure(ctx, "read answer", err)
+	}
+	e.Status, e.Header = resp.StatusCode, fields(resp.Header)
+	body := resp.Body(br, method)
+	b, err := io.ReadAll(io.LimitReader(body, g.Policy.BodyLimit()+1))
+	if err != nil {
+		e.Refused = answerFailure(ctx, "read answer", err).Error()
+	}
+	return fetched{resp, b, body.Whole(), body.Trailers()}, nil
+}
+
+// explainStored looks up what nginx would find.
+func (g *Gateway) explainStored(ctx context.Context, e *Explanation, plan policy.Plan, fresh []byte) {
+	if g.Store == nil || plan.Key == "" {
+		return
+	}
+	e.Wire = cachewriter.Escape(plan.Key)
+	e.Servers = g.Store.Ring.Pick(plan.Key)
+	if plan.Addr != "" {
+		e.Servers = []string{plan.Addr}
+	}
+	item, err := g.Store.Get(ctx, cachewriter.Entry{Key: plan.Key, Addr: plan.Addr})
+	switch {
+	case err != nil:
+		e.StoreErr = err.Error()
+	case item != nil:
+		e.Stored = &StoredCopy{
+			Server: item.Addr, Bytes: len(item.Value), Flags: item.Flags,
+			Same: bytes.Equal(item.Value, fresh), Differs: difference(item.Value, fresh),
+		}
+	}
+}
+
+// difference tells where a stored page departs from a fresh one, "" if nowhere.
+func difference(stored, fresh []byte) string {
+	if bytes.Equal(stored, fresh) {
+		return ""
+	}
+	at := 0
+	for at < min(len(stored), len(fresh)) && stored[at] == fresh[at] {
+		at++
+	}
+	return fmt.Sprintf("%d bytes stored, %d fresh; the first difference is at byte %d: stored %s, fresh %s",
+		len(stored), len(fresh), at, excerpt(stored, at), excerpt(fresh, at))
+}
+
+// excerpt quotes a little of b around a place.
+func excerpt(b []byte, at int) string {
+	const around = 20
+	return strconv.QuoteToASCII(string(b[max(0, at-around):min(len(b), at+around)]))
+}
+
+func pairs(v uwsgi.Vars) [][2]string {
+	out := make([][2]string, len(v))
+	for i, x := range v {
+		out[i] = [2]string{x.Name, x.Value}
+	}
+	return out
+}
+
+func fields(h uwsgi.Header) [][2]string {
+	out := make([][2]string, len(h))
+	for i, f := range h {
+		out[i] = [2]string{f.Name, f.Value}
+	}
+	return out
+}

@@ -1,0 +1,274 @@
+package gateway
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"uwgate/uwsgi"
+)
+
+// What a POST has changed is gone before its answer is there.
+func TestInvalidation(t *testing.T) {
+	for _, tt := range []struct {
+		name, method, answer string
+		gone                 []string
+	}{
+		{"redirect", "POST", "HTTP/1.1 302 Found\r\nLocation: /list\r\nContent-Length: 0\r\n\r\n", []string{"k:/p", "k:/list"}},
+		{"absolute location", "PUT", "HTTP/1.1 201 Created\r\nLocation: http://example.com/new\r\nContent-Length: 0\r\n\r\n", []string{"k:/p", "k:/new"}},
+		{"location elsewhere", "PATCH", "HTTP/1.1 303 See Other\r\nLocation: http://other.example/list\r\nContent-Length: 0\r\n\r\n", []string{"k:/p"}},
+		{"content location", "DELETE", "HTTP/1.1 200 OK\r\nContent-Location: /list\r\nContent-Length: 0\r\n\r\n", []string{"k:/p", "k:/list"}},
+		{"failed", "POST", "HTTP/1.1 422 Unprocessable Entity\r\nLocation: /list\r\nContent-Length: 0\r\n\r\n", nil},
+		{"safe", "OPTIONS", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, nil, says(tt.answer))
+			for _, key := range []string{"k:/p", "k:/list", "k:/new"} {
+				b.store.set(key, item{body: "old"})
+			}
+			b.ask(request(tt.method, "/p", uwsgi.Var{Name: "CACHE_KEY", Value: "k:/p"}), nil)
+			for _, key := range []string{"k:/p", "k:/list", "k:/new"} {
+				_, there := b.store.get(key)
+				if gone := slices.Contains(tt.gone, key); there == gone {
+					t.Errorf("%s there: %v, want %v", key, there, !gone)
+				}
+			}
+		})
+	}
+}
+
+// A GET that a worker began before the POST must not put the old page back.
+func TestSlowPageDoesNotSurviveAPost(t *testing.T) {
+	began, goOn := make(chan struct{}), make(chan struct{})
+	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
+		if req.Vars.Get("REQUEST_METHOD") == "GET" {
+			close(began)
+			<-goOn
+			io.WriteString(nc, page("old"))
+			return
+		}
+		io.WriteString(nc, "HTTP/1.1 204 No Content\r\n\r\n")
+	})
+	done := make(chan answer)
+	go func() { done <- b.get("/p") }()
+	<-began
+	if got := b.ask(request("POST", "/p", uwsgi.Var{Name: "CACHE_KEY", Value: "k:/p"}), nil); got.status != 204 {
+		t.Fatalf("got %q", got.raw)
+	}
+	close(goOn)
+	if got := <-done; got.body != "old" {
+		t.Errorf("got %q, want the answer all the same", got.body)
+	}
+	if items := b.contents(); len(items) != 0 {
+		t.Errorf("memcached holds %v", items)
+	}
+}
+
+// The client gets its 304, and the store its page.
+func TestConditionalRequest(t *testing.T) {
+	fresh := page("hello", `ETag: "v1"`, "Cache-Control: max-age=60")
+	for _, tt := range []struct {
+		name   string
+		match  string
+		answer string
+		status int
+		stored bool
+	}{
+		{"matches", `W/"v1", "v0"`, fresh, 304, true},
+		{"is old", `"v0"`, fresh, 200, true},
+		{"matches a private page", `"v1"`, page("hello", `ETag: "v1"`, "Cache-Control: private"), 304, false},
+		{"matches half a page", `"v1"`, strings.TrimSuffix(fresh, "lo"), 304, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, func(g *Gateway) { g.AlignHeaders = false }, says(tt.answer))
+			got := b.get("/", uwsgi.Var{Name: "HTTP_IF_NONE_MATCH", Value: tt.match})
+			if got.status != tt.status || got.err != nil {
+				t.Errorf("got %q, %v; want %d", got.raw, got.err, tt.status)
+			}
+			if tt.status == 304 && (got.body != "" || got.header.Get("ETag") != `"v1"` || got.header.Has("Content-Length")) {
+				t.Errorf("got %q, want a bare 304 with its ETag", got.raw)
+			}
+			if line := b.line(0); line["status"] != int64(tt.status) {
+				t.Errorf("logged %v", line)
+			}
+			if it, ok := b.contents()["k:/"]; ok != tt.stored || ok && it.body != "hello" {
+				t.Errorf("stored %v: %+v, want %v", ok, it, tt.stored)
+			}
+		})
+	}
+}
+
+// Observing decides, logs and counts, and writes nothing.
+func TestObserve(t *testing.T) {
+	b := newBench(t, func(g *Gateway) { g.Policy.Observe = true }, says(page("hello", "Expires: 0", "Cache-Control: max-age=60")))
+	b.store.set("k:/", item{body: "old"})
+	got := b.get("/")
+	if s := got.header.Get("Cache-Status"); s != "uwgate; fwd=uri-miss; fwd-status=200; detail=observe" {
+		t.Errorf("Cache-Status %q", s)
+	}
+	if !got.header.Has("Expires") {
+		t.Error("the answer was changed though it is only observed")
+	}
+	if line := b.line(0); line["verdict"] != "observe" || line["reason"] != "max-age" || line["ttl"] != int64(60) {
+		t.Errorf("logged %v, want what would have been", line)
+	}
+	b.ask(request("POST", "/", uwsgi.Var{Name: "CACHE_KEY", Value: "k:/"}), nil)
+	if items := b.contents(); items["k:/"].body != "old" {
+		t.Errorf("memcached was changed: %v", items)
+	}
+	if _, metrics := visit(b.Admin(), "/metrics"); !strings.Contains(metrics, "uwgate_observed_total 1\n") {
+		t.Error("/metrics does not count what was observed")
+	}
+}
+
+// Without CACHE_STATUS nothing tells that nginx has thrown a GET's body away:
+// the worker is asked when the body is there, or without it.
+func TestAnnouncedBodyNeverHoldsAWorker(t *testing.T) {
+	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, in *bufio.Reader) {
+		n, _ := req.ContentLength()
+		body := make([]byte, n)
+		io.ReadFull(in, body)
+		io.WriteString(nc, page("body="+string(body)))
+	})
+	announced := request("GET", "/", uwsgi.Var{Name: "CONTENT_LENGTH", Value: "5"})
+	if got := b.ask(announced, []byte("hello")); got.body != "body=hello" {
+		t.Errorf("with a body: got %q", got.raw)
+	}
+	if got := b.ask(announced, nil); got.body != "body=" {
+		t.Errorf("without one: got %q", got.raw)
+	}
+	if items := b.contents(); len(items) != 0 {
+		t.Errorf("stored %v", items)
+	}
+}
+
+// A page whose end only the stream shows is stored if it ends as pages do.
+func TestAcceptUnframed(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+	for body, stored := range map[string]bool{"<html>hello</html>\n": true, "<html>hel": false} {
+		b := newBench(t, func(g *Gateway) { g.Policy.AcceptUnframed = true }, says(head+body))
+		if got := b.get("/"); got.body != body {
+			t.Errorf("got %q", got.raw)
+		}
+		if _, ok := b.contents()["k:/"]; ok != stored {
+			t.Errorf("%q stored: %v, want %v", body, ok, stored)
+		}
+	}
+}
+
+// Each header that hits lose is named once, with the line that keeps it.
+func TestLostHeadersAreNamedOnce(t *testing.T) {
+	b := newBench(t, nil, says(page("hello", "X-Frame-Options: DENY")))
+	for n := range 3 {
+		b.get(fmt.Sprintf("/%d", n))
+	}
+	b.line(2)
+	told := b.logs.FilterField(zap.String("header", "X-Frame-Options")).All()
+	if len(told) != 1 || !strings.Contains(fmt.Sprint(told[0].ContextMap()["fix"]), `add_header X-Frame-Options "DENY" always;`) {
+		t.Errorf("told %v, want once, with the fix", told)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	b := newBench(t, nil, says(page("fresh", "Cache-Control: private, max-age=60", "Set-Cookie: a=b")))
+	b.store.set("k:/p", item{body: "frosty", flags: "0"})
+	vars := append(missed("/p"), uwsgi.Var{Name: "UWSGI_FILE", Value: "x"})
+	e := b.Explain(t.Context(), vars)
+	var reasons []string
+	for _, f := range e.Policy.Refusals {
+		reasons = append(reasons, string(f.Reason))
+	}
+	if got := strings.Join(reasons, " "); got != "set-cookie private" {
+		t.Errorf("refusals %q, want both", got)
+	}
+	if e.Status != 200 || e.Wire != "k:/p" || len(e.Servers) != 1 || !slices.Contains(e.Dropped, "UWSGI_FILE") {
+		t.Errorf("explained as %+v", e)
+	}
+	if e.Stored == nil || e.Stored.Same || !strings.Contains(e.Stored.Differs, "byte 2") {
+		t.Errorf("stored copy %+v, want the difference at byte 2", e.Stored)
+	}
+	if it, _ := b.store.get("k:/p"); it.body != "frosty" {
+		t.Errorf("explaining has changed the store: %+v", it)
+	}
+}
+
+func TestExplainWithoutAnAnswer(t *testing.T) {
+	b := startBench(t, "unix", nil, "unix:"+filepath.Join(t.TempDir(), "gone.sock"))
+	for name, tt := range map[string]struct {
+		vars uwsgi.Vars
+		want string
+	}{
+		"backend gone": {missed("/"), "no backend accepts connections"},
+		"refused":      {append(missed("/"), uwsgi.Var{Name: "HTTP_HOST", Value: "b"}), "HTTP_HOST"},
+		"not safe":     {request("POST", "/"), "only GET and HEAD"},
+	} {
+		if e := b.Explain(t.Context(), tt.vars); !strings.Contains(e.Refused, tt.want) || e.Policy.Verdict.Store {
+			t.Errorf("%s: refused %q, verdict %+v", name, e.Refused, e.Policy.Verdict)
+		}
+	}
+}
+
+func TestExplainAPI(t *testing.T) {
+	b := newBench(t, nil, says(page("fresh")))
+	body := `{"vars": [["REQUEST_METHOD", "GET"], ["REQUEST_URI", "/"], ["PATH_INFO", "/"], ["CACHE_KEY", "k:/"], ["CACHE_STATUS", "404"], ["HTTP_HOST", "example.com"]]}`
+	call := func(token, body string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "/api/v1/explain", strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+token)
+		b.Admin().ServeHTTP(w, r)
+		return w
+	}
+	if w := call("", body); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "--admin-token") {
+		t.Errorf("over TCP, no token set: %d %s", w.Code, w.Body)
+	}
+	b.AdminToken = "secret"
+	if w := call("guess", body); w.Code != http.StatusUnauthorized {
+		t.Errorf("wrong token: %d", w.Code)
+	}
+	w := call("secret", body)
+	var e Explanation
+	if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || !e.Policy.Verdict.Store {
+		t.Errorf("%v: %s", err, w.Body)
+	}
+	for _, bad := range []string{"", "{}", `{"vars": [["A"]]}`, `{"vars": [["A", "b"]], "x": 1}`, "[]"} {
+		if w := call("secret", bad); w.Code != http.StatusBadRequest {
+			t.Errorf("%q: %d, want 400", bad, w.Code)
+		}
+	}
+}
+
+// On a UNIX socket the file's mode is the guard.
+func TestExplainAPIOverUnix(t *testing.T) {
+	b := newBench(t, nil, says(page("fresh")))
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "admin.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(b.Admin())
+	srv.Listener.Close()
+	srv.Listener = ln
+	srv.Start()
+	defer srv.Close()
+	nc, err := net.Dial("unix", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	body := `{"vars": [["REQUEST_METHOD", "GET"], ["REQUEST_URI", "/"], ["PATH_INFO", "/"]]}`
+	fmt.Fprintf(nc, "POST /api/v1/explain HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	if got, _ := io.ReadAll(nc); !strings.HasPrefix(string(got), "HTTP/1.1 200") {
+		t.Errorf("got %.200s", got)
+	}
+}
