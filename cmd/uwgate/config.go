@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
 )
 
 // A config is what `serve` was told, as the values that the packages below
@@ -27,6 +29,7 @@ type config struct {
 	peers      []netip.Prefix
 	pool       *backend.Pool
 	ring       *cachewriter.Ring
+	rules      []rule
 	policy     *policy.Policy
 	admin      string
 	logs       []string
@@ -37,9 +40,10 @@ type config struct {
 // maxTTL is where memcached begins to take an expiry for a date.
 const maxTTL = 30 * 24 * time.Hour
 
-// parseConfig reads every flag and reports all that is wrong at once.
-func parseConfig(c *cli.Context) (*config, error) {
-	var cfg config
+// parseConfig reads every flag, and the rules of the file, and reports all that
+// is wrong at once.
+func parseConfig(c *cli.Context, rules []rule) (*config, error) {
+	cfg := config{rules: rules}
 	var errs []error
 	for _, step := range []func(*cli.Context, *config) error{
 		parseWires, parseKey, parsePolicy, parseTimeouts, parseLogs,
@@ -149,19 +153,24 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		MaxTTL:          c.Duration("max-ttl"),
 		MaxBody:         int64(*c.Generic("max-object").(*size)),
 		Exclude:         c.StringSlice("exclude"),
-		IdentityCookies: c.StringSlice("identity-cookie"),
-		HarmlessCookies: c.StringSlice("harmless-cookie"),
-		Sentinels:       c.StringSlice("sentinel"),
 		HitType:         c.String("hit-type"),
 		TemplateIsProof: c.String("key") != "",
+		StrictHeaders:   c.Bool("strict-headers"),
+		TrustedHeaders:  c.StringSlice("trusted-header"),
+		AllowedHosts:    c.StringSlice("allowed-host"),
+		Observe:         c.Bool("observe"),
 	}
 	if cfg.ring != nil {
 		p.Servers = cfg.ring.Has
 	}
+	errs = append(errs,
+		replaceDefaults(c, "identity-cookie", &p.IdentityCookies),
+		replaceDefaults(c, "harmless-cookie", &p.HarmlessCookies),
+		replaceDefaults(c, "sentinel", &p.Sentinels))
 	var err error
 	p.Template, err = parseTemplate(c)
 	errs = append(errs, err)
-	errs = append(errs, checkTTLs(p), checkExcludes(p.Exclude))
+	errs = append(errs, checkTTLs(p), checkExcludes(p.Exclude), checkTrusted(p.TrustedHeaders), checkAllowed(p.AllowedHosts))
 	if _, _, err := mime.ParseMediaType(p.HitType); err != nil {
 		errs = append(errs, fmt.Errorf("--hit-type %q: write a Content-Type, as in text/html; charset=utf-8", p.HitType))
 	}
@@ -170,8 +179,26 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 			errs = append(errs, fmt.Errorf("--bypass-arg: %w", err))
 		}
 	}
+	p.Rules, err = policyRules(cfg.rules, c.String("key"))
+	errs = append(errs, err, parseHits(c, p), parseChoices(c, p))
 	cfg.policy = p
 	return errors.Join(errs...)
+}
+
+// replaceDefaults sets a list that is nil, for its defaults, unless the flag was
+// given. The word none empties it: an empty value, which a forgotten variable of
+// the environment has too, must not take a protection away.
+func replaceDefaults(c *cli.Context, flag string, list *[]string) error {
+	switch values := c.StringSlice(flag); {
+	case len(values) == 0:
+	case len(values) == 1 && values[0] == "none":
+		*list = []string{}
+	case slices.Contains(values, ""), slices.Contains(values, "none"):
+		return fmt.Errorf("--%s %q: leave the flag out to have its defaults, or write none, alone, to have none", flag, values)
+	default:
+		*list = values
+	}
+	return nil
 }
 
 func checkTTLs(p *policy.Policy) error {
@@ -202,6 +229,92 @@ func checkExcludes(prefixes []string) error {
 	return nil
 }
 
+func checkTrusted(names []string) error {
+	for _, s := range names {
+		if !isHeaderName(s) {
+			return fmt.Errorf("--trusted-header %q: write the name of a header alone, as in X-Forwarded-Host", s)
+		}
+	}
+	return nil
+}
+
+func checkAllowed(hosts []string) error {
+	for _, s := range hosts {
+		if err := checkHost(s); err != nil {
+			return fmt.Errorf("--allowed-host %q: %w", s, err)
+		}
+	}
+	return nil
+}
+
+// parseHits is about what nginx's location makes of a hit.
+func parseHits(c *cli.Context, p *policy.Policy) error {
+	var errs []error
+	for _, s := range c.StringSlice("nginx-adds") {
+		name, value, _ := strings.Cut(s, ":")
+		value = strings.TrimSpace(value)
+		if !isHeaderName(name) || value == "" {
+			errs = append(errs, fmt.Errorf("--nginx-adds %q: write NAME: VALUE, as in \"X-Frame-Options: DENY\" for nginx's `add_header X-Frame-Options DENY;`", s))
+			continue
+		}
+		p.NginxAdds = append(p.NginxAdds, uwsgi.Field{Name: name, Value: value})
+	}
+	if path := c.String("mime-types"); path != "" {
+		var err error
+		if p.Types, err = readTypes(path); err != nil {
+			errs = append(errs, fmt.Errorf("--mime-types: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// isHeaderName is RFC 9110 §5.1.
+func isHeaderName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isVarName(string(c)) && strings.IndexByte("!#$%&'*+^`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// parseChoices is about flags that take one of a few words, or a share.
+func parseChoices(c *cli.Context, p *policy.Policy) error {
+	var errs []error
+	switch s := c.String("vary-cookie"); s {
+	case "refuse":
+	case "anonymous":
+		p.VaryCookieAnonymous = true
+	default:
+		errs = append(errs, fmt.Errorf("--vary-cookie %q: there are refuse, and anonymous if nginx looks nobody with an identity cookie up", s))
+	}
+	switch s := c.String("accept-unframed"); s {
+	case "":
+	case "html":
+		p.AcceptUnframed = true
+	default:
+		errs = append(errs, fmt.Errorf("--accept-unframed %q: there is html only, for pages that end in </html>; without the flag no page without a length is stored", s))
+	}
+	var err error
+	if p.Jitter, err = parseShare(c.String("jitter")); err != nil {
+		errs = append(errs, fmt.Errorf("--jitter %q: %w", c.String("jitter"), err))
+	}
+	return errors.Join(errs...)
+}
+
+// parseShare reads "5%" as 0.05.
+func parseShare(s string) (float64, error) {
+	digits, ok := strings.CutSuffix(s, "%")
+	percent, err := strconv.ParseFloat(digits, 64)
+	switch {
+	case s == "0":
+		return 0, nil
+	case !ok || err != nil || !(percent >= 0 && percent <= 50):
+		return 0, errors.New("write a share of the lifetime from 0% to 50%, as in 5%")
+	}
+	return percent / 100, nil
+}
+
 func parseTimeouts(c *cli.Context, _ *config) error {
 	var errs []error
 	for _, name := range []string{"connect-timeout", "first-byte-timeout", "idle-timeout", "memcached-connect-timeout", "memcached-timeout"} {
@@ -215,6 +328,9 @@ func parseTimeouts(c *cli.Context, _ *config) error {
 	return errors.Join(errs...)
 }
 
+// minToken keeps a token from being guessed.
+const minToken = 16
+
 func parseLogs(c *cli.Context, cfg *config) error {
 	var errs []error
 	cfg.logs = c.StringSlice("log")
@@ -223,6 +339,9 @@ func parseLogs(c *cli.Context, cfg *config) error {
 		if _, _, err := backend.ParseAddr(cfg.admin); err != nil {
 			errs = append(errs, fmt.Errorf("--admin: %w", err))
 		}
+	}
+	if s := c.String("admin-token"); s != "" && (len(s) < minToken || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })) {
+		errs = append(errs, fmt.Errorf("--admin-token: give at least %d letters and digits, as from `openssl rand -hex 16`", minToken))
 	}
 	if err := cfg.logLevel.Set(c.String("log-level")); err != nil {
 		errs = append(errs, fmt.Errorf("--log-level %q: there are debug, info, warn and error", c.String("log-level")))

@@ -12,48 +12,60 @@ import (
 )
 
 // applyFile sets the command's flags that neither the command line nor the
-// environment has set from the file that --config names. It knows the keys of
-// all commands, so that they can share a file, and nothing else.
-func applyFile(c *cli.Context) error {
+// environment has set from the file that --config names, and returns the rules
+// of that file. It knows the keys of all commands, so that they can share a
+// file, and nothing else.
+func applyFile(c *cli.Context) ([]rule, error) {
 	path := c.String("config")
 	if path == "" {
-		return nil
+		return nil, nil
 	}
-	settings, err := readFile(path)
+	f, err := readFile(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, s := range settings {
+	for _, s := range f.settings {
 		if !has(c.Command.Flags, s.name) || c.IsSet(s.name) {
 			continue
 		}
 		for _, value := range s.values {
 			if err := c.Set(s.name, value); err != nil {
-				return fmt.Errorf("%s: %s: %q: %w", s.place, s.name, value, err)
+				return nil, fmt.Errorf("%s: %s: %q: %w", s.place, s.name, value, err)
 			}
 		}
 	}
-	return nil
+	return f.rules, nil
 }
 
-// A setting is one key of a configuration file.
+// A configFile is what a file says.
+type configFile struct {
+	settings []setting
+	rules    []rule
+}
+
+// A setting is one key of a configuration file that is a flag's.
 type setting struct {
 	place  string // file:line
 	name   string
 	values []string
 }
 
-func readFile(path string) ([]setting, error) {
+func readFile(path string) (*configFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("--config: %w", err)
 	}
 	defer f.Close()
+	return parseFile(path, f)
+}
+
+// parseFile reads a configuration file. path is for messages.
+func parseFile(path string, r io.Reader) (*configFile, error) {
 	var doc yaml.Node
-	dec := yaml.NewDecoder(f)
+	dec := yaml.NewDecoder(r)
 	if err := dec.Decode(&doc); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, nil
+			return &configFile{}, nil
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -63,17 +75,17 @@ func readFile(path string) ([]setting, error) {
 	return parseSettings(path, doc.Content[0])
 }
 
-func parseSettings(path string, root *yaml.Node) ([]setting, error) {
+func parseSettings(path string, root *yaml.Node) (*configFile, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s:%d: a configuration is a list of `flag: value` lines", path, root.Line)
 	}
 	known := serveFlags()
 	seen := map[string]bool{}
-	var settings []setting
+	var f configFile
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		s := setting{place: fmt.Sprintf("%s:%d", path, key.Line), name: key.Value}
-		if !has(known, s.name) || s.name == "config" {
+		if s.name != rulesKey && !has(known, s.name) || s.name == "config" {
 			return nil, unknownKey(s, known)
 		}
 		if seen[s.name] {
@@ -81,23 +93,33 @@ func parseSettings(path string, root *yaml.Node) ([]setting, error) {
 		}
 		seen[s.name] = true
 		var err error
+		if s.name == rulesKey {
+			if f.rules, err = parseRules(path, value); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if s.values, err = scalars(value); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", s.place, s.name, err)
 		}
 		if len(s.values) > 1 && !repeatable(known, s.name) {
 			return nil, fmt.Errorf("%s: %s takes one value, not a list", s.place, s.name)
 		}
-		settings = append(settings, s)
+		f.settings = append(f.settings, s)
 	}
-	return settings, nil
+	return &f, nil
 }
 
+// rulesKey is the one key that is not a flag's.
+const rulesKey = "rules"
+
 func unknownKey(s setting, known []cli.Flag) error {
+	known = append(known, &cli.StringFlag{Name: rulesKey})
 	err := fmt.Errorf("%s: unknown key %q", s.place, s.name)
 	if guess := cli.SuggestFlag(known, s.name, true); guess != "" {
 		err = fmt.Errorf("%w; did you mean %q?", err, trimDashes(guess))
 	}
-	return fmt.Errorf("%w; keys are the flags of `uwgate serve --help`", err)
+	return fmt.Errorf("%w; keys are the flags of `uwgate serve --help`, and rules", err)
 }
 
 func trimDashes(s string) string {
@@ -117,6 +139,9 @@ func scalars(n *yaml.Node) ([]string, error) {
 	case n.Kind == yaml.ScalarNode:
 		return []string{n.Value}, nil
 	case n.Kind == yaml.SequenceNode:
+		if len(n.Content) == 0 {
+			return nil, errors.New("has an empty list; remove the line or fill it")
+		}
 		var values []string
 		for _, item := range n.Content {
 			if item.Kind != yaml.ScalarNode {

@@ -74,7 +74,7 @@ func (s *size) String() string {
 
 func configFlag() cli.Flag {
 	return &cli.StringFlag{Category: catLogs, Name: "config", EnvVars: env("config"), TakesFile: true,
-		Usage: "read flags from this YAML `FILE`, a key each; lists for flags that may be repeated"}
+		Usage: "read flags from this YAML `FILE`, a key each; lists for flags that may be repeated; and rules (docs/rules.md)"}
 }
 
 // keyFlags are what it takes to know key and server.
@@ -100,13 +100,23 @@ func serveFlags() []cli.Flag {
 		period(catPolicy, "ttl", "lifetime of pages that name none themselves; 0 stores only those that do", 10*time.Minute),
 		period(catPolicy, "min-ttl", "no page is stored for less", 0),
 		period(catPolicy, "max-ttl", "no page is stored for more", 24*time.Hour),
+		text(catPolicy, "jitter", "`SHARE` by which lifetimes differ, so that pages do not expire together: 0% to 50%", "5%"),
 		list(catPolicy, "exclude", "never store what is below this path `PREFIX` (repeatable)"),
-		list(catPolicy, "identity-cookie", "`COOKIE` that tells who someone is; globs; replaces the defaults, the sessions of Django, Flask and Pyramid (repeatable)"),
-		list(catPolicy, "harmless-cookie", "`COOKIE` that pages do not depend on; globs; replaces the defaults, those of analytics and consent tools (repeatable)"),
-		list(catPolicy, "sentinel", "never store a page that contains this `TEXT`; replaces the defaults, the names of CSRF tokens (repeatable)"),
+		list(catPolicy, "identity-cookie", "`COOKIE` that tells who someone is; globs; replaces the defaults, the sessions of Django, Flask and Pyramid; none for none (repeatable)"),
+		list(catPolicy, "harmless-cookie", "`COOKIE` that pages do not depend on; globs; replaces the defaults, those of analytics and consent tools; none for none (repeatable)"),
+		list(catPolicy, "sentinel", "never store a page that contains this `TEXT`; replaces the defaults, the names of CSRF tokens; none for none (repeatable)"),
+		list(catPolicy, "allowed-host", "store pages of this `HOST` only, as nginx's $host has it; globs (repeatable)"),
+		list(catPolicy, "trusted-header", "`NAME` of a request header that nginx or a proxy of yours sets, such as X-Forwarded-Host; else its presence refuses (repeatable)"),
+		text(catPolicy, "vary-cookie", "`WHETHER` pages with Vary: Cookie are stored: refuse, or anonymous if nginx looks nobody with an identity cookie up", "refuse"),
 		text(catPolicy, "hit-type", "Content-`TYPE` that nginx gives hits: its default_type and charset", "text/html; charset=utf-8"),
+		&cli.StringFlag{Category: catPolicy, Name: "mime-types", EnvVars: env("mime-types"), TakesFile: true,
+			Usage: "nginx's types map: the `FILE` that it includes, such as /etc/nginx/mime.types (default: the stock map)"},
+		list(catPolicy, "nginx-adds", "\"`NAME: VALUE`\" of a header that nginx's add_header gives to hits (repeatable)"),
+		toggle(catPolicy, "strict-headers", "store no page with a security header that its hits would lack", false),
+		text(catPolicy, "accept-unframed", "`TYPE` of pages without a length that are stored if they end as they should: html, if in </html>", ""),
 		amount(catPolicy, "max-object", "`SIZE` of the largest body to store", size((&policy.Policy{}).BodyLimit())),
 		text(catPolicy, "bypass-arg", "`NAME=SECRET`: a request with this argument deletes and refills the entry of its URL", ""),
+		toggle(catPolicy, "observe", "decide, log and count as always, but write nothing", false),
 		toggle(catPolicy, "align-headers", "drop from stored pages' first answer what their hits cannot have", true),
 
 		period(catLimits, "connect-timeout", "for a connection to a backend, all attempts together", time.Second),
@@ -119,7 +129,8 @@ func serveFlags() []cli.Flag {
 		period(catLimits, "memcached-timeout", "for one memcached operation", 250*time.Millisecond),
 		toggle(catLimits, "trust-forwarded-proto", "let clients' X-Forwarded-Proto and X-Forwarded-Ssl through to the application", false),
 
-		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready and /metrics; none without it", ""),
+		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready, /metrics and `uwgate explain`; none without it", ""),
+		text(catLogs, "admin-token", "`TOKEN` that explain needs when --admin is a TCP address; over a UNIX socket none is asked for", ""),
 		list(catLogs, "log", "`SINK`, as \"stderr console\", \"stdout json\" or \"file:/path json\"; files are reopened on USR1 (repeatable)", "stderr"),
 		text(catLogs, "log-level", "the least `LEVEL` to log: debug, info, warn or error; requests are info", "info"),
 		text(catLogs, "log-query", "`WHETHER` query strings stand in the access log: on or off", "on"),

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,7 +54,7 @@ type keyTeller struct {
 }
 
 func showKeys(c *cli.Context) error {
-	if err := applyFile(c); err != nil {
+	if _, err := applyFile(c); err != nil {
 		return err
 	}
 	t, err := newKeyTeller(c)
@@ -121,7 +120,7 @@ func eachArgument(c *cli.Context, f func(string) error) error {
 func (t *keyTeller) report(arg string) (keyReport, error) {
 	raw := arg
 	if !t.raw {
-		vars, err := requestVars(arg, t.headers)
+		vars, err := requestVars("GET", arg, t.headers)
 		if err != nil {
 			return keyReport{}, err
 		}
@@ -144,11 +143,7 @@ func (t *keyTeller) report(arg string) (keyReport, error) {
 	return r, nil
 }
 
-func showJSON(w io.Writer, r keyReport) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(r)
-}
+func showJSON(w io.Writer, r keyReport) error { return writeJSON(w, r) }
 
 func showText(w io.Writer, r keyReport) error {
 	var b strings.Builder
@@ -177,19 +172,29 @@ func printable(s string) string {
 func parseHeaders(lines []string) (uwsgi.Vars, error) {
 	var v uwsgi.Vars
 	for _, line := range lines {
-		name, value, ok := strings.Cut(line, ":")
-		if name = strings.TrimSpace(name); !ok || name == "" {
+		h, ok := headerVar(line)
+		if !ok {
 			return nil, fmt.Errorf("-H %q: write 'Name: value'", line)
 		}
-		name = "HTTP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-		v = append(v, uwsgi.Var{Name: name, Value: strings.TrimSpace(value)})
+		v = append(v, h)
 	}
 	return v, nil
 }
 
-// requestVars are the vars that nginx would send for a GET of the URL, as its
-// stock uwsgi_params names them.
-func requestVars(rawURL string, headers uwsgi.Vars) (uwsgi.Vars, error) {
+// headerVar is the var that nginx makes of a header line.
+func headerVar(line string) (h uwsgi.Var, ok bool) {
+	name, value, ok := strings.Cut(line, ":")
+	name = strings.TrimSpace(name)
+	if !ok || name == "" || strings.ContainsAny(name, " \t=") {
+		return uwsgi.Var{}, false
+	}
+	name = "HTTP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	return uwsgi.Var{Name: name, Value: strings.TrimSpace(value)}, true
+}
+
+// requestVars are the vars that nginx would send for a request of the URL, as
+// its stock uwsgi_params names them.
+func requestVars(method, rawURL string, headers uwsgi.Vars) (uwsgi.Vars, error) {
 	scheme, host, target, err := splitURL(rawURL)
 	if err != nil {
 		return nil, err
@@ -208,9 +213,9 @@ func requestVars(rawURL string, headers uwsgi.Vars) (uwsgi.Vars, error) {
 	}
 	v := uwsgi.Vars{
 		{Name: "QUERY_STRING", Value: args},
-		{Name: "REQUEST_METHOD", Value: "GET"},
-		{Name: "CONTENT_TYPE"},
-		{Name: "CONTENT_LENGTH"},
+		{Name: "REQUEST_METHOD", Value: method},
+		{Name: "CONTENT_TYPE", Value: headers.Get("HTTP_CONTENT_TYPE")},
+		{Name: "CONTENT_LENGTH", Value: headers.Get("HTTP_CONTENT_LENGTH")},
 		{Name: "REQUEST_URI", Value: target},
 		{Name: "PATH_INFO", Value: uri},
 		{Name: "SERVER_PROTOCOL", Value: "HTTP/1.1"},
@@ -257,6 +262,9 @@ func splitURL(s string) (scheme, host, target string, err error) {
 	host, target = rest[:end], rest[end:]
 	if host == "" {
 		return "", "", "", fmt.Errorf("%q: the URL has no host", s)
+	}
+	if strings.Contains(host, "@") {
+		return "", "", "", errors.New("the URL has a user before its host; a client sends that as a header, so write -H 'Authorization: …'")
 	}
 	// A client never sends the fragment, and a slash where there is no path.
 	target, _, _ = strings.Cut(target, "#")

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -14,7 +15,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal does not wait for the drain.
 	context.AfterFunc(ctx, stop)
-	if err := newApp(os.Stdin, os.Stdout).RunContext(ctx, os.Args); err != nil {
+	switch err := newApp(os.Stdin, os.Stdout).RunContext(ctx, os.Args); {
+	case errors.Is(err, errNotStored):
+		os.Exit(3)
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "uwgate:", err)
 		os.Exit(1)
 	}

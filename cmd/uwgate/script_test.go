@@ -10,7 +10,27 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"uwgate": main})
 }
 
-// Each script is one story; see the documentation of package testscript.
+// Each script is one story; see the documentation of package testscript. Ours
+// are, besides:
+//
+//	worker DIR               a worker that answers /NAME with the file DIR/NAME; $WORKER is its address
+//	memcached [KEY=FILE]…    a memcached that has these entries and takes no others; $MEMCACHED is its address
+//	await ADDRESS            until somebody listens there
+//	packet FILE              FILE, of lines NAME=value, becomes a uwsgi packet
+//
+// and $FREE is an address where nobody listens.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("FREE", freeAddress(t))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"worker":    startWorker,
+			"memcached": startMemcached,
+			"await":     await,
+			"packet":    makePacket,
+		},
+	})
 }

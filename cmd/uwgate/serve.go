@@ -38,10 +38,11 @@ func serve(c *cli.Context) error {
 	if c.Args().Present() {
 		return fmt.Errorf("serve takes flags only, not %q; `uwgate serve --help` lists them", c.Args().First())
 	}
-	if err := applyFile(c); err != nil {
+	rules, err := applyFile(c)
+	if err != nil {
 		return err
 	}
-	cfg, err := parseConfig(c)
+	cfg, err := parseConfig(c, rules)
 	if err != nil {
 		return err
 	}
@@ -78,6 +79,7 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 		Log:              logs.log,
 		AccessLog:        logs.access,
 		HideQuery:        cfg.hideQuery,
+		AdminToken:       c.String("admin-token"),
 		AlignHeaders:     c.Bool("align-headers"),
 		Peers:            cfg.peers,
 		FirstByteTimeout: c.Duration("first-byte-timeout"),

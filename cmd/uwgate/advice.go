@@ -1,0 +1,45 @@
+package main
+
+import "uwgate/gateway/policy"
+
+// adviceOn is the last column of the tables in docs/decisions.md: what to do
+// if the page should be stored after all.
+var adviceOn = map[policy.Reason]string{
+	policy.NoMethod:        "put include uwsgi_params; at server level, so that every block has it",
+	policy.Method:          "nothing",
+	policy.Upgrade:         "nothing",
+	policy.Excluded:        "change --exclude, or the rules",
+	policy.Authorization:   "nothing: such a page belongs to somebody",
+	policy.IdentityCookie:  "--identity-cookie, if a cookie of that name is everybody's",
+	policy.Cookie:          "Cache-Control: s-maxage=… on pages that do not depend on cookies, or --harmless-cookie",
+	policy.RequestBody:     "nothing",
+	policy.RequestNoStore:  "nothing",
+	policy.UnkeyedHeader:   "have nginx drop the header, or name it as --trusted-header if nginx or a proxy of yours sets it",
+	policy.DuplicateHeader: "for the answer: send it once",
+	policy.Host:            "uwsgi_param HTTP_HOST $host;, so that nginx and the application go by the same host; if the name in the key is only a prefix, --key with the template",
+	policy.NoKey:           "uwsgi_param CACHE_KEY $memcached_key if_not_empty; or --key",
+	policy.NotLookedUp:     "uwsgi_param CACHE_STATUS $upstream_status if_not_empty;, and every server of nginx as --memcached",
+	policy.KeyTooLong:      "a shorter prefix, or a hash in place of the URL, in nginx's key",
+	policy.Status:          "nothing",
+	policy.AccelRedirect:   "nothing: nginx serves that file by itself",
+	policy.SetCookie:       "do not touch the session on pages for everybody",
+	policy.NoStore:         "change the header",
+	policy.Private:         "change the header",
+	policy.NoCache:         "change the header",
+	policy.Vary:            "put it into the key ($http_accept_language), or do not vary. Django says Vary: Cookie when a view has looked at the session",
+	policy.ContentEncoding: "let nginx compress (gzip on)",
+	policy.ContentRange:    "nothing",
+	policy.ContentType:     "--hit-type as nginx's default_type and charset; nginx goes by the path's extension first",
+	policy.HeaderLoss:      "do not send it on pages for everybody, or have nginx add it and say so with --nginx-adds",
+	policy.NoLength:        "send Content-Length; --accept-unframed html takes a closing </html> for proof",
+	policy.Empty:           "nothing",
+	policy.TooLarge:        "raise it together with memcached's -I",
+	policy.Expired:         "--ttl, or the answer's Cache-Control",
+	policy.Truncated:       "mend the application",
+	policy.Trailers:        "do not send them",
+	policy.Sentinel:        "fetch the token with a script, or keep the form off the page",
+	policy.Purged:          "nothing: the next visitor fills it",
+	policy.StoreFull:       "look at memcached; --queue-bytes, --queue-entries",
+	policy.StoreDown:       "look at memcached",
+	policy.Observe:         "take --observe away, once the log shows what you want",
+}

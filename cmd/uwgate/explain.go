@@ -1,0 +1,309 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
+
+	"uwgate/gateway"
+	"uwgate/gateway/backend"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+func explainCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "explain",
+		Usage: "show, step by step, why a page is stored or why not",
+		UsageText: "uwgate explain --admin unix:/run/uwgate-admin.sock https://example.com/page\n" +
+			"uwgate explain --config /etc/uwgate.yaml -H 'Cookie: lang=de' https://example.com/page\n" +
+			"uwgate explain --backend unix:/run/app.sock --memcached 127.0.0.1:11211 --request-file saved.bin",
+		Description: "The running gateway is asked by way of --admin. With --backend in its place, the\n" +
+			"worker is asked by this process, which decides by the flags of `uwgate serve`. Either way\n" +
+			"the worker makes the page anew, and nothing is written to memcached.\n\n" +
+			"A request file holds a uwsgi packet as nginx sends it; or lines NAME=value; or JSON,\n" +
+			"[[\"NAME\", \"value\"], …]; or an HTTP request as a browser or `curl -v` sends it.\n\n" +
+			"Exit status: 0 the page would be stored, 3 it would not be, 1 there was an error.",
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "request-file", TakesFile: true, Usage: "explain the request in this `FILE`, or - for standard input, in place of a URL's"},
+			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "the request has this header, `'Name: value'` (repeatable)"},
+			&cli.StringFlag{Name: "method", Aliases: []string{"X"}, Usage: "`METHOD` of the request; only of GET and HEAD is the answer fetched", Value: "GET"},
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
+		}, serveFlags()...),
+		OnUsageError: usageError,
+		Action:       explain,
+	}
+}
+
+// errNotStored ends a run of explain that has said why.
+var errNotStored = errors.New("the page would not be stored")
+
+func explain(c *cli.Context) error {
+	// A file may have both, being that of `serve`. Then the running gateway
+	// knows best, unless the command line names a worker.
+	direct := c.IsSet("backend") && !c.IsSet("admin")
+	rules, err := applyFile(c)
+	if err != nil {
+		return err
+	}
+	q, err := newQuestion(c)
+	if err != nil {
+		return err
+	}
+	q.rules = rules
+	var e *gateway.Explanation
+	switch {
+	case c.String("admin") != "" && !direct:
+		e, err = askAdmin(c.Context, c.String("admin"), c.String("admin-token"), q.vars)
+	case len(c.StringSlice("backend")) > 0:
+		e, err = askWorker(c, rules, q.vars)
+	default:
+		err = errors.New("nobody to ask: name the running gateway with --admin, as `uwgate serve` was given it, or a worker with --backend")
+	}
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		err = writeJSON(c.App.Writer, e)
+	} else {
+		err = writeExplanation(c.App.Writer, q, e)
+	}
+	if err == nil && !e.Policy.Verdict.Store {
+		return errNotStored
+	}
+	return err
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// A question is the request that is to be explained.
+type question struct {
+	vars    uwsgi.Vars
+	assumed []string // what nobody has said, in sentences
+	rules   []rule   // of the configuration file
+}
+
+// newQuestion makes the request of the URL, or of the file.
+func newQuestion(c *cli.Context) (question, error) {
+	path := c.String("request-file")
+	switch {
+	case path != "" && c.Args().Present():
+		return question{}, fmt.Errorf("explain: give a URL or --request-file, not both: %q", c.Args().First())
+	case path != "" && (c.IsSet("header") || c.IsSet("method")):
+		return question{}, errors.New("explain: -H and -X go with a URL; with --request-file, write headers and method into the file")
+	case path != "":
+		return questionOfFile(c, path)
+	case c.Args().Len() != 1:
+		return question{}, errors.New("explain: give one URL, or --request-file; `uwgate explain --help` has examples")
+	}
+	headers, err := parseHeaders(c.StringSlice("header"))
+	if err != nil {
+		return question{}, err
+	}
+	target := c.Args().First()
+	vars, err := requestVars(c.String("method"), target, headers)
+	if err != nil {
+		return question{}, err
+	}
+	return afterMiss(c, question{vars: vars, assumed: assumedOrigin(target, headers)})
+}
+
+// assumedOrigin is what requestVars makes up for a path.
+func assumedOrigin(target string, headers uwsgi.Vars) []string {
+	switch _, hasHost := headers.Lookup("HTTP_HOST"); {
+	case !strings.HasPrefix(target, "/"):
+		return nil
+	case hasHost:
+		return []string{"The scheme is http; for https write the whole URL."}
+	}
+	return []string{"The scheme is http and the host localhost; for others write the whole URL."}
+}
+
+func questionOfFile(c *cli.Context, path string) (question, error) {
+	data, err := readAll(c, path)
+	if err != nil {
+		return question{}, fmt.Errorf("--request-file: %w", err)
+	}
+	saved, err := parseRequest(data)
+	if err != nil {
+		return question{}, inFile(path, err)
+	}
+	var q question
+	if saved.body {
+		q.assumed = append(q.assumed, "What follows the head in the file is left out: explain sends no body.")
+	}
+	if saved.vars != nil {
+		q.vars = saved.vars
+		return q, nil
+	}
+	q.assumed = append(q.assumed, assumedOrigin(saved.url, saved.headers)...)
+	if q.vars, err = requestVars(saved.method, saved.url, saved.headers); err != nil {
+		return question{}, inFile(path, err)
+	}
+	return afterMiss(c, q)
+}
+
+// readAll reads a file, or standard input for "-".
+func readAll(c *cli.Context, path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(c.App.Reader)
+	}
+	return os.ReadFile(path)
+}
+
+// inFile says where a mistake is.
+func inFile(path string, err error) error {
+	var at *lineError
+	if errors.As(err, &at) {
+		return fmt.Errorf("%s:%d: %s", path, at.line, at.what)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// afterMiss adds what nginx hands over when it has looked the page up in vain,
+// unless the key is to be derived.
+func afterMiss(c *cli.Context, q question) (question, error) {
+	method := q.vars.Get("REQUEST_METHOD")
+	asks := method == "GET" || method == "HEAD"
+	if key := c.String("key"); key != "" {
+		q.assumed = append(q.assumed, "nginx hands no key over: it is derived by --key.")
+		return q, nil
+	}
+	template, err := policy.ParseTemplate(defaultKey)
+	if err != nil {
+		return q, err
+	}
+	if template.Nginx, err = policy.ParseVersion(c.String("nginx-version")); err != nil {
+		return q, fmt.Errorf("--nginx-version: %w", err)
+	}
+	key, err := template.Expand(q.vars)
+	if err != nil {
+		return q, fmt.Errorf("explain: the key %s: %w", defaultKey, err)
+	}
+	q.vars = append(q.vars, uwsgi.Var{Name: "CACHE_KEY", Value: key})
+	said := "nginx hands CACHE_KEY over, made as " + defaultKey
+	if asks {
+		q.vars = append(q.vars, uwsgi.Var{Name: "CACHE_STATUS", Value: "404"})
+		said += ", and CACHE_STATUS 404, for it has looked the page up and missed. For another key give --key, or the vars in --request-file."
+	} else {
+		said += ", and no CACHE_STATUS, for it looks nothing up for " + method + "."
+	}
+	q.assumed = append(q.assumed, said)
+	return q, nil
+}
+
+// askWorker decides in this process, by the flags and rules of serve.
+func askWorker(c *cli.Context, rules []rule, vars uwsgi.Vars) (*gateway.Explanation, error) {
+	cfg, err := parseConfig(c, rules)
+	if err != nil {
+		return nil, err
+	}
+	g := assemble(c, cfg, &logbook{log: zap.NewNop(), access: zap.NewNop()})
+	e := g.Explain(c.Context, vars)
+	return e, g.Store.Close(c.Context)
+}
+
+// explainTimeout bounds the wait for a gateway, whose own timeouts for the
+// worker may be long.
+const explainTimeout = 5 * time.Minute
+
+// maxExplanation bounds what is read of a gateway's answer, in bytes.
+const maxExplanation = 16 << 20
+
+// askAdmin has the gateway decide whose admin listener is at addr.
+func askAdmin(ctx context.Context, addr, token string, vars uwsgi.Vars) (*gateway.Explanation, error) {
+	network, address, err := backend.ParseAddr(addr)
+	if err != nil {
+		return nil, fmt.Errorf("--admin: %w", err)
+	}
+	body, err := adminRequest(vars)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://uwgate/api/v1/explain", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	var dialer net.Dialer
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, address)
+	}}
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("--admin %s: %w%s", addr, reason(err), adminAdvice(err))
+	}
+	defer resp.Body.Close()
+	return readExplanation(addr, resp)
+}
+
+// adminRequest is what the API takes. JSON is UTF-8, and vars need not be.
+func adminRequest(vars uwsgi.Vars) ([]byte, error) {
+	pairs := make([][2]string, len(vars))
+	for i, v := range vars {
+		if !utf8.ValidString(v.Name) || !utf8.ValidString(v.Value) {
+			return nil, fmt.Errorf("%q holds bytes that are not UTF-8, which the admin API cannot take; ask the worker with --backend", v.Name)
+		}
+		pairs[i] = [2]string{v.Name, v.Value}
+	}
+	return json.Marshal(map[string]any{"vars": pairs})
+}
+
+func adminAdvice(err error) string {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+		return "; start `uwgate serve` with --admin and name the same address here, or give --backend in place of --admin"
+	}
+	if errors.Is(err, syscall.EACCES) {
+		return "; this user may not use the socket: become the user or group that `uwgate serve` runs as"
+	}
+	return ""
+}
+
+func readExplanation(addr string, resp *http.Response) (*gateway.Explanation, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxExplanation))
+	if err != nil {
+		return nil, fmt.Errorf("--admin %s: read the answer: %w", addr, err)
+	}
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return nil, fmt.Errorf("--admin %s: %s; explain takes the same --admin-token", addr, firstLine(body))
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return nil, fmt.Errorf("--admin %s: who listens there knows no /api/v1/explain: is it the --admin address of a `uwgate serve` of this version?", addr)
+	default:
+		return nil, fmt.Errorf("--admin %s: the gateway answers %s: %s", addr, resp.Status, firstLine(body))
+	}
+	var e gateway.Explanation
+	if err := json.Unmarshal(body, &e); err != nil {
+		return nil, fmt.Errorf("--admin %s: the answer is no explanation: %w", addr, err)
+	}
+	return &e, nil
+}
+
+func firstLine(b []byte) string {
+	s, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
+	return s
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// A savedRequest is what a request file holds: the vars that nginx has sent,
+// or a request as a browser or curl has sent it to nginx.
+type savedRequest struct {
+	vars uwsgi.Vars // nil: see what follows
+
+	method  string
+	url     string     // as far as the request line tells
+	headers uwsgi.Vars // HTTP_*, in order
+
+	body bool // something follows the head
+}
+
+// parseRequest tells by content what a request file is: a uwsgi packet, JSON as
+// explain prints and the admin API takes it, lines NAME=value, or the text of
+// an HTTP request, with the marks of `curl -v` or without. Mistakes in text are
+// *lineErrors.
+func parseRequest(data []byte) (*savedRequest, error) {
+	text := strings.TrimSpace(string(data))
+	switch {
+	case bytes.IndexByte(data, 0) >= 0: // the second modifier of a packet, and of no text
+		return parsePacket(data)
+	case text == "":
+		return nil, errors.New("is empty; see `uwgate explain --help` for what may be in it")
+	case text[0] == '[' || text[0] == '{':
+		return parseJSON(data)
+	}
+	return parseLines(string(data))
+}
+
+func parsePacket(data []byte) (*savedRequest, error) {
+	r := bufio.NewReader(bytes.NewReader(data))
+	req, err := uwsgi.ReadRequest(r)
+	if err != nil {
+		return nil, fmt.Errorf("has a zero byte, so it should be a uwsgi packet, but: %w", err)
+	}
+	if req.IsPing() {
+		return nil, errors.New("is a uwsgi ping, which asks for no page")
+	}
+	_, err = r.Peek(1)
+	return &savedRequest{vars: nonNil(req.Vars), body: err == nil}, nil
+}
+
+// nonNil tells a request without vars from a savedRequest without them.
+func nonNil(v uwsgi.Vars) uwsgi.Vars {
+	if v == nil {
+		return uwsgi.Vars{}
+	}
+	return v
+}
+
+func parseJSON(data []byte) (*savedRequest, error) {
+	var pairs [][]string
+	err := json.Unmarshal(data, &pairs)
+	if err != nil {
+		var object struct{ Vars *[][]string }
+		if json.Unmarshal(data, &object) == nil && object.Vars != nil {
+			pairs, err = *object.Vars, nil
+		}
+	}
+	if err != nil {
+		return nil, jsonError(data, err)
+	}
+	v := uwsgi.Vars{}
+	for i, pair := range pairs {
+		if len(pair) != 2 || pair[0] == "" {
+			return nil, fmt.Errorf("var %d of the list is not of the form [\"NAME\", \"value\"]", i+1)
+		}
+		v = append(v, uwsgi.Var{Name: pair[0], Value: pair[1]})
+	}
+	return &savedRequest{vars: v}, nil
+}
+
+func jsonError(data []byte, err error) error {
+	what := `write [["NAME", "value"], …]`
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return &lineError{1, "this JSON is no list of vars; " + what}
+	}
+	end := min(int(syntax.Offset), len(data))
+	return &lineError{1 + bytes.Count(data[:end], []byte("\n")), fmt.Sprintf("%v; %s", syntax, what)}
+}
+
+// parseLines reads both kinds of text.
+func parseLines(text string) (*savedRequest, error) {
+	lines := numbered(text)
+	if strings.HasPrefix(lines[0].text, "* ") || strings.HasPrefix(lines[0].text, "> ") {
+		if lines = sentByCurl(lines); len(lines) == 0 {
+			return nil, &lineError{1, "no line begins with `> `, which is how `curl -v` marks what it sends"}
+		}
+	}
+	if name, _, ok := strings.Cut(lines[0].text, "="); ok && isVarName(name) {
+		return parseVarLines(lines)
+	}
+	return parseHTTP(lines)
+}
+
+// A line is one of a text, without its end, counted from 1.
+type line struct {
+	text   string
+	number int
+}
+
+// numbered returns the lines from the first that is not blank on; the text has
+// one.
+func numbered(text string) []line {
+	var lines []line
+	for i, s := range strings.Split(text, "\n") {
+		s = strings.TrimSuffix(s, "\r")
+		if len(lines) > 0 || strings.TrimSpace(s) != "" {
+			lines = append(lines, line{s, i + 1})
+		}
+	}
+	return lines
+}
+
+func sentByCurl(lines []line) []line {
+	var sent []line
+	for _, l := range lines {
+		if rest, ok := strings.CutPrefix(l.text, ">"); ok {
+			sent = append(sent, line{strings.TrimPrefix(rest, " "), l.number})
+		}
+	}
+	return sent
+}
+
+// isVarName is about names as nginx's uwsgi_param gives them, which no request
+// line begins with.
+func isVarName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func parseVarLines(lines []line) (*savedRequest, error) {
+	v := uwsgi.Vars{}
+	for _, l := range lines {
+		name, value, ok := strings.Cut(l.text, "=")
+		switch {
+		case strings.TrimSpace(l.text) == "":
+		case !ok || !isVarName(name):
+			return nil, &lineError{l.number, fmt.Sprintf("%.40q is not of the form NAME=value, as the lines above", l.text)}
+		default:
+			v = append(v, uwsgi.Var{Name: name, Value: value})
+		}
+	}
+	return &savedRequest{vars: v}, nil
+}
+
+// parseHTTP reads a request line and header lines up to a blank line.
+func parseHTTP(lines []line) (*savedRequest, error) {
+	first := lines[0]
+	words := strings.Split(first.text, " ")
+	if len(words) != 3 || words[0] == "" || !strings.HasPrefix(words[2], "HTTP/") {
+		return nil, &lineError{first.number, fmt.Sprintf("%.40q is neither a request line, as `GET /page HTTP/1.1`, nor NAME=value; see `uwgate explain --help`", first.text)}
+	}
+	r := &savedRequest{method: words[0], url: words[1]}
+	for i, l := range lines[1:] {
+		if l.text == "" {
+			rest := lines[i+2:]
+			r.body = len(rest) > 1 || len(rest) == 1 && rest[0].text != ""
+			break
+		}
+		h, ok := headerVar(l.text)
+		if !ok || l.text[0] == ' ' || l.text[0] == '\t' { // a folded line, which nginx refuses
+			return nil, &lineError{l.number, fmt.Sprintf("%.40q is not of the form Name: value", l.text)}
+		}
+		r.headers = append(r.headers, h)
+	}
+	return r.absolute(), nil
+}
+
+// absolute gives an absolute target its way: its host counts, whatever Host
+// says (RFC 9112 §3.2.2), and `uwsgi_param HTTP_HOST $host` tells that one.
+func (r *savedRequest) absolute() *savedRequest {
+	if strings.HasPrefix(r.url, "/") {
+		return r
+	}
+	var kept uwsgi.Vars
+	for _, h := range r.headers {
+		if h.Name != "HTTP_HOST" {
+			kept = append(kept, h)
+		}
+	}
+	r.headers = kept
+	return r
+}

@@ -1,0 +1,317 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"go.yaml.in/yaml/v3"
+
+	"uwgate/gateway/policy"
+)
+
+// A rule is one of a configuration file's `rules:`, and where it stands.
+type rule struct {
+	policy.Rule
+	name  string
+	place string // file:line of its beginning
+	keeps string // file:line of its keep-args, "" without
+}
+
+// A ruleKey is what may stand in a rule. Its set takes one value, which is all
+// that there is unless the key is a list.
+type ruleKey struct {
+	name string
+	list bool
+	set  func(r *rule, value string) error
+}
+
+// ruleKeys are all of them, in the order of docs/rules.md.
+var ruleKeys = []ruleKey{
+	{"name", false, setName},
+	{"host", true, setHost},
+	{"path", false, setPath},
+	{"glob", false, setGlob},
+	{"regex", false, setRegexp},
+	{"arg", true, setArg},
+	{"type", true, setType},
+	{"action", false, setAction},
+	{"ttl", false, lifetime(func(r *rule) *time.Duration { return &r.TTL })},
+	{"min-ttl", false, lifetime(func(r *rule) *time.Duration { return &r.MinTTL })},
+	{"max-ttl", false, lifetime(func(r *rule) *time.Duration { return &r.MaxTTL })},
+	{"tags", true, setTag},
+	{"keep-args", true, setKeepArg},
+}
+
+// parseRules reads the value of `rules:` and reports all that is wrong in it.
+// path is for messages.
+func parseRules(path string, n *yaml.Node) ([]rule, error) {
+	n = resolve(n)
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+		return nil, fmt.Errorf("%s:%d: rules is a list of rules, each of which begins with a dash, as in `- path: /news/`", path, n.Line)
+	}
+	var rules []rule
+	var errs []error
+	for i, item := range n.Content {
+		p := ruleParser{path: path}
+		r := p.parse(resolve(item))
+		if i < len(n.Content)-1 && len(p.errs) == 0 && matchesAll(r) {
+			p.fail(item.Line, "a rule without host, path, glob, regex, arg or type matches everything, so that the rules below it never count; move it to the end")
+		}
+		rules = append(rules, r)
+		errs = append(errs, p.errs...)
+	}
+	return rules, errors.Join(errs...)
+}
+
+// resolve returns what an alias stands for.
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+// A ruleParser reads one rule.
+type ruleParser struct {
+	path string
+	rule rule
+	errs []error
+}
+
+func (p *ruleParser) fail(line int, format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf("%s: %w", p.place(line), fmt.Errorf(format, args...)))
+}
+
+func (p *ruleParser) place(line int) string { return fmt.Sprintf("%s:%d", p.path, line) }
+
+func (p *ruleParser) parse(n *yaml.Node) rule {
+	p.rule.place = p.place(n.Line)
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		p.fail(n.Line, "a rule is lines of `key: value`, as in `- path: /news/`")
+		return p.rule
+	}
+	seen := map[string]bool{}
+	for i := 0; i < len(n.Content); i += 2 {
+		name, value := n.Content[i], resolve(n.Content[i+1])
+		key := findRuleKey(name.Value)
+		switch {
+		case key == nil:
+			p.fail(name.Line, "%w", unknownRuleKey(name.Value))
+		case seen[name.Value]:
+			p.fail(name.Line, "rule: %s stands here a second time", name.Value)
+		default:
+			seen[name.Value] = true
+			p.set(*key, name.Line, value)
+		}
+	}
+	p.check(n.Line, seen)
+	return p.rule
+}
+
+// set hands the values of a key to its rule.
+func (p *ruleParser) set(key ruleKey, line int, n *yaml.Node) {
+	values := []*yaml.Node{n}
+	switch {
+	case key.name == "keep-args":
+		p.rule.keeps = p.place(line)
+		p.rule.KeepArgs = []string{} // an empty list cuts all arguments
+		fallthrough
+	case key.list:
+		if n.Kind == yaml.SequenceNode {
+			values = n.Content
+		}
+		if len(values) == 0 && key.name != "keep-args" {
+			p.fail(line, "rule: %s has an empty list, which nothing matches; remove the line or fill it", key.name)
+		}
+	case n.Kind == yaml.SequenceNode:
+		p.fail(line, "rule: %s takes one value, not a list", key.name)
+		return
+	}
+	for _, v := range values {
+		if v = resolve(v); v.Kind != yaml.ScalarNode || v.Tag == "!!null" || v.Value == "" {
+			p.fail(max(v.Line, line), "rule: %s has no value; remove the line or give one", key.name)
+		} else if err := key.set(&p.rule, v.Value); err != nil {
+			p.fail(v.Line, "rule: %s %q: %w", key.name, v.Value, err)
+		}
+	}
+}
+
+// check is about what does not go together.
+func (p *ruleParser) check(line int, has map[string]bool) {
+	r := &p.rule
+	if paths := has["path"] && has["glob"] || has["path"] && has["regex"] || has["glob"] && has["regex"]; paths {
+		p.fail(line, "rule: of path, glob and regex a rule has one; make it two rules, or one regex")
+	}
+	if r.MaxTTL > 0 && r.MinTTL > r.MaxTTL {
+		p.fail(line, "rule: min-ttl %v is over max-ttl %v: lower one or raise the other", r.MinTTL, r.MaxTTL)
+	}
+	if has["keep-args"] && has["type"] {
+		p.fail(line, "rule: keep-args says what the worker is asked, but the type shows only in its answer; use path, glob or regex in place of type")
+	}
+	if r.Action == policy.ActionBypass && (has["ttl"] || has["min-ttl"] || has["max-ttl"] || has["tags"] || has["keep-args"]) {
+		p.fail(line, "rule: with action: bypass nothing is stored, so that ttl, min-ttl, max-ttl, tags and keep-args say nothing; remove them")
+	}
+	if err := r.Validate(); err != nil && len(p.errs) == 0 {
+		p.fail(line, "%w", err)
+	}
+}
+
+// matchesAll reports whether a rule has no condition.
+func matchesAll(r rule) bool {
+	return len(r.Hosts)+len(r.Args)+len(r.ContentTypes) == 0 && r.PathPrefix == "" && r.PathGlob == "" && r.PathRegexp == nil
+}
+
+func findRuleKey(name string) *ruleKey {
+	for i := range ruleKeys {
+		if ruleKeys[i].name == name {
+			return &ruleKeys[i]
+		}
+	}
+	return nil
+}
+
+func unknownRuleKey(name string) error {
+	var names []string
+	var known []cli.Flag
+	for _, k := range ruleKeys {
+		names = append(names, k.name)
+		known = append(known, &cli.StringFlag{Name: k.name})
+	}
+	err := fmt.Errorf("rule: unknown key %q", name)
+	if guess := cli.SuggestFlag(known, name, true); guess != "" {
+		err = fmt.Errorf("%w; did you mean %q?", err, trimDashes(guess))
+	}
+	return fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
+}
+
+func setName(r *rule, s string) error {
+	r.name = s
+	return nil
+}
+
+func setHost(r *rule, s string) error {
+	r.Hosts = append(r.Hosts, s)
+	return checkHost(s)
+}
+
+// checkHost is about globs of hosts as nginx's $host has them.
+func checkHost(s string) error {
+	_, afterColon, hasPort := strings.Cut(s[strings.LastIndex(s, "]")+1:], ":")
+	switch {
+	case strings.Contains(s, "://"), strings.ContainsAny(s, "/ \t,"):
+		return errors.New("write a host alone, as in www.example.com or *.example.com")
+	case hasPort && strings.Trim(afterColon, "0123456789*") == "":
+		return errors.New("write the host without its port, as nginx's $host has it")
+	case hasPort:
+		return errors.New("write an IPv6 address in brackets, as in [::1]")
+	case s == "":
+		return errors.New("write a host, as in www.example.com or *.example.com")
+	}
+	return nil
+}
+
+func setPath(r *rule, s string) error {
+	r.PathPrefix = s
+	return checkSlash(s)
+}
+
+func setGlob(r *rule, s string) error {
+	r.PathGlob = s
+	if strings.HasPrefix(s, "*") {
+		return nil
+	}
+	return checkSlash(s)
+}
+
+// checkSlash is about what can never match.
+func checkSlash(s string) error {
+	switch {
+	case !strings.HasPrefix(s, "/"):
+		return errors.New("a path starts with a slash, as in /news/")
+	case strings.Contains(s, "?"):
+		return errors.New("the path ends before the question mark; arguments belong under arg")
+	}
+	return nil
+}
+
+func setRegexp(r *rule, s string) (err error) {
+	r.PathRegexp, err = regexp.Compile(s)
+	return err
+}
+
+func setArg(r *rule, s string) error {
+	r.Args = append(r.Args, s)
+	return checkArg(s)
+}
+
+func checkArg(s string) error {
+	if s[0] == '=' || strings.ContainsAny(s, "?&") {
+		return errors.New("write name or name=value, one argument an entry")
+	}
+	return nil
+}
+
+func setType(r *rule, s string) error {
+	r.ContentTypes = append(r.ContentTypes, s)
+	if major, minor, ok := strings.Cut(s, "/"); !ok || major == "" || minor == "" || strings.ContainsAny(s, "; \t,") {
+		return errors.New("write a type without parameters, as in text/html or text/*")
+	}
+	return nil
+}
+
+func setAction(r *rule, s string) error {
+	switch r.Action = policy.Action(s); r.Action {
+	case policy.ActionCache, policy.ActionBypass, policy.ActionObserve:
+		return nil
+	}
+	return errors.New("there are cache, bypass and observe")
+}
+
+// lifetime sets the field that of finds.
+func lifetime(of func(*rule) *time.Duration) func(*rule, string) error {
+	return func(r *rule, s string) error {
+		d, err := time.ParseDuration(s)
+		switch {
+		case err != nil:
+			return errors.New("write a time as in 90s, 10m or 1h30m")
+		case d < time.Second || d > maxTTL:
+			return errors.New("a lifetime is from 1s to 720h, the longest that memcached does not take for a date; to store nothing write action: bypass")
+		}
+		*of(r) = d
+		return nil
+	}
+}
+
+func setTag(r *rule, s string) error {
+	r.Tags = append(r.Tags, s)
+	if strings.ContainsAny(s, " \t,") {
+		return errors.New("a tag is one word, without comma; write several as a list")
+	}
+	return nil
+}
+
+func setKeepArg(r *rule, s string) error {
+	r.KeepArgs = append(r.KeepArgs, s)
+	if strings.ContainsAny(s, "=?&") {
+		return errors.New("write the argument's name alone; * stands for any letters, as in utm_*")
+	}
+	return nil
+}
+
+// policyRules checks what only the flags tell, and returns the rules for the
+// policy.
+func policyRules(rules []rule, template string) ([]policy.Rule, error) {
+	var out []policy.Rule
+	var errs []error
+	for _, r := range rules {
+		if r.keeps != "" && template == "" {
+			errs = append(errs, fmt.Errorf("%s: keep-args needs --key: a CACHE_KEY that nginx hands over is that of the whole URL, arguments and all, and cannot be shortened", r.keeps))
+		}
+		out = append(out, r.Rule)
+	}
+	return out, errors.Join(errs...)
+}
