@@ -355,6 +355,8 @@ func (c *content) about(reason Reason) string {
 			return "the last chunk did not come"
 		}
 		return fmt.Sprintf("%d bytes came, of %d", len(c.body), c.r.ContentLength)
+	case ContentType:
+		return "the answer names no charset, its body is no UTF-8, and a hit would say that it is"
 	case Sentinel:
 		word, _ := c.p.sentinel(c.body)
 		return word

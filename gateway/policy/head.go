@@ -130,6 +130,7 @@ var bodyRefusals = []struct {
 	{Empty, func(c *content) bool { return len(c.body) == 0 }},
 	{TooLarge, func(c *content) bool { return int64(len(c.body)) > c.p.BodyLimit() }},
 	{Trailers, func(c *content) bool { return c.trailers }},
+	{ContentType, (*content).mislabels},
 	{Sentinel, (*content).hasSentinel},
 }
 

@@ -1,23 +1,41 @@
 package policy
 
 import (
+	"bytes"
 	"mime"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"uwgate/uwsgi"
 )
 
 // isHitType reports whether a hit would carry the Content-Type of the answer,
-// charset included.
+// charset included. A hit may add that it is UTF-8 to an answer that names no
+// charset (Django's welcome page is one): whether that is true shows in the body,
+// see mislabels.
 func (p *Policy) isHitType(v uwsgi.Vars, h uwsgi.Header) bool {
 	got := h.Get("Content-Type")
 	want, ok := p.hitType(v)
 	if !ok || got == "" {
 		return false
 	}
-	return equalFold(got, want) || sameType(got, want)
+	return equalFold(got, want) || sameType(got, want) || sameType(got+utf8Parameter, want)
+}
+
+const utf8Parameter = "; charset=utf-8"
+
+// mislabels reports whether a hit would call the body UTF-8 when the answer did
+// not, and the body is not. An escape byte is no part of text, but of charsets
+// like ISO-2022-JP, whose bytes all look like ASCII; a zero byte is UTF-16's.
+func (c *content) mislabels() bool {
+	got := c.r.Header.Get("Content-Type")
+	_, params, err := mime.ParseMediaType(got)
+	if err != nil || params["charset"] != "" || !equalFold(charsetOf(c.p.typeByDefault()), utf8Parameter) {
+		return false
+	}
+	return !utf8.Valid(c.body) || bytes.ContainsAny(c.body, "\x00\x1b")
 }
 
 // sameType compares media types however they are spelled (RFC 9110 §8.3.1).
@@ -45,10 +63,7 @@ func (p *Policy) hitType(v uwsgi.Vars) (mediaType string, ok bool) {
 	if !ok {
 		return "", false
 	}
-	byDefault := p.HitType
-	if byDefault == "" {
-		byDefault = defaultHitType
-	}
+	byDefault := p.typeByDefault()
 	types := p.Types
 	if types == nil {
 		types = stockTypes
@@ -61,6 +76,13 @@ func (p *Policy) hitType(v uwsgi.Vars) (mediaType string, ok bool) {
 		mapped += charsetOf(byDefault)
 	}
 	return mapped, true
+}
+
+func (p *Policy) typeByDefault() string {
+	if p.HitType == "" {
+		return defaultHitType
+	}
+	return p.HitType
 }
 
 // charsetTypes are nginx's default charset_types.

@@ -252,12 +252,17 @@ type lookup struct {
 
 func (p *Policy) lookup(v uwsgi.Vars) lookup {
 	statuses, servers := v.Count(varStatus), v.Count(varServer)
-	status := lastEntry(v.Get(varStatus))
+	all := v.Get(varStatus)
+	status := lastEntry(all)
 	l := lookup{addr: lastEntry(v.Get(varServer))}
 	l.thrownAway = statuses == 1 && isStatusCode(status) && isSafe(v.Get("REQUEST_METHOD"))
 	switch {
 	case statuses > 1 || servers > 1:
 	case l.addr != "" && !p.Knows(l.addr): // never connect to an address that only a packet names
+	case strings.Contains(all, betweenUses):
+		// An answer with X-Accel-Redirect has made nginx look the first URL's
+		// key up once more: what comes now is another page in its place, which
+		// the application granted to this visitor.
 	case statuses == 1:
 		l.proven = status == "404" || status == "MISS"
 	default:
@@ -275,14 +280,20 @@ func (p *Policy) lookup(v uwsgi.Vars) lookup {
 	return l
 }
 
-// lastEntry is the decisive one of $upstream_status and $upstream_addr: ", "
-// stands between attempts, " : " between uses of an upstream.
+// What stands in $upstream_status and $upstream_addr between the attempts of one
+// use of an upstream, and between uses.
+const (
+	betweenAttempts = ", "
+	betweenUses     = " : "
+)
+
+// lastEntry is the decisive one of $upstream_status and $upstream_addr.
 func lastEntry(s string) string {
-	if i := strings.LastIndex(s, ", "); i >= 0 {
-		s = s[i+2:]
+	if i := strings.LastIndex(s, betweenAttempts); i >= 0 {
+		s = s[i+len(betweenAttempts):]
 	}
-	if i := strings.LastIndex(s, " : "); i >= 0 {
-		s = s[i+3:]
+	if i := strings.LastIndex(s, betweenUses); i >= 0 {
+		s = s[i+len(betweenUses):]
 	}
 	return s
 }

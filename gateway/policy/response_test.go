@@ -339,7 +339,8 @@ var responseRows = []responseRow{
 	no("no type", ContentType, "-Content-Type"),
 	no("empty type", ContentType, "Content-Type: "),
 	no("another type", ContentType, "Content-Type: application/json"),
-	no("no charset", ContentType, "Content-Type: text/html"),
+	ok("no charset: the body decides", "Content-Type: text/html"),
+	under(no("no charset, and hits say another than UTF-8", ContentType, "Content-Type: text/html"), func(p *Policy) { p.HitType = "text/html; charset=iso-8859-1" }),
 	no("another charset", ContentType, "Content-Type: text/html; charset=iso-8859-1"),
 	no("another parameter", ContentType, "Content-Type: text/html; charset=utf-8; level=1"),
 	no("malformed type", ContentType, "Content-Type: text/html; charset=utf-8; charset=latin1"),
@@ -349,7 +350,7 @@ var responseRows = []responseRow{
 	asked(ok("JSON under a path for it", "Content-Type: application/json"), "PATH_INFO=/a.json"),
 	asked(no("HTML under a path for JSON", ContentType, "Content-Type: text/html; charset=utf-8"), "PATH_INFO=/a.json"),
 	asked(ok("text gets the charset", "Content-Type: text/plain; charset=utf-8"), "PATH_INFO=/robots.txt"),
-	asked(no("text without the charset", ContentType, "Content-Type: text/plain"), "PATH_INFO=/robots.txt"),
+	asked(ok("text without the charset: the body decides", "Content-Type: text/plain"), "PATH_INFO=/robots.txt"),
 	asked(ok("feed", "Content-Type: application/rss+xml; charset=utf-8"), "PATH_INFO=/feed.rss"),
 	asked(ok("style sheet, no charset", "Content-Type: text/css"), "PATH_INFO=/a.CSS"),
 	asked(ok("an unknown extension", "Content-Type: text/html; charset=utf-8"), "PATH_INFO=/a.xyz"),
@@ -579,6 +580,12 @@ var bodyRows = []bodyRow{
 	{"Rails' token", "chunked", `<input name="authenticity_token">`, true, false, Sentinel},
 	{"a token at the very end", "chunked", "csrf_token", true, false, Sentinel},
 	{"a token in another case", "chunked", "CSRF_TOKEN", true, false, ""},
+	{"no charset, ASCII", "Content-Type: text/html", "hello", true, false, ""},
+	{"no charset, UTF-8", "Content-Type: text/html", "h\u00e9ll", true, false, ""},
+	{"no charset, Latin-1", "Content-Type: text/html", "h\xe9llo", true, false, ContentType},
+	{"no charset, ISO-2022-JP", "Content-Type: text/html", "\x1b$B$O", true, false, ContentType},
+	{"no charset, UTF-16", "Content-Type: text/html", "\x00h\x00el", true, false, ContentType},
+	{"charset told, other bytes", "-x", "h\xe9llo", true, false, ""},
 }
 
 func TestBody(t *testing.T) {

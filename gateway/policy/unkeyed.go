@@ -30,6 +30,11 @@ var unkeyed = []struct {
 	{"X-Scheme", isVar("REQUEST_SCHEME")},
 	{"X-Forwarded-Prefix", repeatsNothing}, // werkzeug ProxyFix
 	{"X-Script-Name", repeatsNothing},
+	{"X-Requested-With", repeatsNothing}, // and those below: a fragment in place of the page
+	{"HX-Request", repeatsNothing},
+	{"X-PJAX", repeatsNothing},
+	{"Turbo-Frame", repeatsNothing},
+	{"X-Inertia", repeatsNothing},
 	{"X-Original-URL", isVar("REQUEST_URI")}, // Symfony, and others after IIS
 	{"X-Original-URI", isVar("REQUEST_URI")},
 	{"X-Forwarded-Uri", isVar("REQUEST_URI")},
