@@ -1,5 +1,5 @@
-// Package stack runs the demo site on real servers, on loopback and in a folder of
-// its own: memcached, uWSGI with Django, uwgate and nginx.
+// Package stack runs the demo site, or another WSGI application, on real servers, on
+// loopback and in a folder of its own: memcached, uWSGI, uwgate and nginx.
 //
 //	s, err := stack.Start(ctx, stack.Config{Binary: "bin/uwgate"})
 //	if err != nil {

@@ -148,7 +148,9 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 	return context.WithTimeout(ctx, d)
 }
 
-// Kill ends the program and its workers at once and waits until they are gone.
+// Kill ends the program and its workers at once and waits until they are gone, since
+// one that is still dying holds the sockets; for two seconds at most, since where
+// nobody reaps orphans a dead one stays.
 func (p *Process) Kill() error {
 	r := p.current()
 	if !r.alive() {
@@ -158,6 +160,14 @@ func (p *Process) Kill() error {
 		return fmt.Errorf("stack: kill %s: %w", p.Name, err)
 	}
 	<-r.exited
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 2000 {
+		if r.signal(0) == syscall.ESRCH {
+			break
+		}
+		<-tick.C
+	}
 	return nil
 }
 

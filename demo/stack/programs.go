@@ -92,7 +92,7 @@ func (s *Stack) uwsgi(program string) *Process {
 	p := s.process("uWSGI", "unix:"+s.path("uwsgi.sock"), "uwsgi.log", program,
 		"--plugins", "python3,ping",
 		"--socket", s.path("uwsgi.sock"), "--chmod-socket=666",
-		"--chdir", s.path("site"), "--module", "demosite.wsgi:application", "--need-app",
+		"--chdir", s.path("site"), "--module", s.module(), "--need-app",
 		"--master", "--die-on-term", "--no-orphans", "--vacuum",
 		"--stats", s.path("uwsgi-stats.sock"),
 		"--processes", strconv.Itoa(s.cfg.Workers), "--listen", strconv.Itoa(backlog(1024)),
@@ -111,6 +111,13 @@ func (s *Stack) uwsgi(program string) *Process {
 		return connects(ctx, "unix:"+s.path("uwsgi-stats.sock"))
 	}
 	return p
+}
+
+func (s *Stack) module() string {
+	if s.cfg.App == "" {
+		return "demosite.wsgi:application"
+	}
+	return s.cfg.Module
 }
 
 // backlog is n, or the kernel's limit if that is lower: uWSGI would not start.

@@ -18,7 +18,7 @@ import (
 	"uwgate/demo/site"
 )
 
-// A Config says what to run. Its zero value is the site behind nginx and one
+// A Config says what to run. Its zero value is the demo site behind nginx and one
 // memcached without uwgate: nothing fills the cache then.
 type Config struct {
 	// Dir is an existing folder for everything the programs write; they stay
@@ -42,6 +42,12 @@ type Config struct {
 	Args []string
 	// Workers is the number of uWSGI's processes. 0: four.
 	Workers int
+	// App is a folder with another WSGI application, which runs in place of the
+	// demo site, from a copy in Dir/site. "": the demo site.
+	App string
+	// Module is the callable of App, as uWSGI's --module wants it. "":
+	// "app:application".
+	Module string
 	// Faults adds pages for tests: some that break half-way, /faults/…, and one under
 	// every URL that the site does not know, but for those below /no/.
 	Faults bool
@@ -80,6 +86,7 @@ func newStack(cfg Config) (*Stack, error) {
 	cfg.Hash = cmp.Or(cfg.Hash, "consistent")
 	cfg.Memcached = cmp.Or(cfg.Memcached, 1)
 	cfg.Workers = cmp.Or(cfg.Workers, 4)
+	cfg.Module = cmp.Or(cfg.Module, "app:application")
 	if !slices.Contains([]string{"consistent", "modulo", "none"}, cfg.Hash) {
 		return nil, fmt.Errorf("stack: hash %q: it is consistent, modulo or none", cfg.Hash)
 	}
@@ -217,10 +224,20 @@ func (s *Stack) writeFiles() error {
 			return fmt.Errorf("stack: folder: %w", err)
 		}
 	}
-	if err := copyFiles(s.path("site"), site.Files); err != nil {
+	if err := s.copySite(); err != nil {
 		return err
 	}
 	return copyFiles(s.Dir, nginx.Includes)
+}
+
+func (s *Stack) copySite() error {
+	if s.cfg.App == "" {
+		return copyFiles(s.path("site"), site.Files)
+	}
+	if err := copyFiles(s.path("site"), os.DirFS(s.cfg.App)); err != nil {
+		return fmt.Errorf("stack: application: %w", err)
+	}
+	return nil
 }
 
 // copyFiles writes files into dir, over what an earlier run may have left there.
@@ -268,8 +285,11 @@ func (s *Stack) nginxTemplate() (string, error) {
 	}
 }
 
-// prepareSite makes the database.
+// prepareSite makes the demo site's database.
 func (s *Stack) prepareSite(ctx context.Context) error {
+	if s.cfg.App != "" {
+		return nil
+	}
 	ctx, cancel := within(ctx, StartTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, python, "prepare.py")

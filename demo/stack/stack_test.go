@@ -161,19 +161,29 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
-// TestGuestbook: Django takes the page that it changes out of memcached.
-func TestGuestbook(t *testing.T) {
-	s := start(t, Config{Memcached: 2})
-	for _, m := range s.Memcached {
-		put(t, m.Addr, "http://127.0.0.1/guestbook", "old")
-	}
-	resp, err := http.PostForm(s.URL("/guestbook"), url.Values{"name": {"Grace"}, "text": {"Hello there"}})
-	if err != nil {
+// TestApp runs an application of the test's own, which the demo site's files do not
+// get in the way of.
+func TestApp(t *testing.T) {
+	dir := t.TempDir()
+	app := "def application(environ, start_response):\n" +
+		"    start_response('200 OK', [('Content-Type', 'text/plain')])\n" +
+		"    return [b'my own ' + environ['PATH_INFO'].encode()]\n\n" +
+		"other = lambda environ, start_response: application(environ | {'PATH_INFO': '(other)'}, start_response)\n"
+	if err := os.WriteFile(filepath.Join(dir, "app.py"), []byte(app), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// The answer is a redirect to the page itself.
-	if status, body := read(t, resp); status != 200 || !strings.Contains(body, "Hello there") {
-		t.Errorf("got %d %.80q, want the guestbook with the new entry", status, body)
+	for _, tt := range []struct{ module, want string }{
+		{"", "my own /page"},
+		{"app:other", "my own (other)"},
+	} {
+		s := start(t, Config{App: dir, Module: tt.module})
+		if status, body := fetch(t, s.URL("/page")); status != 200 || body != tt.want {
+			t.Errorf("module %q: got %d %q, want %q", tt.module, status, body, tt.want)
+		}
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 1 {
+		t.Errorf("the application's folder was written to: %v, %v", files, err)
 	}
 }
 
