@@ -179,10 +179,22 @@ func (w *world) read(resp *http.Response, err error) page {
 // items is how many entries all memcached servers hold together.
 func (w *world) items() int {
 	w.t.Helper()
+	return w.stat("curr_items")
+}
+
+// writes is how many entries memcached has been given since it started.
+func (w *world) writes() int {
+	w.t.Helper()
+	return w.stat("total_items")
+}
+
+// stat adds a number of `stats` up over all servers.
+func (w *world) stat(name string) int {
+	w.t.Helper()
 	total := 0
 	for _, m := range w.Memcached {
 		for _, line := range w.talk(m.Addr, "stats\r\n", "END") {
-			if n, ok := strings.CutPrefix(line, "STAT curr_items "); ok {
+			if n, ok := strings.CutPrefix(line, "STAT "+name+" "); ok {
 				count, err := strconv.Atoi(n)
 				if err != nil {
 					w.t.Fatal(err)

@@ -1,0 +1,129 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	"uwgate/demo/stack"
+)
+
+// tries runs rows of which some are leaks and some right to replay.
+func (a *app) tries(t *testing.T, leaks []leak, replays []replay) {
+	t.Helper()
+	for _, l := range leaks {
+		t.Run(l.name, func(t *testing.T) { a.in(t).holds(l) })
+	}
+	for _, r := range replays {
+		t.Run(r.name, func(t *testing.T) { a.in(t).replays(r) })
+	}
+}
+
+// The recipe's key has no host: only --allowed-host keeps a page that was made
+// for another one from being everybody's.
+func TestAllowedHosts(t *testing.T) {
+	a := startApp(t, stack.Config{Conf: "recipe", Args: []string{"--allowed-host", "shop.example", "--allowed-host", "*.shop.example"}})
+	a.tries(t, []leak{
+		{name: "another host", target: "/link?1",
+			first: "Host: evil.example", shows: "//evil.example/login", reason: "host",
+			next: "Host: shop.example", wants: "//shop.example/login", then: "default-ttl",
+			why: "the page links to the attacker"},
+		{name: "a host that begins alike", target: "/link?2",
+			first: "Host: shop.example.evil.example", shows: "//shop.example.evil.example/login", reason: "host",
+			next: "Host: shop.example", wants: "//shop.example/login", then: "default-ttl",
+			why: "the same"},
+		{name: "a host that ends alike", target: "/link?3",
+			first: "Host: evilshop.example", shows: "//evilshop.example/login", reason: "host",
+			next: "Host: www.shop.example", wants: "//www.shop.example/login", then: "default-ttl",
+			why: "*.shop.example begins with a whole label"},
+		{name: "an address", target: "/link?4",
+			first: "Host: 192.0.2.1", shows: "//192.0.2.1/login", reason: "host",
+			next: "Host: shop.example", wants: "//shop.example/login", then: "default-ttl",
+			why: "scanners ask by address"},
+		{name: "absolute form", target: "http://shop.example/link?5",
+			first: "Host: evil.example", shows: "//evil.example/login", reason: "host",
+			at: "/link?5", next: "Host: shop.example", wants: "//shop.example/login", then: "default-ttl",
+			why: "nginx hands the Host line over, whatever the target says"},
+	}, []replay{
+		{name: "allowed", target: "/link?6", first: "Host: shop.example", second: "Host: shop.example", shows: "//shop.example/login"},
+		{name: "allowed, in capitals", target: "/link?7", first: "Host: SHOP.example", second: "Host: shop.example", shows: "//SHOP.example/login"},
+		{name: "allowed by a star", target: "/link?8", first: "Host: a.b.shop.example", second: "Host: shop.example", shows: "//a.b.shop.example/login"},
+	})
+}
+
+// stockParams is the recommended configuration with nginx's own HTTP_HOST: the
+// Host line, even where the key is about the host of an absolute target.
+func stockParams(t *testing.T) string {
+	return changedConf(t, "uwsgi_param HTTP_HOST ", "# uwsgi_param HTTP_HOST ")
+}
+
+// The key must not say one host and the page another.
+func TestAbsoluteForm(t *testing.T) {
+	a := startApp(t, stack.Config{Conf: stockParams(t)})
+	a.tries(t, []leak{
+		{name: "another Host line", target: "http://victim.example/link",
+			first: "Host: attacker.example", shows: "//attacker.example/login", reason: "host",
+			at: "/link", next: "Host: victim.example", wants: "//victim.example/login", then: "default-ttl",
+			why: "nginx looks the target's host up, and the application answers for the other"},
+		{name: "the Host line's host in the URL", target: "http://victim.example/link?from=attacker.example",
+			first: "Host: attacker.example", shows: "//attacker.example/login", reason: "host",
+			at: "/link?from=attacker.example", next: "Host: victim.example", wants: "//victim.example/login", then: "default-ttl",
+			why: "the URL's own part of the key proves nothing"},
+		{name: "an address", target: "http://192.0.2.1/link",
+			first: "Host: attacker.example", shows: "//attacker.example/login", reason: "host",
+			at: "/link", next: "Host: 192.0.2.1", wants: "//192.0.2.1/login", then: "default-ttl",
+			why: "an address is a host as well"},
+	}, []replay{
+		{name: "the same host", target: "http://shop.example/link", first: "Host: Shop.Example", shows: "//Shop.Example/login",
+			at: "/link", second: "Host: shop.example"},
+		{name: "origin form", target: "/link?origin", first: "Host: shop.example", shows: "//shop.example/login", second: "Host: shop.example"},
+		{name: "a host in the URL", target: "/link?to=other.example", first: "Host: shop.example", shows: "//shop.example/login", second: "Host: shop.example"},
+	})
+}
+
+// A page that X-Accel-Redirect puts in the place of another is that visitor's:
+// the application has decided by what it saw. nginx goes to memcached and to the
+// application again then, under the key of the first URL, and says 404 twice.
+func TestAccelRedirectIsNotStored(t *testing.T) {
+	a := startApp(t, stack.Config{Conf: changedConf(t, "include uwsgi_params;", "recursive_error_pages on; include uwsgi_params;")})
+	a.tries(t, []leak{
+		{name: "page in the place of another", target: "/broken/accel-redirect",
+			first: "X-Break: yes", shows: "Asked with", reason: "not-looked-up",
+			wants: "This is whole.", then: "default-ttl",
+			why: "the next visitor is to have the application's word"},
+	}, nil)
+}
+
+// With --vary-cookie anonymous the pages of strangers are stored although they
+// vary by Cookie: the recommended configuration looks no member up.
+func TestVaryCookieAnonymous(t *testing.T) {
+	a := startApp(t, stack.Config{Args: []string{"--vary-cookie", "anonymous"}})
+	a.tries(t, []leak{
+		{name: "member", target: "/theme/told",
+			first: "Cookie: sessionid=ana", shows: "Hello, ana;", reason: "identity-cookie",
+			next: "Cookie: _ga=GA1.2.3", wants: "Hello, stranger; the theme is light.", then: "default-ttl",
+			why: "the page is a member's"},
+		{name: "unknown cookie", target: "/theme/told?2",
+			first: "Cookie: theme=dark", shows: "the theme is dark.", reason: "vary",
+			wants: "Hello, stranger; the theme is light.", then: "default-ttl",
+			why: "the page says that it depends on it"},
+		{name: "unknown cookie, explicit freshness", target: "/vary/cookie/fresh",
+			first: "Cookie: theme=dark", shows: "This is", reason: "vary",
+			next: "Cookie: _ga=GA1.2.3", wants: "This is", then: "s-maxage",
+			why: "no lifetime overrules it"},
+		{name: "Vary by more", target: "/agent",
+			first: "User-Agent: curl", shows: "curl", reason: "vary", next: "User-Agent: lynx", wants: "lynx",
+			why: "the flag is about cookies"},
+	}, []replay{
+		{name: "no cookies", target: "/vary/cookie", shows: "This is"},
+		{name: "analytics cookies", target: "/vary/cookie?2", first: "Cookie: _ga=GA1.2.3; _gid=1", shows: "This is"},
+	})
+	t.Run("members after strangers", func(t *testing.T) {
+		a := a.in(t)
+		for _, name := range []string{"bob", "eve"} {
+			v := a.visit("GET", "/theme/told", "Cookie: sessionid="+name)
+			if !strings.Contains(v.body, "Hello, "+name+";") || v.written != 0 {
+				t.Errorf("%s got %.300q, %d stored", name, v.body, v.written)
+			}
+		}
+	})
+}

@@ -1,0 +1,136 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"uwgate/demo/nginx"
+	"uwgate/demo/stack"
+)
+
+// An app is the pages of testdata/leaks on the servers, and what can be seen of
+// a visit from behind.
+type app struct {
+	*world
+	log *stack.AccessReader
+}
+
+func startApp(t *testing.T, cfg stack.Config) *app {
+	t.Helper()
+	cfg.App = filepath.Join("testdata", "leaks")
+	w := start(t, cfg)
+	return &app{w, w.AccessReader()}
+}
+
+// in is the app as a subtest sees it.
+func (a *app) in(t *testing.T) *app { return &app{&world{a.Stack, t}, a.log} }
+
+// A visit is what came of one request.
+type visit struct {
+	page
+	logged  []stack.Access // by uwgate; nothing on a hit
+	written int            // entries that memcached was given
+}
+
+// visit sends a request with exactly these header lines, "\n" between them, and
+// looks around when all is done that it set off.
+func (a *app) visit(method, target, lines string) visit {
+	a.t.Helper()
+	before := a.writes()
+	p := a.fetch(method, target, lines)
+	a.settle()
+	logged, err := a.log.Next()
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return visit{p, logged, a.writes() - before}
+}
+
+// reason is the last one that uwgate logged, "hit" if it was not asked.
+func (v visit) reason() string {
+	if len(v.logged) == 0 {
+		return "hit"
+	}
+	return v.logged[len(v.logged)-1].Reason
+}
+
+// copy is the number that tells one copy of a page from all others.
+func (v visit) copy() string {
+	_, rest, _ := strings.Cut(v.body, "<p>Copy ")
+	number, _, _ := strings.Cut(rest, "</p>")
+	return number
+}
+
+// fetch sends a request through nginx with exactly these header lines; nginx
+// gets its own address as Host if they have none.
+func (w *world) fetch(method, target, lines string) page {
+	w.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", method, target)
+	if !hasLine(lines, "Host") {
+		fmt.Fprintf(&b, "Host: %s\r\n", w.Nginx.Addr)
+	}
+	if !hasLine(lines, "Connection") {
+		b.WriteString("Connection: close\r\n")
+	}
+	for line := range strings.Lines(lines) {
+		b.WriteString(strings.TrimSuffix(line, "\n") + "\r\n")
+	}
+	b.WriteString("\r\n")
+	return w.exchange(method, b.String())
+}
+
+func hasLine(lines, name string) bool {
+	for line := range strings.Lines(lines) {
+		if got, _, _ := strings.Cut(line, ":"); strings.EqualFold(got, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// exchange sends the bytes of a request to nginx and reads one answer.
+func (w *world) exchange(method, request string) page {
+	nc, err := net.DialTimeout("tcp", w.Nginx.Addr, patience)
+	if err != nil {
+		return page{err: err}
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	io.WriteString(nc, request)
+	resp, err := http.ReadResponse(bufio.NewReader(nc), &http.Request{Method: method})
+	if err != nil {
+		return page{err: err}
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return page{resp.StatusCode, resp.Header, string(b), err}
+}
+
+// changedConf writes the recommended configuration with each old text replaced by
+// the new one behind it, and returns its path.
+func changedConf(t *testing.T, oldnew ...string) string {
+	t.Helper()
+	b, err := nginx.Templates.ReadFile("recommended.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(string(b), oldnew[i]) {
+			t.Fatalf("%q is not in recommended.conf", oldnew[i])
+		}
+	}
+	path := filepath.Join(t.TempDir(), "nginx.conf")
+	if err := os.WriteFile(path, []byte(strings.NewReplacer(oldnew...).Replace(string(b))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
