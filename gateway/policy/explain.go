@@ -80,7 +80,9 @@ func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, tr
 		h := p.newHead(v, r, now)
 		h.rule, e.Rule = p.rule(n), p.ruleName(n)
 		e.addHead(h)
-		e.addBody(&content{p, r, body, whole, trailers})
+		if v.Get("REQUEST_METHOD") != "HEAD" { // whose answer has no body
+			e.addBody(&content{p, r, body, whole, trailers})
+		}
 		e.Freshness = h.steps()
 		for _, f := range p.Lost(r.Header) {
 			e.Lost = append(e.Lost, line(f))
