@@ -169,12 +169,17 @@ func (x *exchange) awaitBody() error {
 		return &failure{op: "read request body", side: sideClient, status: statusClientGone, err: errClientGone}
 	}
 	x.length = 0
-	for i := range x.out.Vars {
-		if x.out.Vars[i].Name == "CONTENT_LENGTH" {
-			x.out.Vars[i].Value = ""
+	withoutBody(x.out.Vars)
+	return nil
+}
+
+// withoutBody changes the vars of a request to those of one without a body.
+func withoutBody(v uwsgi.Vars) {
+	for i := range v {
+		if v[i].Name == "CONTENT_LENGTH" {
+			v[i].Value = ""
 		}
 	}
-	return nil
 }
 
 // bodyGrace is how long the first byte of a GET's body may take.

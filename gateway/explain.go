@@ -76,21 +76,12 @@ func (g *Gateway) explainFresh(ctx context.Context, e *Explanation, received uws
 		e.Refused = "only GET and HEAD are asked of a backend to be explained"
 		return f
 	}
-	req := uwsgi.Request{Vars: withoutBody(g.Policy.ForWorker(clean, plan))}
+	req := uwsgi.Request{Vars: g.Policy.ForWorker(clean, plan)}
+	withoutBody(req.Vars)
 	if f, err = g.fetch(ctx, e, req, method); err != nil {
 		e.Refused = err.Error()
 	}
 	return f
-}
-
-// withoutBody is the request when no body comes along.
-func withoutBody(v uwsgi.Vars) uwsgi.Vars {
-	for i := range v {
-		if v[i].Name == "CONTENT_LENGTH" {
-			v[i].Value = ""
-		}
-	}
-	return v
 }
 
 // fetch has a backend answer. The body is read as far as it may be stored.
