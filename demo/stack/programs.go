@@ -158,6 +158,13 @@ func (s *Stack) uwgateCommand() []string {
 	if key := s.KeyTemplate(); key != "" {
 		command = append(command, "--key", key)
 	}
+	if s.cfg.Conf == "recommended" {
+		// What its add_header lines give to hits.
+		command = append(command,
+			"--nginx-adds", "X-Frame-Options: DENY",
+			"--nginx-adds", "X-Content-Type-Options: nosniff",
+			"--nginx-adds", "Referrer-Policy: same-origin")
+	}
 	return append(command, s.cfg.Args...)
 }
 
