@@ -44,6 +44,11 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != name {
 		name += " " + c.Command.Name
 	}
+	if unknown, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok && c.Command != nil {
+		if guess := cli.SuggestFlag(c.Command.Flags, trimDashes(unknown), true); guess != "" {
+			err = fmt.Errorf("no such flag: %s; did you mean %s?", unknown, guess)
+		}
+	}
 	return fmt.Errorf("%w; `%s --help` lists the flags", err, name)
 }
 
