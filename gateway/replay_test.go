@@ -109,6 +109,31 @@ func TestConditionalRequest(t *testing.T) {
 	}
 }
 
+// nginx leaves as soon as it has its 304; the page is taken in all the same.
+func TestPageBehindA304IsTakenIn(t *testing.T) {
+	left := make(chan struct{})
+	b := newBench(t, nil, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
+		whole := page("hello", `ETag: "v1"`)
+		io.WriteString(nc, strings.TrimSuffix(whole, "lo"))
+		<-left
+		// Time enough for the gateway to close this side, if it would.
+		nc.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		in.ReadByte()
+		io.WriteString(nc, "lo")
+	})
+	nc := b.dial()
+	nc.Write(encode(t, missed("/", uwsgi.Var{Name: "HTTP_IF_NONE_MATCH", Value: `"v1"`})))
+	if got, err := io.ReadAll(nc); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 304 ") {
+		t.Errorf("got %q, %v; want 304 before the page is whole", got, err)
+	}
+	nc.Close()
+	close(left)
+	b.line(0)
+	if it := b.contents()["k:/"]; it.body != "hello" {
+		t.Errorf("stored %+v", it)
+	}
+}
+
 // Observing decides, logs and counts, and writes nothing.
 func TestObserve(t *testing.T) {
 	b := newBench(t, func(g *Gateway) { g.Policy.Observe = true }, says(page("hello", "Expires: 0", "Cache-Control: max-age=60")))
@@ -147,6 +172,15 @@ func TestAnnouncedBodyNeverHoldsAWorker(t *testing.T) {
 	}
 	if got := b.ask(announced, nil); got.body != "body=" {
 		t.Errorf("without one: got %q", got.raw)
+	}
+	nc := b.dial()
+	nc.Write(encode(t, announced))
+	nc.Close()
+	if line := b.line(2); line["status"] != int64(499) {
+		t.Errorf("logged %v, want 499 for a client that left", line)
+	}
+	if asked := b.Backends.Stats()[0].Requests; asked != 2 {
+		t.Errorf("the worker was asked %d times, want not for the client that left", asked)
 	}
 	if items := b.contents(); len(items) != 0 {
 		t.Errorf("stored %v", items)
