@@ -252,8 +252,12 @@ func (x *exchange) ask(packet []byte) error {
 }
 
 // mayRetry reports whether another backend may be asked the same again: one
-// closed without a byte, the method is safe, no body has been used up.
+// closed without a byte, the method is safe, no body has been used up, and the
+// upload has no tunnel to the first one in mind.
 func (x *exchange) mayRetry(err error) bool {
+	if x.out.Vars.Get("HTTP_UPGRADE") != "" {
+		return false
+	}
 	switch x.method {
 	case "GET", "HEAD", "OPTIONS":
 		return isSilent(err) && x.length == 0 && x.g.Backends.Len() > 1

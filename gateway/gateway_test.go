@@ -255,6 +255,7 @@ func TestSilentBackend(t *testing.T) {
 		{"GET goes to another one", "GET", "", []script{silent, says(page("hello"))}, 200, 2},
 		{"HEAD goes to another one", "HEAD", "", []script{silent, says(page("hello"))}, 200, 2},
 		{"POST does not", "POST", "", []script{silent, says(page("hello"))}, 502, 1},
+		{"an upgrade is asked for once", "UPGRADE", "", []script{silent, says(page("hello"))}, 502, 1},
 		{"a body is sent once", "GET", "hello", []script{silent, says(page("hello"))}, 502, 1},
 		{"the only one is asked once", "GET", "", []script{silent}, 502, 1},
 		{"nobody is asked a third time", "GET", "", []script{silent, silent, silent}, 502, 2},
@@ -262,6 +263,9 @@ func TestSilentBackend(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, nil, tt.scripts...)
 			v := request(tt.method, "/")
+			if tt.method == "UPGRADE" {
+				v = request("GET", "/", uwsgi.Var{Name: "HTTP_UPGRADE", Value: "echo"}, uwsgi.Var{Name: "HTTP_CONNECTION", Value: "Upgrade"})
+			}
 			if tt.body != "" {
 				v = setVar(v, uwsgi.Var{Name: "CONTENT_LENGTH", Value: strconv.Itoa(len(tt.body))})
 			}

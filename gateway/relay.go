@@ -79,7 +79,7 @@ func (x *exchange) relayNotModified() error {
 	x.unhook() // nginx may leave now
 	buf := buffers.Get().(*[backendBuffer]byte)
 	defer buffers.Put(buf)
-	for {
+	for x.page.reason == "" {
 		x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
 		n, err := x.body.Read(buf[:])
 		x.page.add(buf[:n])
@@ -89,9 +89,9 @@ func (x *exchange) relayNotModified() error {
 			return nil
 		case err != nil:
 			x.page.reason = policy.Truncated
-			return nil
 		}
 	}
+	return nil
 }
 
 // sendWith writes out, and with it what is here already of the body: nginx

@@ -88,6 +88,8 @@ func TestConditionalRequest(t *testing.T) {
 		{"matches", `W/"v1", "v0"`, fresh, 304, true},
 		{"is old", `"v0"`, fresh, 200, true},
 		{"matches a private page", `"v1"`, page("hello", `ETag: "v1"`, "Cache-Control: private"), 304, false},
+		{"matches, but a cookie is set", `"v1"`, page("hello", `ETag: "v1"`, "Set-Cookie: a=b"), 200, false},
+		{"matches, but nginx is to send another file", `"v1"`, page("hello", `ETag: "v1"`, "X-Accel-Redirect: /f"), 200, false},
 		{"matches half a page", `"v1"`, strings.TrimSuffix(fresh, "lo"), 304, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,6 +133,30 @@ func TestPageBehindA304IsTakenIn(t *testing.T) {
 	b.line(0)
 	if it := b.contents()["k:/"]; it.body != "hello" {
 		t.Errorf("stored %+v", it)
+	}
+}
+
+// A page behind a 304 that turns out too large is not read to its end, which may
+// never come.
+func TestEndlessPageBehindA304IsLeft(t *testing.T) {
+	left := make(chan error, 1)
+	b := newBench(t, func(g *Gateway) { g.Policy.MaxBody = 10 }, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
+		io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nETag: \"v1\"\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for {
+			if _, err := io.WriteString(nc, "5\r\nhello\r\n"); err != nil {
+				left <- err
+				return
+			}
+		}
+	})
+	if got := b.get("/", uwsgi.Var{Name: "HTTP_IF_NONE_MATCH", Value: `"v1"`}); got.status != 304 {
+		t.Errorf("got %q, want 304", got.raw)
+	}
+	if err := <-left; isTimeout(err) {
+		t.Errorf("the worker wrote until %v", err)
+	}
+	if line := b.line(0); line["reason"] != "too-large" {
+		t.Errorf("logged %v, want too-large", line)
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 // that header (RFC 9110 §13.2.2). If-None-Match decides alone where there is
 // one; else If-Modified-Since does. It is false for other methods than GET,
 // for whatever is malformed or given twice, and beside If-Match and
-// If-Unmodified-Since, which ask for more than we can say.
+// If-Unmodified-Since, which ask for more than we can say. It is false, too, of an
+// answer that does more than show the page: one that sets a cookie, or has nginx
+// send something else.
 func NotModified(v uwsgi.Vars, h uwsgi.Header) bool {
 	if v.Count("REQUEST_METHOD") != 1 || v.Get("REQUEST_METHOD") != "GET" {
 		return false
@@ -23,11 +25,19 @@ func NotModified(v uwsgi.Vars, h uwsgi.Header) bool {
 	if _, found := conflict(h); found {
 		return false
 	}
+	for _, name := range actingFields {
+		if h.Has(name) {
+			return false
+		}
+	}
 	if n := v.Count("HTTP_IF_NONE_MATCH"); n > 0 {
 		return n == 1 && hasTag(v.Get("HTTP_IF_NONE_MATCH"), h.Get("ETag"))
 	}
 	return v.Count("HTTP_IF_MODIFIED_SINCE") == 1 && isNoNewer(h.Get("Last-Modified"), v.Get("HTTP_IF_MODIFIED_SINCE"))
 }
+
+// actingFields are lost with a 304, and what they do with them.
+var actingFields = []string{"Set-Cookie", "Set-Cookie2", "X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File", "Clear-Site-Data"}
 
 // isNoNewer is RFC 9110 §13.1.3.
 func isNoNewer(modified, since string) bool {

@@ -19,6 +19,9 @@ func TestNotModified(t *testing.T) {
 	}{
 		{"not asked", []string{strong, modified}, nil, true},
 
+		{"a cookie would be lost", []string{strong, "Set-Cookie: a=b"}, []string{`HTTP_IF_NONE_MATCH="a"`}, true},
+		{"a redirection within nginx would be lost", []string{strong, "X-Accel-Redirect: /f"}, []string{`HTTP_IF_NONE_MATCH="a"`}, true},
+
 		// RFC 9110 §13.1.2, compared weakly (§8.8.3.2)
 		{"same tag", []string{strong}, []string{`HTTP_IF_NONE_MATCH="a"`}, false},
 		{"another tag", []string{strong}, []string{`HTTP_IF_NONE_MATCH="b"`}, true},
