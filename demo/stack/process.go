@@ -190,15 +190,6 @@ func (p *Process) Reopen() error {
 // Running tells whether the program has been started and has not ended.
 func (p *Process) Running() bool { return p.current().alive() }
 
-// Pid is the process id of the last start, 0 before the first.
-func (p *Process) Pid() int {
-	r := p.current()
-	if r == nil {
-		return 0
-	}
-	return r.cmd.Process.Pid
-}
-
 // Log is the program's output so far, of all its runs.
 func (p *Process) Log() string {
 	b, err := os.ReadFile(p.LogFile)
