@@ -267,10 +267,11 @@ func (x *exchange) mayRetry(err error) bool {
 
 // judge decides on the answer's head.
 func (x *exchange) judge() {
-	x.verdict = x.g.Policy.Response(x.received, x.plan, x.resp, time.Now())
+	now := time.Now()
+	x.verdict = x.g.Policy.Response(x.received, x.plan, x.resp, now)
 	if x.isWanted() {
 		x.verdict.TTL = x.g.Policy.Spread(x.verdict, rand.Float64())
-		x.page = newCapture(x.resp.ContentLength, x.g.Policy.BodyLimit())
+		x.page = newCapture(x.g.Policy.StoredHead(x.resp, now), x.resp.ContentLength, x.g.Policy.BodyLimit())
 		x.g.hintLost(x.g.Policy.Lost(x.resp.Header))
 	}
 	x.rec.verdict(x.verdict)
@@ -295,7 +296,7 @@ func (x *exchange) store() {
 		reason = policy.Truncated
 	}
 	if reason == "" {
-		reason = x.g.put(x.plan, x.verdict, x.page.body, x.asked)
+		reason = x.g.put(x.plan, x.verdict, x.page.value, x.asked)
 	}
 	if reason != "" {
 		x.rec.refuse(reason)
@@ -303,7 +304,7 @@ func (x *exchange) store() {
 }
 
 // put is the one place where a page leaves for the store.
-func (g *Gateway) put(plan policy.Plan, v policy.Verdict, body []byte, asked time.Time) policy.Reason {
+func (g *Gateway) put(plan policy.Plan, v policy.Verdict, page []byte, asked time.Time) policy.Reason {
 	if v.Observe {
 		g.stats.observed.Add(1)
 		return ""
@@ -311,10 +312,12 @@ func (g *Gateway) put(plan policy.Plan, v policy.Verdict, body []byte, asked tim
 	if g.Store == nil {
 		return policy.StoreDown
 	}
+	value, flags := g.compress(page)
 	err := g.Store.Put(cachewriter.Entry{
 		Key:     plan.Key,
 		Addr:    plan.Addr,
-		Body:    body,
+		Body:    value,
+		Flags:   flags,
 		Expires: time.Now().Add(v.TTL),
 		Began:   asked,
 	})
@@ -327,6 +330,18 @@ func (g *Gateway) put(plan policy.Plan, v policy.Verdict, body []byte, asked tim
 		return policy.StoreFull
 	}
 	return policy.StoreDown
+}
+
+// compress makes the value of a page where nginx expects compressed ones.
+func (g *Gateway) compress(page []byte) (value []byte, flags uint32) {
+	if g.Policy.Format != policy.FormatGzip || g.GzipFlag == 0 {
+		return page, 0
+	}
+	value, shrunk := cachewriter.Gzip(page)
+	if !shrunk {
+		return page, 0
+	}
+	return value, g.GzipFlag
 }
 
 // delete removes entries, all within the time that one may take.

@@ -3,7 +3,9 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -130,9 +132,42 @@ func (g *Gateway) explainStored(ctx context.Context, e *Explanation, plan policy
 	case item != nil:
 		e.Stored = &StoredCopy{
 			Server: item.Addr, Bytes: len(item.Value), Flags: item.Flags,
-			Same: bytes.Equal(item.Value, fresh), Differs: difference(item.Value, fresh),
 		}
+		stored, err := g.storedBody(item)
+		if err != nil {
+			e.Stored.Differs = err.Error()
+			return
+		}
+		e.Stored.Same, e.Stored.Differs = bytes.Equal(stored, fresh), difference(stored, fresh)
 	}
+}
+
+// storedBody is the body within a value, as nginx would send it.
+func (g *Gateway) storedBody(item *cachewriter.Item) ([]byte, error) {
+	switch {
+	case g.Policy.Format == policy.FormatHTTP:
+		_, body, found := bytes.Cut(item.Value, []byte("\r\n\r\n"))
+		if !found {
+			return nil, errors.New("the stored value has no head, which the format http needs: nginx takes it for a miss")
+		}
+		return body, nil
+	case g.Policy.Format == policy.FormatGzip && item.Flags&g.GzipFlag != 0:
+		return inflate(item.Value, g.Policy.BodyLimit())
+	}
+	return item.Value, nil
+}
+
+// inflate undoes cachewriter.Gzip. What is longer than a page may be is cut.
+func inflate(value []byte, limit int64) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(value))
+	if err != nil {
+		return nil, fmt.Errorf("the stored value is marked as compressed and is not: %w", err)
+	}
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("the stored value cannot be inflated: %w", err)
+	}
+	return body, nil
 }
 
 // difference tells where a stored page departs from a fresh one, "" if nowhere.

@@ -39,6 +39,10 @@ type Gateway struct {
 	// Store receives the pages. If it is nil nothing is stored.
 	Store *cachewriter.Writer
 
+	// GzipFlag is nginx's memcached_gzip_flag, which marks compressed values of
+	// policy.FormatGzip. If it is zero none is compressed.
+	GzipFlag uint32
+
 	// Log is told what an operator should know or mend. Nil is silent.
 	Log *zap.Logger
 
@@ -49,7 +53,8 @@ type Gateway struct {
 	HideQuery bool
 
 	// AlignHeaders makes the answer that fills the store look like the hits
-	// that follow it; see policy.Align.
+	// that follow it; see policy.Align. It means nothing in policy.FormatHTTP,
+	// whose hits have the answer's own head.
 	AlignHeaders bool
 
 	// Peers may connect over TCP, besides the loopback addresses that always

@@ -50,7 +50,7 @@ func (x *exchange) head() *uwsgi.Response {
 	resp := *x.resp
 	resp.Header = resp.Header.Clone()
 	resp.Clean()
-	if x.verdict.Store() && x.g.AlignHeaders {
+	if x.verdict.Store() && x.g.AlignHeaders && x.g.Policy.Format != policy.FormatHTTP {
 		resp.Header = policy.Align(resp.Header)
 	}
 	resp.Header.Add("Cache-Status", cacheStatus(x.plan, x.verdict, x.resp.StatusCode))
@@ -131,7 +131,7 @@ func (x *exchange) relayPart(buf []byte) error {
 // complete looks at the body now that its last byte has been relayed.
 func (x *exchange) complete() {
 	if x.isWanted() && x.page.reason == "" {
-		x.page.reason = x.g.Policy.Body(x.resp, x.page.body, x.body.Whole(), x.body.Trailers())
+		x.page.reason = x.g.Policy.Body(x.resp, x.page.body(), x.body.Whole(), x.body.Trailers())
 	}
 }
 
@@ -180,28 +180,33 @@ func (x *exchange) tunnel(ctx context.Context) error {
 	}
 }
 
-// A capture is the copy of a body that may be stored. Its size is bounded.
+// A capture is the copy of a page that may be stored. Its size is bounded.
 type capture struct {
-	body   []byte
+	value  []byte // the body, after the head if that is stored, too
+	head   int    // the length of that head
 	limit  int64
 	reason policy.Reason // why the copy is of no use
 	on     bool
 }
 
-// newCapture expects length bytes, or an unknown number if that is negative.
-func newCapture(length, limit int64) capture {
-	return capture{body: make([]byte, 0, min(max(length, 0), limit)), limit: limit, on: true}
+// newCapture expects length bytes after the head, or an unknown number if that
+// is negative.
+func newCapture(head []byte, length, limit int64) capture {
+	size := min(int64(len(head))+max(length, 0), limit)
+	return capture{value: append(make([]byte, 0, size), head...), head: len(head), limit: limit, on: true}
 }
+
+func (c *capture) body() []byte { return c.value[c.head:] }
 
 func (c *capture) add(b []byte) {
 	if !c.on {
 		return
 	}
-	if int64(len(c.body)+len(b)) > c.limit {
+	if int64(len(c.value)+len(b)) > c.limit {
 		*c = capture{reason: policy.TooLarge}
 		return
 	}
-	c.body = append(c.body, b...)
+	c.value = append(c.value, b...)
 }
 
 // cacheStatus is our member of the Cache-Status list (RFC 9211). It is sent

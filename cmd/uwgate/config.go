@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"mime"
 	"net/netip"
 	"os"
@@ -179,7 +180,10 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 			errs = append(errs, fmt.Errorf("--bypass-arg: %w", err))
 		}
 	}
-	p.Rules, err = policyRules(cfg.rules, c.String("key"))
+	if p.Format, err = policy.ParseFormat(c.String("format")); err != nil {
+		errs = append(errs, fmt.Errorf("--format %q: %w", c.String("format"), err))
+	}
+	p.Rules, err = policyRules(cfg.rules, c.String("key"), p.Format)
 	errs = append(errs, err, parseHits(c, p), parseChoices(c, p))
 	cfg.policy = p
 	return errors.Join(errs...)
@@ -321,6 +325,9 @@ func parseTimeouts(c *cli.Context, _ *config) error {
 		if d := c.Duration(name); d <= 0 {
 			errs = append(errs, fmt.Errorf("--%s %v: give a time over 0, as in 1s", name, d))
 		}
+	}
+	if n := c.Uint("gzip-flag"); n == 0 || n > math.MaxUint32 || n&(n-1) != 0 {
+		errs = append(errs, fmt.Errorf("--gzip-flag %d: give one bit, 1, 2, 4 and so on, the same as nginx's memcached_gzip_flag", n))
 	}
 	if n := c.Int("queue-entries"); n <= 0 {
 		errs = append(errs, fmt.Errorf("--queue-entries %d: give a number over 0", n))

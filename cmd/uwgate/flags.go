@@ -108,6 +108,8 @@ func serveFlags() []cli.Flag {
 		list(catPolicy, "allowed-host", "store pages of this `HOST` only, as nginx's $host has it; globs (repeatable)"),
 		list(catPolicy, "trusted-header", "`NAME` of a request header that nginx or a proxy of yours sets, such as X-Forwarded-Host; else its presence refuses (repeatable)"),
 		text(catPolicy, "vary-cookie", "`WHETHER` pages with Vary: Cookie are stored: refuse, or anonymous if nginx looks nobody with an identity cookie up", "refuse"),
+		text(catPolicy, "format", "what is stored, as nginx reads it: `FORMAT` body (memcached_pass), gzip (with memcached_gzip_flag) or http (srcache_fetch)", "body"),
+		&cli.UintFlag{Category: catPolicy, Name: "gzip-flag", Usage: "`NUMBER` of nginx's memcached_gzip_flag, for the format gzip", Value: 2, EnvVars: env("gzip-flag")},
 		text(catPolicy, "hit-type", "Content-`TYPE` that nginx gives hits: its default_type and charset", "text/html; charset=utf-8"),
 		&cli.StringFlag{Category: catPolicy, Name: "mime-types", EnvVars: env("mime-types"), TakesFile: true,
 			Usage: "nginx's types map: the `FILE` that it includes, such as /etc/nginx/mime.types (default: the stock map)"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type rule struct {
 	name  string
 	place string // file:line of its beginning
 	keeps string // file:line of its keep-args, "" without
+	codes string // file:line of its status, "" without
 }
 
 // A ruleKey is what may stand in a rule. Its set takes one value, which is all
@@ -44,6 +46,7 @@ var ruleKeys = []ruleKey{
 	{"max-ttl", false, lifetime(func(r *rule) *time.Duration { return &r.MaxTTL })},
 	{"tags", true, setTag},
 	{"keep-args", true, setKeepArg},
+	{"status", true, setStatus},
 }
 
 // parseRules reads the value of `rules:` and reports all that is wrong in it.
@@ -115,6 +118,9 @@ func (p *ruleParser) parse(n *yaml.Node) rule {
 // set hands the values of a key to its rule.
 func (p *ruleParser) set(key ruleKey, line int, n *yaml.Node) {
 	values := []*yaml.Node{n}
+	if key.name == "status" {
+		p.rule.codes = p.place(line)
+	}
 	switch {
 	case key.name == "keep-args":
 		p.rule.keeps = p.place(line)
@@ -152,8 +158,8 @@ func (p *ruleParser) check(line int, has map[string]bool) {
 	if has["keep-args"] && has["type"] {
 		p.fail(line, "rule: keep-args says what the worker is asked, but the type shows only in its answer; use path, glob or regex in place of type")
 	}
-	if r.Action == policy.ActionBypass && (has["ttl"] || has["min-ttl"] || has["max-ttl"] || has["tags"] || has["keep-args"]) {
-		p.fail(line, "rule: with action: bypass nothing is stored, so that ttl, min-ttl, max-ttl, tags and keep-args say nothing; remove them")
+	if r.Action == policy.ActionBypass && (has["ttl"] || has["min-ttl"] || has["max-ttl"] || has["tags"] || has["keep-args"] || has["status"]) {
+		p.fail(line, "rule: with action: bypass nothing is stored, so that ttl, min-ttl, max-ttl, tags, keep-args and status say nothing; remove them")
 	}
 	if err := r.Validate(); err != nil && len(p.errs) == 0 {
 		p.fail(line, "%w", err)
@@ -302,14 +308,26 @@ func setKeepArg(r *rule, s string) error {
 	return nil
 }
 
+func setStatus(r *rule, s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return errors.New("write a status as in 301, or several as a list")
+	}
+	r.Statuses = append(r.Statuses, n)
+	return nil
+}
+
 // policyRules checks what only the flags tell, and returns the rules for the
 // policy.
-func policyRules(rules []rule, template string) ([]policy.Rule, error) {
+func policyRules(rules []rule, template string, format policy.Format) ([]policy.Rule, error) {
 	var out []policy.Rule
 	var errs []error
 	for _, r := range rules {
 		if r.keeps != "" && template == "" {
 			errs = append(errs, fmt.Errorf("%s: keep-args needs --key: a CACHE_KEY that nginx hands over is that of the whole URL, arguments and all, and cannot be shortened", r.keeps))
+		}
+		if r.codes != "" && format != policy.FormatHTTP {
+			errs = append(errs, fmt.Errorf("%s: status needs --format http: with memcached_pass nginx serves whatever is stored as a 200", r.codes))
 		}
 		out = append(out, r.Rule)
 	}

@@ -66,7 +66,7 @@ func TestRulesNameTheMistake(t *testing.T) {
 		{"a word", "rules:\n  - news\n", "f:2: a rule is lines of `key: value`, as in `- path: /news/`"},
 		{"twice", "rules:\n  - path: /a\nrules:\n  - path: /b\n", "f:3: rules stands here a second time; give several values as one list"},
 		{"key twice", "rules:\n  - path: /a\n    path: /b\n", "f:3: rule: path stands here a second time"},
-		{"unknown key", "rules:\n  - path: /a\n    mintl: 5m\n", `f:3: rule: unknown key "mintl"; did you mean "min-ttl"?; there are name, host, path, glob, regex, arg, type, action, ttl, min-ttl, max-ttl, tags, keep-args`},
+		{"unknown key", "rules:\n  - path: /a\n    mintl: 5m\n", `f:3: rule: unknown key "mintl"; did you mean "min-ttl"?; there are name, host, path, glob, regex, arg, type, action, ttl, min-ttl, max-ttl, tags, keep-args, status`},
 		{"no time", "rules:\n  - ttl: 300\n", `f:2: rule: ttl "300": write a time as in 90s, 10m or 1h30m`},
 		{"too short", "rules:\n  - ttl: 500ms\n", `f:2: rule: ttl "500ms": a lifetime is from 1s to 720h, the longest that memcached does not take for a date; to store nothing write action: bypass`},
 		{"zero", "rules:\n  - ttl: 0s\n", `f:2: rule: ttl "0s": a lifetime is from 1s to 720h, the longest that memcached does not take for a date; to store nothing write action: bypass`},
@@ -89,7 +89,7 @@ func TestRulesNameTheMistake(t *testing.T) {
 		{"tag", "rules:\n  - tags: a b\n", `f:2: rule: tags "a b": a tag is one word, without comma; write several as a list`},
 		{"keep-args with value", "rules:\n  - keep-args: [page=1]\n", `f:2: rule: keep-args "page=1": write the argument's name alone; * stands for any letters, as in utm_*`},
 		{"keep-args by type", "rules:\n  - type: text/html\n    keep-args: [a]\n", "f:2: rule: keep-args says what the worker is asked, but the type shows only in its answer; use path, glob or regex in place of type"},
-		{"bypass with ttl", "rules:\n  - action: bypass\n    ttl: 5m\n", "f:2: rule: with action: bypass nothing is stored, so that ttl, min-ttl, max-ttl, tags and keep-args say nothing; remove them"},
+		{"bypass with ttl", "rules:\n  - action: bypass\n    ttl: 5m\n", "f:2: rule: with action: bypass nothing is stored, so that ttl, min-ttl, max-ttl, tags, keep-args and status say nothing; remove them"},
 		{"catch-all first", "rules:\n  - ttl: 5m\n  - path: /a\n", "f:2: a rule without host, path, glob, regex, arg or type matches everything, so that the rules below it never count; move it to the end"},
 		{"empty value", "rules:\n  - path:\n", "f:2: rule: path has no value; remove the line or give one"},
 		{"empty entry", "rules:\n  - host: [a, '']\n", "f:2: rule: host has no value; remove the line or give one"},
@@ -120,10 +120,10 @@ func TestHosts(t *testing.T) {
 
 func TestKeepArgsNeedATemplate(t *testing.T) {
 	rules := []rule{{}, {keeps: "f:7"}}
-	if _, err := policyRules(rules, ""); err == nil || !strings.HasPrefix(err.Error(), "f:7: keep-args needs --key: ") {
+	if _, err := policyRules(rules, "", policy.FormatBody); err == nil || !strings.HasPrefix(err.Error(), "f:7: keep-args needs --key: ") {
 		t.Errorf("without --key: %v, want f:7", err)
 	}
-	if got, err := policyRules(rules, "$uri"); err != nil || len(got) != 2 {
+	if got, err := policyRules(rules, "$uri", policy.FormatBody); err != nil || len(got) != 2 {
 		t.Errorf("with --key: %d rules, %v; want 2", len(got), err)
 	}
 }
@@ -148,7 +148,7 @@ func TestRulesPage(t *testing.T) {
 		if strings.Contains(block[1], "key: ") {
 			template = "$uri"
 		}
-		if _, err := policyRules(rules, template); err != nil {
+		if _, err := policyRules(rules, template, policy.FormatBody); err != nil {
 			t.Errorf("%s\n%v", block[1], err)
 		}
 	}

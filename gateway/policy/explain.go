@@ -158,7 +158,7 @@ var sentences = map[Reason]string{
 	HeaderLoss:      "a hit would lack %s",
 	NoLength:        "neither a length nor chunks prove that the body is whole",
 	Empty:           "there is no body, and nginx would serve the emptiness",
-	TooLarge:        "the body is larger than the %s bytes that are stored at most",
+	TooLarge:        "%s",
 	Expired:         "%s",
 	Cookie:          "the cookie %s came along, and nothing in the answer says that the page does not depend on it",
 	Truncated:       "the body is not what its head announced: %s",
@@ -280,7 +280,7 @@ func (h *head) about(reason Reason, at string) string {
 	case HeaderLoss:
 		return h.lostLines()
 	case TooLarge:
-		return strconv.FormatInt(h.p.BodyLimit(), 10)
+		return h.whatIsTooLarge()
 	}
 	return line(uwsgi.Field{Name: at, Value: h.joined(at)})
 }
@@ -306,6 +306,17 @@ func (h *head) wrongType() string {
 		return "the path cannot be decoded, so the Content-Type that nginx would give a hit is not known"
 	}
 	return "the answer is " + got + ", and nginx would make a hit " + want
+}
+
+func (h *head) whatIsTooLarge() string {
+	if h.hasLargeHead() {
+		return fmt.Sprintf("the head that goes with the body would be over %d bytes, which nginx's srcache does not read", maxHead)
+	}
+	return whatLimit(h.p)
+}
+
+func whatLimit(p *Policy) string {
+	return "the body is larger than the " + strconv.FormatInt(p.BodyLimit(), 10) + " bytes that are stored at most"
 }
 
 func (h *head) lostLines() string {
@@ -351,7 +362,7 @@ func (e *Explanation) addBody(c *content) {
 func (c *content) about(reason Reason) string {
 	switch reason {
 	case TooLarge:
-		return strconv.FormatInt(c.p.BodyLimit(), 10)
+		return whatLimit(c.p)
 	case Truncated:
 		if c.r.Chunked {
 			return "the last chunk did not come"

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"uwgate/uwsgi"
@@ -41,7 +42,7 @@ type refusal struct {
 // decides; to explain, walk them all.
 var headRefusals = []refusal{
 	{Excluded, (*head).findBypass},
-	{Status, func(h *head) (string, bool) { return "", h.r.StatusCode != 200 }},
+	{Status, func(h *head) (string, bool) { return "", h.r.StatusCode != 200 && !h.isStorableError() }},
 	{AccelRedirect, func(h *head) (string, bool) {
 		return h.firstOf("X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File")
 	}},
@@ -49,16 +50,43 @@ var headRefusals = []refusal{
 	{NoStore, func(h *head) (string, bool) { return h.directive(func(cc *cacheControl) bool { return cc.noStore }) }},
 	{Private, func(h *head) (string, bool) { return h.directive(func(cc *cacheControl) bool { return cc.private }) }},
 	{NoCache, (*head).findNoCache},
-	{Vary, func(h *head) (string, bool) { return "Vary", !h.p.coversVary(h.v, h.r.Header) }},
+	{Vary, (*head).findVary},
 	{ContentEncoding, func(h *head) (string, bool) { return "Content-Encoding", isEncoded(h.r.Header) }},
 	{ContentRange, func(h *head) (string, bool) { return h.firstOf("Content-Range") }},
 	{DuplicateHeader, func(h *head) (string, bool) { return conflict(h.r.Header) }},
-	{ContentType, func(h *head) (string, bool) { return "Content-Type", !h.p.isHitType(h.v, h.r.Header) }},
+	{ContentType, func(h *head) (string, bool) {
+		return "Content-Type", !h.p.Format.hasHead() && !h.p.isHitType(h.v, h.r.Header)
+	}},
 	{HeaderLoss, func(h *head) (string, bool) { return h.p.refusedHeader(h.r.Header) }},
 	{NoLength, func(h *head) (string, bool) { return "", !isFramed(h.r) && !h.p.endsItself(h.r) }},
-	{Empty, func(h *head) (string, bool) { return "", h.r.ContentLength == 0 }},
-	{TooLarge, func(h *head) (string, bool) { return "", h.r.ContentLength > h.p.BodyLimit() }},
+	{Empty, func(h *head) (string, bool) { return "", h.r.ContentLength == 0 && needsBody(h.r) }},
+	{TooLarge, func(h *head) (string, bool) { return "", h.r.ContentLength > h.p.BodyLimit() || h.hasLargeHead() }},
 }
+
+// isStorableError reports whether a rule wants the status stored, and a hit can
+// tell it.
+func (h *head) isStorableError() bool {
+	return h.p.Format.hasHead() && h.rule != nil && slices.Contains(h.rule.Statuses, h.r.StatusCode)
+}
+
+// findVary finds a Vary that the key does not cover; or, where hits carry it, a
+// permission for the very site that the request came from: the next one may come
+// from another, and an application that permits each in turn should have said so.
+func (h *head) findVary() (at string, found bool) {
+	const permission = "Access-Control-Allow-Origin"
+	origin := h.v.Get("HTTP_ORIGIN")
+	if h.p.Format.hasHead() && origin != "" && h.r.Header.Get(permission) == origin && !h.p.isInKey(h.v, "Origin") {
+		return permission, true
+	}
+	return "Vary", !h.p.coversVary(h.v, h.r.Header)
+}
+
+// hasLargeHead reports whether nginx would not read the stored head.
+func (h *head) hasLargeHead() bool { return len(h.p.StoredHead(h.r, h.now)) > maxHead }
+
+// needsBody reports whether an empty body is most likely a mistake. A redirect
+// often has none.
+func needsBody(r *uwsgi.Response) bool { return r.StatusCode == 200 }
 
 // findBypass finds a rule that waited for the answer, or had one above it that
 // did.
@@ -127,7 +155,7 @@ var bodyRefusals = []struct {
 }{
 	{NoLength, func(c *content) bool { return !isFramed(c.r) && !(c.p.endsItself(c.r) && endsHTML(c.body)) }},
 	{Truncated, (*content).isShort},
-	{Empty, func(c *content) bool { return len(c.body) == 0 }},
+	{Empty, func(c *content) bool { return len(c.body) == 0 && needsBody(c.r) }},
 	{TooLarge, func(c *content) bool { return int64(len(c.body)) > c.p.BodyLimit() }},
 	{Trailers, func(c *content) bool { return c.trailers }},
 	{ContentType, (*content).mislabels},

@@ -16,6 +16,13 @@ const (
 	ignore class = "ignore" // nobody misses it on a hit, or it would be untrue there
 )
 
+// What becomes of a header in FormatHTTP, where hits have heads: a rule's inHTTP
+// is refuse or one of these.
+const (
+	keep class = ""     // the hit has it
+	drop class = "drop" // the hit lacks it, since it would be untrue there or is not for browsers
+)
+
 // A headerRule puts a header into its class.
 type headerRule struct {
 	name  string // a * at its end stands for any bytes
@@ -30,6 +37,9 @@ type headerRule struct {
 	// it to every page of the location.
 	constant bool
 
+	// inHTTP is what becomes of the header, or of the page, where hits have heads.
+	inHTTP class
+
 	why string
 }
 
@@ -38,22 +48,22 @@ type headerRule struct {
 var headerRules = []headerRule{
 	// Without these the page is another page, or dangerous, or useless.
 	{name: "Access-Control-*", class: refuse, constant: true, why: "scripts of other sites would be turned away"},
-	{name: "Authentication-Info", class: refuse, why: "credentials were checked"},
-	{name: "Clear-Site-Data", class: refuse, why: "an action on the browser that receives it"},
+	{name: "Authentication-Info", class: refuse, inHTTP: refuse, why: "credentials were checked"},
+	{name: "Clear-Site-Data", class: refuse, inHTTP: refuse, why: "an action on the browser that receives it"},
 	{name: "Content-Disposition", class: refuse, constant: true, why: "a download would open as a page"},
 	{name: "Content-Language", class: refuse, constant: true, why: "the page may be one of several"},
 	{name: "Content-Location", class: refuse, why: "the page is one of several (RFC 9110 §8.7)"},
-	{name: "Content-Security-Policy", class: refuse, only: hasNonce, having: "with a nonce", why: "the page bears the same nonce, which must not serve twice"},
-	{name: "Content-Security-Policy-Report-Only", class: refuse, only: hasNonce, having: "with a nonce", why: "the page bears the same nonce, which must not serve twice"},
-	{name: "Delta-Base", class: refuse, why: "the body is not the page itself (RFC 3229)"},
+	{name: "Content-Security-Policy", class: refuse, inHTTP: refuse, only: hasNonce, having: "with a nonce", why: "the page bears the same nonce, which must not serve twice"},
+	{name: "Content-Security-Policy-Report-Only", class: refuse, inHTTP: refuse, only: hasNonce, having: "with a nonce", why: "the page bears the same nonce, which must not serve twice"},
+	{name: "Delta-Base", class: refuse, inHTTP: refuse, why: "the body is not the page itself (RFC 3229)"},
 	{name: "Link", class: refuse, only: isEssentialLink, having: "other than canonical and preload", constant: true, why: "a relation that the page may not tell itself"},
 	{name: "Location", class: refuse, why: "means nothing on a 200; the status may be wrong"},
-	{name: "Proxy-Authenticate", class: refuse, why: "a challenge"},
-	{name: "Proxy-Authentication-Info", class: refuse, why: "credentials were checked"},
+	{name: "Proxy-Authenticate", class: refuse, inHTTP: refuse, why: "a challenge"},
+	{name: "Proxy-Authentication-Info", class: refuse, inHTTP: refuse, why: "credentials were checked"},
 	{name: "Refresh", class: refuse, why: "a redirection from this page"},
 	{name: "Service-Worker-Allowed", class: refuse, constant: true, why: "the script would be refused"},
-	{name: "WWW-Authenticate", class: refuse, why: "a challenge"},
-	{name: "X-Accel-Charset", class: refuse, why: "changes the Content-Type that nginx emits"},
+	{name: "WWW-Authenticate", class: refuse, inHTTP: refuse, why: "a challenge"},
+	{name: "X-Accel-Charset", class: refuse, inHTTP: refuse, why: "changes the Content-Type that nginx emits"},
 	{name: "X-Robots-Tag", class: refuse, constant: true, why: "the page would be indexed"},
 
 	// These a browser merely obeys, and nginx can add them to hits and misses
@@ -88,30 +98,30 @@ var headerRules = []headerRule{
 	{name: "Age", class: ignore, why: "its work is done: the lifetime is shorter for it"},
 	{name: "Cache-Control", class: ignore, why: "its work is done, or it refuses by itself; `expires` in nginx's location tells browsers"},
 	{name: "CDN-Cache-Control", class: ignore, why: "its work is done"},
-	{name: "Connection", class: ignore, why: "ends here"},
+	{name: "Connection", class: ignore, inHTTP: drop, why: "ends here"},
 	{name: "Content-Encoding", class: ignore, why: "refuses by itself"},
-	{name: "Content-Length", class: ignore, why: "nginx sends its own"},
-	{name: "Content-Range", class: ignore, why: "refuses by itself"},
+	{name: "Content-Length", class: ignore, inHTTP: drop, why: "nginx sends its own"},
+	{name: "Content-Range", class: ignore, inHTTP: drop, why: "refuses by itself"},
 	{name: "Content-Type", class: ignore, why: "must be what nginx sends, or refuses by itself"},
 	{name: "Date", class: ignore, why: "nginx sends its own"},
 	{name: "ETag", class: ignore, why: "nginx answers no conditional request on a hit"},
 	{name: "Expires", class: ignore, why: "its work is done"},
-	{name: "Keep-Alive", class: ignore, why: "ends here"},
+	{name: "Keep-Alive", class: ignore, inHTTP: drop, why: "ends here"},
 	{name: "Last-Modified", class: ignore, why: "nginx answers no conditional request on a hit"},
 	{name: "Link", class: ignore, why: "the page can do without it, canonical and preload alone"},
 	{name: "Pragma", class: ignore, why: "its work is done, or it refuses by itself"},
 	{name: "Server", class: ignore, why: "nginx sends its own"},
-	{name: "Server-Timing", class: ignore, why: "would be untrue on a hit"},
-	{name: "Set-Cookie", class: ignore, why: "refuses by itself"},
-	{name: "Set-Cookie2", class: ignore, why: "refuses by itself"},
-	{name: "Surrogate-Control", class: ignore, why: "its work is done"},
-	{name: "Transfer-Encoding", class: ignore, why: "ends here"},
+	{name: "Server-Timing", class: ignore, inHTTP: drop, why: "would be untrue on a hit"},
+	{name: "Set-Cookie", class: ignore, inHTTP: drop, why: "refuses by itself"},
+	{name: "Set-Cookie2", class: ignore, inHTTP: drop, why: "refuses by itself"},
+	{name: "Surrogate-Control", class: ignore, inHTTP: drop, why: "its work is done"},
+	{name: "Transfer-Encoding", class: ignore, inHTTP: drop, why: "ends here"},
 	{name: "Vary", class: ignore, why: "covered by the key, or refuses by itself"},
 	{name: "Via", class: ignore, why: "would be untrue on a hit"},
-	{name: "X-Accel-*", class: ignore, why: "nginx's own, not sent on"},
+	{name: "X-Accel-*", class: ignore, inHTTP: drop, why: "nginx's own, not sent on"},
 	{name: "X-Powered-By", class: ignore, why: "nobody misses it"},
-	{name: "X-Request-Id", class: ignore, why: "would be untrue on a hit"},
-	{name: "X-Runtime", class: ignore, why: "would be untrue on a hit"},
+	{name: "X-Request-Id", class: ignore, inHTTP: drop, why: "would be untrue on a hit"},
+	{name: "X-Runtime", class: ignore, inHTTP: drop, why: "would be untrue on a hit"},
 }
 
 // unknown is the rule for all other headers.
@@ -141,6 +151,9 @@ func (r *headerRule) fits(f uwsgi.Field) bool {
 // not: those of the class warn that nginx does not add to hits, or adds with
 // another value (NginxAdds). It is nil if a hit loses nothing worth a word.
 func (p *Policy) Lost(h uwsgi.Header) []uwsgi.Field {
+	if p.Format.hasHead() {
+		return nil
+	}
 	var lost []uwsgi.Field
 	for _, f := range h {
 		if headerRuleOf(f).class == warn && !p.isAdded(f) {
@@ -154,6 +167,12 @@ func (p *Policy) Lost(h uwsgi.Header) []uwsgi.Field {
 func (p *Policy) refusedHeader(h uwsgi.Header) (name string, found bool) {
 	for _, f := range h {
 		rule := headerRuleOf(f)
+		if p.Format.hasHead() {
+			if rule.inHTTP == refuse {
+				return f.Name, true
+			}
+			continue
+		}
 		refused := rule.class == refuse || rule.class == warn && p.StrictHeaders
 		if refused && !(rule.constant && p.isAdded(f)) {
 			return f.Name, true

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"regexp"
@@ -111,7 +112,7 @@ func documentedRules() (rows []string) {
 		case r.class == refuse:
 			declared = "no"
 		}
-		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |", name, r.class, declared, r.why))
+		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s |", name, r.class, declared, cmp.Or(r.inHTTP, "keep"), r.why))
 	}
 	return rows
 }

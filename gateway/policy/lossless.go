@@ -30,6 +30,9 @@ const utf8Parameter = "; charset=utf-8"
 // not, and the body is not. An escape byte is no part of text, but of charsets
 // like ISO-2022-JP, whose bytes all look like ASCII; a zero byte is UTF-16's.
 func (c *content) mislabels() bool {
+	if c.p.Format.hasHead() {
+		return false
+	}
 	got := c.r.Header.Get("Content-Type")
 	_, params, err := mime.ParseMediaType(got)
 	if err != nil || params["charset"] != "" || !equalFold(charsetOf(c.p.typeByDefault()), utf8Parameter) {

@@ -65,7 +65,8 @@ type Policy struct {
 	// MaxTTL shortens longer lifetimes, MinTTL included. Zero means 24 hours.
 	MaxTTL time.Duration
 
-	// MaxBody is the size in bytes of the largest page that is stored. Zero
+	// MaxBody is the size in bytes of the largest page that is stored, in
+	// FormatHTTP with its head. Zero
 	// means 1 MiB less 1 KiB: memcached's default item size, less its
 	// overhead and the longest key.
 	MaxBody int64
@@ -90,6 +91,11 @@ type Policy struct {
 	// for byte. Nil means the CSRF tokens' names csrfmiddlewaretoken,
 	// csrf_token and authenticity_token; empty but not nil means none.
 	Sentinels []string
+
+	// Format says what is stored, and so what a hit can carry. Empty means
+	// FormatBody. In FormatHTTP hits have the application's own head: HitType,
+	// Types, NginxAdds and StrictHeaders do not matter then.
+	Format Format
 
 	// HitType is the Content-Type of a hit in nginx's location: its
 	// default_type and charset. Empty means "text/html; charset=utf-8". Its

@@ -58,6 +58,11 @@ type Rule struct {
 	// Tags are names under which the pages can be purged together.
 	Tags []string
 
+	// Statuses are those of answers to be stored besides 200, in FormatHTTP:
+	// of 301, 302, 307, 308, 404, 410 and 451 any. What else speaks against
+	// storing does so for them, too.
+	Statuses []int
+
 	// KeepArgs are globs of the arguments that the pages depend on, compared
 	// decoded and with case. All others are cut from the URL for which the key
 	// is derived and which the worker is asked for, so that nothing outside
@@ -83,7 +88,7 @@ const (
 // Validate returns what is wrong with the rule and what to do about it, for
 // whoever wrote it; nil for a rule that can be used.
 func (r *Rule) Validate() error {
-	for _, check := range []func() error{r.checkHosts, r.checkPath, r.checkArgs, r.checkTypes, r.checkAction, r.checkTTLs, r.checkTags} {
+	for _, check := range []func() error{r.checkHosts, r.checkPath, r.checkArgs, r.checkTypes, r.checkAction, r.checkTTLs, r.checkTags, r.checkStatuses} {
 		if err := check(); err != nil {
 			return fmt.Errorf("policy: rule: %w", err)
 		}
@@ -108,6 +113,15 @@ func (r *Rule) checkPath() error {
 		return fmt.Errorf("path glob %q begins with neither a slash nor a star, so no path can match; write it as /%s", r.PathGlob, r.PathGlob)
 	case strings.Contains(r.PathPrefix, "?"), strings.Contains(r.PathGlob, "?"):
 		return errors.New("a path holds no arguments, and ? is nothing special in a glob; name arguments of their own")
+	}
+	return nil
+}
+
+func (r *Rule) checkStatuses() error {
+	for _, status := range r.Statuses {
+		if !slices.Contains(storableStatuses, status) {
+			return fmt.Errorf("status %d cannot be stored; besides 200, which always may, there are %v", status, storableStatuses)
+		}
 	}
 	return nil
 }
