@@ -16,8 +16,14 @@ import (
 
 // Templates are recipe.conf and recommended.conf.
 //
-//go:embed *.conf
+//go:embed recipe.conf recommended.conf
 var Templates embed.FS
+
+// Frame is what goes around a site's configuration, site.conf, as `uwgate nginx`
+// prints it, and modules.conf with load_module lines, if there is one.
+//
+//go:embed frame.conf
+var Frame string
 
 // Includes are nginx's own mime.types and uwsgi_params, which both include.
 //

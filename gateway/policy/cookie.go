@@ -10,7 +10,7 @@ import (
 // Commas separate here too: nginx before 1.29.6 reads cookies so, and the worst
 // of a needless finding is a page that is not stored.
 func (p *Policy) identity(v uwsgi.Vars) (name string, found bool) {
-	globs := orDefault(p.IdentityCookies, defaultIdentityCookies)
+	globs := p.Identities()
 	for i := range v {
 		if v[i].Name != "HTTP_COOKIE" {
 			continue
@@ -22,6 +22,12 @@ func (p *Policy) identity(v uwsgi.Vars) (name string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// Identities are the globs of IdentityCookies, the defaults if it is nil. The
+// slice must not be changed.
+func (p *Policy) Identities() []string {
+	return orDefault(p.IdentityCookies, defaultIdentityCookies)
 }
 
 func isCookieEnd(r rune) bool { return r == ';' || r == ',' }

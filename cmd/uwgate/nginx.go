@@ -1,0 +1,198 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/nginxconf"
+	"uwgate/gateway/backend"
+)
+
+func nginxCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "nginx",
+		Usage: "print the nginx configuration that goes with the flags of serve",
+		UsageText: "uwgate nginx --listen unix:/run/uwgate.sock --memcached 127.0.0.1:11211 --server-name example.com > /etc/nginx/conf.d/site.conf\n" +
+			"uwgate nginx --config /etc/uwgate.yaml --ignore-arg tracking",
+		Description:  "All flags of serve may be given; those that say nothing about nginx are passed over.",
+		Flags:        nginxFlags(),
+		OnUsageError: usageError,
+		Action:       printNginx,
+	}
+}
+
+const catSite = "0. The site"
+
+// nginxFlags are those of serve, but for the one that reads what is written here.
+func nginxFlags() []cli.Flag {
+	site := []cli.Flag{
+		list(catSite, "server-name", "`NAME` of the site, for server_name (repeatable)"),
+		list(catSite, "nginx-listen", "`ADDRESS` for nginx's listen, as \"443 ssl\" (repeatable)", "80"),
+		list(catSite, "ignore-arg", "`ARGUMENT` that no page depends on, cut from the key; globs; tracking for those of advertisers and newsletters (repeatable)"),
+	}
+	return append(site, slices.DeleteFunc(serveFlags(), func(f cli.Flag) bool { return f.Names()[0] == "nginx" })...)
+}
+
+func printNginx(c *cli.Context) error {
+	if c.Args().Present() {
+		return fmt.Errorf("nginx takes flags only, not %q; `uwgate nginx --help` lists them", c.Args().First())
+	}
+	rules, err := applyFile(c)
+	if err != nil {
+		return err
+	}
+	s, err := parseSnippet(c, rules)
+	if err != nil {
+		return err
+	}
+	return s.Write(c.App.Writer)
+}
+
+// parseSnippet reads the flags that nginx must know of and reports all that is
+// wrong in them. It asks no resolver.
+func parseSnippet(c *cli.Context, rules []rule) (*nginxconf.Snippet, error) {
+	cfg := config{rules: rules}
+	errs := []error{parsePolicy(c, &cfg), parseTimeouts(c, &cfg)}
+	s := &nginxconf.Snippet{
+		Listen:          c.StringSlice("nginx-listen"),
+		Names:           c.StringSlice("server-name"),
+		Format:          cfg.policy.Format,
+		GzipFlag:        c.Uint("gzip-flag"),
+		Key:             c.String("key"),
+		HitType:         cfg.policy.HitType,
+		IdentityCookies: cfg.policy.Identities(),
+		Adds:            cfg.policy.NginxAdds,
+	}
+	var err error
+	s.Gateway, err = uwsgiPass(c.StringSlice("listen"))
+	errs = append(errs, err)
+	s.Servers, s.Hash, err = upstreamServers(c)
+	errs = append(errs, err)
+	s.IgnoreArgs, err = ignoredArgs(c)
+	errs = append(errs, err)
+	if path := c.String("mime-types"); path != "" {
+		s.TypesFile, err = filepath.Abs(path)
+		errs = append(errs, err)
+	}
+	return s, errors.Join(errs...)
+}
+
+// uwsgiPass is the first of the gateway's addresses that nginx can reach, as nginx
+// writes it.
+func uwsgiPass(listen []string) (string, error) {
+	for _, addr := range listen {
+		network, address, err := backend.ParseAddr(addr)
+		if err != nil {
+			return "", fmt.Errorf("--listen: %w", err)
+		}
+		switch {
+		case network == "unix" && strings.HasPrefix(address, "@"):
+			continue
+		case network == "unix":
+			return "unix:" + address, nil
+		}
+		return tcpTarget(address)
+	}
+	return "", fmt.Errorf("--listen %s: nginx cannot connect to abstract sockets; listen on unix:/path or host:port as well", strings.Join(listen, " "))
+}
+
+// tcpTarget is where to connect to what is listened on.
+func tcpTarget(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", fmt.Errorf("--listen: %w", err)
+	}
+	if strings.Trim(port, "0") == "" {
+		return "", fmt.Errorf("--listen %s: port 0 is another one at each start; name one for nginx", address)
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "", err == nil && ip == netip.IPv4Unspecified():
+		host = "127.0.0.1"
+	case err == nil && ip == netip.IPv6Unspecified():
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// upstreamServers are --memcached as server lines, and --hash.
+func upstreamServers(c *cli.Context) ([]string, cachewriter.Method, error) {
+	given := c.StringSlice("memcached")
+	if len(given) == 0 {
+		return nil, 0, errors.New("--memcached is missing: name the server that nginx is to ask, as in --memcached 127.0.0.1:11211")
+	}
+	method, err := cachewriter.ParseMethod(c.String("hash"))
+	if err != nil {
+		return nil, 0, fmt.Errorf("--hash: %w", err)
+	}
+	var servers []cachewriter.Server
+	for _, text := range given {
+		server, err := cachewriter.ParseServer(text)
+		if err == nil {
+			err = checkForNginx(server.Name)
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("--memcached: %w", err)
+		}
+		servers = append(servers, server)
+	}
+	if _, err := cachewriter.NewRing(method, servers...); err != nil {
+		return nil, 0, fmt.Errorf("--memcached: %w", err)
+	}
+	return given, method, nil
+}
+
+// checkForNginx is about addresses that mean something else to nginx.
+func checkForNginx(addr string) error {
+	path, isSocket := cutUnix(addr)
+	switch {
+	case strings.HasPrefix(addr, "@"), isSocket && strings.HasPrefix(path, "@"):
+		return fmt.Errorf("%s: nginx cannot connect to abstract sockets; let memcached listen on a path (-s /run/memcached.sock) or a port", addr)
+	case isSocket && !filepath.IsAbs(path):
+		return fmt.Errorf("%s: nginx would look in its own folder; write the whole path", addr)
+	case isSocket:
+		return nil
+	}
+	// A port behind the last colon, unless that is an IPv6 address's own.
+	if i := strings.LastIndexByte(addr, ':'); i < 0 || strings.HasSuffix(addr, "]") {
+		return fmt.Errorf("%s: without a port nginx takes 80; write %s:11211", addr, addr)
+	}
+	return nil
+}
+
+// cutUnix takes the prefix off a UNIX socket's address; nginx knows it in any case.
+func cutUnix(addr string) (path string, found bool) {
+	const prefix = "unix:"
+	if len(addr) < len(prefix) || !strings.EqualFold(addr[:len(prefix)], prefix) {
+		return addr, false
+	}
+	return addr[len(prefix):], true
+}
+
+// ignoredArgs are the globs of --ignore-arg, with those that the word tracking
+// stands for.
+func ignoredArgs(c *cli.Context) ([]string, error) {
+	var globs []string
+	for _, s := range c.StringSlice("ignore-arg") {
+		switch {
+		case s == "tracking":
+			globs = append(globs, nginxconf.TrackingArgs...)
+		case s == "", strings.ContainsAny(s, "=&?# "):
+			return nil, fmt.Errorf("--ignore-arg %q: write the name of an argument, as in utm_*, or tracking", s)
+		default:
+			globs = append(globs, s)
+		}
+	}
+	if len(globs) > 0 && c.String("key") != "" {
+		return nil, errors.New("--ignore-arg needs a key that nginx hands over: without --key, uwgate stores where nginx has looked")
+	}
+	return globs, nil
+}

@@ -1,0 +1,333 @@
+package nginxconf
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// A Snippet is the configuration of a site for nginx's http context, such that nginx
+// looks pages up where a gateway with the same settings stores them. Its texts are
+// plain, and quoted where nginx needs that.
+type Snippet struct {
+	// Listen are the addresses of nginx's listen directives, with parameters, as
+	// "443 ssl". Empty means port 80.
+	Listen []string
+
+	// Names are those of server_name. Without any, the site is nginx's default for
+	// its port or that of requests without a host.
+	Names []string
+
+	// Gateway is the address that the gateway listens on, as uwsgi_pass takes it.
+	Gateway string
+
+	// Servers are memcached's lines, one at least, as "10.0.0.1:11211 weight=2", and
+	// Hash is how one of several is chosen.
+	Servers []string
+	Hash    cachewriter.Method
+
+	// Format is what the values are, FormatBody if empty, and GzipFlag the flag of
+	// compressed ones in FormatGzip.
+	Format   policy.Format
+	GzipFlag uint
+
+	// Key is the key's expression; its variables are nginx's. Empty means
+	// DefaultKey.
+	Key string
+
+	// HitType is the Content-Type of hits, "text/html; charset=utf-8" if empty, and
+	// TypesFile the path of the types block that goes before it, "" if the one in
+	// force around the snippet does. Neither matters in FormatHTTP.
+	HitType   string
+	TypesFile string
+
+	// IdentityCookies are globs of the cookies whose bearers are not looked up.
+	IdentityCookies []string
+
+	// Adds are headers that hits are given. They do not matter in FormatHTTP, where
+	// a hit has its own.
+	Adds []uwsgi.Field
+
+	// IgnoreArgs are globs of the arguments that are cut from the key and from what
+	// the workers are asked for. They need the DefaultKey.
+	IgnoreArgs []string
+}
+
+// DefaultKey is the key of a snippet that is told none.
+const DefaultKey = "$scheme://$host$request_uri"
+
+// TrackingArgs are globs of the arguments by which advertisers and newsletters
+// follow their visitors.
+var TrackingArgs = []string{
+	"utm_*", "gclid", "gclsrc", "gbraid", "wbraid", "dclid", "gad_*", "srsltid", "_gl", "_ga", // Google
+	"fbclid", "igshid", "msclkid", "twclid", "ttclid", "li_fat_id", "yclid", "epik", // Meta, Microsoft, X, TikTok, LinkedIn, Yandex, Pinterest
+	"mc_cid", "mc_eid", "mkt_tok", "_hsenc", "_hsmi", "hsCtaTracking", "pk_*", "mtm_*", // Mailchimp, Marketo, HubSpot, Matomo
+}
+
+//go:embed snippet.conf.tmpl
+var snippetText string
+
+var snippetTemplate = template.Must(template.New("snippet").Parse(snippetText))
+
+// Write writes the configuration. The errors are about what nginx cannot be told.
+func (s *Snippet) Write(w io.Writer) error {
+	var q quoter
+	p := &snippetParts{
+		HTTP:     s.Format == policy.FormatHTTP,
+		Gateway:  q.quote("the gateway's address", s.Gateway),
+		Several:  len(s.Servers) > 1,
+		Mirrored: len(s.Servers) > 1 && s.Hash == cachewriter.All,
+		Key:      q.quoteKey(s.key()),
+	}
+	p.KeyVariable = "$memcached_key"
+	if p.HTTP {
+		p.KeyVariable = "$page_key"
+	}
+	p.HashLine = s.hashLine()
+	p.Listen = s.listens(&q)
+	for _, name := range s.Names {
+		p.Names = append(p.Names, q.quote("a server name", name))
+	}
+	for _, srv := range s.Servers {
+		p.Servers = append(p.Servers, serverLine(&q, srv))
+	}
+	s.addCookies(p, &q)
+	s.addArgs(p, &q)
+	if !p.HTTP {
+		s.addHits(p, &q)
+	}
+	if err := errors.Join(q.errs...); err != nil {
+		return err
+	}
+	return snippetTemplate.Execute(w, p)
+}
+
+// snippetParts are what the template puts together, quoted.
+type snippetParts struct {
+	HTTP, Several, Mirrored bool
+	Listen, Names, Servers  []string
+	Gateway, Types          string
+	HashLine                string
+	KeyVariable, Key        string
+	TypeLines               []string
+	GzipFlag                uint
+	Identity                string
+	Headers                 []addedHeader
+	Cut                     string // the pattern of a run of ignored arguments
+	Asker                   string // what tells who is looked up
+}
+
+// An addedHeader is a header of hits, and the two variables that it takes: what
+// the gateway has sent, and what is to be added to that.
+type addedHeader struct{ Name, Value, Sent, Variable string }
+
+func (s *Snippet) key() string {
+	switch {
+	case s.Key != "":
+		return s.Key
+	case len(s.IgnoreArgs) > 0:
+		return strings.Replace(DefaultKey, "$request_uri", "$page_uri", 1)
+	}
+	return DefaultKey
+}
+
+// hashLine is the method of several servers. In the subrequest that asks
+// memcached for srcache the page's key is $memc_key.
+func (s *Snippet) hashLine() string {
+	variable := "$memcached_key"
+	if s.Format == policy.FormatHTTP {
+		variable = "$memc_key"
+	}
+	switch {
+	case len(s.Servers) < 2:
+	case s.Hash == cachewriter.Modulo:
+		return "hash " + variable + ";"
+	case s.Hash == cachewriter.Consistent:
+		return "hash " + variable + " consistent;"
+	}
+	return ""
+}
+
+func (s *Snippet) listens(q *quoter) []string {
+	if len(s.Listen) == 0 {
+		return []string{"80"}
+	}
+	var lines []string
+	for _, listen := range s.Listen {
+		lines = append(lines, q.quoteFields("listen", strings.Fields(listen)))
+	}
+	return lines
+}
+
+func serverLine(q *quoter, line string) string {
+	fields := strings.Fields(line)
+	if !slices.ContainsFunc(fields, func(p string) bool { return strings.HasPrefix(p, "max_fails=") }) {
+		fields = append(fields, "max_fails=0")
+	}
+	return q.quoteFields("a memcached server", fields)
+}
+
+// addCookies reads cookies as the gateway does: names without case, ended by
+// commas, too.
+func (s *Snippet) addCookies(p *snippetParts, q *quoter) {
+	p.Asker = "$request_method"
+	if len(s.IdentityCookies) == 0 {
+		return
+	}
+	p.Asker = `"$request_method$identified"`
+	names := patterns(s.IdentityCookies, `[^=;,]`)
+	p.Identity = q.quotePattern("an identity cookie", `~*(^|[;,])\s*(`+names+`)\s*(=|[;,]|$)`)
+}
+
+func (s *Snippet) addArgs(p *snippetParts, q *quoter) {
+	if len(s.IgnoreArgs) == 0 {
+		return
+	}
+	if s.Key != "" {
+		q.fail("arguments can be ignored in the key %s only: leave the key's own template out, or the arguments in", DefaultKey)
+	}
+	names := patterns(s.IgnoreArgs, `[^&=]`)
+	p.Cut = q.quotePattern("an ignored argument", `~^([^?]*\?(?:.*?&)??)(?:(?:`+names+`)(?:=[^&]*)?(?:&|$))+(.*)$`)
+}
+
+// patterns makes an alternative of globs; a star stands for any number of those
+// characters, and alone for one at least.
+func patterns(globs []string, any string) string {
+	var out []string
+	for _, glob := range globs {
+		if strings.Trim(glob, "*") == "" {
+			out = append(out, any+"+")
+			continue
+		}
+		out = append(out, strings.ReplaceAll(regexp.QuoteMeta(glob), `\*`, any+"*"))
+	}
+	return strings.Join(out, "|")
+}
+
+// addHits adds what makes a hit of a bare body.
+func (s *Snippet) addHits(p *snippetParts, q *quoter) {
+	if s.Format == policy.FormatGzip {
+		p.GzipFlag = s.GzipFlag
+	}
+	if s.TypesFile != "" {
+		p.Types = q.quote("the types file", s.TypesFile)
+	}
+	p.TypeLines = s.typeLines(q)
+	seen := map[string]int{}
+	for _, h := range s.Adds {
+		if strings.Trim(h.Name, nameBytes) != "" {
+			q.fail("header %q: nginx has variables for headers of letters, digits and dashes only", h.Name)
+			continue
+		}
+		name := strings.ReplaceAll(strings.ToLower(h.Name), "-", "_")
+		seen[name]++
+		variable := "$hit_" + name
+		if n := seen[name]; n > 1 {
+			variable += "_" + strconv.Itoa(n)
+		}
+		p.Headers = append(p.Headers, addedHeader{
+			Name: h.Name, Value: q.quoteValue("the value of "+h.Name, h.Value),
+			Sent: "$upstream_http_" + name, Variable: variable,
+		})
+	}
+}
+
+const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+// withCharset are the types to which nginx adds a charset unasked.
+var withCharset = []string{"text/html", "text/xml", "text/plain", "text/vnd.wap.wml", "application/javascript", "application/rss+xml"}
+
+// typeLines make nginx send HitType.
+func (s *Snippet) typeLines(q *quoter) []string {
+	hitType := s.HitType
+	if hitType == "" {
+		hitType = "text/html; charset=utf-8"
+	}
+	bare, params, err := mime.ParseMediaType(hitType)
+	charset := params["charset"]
+	delete(params, "charset")
+	if err != nil || len(params) > 0 {
+		q.fail("type of hits %q: write it as in text/html; charset=utf-8, with no other parameters", hitType)
+		return nil
+	}
+	lines := []string{"default_type " + q.quoteValue("the type of hits", bare) + ";"}
+	if charset == "" {
+		return append(lines, "charset off;")
+	}
+	lines = append(lines, "charset "+q.quoteValue("the charset of hits", charset)+";")
+	if !slices.Contains(withCharset, bare) {
+		lines = append(lines, "charset_types "+strings.Join(append(withCharset[1:len(withCharset):len(withCharset)], bare), " ")+";")
+	}
+	return lines
+}
+
+// A quoter writes arguments so that nginx reads them as they are, and collects
+// what cannot be written.
+type quoter struct{ errs []error }
+
+func (q *quoter) fail(format string, args ...any) {
+	q.errs = append(q.errs, fmt.Errorf("nginx: "+format, args...))
+}
+
+// quote writes an argument in which nginx looks for no variables.
+func (q *quoter) quote(what, s string) string {
+	if s == "" {
+		q.fail("%s is empty", what)
+	}
+	if s != "" && strings.IndexFunc(s, isSpecial) < 0 {
+		return s
+	}
+	return q.quotePattern(what, s)
+}
+
+func isSpecial(r rune) bool { return r <= ' ' || strings.ContainsRune(`;{}"'\#$`, r) }
+
+func (q *quoter) quoteFields(what string, fields []string) string {
+	quoted := make([]string, 0, len(fields))
+	for _, f := range fields {
+		quoted = append(quoted, q.quote(what, f))
+	}
+	return strings.Join(quoted, " ")
+}
+
+// quoteValue writes an argument in which nginx would look for variables.
+func (q *quoter) quoteValue(what, s string) string {
+	if strings.Contains(s, "$") {
+		q.fail("%s, %q, has a dollar sign, which in nginx begins a variable and cannot be written", what, s)
+	}
+	return q.quote(what, s)
+}
+
+// quoteKey writes an argument whose variables are meant.
+func (q *quoter) quoteKey(s string) string { return q.quotePattern("the key", s) }
+
+// quotePattern always quotes. nginx drops a backslash before quotes and another
+// one, and makes control characters of some letters after it (ngx_conf_read_token).
+func (q *quoter) quotePattern(what, s string) string {
+	if i := strings.IndexFunc(s, isControl); i >= 0 {
+		q.fail("%s, %q, has a control character", what, s)
+	}
+	b := []byte{'"'}
+	for i := range len(s) {
+		last := i == len(s)-1
+		switch {
+		case s[i] == '"', s[i] == '\\' && (last || strings.IndexByte(`"'\trn`, s[i+1]) >= 0):
+			b = append(b, '\\')
+		}
+		b = append(b, s[i])
+	}
+	return string(append(b, '"'))
+}
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }

@@ -1,0 +1,436 @@
+package nginxconf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"uwgate/cachewriter"
+	"uwgate/demo/nginx"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// nginxProgram is the real one, without which a test is skipped, or fails where the
+// environment says that all servers must be there.
+func nginxProgram(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"nginx", "/usr/local/sbin/nginx", "/usr/sbin/nginx"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return missing(t, "nginx")
+}
+
+func missing(t *testing.T, what string) string {
+	t.Helper()
+	if os.Getenv("UWGATE_TEST_STACK") != "" {
+		t.Fatalf("%s is not installed; demo/install sees to it", what)
+	}
+	t.Skipf("%s is not installed; demo/install sees to it", what)
+	return ""
+}
+
+var modulesPath = regexp.MustCompile(`--modules-path=(\S+)`)
+
+// loadModules are the lines for FormatHTTP.
+func loadModules(t *testing.T, program string) string {
+	t.Helper()
+	out, err := exec.Command(program, "-V").CombinedOutput()
+	path := modulesPath.FindSubmatch(out)
+	if err != nil || path == nil {
+		t.Fatalf("nginx -V: %v\n%s", err, out)
+	}
+	var lines string
+	for _, name := range []string{"ngx_http_memc_module.so", "ngx_http_srcache_filter_module.so"} {
+		file := filepath.Join(string(path[1]), name)
+		if _, err := os.Stat(file); err != nil {
+			missing(t, file)
+		}
+		lines += "load_module " + file + ";\n"
+	}
+	return lines
+}
+
+// frame writes a whole configuration around the snippet into a folder of its own.
+func frame(t *testing.T, modules, site string) (dir string) {
+	t.Helper()
+	// Not t.TempDir, whose path is too long for a socket.
+	dir, err := os.MkdirTemp("", "uwgate-nginx-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.CopyFS(dir, nginx.Includes); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"nginx.conf": nginx.Frame, "modules.conf": modules, "site.conf": site} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func arguments(dir string) []string {
+	args := []string{"-p", dir, "-c", "nginx.conf", "-e", filepath.Join(dir, "error.log")}
+	if os.Geteuid() == 0 {
+		args = append(args, "-g", "user root;") // whose folder this is
+	}
+	return args
+}
+
+func text(t *testing.T, s *Snippet) string {
+	t.Helper()
+	var b strings.Builder
+	if err := s.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// nginx accepts every combination of what can be asked for.
+func TestNginxAcceptsSnippets(t *testing.T) {
+	program := nginxProgram(t)
+	modules := loadModules(t, program)
+	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
+		for name, s := range snippets() {
+			s.Format, s.GzipFlag, s.Listen = f, 2, []string{"127.0.0.1:18080"}
+			t.Run(string(f)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				loaded := ""
+				if f == policy.FormatHTTP {
+					loaded = modules
+				}
+				dir := frame(t, loaded, text(t, &s))
+				out, err := exec.Command(program, append(arguments(dir), "-t")...).CombinedOutput()
+				if err != nil || strings.Contains(string(out), "[warn]") || strings.Contains(string(out), "[emerg]") {
+					t.Errorf("nginx -t: %v\n%s\n%s", err, out, text(t, &s))
+				}
+			})
+		}
+	}
+}
+
+// snippets are all combinations but for the format.
+func snippets() map[string]Snippet {
+	servers := map[string][]string{
+		"tcp":  {"127.0.0.1:11211", "[::1]:11212", "localhost:11213"},
+		"unix": {"unix:/run/m1.sock", "unix:/run/m;2.sock", `unix:/run/m"3'\.sock`},
+	}
+	hashes := map[string]cachewriter.Method{"consistent": cachewriter.Consistent, "modulo": cachewriter.Modulo, "none": cachewriter.All, "one": cachewriter.All}
+	cookies := map[string][]string{"identity": (&policy.Policy{}).Identities(), "nobody": nil}
+	extras := map[string]func(*Snippet){
+		"plain": func(*Snippet) {},
+		"adds": func(s *Snippet) {
+			s.Adds = []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}, {Name: "Link", Value: `</a;b>; rel="next"`}, {Name: "Link", Value: `</\n>; rel=up`}}
+			s.Key = `p:"$host"\n$uri`
+			s.HitType = "application/json; charset=utf-8"
+			s.Names = []string{"example.com", "*.example.com", `~^www\d+\.example\.(org|net)$`}
+		},
+		"tracking": func(s *Snippet) {
+			s.IgnoreArgs = TrackingArgs
+			s.HitType = "text/plain"
+		},
+	}
+	all := map[string]Snippet{}
+	for place, lines := range servers {
+		for hash, method := range hashes {
+			for who, globs := range cookies {
+				for extra, add := range extras {
+					s := Snippet{Gateway: "unix:/run/uwgate.sock", Hash: method, IdentityCookies: globs}
+					s.Servers = []string{lines[0] + " weight=2", lines[1] + " max_fails=3 fail_timeout=1s", lines[2] + " down"}
+					if hash == "one" {
+						s.Servers = lines[:1]
+					}
+					add(&s)
+					all[strings.Join([]string{hash, place, who, extra}, " ")] = s
+				}
+			}
+		}
+	}
+	return all
+}
+
+// serve runs an nginx with the snippet's maps, and returns what they make of a
+// request: the variables' values, "|" between them.
+func serve(t *testing.T, s *Snippet, variables string) func(target, cookies string) string {
+	t.Helper()
+	program := nginxProgram(t)
+	s.Gateway, s.Servers, s.Listen = "unix:/none", []string{"unix:/none"}, []string{"unix:/tmp/never"}
+	site := text(t, s)
+	maps, _, _ := strings.Cut(site, "\nserver {")
+	dir := frame(t, "", maps+"\nserver { listen unix:show.sock; location / { return 200 '"+variables+"'; } }")
+	socket := filepath.Join(dir, "show.sock")
+	replaceIn(t, filepath.Join(dir, "site.conf"), "unix:show.sock", "unix:"+socket)
+	cmd := exec.Command(program, arguments(dir)...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+	})
+	await(t, socket, dir)
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	return func(target, cookies string) string {
+		t.Helper()
+		return show(t, client, target, cookies)
+	}
+}
+
+func replaceIn(t *testing.T, path, old, new string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(b), old, new)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// await waits until nginx accepts connections.
+func await(t *testing.T, socket, dir string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		nc, err := net.Dial("unix", socket)
+		if err == nil {
+			nc.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
+			t.Fatalf("nginx does not answer: %v\n%s", err, log)
+		}
+		<-tick.C
+	}
+}
+
+func show(t *testing.T, client *http.Client, target, cookies string) string {
+	t.Helper()
+	req, err := http.NewRequest("GET", "http://example.com", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.URL.Opaque = target
+	if cookies != "" {
+		req.Header.Set("Cookie", cookies)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("%s: %s %q, %v", target, resp.Status, b, err)
+	}
+	return string(b)
+}
+
+// Ignored arguments are gone from the key and from what the worker sees,
+// whatever their place, and nothing else is.
+func TestIgnoredArguments(t *testing.T) {
+	ask := serve(t, &Snippet{IgnoreArgs: []string{"utm_*", "gclid", "a.b"}, IdentityCookies: []string{"sessionid"}},
+		"$page_uri|$worker_uri|$worker_args")
+	tests := []struct{ name, target, want string }{
+		{"none", "/p", "/p"},
+		{"others", "/p?a=1&b=2", "/p?a=1&b=2"},
+		{"alone", "/p?gclid=1", "/p"},
+		{"first", "/p?gclid=1&a=1", "/p?a=1"},
+		{"last", "/p?a=1&gclid=1", "/p?a=1"},
+		{"in the middle", "/p?a=1&gclid=1&b=2", "/p?a=1&b=2"},
+		{"a row", "/p?a=1&utm_source=x&utm_medium=y&gclid=1&b=2", "/p?a=1&b=2"},
+		{"three rows", "/p?gclid=1&b=2&utm_source=x&utm_medium=y&a=1&gclid=2", "/p?b=2&a=1"},
+		{"a fourth row stays", "/p?gclid=1&a&gclid=2&b&gclid=3&c&gclid=4", "/p?a&b&c&gclid=4"},
+		{"all", "/p?utm_source=x&utm_medium=y", "/p"},
+		{"without value", "/p?gclid&a=1", "/p?a=1"},
+		{"empty value", "/p?a=1&gclid=", "/p?a=1"},
+		{"value with a sign of its own", "/p?utm_source=a=b?c&a=1", "/p?a=1"},
+		{"longer name", "/p?gclidx=1&xgclid=2&my_utm_a=3", "/p?gclidx=1&xgclid=2&my_utm_a=3"},
+		{"the glob's own dot", "/p?aXb=1&a.b=2", "/p?aXb=1"},
+		{"other case", "/p?GCLID=1", "/p?GCLID=1"},
+		{"percent-encoded name", "/p?gcli%64=1", "/p?gcli%64=1"},
+		{"as a value", "/p?a=gclid&b=utm_source", "/p?a=gclid&b=utm_source"},
+		{"in the path", "/gclid=1&utm_a=2&", "/gclid=1&utm_a=2&"},
+		{"path ends in &", "/p&?gclid=1", "/p&"},
+		{"empty query", "/p?", "/p"},
+		{"second question mark", "/p?a=b?gclid=1&c", "/p?a=b?gclid=1&c"},
+		{"bytes as sent", "/caf%C3%A9%20?gclid=1&q=%26+%3d", "/caf%C3%A9%20?q=%26+%3d"},
+		{"very long", "/p?" + strings.Repeat("a=1&", 800) + "gclid=1", "/p?" + strings.Repeat("a=1&", 799) + "a=1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, args, _ := strings.Cut(tt.want, "?")
+			if got, want := ask(tt.target, ""), tt.want+"|"+tt.want+"|"+args; got != want {
+				t.Errorf("%s: got %q, want %q", tt.target, got, want)
+			}
+			_, args, _ = strings.Cut(tt.target, "?")
+			if got, want := ask(tt.target, "sessionid=1"), tt.want+"|"+tt.target+"|"+args; got != want {
+				t.Errorf("%s of a member: got %q, want %q", tt.target, got, want)
+			}
+		})
+	}
+}
+
+// nginx takes a visitor for a member exactly if the gateway does.
+func TestIdentityCookies(t *testing.T) {
+	globs := []string{"sessionid", "_pyramid_*", "a.b", "*-token"}
+	ask := serve(t, &Snippet{IdentityCookies: globs}, "$identified")
+	p := &policy.Policy{IdentityCookies: globs}
+	tests := []struct {
+		name, cookies string
+		want          bool
+	}{
+		{"none", "", false},
+		{"another", "_ga=1", false},
+		{"alone", "sessionid=1", true},
+		{"behind another", "_ga=1; sessionid=1", true},
+		{"without a space", "_ga=1;sessionid=1", true},
+		{"after a comma", "_ga=1,sessionid=1", true},
+		{"before another", "sessionid=1; _ga=1", true},
+		{"other case", "SessionID=1", true},
+		{"spaces around", "_ga=1;  sessionid =1", true},
+		{"no value", "sessionid", true},
+		{"empty value", "sessionid=", true},
+		{"ends alike", "mysessionid=1", false},
+		{"begins alike", "sessionid2=1", false},
+		{"as a value", "a=sessionid", false},
+		{"glob", "_pyramid_x=1", true},
+		{"glob of nothing", "_pyramid_=1", true},
+		{"glob does not pass the sign", "_pyramid=_pyramid_", false},
+		{"glob in front", "_ga=1; csrf-token=1", true},
+		{"glob does not pass the end", "x; y-token2=1; z=-token", false},
+		{"the glob's own dot", "aXb=1", false},
+		{"dot", "a.b=1", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := ask("/", tt.cookies) != ""; got != tt.want {
+				t.Errorf("%q: nginx says %v, want %v", tt.cookies, got, tt.want)
+			}
+			vars := uwsgi.Vars{{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "REQUEST_URI", Value: "/"}, {Name: "HTTP_COOKIE", Value: tt.cookies}}
+			if got := p.Request(vars).Reason == policy.IdentityCookie; got != tt.want {
+				t.Errorf("%q: the gateway says %v, want %v", tt.cookies, got, tt.want)
+			}
+		})
+	}
+}
+
+// nginx reads back what was quoted.
+func TestQuotedValues(t *testing.T) {
+	for _, value := range []string{
+		"DENY", "a b", `a"b`, `a'b`, `a\b`, `a\\b`, `a\"b`, `a\n\t\r\x`, `ends in \`, "a;b", "{a}", "#a", "a#b", `"whole"`, `\`, "~a", "caf\xe9", "a\tb", "default",
+	} {
+		t.Run(value, func(t *testing.T) {
+			ask := serve(t, &Snippet{Adds: []uwsgi.Field{{Name: "X-A", Value: value}}}, "$hit_x_a")
+			if got := ask("/", ""); got != value {
+				t.Errorf("got %q, want %q", got, value)
+			}
+		})
+	}
+}
+
+// What nginx cannot be told is an error that says so.
+func TestSnippetErrors(t *testing.T) {
+	tests := []struct {
+		name string
+		s    Snippet
+		want string
+	}{
+		{"dollar in a header", Snippet{Adds: []uwsgi.Field{{Name: "X-A", Value: "5$"}}}, `the value of X-A, "5$", has a dollar sign`},
+		{"control character", Snippet{Key: "a\nb"}, `the key, "a\nb", has a control character`},
+		{"header name", Snippet{Adds: []uwsgi.Field{{Name: "X.A", Value: "a"}}}, `header "X.A": nginx has variables for headers of letters`},
+		{"type", Snippet{HitType: "text/html; level=1"}, `type of hits "text/html; level=1": write it as in`},
+		{"key and ignored arguments", Snippet{Key: "$uri", IgnoreArgs: []string{"a"}}, "leave the key's own template out"},
+		{"no gateway", Snippet{Servers: []string{"a:1"}}, "the gateway's address is empty"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.s.Servers == nil {
+				tt.s.Gateway, tt.s.Servers = "unix:/a", []string{"a:1"}
+			}
+			err := tt.s.Write(io.Discard)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// Goldens, so that a change of the text is seen. To accept one: UPDATE=1 go test.
+func TestSnippetGolden(t *testing.T) {
+	three := []string{"10.0.0.1:11211 weight=2", "10.0.0.2:11211", "unix:/run/memcached.sock down"}
+	for name, s := range map[string]Snippet{
+		"body": {Servers: []string{"127.0.0.1:11211"}, IdentityCookies: (&policy.Policy{}).Identities()},
+		"gzip": {Format: policy.FormatGzip, GzipFlag: 2, Servers: three, Hash: cachewriter.Consistent, Names: []string{"example.com"},
+			IdentityCookies: []string{"sessionid"}, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}, IgnoreArgs: []string{"utm_*", "gclid"}},
+		"http": {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, IdentityCookies: []string{"sessionid"}, Listen: []string{"80", "[::]:80 default_server"}},
+		"none": {Servers: three, Hash: cachewriter.All},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.Gateway = "unix:/run/uwgate.sock"
+			path := filepath.Join("testdata", "snippet", name+".conf")
+			got := text(t, &s)
+			if os.Getenv("UPDATE") != "" {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s differs (UPDATE=1 accepts); got\n%s", path, got)
+			}
+			for line := range strings.Lines(got) {
+				if strings.HasSuffix(line, " \n") || strings.HasPrefix(strings.TrimSpace(line), "#") && len(line) > 91 {
+					t.Errorf("badly set: %q", line)
+				}
+			}
+		})
+	}
+}
+
+func ExampleSnippet() {
+	s := Snippet{Gateway: "unix:/run/uwgate.sock", Servers: []string{"127.0.0.1:11211"}}
+	var b strings.Builder
+	if err := s.Write(&b); err != nil {
+		fmt.Println(err)
+		return
+	}
+	for line := range strings.Lines(b.String()) {
+		if strings.Contains(line, "$memcached_key") {
+			fmt.Print(strings.TrimSpace(line), "\n")
+		}
+	}
+	// Output:
+	// uwsgi_param CACHE_KEY    $memcached_key   if_not_empty;  # where nginx looked,
+	// set $memcached_key "";
+	// set $memcached_key "$scheme://$host$request_uri";
+}
