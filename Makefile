@@ -19,7 +19,7 @@ bin/%: FORCE
 	@$(GO) build -o $@ ./$(if $(filter uwgate,$*),cmd/uwgate,$*)
 FORCE:
 
-deps: ## install what is missing: nginx, uWSGI, memcached, Django, Flask, gcc (apt-get)
+deps: ## install what is missing: nginx, uWSGI, memcached, nutcracker, Django, Flask, gcc (apt-get)
 	@demo/install
 
 demo: deps bin/uwgate bin/demo ## run the demo site and watch the cache fill, until Ctrl-C

@@ -30,8 +30,16 @@
 //	w := &cachewriter.Writer{Ring: ring}
 //	err = w.Put(cachewriter.Entry{Key: ":1:/a b", Body: page, Expires: time.Now().Add(time.Minute)})
 //
-// Left out: whether a page may be stored (that is policy), reading, the
-// round-robin state of an nginx worker, failover (a page for a dead server is
-// dropped, not written elsewhere; Ring.Order tells where nginx would go on),
-// and the peer lists that nginx changes at run time (`resolve`, `service=`).
+// A server that missed a delete, since it was down or hung, is owed it: what was
+// purged meanwhile is gone before anything else is written there. A page whose
+// server is down is put where nginx goes on to (Ring.Order).
+//
+// Meta speaks memcached's meta commands, where they are to be had: with a proxy in
+// between, or a memcached before 1.6.10, its methods say ErrNoMeta, and filling
+// and deleting do without. Watch tells what a memcached is asked for, and Direct
+// writes past the queue; both are for probes.
+//
+// Left out: whether a page may be stored (that is policy), the round-robin state of
+// an nginx worker, and the peer lists that nginx changes at run time (`resolve`,
+// `service=`).
 package cachewriter

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // A fake is a memcached on a real socket, as picky as the real one about keys
@@ -25,6 +24,7 @@ type fake struct {
 	conns  map[net.Conn]struct{}
 	items  map[string]fakeItem
 	script func(command string) act
+	cas    uint64   // of the last item stored
 	heard  []string // command lines, in the order of their coming
 	ended  chan struct{}
 	wg     sync.WaitGroup
@@ -34,6 +34,7 @@ type fakeItem struct {
 	body    []byte
 	flags   uint32
 	exptime int64
+	meta    fakeMeta
 }
 
 // An act is what the fake does with one command; zero: what memcached does.
@@ -162,10 +163,16 @@ func (f *fake) serve(nc net.Conn, ended chan struct{}) {
 // then the data are the next commands.
 func readBody(br *bufio.Reader, command string) ([]byte, error) {
 	words := strings.Fields(command)
-	if len(words) != 5 || words[0] != "set" || len(words[1]) > MaxKeyLen {
+	at := 4
+	if len(words) > 2 && words[0] == "ms" {
+		at = 2
+	} else if len(words) != 5 || words[0] != "set" {
 		return nil, nil
 	}
-	n, err := strconv.Atoi(words[4])
+	if len(words[1]) > MaxKeyLen {
+		return nil, nil
+	}
+	n, err := strconv.Atoi(words[at])
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +194,9 @@ func (f *fake) hear(command string) act {
 func (f *fake) answer(command string, body []byte) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if answer, ok := f.answerMeta(command, body); ok {
+		return answer
+	}
 	words := append(strings.Fields(command), "", "")
 	key := words[1]
 	it, found := f.items[key]
@@ -199,7 +209,7 @@ func (f *fake) answer(command string, body []byte) string {
 	case words[0] == "set":
 		flags, _ := strconv.ParseUint(words[2], 10, 32)
 		exptime, _ := strconv.ParseInt(words[3], 10, 64)
-		f.items[key] = fakeItem{body, uint32(flags), exptime}
+		f.items[key] = fakeItem{body: body, flags: uint32(flags), exptime: exptime, meta: f.newMeta()}
 		return "STORED\r\n"
 	case words[0] == "delete" && !found:
 		return "NOT_FOUND\r\n"
@@ -211,13 +221,9 @@ func (f *fake) answer(command string, body []byte) string {
 	case words[0] == "gets":
 		return fmt.Sprintf("VALUE %s %d %d 1\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.body)
 	case words[0] == "get":
+		it.meta.hit = true
+		f.items[key] = it
 		return fmt.Sprintf("VALUE %s %d %d\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.body)
-	case words[0] == "mg" && found:
-		ttl := it.exptime
-		if ttl > relativeMax {
-			ttl -= time.Now().Unix()
-		}
-		return fmt.Sprintf("HD t%d\r\n", ttl)
 	}
 	return "ERROR\r\n"
 }

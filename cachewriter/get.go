@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
 )
@@ -13,12 +14,24 @@ type Item struct {
 	Addr  string // of the server
 	Value []byte
 	Flags uint32
+	Usage *Usage // nil: the server does not speak the meta commands
+}
+
+// A Usage is what a server knows of an entry beside its value.
+type Usage struct {
+	TTL        time.Duration // what is left, in whole seconds; or Forever
+	Served     bool          // since it was stored
+	LastAccess time.Duration // ago; coarse, for memcached notes it about once a minute
+	Stale      bool          // invalidated, but still served
 }
 
 // Get returns what nginx would find under the entry's key, or nil if that is
 // nothing. Only Key, HashKey and Addr of the entry are looked at; of several
 // servers that may hold it the first that does is told. It returns within ctx and
 // Timeout. It is for explaining what lies there: requests never wait for it.
+//
+// With a server that speaks meta it leaves no trace. Any other takes it for a
+// visit: the page counts as served from then on.
 func (w *Writer) Get(ctx context.Context, e Entry) (*Item, error) {
 	key := Escape(e.Key)
 	if err := CheckKey(key); err != nil {
@@ -42,14 +55,42 @@ func (w *Writer) Get(ctx context.Context, e Entry) (*Item, error) {
 	return nil, nil
 }
 
+// Meta returns the meta client of one of the ring's servers, which Close ends, too.
+// It is the same at each call. The error is ErrUnknownServer.
+func (w *Writer) Meta(addr string) (*Meta, error) {
+	w.once.Do(w.init)
+	canonical, ok := w.Ring.find(addr)
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownServer, addr)
+	}
+	return w.stores[canonical].meta, nil
+}
+
 func (s *store) get(ctx context.Context, key string) (*Item, error) {
-	c := s.checkOut()
-	defer s.checkIn(c)
-	item, err := c.get(ctx, key)
+	item, err := s.look(ctx, key)
+	if err != nil {
+		c := s.checkOut()
+		defer s.checkIn(c)
+		item, err = c.get(ctx, key)
+	}
 	if item != nil {
 		item.Addr = s.addr
 	}
 	return item, err
+}
+
+// look reads without being seen.
+func (s *store) look(ctx context.Context, key string) (*Item, error) {
+	it, err := s.meta.Get(ctx, key, MetaGet{Value: true, Unseen: true})
+	if err != nil || it == nil {
+		return nil, err
+	}
+	if it.Won {
+		// Whoever is to renew the page must win, not we. Invalidating it once
+		// more, if it is still the same, calls the next one the first.
+		s.meta.Delete(ctx, key, MetaDelete{CAS: it.CAS, Stale: true})
+	}
+	return &Item{Value: it.Value, Flags: it.Flags, Usage: &Usage{it.TTL, it.Hit, it.LastAccess, it.Stale}}, nil
 }
 
 // get returns nil without error if there is nothing under the key.

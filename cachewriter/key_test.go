@@ -93,8 +93,8 @@ func TestCheckKey(t *testing.T) {
 	}
 }
 
-// unescape undoes Escape.
-func unescape(t *testing.T, wire string) string {
+// unescaped undoes Escape.
+func unescaped(t *testing.T, wire string) string {
 	var b strings.Builder
 	for i := 0; i < len(wire); i++ {
 		if wire[i] != '%' {
@@ -117,7 +117,7 @@ func FuzzEscape(f *testing.F) {
 	f.Add(strings.Repeat("%", 84))
 	f.Fuzz(func(t *testing.T, raw string) {
 		wire := Escape(raw)
-		if got := unescape(t, wire); got != raw {
+		if got := unescaped(t, wire); got != raw {
 			t.Errorf("Escape(%q) = %q, which is %q", raw, wire, got)
 		}
 		var want error

@@ -36,6 +36,15 @@ func TestMemcached(t *testing.T) {
 		{"Restart", testRestart},
 		{"DeleteGone", testDeleteGone},
 		{"Get", testGet},
+		{"GetUnseen", testGetUnseen},
+		{"GetStale", testGetStale},
+		{"MetaGet", testMetaGet},
+		{"MetaSet", testMetaSet},
+		{"MetaLock", testMetaLock},
+		{"MetaStale", testMetaStale},
+		{"MetaKeys", testMetaKeys},
+		{"MetaConcurrent", testMetaConcurrent},
+		{"MetaRestart", testMetaRestart},
 	}
 	t.Run("fake", func(t *testing.T) {
 		for _, tt := range tests {
@@ -48,14 +57,21 @@ func TestMemcached(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) { tt.run(t, startReal(t, path)) })
 		}
 		t.Run("Hung", func(t *testing.T) { testHung(t, startReal(t, path)) })
+		t.Run("HungWhilePurged", func(t *testing.T) { testHungWhilePurged(t, startReal(t, path)) })
 	})
 }
 
 // stackEnv set to 1 says that the real servers must be there.
 const stackEnv = "UWGATE_TEST_STACK"
 
-func lookMemcached(t *testing.T) string {
-	path, err := exec.LookPath("memcached")
+func lookMemcached(t *testing.T) string { return lookProgram(t, "memcached") }
+
+// lookProgram also looks where daemons are, which is in root's path only.
+func lookProgram(t *testing.T, name string) string {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		path, err = exec.LookPath(filepath.Join("/usr/sbin", name))
+	}
 	if err == nil {
 		return path
 	}
@@ -93,15 +109,20 @@ func (r *realServer) start() {
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
+	if err := awaitSocket(r.socket); err != nil {
+		r.stop()
+		r.t.Fatalf("memcached does not listen: %v: %s", err, errs.String())
+	}
+}
+
+func awaitSocket(path string) error {
 	for end := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
-		nc, err := net.Dial("unix", r.socket)
+		nc, err := net.Dial("unix", path)
 		if err == nil {
-			nc.Close()
-			return
+			return nc.Close()
 		}
 		if time.Now().After(end) {
-			r.stop()
-			r.t.Fatalf("memcached does not listen: %v: %s", err, errs.String())
+			return err
 		}
 	}
 }
@@ -135,6 +156,85 @@ func testGet(t *testing.T, m memcached) {
 	}
 	if _, err := w.Get(t.Context(), Entry{Key: strings.Repeat("k", 251)}); !errors.Is(err, ErrKeyTooLong) {
 		t.Errorf("a key that is too long: %v", err)
+	}
+}
+
+// To explain a page must not make it look visited.
+func testGetUnseen(t *testing.T, m memcached) {
+	w := newWriter(t, m.address())
+	put(t, w, page("k", "x"))
+	await(t, "it is stored", func() bool { return w.Stats().Total.Stored == 1 })
+	usage := func() Usage {
+		t.Helper()
+		item, err := w.Get(t.Context(), Entry{Key: "k"})
+		if err != nil || item == nil || item.Usage == nil {
+			t.Fatalf("Get: %+v, %v", item, err)
+		}
+		return *item.Usage
+	}
+	for range 2 {
+		if got := usage(); got.Served || got.Stale || got.TTL > time.Minute || got.TTL < 50*time.Second || got.LastAccess > 5*time.Second {
+			t.Errorf("before a visit: %+v", got)
+		}
+	}
+	get(t, m, "k")
+	if !usage().Served {
+		t.Error("after nginx's get it is not served")
+	}
+}
+
+// Nor may it take the token from the one that is to renew a stale page.
+func testGetStale(t *testing.T, m memcached) {
+	w := newWriter(t, m.address())
+	put(t, w, page("k", "x"))
+	await(t, "it is stored", func() bool { return w.Stats().Total.Stored == 1 })
+	meta, err := w.Meta(m.address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := meta.Delete(t.Context(), "k", MetaDelete{Stale: true}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		item, err := w.Get(t.Context(), Entry{Key: "k"})
+		if err != nil || item == nil || !item.Usage.Stale || string(item.Value) != "x" || item.Usage.TTL < 50*time.Second {
+			t.Errorf("Get: %+v, %v", item, err)
+		}
+	}
+	if got := metaGet(t, meta, "k", MetaGet{}); !got.Won {
+		t.Errorf("after it was explained: %+v, want it to be won", got)
+	}
+	if _, err := w.Meta("10.9.9.9:1"); !errors.Is(err, ErrUnknownServer) {
+		t.Errorf("Meta of a foreign server: %v", err)
+	}
+}
+
+// A page purged while its server hung is gone as soon as that is back, though
+// nobody asks for anything.
+func testHungWhilePurged(t *testing.T, r *realServer) {
+	w := newWriter(t, r.address())
+	w.Timeout, w.BackoffMin, w.BackoffMax = 50*time.Millisecond, time.Millisecond, 20*time.Millisecond
+	keys := []string{"k", "a b", "\x7f"}
+	for i, key := range keys {
+		put(t, w, page(key, "stale"))
+		await(t, "it is stored", func() bool { return w.Stats().Total.Stored == uint64(i+1) })
+	}
+	r.cmd.Process.Signal(syscall.SIGSTOP)
+	defer r.cmd.Process.Signal(syscall.SIGCONT)
+	for _, key := range keys {
+		if err := w.Delete(t.Context(), Entry{Key: key}); err == nil {
+			t.Errorf("Delete(%q) on a stopped server succeeded", key)
+		}
+	}
+	if got := w.Stats().Servers[0].Owed; got != len(keys) {
+		t.Errorf("%d deletes owed, want %d", got, len(keys))
+	}
+	r.cmd.Process.Signal(syscall.SIGCONT)
+	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	for _, key := range keys {
+		if got := get(t, r, Escape(key)); got != "" {
+			t.Errorf("%q still holds %q", key, got)
+		}
 	}
 }
 

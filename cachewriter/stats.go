@@ -41,6 +41,10 @@ type ServerStats struct {
 	Deletes      uint64 // done: the key is gone, or was not there
 	DeleteErrors uint64 // Delete returned an error
 
+	Owed     int    // keys to be deleted as soon as the server can be reached
+	OwedDone uint64 // deleted then
+	OwedLost uint64 // not remembered, for there were too many
+
 	Breaker   BreakerState
 	LastError string // of the last operation that was refused or failed
 
@@ -120,6 +124,9 @@ func (s *ServerStats) add(o ServerStats) {
 	s.Failed += o.Failed
 	s.Deletes += o.Deletes
 	s.DeleteErrors += o.DeleteErrors
+	s.Owed += o.Owed
+	s.OwedDone += o.OwedDone
+	s.OwedLost += o.OwedLost
 	for cause, n := range o.Dropped {
 		s.Dropped[cause] += n
 	}

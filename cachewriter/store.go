@@ -12,8 +12,11 @@ import (
 )
 
 // A store is one memcached: the queue of what is to be written to it, and the
-// workers that write. Its goroutines, work, start at the first entry and end
+// workers that write. Its goroutines, run, start at the first entry and end
 // when the queue is closed and empty.
+//
+// Deletes that the server has missed are owed to it, and paid by the workers, before
+// any entry is written, as soon as the breaker lets them; see owed.go.
 //
 // Of the entries of one key at most one is queued, the newest, and at most one
 // is being written; the first waits for the second. So they land in the order of
@@ -22,15 +25,16 @@ type store struct {
 	addr    string
 	w       *Writer // for its options and what its stores share
 	workers int
+	meta    *Meta
 
 	maxEntries int // its share of the budget
 	maxBytes   int64
 
 	mu       sync.Mutex               // guards everything below
-	work     *sync.Cond               // the queue, or what holds it up, has changed
+	work     *sync.Cond               // the queue or the debts, or what holds them up, have changed
 	queue    list.List                // of *item, in the order of the first Put of each key
 	queued   map[string]*list.Element // the queue by key
-	writing  map[string]chan struct{} // keys being written; closed when done
+	writing  map[string]chan struct{} // keys being written, or paid for; closed when done
 	deleting map[string]int           // keys being deleted, and by how many
 	entries  int                      // queued or being written
 	bytes    int64                    // of them
@@ -38,8 +42,19 @@ type store struct {
 	started  bool                     // the workers run
 	closing  bool
 	breaker  breaker
-	broke    time.Time   // when the last broken operation ended that counted
-	stats    ServerStats // counters only; gauges are filled in by snapshot
+	broke    time.Time // when the last broken operation ended that counted
+
+	debts      debts         // deletes that the server has missed
+	paying     int           // debts being paid, which are not among debts
+	givenUp    int           // debts that were refused after the end was in sight
+	payAt      time.Time     // debts are not paid before
+	payPause   time.Duration // the last pause that led to payAt; 0 after a success
+	forsaken   bool          // the end is in sight, and the server is down
+	lossLogged bool          // since debts were last empty
+	alarm      *time.Timer   // wakes a worker at alarmAt; nil: nothing to wait for
+	alarmAt    time.Time
+
+	stats ServerStats // counters only; gauges are filled in by snapshot
 }
 
 // An item is an entry on its way to one store.
@@ -50,6 +65,7 @@ type item struct {
 	expires time.Time
 	began   time.Time // zero: now
 	probe   bool      // it is the breaker's probe
+	debt    *debt     // what storing it makes needless; nil: nothing
 }
 
 func (it *item) size() int64 { return int64(len(it.key) + len(it.body)) }
@@ -64,6 +80,8 @@ func newStore(w *Writer, addr string, stores int) *store {
 		queued:     make(map[string]*list.Element),
 		writing:    make(map[string]chan struct{}),
 		deleting:   make(map[string]int),
+		debts:      debts{maxEntries: w.oweEntries()},
+		meta:       &Meta{Addr: addr, DialTimeout: w.DialTimeout, Timeout: w.Timeout},
 		breaker:    breaker{backoffMin: w.backoffMin(), backoffMax: w.backoffMax()},
 		stats:      newServerStats(addr),
 	}
@@ -155,22 +173,35 @@ func (s *store) start() {
 func (s *store) run() {
 	c := s.checkOut()
 	defer s.checkIn(c)
-	for it := s.next(); it != nil; it = s.next() {
-		s.write(c, it)
+	for {
+		it, due := s.next()
+		switch {
+		case due != nil:
+			s.pay(c, due)
+		case it != nil:
+			s.write(c, it)
+		default:
+			return
+		}
 	}
 }
 
-// next waits for an item that may be written now; nil is the end.
-func (s *store) next() *item {
+// next waits for a debt that can be paid now, or else an item that may be written
+// now; neither is the end.
+func (s *store) next() (*item, *debt) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
+		if due := s.takeDebt(); due != nil {
+			return nil, due
+		}
 		if it := s.take(); it != nil {
-			return it
+			return it, nil
 		}
-		if s.closing && s.queue.Len() == 0 {
-			return nil
+		if s.closing && s.queue.Len() == 0 && (s.forsaken || s.debts.len() == 0) {
+			return nil, nil
 		}
+		s.setAlarm()
 		s.work.Wait()
 	}
 }
@@ -200,7 +231,7 @@ func (s *store) begin(el *list.Element) *item {
 	}
 	it := s.queue.Remove(el).(*item)
 	delete(s.queued, it.key)
-	it.probe = probe
+	it.probe, it.debt = probe, s.debts.of(it.key)
 	s.writing[it.key] = make(chan struct{})
 	return it
 }
@@ -233,6 +264,7 @@ func (s *store) write(c *client, it *item) {
 	switch {
 	case err == nil:
 		s.stats.Stored++
+		s.debts.forgive(it.debt)
 		s.stats.Latency.observe(took)
 	case errors.Is(err, ErrRefused):
 		s.stats.Refused++
@@ -261,8 +293,10 @@ func (s *store) settle(ctx context.Context, probe bool, start time.Time, err err
 	switch {
 	case err == nil || errors.Is(err, ErrRefused):
 		if since := s.breaker.since; s.breaker.succeed() {
+			s.payAt, s.payPause = time.Time{}, 0
+			owed := s.owed()
 			return func() {
-				s.w.log().Info("memcached is back", zap.String("server", s.addr), zap.Duration("down", now.Sub(since)))
+				s.w.log().Info("memcached is back", zap.String("server", s.addr), zap.Duration("down", now.Sub(since)), zap.Int("owed_deletes", owed))
 			}
 		}
 	case calledOff:
@@ -289,12 +323,12 @@ var errTimeout = errors.New("timed out")
 // delete drops what is queued of a key, waits for what is being written of it,
 // and then deletes it, all within ctx.
 func (s *store) delete(ctx context.Context, key string) error {
-	written, err := s.beginDelete(key)
+	written, owed, err := s.beginDelete(key)
 	if err != nil {
 		return err
 	}
 	err = s.deleteAfter(ctx, written, key)
-	s.endDelete(key, err)
+	s.endDelete(key, owed, err)
 	if err != nil {
 		return fmt.Errorf("cachewriter: delete on %s: %w", s.addr, err)
 	}
@@ -302,19 +336,19 @@ func (s *store) delete(ctx context.Context, key string) error {
 }
 
 // beginDelete bars the key's way to the server until endDelete. written is
-// closed, or nil, once none of it is being written.
-func (s *store) beginDelete(key string) (written <-chan struct{}, err error) {
+// closed, or nil, once none of it is being written; owed is what the delete pays.
+func (s *store) beginDelete(key string) (written <-chan struct{}, owed *debt, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	s.w.running.Add(1)
 	s.deleting[key]++
 	if el, ok := s.queued[key]; ok {
 		s.drop(el, DropSuperseded)
 	}
-	return s.writing[key], nil
+	return s.writing[key], s.debts.of(key), nil
 }
 
 func (s *store) deleteAfter(ctx context.Context, written <-chan struct{}, key string) error {
@@ -348,18 +382,25 @@ func (s *store) probe() (probe, ok bool) {
 	return s.breaker.begin()
 }
 
-func (s *store) endDelete(key string, err error) {
+// endDelete lets the key's entries pass again. A delete that failed is owed before
+// they do.
+func (s *store) endDelete(key string, owed *debt, err error) {
+	defer s.w.running.Done()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	report := func() {}
+	if err == nil {
+		s.stats.Deletes++
+		s.debts.forgive(owed)
+	} else {
+		s.stats.DeleteErrors++
+		s.pausePaying()
+		report = s.owe(key)
+	}
 	if s.deleting[key]--; s.deleting[key] == 0 {
 		delete(s.deleting, key)
 	}
-	if err == nil {
-		s.stats.Deletes++
-	} else {
-		s.stats.DeleteErrors++
-	}
-	s.w.running.Done()
+	s.mu.Unlock()
+	report()
 }
 
 // checkOut hands out a client for one goroutine.
@@ -393,17 +434,21 @@ func (s *store) close() {
 	s.closing = true
 	idle := s.idle
 	s.idle = nil
+	s.stopAlarm()
 	s.work.Broadcast()
 	s.mu.Unlock()
 	for _, c := range idle {
 		c.close()
 	}
+	s.meta.Close()
 }
 
-// abandon drops what is still queued and says how much that was.
+// abandon drops what is still queued and says how much that was. What is owed
+// stays, to be counted.
 func (s *store) abandon() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.forsaken = true
 	s.work.Broadcast()
 	return s.dropAll(DropClosed)
 }
@@ -413,6 +458,7 @@ func (s *store) snapshot() ServerStats {
 	defer s.mu.Unlock()
 	c := s.stats.clone()
 	c.QueuedEntries, c.QueuedBytes = s.entries, s.bytes
+	c.Owed = s.owed()
 	c.Breaker = s.breaker.state()
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +55,8 @@ type Entry struct {
 // A Writer writes entries to the memcached servers of a ring. Its exported fields
 // are its options, to be set before the first call of a method; all methods are
 // safe for concurrent use. Close ends its goroutines: the workers, which start at
-// the first Put for their server. A Writer that was never given an entry has none.
+// the first Put for their server or the first delete owed to it, and those of its
+// meta clients. A Writer that was never given an entry has none.
 //
 // What is queued is bounded over all servers by QueueBytes and QueueEntries, of
 // which each server gets an equal share, so that one that hangs does not take the
@@ -93,6 +95,15 @@ type Writer struct {
 	// broken attempt that follows. 0 means 1 s and 30 s.
 	BackoffMin, BackoffMax time.Duration
 
+	// OweFor is how long a server that could not be reached is owed a
+	// delete. It should be no less than the longest life of an entry. 0 means
+	// 24 h.
+	OweFor time.Duration
+
+	// OweEntries bounds the deletes owed to each server; their keys take no
+	// more than 4 MiB. 0 means 65536.
+	OweEntries int
+
 	now func() time.Time // nil: time.Now; tests turn it
 
 	once    sync.Once
@@ -107,6 +118,10 @@ type Writer struct {
 
 // Put queues an entry for its server, or its servers, and returns at once. An
 // entry of the same key that still waits there is superseded.
+//
+// Where the key decides and Addr does not, an entry whose server is down goes
+// where nginx goes then: to the next of Ring.Order, or one of the two after that.
+// An Addr is never replaced by another: whoever named it knew.
 //
 // It returns an error of CheckKey's; ErrExpired; ErrUnknownServer if Addr is not in the
 // ring; ErrNoServer; and, if no server took the entry, why the first one did not:
@@ -124,6 +139,27 @@ func (w *Writer) Put(e Entry) error {
 	if err != nil {
 		return err
 	}
+	err = w.putAt(addrs, key, e)
+	if !errors.Is(err, ErrServerDown) || e.Addr != "" {
+		return err
+	}
+	for i, addrs := range w.Ring.Order(cmp.Or(e.HashKey, e.Key), 1+maxFailover) {
+		if i == 0 {
+			continue // has been asked
+		}
+		if next := w.putAt(addrs, key, e); !errors.Is(next, ErrServerDown) {
+			return next
+		}
+	}
+	return err
+}
+
+// maxFailover is how many servers after the first an entry is offered to.
+const maxFailover = 3
+
+// putAt queues an entry for servers of the same rank. The error is the first
+// one's, and nil if any took it.
+func (w *Writer) putAt(addrs []string, key string, e Entry) error {
 	var first error
 	taken := false
 	for _, addr := range addrs {
@@ -149,10 +185,15 @@ func (w *Writer) Put(e Entry) error {
 // A set that had timed out before may still lie in a hung server's socket, and
 // be carried out after the Delete: the entry's expiry bounds that, too.
 //
-// An error means that a server may still hold the key, until it expires: nothing is
-// remembered and tried again. A server whose breaker is open is tried all the
-// same, by one Delete at a time; to the others it is ErrServerDown. The errors
-// of several servers are joined.
+// An error means that a server may still hold the key. It is owed the delete then:
+// the key is remembered and deleted as soon as the server can be reached again,
+// with no call from outside, within OweFor. A later entry of the key that has been
+// stored there makes that needless. In the same way, and without Delete waiting for it,
+// the key is deleted from all other servers of the ring, where nginx or Put may
+// have gone while the first was down.
+//
+// A server whose breaker is open is tried all the same, by one Delete at a time;
+// to the others it is ErrServerDown. The errors of several servers are joined.
 func (w *Writer) Delete(ctx context.Context, e Entry) error {
 	key := Escape(e.Key)
 	if err := CheckKey(key); err != nil {
@@ -163,6 +204,11 @@ func (w *Writer) Delete(ctx context.Context, e Entry) error {
 		return err
 	}
 	w.purges.note(key, w.clock())
+	for _, addr := range w.Ring.live {
+		if !slices.Contains(addrs, addr) {
+			w.stores[addr].oweNow(key)
+		}
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
 	defer cancel()
 	if len(addrs) == 1 {
@@ -215,6 +261,7 @@ func (w *Writer) holders(e Entry) ([]string, error) {
 
 // Close accepts nothing more and writes what is queued until ctx is done; what
 // is left then is cut off, dropped and counted, and an error says how much it was.
+// What is owed is tried once more, but for the servers that turn out to be down.
 // All goroutines have ended when it returns, a Delete under way included, which is
 // at most Timeout after ctx is done. Closing again does nothing.
 func (w *Writer) Close(ctx context.Context) error {
@@ -236,8 +283,8 @@ func (w *Writer) Close(ctx context.Context) error {
 		<-gaveUp
 	}
 	w.end()
-	if left > 0 {
-		return fmt.Errorf("cachewriter: close: %d entries not written: %w", left, context.Cause(ctx))
+	if owed, cause := w.leftOwed(ctx); left+owed > 0 {
+		return fmt.Errorf("cachewriter: close: %d entries not written, %d deletes still owed: %w", left, owed, cause)
 	}
 	return nil
 }
@@ -306,6 +353,8 @@ func (w *Writer) workers() int               { return positive(w.Workers, 4) }
 func (w *Writer) queueBytes() int64          { return positive(w.QueueBytes, 64<<20) }
 func (w *Writer) queueEntries() int          { return positive(w.QueueEntries, 4096) }
 func (w *Writer) backoffMin() time.Duration  { return positive(w.BackoffMin, time.Second) }
+func (w *Writer) oweFor() time.Duration      { return positive(w.OweFor, 24*time.Hour) }
+func (w *Writer) oweEntries() int            { return positive(w.OweEntries, 1<<16) }
 func (w *Writer) backoffMax() time.Duration  { return positive(w.BackoffMax, 30*time.Second) }
 
 func positive[T int | int64 | time.Duration](option, otherwise T) T {

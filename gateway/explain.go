@@ -42,6 +42,15 @@ type StoredCopy struct {
 	Flags   uint32 `json:"flags"`
 	Same    bool   `json:"same"`
 	Differs string `json:"differs,omitempty"` // where, for people
+
+	Usage *StoredUsage `json:"usage,omitempty"` // nil: the server cannot tell
+}
+
+// A StoredUsage is what memcached knows of a page beside its bytes.
+type StoredUsage struct {
+	TTL    int  `json:"ttl"`    // seconds left; -1: for ever
+	Served bool `json:"served"` // since it was stored
+	Stale  bool `json:"stale"`  // purged softly, and served until somebody renews it
 }
 
 // Explain goes through a request's whole journey without a client: it asks a
@@ -131,7 +140,7 @@ func (g *Gateway) explainStored(ctx context.Context, e *Explanation, plan policy
 		e.StoreErr = err.Error()
 	case item != nil:
 		e.Stored = &StoredCopy{
-			Server: item.Addr, Bytes: len(item.Value), Flags: item.Flags,
+			Server: item.Addr, Bytes: len(item.Value), Flags: item.Flags, Usage: storedUsage(item.Usage),
 		}
 		stored, err := g.storedBody(item)
 		if err != nil {
@@ -140,6 +149,16 @@ func (g *Gateway) explainStored(ctx context.Context, e *Explanation, plan policy
 		}
 		e.Stored.Same, e.Stored.Differs = bytes.Equal(stored, fresh), difference(stored, fresh)
 	}
+}
+
+func storedUsage(u *cachewriter.Usage) *StoredUsage {
+	switch {
+	case u == nil:
+		return nil
+	case u.TTL == cachewriter.Forever:
+		return &StoredUsage{-1, u.Served, u.Stale}
+	}
+	return &StoredUsage{int(u.TTL.Seconds()), u.Served, u.Stale}
 }
 
 // storedBody is the body within a value, as nginx would send it.

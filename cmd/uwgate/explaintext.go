@@ -330,6 +330,9 @@ func (s *sheet) memcached(e *gateway.Explanation) {
 		c := e.Stored
 		s.value("server", c.Server)
 		s.row("holds", fmt.Sprintf("%d bytes, flags %d", c.Bytes, c.Flags))
+		if c.Usage != nil {
+			s.row("usage", usageLine(c.Usage))
+		}
 		switch {
 		case e.Status == 0:
 			s.row("fresh page", "there is none to compare with")
@@ -339,6 +342,17 @@ func (s *sheet) memcached(e *gateway.Explanation) {
 			s.row("fresh page", "differs: "+c.Differs)
 		}
 	}
+}
+
+func usageLine(u *gateway.StoredUsage) string {
+	line := yesNo(u.Served, "served since it was stored, ", "not served yet, ")
+	switch {
+	case u.TTL < 0:
+		line += "never expires"
+	default:
+		line += fmt.Sprintf("expires in %d s", u.TTL)
+	}
+	return line + yesNo(u.Stale, "; purged, and served until somebody renews it", "")
 }
 
 // verdictLine is the outcome in one line.

@@ -75,6 +75,7 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 			Timeout:      c.Duration("memcached-timeout"),
 			QueueBytes:   int64(*c.Generic("queue-bytes").(*size)),
 			QueueEntries: c.Int("queue-entries"),
+			OweFor:       cfg.policy.MaxTTL,
 		},
 		Log:              logs.log,
 		AccessLog:        logs.access,

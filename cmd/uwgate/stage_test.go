@@ -82,6 +82,8 @@ func startMemcached(ts *testscript.TestScript, neg bool, args []string) {
 		for lines.Scan() {
 			verb, key, _ := strings.Cut(lines.Text(), " ")
 			switch body, found := items[key]; {
+			case verb == "version":
+				fmt.Fprint(nc, "VERSION 1.5.22\r\n") // before the meta commands
 			case verb != "get" && verb != "gets":
 				mu.Lock()
 				wrote = append(wrote, lines.Text())

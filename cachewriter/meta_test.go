@@ -1,0 +1,645 @@
+package cachewriter
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func newMeta(t *testing.T, addr string) *Meta {
+	t.Helper()
+	m := &Meta{Addr: addr, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second}
+	t.Cleanup(m.Close)
+	return m
+}
+
+func metaSet(t *testing.T, m *Meta, key string, s MetaSet) (cas uint64) {
+	t.Helper()
+	s.WantCAS = true
+	if s.Expires.IsZero() {
+		s.Expires = time.Now().Add(time.Minute)
+	}
+	cas, err := m.Set(t.Context(), key, s)
+	if err != nil {
+		t.Fatalf("Set(%q): %v", key, err)
+	}
+	return cas
+}
+
+func metaGet(t *testing.T, m *Meta, key string, how MetaGet) MetaItem {
+	t.Helper()
+	item, err := m.Get(t.Context(), key, how)
+	if err != nil || item == nil {
+		t.Fatalf("Get(%q): %+v, %v", key, item, err)
+	}
+	return *item
+}
+
+func testMetaGet(t *testing.T, s memcached) {
+	m := newMeta(t, s.address())
+	if item, err := m.Get(t.Context(), "k", MetaGet{Value: true}); item != nil || err != nil {
+		t.Errorf("before it is stored: %+v, %v; want nothing", item, err)
+	}
+	value := "a\r\nEN\r\nb\x00"
+	cas := metaSet(t, m, "k", MetaSet{Value: []byte(value), Flags: 1<<32 - 1})
+	look := MetaGet{Unseen: true}
+	for range 2 {
+		got := metaGet(t, m, "k", MetaGet{Value: true, Unseen: true})
+		if string(got.Value) != value || got.Flags != 1<<32-1 || got.CAS != cas || got.Hit || got.Stale || got.Won {
+			t.Errorf("unseen: %+v", got)
+		}
+		if got.TTL < 55*time.Second || got.TTL > time.Minute || got.LastAccess > 5*time.Second {
+			t.Errorf("expires in %v, last access %v ago", got.TTL, got.LastAccess)
+		}
+	}
+	if got := metaGet(t, m, "k", look); got.Value != nil || got.Size != len(value) || got.Hit {
+		t.Errorf("without the value, after unseen ones: %+v", got)
+	}
+	metaGet(t, m, "k", MetaGet{})
+	if !metaGet(t, m, "k", look).Hit {
+		t.Error("a Get that is not Unseen is no hit")
+	}
+	metaSet(t, m, "k", MetaSet{Value: []byte("new")})
+	if metaGet(t, m, "k", look).Hit {
+		t.Error("a new value counts the hits of the old")
+	}
+	get(t, s, "k")
+	if !metaGet(t, m, "k", look).Hit {
+		t.Error("nginx's get is no hit")
+	}
+}
+
+func testMetaSet(t *testing.T, s memcached) {
+	m := newMeta(t, s.address())
+	soon := time.Now().Add(time.Minute)
+	large := bytes.Repeat([]byte("flush_all\r\n"), 1<<20/11+1)
+	metaSet(t, m, "there", MetaSet{Value: []byte("old")})
+	cas := metaGet(t, m, "there", MetaGet{}).CAS
+	tests := []struct {
+		name, key string
+		set       MetaSet
+		want      error
+		value     string // then
+	}{
+		{"add to nothing", "added", MetaSet{Mode: MetaAdd, Value: []byte("x"), Expires: soon}, nil, "x"},
+		{"add to something", "added", MetaSet{Mode: MetaAdd, Value: []byte("y"), Expires: soon}, ErrNotStored, "x"},
+		{"replace nothing", "nothing", MetaSet{Mode: MetaReplace, Value: []byte("x"), Expires: soon}, ErrNotStored, ""},
+		{"replace something", "added", MetaSet{Mode: MetaReplace, Value: []byte("z"), Expires: soon}, nil, "z"},
+		{"another CAS", "there", MetaSet{CAS: cas + 100, Value: []byte("x"), Expires: soon}, ErrChanged, "old"},
+		{"CAS of nothing", "nothing", MetaSet{CAS: cas, Value: []byte("x"), Expires: soon}, ErrNotFound, ""},
+		{"its CAS", "there", MetaSet{CAS: cas, Value: []byte("new"), Expires: soon}, nil, "new"},
+		{"empty value", "empty", MetaSet{Expires: soon}, nil, ""},
+		{"40 days", "long", MetaSet{Value: []byte("x"), Expires: time.Now().Add(40 * 24 * time.Hour)}, nil, "x"},
+		{"less than a second", "short", MetaSet{Value: []byte("x"), Expires: time.Now().Add(time.Second)}, nil, "x"},
+		{"no end", "there", MetaSet{Value: []byte("x")}, ErrExpired, "new"},
+		{"too large", "there", MetaSet{Value: large, Expires: soon}, ErrRefused, ""},
+		{"after that", "after", MetaSet{Value: []byte("x"), Expires: soon}, nil, "x"},
+		{"empty key", "", MetaSet{Value: []byte("x"), Expires: soon}, ErrEmptyKey, ""},
+	}
+	for _, tt := range tests {
+		_, err := m.Set(t.Context(), tt.key, tt.set)
+		if !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		}
+		if tt.key == "" || tt.key == "short" {
+			continue
+		}
+		var value string
+		if item, err := m.Get(t.Context(), tt.key, MetaGet{Value: true}); err != nil {
+			t.Errorf("%s: Get: %v", tt.name, err)
+		} else if item != nil {
+			value = string(item.Value)
+			if item.TTL == Forever {
+				t.Errorf("%s: stored for ever", tt.name)
+			}
+		}
+		if value != tt.value {
+			t.Errorf("%s: %q holds %q, want %q", tt.name, tt.key, value, tt.value)
+		}
+	}
+	if got := metaGet(t, m, "long", MetaGet{}).TTL; got < 39*24*time.Hour {
+		t.Errorf("40 days are %v", got)
+	}
+}
+
+// A lock, as several gateways would use it.
+func testMetaLock(t *testing.T, s memcached) {
+	m := newMeta(t, s.address())
+	mine := metaSet(t, m, "lock", MetaSet{Mode: MetaAdd, Value: []byte("me")})
+	if _, err := m.Set(t.Context(), "lock", MetaSet{Mode: MetaAdd, Value: []byte("you"), Expires: time.Now().Add(time.Minute)}); err != ErrNotStored {
+		t.Errorf("the second to lock: %v, want %v", err, ErrNotStored)
+	}
+	if err := m.Delete(t.Context(), "lock", MetaDelete{CAS: mine + 1}); err != ErrChanged {
+		t.Errorf("another unlocks: %v, want %v", err, ErrChanged)
+	}
+	if err := m.Delete(t.Context(), "lock", MetaDelete{CAS: mine}); err != nil {
+		t.Errorf("its owner unlocks: %v", err)
+	}
+	if err := m.Delete(t.Context(), "lock", MetaDelete{CAS: mine}); err != ErrNotFound {
+		t.Errorf("unlocked twice: %v, want %v", err, ErrNotFound)
+	}
+}
+
+// nginx is served a stale page, while one caller is told to renew it.
+func testMetaStale(t *testing.T, s memcached) {
+	m := newMeta(t, s.address())
+	old := metaSet(t, m, "k", MetaSet{Value: []byte("page")})
+	if err := m.Delete(t.Context(), "k", MetaDelete{Stale: true, Expires: time.Now().Add(30 * time.Second)}); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, s, "k"); !strings.Contains(got, "page") {
+		t.Errorf("nginx gets %q", got)
+	}
+	first, second := metaGet(t, m, "k", MetaGet{}), metaGet(t, m, "k", MetaGet{})
+	if !first.Stale || !first.Won || !second.Stale || second.Won {
+		t.Errorf("first %+v, second %+v", first, second)
+	}
+	if first.TTL > 30*time.Second || first.TTL < 20*time.Second {
+		t.Errorf("expires in %v, want 30 s", first.TTL)
+	}
+	metaSet(t, m, "k", MetaSet{Value: []byte("late"), CAS: old, Invalidate: true})
+	if got := metaGet(t, m, "k", MetaGet{Value: true}); !got.Stale || string(got.Value) != "late" {
+		t.Errorf("stored with an old CAS: %+v", got)
+	}
+	metaSet(t, m, "k", MetaSet{Value: []byte("new")})
+	if got := metaGet(t, m, "k", MetaGet{}); got.Stale || got.Won {
+		t.Errorf("renewed: %+v", got)
+	}
+	if err := m.Delete(t.Context(), "k", MetaDelete{Stale: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := metaGet(t, m, "k", MetaGet{}).TTL; got == Forever || got < 50*time.Second {
+		t.Errorf("an invalidation that says nothing of the expiry left %v", got)
+	}
+	if err := m.Delete(t.Context(), "k", MetaDelete{Stale: true, Expires: time.Unix(1, 0)}); err != ErrExpired {
+		t.Errorf("an end that is past: %v, want %v", err, ErrExpired)
+	}
+}
+
+func testMetaKeys(t *testing.T, s memcached) {
+	m := newMeta(t, s.address())
+	var all [256]byte
+	for i := range all {
+		all[i] = byte(i)
+	}
+	keys := []string{
+		"a b", "a\r\nflush_all\r\n", "\x00", "a\x00b", "\t", "\x7f", "\x80\xff", "%20", "b", "-", "O1",
+		string(all[:150]), string(all[33:]), strings.Repeat("x", 250), strings.Repeat(" ", 186),
+	}
+	for i, key := range keys {
+		metaSet(t, m, key, MetaSet{Value: []byte(fmt.Sprint("value ", i))})
+	}
+	for i, key := range keys {
+		if got := metaGet(t, m, key, MetaGet{Value: true}); string(got.Value) != fmt.Sprint("value ", i) {
+			t.Errorf("%q holds %q, want value %d", key, got.Value, i)
+		}
+	}
+	for _, key := range []string{strings.Repeat("x", 251), strings.Repeat(" ", 187)} {
+		if _, err := m.Set(t.Context(), key, MetaSet{Value: []byte("flush_all\r\n"), Expires: time.Now().Add(time.Minute)}); err != ErrKeyTooLong {
+			t.Errorf("%d bytes: %v, want %v", len(key), err, ErrKeyTooLong)
+		}
+	}
+	for _, key := range keys {
+		if err := m.Delete(t.Context(), key, MetaDelete{}); err != nil {
+			t.Errorf("Delete(%q): %v", key, err)
+		}
+		if item, err := m.Get(t.Context(), key, MetaGet{}); item != nil || err != nil {
+			t.Errorf("%q after its Delete: %+v, %v", key, item, err)
+		}
+	}
+	// What base64 names is the very key that others see.
+	metaSet(t, m, "a b", MetaSet{Value: []byte("x")})
+	if got := ask(t, s, "mg "+base64.StdEncoding.EncodeToString([]byte("a b"))+" b s", ""); got[0] != "HD s1" {
+		t.Errorf("mg answered %q", got)
+	}
+}
+
+// The answers of many callers on one connection are not confused.
+func testMetaConcurrent(t *testing.T, s memcached) {
+	m := newMeta(t, s.address())
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for j := range 50 {
+				key := fmt.Sprintf("k %d %d", i, j)
+				value := bytes.Repeat([]byte(key), 1+500*(j%7))
+				_, err := m.Set(t.Context(), key, MetaSet{Value: value, Expires: time.Now().Add(time.Minute)})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if j%3 == 0 { // a caller that does not wait
+					gone, cancel := context.WithCancel(t.Context())
+					go cancel()
+					m.Get(gone, key, MetaGet{Value: true})
+				}
+				item, err := m.Get(t.Context(), key, MetaGet{Value: true})
+				if err != nil || item == nil || !bytes.Equal(item.Value, value) {
+					t.Errorf("%q: %+v, %v", key, item, err)
+					return
+				}
+			}
+			if err := m.Noop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func testMetaRestart(t *testing.T, s memcached) {
+	m := newMeta(t, s.address())
+	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+	s.restart()
+	await(t, "the end of the connection is noticed", func() bool { return !m.conn.alive() })
+	if item, err := m.Get(t.Context(), "k", MetaGet{}); item != nil || err != nil {
+		t.Errorf("after a restart: %+v, %v; want nothing", item, err)
+	}
+}
+
+// An ms that such a server got would have its value run as commands.
+func TestNoMeta(t *testing.T) {
+	answers := func(to, say string) func(string) act { return onCommand(to, act{say: say}) }
+	tests := []struct {
+		name   string
+		script func(string) act
+		text   string
+	}{
+		{"1.5.6", answers("version", "VERSION 1.5.6\r\n"), `"VERSION 1.5.6"`},
+		{"1.6.9", answers("version", "VERSION 1.6.9\r\n"), `"VERSION 1.6.9"`},
+		{"a version that is none", answers("version", "VERSION a.b\r\n"), `"VERSION a.b"`},
+		{"another server", answers("version", "HTTP/1.1 400 Bad Request\r\n"), `"HTTP/1.1 400 Bad Request"`},
+		{"no version", answers("version", "ERROR\r\n"), "`version` with \"ERROR\""},
+		{"closes on version", onCommand("version", act{hangUp: true}), "closes the connection on `version`"},
+		{"no mn", answers("mn", "ERROR\r\n"), "`mn` with \"ERROR\""},
+		{"closes on mn", onCommand("mn", act{hangUp: true}), "closes the connection on `mn` after \"VERSION 1.6.18\", as a proxy does"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := startFake(t)
+			f.on(tt.script)
+			m, c := newMeta(t, f.addr), new(clock)
+			m.now = c.now
+			set := MetaSet{Value: []byte("flush_all"), Expires: c.now().Add(time.Minute)}
+			for range 3 {
+				_, err := m.Set(t.Context(), "k", set)
+				if !errors.Is(err, ErrNoMeta) || !strings.Contains(err.Error(), f.addr) || !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("Set: %v, want %v with %s", err, ErrNoMeta, tt.text)
+				}
+			}
+			if err := m.Noop(t.Context()); !errors.Is(err, ErrNoMeta) {
+				t.Errorf("Noop: %v", err)
+			}
+			if got := f.commands("ms"); len(got) > 0 {
+				t.Errorf("it heard %q", got)
+			}
+			if got := f.commands("version"); len(got) != 1 {
+				t.Errorf("it was asked %d times, want once", len(got))
+			}
+			f.on(nil) // an upgrade
+			c.advance(30 * time.Second)
+			if _, err := m.Set(t.Context(), "k", set); err != nil {
+				t.Errorf("after RetryAfter: %v", err)
+			}
+		})
+	}
+}
+
+// A server that is replaced by an older one is asked again.
+func TestMetaDowngrade(t *testing.T) {
+	f := startFake(t)
+	m := newMeta(t, f.addr)
+	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+	f.on(onCommand("version", act{say: "VERSION 1.6.9\r\n"}))
+	f.restart()
+	await(t, "the end of the connection is noticed", func() bool { return !m.conn.alive() })
+	_, err := m.Set(t.Context(), "k", MetaSet{Value: []byte("y"), Expires: time.Now().Add(time.Minute)})
+	if !errors.Is(err, ErrNoMeta) {
+		t.Errorf("Set: %v, want %v", err, ErrNoMeta)
+	}
+	if got := f.commands("ms"); len(got) != 1 {
+		t.Errorf("it heard %q", got)
+	}
+}
+
+func TestMetaVersion(t *testing.T) {
+	tests := map[string]bool{
+		"VERSION 1.6.10": true, "VERSION 1.6.18": true, "VERSION 1.6.38-5-gdeadbee": true, "VERSION 1.7.0": true, "VERSION 2.0.0": true,
+		"VERSION 1.6.9": false, "VERSION 1.4.39": false, "VERSION 0.9.12": false, "VERSION ": false, "VERSION 1.6": false, "VERSION 1.6.": false,
+		"1.6.18": false, "ERROR": false, "VERSION 1.6.99999999999": false,
+	}
+	for line, want := range tests {
+		if got := metaVersion(line); got != want {
+			t.Errorf("metaVersion(%q) = %v, want %v", line, got, want)
+		}
+	}
+}
+
+// A caller that leaves spoils nothing: the late answer is nobody else's.
+func TestMetaLateAnswer(t *testing.T) {
+	f := startFake(t)
+	m := newMeta(t, f.addr)
+	metaSet(t, m, "slow", MetaSet{Value: []byte("of slow")})
+	metaSet(t, m, "k", MetaSet{Value: []byte("of k")})
+	hold := make(chan struct{})
+	f.on(onCommand("mg slow", act{hold: hold}))
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := m.Get(ctx, "slow", MetaGet{Value: true})
+		left <- err
+	}()
+	await(t, "the slow one has arrived", func() bool { return len(f.commands("mg slow")) == 1 })
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller that left: %v", err)
+	}
+	got := make(chan MetaItem)
+	go func() { got <- metaGet(t, m, "k", MetaGet{Value: true}) }()
+	await(t, "the other is sent behind it", func() bool {
+		m.conn.mu.Lock()
+		defer m.conn.mu.Unlock()
+		return len(m.conn.asked) == 2
+	})
+	close(hold)
+	if item := <-got; string(item.Value) != "of k" {
+		t.Errorf("k holds %q", item.Value)
+	}
+	if got := f.commands("version"); len(got) != 1 {
+		t.Errorf("%d connections, want one", len(got))
+	}
+}
+
+// One that left before its command was written is not heard of at all.
+func TestMetaLeftInTheQueue(t *testing.T) {
+	c := &metaConn{nc: nil, wake: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.ask(ctx, metaCommand{verb: "mn"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("ask: %v", err)
+	}
+	if batch := c.next(); len(batch) != 0 || len(c.queue) != 0 {
+		t.Errorf("%d to be written, %d queued, want none", len(batch), len(c.queue))
+	}
+}
+
+func TestMetaHungServer(t *testing.T) {
+	f := startFake(t)
+	never := make(chan struct{})
+	m := newMeta(t, f.addr)
+	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+	m.Timeout = 30 * time.Millisecond
+	m.conn.timeout = m.Timeout
+	f.on(onCommand("mg", act{hold: never}))
+	start := time.Now()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if _, err := m.Get(t.Context(), "k", MetaGet{}); !errors.Is(err, errTimeout) {
+				t.Errorf("Get: %v, want %v", err, errTimeout)
+			}
+		})
+	}
+	wg.Wait()
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	conn := m.conn
+	await(t, "the connection is given up", func() bool { return !conn.alive() })
+	f.on(nil)
+	m.Timeout = 10 * time.Second
+	if got := metaGet(t, m, "k", MetaGet{Value: true}); string(got.Value) != "x" {
+		t.Errorf("when it answers again: %+v", got)
+	}
+
+	f.on(onCommand("version", act{hold: never}))
+	f.hangUp()
+	m.Timeout = 30 * time.Millisecond
+	await(t, "the end of the connection is noticed", func() bool { return !m.conn.alive() })
+	if err := m.Noop(t.Context()); err == nil || errors.Is(err, ErrNoMeta) {
+		t.Errorf("silence is no answer to the question of the version: %v", err)
+	}
+}
+
+func TestMetaAnswers(t *testing.T) {
+	tests := []struct {
+		name, say string
+		want      error
+		closes    bool // the connection
+	}{
+		{"another's opaque", "HD O99\r\n", errMetaReply, true},
+		{"no opaque", "HD\r\n", errMetaReply, true},
+		{"that of mn", "MN\r\n", errMetaReply, true},
+		{"garbage", "HTTP/1.1 400 Bad Request\r\n", errMetaReply, true},
+		{"a line without end", strings.Repeat("x", 10000), errMetaReply, true},
+		{"client error", "CLIENT_ERROR invalid flag\r\n", ErrRefused, false},
+		{"server error", "SERVER_ERROR out of memory\r\n", ErrRefused, false},
+		{"error", "ERROR\r\n", ErrRefused, false},
+		{"a value nobody asked for", "VA 1 O%d\r\nx\r\n", errMetaReply, false},
+		{"a status of another command", "NS O%d\r\n", nil, false},
+		{"two answers", "EN O%d\r\nEN O%d\r\n", nil, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := startFake(t)
+			m := newMeta(t, f.addr)
+			metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+			f.on(onCommand("mg k", act{say: strings.ReplaceAll(tt.say, "%d", "2")}))
+			_, err := m.Get(t.Context(), "k", MetaGet{})
+			if !errors.Is(err, tt.want) {
+				t.Errorf("Get: %v, want %v", err, tt.want)
+			}
+			if tt.closes {
+				await(t, "the connection is closed", func() bool { return !m.conn.alive() })
+			}
+			f.on(nil)
+			if got := metaGet(t, m, "k", MetaGet{Value: true}); string(got.Value) != "x" {
+				t.Errorf("the next: %+v", got)
+			}
+			if got := len(f.commands("version")); (got == 2) != tt.closes {
+				t.Errorf("%d connections", got)
+			}
+		})
+	}
+}
+
+// What is not a refusal of the value itself may mean that it was run.
+func TestMetaSetRefused(t *testing.T) {
+	f := startFake(t)
+	m := newMeta(t, f.addr)
+	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+	for say, connections := range map[string]int{"SERVER_ERROR out of memory storing object\r\n": 1, "CLIENT_ERROR bad data chunk\r\n": 2} {
+		f.on(onCommand("ms", act{say: say}))
+		_, err := m.Set(t.Context(), "k", MetaSet{Value: []byte("y"), Expires: time.Now().Add(time.Minute)})
+		if !errors.Is(err, ErrRefused) {
+			t.Errorf("Set: %v, want %v", err, ErrRefused)
+		}
+		if connections == 2 {
+			await(t, "the connection is closed", func() bool { return !m.conn.alive() })
+		} else if !m.conn.alive() {
+			t.Errorf("%q closes the connection", say)
+		}
+	}
+}
+
+func TestMetaBusy(t *testing.T) {
+	f := startFake(t)
+	m := newMeta(t, f.addr)
+	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+	hold := make(chan struct{})
+	f.on(onCommand("mg", act{hold: hold}))
+	var wg sync.WaitGroup
+	for range maxMetaWaiting {
+		wg.Go(func() {
+			if _, err := m.Get(t.Context(), "k", MetaGet{}); err != nil {
+				t.Errorf("Get: %v", err)
+			}
+		})
+	}
+	await(t, "all wait", func() bool {
+		m.conn.mu.Lock()
+		defer m.conn.mu.Unlock()
+		return len(m.conn.asked)+len(m.conn.queue) == maxMetaWaiting
+	})
+	if _, err := m.Get(t.Context(), "k", MetaGet{}); !errors.Is(err, ErrBusy) {
+		t.Errorf("one more: %v, want %v", err, ErrBusy)
+	}
+	close(hold)
+	wg.Wait()
+}
+
+func TestMetaClose(t *testing.T) {
+	f := startFake(t)
+	for _, where := range []string{"mg", "mn"} { // under way; dialling
+		m := newMeta(t, f.addr)
+		f.on(onCommand(where, act{hold: make(chan struct{})}))
+		heard := len(f.commands(where))
+		result := make(chan error)
+		go func() {
+			_, err := m.Get(context.Background(), "k", MetaGet{})
+			result <- err
+		}()
+		await(t, "it has arrived", func() bool { return len(f.commands(where)) > heard })
+		m.Close()
+		if err := <-result; !errors.Is(err, ErrClosed) {
+			t.Errorf("%s under way: %v, want %v", where, err, ErrClosed)
+		}
+		if err := m.Noop(t.Context()); err != ErrClosed {
+			t.Errorf("Noop: %v, want %v", err, ErrClosed)
+		}
+		m.Close()
+	}
+}
+
+func TestMetaNobodyThere(t *testing.T) {
+	f := startFake(t)
+	f.stop()
+	m := newMeta(t, f.addr)
+	if err := m.Noop(t.Context()); err == nil || errors.Is(err, ErrNoMeta) || !strings.Contains(err.Error(), f.addr) {
+		t.Errorf("Noop: %v", err)
+	}
+	f.start()
+	if err := m.Noop(t.Context()); err != nil {
+		t.Errorf("when it is there: %v", err)
+	}
+}
+
+func TestReadMetaReply(t *testing.T) {
+	tests := []struct {
+		name, in string
+		want     metaReply
+	}{
+		{"header", "HD O1\r\n", metaReply{status: "HD", opaque: "1"}},
+		{"miss", "EN O12\r\n", metaReply{status: "EN", opaque: "12"}},
+		{"noop", "MN\r\n", metaReply{status: "MN"}},
+		{"everything", "VA 3 t59 h1 l7 f5 s3 c9 O2\r\na\r\n\r\n", metaReply{status: "VA", opaque: "2",
+			item: MetaItem{Value: []byte("a\r\n"), Size: 3, Flags: 5, TTL: 59 * time.Second, Hit: true, LastAccess: 7 * time.Second, CAS: 9}}},
+		{"for ever", "HD t-1 O2\r\n", metaReply{status: "HD", opaque: "2", item: MetaItem{TTL: Forever}}},
+		{"won", "HD O5 X W\r\n", metaReply{status: "HD", opaque: "5", item: MetaItem{Stale: true, Won: true}}},
+		{"lost", "HD O5 Z X\r\n", metaReply{status: "HD", opaque: "5", item: MetaItem{Stale: true}}},
+		{"a flag of the future", "HD kYSBi b !x O5\r\n", metaReply{status: "HD", opaque: "5"}},
+		{"error line", "SERVER_ERROR object too large for cache\r\n", metaReply{line: "SERVER_ERROR object too large for cache"}},
+		{"empty value", "VA 0 O1\r\n\r\n", metaReply{status: "VA", opaque: "1", item: MetaItem{Value: []byte{}}}},
+	}
+	for _, tt := range tests {
+		got, err := readMetaReply(bufio.NewReader(strings.NewReader(tt.in)))
+		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", tt.want) {
+			t.Errorf("%s: got %+v, %v, want %+v", tt.name, got, err, tt.want)
+		}
+	}
+	for _, in := range []string{
+		"", "HD", "VA\r\n", "VA x\r\n", "VA -1\r\n", "VA 3\r\nab", "VA 3\r\nabcde", "VA 1073741825\r\n", "VA 99999999999999999999\r\n",
+		"HDX O1\r\n", "hd O1\r\n", "\r\n", "END\r\n", "VALUE k 0 1\r\n", "HD t\r\n", "HD t-2\r\n", "HD hx\r\n", "HD f4294967296\r\n",
+		"HD c-1\r\n", "HD sx\r\n", "HD l9999999999999999999\r\n", "HD t9223372036854775807\r\n", strings.Repeat("HD", 5000) + "\r\n",
+	} {
+		if got, err := readMetaReply(bufio.NewReader(strings.NewReader(in))); err == nil {
+			t.Errorf("%.60q is read as %+v", in, got)
+		}
+	}
+}
+
+func FuzzReadMetaReply(f *testing.F) {
+	for _, s := range []string{"HD t59 h1 l7 f5 s3 c9 O2 X W\r\n", "VA 3 O1\r\nabc\r\nEN\r\n", "MN\r\n", "CLIENT_ERROR x\r\n", "VA 1000000000\r\n"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		br := bufio.NewReader(bytes.NewReader(in))
+		for {
+			reply, err := readMetaReply(br)
+			if err != nil {
+				return
+			}
+			it := reply.item
+			if (reply.status == "") == (reply.line == "") {
+				t.Fatalf("%q: status %q, line %q", in, reply.status, reply.line)
+			}
+			if reply.status == "VA" && !bytes.Contains(in, it.Value) || it.TTL < Forever || it.LastAccess < 0 || it.Size < 0 {
+				t.Fatalf("%q: %+v", in, it)
+			}
+			if it.Won && !bytes.Contains(in, []byte("W")) {
+				t.Fatalf("%q: won", in)
+			}
+		}
+	})
+}
+
+func TestMetaCommand(t *testing.T) {
+	tests := []struct {
+		name string
+		cmd  metaCommand
+		want string
+	}{
+		{"get", metaCommand{verb: "mg", key: "k\x7f\xff", flags: " t"}, "mg k\x7f\xff t O7\r\n"},
+		{"base64", metaCommand{verb: "mg", key: "a b", flags: " t"}, "mg YSBi b t O7\r\n"},
+		{"set", metaCommand{verb: "ms", key: "k", flags: " T9", value: []byte("abc")}, "ms k 3 T9 O7\r\n"},
+		{"set, base64", metaCommand{verb: "ms", key: "a b", flags: " T9"}, "ms YSBi 0 b T9 O7\r\n"},
+		{"noop", metaCommand{verb: "mn"}, "mn\r\n"},
+	}
+	for _, tt := range tests {
+		if got, err := tt.cmd.head(7); got != tt.want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", tt.name, got, err, tt.want)
+		}
+	}
+}
+
+// Nothing goes out before the key is judged.
+func TestMetaBadKeysStayHere(t *testing.T) {
+	f := startFake(t)
+	m := newMeta(t, f.addr)
+	for _, key := range []string{"", strings.Repeat("x", 251), strings.Repeat("\n", 187)} {
+		m.Get(t.Context(), key, MetaGet{})
+		m.Set(t.Context(), key, MetaSet{Expires: time.Now().Add(time.Minute)})
+		m.Delete(t.Context(), key, MetaDelete{})
+	}
+	if got := f.commands(""); !slices.Equal(got, nil) {
+		t.Errorf("memcached heard %q", got)
+	}
+}

@@ -1,0 +1,153 @@
+package cachewriter
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A metaReply is what memcached says to one meta command.
+type metaReply struct {
+	status string // the two letters; "" for an error line
+	line   string // the error line
+	opaque string // "" if none came back
+	item   MetaItem
+}
+
+var errMetaReply = errors.New("unexpected answer")
+
+// readMetaReply reads one reply. An error means that the stream makes no sense
+// from here on. What memcached adds in later versions, a return flag that is not
+// known here, is passed over.
+func readMetaReply(br *bufio.Reader) (reply metaReply, err error) {
+	line, err := readLine(br)
+	if err != nil {
+		return reply, err
+	}
+	if isRefusal(line) {
+		return metaReply{line: line}, nil
+	}
+	status, rest, _ := strings.Cut(line, " ")
+	reply.status = status
+	switch status {
+	case "HD", "NS", "EX", "NF", "EN", "MN":
+	case "VA":
+		var size string
+		size, rest, _ = strings.Cut(rest, " ")
+		if reply.item.Size, err = parseSize(size); err != nil {
+			return reply, fmt.Errorf("%w %q", errMetaReply, line)
+		}
+	default:
+		return reply, fmt.Errorf("%w %q", errMetaReply, line)
+	}
+	if err := reply.parseFlags(rest); err != nil {
+		return reply, fmt.Errorf("%w %q", errMetaReply, line)
+	}
+	if status == "VA" {
+		reply.item.Value, err = readValue(br, reply.item.Size)
+	}
+	return reply, err
+}
+
+// readLine returns a line without its end.
+func readLine(br *bufio.Reader) (string, error) {
+	line, err := br.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return "", fmt.Errorf("%w: a line of more than %d bytes", errMetaReply, len(line))
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimRight(string(line), "\r\n"), nil
+}
+
+func parseSize(s string) (int, error) {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err == nil && n > maxValue {
+		err = strconv.ErrRange
+	}
+	return int(n), err
+}
+
+// readValue believes in a size only as far as bytes come.
+func readValue(br *bufio.Reader, size int) ([]byte, error) {
+	var b bytes.Buffer
+	b.Grow(min(size, 1<<20) + bytes.MinRead)
+	if _, err := io.CopyN(&b, br, int64(size)); err != nil {
+		return nil, eofIsUnexpected(err)
+	}
+	var end [2]byte
+	if _, err := io.ReadFull(br, end[:]); err != nil {
+		return nil, eofIsUnexpected(err)
+	}
+	if string(end[:]) != "\r\n" {
+		return nil, fmt.Errorf("%w: a value that does not end where it says", errMetaReply)
+	}
+	return b.Bytes(), nil
+}
+
+func eofIsUnexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func (r *metaReply) parseFlags(s string) error {
+	for _, flag := range strings.Fields(s) {
+		if err := r.parseFlag(flag[0], flag[1:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *metaReply) parseFlag(flag byte, token string) (err error) {
+	switch flag {
+	case 'O':
+		r.opaque = token
+	case 'W':
+		r.item.Won = true
+	case 'X':
+		r.item.Stale = true
+	case 'h':
+		r.item.Hit = token == "1"
+		if token != "0" && token != "1" {
+			err = strconv.ErrSyntax
+		}
+	case 's':
+		r.item.Size, err = parseSize(token)
+	case 't':
+		r.item.TTL, err = parseTTL(token)
+	case 'l':
+		r.item.LastAccess, err = parseSeconds(token)
+	case 'f':
+		var flags uint64
+		flags, err = strconv.ParseUint(token, 10, 32)
+		r.item.Flags = uint32(flags)
+	case 'c':
+		r.item.CAS, err = strconv.ParseUint(token, 10, 64)
+	}
+	return err
+}
+
+func parseTTL(s string) (time.Duration, error) {
+	if s == "-1" {
+		return Forever, nil
+	}
+	return parseSeconds(s)
+}
+
+func parseSeconds(s string) (time.Duration, error) {
+	n, err := strconv.ParseUint(s, 10, 63)
+	if err == nil && n > math.MaxInt64/uint64(time.Second) {
+		err = strconv.ErrRange
+	}
+	return time.Duration(n) * time.Second, err
+}

@@ -1,0 +1,472 @@
+package cachewriter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest/observer"
+)
+
+func TestDebts(t *testing.T) {
+	t0 := time.Unix(1e9, 0)
+	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
+	idle := func(string) bool { return false }
+	names := func(d *debts) (keys []string) {
+		for el := d.list.Front(); el != nil; el = el.Next() {
+			keys = append(keys, el.Value.(*debt).key)
+		}
+		return keys
+	}
+	want := func(t *testing.T, d *debts, keys ...string) {
+		t.Helper()
+		if got := names(d); !slices.Equal(got, keys) || d.len() != len(keys) || d.bytes != len(strings.Join(keys, "")) {
+			t.Errorf("owed %q (%d, %d bytes), want %q", got, d.len(), d.bytes, keys)
+		}
+	}
+	d := &debts{maxEntries: 3}
+	for i, key := range []string{"a", "bb", "a", "ccc"} {
+		if !d.owe(key, at(10+i)) {
+			t.Errorf("no room for %q", key)
+		}
+	}
+	want(t, d, "bb", "a", "ccc")
+	if d.owe("d", at(20)) {
+		t.Error("there is room for a fourth")
+	}
+	if !d.owe("bb", at(20)) {
+		t.Error("there is no room for one that is there")
+	}
+	want(t, d, "a", "ccc", "bb")
+	if got := d.first(at(0), func(key string) bool { return key == "a" }); got.key != "ccc" {
+		t.Errorf("first but for a: %q", got.key)
+	}
+	old := d.of("a")
+	d.owe("a", at(30))
+	d.forgive(old)
+	d.forgive(nil)
+	want(t, d, "ccc", "bb", "a")
+	x := d.first(at(0), idle)
+	d.forgive(x)
+	d.takeBack(x, true)
+	want(t, d, "bb", "a", "ccc")
+	x = d.of("ccc")
+	d.forgive(x)
+	d.takeBack(x, false)
+	want(t, d, "ccc", "bb", "a")
+	d.takeBack(&debt{key: "a"}, false)
+	if got := d.of("a").until; got != at(30) {
+		t.Errorf("what was taken back hides a later debt: until %v", got)
+	}
+	if got := d.first(at(20), idle); got.key != "a" {
+		t.Errorf("first at 20 s: %q, want a", got.key)
+	}
+	want(t, d, "a")
+
+	d = &debts{maxEntries: 1 << 20}
+	n := 0
+	for d.owe(fmt.Sprintf("%0250d", n), at(1)) {
+		n++
+	}
+	if n != maxOwedBytes/250 {
+		t.Errorf("%d keys of 250 bytes, want %d", n, maxOwedBytes/250)
+	}
+}
+
+// A server that comes back, as full as it went, loses what was deleted meanwhile,
+// though nobody asks for anything.
+func TestOwedDeleteIsMade(t *testing.T) {
+	f := startFake(t)
+	f.stop()
+	w := newWriter(t, f.addr)
+	w.BackoffMin, w.BackoffMax = time.Millisecond, 5*time.Millisecond
+	var logs *observer.ObservedLogs
+	w.Log, logs = observed()
+	keys := []string{"k", "a b\x7f", "k"}
+	for _, key := range keys {
+		if err := w.Delete(t.Context(), Entry{Key: key}); err == nil {
+			t.Error("Delete on a dead server succeeded")
+		}
+	}
+	if got := w.Stats().Total; got.Owed != 2 || got.OwedDone != 0 || got.OwedLost != 0 {
+		t.Errorf("owed %d, done %d, lost %d; want 2, 0, 0", got.Owed, got.OwedDone, got.OwedLost)
+	}
+	await(t, "it is tried in vain", func() bool { return w.Stats().Servers[0].Breaker != BreakerClosed })
+	f.items["k"] = fakeItem{body: []byte("stale")}
+	f.items["a%20b\x7f"] = fakeItem{body: []byte("stale")}
+	f.start()
+	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	wantValue(t, f, "k", "")
+	wantValue(t, f, "a%20b\x7f", "")
+	if got := w.Stats().Servers[0]; got.OwedDone != 2 || got.Breaker != BreakerClosed {
+		t.Errorf("done %d, breaker %s; want 2, closed", got.OwedDone, got.Breaker)
+	}
+	if got, want := messages(logs), []string{"warn memcached is down", "info memcached is back"}; !slices.Equal(got, want) {
+		t.Errorf("logged %q, want %q", got, want)
+	}
+	s := w.stores[f.addr]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.alarm != nil || !s.payAt.IsZero() {
+		t.Error("an alarm is set with nothing owed")
+	}
+}
+
+// refuseDeletes makes each Delete fail at once, of a server that is alive.
+var refuseDeletes = onCommand("delete", act{say: "SERVER_ERROR proxy: try later\r\n"})
+
+func owe(t *testing.T, w *Writer, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		if err := w.Delete(t.Context(), Entry{Key: key}); err == nil {
+			t.Fatal("Delete succeeded, and nothing is owed")
+		}
+	}
+}
+
+// rouse wakes the workers as the alarm would.
+func rouse(w *Writer, f *fake) { w.stores[f.addr].rouse() }
+
+// A server that refuses is asked again after a while, and then a longer while.
+func TestOwedPause(t *testing.T) {
+	f := startFake(t)
+	f.on(refuseDeletes)
+	w, c := newWriter(t, f.addr), new(clock)
+	w.now, w.Workers, w.BackoffMax = c.now, 1, 3*time.Second
+	owe(t, w, "a")
+	heard := func(n int) func() bool { return func() bool { return len(f.commands("delete")) == n } }
+	for i, pause := range []time.Duration{1, 2, 3, 3} {
+		c.advance(pause*time.Second - 1)
+		rouse(w, f)
+		put(t, w, Entry{Key: "k", Expires: c.now().Add(time.Hour)})
+		await(t, "the workers are about", func() bool { return w.Stats().Total.Stored == uint64(i+1) })
+		if !heard(1 + i)() {
+			t.Fatalf("heard %q before the pause was over", f.commands("delete"))
+		}
+		c.advance(1)
+		rouse(w, f)
+		await(t, "it is tried", func() bool { return heard(2+i)() && w.stores[f.addr].paused() })
+	}
+	f.on(nil)
+	c.advance(3 * time.Second)
+	rouse(w, f)
+	await(t, "it is paid", func() bool { return w.Stats().Total.Owed == 0 })
+}
+
+// paused is true when the last attempt has been booked.
+func (s *store) paused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.paying == 0 && s.payAt.After(s.w.clock())
+}
+
+// What is owed goes before what is queued.
+func TestOwedGoesFirst(t *testing.T) {
+	f := startFake(t)
+	f.on(refuseDeletes)
+	w, c := newWriter(t, f.addr), new(clock)
+	w.now, w.Workers = c.now, 1
+	hold := make(chan struct{})
+	owe(t, w, "a", "b")
+	f.on(onCommand("set first", act{hold: hold}))
+	fill := func(key string) { put(t, w, Entry{Key: key, Expires: c.now().Add(time.Hour)}) }
+	fill("first")
+	await(t, "the worker is busy", func() bool { return len(f.commands("set first")) == 1 })
+	fill("second")
+	c.advance(time.Second)
+	close(hold)
+	drain(t, w)
+	got := f.commands("")
+	if want := []string{"delete a", "delete b", "set second 0 3599 0"}; !slices.Equal(got[len(got)-3:], want) {
+		t.Errorf("heard %q, want %q in the end", got, want)
+	}
+}
+
+// A page stored later has taken the place of the one that had to go.
+func TestOwedAndStoredAgain(t *testing.T) {
+	f := startFake(t)
+	f.on(refuseDeletes)
+	w := newWriter(t, f.addr)
+	w.BackoffMin = time.Hour
+	owe(t, w, "k", "a", "b", "c")
+	f.on(onCommand("set b", act{say: "SERVER_ERROR out of memory storing object\r\n"}))
+	put(t, w, page("k", "fresh"))
+	put(t, w, page("b", "fresh"))
+	await(t, "the pages have been written", func() bool { return w.Stats().Total.QueuedEntries == 0 })
+	if got := w.Stats().Total.Owed; got != 3 {
+		t.Errorf("%d deletes owed, want those of a, b and c", got)
+	}
+	if err := w.Delete(t.Context(), Entry{Key: "c"}); err != nil {
+		t.Error(err)
+	}
+	if got := w.Stats().Total.Owed; got != 2 {
+		t.Errorf("%d deletes owed, want those of a and b", got)
+	}
+	drain(t, w)
+	wantValue(t, f, "k", "fresh")
+	if got := f.commands("delete k"); len(got) != 1 {
+		t.Errorf("k was deleted again: %q", got)
+	}
+}
+
+// A page that was on its way before the Delete is the one that has to go.
+func TestOwedAndStoredBefore(t *testing.T) {
+	f := startFake(t)
+	w := newWriter(t, f.addr)
+	w.BackoffMin = time.Millisecond
+	hold := make(chan struct{})
+	f.on(onCommand("set k ", act{hold: hold}))
+	put(t, w, page("k", "stale"))
+	await(t, "the set has arrived", func() bool { return len(f.commands("set k ")) == 1 })
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.Delete(gone, Entry{Key: "k"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Delete: %v", err)
+	}
+	close(hold)
+	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	wantValue(t, f, "k", "")
+	if s := w.Stats().Total; s.Stored != 1 || s.OwedDone != 1 {
+		t.Errorf("stored %d, made up for %d, want 1 and 1", s.Stored, s.OwedDone)
+	}
+}
+
+// While a delete is made up for, a fresh page of the key waits.
+func TestOwedDoesNotOvertake(t *testing.T) {
+	f := startFake(t)
+	f.on(refuseDeletes)
+	w, c := newWriter(t, f.addr), new(clock)
+	w.now = c.now
+	owe(t, w, "k")
+	hold := make(chan struct{})
+	f.on(onCommand("delete", act{hold: hold}))
+	c.advance(time.Second)
+	rouse(w, f)
+	await(t, "it is being made up for", func() bool { return len(f.commands("delete k")) == 2 })
+	put(t, w, Entry{Key: "k", Body: []byte("fresh"), Expires: c.now().Add(time.Hour)})
+	put(t, w, Entry{Key: "other", Expires: c.now().Add(time.Hour)})
+	await(t, "another key passes", func() bool { return w.Stats().Total.Stored == 1 })
+	if got := f.commands("set k "); len(got) != 0 {
+		t.Errorf("memcached heard %q", got)
+	}
+	close(hold)
+	drain(t, w)
+	wantValue(t, f, "k", "fresh")
+}
+
+// A key deleted again while its debt is being paid in vain is owed once.
+func TestOwedTwice(t *testing.T) {
+	f := startFake(t)
+	f.on(refuseDeletes)
+	w, c := newWriter(t, f.addr), new(clock)
+	w.now = c.now
+	owe(t, w, "k")
+	hold := make(chan struct{})
+	f.on(onCommand("delete", act{hold: hold, say: "SERVER_ERROR proxy: try later\r\n"}))
+	c.advance(time.Second)
+	rouse(w, f)
+	await(t, "it is being made up for", func() bool { return len(f.commands("delete k")) == 2 })
+	deleted := make(chan error, 1)
+	go func() { deleted <- w.Delete(context.Background(), Entry{Key: "k"}) }()
+	close(hold)
+	if err := <-deleted; !errors.Is(err, ErrRefused) {
+		t.Errorf("Delete: %v", err)
+	}
+	await(t, "all is booked", w.stores[f.addr].paused)
+	if got := w.Stats().Total.Owed; got != 1 {
+		t.Errorf("%d deletes owed, want 1", got)
+	}
+}
+
+func TestOwedLost(t *testing.T) {
+	f := startFake(t)
+	f.on(refuseDeletes)
+	w, c := newWriter(t, f.addr), new(clock)
+	w.now, w.OweEntries = c.now, 2
+	var logs *observer.ObservedLogs
+	w.Log, logs = observed()
+	const message = "warn memcached is owed too many deletes: what was purged meanwhile may come back, until it expires"
+	owe(t, w, "a", "b", "c", "d", "a")
+	if s := w.Stats().Total; s.Owed != 2 || s.OwedLost != 2 {
+		t.Errorf("owed %d, lost %d, want 2 and 2", s.Owed, s.OwedLost)
+	}
+	if got := messages(logs); !slices.Equal(got, []string{message}) {
+		t.Errorf("logged %q", got)
+	}
+	f.on(nil)
+	c.advance(time.Minute)
+	rouse(w, f)
+	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	f.on(refuseDeletes)
+	owe(t, w, "a", "b", "c")
+	if got := messages(logs); !slices.Equal(got, []string{message, message}) {
+		t.Errorf("logged %q; want one line an outage", got)
+	}
+}
+
+func TestOwedForgotten(t *testing.T) {
+	f := startFake(t)
+	f.on(refuseDeletes)
+	w, c := newWriter(t, f.addr), new(clock)
+	w.now, w.OweFor, w.BackoffMin, w.BackoffMax = c.now, time.Hour, time.Hour, time.Hour
+	owe(t, w, "old")
+	c.advance(time.Minute)
+	owe(t, w, "k")
+	f.on(nil)
+	c.advance(time.Hour - time.Minute)
+	rouse(w, f)
+	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	if got, want := f.commands("delete"), []string{"delete old", "delete k", "delete k"}; !slices.Equal(got, want) {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
+// Every other server of the ring loses the key, too, in its own time.
+func TestDeleteReachesTheWholeRing(t *testing.T) {
+	fakes := []*fake{startFake(t), startFake(t), startFake(t)}
+	w := newWriter(t, fakes[0].addr)
+	w.Ring = newRing(t, Consistent, Server{Name: fakes[0].addr}, Server{Name: fakes[1].addr}, Server{Name: fakes[2].addr},
+		Server{Name: unixPrefix + filepath.Join(t.TempDir(), "nobody"), Down: true})
+	w.Workers = 1
+	first := w.Ring.Pick("k")[0]
+	hold := make(chan struct{})
+	var others []*fake
+	for _, f := range fakes {
+		f.items["k"] = fakeItem{body: []byte("stale")}
+		if f.addr != first {
+			others = append(others, f)
+			f.on(func(string) act { return act{hold: hold} })
+		}
+	}
+	queued := page("k", "stale")
+	queued.Addr = others[0].addr
+	busy := page("busy", "x")
+	busy.Addr = others[0].addr
+	put(t, w, busy)
+	await(t, "the worker is busy", func() bool { return len(others[0].commands("set busy")) == 1 })
+	put(t, w, queued)
+	if err := w.Delete(t.Context(), Entry{Key: "k"}); err != nil {
+		t.Errorf("Delete: %v; it does not wait for the others", err)
+	}
+	wantDropped(t, w.Stats().Total, DropSuperseded, 1)
+	close(hold)
+	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	for _, f := range fakes {
+		wantValue(t, f, "k", "")
+	}
+	s := w.Stats()
+	if s.Total.Deletes != 1 || s.Total.OwedDone != 2 || s.Servers[3].OwedDone+s.Servers[3].OwedLost != 0 {
+		t.Errorf("%d deletes, %d made up for; want 1 and 2, and none where the line says down", s.Total.Deletes, s.Total.OwedDone)
+	}
+}
+
+func TestCloseWithDebts(t *testing.T) {
+	tests := []struct {
+		name string
+		back func(f *fake) // before Close
+		left string        // in the error; "": none
+	}{
+		{"the server is back", func(f *fake) { f.on(nil) }, ""},
+		{"it refuses", func(f *fake) {}, "0 entries not written, 3 deletes still owed"},
+		{"it is down", func(f *fake) { f.stop() }, "3 deletes still owed: cachewriter: server is down"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := startFake(t)
+			f.on(refuseDeletes)
+			w := newWriter(t, f.addr)
+			w.BackoffMin = time.Hour
+			owe(t, w, "a", "b", "c")
+			tt.back(f)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			start := time.Now()
+			err := w.Close(ctx)
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if (err == nil) != (tt.left == "") || err != nil && !strings.Contains(err.Error(), tt.left) {
+				t.Errorf("Close: %v, want %q", err, tt.left)
+			}
+			if s := w.Stats().Total; err == nil && s.OwedDone != 3 || err != nil && s.Owed != 3 {
+				t.Errorf("owed %d, made up for %d", s.Owed, s.OwedDone)
+			}
+		})
+	}
+	t.Run("it hangs", func(t *testing.T) {
+		f := startFake(t)
+		f.on(refuseDeletes)
+		w := newWriter(t, f.addr)
+		w.Workers = 1
+		owe(t, w, "a", "b", "c")
+		f.on(func(string) act { return act{hold: make(chan struct{})} })
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := w.Close(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "3 deletes") {
+			t.Errorf("Close: %v, want one of 3 deletes", err)
+		}
+	})
+}
+
+// With its first server down a page goes to the next that nginx asks.
+func TestPutFailsOver(t *testing.T) {
+	for _, method := range []Method{Modulo, Consistent} {
+		t.Run(method.String(), func(t *testing.T) {
+			byAddr := make(map[string]*fake)
+			var servers []Server
+			for range 6 {
+				f := startFake(t)
+				byAddr[f.addr] = f
+				servers = append(servers, Server{Name: f.addr})
+			}
+			w := newWriter(t, servers[0].Name)
+			w.Ring = newRing(t, method, servers...)
+			w.BackoffMin = time.Hour
+			order := w.Ring.Order("k", 6)
+			if len(order) < 5 {
+				t.Skip("nginx gives up on the key too early")
+			}
+			bring := func(addr string) { // down
+				byAddr[addr].stop()
+				e := page("other", "x")
+				e.Addr = addr
+				for i := range tripAfter {
+					put(t, w, e)
+					await(t, "the write fails", func() bool { return stats(w, addr).Failed == uint64(i+1) })
+				}
+			}
+			for i := range maxFailover {
+				bring(order[i][0])
+				put(t, w, page("k", fmt.Sprint("page ", i)))
+				next := byAddr[order[i+1][0]]
+				await(t, "it is stored", func() bool { return stats(w, next.addr).Stored == 1 })
+				wantValue(t, next, "k", fmt.Sprint("page ", i))
+				if got := stats(w, order[0][0]).Dropped[DropServerDown]; got != uint64(i+1) {
+					t.Errorf("dropped at the first server: %d, want %d", got, i+1)
+				}
+			}
+			e := page("k", "x")
+			e.Addr = order[0][0]
+			if err := w.Put(e); err != ErrServerDown {
+				t.Errorf("Put to an Addr: %v, want %v", err, ErrServerDown)
+			}
+			bring(order[maxFailover][0])
+			if err := w.Put(page("k", "x")); err != ErrServerDown {
+				t.Errorf("Put with %d servers down: %v, want %v", maxFailover+1, err, ErrServerDown)
+			}
+			if got := byAddr[order[maxFailover+1][0]].commands("set"); len(got) > 0 {
+				t.Errorf("the server after that heard %q", got)
+			}
+		})
+	}
+}
+
+func stats(w *Writer, addr string) ServerStats {
+	s := w.Stats().Servers
+	return s[slices.IndexFunc(s, func(s ServerStats) bool { return s.Addr == addr })]
+}

@@ -1,0 +1,211 @@
+package cachewriter
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A realProxy is a twemproxy (nutcracker) in front of two memcacheds.
+type realProxy struct {
+	addr     string
+	backends [2]*realServer
+}
+
+func startProxy(t *testing.T) *realProxy {
+	t.Helper()
+	path, memcached := lookProgram(t, "nutcracker"), lookMemcached(t)
+	dir := t.TempDir()
+	p := &realProxy{addr: unixPrefix + filepath.Join(dir, "s")}
+	for i := range p.backends {
+		p.backends[i] = startReal(t, memcached)
+	}
+	config := filepath.Join(dir, "nutcracker.yml")
+	text := fmt.Sprintf("uwgate:\n  listen: %s 0600\n  hash: fnv1a_64\n  distribution: ketama\n  auto_eject_hosts: false\n  timeout: 2000\n  servers:\n   - %s:1 a\n   - %s:1 b\n",
+		filepath.Join(dir, "s"), p.backends[0].socket, p.backends[1].socket)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(dir, "log")
+	cmd := exec.Command(path, "-c", config, "-o", log, "-p", filepath.Join(dir, "pid"), "-a", "127.0.0.1", "-s", freePort(t))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	if err := awaitSocket(filepath.Join(dir, "s")); err != nil {
+		said, _ := os.ReadFile(log)
+		t.Fatalf("nutcracker does not listen: %v: %s", err, said)
+	}
+	return p
+}
+
+// freePort is for nutcracker's statistics, which it insists on.
+func freePort(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return port
+}
+
+// Behind a proxy pages come and go by the classic commands, and nothing else is
+// tried.
+func TestProxy(t *testing.T) {
+	p := startProxy(t)
+	other, err := net.Dial("unix", strings.TrimPrefix(p.addr, unixPrefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetDeadline(time.Now().Add(10 * time.Second))
+	others := bufio.NewReader(other)
+	visit := func(when string) {
+		t.Helper()
+		fmt.Fprintf(other, "get nothing\r\n")
+		if line, err := others.ReadString('\n'); line != "END\r\n" {
+			t.Fatalf("%s another's connection says %q, %v", when, line, err)
+		}
+	}
+	visit("before")
+
+	w := newWriter(t, p.addr)
+	const pages = 20
+	var keys []string
+	for i := range pages {
+		key := fmt.Sprintf("/a b%%%d\x7f\xc3\xa9", i)
+		if i%2 == 0 {
+			key = fmt.Sprint(":1:CUSTOMKEY:/", i)
+		}
+		keys = append(keys, key)
+		put(t, w, page(key, "page\r\nof "+key))
+	}
+	await(t, "all is stored", func() bool { return w.Stats().Total.Stored == pages })
+	at := [2]int{}
+	for i, b := range p.backends {
+		for _, key := range keys {
+			if get(t, b, Escape(key)) != "" {
+				at[i]++
+			}
+		}
+	}
+	if at[0] == 0 || at[1] == 0 || at[0]+at[1] != pages {
+		t.Errorf("the backends hold %v pages of %d", at, pages)
+	}
+
+	for _, key := range keys {
+		item, err := w.Get(t.Context(), Entry{Key: key})
+		if err != nil || item == nil || string(item.Value) != "page\r\nof "+key || item.Usage != nil {
+			t.Errorf("Get(%q): %+v, %v; want the page and nothing of its usage", key, item, err)
+		}
+	}
+	meta, err := w.Meta(p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		_, err = meta.Set(t.Context(), "k", MetaSet{Value: []byte("flush_all"), Expires: time.Now().Add(time.Minute)})
+		if !errors.Is(err, ErrNoMeta) || !strings.Contains(err.Error(), "closes the connection on `mn` after \"VERSION 1.6.") {
+			t.Errorf("Meta: %v, want %v with the reason", err, ErrNoMeta)
+		}
+	}
+	visit("after meta commands")
+
+	for _, key := range keys {
+		for range 2 {
+			if err := w.Delete(t.Context(), Entry{Key: key}); err != nil {
+				t.Errorf("Delete(%q): %v", key, err)
+			}
+		}
+		if item, err := w.Get(t.Context(), Entry{Key: key}); item != nil || err != nil {
+			t.Errorf("%q after its Delete: %+v, %v", key, item, err)
+		}
+	}
+	visit("in the end")
+	if s := w.Stats().Servers[0]; s.Failed+s.Refused+s.DeleteErrors != 0 || s.Breaker != BreakerClosed {
+		t.Errorf("not all went well: %+v", s)
+	}
+}
+
+// A proxy is alive while a server behind it is not: it says so, in an error line,
+// and what is deleted then is made up for.
+func TestProxyWithADeadServer(t *testing.T) {
+	p := startProxy(t)
+	w := newWriter(t, p.addr)
+	w.BackoffMin, w.BackoffMax = 10*time.Millisecond, 10*time.Millisecond
+	var dead, alive string // a key of each backend
+	for i := 0; dead == "" || alive == ""; i++ {
+		key := fmt.Sprint("k", i)
+		put(t, w, page(key, "x"))
+		await(t, "it is stored", func() bool { return w.Stats().Total.Stored == uint64(i+1) })
+		if get(t, p.backends[0], key) != "" {
+			dead = key
+		} else {
+			alive = key
+		}
+	}
+	p.backends[0].stop()
+	if err := w.Delete(t.Context(), Entry{Key: dead}); !errors.Is(err, ErrRefused) {
+		t.Errorf("Delete: %v, want %v", err, ErrRefused)
+	}
+	if err := w.Delete(t.Context(), Entry{Key: alive}); err != nil {
+		t.Errorf("Delete of what the other holds: %v", err)
+	}
+	if s := w.Stats().Servers[0]; s.Owed != 1 || s.Breaker != BreakerClosed {
+		t.Errorf("%d deletes owed, breaker %s; want 1, closed", s.Owed, s.Breaker)
+	}
+	os.Remove(p.backends[0].socket)
+	p.backends[0].start()
+	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+}
+
+// A memcached as in Debian 11 or older is written to, and never hears an ms.
+func TestOldMemcached(t *testing.T) {
+	for _, version := range []string{"1.5.6", "1.6.9"} {
+		t.Run(version, func(t *testing.T) {
+			f := startFake(t)
+			f.on(func(command string) act {
+				switch word, _, _ := strings.Cut(command, " "); word {
+				case "version":
+					return act{say: "VERSION " + version + "\r\n"}
+				case "mg", "ms", "md", "mn":
+					return act{say: "ERROR\r\n"}
+				}
+				return act{}
+			})
+			w := newWriter(t, f.addr)
+			for i, key := range []string{"k", "a b\x7f"} {
+				put(t, w, page(key, "x"))
+				await(t, "it is stored", func() bool { return w.Stats().Total.Stored == uint64(i+1) })
+				item, err := w.Get(t.Context(), Entry{Key: key})
+				if err != nil || item == nil || string(item.Value) != "x" || item.Usage != nil {
+					t.Errorf("Get: %+v, %v", item, err)
+				}
+				if err := w.Delete(t.Context(), Entry{Key: key}); err != nil {
+					t.Errorf("Delete: %v", err)
+				}
+			}
+			meta, _ := w.Meta(f.addr)
+			for range 3 {
+				_, err := meta.Set(t.Context(), "k", MetaSet{Value: []byte("flush_all"), Expires: time.Now().Add(time.Minute)})
+				if !errors.Is(err, ErrNoMeta) || !strings.Contains(err.Error(), version) {
+					t.Errorf("Meta: %v, want %v with the version", err, ErrNoMeta)
+				}
+			}
+			if got := f.commands("m"); len(got) > 0 {
+				t.Errorf("it heard %q", got)
+			}
+		})
+	}
+}
