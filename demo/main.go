@@ -20,6 +20,7 @@ type options struct {
 	conf      string
 	memcached int
 	hash      string
+	format    string
 	check     bool
 }
 
@@ -39,6 +40,7 @@ func parseFlags() options {
 	flag.StringVar(&o.conf, "conf", "recommended", "nginx's configuration: recommended, recipe, or the `PATH` of a template")
 	flag.IntVar(&o.memcached, "memcached", 1, "`NUMBER` of memcached servers")
 	flag.StringVar(&o.hash, "hash", "consistent", "how one of several servers is chosen: consistent, modulo or none")
+	flag.StringVar(&o.format, "format", "body", "what is stored: body, gzip or http")
 	flag.BoolVar(&o.check, "check", false, "stop after the story and exit with 0 or 1")
 	flag.Parse()
 	return o
@@ -64,7 +66,7 @@ func run(ctx context.Context, o options, p *page) error {
 func show(ctx context.Context, o options, p *page, dir string) (err error) {
 	p.title("uwgate demo: nginx, uwgate, uWSGI with Django, and memcached")
 	s, err := stack.Start(ctx, stack.Config{
-		Dir: dir, Binary: o.uwgate, Conf: o.conf, Memcached: o.memcached, Hash: o.hash,
+		Dir: dir, Binary: o.uwgate, Conf: o.conf, Memcached: o.memcached, Hash: o.hash, Format: o.format,
 	})
 	if err != nil {
 		return err

@@ -1,8 +1,8 @@
 // Package integration tests the whole: the built binary between a real nginx
 // and a real uWSGI, in front of a real memcached, as package demo/stack starts
 // them. The application is the demo's Django site, or testdata/leaks/app.py with
-// its pages that leak and pages that are right to replay, or a project that is
-// made at test time.
+// its pages that leak and pages that are right to replay, or one of the small ones
+// beside it, or a project that is made at test time.
 //
 //	make test                                        installs what is missing, runs everything
 //	UWGATE_TEST_STACK=1 go test -race ./integration  the same, for these tests only

@@ -50,15 +50,13 @@ func TestAllowedHosts(t *testing.T) {
 	})
 }
 
-// stockParams is the recommended configuration with nginx's own HTTP_HOST: the
-// Host line, even where the key is about the host of an absolute target.
-func stockParams(t *testing.T) string {
-	return changedConf(t, "uwsgi_param HTTP_HOST ", "# uwsgi_param HTTP_HOST ")
-}
+// stockParams leave HTTP_HOST to nginx: the Host line, even where the key is about
+// the host of an absolute target.
+var stockParams = [][2]string{{"uwsgi_param HTTP_HOST ", "# uwsgi_param HTTP_HOST "}}
 
 // The key must not say one host and the page another.
 func TestAbsoluteForm(t *testing.T) {
-	a := startApp(t, stack.Config{Conf: stockParams(t)})
+	a := startApp(t, stack.Config{Edits: stockParams})
 	a.tries(t, []leak{
 		{name: "another Host line", target: "http://victim.example/link",
 			first: "Host: attacker.example", shows: "//attacker.example/login", reason: "host",
@@ -84,7 +82,7 @@ func TestAbsoluteForm(t *testing.T) {
 // the application has decided by what it saw. nginx goes to memcached and to the
 // application again then, under the key of the first URL, and says 404 twice.
 func TestAccelRedirectIsNotStored(t *testing.T) {
-	a := startApp(t, stack.Config{Conf: changedConf(t, "include uwsgi_params;", "recursive_error_pages on; include uwsgi_params;")})
+	a := startApp(t, stack.Config{Edits: [][2]string{{"include uwsgi_params;", "recursive_error_pages on; include uwsgi_params;"}}})
 	a.tries(t, []leak{
 		{name: "page in the place of another", target: "/broken/accel-redirect",
 			first: "X-Break: yes", shows: "Asked with", reason: "not-looked-up",

@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,6 +50,12 @@ func runTests(m *testing.M) int {
 		fmt.Printf("build uwgate: %v\n%s", err, out)
 		return 1
 	}
+	// The race detector sleeps for a second at the end of every program, and each
+	// test ends two.
+	os.Setenv("GORACE", "atexit_sleep_ms=50 "+os.Getenv("GORACE"))
+	// A parallel test mostly waits for its programs to start and to end.
+	flag.Parse()
+	flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	return m.Run()
 }
 
@@ -238,7 +246,11 @@ func (w *world) has(key string) bool {
 // talk sends a memcached command and returns the lines up to the last one.
 func (w *world) talk(addr, command, last string) []string {
 	w.t.Helper()
-	nc, err := net.DialTimeout("tcp", addr, patience)
+	network := "tcp"
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, addr = "unix", path
+	}
+	nc, err := net.DialTimeout(network, addr, patience)
 	if err != nil {
 		w.t.Fatal(err)
 	}

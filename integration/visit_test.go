@@ -6,13 +6,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"uwgate/demo/nginx"
 	"uwgate/demo/stack"
 )
 
@@ -113,24 +111,4 @@ func (w *world) exchange(method, request string) page {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	return page{resp.StatusCode, resp.Header, string(b), err}
-}
-
-// changedConf writes the recommended configuration with each old text replaced by
-// the new one behind it, and returns its path.
-func changedConf(t *testing.T, oldnew ...string) string {
-	t.Helper()
-	b, err := nginx.Templates.ReadFile("recommended.conf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(oldnew); i += 2 {
-		if !strings.Contains(string(b), oldnew[i]) {
-			t.Fatalf("%q is not in recommended.conf", oldnew[i])
-		}
-	}
-	path := filepath.Join(t.TempDir(), "nginx.conf")
-	if err := os.WriteFile(path, []byte(strings.NewReplacer(oldnew...).Replace(string(b))), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }

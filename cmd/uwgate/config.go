@@ -101,9 +101,22 @@ func parseKey(c *cli.Context, cfg *config) error {
 
 // parseRing makes the ring of --memcached and --hash. It looks names up.
 func parseRing(c *cli.Context) (*cachewriter.Ring, error) {
+	method, servers, err := parseServers(c)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := cachewriter.NewRing(method, servers...)
+	if err != nil {
+		return nil, fmt.Errorf("--memcached: %w", err)
+	}
+	return ring, nil
+}
+
+// parseServers reads --hash and --memcached. It looks names up.
+func parseServers(c *cli.Context) (cachewriter.Method, []cachewriter.Server, error) {
 	method, err := cachewriter.ParseMethod(c.String("hash"))
 	if err != nil {
-		return nil, fmt.Errorf("--hash: %w", err)
+		return 0, nil, fmt.Errorf("--hash: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(c.Context, 10*time.Second)
 	defer cancel()
@@ -111,18 +124,14 @@ func parseRing(c *cli.Context) (*cachewriter.Ring, error) {
 	for _, s := range c.StringSlice("memcached") {
 		server, err := cachewriter.ParseServer(s)
 		if err != nil {
-			return nil, fmt.Errorf("--memcached: %w", err)
+			return 0, nil, fmt.Errorf("--memcached: %w", err)
 		}
 		if server, err = server.Resolve(ctx, nil); err != nil {
-			return nil, fmt.Errorf("--memcached: %w", err)
+			return 0, nil, fmt.Errorf("--memcached: %w", err)
 		}
 		servers = append(servers, server)
 	}
-	ring, err := cachewriter.NewRing(method, servers...)
-	if err != nil {
-		return nil, fmt.Errorf("--memcached: %w", err)
-	}
-	return ring, nil
+	return method, servers, nil
 }
 
 // defaultKey is the key of the recommended nginx configuration.

@@ -1,10 +1,9 @@
-// Package nginx holds two complete nginx configurations: the recipe of 2013 as it
-// was, and the one that uwgate recommends.
+// Package nginx holds what the demo's nginx needs besides the configuration that
+// `uwgate nginx` prints, and the recipe of 2013 as it was.
 //
-// They are text/template files, executed with a [Config], and readable without:
-// run one with `nginx -p FOLDER -c NAME.conf`, where FOLDER holds it, mime.types,
-// uwsgi_params and an empty folder tmp. It stays in the foreground and writes
-// nowhere else.
+// Run one with `nginx -p FOLDER -c nginx.conf`, where FOLDER holds it as nginx.conf,
+// mime.types, uwsgi_params and an empty folder tmp. It stays in the foreground and
+// writes nowhere else.
 package nginx
 
 import (
@@ -14,16 +13,17 @@ import (
 	"text/template"
 )
 
-// Templates are recipe.conf and recommended.conf.
-//
-//go:embed recipe.conf recommended.conf
-var Templates embed.FS
-
-// Frame is what goes around a site's configuration, site.conf, as `uwgate nginx`
-// prints it, and modules.conf with load_module lines, if there is one.
+// Frame is a whole configuration but for the site's: it includes site.conf, and
+// modules.conf if that is there.
 //
 //go:embed frame.conf
 var Frame string
+
+// Recipe is the configuration of the recipe, a text/template file that is executed
+// with a [Config], and readable without.
+//
+//go:embed recipe.conf
+var Recipe string
 
 // Includes are nginx's own mime.types and uwsgi_params, which both include.
 //

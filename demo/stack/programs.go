@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -76,9 +77,8 @@ func (s *Stack) process(name, addr, logFile string, command ...string) *Process 
 func (s *Stack) memcacheds(program string, addrs []string) []*Process {
 	var all []*Process
 	for i, addr := range addrs {
-		host, port, _ := net.SplitHostPort(addr)
 		n := strconv.Itoa(i + 1)
-		command := []string{program, "-l", host, "-p", port, "-U", "0"}
+		command := append([]string{program}, memcachedPlace(addr)...)
 		if os.Geteuid() == 0 {
 			command = append(command, "-u", "root") // it refuses to run as root unasked
 		}
@@ -86,6 +86,27 @@ func (s *Stack) memcacheds(program string, addrs []string) []*Process {
 		all = append(all, s.process("memcached "+n, addr, "memcached"+n+".log", command...))
 	}
 	return all
+}
+
+// memcachedPlaces are the servers' addresses, with these ports or on sockets.
+func (s *Stack) memcachedPlaces(ports []string) []string {
+	if !s.cfg.MemcachedSockets {
+		return ports
+	}
+	var places []string
+	for i := range ports {
+		places = append(places, fmt.Sprintf("unix:%s", s.path(fmt.Sprintf("memcached%d.sock", i+1))))
+	}
+	return places
+}
+
+// memcachedPlace are the arguments that make memcached listen there.
+func memcachedPlace(addr string) []string {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return []string{"-s", path, "-a", "0666"}
+	}
+	host, port, _ := net.SplitHostPort(addr)
+	return []string{"-l", host, "-p", port, "-U", "0"}
 }
 
 func (s *Stack) uwsgi(program string) *Process {
@@ -136,36 +157,48 @@ func backlog(n int) int {
 func (s *Stack) uwgate() *Process {
 	p := s.process("uwgate", "unix:"+s.path("uwgate.sock"), "uwgate.log", s.uwgateCommand()...)
 	p.ready = func(ctx context.Context, _ string) error { return isReady(ctx, s.Admin) }
-	// The flags are all there is: none comes from the caller's environment.
-	p.env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "UWGATE_") })
+	p.env = uwgateEnv()
 	return p
+}
+
+// uwgateEnv keeps the caller's environment from saying what the flags do not.
+func uwgateEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "UWGATE_") })
 }
 
 func (s *Stack) uwgateCommand() []string {
 	command := []string{
 		s.cfg.Binary, "serve",
-		"--listen", "unix:" + s.path("uwgate.sock"), "--socket-mode", "0666",
+		"--socket-mode", "0666",
 		"--backend", cmp.Or(s.cfg.Backend, s.UWSGI.Addr),
 		"--admin", s.Admin,
 		"--log", "stderr console", "--log", "file:" + s.AccessLog + " json",
 	}
-	for _, addr := range s.memcachedAddrs() {
-		command = append(command, "--memcached", addr)
+	return append(command, s.sharedArgs()...)
+}
+
+// sharedArgs are the flags that tell uwgate what nginx does, and `uwgate nginx` what
+// nginx is to do.
+func (s *Stack) sharedArgs() []string {
+	args := []string{"--listen", "unix:" + s.path("uwgate.sock")}
+	for _, line := range s.memcachedLines() {
+		args = append(args, "--memcached", line)
 	}
 	if len(s.Memcached) > 1 {
-		command = append(command, "--hash", s.cfg.Hash)
+		args = append(args, "--hash", s.cfg.Hash)
+	}
+	if s.cfg.Format != "" {
+		args = append(args, "--format", s.cfg.Format)
 	}
 	if key := s.KeyTemplate(); key != "" {
-		command = append(command, "--key", key)
+		args = append(args, "--key", key)
 	}
 	if s.cfg.Conf == "recommended" {
-		// What its add_header lines give to hits.
-		command = append(command,
-			"--nginx-adds", "X-Frame-Options: DENY",
-			"--nginx-adds", "X-Content-Type-Options: nosniff",
-			"--nginx-adds", "Referrer-Policy: same-origin")
+		for _, h := range djangoHeaders {
+			args = append(args, "--nginx-adds", h.Name+": "+h.Value)
+		}
 	}
-	return append(command, s.cfg.Args...)
+	return append(args, s.cfg.Args...)
 }
 
 func (s *Stack) nginx(program, addr string) *Process {
@@ -230,9 +263,13 @@ func dial(ctx context.Context, addr string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", addr)
 }
 
+// takenPorts are those that freePorts has given.
+var takenPorts sync.Map
+
 // freePorts finds n free ports on loopback, below the range from which the kernel
 // takes those of outgoing connections: a program that is stopped for a while finds
-// its port free again.
+// its port free again. No port is given twice to this program, which may run several
+// stacks at once.
 func freePorts(n int) ([]string, error) {
 	const low, high, tries = 20000, 32000, 1000
 	var addrs []string
@@ -242,8 +279,10 @@ func freePorts(n int) ([]string, error) {
 		if err != nil {
 			continue
 		}
-		// Open until all are found, so that none is found twice.
-		defer ln.Close()
+		ln.Close()
+		if _, taken := takenPorts.LoadOrStore(addr, true); taken {
+			continue
+		}
 		addrs = append(addrs, addr)
 		if len(addrs) == n {
 			return addrs, nil

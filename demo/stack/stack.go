@@ -26,11 +26,23 @@ type Config struct {
 	Dir string
 	// Binary is the path of uwgate. "": nginx talks to uWSGI itself.
 	Binary string
-	// Conf is the configuration of nginx: "recommended" (also if ""), "recipe", or
-	// the path of a template like those in demo/nginx.
+	// Conf is the configuration of nginx: "recommended" (also if ""), which is what
+	// `uwgate nginx` prints; "recipe"; or the path of a template like
+	// demo/nginx/recipe.conf.
 	Conf string
+	// Edits change the recommended configuration: each first text is replaced by
+	// the second. One that is not there is an error.
+	Edits [][2]string
+	// Format is that of uwgate and of the recommended configuration: "body" (also
+	// if ""), "gzip" or "http".
+	Format string
 	// Memcached is the number of memcached servers. 0: one.
 	Memcached int
+	// Weights are those of the memcached servers, in their order. A server
+	// without one has 1.
+	Weights []int
+	// MemcachedSockets puts memcached on UNIX sockets.
+	MemcachedSockets bool
 	// Hash is how nginx and uwgate choose among several of them: "consistent" (also
 	// if ""), "modulo" or "none". It means nothing with one.
 	Hash string
@@ -38,8 +50,10 @@ type Config struct {
 	MemcachedArgs []string
 	// Backend is what uwgate forwards to: an address of its --backend. "": uWSGI.
 	Backend string
-	// Args are appended to those of `uwgate serve`.
+	// Args are appended to those of `uwgate serve`, and of `uwgate nginx`.
 	Args []string
+	// NginxArgs are appended to those of `uwgate nginx` alone.
+	NginxArgs []string
 	// Workers is the number of uWSGI's processes. 0: four.
 	Workers int
 	// App is a folder with another WSGI application, which runs in place of the
@@ -90,6 +104,12 @@ func newStack(cfg Config) (*Stack, error) {
 	if !slices.Contains([]string{"consistent", "modulo", "none"}, cfg.Hash) {
 		return nil, fmt.Errorf("stack: hash %q: it is consistent, modulo or none", cfg.Hash)
 	}
+	if len(cfg.Weights) > cfg.Memcached {
+		return nil, fmt.Errorf("stack: %d weights for %d memcached servers", len(cfg.Weights), cfg.Memcached)
+	}
+	if cfg.Format != "" && cfg.Format != "body" && cfg.Binary == "" {
+		return nil, fmt.Errorf("stack: format %s: only uwgate stores such values; name its binary", cfg.Format)
+	}
 	s := &Stack{cfg: cfg}
 	if cfg.Binary != "" {
 		bin, err := filepath.Abs(cfg.Binary)
@@ -132,7 +152,7 @@ func (s *Stack) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Memcached = s.memcacheds(programs["memcached"], ports[2:])
+	s.Memcached = s.memcacheds(programs["memcached"], s.memcachedPlaces(ports[2:]))
 	s.UWSGI = s.uwsgi(programs["uwsgi"])
 	backend := s.UWSGI.Addr
 	if s.cfg.Binary != "" {
@@ -141,7 +161,7 @@ func (s *Stack) start(ctx context.Context) error {
 		backend = s.Uwgate.Addr
 	}
 	s.Nginx = s.nginx(programs["nginx"], ports[0])
-	if err := s.writeNginxConf(backend); err != nil {
+	if err := s.writeNginxConf(ctx, programs["nginx"], backend); err != nil {
 		return err
 	}
 	if err := s.prepareSite(ctx); err != nil {
@@ -208,7 +228,16 @@ func (s *Stack) KeyTemplate() string {
 // path is the place of a file of ours.
 func (s *Stack) path(name string) string { return filepath.Join(s.Dir, name) }
 
-// memcachedAddrs are the servers' addresses as they stand in nginx.conf.
+// memcachedLines are the servers as they stand in nginx.conf.
+func (s *Stack) memcachedLines() []string {
+	lines := s.memcachedAddrs()
+	for i, weight := range s.cfg.Weights {
+		lines[i] += fmt.Sprintf(" weight=%d", weight)
+	}
+	return lines
+}
+
+// memcachedAddrs are the servers' addresses alone.
 func (s *Stack) memcachedAddrs() []string {
 	var addrs []string
 	for _, m := range s.Memcached {
@@ -256,33 +285,6 @@ func copyFiles(dir string, files fs.FS) error {
 		}
 		return os.WriteFile(to, b, 0o644)
 	})
-}
-
-func (s *Stack) writeNginxConf(backend string) error {
-	text, err := s.nginxTemplate()
-	if err != nil {
-		return fmt.Errorf("stack: nginx's configuration: %w", err)
-	}
-	var conf bytes.Buffer
-	err = nginx.Config{
-		Listen: s.Nginx.Addr, Backend: backend,
-		Memcached: s.memcachedAddrs(), Hash: s.cfg.Hash,
-	}.Write(&conf, text)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(s.path("nginx.conf"), conf.Bytes(), 0o644)
-}
-
-func (s *Stack) nginxTemplate() (string, error) {
-	switch s.cfg.Conf {
-	case "recommended", "recipe":
-		b, err := nginx.Templates.ReadFile(s.cfg.Conf + ".conf")
-		return string(b), err
-	default:
-		b, err := os.ReadFile(s.cfg.Conf)
-		return string(b), err
-	}
 }
 
 // prepareSite makes the demo site's database.

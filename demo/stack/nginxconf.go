@@ -1,0 +1,145 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/nginxconf"
+	"uwgate/demo/nginx"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// djangoHeaders are what Django's stock middleware sends with every page; nginx
+// gives them to hits.
+var djangoHeaders = []uwsgi.Field{
+	{Name: "X-Frame-Options", Value: "DENY"},
+	{Name: "X-Content-Type-Options", Value: "nosniff"},
+	{Name: "Referrer-Policy", Value: "same-origin"},
+}
+
+// writeNginxConf writes nginx.conf and what it includes.
+func (s *Stack) writeNginxConf(ctx context.Context, program, backend string) error {
+	conf, err := s.nginxConf(ctx, program, backend)
+	if err != nil {
+		return fmt.Errorf("stack: nginx's configuration: %w", err)
+	}
+	return os.WriteFile(s.path("nginx.conf"), conf, 0o644)
+}
+
+func (s *Stack) nginxConf(ctx context.Context, program, backend string) ([]byte, error) {
+	text := nginx.Recipe
+	switch s.cfg.Conf {
+	case "recommended":
+		return []byte(nginx.Frame), s.writeSite(ctx, program, backend)
+	case "recipe":
+	default:
+		b, err := os.ReadFile(s.cfg.Conf)
+		if err != nil {
+			return nil, err
+		}
+		text = string(b)
+	}
+	var conf bytes.Buffer
+	err := nginx.Config{
+		Listen: s.Nginx.Addr, Backend: backend,
+		Memcached: s.memcachedLines(), Hash: s.cfg.Hash,
+	}.Write(&conf, text)
+	return conf.Bytes(), err
+}
+
+// writeSite writes what the frame includes.
+func (s *Stack) writeSite(ctx context.Context, program, backend string) error {
+	site, err := s.site(ctx, backend)
+	if err != nil {
+		return err
+	}
+	for _, edit := range s.cfg.Edits {
+		if !strings.Contains(site, edit[0]) {
+			return fmt.Errorf("%q, which is to be edited, is not in\n%s", edit[0], site)
+		}
+		site = strings.ReplaceAll(site, edit[0], edit[1])
+	}
+	if err := s.writeModules(ctx, program); err != nil {
+		return err
+	}
+	return os.WriteFile(s.path("site.conf"), []byte(site), 0o644)
+}
+
+// site is what uwgate prints for the flags that it is given itself.
+func (s *Stack) site(ctx context.Context, backend string) (string, error) {
+	if s.cfg.Binary == "" {
+		return s.siteWithout(backend)
+	}
+	args := append([]string{"nginx", "--nginx-listen", s.Nginx.Addr}, s.sharedArgs()...)
+	args = append(args, s.cfg.NginxArgs...)
+	cmd := exec.CommandContext(ctx, s.cfg.Binary, args...)
+	cmd.Env = uwgateEnv()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("uwgate nginx: %w\n%s", err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return stdout.String(), nil
+}
+
+// siteWithout is the same configuration where there is no uwgate.
+func (s *Stack) siteWithout(backend string) (string, error) {
+	method, err := cachewriter.ParseMethod(s.cfg.Hash)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	err = (&nginxconf.Snippet{
+		Listen:          []string{s.Nginx.Addr},
+		Gateway:         backend,
+		Servers:         s.memcachedLines(),
+		Hash:            method,
+		IdentityCookies: (&policy.Policy{}).Identities(),
+		Adds:            djangoHeaders,
+	}).Write(&b)
+	return b.String(), err
+}
+
+// writeModules has nginx load what the format needs. An earlier run in the folder
+// may have needed it.
+func (s *Stack) writeModules(ctx context.Context, program string) error {
+	if s.cfg.Format != "http" {
+		return os.RemoveAll(s.path("modules.conf"))
+	}
+	dir, err := modulesDir(ctx, program)
+	if err != nil {
+		return err
+	}
+	var conf strings.Builder
+	for _, name := range []string{"ngx_http_memc_module.so", "ngx_http_srcache_filter_module.so"} {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("%s: %w", path, ErrMissing)
+		}
+		fmt.Fprintf(&conf, "load_module %s;\n", path)
+	}
+	return os.WriteFile(s.path("modules.conf"), []byte(conf.String()), 0o644)
+}
+
+var modulesPath = regexp.MustCompile(`--modules-path=(\S+)`)
+
+// modulesDir is where nginx was built to look for modules.
+func modulesDir(ctx context.Context, program string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, "-V").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s -V: %w", program, err)
+	}
+	path := modulesPath.FindSubmatch(out)
+	if path == nil {
+		return "", fmt.Errorf("nginx's modules: %w", ErrMissing)
+	}
+	return string(path[1]), nil
+}
