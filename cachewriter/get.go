@@ -37,14 +37,15 @@ func (w *Writer) Get(ctx context.Context, e Entry) (*Item, error) {
 	if err := CheckKey(key); err != nil {
 		return nil, err
 	}
-	addrs, err := w.route(e)
+	t := w.servers()
+	addrs, err := t.route(e)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
 	defer cancel()
 	for _, addr := range addrs {
-		item, err := w.stores[addr].get(ctx, key)
+		item, err := t.stores[addr].get(ctx, key)
 		if err != nil {
 			return nil, fmt.Errorf("cachewriter: get from %s: %w", addr, err)
 		}
@@ -58,12 +59,12 @@ func (w *Writer) Get(ctx context.Context, e Entry) (*Item, error) {
 // Meta returns the meta client of one of the ring's servers, which Close ends, too.
 // It is the same at each call. The error is ErrUnknownServer.
 func (w *Writer) Meta(addr string) (*Meta, error) {
-	w.once.Do(w.init)
-	canonical, ok := w.Ring.find(addr)
+	t := w.servers()
+	canonical, ok := t.ring.find(addr)
 	if !ok {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownServer, addr)
 	}
-	return w.stores[canonical].meta, nil
+	return t.stores[canonical].meta, nil
 }
 
 func (s *store) get(ctx context.Context, key string) (*Item, error) {

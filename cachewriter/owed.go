@@ -2,7 +2,6 @@ package cachewriter
 
 import (
 	"container/list"
-	"context"
 	"errors"
 	"time"
 
@@ -242,16 +241,3 @@ func (s *store) stopAlarm() {
 
 // owed is how many deletes the server has missed and not got yet.
 func (s *store) owed() int { return s.debts.len() + s.paying + s.givenUp }
-
-// leftOwed is how many deletes the stores still owe after the end, and why.
-func (w *Writer) leftOwed(ctx context.Context) (n int, cause error) {
-	for _, s := range w.stores {
-		s.mu.Lock()
-		n += s.owed()
-		s.mu.Unlock()
-	}
-	if cause = context.Cause(ctx); cause == nil {
-		cause = ErrServerDown
-	}
-	return n, cause
-}

@@ -109,7 +109,7 @@ func TestOwedDeleteIsMade(t *testing.T) {
 	if got, want := messages(logs), []string{"warn memcached is down", "info memcached is back"}; !slices.Equal(got, want) {
 		t.Errorf("logged %q, want %q", got, want)
 	}
-	s := w.stores[f.addr]
+	s := w.servers().stores[f.addr]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.alarm != nil || !s.payAt.IsZero() {
@@ -130,7 +130,7 @@ func owe(t *testing.T, w *Writer, keys ...string) {
 }
 
 // rouse wakes the workers as the alarm would.
-func rouse(w *Writer, f *fake) { w.stores[f.addr].rouse() }
+func rouse(w *Writer, f *fake) { w.servers().stores[f.addr].rouse() }
 
 // A server that refuses is asked again after a while, and then a longer while.
 func TestOwedPause(t *testing.T) {
@@ -150,7 +150,7 @@ func TestOwedPause(t *testing.T) {
 		}
 		c.advance(1)
 		rouse(w, f)
-		await(t, "it is tried", func() bool { return heard(2+i)() && w.stores[f.addr].paused() })
+		await(t, "it is tried", func() bool { return heard(2+i)() && w.servers().stores[f.addr].paused() })
 	}
 	f.on(nil)
 	c.advance(3 * time.Second)
@@ -277,7 +277,7 @@ func TestOwedTwice(t *testing.T) {
 	if err := <-deleted; !errors.Is(err, ErrRefused) {
 		t.Errorf("Delete: %v", err)
 	}
-	await(t, "all is booked", w.stores[f.addr].paused)
+	await(t, "all is booked", w.servers().stores[f.addr].paused)
 	if got := w.Stats().Total.Owed; got != 1 {
 		t.Errorf("%d deletes owed, want 1", got)
 	}

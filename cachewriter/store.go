@@ -27,22 +27,21 @@ type store struct {
 	workers int
 	meta    *Meta
 
-	maxEntries int // its share of the budget
+	mu         sync.Mutex               // guards everything below
+	work       *sync.Cond               // the queue or the debts, or what holds them up, have changed
+	queue      list.List                // of *item, in the order of the first Put of each key
+	queued     map[string]*list.Element // the queue by key
+	writing    map[string]chan struct{} // keys being written, or paid for; closed when done
+	deleting   map[string]int           // keys being deleted, and by how many
+	maxEntries int                      // its share of the budget
 	maxBytes   int64
-
-	mu       sync.Mutex               // guards everything below
-	work     *sync.Cond               // the queue or the debts, or what holds them up, have changed
-	queue    list.List                // of *item, in the order of the first Put of each key
-	queued   map[string]*list.Element // the queue by key
-	writing  map[string]chan struct{} // keys being written, or paid for; closed when done
-	deleting map[string]int           // keys being deleted, and by how many
-	entries  int                      // queued or being written
-	bytes    int64                    // of them
-	idle     []*client                // not in use
-	started  bool                     // the workers run
-	closing  bool
-	breaker  breaker
-	broke    time.Time // when the last broken operation ended that counted
+	entries    int       // queued or being written
+	bytes      int64     // of them
+	idle       []*client // not in use
+	started    bool      // the workers run
+	closing    bool
+	breaker    breaker
+	broke      time.Time // when the last broken operation ended that counted
 
 	debts      debts         // deletes that the server has missed
 	paying     int           // debts being paid, which are not among debts
@@ -72,21 +71,28 @@ func (it *item) size() int64 { return int64(len(it.key) + len(it.body)) }
 
 func newStore(w *Writer, addr string, stores int) *store {
 	s := &store{
-		addr:       addr,
-		w:          w,
-		workers:    w.workers(),
-		maxEntries: max(w.queueEntries()/stores, 1),
-		maxBytes:   w.queueBytes() / int64(stores),
-		queued:     make(map[string]*list.Element),
-		writing:    make(map[string]chan struct{}),
-		deleting:   make(map[string]int),
-		debts:      debts{maxEntries: w.oweEntries()},
-		meta:       &Meta{Addr: addr, DialTimeout: w.DialTimeout, Timeout: w.Timeout},
-		breaker:    breaker{backoffMin: w.backoffMin(), backoffMax: w.backoffMax()},
-		stats:      newServerStats(addr),
+		addr:     addr,
+		w:        w,
+		workers:  w.workers(),
+		queued:   make(map[string]*list.Element),
+		writing:  make(map[string]chan struct{}),
+		deleting: make(map[string]int),
+		debts:    debts{maxEntries: w.oweEntries()},
+		meta:     &Meta{Addr: addr, DialTimeout: w.DialTimeout, Timeout: w.Timeout},
+		breaker:  breaker{backoffMin: w.backoffMin(), backoffMax: w.backoffMax()},
+		stats:    newServerStats(addr),
 	}
 	s.work = sync.NewCond(&s.mu)
+	s.resize(stores)
 	return s
+}
+
+// resize sets the share of one of so many stores.
+func (s *store) resize(stores int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.maxEntries = max(s.w.queueEntries()/stores, 1)
+	s.maxBytes = s.w.queueBytes() / int64(stores)
 }
 
 // put queues an item, in the place of an older one of the same key.

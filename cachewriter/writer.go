@@ -65,7 +65,8 @@ type Entry struct {
 // Of several Puts of one key the last one wins. Delete wins over every Put that
 // returned before it was called.
 type Writer struct {
-	// Ring knows the servers. It must be set.
+	// Ring knows the servers. It must be set. It is the first one: SetRing puts
+	// another in its place.
 	Ring *Ring
 
 	// Log gets one line when a server goes down and one when it is back. Nil
@@ -107,7 +108,8 @@ type Writer struct {
 	now func() time.Time // nil: time.Now; tests turn it
 
 	once    sync.Once
-	stores  map[string]*store // by canonical address; see init
+	tier    atomic.Pointer[tier]
+	changes sync.Mutex // held while tier is replaced, or closed
 	room    room
 	purges  purges
 	life    context.Context // of the workers; ends when Close gives up
@@ -135,19 +137,20 @@ func (w *Writer) Put(e Entry) error {
 	if !e.Expires.After(w.clock()) {
 		return ErrExpired
 	}
-	addrs, err := w.route(e)
+	t := w.servers()
+	addrs, err := t.route(e)
 	if err != nil {
 		return err
 	}
-	err = w.putAt(addrs, key, e)
+	err = t.putAt(addrs, key, e)
 	if !errors.Is(err, ErrServerDown) || e.Addr != "" {
 		return err
 	}
-	for i, addrs := range w.Ring.Order(cmp.Or(e.HashKey, e.Key), 1+maxFailover) {
+	for i, addrs := range t.ring.Order(cmp.Or(e.HashKey, e.Key), 1+maxFailover) {
 		if i == 0 {
 			continue // has been asked
 		}
-		if next := w.putAt(addrs, key, e); !errors.Is(next, ErrServerDown) {
+		if next := t.putAt(addrs, key, e); !errors.Is(next, ErrServerDown) {
 			return next
 		}
 	}
@@ -156,22 +159,6 @@ func (w *Writer) Put(e Entry) error {
 
 // maxFailover is how many servers after the first an entry is offered to.
 const maxFailover = 3
-
-// putAt queues an entry for servers of the same rank. The error is the first
-// one's, and nil if any took it.
-func (w *Writer) putAt(addrs []string, key string, e Entry) error {
-	var first error
-	taken := false
-	for _, addr := range addrs {
-		err := w.stores[addr].put(&item{key: key, body: e.Body, flags: e.Flags, expires: e.Expires, began: e.Began})
-		taken = taken || err == nil
-		first = cmp.Or(first, err)
-	}
-	if taken {
-		return nil
-	}
-	return first
-}
 
 // Delete removes a key from every server that may hold it: those that the ring
 // names and, if that is another one, Addr. Only Key, HashKey and Addr of the entry
@@ -199,65 +186,34 @@ func (w *Writer) Delete(ctx context.Context, e Entry) error {
 	if err := CheckKey(key); err != nil {
 		return err
 	}
-	addrs, err := w.holders(e)
+	t := w.servers()
+	addrs, err := t.holders(e)
 	if err != nil {
 		return err
 	}
 	w.purges.note(key, w.clock())
-	for _, addr := range w.Ring.live {
+	for _, addr := range t.ring.live {
 		if !slices.Contains(addrs, addr) {
-			w.stores[addr].oweNow(key)
+			t.stores[addr].oweNow(key)
 		}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
 	defer cancel()
 	if len(addrs) == 1 {
-		return w.stores[addrs[0]].delete(ctx, key)
+		return t.stores[addrs[0]].delete(ctx, key)
 	}
 	errs := make([]error, len(addrs))
 	var all sync.WaitGroup
 	for i, addr := range addrs {
-		all.Go(func() { errs[i] = w.stores[addr].delete(ctx, key) })
+		all.Go(func() { errs[i] = t.stores[addr].delete(ctx, key) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
 }
 
-// route names the servers that an entry is written to.
-func (w *Writer) route(e Entry) ([]string, error) {
-	w.once.Do(w.init)
-	if e.Addr == "" {
-		return w.picked(e)
-	}
-	addr, ok := w.Ring.find(e.Addr)
-	if !ok {
-		return nil, fmt.Errorf("%w: %q", ErrUnknownServer, e.Addr)
-	}
-	return []string{addr}, nil
-}
-
-func (w *Writer) picked(e Entry) ([]string, error) {
-	addrs := w.Ring.Pick(cmp.Or(e.HashKey, e.Key))
-	if len(addrs) == 0 {
-		return nil, ErrNoServer
-	}
-	return addrs, nil
-}
-
-// holders names the servers that may hold an entry: nginx may have asked one
-// while the ring, or a gateway that was not told, chose another.
-func (w *Writer) holders(e Entry) ([]string, error) {
-	addrs, err := w.route(e)
-	if err != nil || e.Addr == "" {
-		return addrs, err
-	}
-	for _, addr := range w.Ring.Pick(cmp.Or(e.HashKey, e.Key)) {
-		if addr != addrs[0] {
-			addrs = append(addrs, addr)
-		}
-	}
-	return addrs, nil
-}
+// Pick returns the addresses to which a page without an Addr is written: Ring.Pick
+// of the ring in force.
+func (w *Writer) Pick(hashKey string) []string { return w.servers().ring.Pick(hashKey) }
 
 // Close accepts nothing more and writes what is queued until ctx is done; what
 // is left then is cut off, dropped and counted, and an error says how much it was.
@@ -268,14 +224,15 @@ func (w *Writer) Close(ctx context.Context) error {
 	if w.closed.Swap(true) {
 		return nil
 	}
-	w.once.Do(w.init)
-	for _, s := range w.stores {
-		s.close()
-	}
+	w.changes.Lock()
+	t := w.servers()
+	t.close()
+	w.changes.Unlock()
 	left := 0
 	gaveUp := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		left = w.giveUp()
+		w.end()
+		left = t.abandon()
 		close(gaveUp)
 	})
 	w.running.Wait()
@@ -283,27 +240,19 @@ func (w *Writer) Close(ctx context.Context) error {
 		<-gaveUp
 	}
 	w.end()
-	if owed, cause := w.leftOwed(ctx); left+owed > 0 {
+	if owed, cause := t.leftOwed(ctx); left+owed > 0 {
 		return fmt.Errorf("cachewriter: close: %d entries not written, %d deletes still owed: %w", left, owed, cause)
 	}
 	return nil
 }
 
-func (w *Writer) giveUp() (left int) {
-	w.end()
-	for _, s := range w.stores {
-		left += s.abandon()
-	}
-	return left
-}
-
 // Stats returns the counters of the moment. Each server's are consistent in
 // themselves.
 func (w *Writer) Stats() Stats {
-	w.once.Do(w.init)
+	t := w.servers()
 	all := Stats{Total: newServerStats("")}
-	for _, addr := range w.Ring.addrs {
-		s := w.stores[addr].snapshot()
+	for _, addr := range t.ring.addrs {
+		s := t.stores[addr].snapshot()
 		all.Servers = append(all.Servers, s)
 		all.Total.add(s)
 	}
@@ -314,10 +263,7 @@ func (w *Writer) init() {
 	w.life, w.end = context.WithCancel(context.Background())
 	w.room.left.Store(w.queueBytes())
 	w.purges.seed = maphash.MakeSeed()
-	w.stores = make(map[string]*store, len(w.Ring.addrs))
-	for _, addr := range w.Ring.addrs {
-		w.stores[addr] = newStore(w, addr, len(w.Ring.addrs))
-	}
+	w.tier.Store(newTier(w, w.Ring, nil))
 }
 
 // A room is the bytes of the queue that the stores share.

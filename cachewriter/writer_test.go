@@ -596,7 +596,7 @@ func TestDeleteWins(t *testing.T) {
 
 	deleted := make(chan error, 1)
 	go func() { deleted <- w.Delete(context.Background(), Entry{Key: "k"}) }()
-	s := w.stores[f.addr]
+	s := w.servers().stores[f.addr]
 	await(t, "the delete has begun", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -853,7 +853,7 @@ func TestConcurrentUse(t *testing.T) {
 func BenchmarkPut(b *testing.B) {
 	w := &Writer{Ring: newRing(b, Consistent, tenServers()...)}
 	w.once.Do(w.init)
-	for _, s := range w.stores {
+	for _, s := range w.servers().stores {
 		s.started = true // no workers: the queue alone
 	}
 	e := Entry{Key: typicalKey, Body: make([]byte, 10000), Expires: time.Now().Add(time.Hour)}

@@ -22,6 +22,7 @@ import (
 // the way, by the goroutine that runs it.
 type exchange struct {
 	g      *Gateway
+	policy *policy.Policy // the one in force when the exchange began
 	cancel context.CancelCauseFunc
 
 	client net.Conn
@@ -60,7 +61,7 @@ var (
 )
 
 func newExchange(g *Gateway, nc net.Conn) *exchange {
-	x := &exchange{g: g, client: nc, in: clientReaders.Get().(*bufio.Reader)}
+	x := &exchange{g: g, policy: g.policy(), client: nc, in: clientReaders.Get().(*bufio.Reader)}
 	x.in.Reset(nc)
 	x.rec.start = time.Now()
 	return x
@@ -141,13 +142,13 @@ func (x *exchange) screen() (uwsgi.Vars, error) {
 
 // decide plans what becomes of the answer, and says what the worker is asked.
 func (x *exchange) decide(ctx context.Context, clean uwsgi.Vars) {
-	x.plan = x.g.Policy.Request(x.received)
+	x.plan = x.policy.Request(x.received)
 	x.rec.plan(x.plan)
-	x.g.hint(x.plan, x.received)
+	x.g.hint(x.policy, x.plan, x.received)
 	if x.plan.Bypass && x.plan.Key != "" {
-		x.g.delete(ctx, []policy.Target{{Key: x.plan.Key, Addr: x.plan.Addr}})
+		x.delete(ctx, []policy.Target{{Key: x.plan.Key, Addr: x.plan.Addr}})
 	}
-	x.out.Vars = x.g.Policy.ForWorker(clean, x.plan)
+	x.out.Vars = x.policy.ForWorker(clean, x.plan)
 	// The firewall has seen to it that the length is a number.
 	x.length, _ = x.out.ContentLength()
 }
@@ -268,11 +269,11 @@ func (x *exchange) mayRetry(err error) bool {
 // judge decides on the answer's head.
 func (x *exchange) judge() {
 	now := time.Now()
-	x.verdict = x.g.Policy.Response(x.received, x.plan, x.resp, now)
+	x.verdict = x.policy.Response(x.received, x.plan, x.resp, now)
 	if x.isWanted() {
-		x.verdict.TTL = x.g.Policy.Spread(x.verdict, rand.Float64())
-		x.page = newCapture(x.g.Policy.StoredHead(x.resp, now), x.resp.ContentLength, x.g.Policy.BodyLimit())
-		x.g.hintLost(x.g.Policy.Lost(x.resp.Header))
+		x.verdict.TTL = x.policy.Spread(x.verdict, rand.Float64())
+		x.page = newCapture(x.policy.StoredHead(x.resp, now), x.resp.ContentLength, x.policy.BodyLimit())
+		x.g.hintLost(x.policy.Lost(x.resp.Header))
 	}
 	x.rec.verdict(x.verdict)
 }
@@ -283,7 +284,7 @@ func (x *exchange) isWanted() bool { return x.verdict.TTL > 0 }
 // invalidate deletes what the answer to a POST and the like has made old, before
 // the client hears of it.
 func (x *exchange) invalidate(ctx context.Context) {
-	x.g.delete(ctx, x.g.Policy.Invalidated(x.received, x.resp))
+	x.delete(ctx, x.policy.Invalidated(x.received, x.resp))
 }
 
 // store hands the page over, if it turned out whole and wanted.
@@ -296,7 +297,7 @@ func (x *exchange) store() {
 		reason = policy.Truncated
 	}
 	if reason == "" {
-		reason = x.g.put(x.plan, x.verdict, x.page.value, x.asked)
+		reason = x.put()
 	}
 	if reason != "" {
 		x.rec.refuse(reason)
@@ -304,22 +305,28 @@ func (x *exchange) store() {
 }
 
 // put is the one place where a page leaves for the store.
-func (g *Gateway) put(plan policy.Plan, v policy.Verdict, page []byte, asked time.Time) policy.Reason {
-	if v.Observe {
+func (x *exchange) put() policy.Reason {
+	g := x.g
+	if x.verdict.Observe {
 		g.stats.observed.Add(1)
 		return ""
 	}
 	if g.Store == nil {
 		return policy.StoreDown
 	}
-	value, flags := g.compress(page)
+	value, flags := x.value()
+	g.reloads.RLock()
+	defer g.reloads.RUnlock()
+	if x.policy != g.policy() {
+		return policy.Reloaded
+	}
 	err := g.Store.Put(cachewriter.Entry{
-		Key:     plan.Key,
-		Addr:    plan.Addr,
+		Key:     x.plan.Key,
+		Addr:    x.plan.Addr,
 		Body:    value,
 		Flags:   flags,
-		Expires: time.Now().Add(v.TTL),
-		Began:   asked,
+		Expires: time.Now().Add(x.verdict.TTL),
+		Began:   x.asked,
 	})
 	switch {
 	case err == nil:
@@ -332,21 +339,23 @@ func (g *Gateway) put(plan policy.Plan, v policy.Verdict, page []byte, asked tim
 	return policy.StoreDown
 }
 
-// compress makes the value of a page where nginx expects compressed ones.
-func (g *Gateway) compress(page []byte) (value []byte, flags uint32) {
-	if g.Policy.Format != policy.FormatGzip || g.GzipFlag == 0 {
+// value is what is stored: the page, compressed where nginx expects that.
+func (x *exchange) value() (value []byte, flags uint32) {
+	page, flag := x.page.value, x.policy.GzipFlag
+	if x.policy.Format != policy.FormatGzip || flag == 0 {
 		return page, 0
 	}
 	value, shrunk := cachewriter.Gzip(page)
 	if !shrunk {
 		return page, 0
 	}
-	return value, g.GzipFlag
+	return value, flag
 }
 
 // delete removes entries, all within the time that one may take.
-func (g *Gateway) delete(ctx context.Context, targets []policy.Target) {
-	if g.Store == nil || g.Policy.Observe {
+func (x *exchange) delete(ctx context.Context, targets []policy.Target) {
+	g := x.g
+	if g.Store == nil || x.policy.Observe {
 		return
 	}
 	var all sync.WaitGroup

@@ -58,12 +58,20 @@ type StoredUsage struct {
 // looks at what memcached holds. It writes nothing. It returns within the
 // gateway's timeouts.
 func (g *Gateway) Explain(ctx context.Context, received uwsgi.Vars) *Explanation {
-	e := &Explanation{Vars: pairs(received), Dropped: []string{}}
-	plan := g.Policy.Request(received)
-	fresh := g.explainFresh(ctx, e, received, plan)
-	e.Policy = g.Policy.Explain(received, fresh.resp, fresh.body, fresh.whole, fresh.trailers, time.Now())
-	g.explainStored(ctx, e, plan, fresh.body)
-	return e
+	x := explainer{g: g, policy: g.policy(), told: &Explanation{Vars: pairs(received), Dropped: []string{}}}
+	x.plan = x.policy.Request(received)
+	fresh := x.fresh(ctx, received)
+	x.told.Policy = x.policy.Explain(received, fresh.resp, fresh.body, fresh.whole, fresh.trailers, time.Now())
+	x.stored(ctx, fresh.body)
+	return x.told
+}
+
+// An explainer makes one Explanation.
+type explainer struct {
+	g      *Gateway
+	policy *policy.Policy
+	plan   policy.Plan
+	told   *Explanation
 }
 
 // A fetched answer is one that nobody waits for.
@@ -73,10 +81,11 @@ type fetched struct {
 	whole, trailers bool
 }
 
-// explainFresh fetches what the worker would answer, and tells what ended the
+// fresh fetches what the worker would answer, and tells what ended the
 // journey if it cannot.
-func (g *Gateway) explainFresh(ctx context.Context, e *Explanation, received uwsgi.Vars, plan policy.Plan) (f fetched) {
-	clean, dropped, err := g.firewall().Screen(received)
+func (x *explainer) fresh(ctx context.Context, received uwsgi.Vars) (f fetched) {
+	e := x.told
+	clean, dropped, err := x.g.firewall().Screen(received)
 	e.Dropped = append(e.Dropped, dropped...)
 	if err != nil {
 		e.Refused = screenFailure(err).Error()
@@ -87,28 +96,29 @@ func (g *Gateway) explainFresh(ctx context.Context, e *Explanation, received uws
 		e.Refused = "only GET and HEAD are asked of a backend to be explained"
 		return f
 	}
-	req := uwsgi.Request{Vars: g.Policy.ForWorker(clean, plan)}
+	req := uwsgi.Request{Vars: x.policy.ForWorker(clean, x.plan)}
 	withoutBody(req.Vars)
-	if f, err = g.fetch(ctx, e, req, method); err != nil {
+	if f, err = x.fetch(ctx, req, method); err != nil {
 		e.Refused = err.Error()
 	}
 	return f
 }
 
 // fetch has a backend answer. The body is read as far as it may be stored.
-func (g *Gateway) fetch(ctx context.Context, e *Explanation, req uwsgi.Request, method string) (f fetched, err error) {
+func (x *explainer) fetch(ctx context.Context, req uwsgi.Request, method string) (f fetched, err error) {
 	packet, err := req.Append(nil)
 	if err != nil {
 		return f, &failure{op: "encode request", side: sideClient, status: 431, err: err}
 	}
-	nc, node, err := g.Backends.Dial(ctx, nil)
+	nc, node, err := x.g.Backends.Dial(ctx, nil)
 	if err != nil {
 		return f, dialFailure(ctx, err)
 	}
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	e := x.told
 	e.Backend = node.String()
-	nc.SetDeadline(time.Now().Add(g.firstByteTimeout()))
+	nc.SetDeadline(time.Now().Add(x.g.firstByteTimeout()))
 	nc.Write(packet) // what fails here shows in the answer
 	br := bufio.NewReader(nc)
 	resp, err := uwsgi.ReadResponse(br)
@@ -117,24 +127,25 @@ func (g *Gateway) fetch(ctx context.Context, e *Explanation, req uwsgi.Request, 
 	}
 	e.Status, e.Header = resp.StatusCode, fields(resp.Header)
 	body := resp.Body(br, method)
-	b, err := io.ReadAll(io.LimitReader(body, g.Policy.BodyLimit()+1))
+	b, err := io.ReadAll(io.LimitReader(body, x.policy.BodyLimit()+1))
 	if err != nil {
 		e.Refused = answerFailure(ctx, "read answer", err).Error()
 	}
 	return fetched{resp, b, body.Whole(), body.Trailers()}, nil
 }
 
-// explainStored looks up what nginx would find.
-func (g *Gateway) explainStored(ctx context.Context, e *Explanation, plan policy.Plan, fresh []byte) {
-	if g.Store == nil || plan.Key == "" {
+// stored looks up what nginx would find.
+func (x *explainer) stored(ctx context.Context, fresh []byte) {
+	e, plan, store := x.told, x.plan, x.g.Store
+	if store == nil || plan.Key == "" {
 		return
 	}
 	e.Wire = cachewriter.Escape(plan.Key)
-	e.Servers = g.Store.Ring.Pick(plan.Key)
+	e.Servers = store.Pick(plan.Key)
 	if plan.Addr != "" {
 		e.Servers = []string{plan.Addr}
 	}
-	item, err := g.Store.Get(ctx, cachewriter.Entry{Key: plan.Key, Addr: plan.Addr})
+	item, err := store.Get(ctx, cachewriter.Entry{Key: plan.Key, Addr: plan.Addr})
 	switch {
 	case err != nil:
 		e.StoreErr = err.Error()
@@ -142,7 +153,7 @@ func (g *Gateway) explainStored(ctx context.Context, e *Explanation, plan policy
 		e.Stored = &StoredCopy{
 			Server: item.Addr, Bytes: len(item.Value), Flags: item.Flags, Usage: storedUsage(item.Usage),
 		}
-		stored, err := g.storedBody(item)
+		stored, err := x.bodyOf(item)
 		if err != nil {
 			e.Stored.Differs = err.Error()
 			return
@@ -161,17 +172,17 @@ func storedUsage(u *cachewriter.Usage) *StoredUsage {
 	return &StoredUsage{int(u.TTL.Seconds()), u.Served, u.Stale}
 }
 
-// storedBody is the body within a value, as nginx would send it.
-func (g *Gateway) storedBody(item *cachewriter.Item) ([]byte, error) {
+// bodyOf is the body within a value, as nginx would send it.
+func (x *explainer) bodyOf(item *cachewriter.Item) ([]byte, error) {
 	switch {
-	case g.Policy.Format == policy.FormatHTTP:
+	case x.policy.Format == policy.FormatHTTP:
 		_, body, found := bytes.Cut(item.Value, []byte("\r\n\r\n"))
 		if !found {
 			return nil, errors.New("the stored value has no head, which the format http needs: nginx takes it for a miss")
 		}
 		return body, nil
-	case g.Policy.Format == policy.FormatGzip && item.Flags&g.GzipFlag != 0:
-		return inflate(item.Value, g.Policy.BodyLimit())
+	case x.policy.Format == policy.FormatGzip && item.Flags&x.policy.GzipFlag != 0:
+		return inflate(item.Value, x.policy.BodyLimit())
 	}
 	return item.Value, nil
 }

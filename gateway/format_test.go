@@ -21,7 +21,7 @@ func TestFormatGzip(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, func(g *Gateway) { g.Policy.Format, g.GzipFlag = policy.FormatGzip, 8 }, says(page(tt.body)))
+			b := newBench(t, func(g *Gateway) { g.Policy.Format, g.Policy.GzipFlag = policy.FormatGzip, 8 }, says(page(tt.body)))
 			if got := b.get("/"); got.body != tt.body || got.header.Has("Content-Encoding") {
 				t.Errorf("the first visitor got %q", got.raw)
 			}
@@ -83,7 +83,7 @@ func TestExplainReadsEveryFormat(t *testing.T) {
 	text := strings.Repeat("<p>hello</p>", 100)
 	for _, format := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
 		t.Run(string(format), func(t *testing.T) {
-			b := newBench(t, func(g *Gateway) { g.Policy.Format, g.GzipFlag = format, 2 }, says(page(text)), says(page(text)), says(page(text+".")))
+			b := newBench(t, func(g *Gateway) { g.Policy.Format, g.Policy.GzipFlag = format, 2 }, says(page(text)), says(page(text)), says(page(text+".")))
 			b.get("/")
 			b.line(0)
 			b.Store.Close(t.Context())

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,7 +30,8 @@ type Gateway struct {
 	// Backends are the servers that answer. It must be set.
 	Backends *backend.Pool
 
-	// Policy decides what is stored, and under which key. It must be set.
+	// Policy decides what is stored, and under which key. It must be set. It is
+	// the first one: Reload puts another in its place.
 	Policy *policy.Policy
 
 	// Firewall decides what a worker gets to see. Nil means the zero
@@ -38,10 +40,6 @@ type Gateway struct {
 
 	// Store receives the pages. If it is nil nothing is stored.
 	Store *cachewriter.Writer
-
-	// GzipFlag is nginx's memcached_gzip_flag, which marks compressed values of
-	// policy.FormatGzip. If it is zero none is compressed.
-	GzipFlag uint32
 
 	// Log is told what an operator should know or mend. Nil is silent.
 	Log *zap.Logger
@@ -89,6 +87,9 @@ type Gateway struct {
 
 	stats stats
 	hints hints
+
+	reloads  sync.RWMutex                  // held for reading while a page is handed to the store
+	reloaded atomic.Pointer[policy.Policy] // in the place of Policy; nil: nothing
 }
 
 // backlogGrace is how long a listener that is about to close still accepts
@@ -175,6 +176,28 @@ func wait(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(d):
 	}
+}
+
+// Reload puts another policy and other memcached servers in the place of those
+// that were. Requests under way go on as they were begun, but their pages are not
+// stored: they were judged by what is no longer true, and nginx may take them for
+// something else. Requests that come after Reload see the new settings alone. p.Servers
+// should be ring's Has. A nil ring leaves the servers as they are.
+func (g *Gateway) Reload(p *policy.Policy, ring *cachewriter.Ring) {
+	g.reloads.Lock()
+	defer g.reloads.Unlock()
+	g.reloaded.Store(p)
+	if g.Store != nil && ring != nil {
+		g.Store.SetRing(ring)
+	}
+}
+
+// policy is the one in force.
+func (g *Gateway) policy() *policy.Policy {
+	if p := g.reloaded.Load(); p != nil {
+		return p
+	}
+	return g.Policy
 }
 
 // drain waits for the exchanges, and breaks them off after DrainTimeout.

@@ -21,7 +21,7 @@ type hints struct {
 
 // hint looks at a request that is not to be stored for a reason that lies in
 // the configuration.
-func (g *Gateway) hint(plan policy.Plan, v uwsgi.Vars) {
+func (g *Gateway) hint(p *policy.Policy, plan policy.Plan, v uwsgi.Vars) {
 	switch plan.Reason {
 	case policy.NoMethod:
 		g.hintOnce(&g.hints.noMethod, "nginx sent a request without REQUEST_METHOD; it is passed on, but never stored",
@@ -30,7 +30,7 @@ func (g *Gateway) hint(plan policy.Plan, v uwsgi.Vars) {
 		g.hintOnce(&g.hints.noKey, "a page has no key, and is not stored: "+plan.Note,
 			"add `uwsgi_param CACHE_KEY $memcached_key if_not_empty;`, or start with --key and the template of your `set $memcached_key`")
 	case policy.NotLookedUp:
-		g.hintNotLookedUp(v)
+		g.hintNotLookedUp(p, v)
 	case policy.UnkeyedHeader:
 		g.hintOnce(&g.hints.unkeyed, "a request bore a header that pages may depend on and their key does not contain, and was not stored",
 			"if a proxy of yours sets it on every request (X-Forwarded-Port, X-Forwarded-Host), name it with --trusted-header; `uwgate explain` tells which one it is")
@@ -42,13 +42,13 @@ func (g *Gateway) hint(plan policy.Plan, v uwsgi.Vars) {
 
 // hintNotLookedUp tells a parameter that is missing from a lookup that was
 // skipped, as far as one request can tell.
-func (g *Gateway) hintNotLookedUp(v uwsgi.Vars) {
+func (g *Gateway) hintNotLookedUp(p *policy.Policy, v uwsgi.Vars) {
 	if _, ok := v.Lookup("CACHE_STATUS"); !ok {
 		g.hintOnce(&g.hints.noStatus, "a GET came without CACHE_STATUS, so it is not known to have missed the cache, and is not stored",
 			"if nginx did ask memcached for it, add `uwsgi_param CACHE_STATUS $upstream_status if_not_empty;` beside CACHE_KEY")
 		return
 	}
-	if addr := v.Get("CACHE_SERVER"); addr != "" && !g.Policy.Knows(addr) {
+	if addr := v.Get("CACHE_SERVER"); addr != "" && !p.Knows(addr) {
 		g.hintOnce(&g.hints.server, "nginx asked a memcached server that is not ours for "+addr,
 			"name every server of nginx's upstream block with --memcached, as it is written there")
 	}

@@ -50,7 +50,7 @@ func (x *exchange) head() *uwsgi.Response {
 	resp := *x.resp
 	resp.Header = resp.Header.Clone()
 	resp.Clean()
-	if x.verdict.Store() && x.g.AlignHeaders && x.g.Policy.Format != policy.FormatHTTP {
+	if x.verdict.Store() && x.g.AlignHeaders && x.policy.Format != policy.FormatHTTP {
 		resp.Header = policy.Align(resp.Header)
 	}
 	resp.Header.Add("Cache-Status", cacheStatus(x.plan, x.verdict, x.resp.StatusCode))
@@ -131,7 +131,7 @@ func (x *exchange) relayPart(buf []byte) error {
 // complete looks at the body now that its last byte has been relayed.
 func (x *exchange) complete() {
 	if x.isWanted() && x.page.reason == "" {
-		x.page.reason = x.g.Policy.Body(x.resp, x.page.body(), x.body.Whole(), x.body.Trailers())
+		x.page.reason = x.policy.Body(x.resp, x.page.body(), x.body.Whole(), x.body.Trailers())
 	}
 }
 

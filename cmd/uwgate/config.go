@@ -192,6 +192,7 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 	if p.Format, err = policy.ParseFormat(c.String("format")); err != nil {
 		errs = append(errs, fmt.Errorf("--format %q: %w", c.String("format"), err))
 	}
+	p.GzipFlag = uint32(c.Uint("gzip-flag"))
 	p.Rules, err = policyRules(cfg.rules, c.String("key"), p.Format)
 	errs = append(errs, err, parseHits(c, p), parseChoices(c, p))
 	cfg.policy = p

@@ -81,7 +81,6 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 		AccessLog:        logs.access,
 		HideQuery:        cfg.hideQuery,
 		AdminToken:       c.String("admin-token"),
-		GzipFlag:         uint32(c.Uint("gzip-flag")),
 		AlignHeaders:     c.Bool("align-headers"),
 		Peers:            cfg.peers,
 		FirstByteTimeout: c.Duration("first-byte-timeout"),

@@ -97,6 +97,10 @@ type Policy struct {
 	// Types, NginxAdds and StrictHeaders do not matter then.
 	Format Format
 
+	// GzipFlag is nginx's memcached_gzip_flag, which marks the compressed values
+	// of FormatGzip. If it is zero none is compressed.
+	GzipFlag uint32
+
 	// HitType is the Content-Type of a hit in nginx's location: its
 	// default_type and charset. Empty means "text/html; charset=utf-8". Its
 	// charset is also that of the types to which nginx adds one.

@@ -72,4 +72,5 @@ const (
 	Purged    Reason = "purged"     // the key was purged while the page was on its way
 	StoreFull Reason = "store-full" // the queue had no room
 	StoreDown Reason = "store-down" // there is no store, or it does not answer
+	Reloaded  Reason = "reloaded"   // the settings changed while the page was on its way
 )
