@@ -99,6 +99,12 @@ func (b *logbook) reopen() error {
 	return errors.Join(errs...)
 }
 
+func (b *logbook) reopenOrTell() {
+	if err := b.reopen(); err != nil {
+		b.log.Error("log files not reopened; the old ones are still written", zap.Error(err))
+	}
+}
+
 // close writes out what is queued, for a few seconds at most.
 func (b *logbook) close() {
 	for _, s := range b.sinks {

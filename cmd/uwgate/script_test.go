@@ -17,6 +17,8 @@ func TestMain(m *testing.M) {
 //	memcached [KEY=FILE]…    a memcached that has these entries and takes no others; $MEMCACHED is its address
 //	await ADDRESS            until somebody listens there
 //	packet FILE              FILE, of lines NAME=value, becomes a uwsgi packet
+//	hup                      the program in the background is sent a HUP
+//	told FILE REGEXP         until a new line of FILE matches, which all lines up to it are not any more
 //
 // and $FREE is an address where nobody listens.
 func TestScripts(t *testing.T) {
@@ -31,6 +33,8 @@ func TestScripts(t *testing.T) {
 			"memcached": startMemcached,
 			"await":     await,
 			"packet":    makePacket,
+			"hup":       hup,
+			"told":      awaitLine(map[string]int{}),
 		},
 	})
 }

@@ -38,25 +38,22 @@ func serve(c *cli.Context) error {
 	if c.Args().Present() {
 		return fmt.Errorf("serve takes flags only, not %q; `uwgate serve --help` lists them", c.Args().First())
 	}
-	rules, err := applyFile(c)
+	s, err := readSettings(c)
 	if err != nil {
 		return err
 	}
-	cfg, err := parseConfig(c, rules)
-	if err != nil {
-		return err
-	}
-	logs, err := openLogs(cfg.logs, cfg.logLevel, c.App.Writer, os.Stderr)
+	logs, err := openLogs(s.logs, s.logLevel, c.App.Writer, os.Stderr)
 	if err != nil {
 		return err
 	}
 	defer logs.close()
-	g := assemble(c, cfg, logs)
-	sockets, err := openSockets(c.Context, cfg)
+	g := assemble(s.c, s.config, logs)
+	sockets, err := openSockets(c.Context, s.config)
 	if err != nil {
 		return err
 	}
-	defer reopenOnUSR1(logs)()
+	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
+	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, logs.log}).reload)()
 	return run(c.Context, g, sockets, logs.log)
 }
 
@@ -148,22 +145,21 @@ func run(ctx context.Context, g *gateway.Gateway, s sockets, log *zap.Logger) er
 	return err
 }
 
-// reopenOnUSR1 lets log files be rotated. The function that it returns ends it.
-func reopenOnUSR1(logs *logbook) (stop func()) {
-	usr1 := make(chan os.Signal, 1)
-	signal.Notify(usr1, syscall.SIGUSR1)
+// onSignal has f run each time that the signal comes. The function that it returns
+// ends it.
+func onSignal(sig os.Signal, f func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, sig)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range usr1 {
-			if err := logs.reopen(); err != nil {
-				logs.log.Error("log files not reopened; the old ones are still written", zap.Error(err))
-			}
+		for range signals {
+			f()
 		}
 	}()
 	return func() {
-		signal.Stop(usr1)
-		close(usr1)
+		signal.Stop(signals)
+		close(signals)
 		<-done
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,6 +123,38 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if time.Now().After(until) {
 			ts.Fatalf("nobody came to listen: %v", err)
+		}
+	}
+}
+
+func hup(ts *testscript.TestScript, neg bool, args []string) {
+	programs := ts.BackgroundCmds()
+	if neg || len(args) > 0 || len(programs) != 1 {
+		ts.Fatalf("usage: hup, with one program in the background")
+	}
+	ts.Check(programs[0].Process.Signal(syscall.SIGHUP))
+}
+
+// awaitLine waits for a line of a log; read is how much of each was looked at.
+func awaitLine(read map[string]int) func(*testscript.TestScript, bool, []string) {
+	var mu sync.Mutex // guards read: scripts run side by side
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) != 2 {
+			ts.Fatalf("usage: told FILE REGEXP")
+		}
+		path, want := ts.MkAbs(args[0]), regexp.MustCompile("(?m)^.*"+args[1]+".*\n")
+		mu.Lock()
+		defer mu.Unlock()
+		for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			text, err := os.ReadFile(path)
+			ts.Check(err)
+			if at := want.FindIndex(text[read[path]:]); at != nil {
+				read[path] += at[1]
+				return
+			}
+			if time.Now().After(until) {
+				ts.Fatalf("%s does not tell %q: %s", args[0], args[1], text[read[path]:])
+			}
 		}
 	}
 }

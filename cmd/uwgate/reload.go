@@ -1,0 +1,101 @@
+package main
+
+import (
+	"flag"
+	"reflect"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+	"go.uber.org/zap"
+
+	"uwgate/gateway"
+)
+
+// settings are what serve was told, as it stands at one moment.
+type settings struct {
+	*config
+	c      *cli.Context
+	values map[string]string // of every flag, wherever from
+}
+
+// readSettings reads the command line of c once more, and then the files that it
+// names, as they are by now.
+func readSettings(c *cli.Context) (*settings, error) {
+	command := serveCommand()
+	set := flag.NewFlagSet(command.Name, flag.ContinueOnError)
+	for _, f := range command.Flags {
+		if err := f.Apply(set); err != nil {
+			return nil, err
+		}
+	}
+	// The app's arguments are the command and what follows it.
+	if err := set.Parse(c.Lineage()[1].Args().Tail()); err != nil {
+		return nil, err
+	}
+	s := &settings{c: cli.NewContext(c.App, set, c), values: make(map[string]string)}
+	s.c.Command = command
+	rules, err := applyFile(s.c)
+	if err != nil {
+		return nil, err
+	}
+	if s.config, err = parseConfig(s.c, rules); err != nil {
+		return nil, err
+	}
+	set.VisitAll(func(f *flag.Flag) { s.values[f.Name] = f.Value.String() })
+	return s, nil
+}
+
+// A reloader puts new settings in force, if all of them are in order.
+type reloader struct {
+	c   *cli.Context // of the command line
+	now *settings
+	g   *gateway.Gateway
+	log *zap.Logger
+}
+
+func (r *reloader) reload() {
+	next, err := readSettings(r.c)
+	if err != nil {
+		r.log.Error("settings not reloaded; the old ones stay in force", zap.Error(err))
+		return
+	}
+	changed, later := r.now.differences(next)
+	if len(changed) > 0 {
+		r.g.Reload(next.policy, next.ring)
+		// What needs a restart is compared with what was there at the start.
+		for _, name := range later {
+			next.values[name] = r.now.values[name]
+		}
+		r.now = next
+	}
+	r.log.Info("settings reloaded", zap.Strings("changed", changed))
+	if len(later) > 0 {
+		r.log.Warn("some settings have changed that only a restart puts in force", zap.Strings("settings", later))
+	}
+}
+
+// differences names the settings that are not the same: those that can change
+// while the gateway runs, and those that cannot.
+func (s *settings) differences(next *settings) (live, later []string) {
+	for _, f := range s.c.Command.Flags {
+		name := f.Names()[0]
+		switch {
+		case s.values[name] == next.values[name]:
+		case isLive(f):
+			live = append(live, name)
+		default:
+			later = append(later, name)
+		}
+	}
+	if !reflect.DeepEqual(s.rules, next.rules) {
+		live = append(live, rulesKey)
+	}
+	return live, later
+}
+
+// isLive reports whether a flag is about the policy or the memcached servers, and
+// nothing that is made once.
+func isLive(f cli.Flag) bool {
+	category := f.(cli.CategorizableFlag).GetCategory()
+	return slices.Contains([]string{catKey, catPolicy}, category) && f.Names()[0] != "align-headers"
+}
