@@ -18,6 +18,10 @@ var derived = [][2]string{
 	{"    uwsgi_param CACHE_STATUS", "    #"},
 }
 
+// withoutBypass has nginx look everybody up, so that what it asks the gateway for
+// was looked up.
+var withoutBypass = []string{"--identity-cookie", "none"}
+
 // A site is a way to set nginx, uwgate and memcached up, all from the same flags.
 type site struct {
 	name    string
@@ -43,18 +47,26 @@ var sites = []site{
 // startSite runs the application of testdata/parity.
 func startSite(t *testing.T, s site, format string, args ...string) *world {
 	t.Helper()
+	cfg := s.config(format)
+	if s.derives {
+		args = append(args, "--key", "$scheme://$host$request_uri")
+	}
+	cfg.Args = args
+	return start(t, cfg)
+}
+
+func (s site) config(format string) stack.Config {
 	cfg := stack.Config{
-		App: filepath.Join("testdata", "parity"), Workers: 1, Args: args,
+		App: filepath.Join("testdata", "parity"), Workers: 1,
 		Format: format, Memcached: s.servers, Weights: s.weights, Hash: s.hash, MemcachedSockets: s.sockets,
 	}
 	if s.derives {
-		cfg.Args = append(cfg.Args, "--key", "$scheme://$host$request_uri")
 		cfg.Edits = derived
 		if format != "http" && s.hash != "none" {
 			cfg.Edits = append(cfg.Edits, [2]string{"    uwsgi_param CACHE_SERVER", "    #"})
 		}
 	}
-	return start(t, cfg)
+	return cfg
 }
 
 // What `uwgate nginx` prints fills on the miss and hits on the next request, in

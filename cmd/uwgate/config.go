@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/nginxconf"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
@@ -25,12 +27,12 @@ import (
 // A config is what `serve` was told, as the values that the packages below
 // want: a flag that makes no sense does not get further than here.
 type config struct {
+	files
 	listen     []string
 	socketMode os.FileMode
 	peers      []netip.Prefix
 	pool       *backend.Pool
 	ring       *cachewriter.Ring
-	rules      []rule
 	policy     *policy.Policy
 	admin      string
 	logs       []string
@@ -41,10 +43,27 @@ type config struct {
 // maxTTL is where memcached begins to take an expiry for a date.
 const maxTTL = 30 * 24 * time.Hour
 
-// parseConfig reads every flag, and the rules of the file, and reports all that
+// files are what other files say that no flag can.
+type files struct {
+	rules []rule              // of --config
+	nginx *nginxconf.Settings // of --nginx; nil: not given
+}
+
+// readFiles reads --config and --nginx, and sets the flags of the command that they
+// are about and nothing above them has set: the command line, the environment, and for
+// nginx the file of --config.
+func readFiles(c *cli.Context) (f files, err error) {
+	if f.rules, err = applyFile(c); err != nil {
+		return f, err
+	}
+	f.nginx, err = applyNginx(c)
+	return f, err
+}
+
+// parseConfig reads every flag, and what the files say besides, and reports all that
 // is wrong at once.
-func parseConfig(c *cli.Context, rules []rule) (*config, error) {
-	cfg := config{rules: rules}
+func parseConfig(c *cli.Context, f files) (*config, error) {
+	cfg := config{files: f}
 	var errs []error
 	for _, step := range []func(*cli.Context, *config) error{
 		parseWires, parseKey, parsePolicy, parseTimeouts, parseLogs,
@@ -134,16 +153,9 @@ func parseServers(c *cli.Context) (cachewriter.Method, []cachewriter.Server, err
 	return method, servers, nil
 }
 
-// defaultKey is the key of the recommended nginx configuration.
-const defaultKey = "$scheme://$host$request_uri"
-
-// parseTemplate is --key, or what stands in for it.
-func parseTemplate(c *cli.Context) (*policy.Template, error) {
-	s := c.String("key")
-	if s == "" {
-		s = defaultKey
-	}
-	t, err := policy.ParseTemplate(s)
+// parseTemplate reads the key's template as it is --key's, or what stands in for it.
+func parseTemplate(c *cli.Context, key string) (*policy.Template, error) {
+	t, err := policy.ParseTemplate(cmp.Or(key, nginxconf.DefaultKey))
 	if err != nil {
 		return nil, fmt.Errorf("--key: %w", err)
 	}
@@ -155,6 +167,22 @@ func parseTemplate(c *cli.Context) (*policy.Template, error) {
 	return t, nil
 }
 
+// template is the key's, "" if that is not known: --key, or what --nginx says.
+func (f files) template(c *cli.Context) string {
+	if key := c.String("key"); key != "" || f.nginx == nil {
+		return key
+	}
+	return f.nginx.Key
+}
+
+// derivedKey is the template of a key that nginx does not hand over, else "".
+func (f files) derivedKey(c *cli.Context) string {
+	if f.nginx != nil && f.nginx.HandedOver {
+		return c.String("key")
+	}
+	return f.template(c)
+}
+
 func parsePolicy(c *cli.Context, cfg *config) error {
 	var errs []error
 	p := &policy.Policy{
@@ -164,7 +192,7 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		MaxBody:         int64(*c.Generic("max-object").(*size)),
 		Exclude:         c.StringSlice("exclude"),
 		HitType:         c.String("hit-type"),
-		TemplateIsProof: c.String("key") != "",
+		TemplateIsProof: cfg.derivedKey(c) != "",
 		StrictHeaders:   c.Bool("strict-headers"),
 		TrustedHeaders:  c.StringSlice("trusted-header"),
 		AllowedHosts:    c.StringSlice("allowed-host"),
@@ -178,7 +206,7 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		replaceDefaults(c, "harmless-cookie", &p.HarmlessCookies),
 		replaceDefaults(c, "sentinel", &p.Sentinels))
 	var err error
-	p.Template, err = parseTemplate(c)
+	p.Template, err = parseTemplate(c, cfg.template(c))
 	errs = append(errs, err)
 	errs = append(errs, checkTTLs(p), checkExcludes(p.Exclude), checkTrusted(p.TrustedHeaders), checkAllowed(p.AllowedHosts))
 	if _, _, err := mime.ParseMediaType(p.HitType); err != nil {
@@ -193,8 +221,8 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		errs = append(errs, fmt.Errorf("--format %q: %w", c.String("format"), err))
 	}
 	p.GzipFlag = uint32(c.Uint("gzip-flag"))
-	p.Rules, err = policyRules(cfg.rules, c.String("key"), p.Format)
-	errs = append(errs, err, parseHits(c, p), parseChoices(c, p))
+	p.Rules, err = policyRules(cfg.rules, cfg.derivedKey(c), p.Format)
+	errs = append(errs, err, parseHits(c, cfg.files, p), parseChoices(c, p))
 	cfg.policy = p
 	return errors.Join(errs...)
 }
@@ -262,7 +290,7 @@ func checkAllowed(hosts []string) error {
 }
 
 // parseHits is about what nginx's location makes of a hit.
-func parseHits(c *cli.Context, p *policy.Policy) error {
+func parseHits(c *cli.Context, f files, p *policy.Policy) error {
 	var errs []error
 	for _, s := range c.StringSlice("nginx-adds") {
 		name, value, _ := strings.Cut(s, ":")
@@ -275,9 +303,11 @@ func parseHits(c *cli.Context, p *policy.Policy) error {
 	}
 	if path := c.String("mime-types"); path != "" {
 		var err error
-		if p.Types, err = readTypes(path); err != nil {
+		if p.Types, err = nginxconf.ReadTypes(path); err != nil {
 			errs = append(errs, fmt.Errorf("--mime-types: %w", err))
 		}
+	} else if f.nginx != nil {
+		p.Types = f.nginx.Types
 	}
 	return errors.Join(errs...)
 }

@@ -21,7 +21,7 @@ func configOf(t *testing.T, flags ...string) (*config, error) {
 	var cfg *config
 	var err error
 	app.Command("serve").Action = func(c *cli.Context) error {
-		cfg, err = parseConfig(c, nil)
+		cfg, err = parseConfig(c, files{})
 		return nil
 	}
 	args := append([]string{"uwgate", "serve", "--backend", "127.0.0.1:3031", "--memcached", "127.0.0.1:11211"}, flags...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,9 +19,9 @@ import (
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
 
+	"uwgate/cmd/uwgate/nginxconf"
 	"uwgate/gateway"
 	"uwgate/gateway/backend"
-	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
 
@@ -55,21 +56,20 @@ func explain(c *cli.Context) error {
 	// A file may have both, being that of `serve`. Then the running gateway
 	// knows best, unless the command line names a worker.
 	direct := c.IsSet("backend") && !c.IsSet("admin")
-	rules, err := applyFile(c)
+	files, err := readFiles(c)
 	if err != nil {
 		return err
 	}
-	q, err := newQuestion(c)
+	q, err := newQuestion(c, files)
 	if err != nil {
 		return err
 	}
-	q.rules = rules
 	var e *gateway.Explanation
 	switch {
 	case c.String("admin") != "" && !direct:
 		e, err = askAdmin(c.Context, c.String("admin"), c.String("admin-token"), q.vars)
 	case len(c.StringSlice("backend")) > 0:
-		e, err = askWorker(c, rules, q.vars)
+		e, err = askWorker(c, files, q.vars)
 	default:
 		err = errors.New("nobody to ask: name the running gateway with --admin, as `uwgate serve` was given it, or a worker with --backend")
 	}
@@ -97,11 +97,11 @@ func writeJSON(w io.Writer, v any) error {
 type question struct {
 	vars    uwsgi.Vars
 	assumed []string // what nobody has said, in sentences
-	rules   []rule   // of the configuration file
+	files   files
 }
 
 // newQuestion makes the request of the URL, or of the file.
-func newQuestion(c *cli.Context) (question, error) {
+func newQuestion(c *cli.Context, f files) (question, error) {
 	path := c.String("request-file")
 	switch {
 	case path != "" && c.Args().Present():
@@ -109,7 +109,7 @@ func newQuestion(c *cli.Context) (question, error) {
 	case path != "" && (c.IsSet("header") || c.IsSet("method")):
 		return question{}, errors.New("explain: -H and -X go with a URL; with --request-file, write headers and method into the file")
 	case path != "":
-		return questionOfFile(c, path)
+		return questionOfFile(c, f, path)
 	case c.Args().Len() != 1:
 		return question{}, errors.New("explain: give one URL, or --request-file; `uwgate explain --help` has examples")
 	}
@@ -122,7 +122,7 @@ func newQuestion(c *cli.Context) (question, error) {
 	if err != nil {
 		return question{}, err
 	}
-	return afterMiss(c, question{vars: vars, assumed: assumedOrigin(target, headers)})
+	return afterMiss(c, question{vars: vars, assumed: assumedOrigin(target, headers), files: f})
 }
 
 // assumedOrigin is what requestVars makes up for a path.
@@ -136,7 +136,7 @@ func assumedOrigin(target string, headers uwsgi.Vars) []string {
 	return []string{"The scheme is http and the host localhost; for others write the whole URL."}
 }
 
-func questionOfFile(c *cli.Context, path string) (question, error) {
+func questionOfFile(c *cli.Context, f files, path string) (question, error) {
 	data, err := readAll(c, path)
 	if err != nil {
 		return question{}, fmt.Errorf("--request-file: %w", err)
@@ -145,7 +145,7 @@ func questionOfFile(c *cli.Context, path string) (question, error) {
 	if err != nil {
 		return question{}, inFile(path, err)
 	}
-	var q question
+	q := question{files: f}
 	if saved.body {
 		q.assumed = append(q.assumed, "What follows the head in the file is left out: explain sends no body.")
 	}
@@ -182,23 +182,21 @@ func inFile(path string, err error) error {
 func afterMiss(c *cli.Context, q question) (question, error) {
 	method := q.vars.Get("REQUEST_METHOD")
 	asks := method == "GET" || method == "HEAD"
-	if key := c.String("key"); key != "" {
-		q.assumed = append(q.assumed, "nginx hands no key over: it is derived by --key.")
+	if q.files.derivedKey(c) != "" {
+		q.assumed = append(q.assumed, "nginx hands no key over: it is derived by --key"+yesNo(c.String("key") == "", ", as --nginx has it.", "."))
 		return q, nil
 	}
-	template, err := policy.ParseTemplate(defaultKey)
+	expression := cmp.Or(q.files.template(c), nginxconf.DefaultKey)
+	template, err := parseTemplate(c, expression)
 	if err != nil {
 		return q, err
 	}
-	if template.Nginx, err = policy.ParseVersion(c.String("nginx-version")); err != nil {
-		return q, fmt.Errorf("--nginx-version: %w", err)
-	}
 	key, err := template.Expand(q.vars)
 	if err != nil {
-		return q, fmt.Errorf("explain: the key %s: %w", defaultKey, err)
+		return q, fmt.Errorf("explain: the key %s: %w", expression, err)
 	}
 	q.vars = append(q.vars, uwsgi.Var{Name: "CACHE_KEY", Value: key})
-	said := "nginx hands CACHE_KEY over, made as " + defaultKey
+	said := "nginx hands CACHE_KEY over, made as " + expression
 	if asks {
 		q.vars = append(q.vars, uwsgi.Var{Name: "CACHE_STATUS", Value: "404"})
 		said += ", and CACHE_STATUS 404, for it has looked the page up and missed. For another key give --key, or the vars in --request-file."
@@ -210,8 +208,8 @@ func afterMiss(c *cli.Context, q question) (question, error) {
 }
 
 // askWorker decides in this process, by the flags and rules of serve.
-func askWorker(c *cli.Context, rules []rule, vars uwsgi.Vars) (*gateway.Explanation, error) {
-	cfg, err := parseConfig(c, rules)
+func askWorker(c *cli.Context, f files, vars uwsgi.Vars) (*gateway.Explanation, error) {
+	cfg, err := parseConfig(c, f)
 	if err != nil {
 		return nil, err
 	}

@@ -77,12 +77,18 @@ func configFlag() cli.Flag {
 		Usage: "read flags from this YAML `FILE`, a key each; lists for flags that may be repeated; and rules (docs/rules.md)"}
 }
 
+func listenFlag() cli.Flag {
+	return list(catWires, "listen", "`ADDRESS` for nginx's uwsgi_pass (repeatable)", "127.0.0.1:3030")
+}
+
 // keyFlags are what it takes to know key and server.
 func keyFlags() []cli.Flag {
 	return []cli.Flag{
 		list(catKey, "memcached", "memcached `SERVER`, as in nginx's upstream block: \"10.0.0.1:11211 weight=2\" (repeatable)"),
 		text(catKey, "hash", "how nginx chooses among several: `METHOD` modulo (hash …;), consistent (hash … consistent;) or none (write to all)", "none"),
 		text(catKey, "key", "`TEMPLATE` of nginx's set $memcached_key; needed unless nginx hands the key over as CACHE_KEY", ""),
+		&cli.StringFlag{Category: catKey, Name: "nginx", EnvVars: env("nginx"), TakesFile: true,
+			Usage: "take what is not given of memcached, hash, key, format, gzip-flag, hit-type, mime-types and nginx-adds from nginx's configuration, whose main `FILE` this is"},
 		text(catKey, "nginx-version", "nginx's `VERSION`, as in 1.22.1; without it a request that versions key differently is not stored", ""),
 	}
 }
@@ -90,7 +96,7 @@ func keyFlags() []cli.Flag {
 // serveFlags are all flags; a configuration file may hold any of them.
 func serveFlags() []cli.Flag {
 	flags := []cli.Flag{
-		list(catWires, "listen", "`ADDRESS` for nginx's uwsgi_pass (repeatable)", "127.0.0.1:3030"),
+		listenFlag(),
 		list(catWires, "backend", "uWSGI `SERVER` to forward to: \"unix:/run/app.sock weight=2\" (repeatable)"),
 		text(catWires, "socket-mode", "`MODE` of the UNIX sockets listened on, octal", "0660"),
 		list(catWires, "allow-peer", "`NETWORK` that may connect over TCP besides loopback, as 10.0.0.0/8 (repeatable)"),

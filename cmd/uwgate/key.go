@@ -27,6 +27,7 @@ func keyCommand() *cli.Command {
 			&cli.BoolFlag{Name: "raw", Usage: "the arguments are keys as nginx evaluates $memcached_key, not URLs"},
 			&cli.BoolFlag{Name: "stdin", Usage: "read the arguments from standard input, one a line"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object a line"},
+			listenFlag(),
 			configFlag(),
 		),
 		OnUsageError: usageError,
@@ -54,10 +55,11 @@ type keyTeller struct {
 }
 
 func showKeys(c *cli.Context) error {
-	if _, err := applyFile(c); err != nil {
+	f, err := readFiles(c)
+	if err != nil {
 		return err
 	}
-	t, err := newKeyTeller(c)
+	t, err := newKeyTeller(c, f)
 	if err != nil {
 		return err
 	}
@@ -74,10 +76,14 @@ func showKeys(c *cli.Context) error {
 	})
 }
 
-func newKeyTeller(c *cli.Context) (*keyTeller, error) {
+func newKeyTeller(c *cli.Context, f files) (*keyTeller, error) {
 	t := &keyTeller{raw: c.Bool("raw")}
+	key := f.template(c)
+	if key == "" && f.nginx != nil && !t.raw {
+		return nil, fmt.Errorf("--nginx: %w", f.nginx.KeyErr)
+	}
 	var err error
-	if t.template, err = parseTemplate(c); err != nil {
+	if t.template, err = parseTemplate(c, key); err != nil {
 		return nil, err
 	}
 	if t.headers, err = parseHeaders(c.StringSlice("header")); err != nil {

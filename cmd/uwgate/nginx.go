@@ -59,7 +59,7 @@ func printNginx(c *cli.Context) error {
 // parseSnippet reads the flags that nginx must know of and reports all that is
 // wrong in them. It asks no resolver.
 func parseSnippet(c *cli.Context, rules []rule) (*nginxconf.Snippet, error) {
-	cfg := config{rules: rules}
+	cfg := config{files: files{rules: rules}}
 	errs := []error{parsePolicy(c, &cfg), parseTimeouts(c, &cfg)}
 	s := &nginxconf.Snippet{
 		Listen:          c.StringSlice("nginx-listen"),

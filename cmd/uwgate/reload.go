@@ -34,15 +34,26 @@ func readSettings(c *cli.Context) (*settings, error) {
 	}
 	s := &settings{c: cli.NewContext(c.App, set, c), values: make(map[string]string)}
 	s.c.Command = command
-	rules, err := applyFile(s.c)
+	files, err := readFiles(s.c)
 	if err != nil {
 		return nil, err
 	}
-	if s.config, err = parseConfig(s.c, rules); err != nil {
+	if s.config, err = parseConfig(s.c, files); err != nil {
 		return nil, err
 	}
 	set.VisitAll(func(f *flag.Flag) { s.values[f.Name] = f.Value.String() })
 	return s, nil
+}
+
+// warn tells what of nginx's configuration the settings do not know.
+func (s *settings) warn(log *zap.Logger) {
+	if s.nginx == nil {
+		return
+	}
+	for _, gap := range s.nginx.Gaps {
+		log.Warn("a part of nginx's configuration is not known; if it is about memcached or uwgate, let uwgate read it",
+			zap.Stringer("place", gap.Place), zap.String("what", gap.Text))
+	}
 }
 
 // A reloader puts new settings in force, if all of them are in order.
@@ -59,6 +70,7 @@ func (r *reloader) reload() {
 		r.log.Error("settings not reloaded; the old ones stay in force", zap.Error(err))
 		return
 	}
+	next.warn(r.log)
 	changed, later := r.now.differences(next)
 	if len(changed) > 0 {
 		r.g.Reload(next.policy, next.ring)
@@ -89,6 +101,9 @@ func (s *settings) differences(next *settings) (live, later []string) {
 	}
 	if !reflect.DeepEqual(s.rules, next.rules) {
 		live = append(live, rulesKey)
+	}
+	if len(live) == 0 && !reflect.DeepEqual(s.nginx, next.nginx) {
+		live = append(live, "nginx")
 	}
 	return live, later
 }

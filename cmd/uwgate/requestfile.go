@@ -23,6 +23,14 @@ type savedRequest struct {
 	body bool // something follows the head
 }
 
+// A lineError is a mistake on one line of a file, counted from 1.
+type lineError struct {
+	line int
+	what string
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.what) }
+
 // parseRequest tells by content what a request file is: a uwsgi packet, JSON as
 // explain prints and the admin API takes it, lines NAME=value, or the text of
 // an HTTP request, with the marks of `curl -v` or without. Mistakes in text are

@@ -47,6 +47,7 @@ func serve(c *cli.Context) error {
 		return err
 	}
 	defer logs.close()
+	s.warn(logs.log)
 	g := assemble(s.c, s.config, logs)
 	sockets, err := openSockets(c.Context, s.config)
 	if err != nil {

@@ -179,12 +179,18 @@ func (p *Process) Pause() error { return p.signal("pause", syscall.SIGSTOP) }
 func (p *Process) Resume() error { return p.signal("resume", syscall.SIGCONT) }
 
 // Reopen sends USR1, upon which uwgate and nginx open their log files anew.
-func (p *Process) Reopen() error {
+func (p *Process) Reopen() error { return p.tell("reopen", syscall.SIGUSR1) }
+
+// Reload sends HUP, upon which uwgate and nginx read their configurations anew.
+func (p *Process) Reload() error { return p.tell("reload", syscall.SIGHUP) }
+
+// tell signals the program's first process alone.
+func (p *Process) tell(act string, sig syscall.Signal) error {
 	r := p.current()
 	if !r.alive() {
-		return fmt.Errorf("stack: reopen %s: it does not run", p.Name)
+		return fmt.Errorf("stack: %s %s: it does not run", act, p.Name)
 	}
-	return r.cmd.Process.Signal(syscall.SIGUSR1)
+	return r.cmd.Process.Signal(sig)
 }
 
 // Running tells whether the program has been started and has not ended.

@@ -174,13 +174,20 @@ func (s *Stack) uwgateCommand() []string {
 		"--admin", s.Admin,
 		"--log", "stderr console", "--log", "file:" + s.AccessLog + " json",
 	}
+	if s.cfg.ReadsNginx {
+		command = append(command, s.listenArgs()...)
+		command = append(command, "--nginx", s.path("nginx.conf"))
+		return append(command, s.cfg.Args...)
+	}
 	return append(command, s.sharedArgs()...)
 }
+
+func (s *Stack) listenArgs() []string { return []string{"--listen", "unix:" + s.path("uwgate.sock")} }
 
 // sharedArgs are the flags that tell uwgate what nginx does, and `uwgate nginx` what
 // nginx is to do.
 func (s *Stack) sharedArgs() []string {
-	args := []string{"--listen", "unix:" + s.path("uwgate.sock")}
+	args := s.listenArgs()
 	for _, line := range s.memcachedLines() {
 		args = append(args, "--memcached", line)
 	}

@@ -48,6 +48,9 @@ type Config struct {
 	Hash string
 	// MemcachedArgs are appended to each memcached's command line, such as "-m", "1".
 	MemcachedArgs []string
+	// ReadsNginx has uwgate read nginx's configuration (--nginx) in the place of being
+	// told what stands there.
+	ReadsNginx bool
 	// Backend is what uwgate forwards to: an address of its --backend. "": uWSGI.
 	Backend string
 	// Args are appended to those of `uwgate serve`, and of `uwgate nginx`.

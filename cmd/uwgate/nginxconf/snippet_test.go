@@ -178,6 +178,17 @@ func serve(t *testing.T, s *Snippet, variables string) func(target, cookies stri
 	dir := frame(t, "", maps+"\nserver { listen unix:show.sock; location / { return 200 '"+variables+"'; } }")
 	socket := filepath.Join(dir, "show.sock")
 	replaceIn(t, filepath.Join(dir, "site.conf"), "unix:show.sock", "unix:"+socket)
+	start(t, program, dir, socket)
+	client := clientOf(socket)
+	return func(target, cookies string) string {
+		t.Helper()
+		return show(t, client, target, cookies)
+	}
+}
+
+// start runs nginx in that folder until the test ends, and waits for the socket.
+func start(t *testing.T, program, dir, socket string) {
+	t.Helper()
 	cmd := exec.Command(program, arguments(dir)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -187,16 +198,15 @@ func serve(t *testing.T, s *Snippet, variables string) func(target, cookies stri
 		cmd.Wait()
 	})
 	await(t, socket, dir)
-	client := &http.Client{Transport: &http.Transport{
+}
+
+func clientOf(socket string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
 	}}
-	return func(target, cookies string) string {
-		t.Helper()
-		return show(t, client, target, cookies)
-	}
 }
 
 func replaceIn(t *testing.T, path, old, new string) {
@@ -394,26 +404,30 @@ func TestSnippetGolden(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.Gateway = "unix:/run/uwgate.sock"
-			path := filepath.Join("testdata", "snippet", name+".conf")
 			got := text(t, &s)
-			if os.Getenv("UPDATE") != "" {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("%s differs (UPDATE=1 accepts); got\n%s", path, got)
-			}
+			compareGolden(t, filepath.Join("testdata", "snippet", name+".conf"), got)
 			for line := range strings.Lines(got) {
 				if strings.HasSuffix(line, " \n") || strings.HasPrefix(strings.TrimSpace(line), "#") && len(line) > 91 {
 					t.Errorf("badly set: %q", line)
 				}
 			}
 		})
+	}
+}
+
+func compareGolden(t *testing.T, path, got string) {
+	t.Helper()
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (UPDATE=1 accepts); got\n%s", path, got)
 	}
 }
 

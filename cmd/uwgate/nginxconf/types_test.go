@@ -1,4 +1,4 @@
-package main
+package nginxconf
 
 import (
 	"errors"
@@ -8,6 +8,15 @@ import (
 	"strings"
 	"testing"
 )
+
+// typesOf reads the text of a types file. It includes nothing.
+func typesOf(text string) (map[string]string, error) {
+	ds, err := new(parser).text("mime.types", text)
+	if err != nil {
+		return nil, err
+	}
+	return onlyTypes(Place{"mime.types", 1}, ds)
+}
 
 func TestParseTypes(t *testing.T) {
 	for _, tt := range []struct {
@@ -28,7 +37,7 @@ func TestParseTypes(t *testing.T) {
 		{"carriage returns", "types {\r\n text/a a;\r\n}\r\n", map[string]string{"a": "text/a"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseTypes(tt.text)
+			got, err := typesOf(tt.text)
 			if err != nil || got == nil || !maps.Equal(got, tt.want) {
 				t.Errorf("got %q, %v; want %q", got, err, tt.want)
 			}
@@ -43,16 +52,16 @@ func TestParseTypesNamesTheLine(t *testing.T) {
 		want       string
 	}{
 		{"empty", "", 1, "no `types { … }` block"},
-		{"comments only", "# nothing\n", 2, "no `types { … }` block"},
-		{"another directive", "\nworker_processes 1;", 2, `"worker_processes 1" stands where only`},
-		{"another block", "http {", 1, `"http" stands where only`},
-		{"a type outside", "types {}\ntext/html html;", 2, `"text/html html" stands where only`},
-		{"no semicolon", "types {\ntext/html html\n}", 3, `unexpected "}"; "text/html html" has no`},
-		{"no semicolon at the end", "types {\ntext/html html", 2, `"text/html html" has no`},
-		{"no closing brace", "types {\ntext/html html;\n", 3, "ends before the `}`"},
-		{"one brace too many", "types {}\n}", 2, `"}" stands where only`},
-		{"a block within", "types {\ntext/html {", 2, "a block within types"},
-		{"include", "types {\n\ninclude more.types;}", 3, "include is not followed"},
+		{"comments only", "# nothing\n", 1, "no `types { … }` block"},
+		{"another directive", "\nworker_processes 1;", 2, "`worker_processes 1` stands where only"},
+		{"another block", "http {\n}", 1, "`http` stands where only"},
+		{"a type outside", "types {}\ntext/html html;", 2, "`text/html html` stands where only"},
+		{"no semicolon", "types {\ntext/html html\n}", 3, "unexpected \"}\"; `text/html html` has no"},
+		{"no semicolon at the end", "types {\ntext/html html", 2, "`text/html html` has no"},
+		{"no closing brace", "types {\ntext/html html;\n", 3, "ends before the `}` of `types`, which line 1 opens"},
+		{"one brace too many", "types {}\n}", 2, `unexpected "}"`},
+		{"a block within", "types {\ntext/html {}}", 2, "a block within types"},
+		{"include of two files", "types {\n\ninclude a b;}", 3, "include takes one file name"},
 		{"turned round", "types { html text/html;\n}", 1, `"html" is no type`},
 		{"no extension", "types {\ntext/html;\n}", 2, "text/html has no extension"},
 		{"lone semicolon", "types {\n;}", 2, `unexpected ";"`},
@@ -60,9 +69,9 @@ func TestParseTypesNamesTheLine(t *testing.T) {
 		{"text after a quote", "types {\n\"text/html\"html;\n}", 2, `unexpected "h" after a closing quote`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parseTypes(tt.text)
-			var at *lineError
-			if !errors.As(err, &at) || at.line != tt.line || !strings.Contains(at.what, tt.want) {
+			got, err := typesOf(tt.text)
+			var at *SyntaxError
+			if !errors.As(err, &at) || at.Line != tt.line || !strings.Contains(at.What, tt.want) {
 				t.Errorf("got %q, %v; want line %d: %s", got, err, tt.line, tt.want)
 			}
 		})
@@ -74,7 +83,7 @@ func TestReadTypesNamesTheFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("types {\nhtml;\n}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readTypes(path); err == nil || !strings.HasPrefix(err.Error(), path+":2: ") {
+	if _, err := ReadTypes(path); err == nil || !strings.HasPrefix(err.Error(), path+":2: ") {
 		t.Errorf("got %v, want %s:2: …", err, path)
 	}
 }
@@ -85,10 +94,10 @@ func FuzzParseTypes(f *testing.F) {
 	f.Add("types{a/b \\;c;}types{}")
 	f.Add("include x;")
 	f.Fuzz(func(t *testing.T, text string) {
-		types, err := parseTypes(text)
+		types, err := typesOf(text)
 		if err != nil {
-			var at *lineError
-			if !errors.As(err, &at) || at.line < 1 || at.line > 1+strings.Count(text, "\n") {
+			var at *SyntaxError
+			if !errors.As(err, &at) || at.Line < 1 || at.Line > 1+strings.Count(text, "\n") {
 				t.Fatalf("error without a line of the text: %v", err)
 			}
 			return
@@ -98,7 +107,7 @@ func FuzzParseTypes(f *testing.F) {
 		for extension, mediaType := range types {
 			b.WriteString(" " + quote(mediaType) + " " + quote(extension) + ";")
 		}
-		again, err := parseTypes(b.String() + "}")
+		again, err := typesOf(b.String() + "}")
 		if err != nil || !maps.Equal(types, again) {
 			t.Fatalf("%q\nbecomes %q, %v\nof %s}", types, again, err, b.String())
 		}

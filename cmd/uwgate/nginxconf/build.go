@@ -1,0 +1,127 @@
+package nginxconf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A builder makes the model of the directives.
+type builder struct {
+	config    *Config
+	defs      *definitions
+	upstreams upstreams
+	passes    map[*directive]*Pass // by uwsgi_pass
+	leads     map[*scope][]*scope  // to a named location, from those locations
+	fetched   map[*scope]bool      // the locations that srcache_fetch asks
+}
+
+// build reads off what the http blocks say.
+func build(ds []*directive, config *Config) error {
+	main := &directive{block: ds}
+	http := &directive{name: "http"}
+	for _, d := range main.own("http") {
+		http.block = append(http.block, d.block...)
+	}
+	b := &builder{
+		config:    config,
+		defs:      newDefinitions(http),
+		upstreams: newUpstreams(http),
+		passes:    map[*directive]*Pass{},
+		leads:     map[*scope][]*scope{},
+		fetched:   map[*scope]bool{},
+	}
+	root := newScope(http, nil)
+	for _, server := range root.inner {
+		if err := b.collectLeads(server); err != nil {
+			return err
+		}
+		b.collectFetched(server)
+		b.collectPasses(server)
+		if err := b.collectLookups(server); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collectLeads finds the locations that send requests to named ones, by error_page or
+// try_files: they keep their variables.
+func (b *builder) collectLeads(server *scope) (err error) {
+	server.walk(func(s *scope) {
+		pages, mistake := s.errorPages()
+		if err == nil {
+			err = mistake
+		}
+		if s.name == "server" {
+			return
+		}
+		from := s.location()
+		for _, page := range pages {
+			b.lead(from, page.Target)
+		}
+		if d := s.last("try_files"); d != nil {
+			b.lead(from, d.args[len(d.args)-1])
+		}
+	})
+	return err
+}
+
+func (b *builder) collectFetched(server *scope) {
+	for _, d := range server.outer.own("srcache_fetch") {
+		b.fetched[server.target(d.arg(1))] = true
+	}
+	server.walk(func(s *scope) {
+		for _, d := range s.own("srcache_fetch") {
+			b.fetched[server.target(d.arg(1))] = true
+		}
+	})
+}
+
+func (b *builder) lead(from *scope, name string) {
+	if !strings.HasPrefix(name, "@") {
+		return
+	}
+	to := from.server().named(name)
+	if to == nil || to == from || slices.Contains(b.leads[to], from) {
+		return
+	}
+	b.leads[to] = append(b.leads[to], from)
+}
+
+// A way is one on which requests come to a scope, with what was rewritten on it.
+type way struct {
+	*rewriting
+	from *scope // the location that they come from, nil if the scope is the first
+}
+
+// ways are all of them. To a named location there are as many as lead there.
+func (b *builder) ways(s *scope) []way {
+	location := s.location()
+	var ways []way
+	for _, from := range b.leads[location] {
+		ways = append(ways, b.way(s, from))
+	}
+	if len(ways) == 0 {
+		ways = append(ways, b.way(s, nil))
+	}
+	return ways
+}
+
+func (b *builder) way(s, from *scope) way {
+	r := newRewriting(b.defs)
+	r.run(s.server().directive)
+	if from != nil {
+		r.run(from.directive)
+	}
+	if s.name == "if" {
+		r.taken = s.directive
+	}
+	r.run(s.location().directive)
+	return way{r, from}
+}
+
+// gap takes note of what makes no sense.
+func (b *builder) gap(d *directive, format string, args ...any) {
+	b.config.Gaps = append(b.config.Gaps, Gap{d.Place, fmt.Sprintf(format, args...)})
+}

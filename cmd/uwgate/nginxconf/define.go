@@ -1,0 +1,101 @@
+package nginxconf
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// definitions are the variables that a configuration makes, by their names in lower
+// case without dollar signs.
+type definitions struct {
+	sets  map[string]*directive // one `set` of each
+	other map[string]definition // whatever else makes variables
+}
+
+type definition struct {
+	Variable
+	by *directive
+}
+
+func newDefinitions(http *directive) *definitions {
+	defs := &definitions{map[string]*directive{}, map[string]definition{}}
+	defs.collect(http)
+	return defs
+}
+
+func (defs *definitions) collect(block *directive) {
+	for _, d := range block.block {
+		switch d.name {
+		case "set":
+			defs.sets[variableName(d.arg(0))] = d
+		case "map", "split_clients", "keyval":
+			defs.add(d, d.arg(1), d.arg(0))
+		case "geo":
+			defs.addGeo(d)
+		case "geoip2":
+			for _, inner := range d.block {
+				defs.add(&directive{Place: inner.Place, name: d.name}, inner.name, strings.Join(inner.args, " "))
+			}
+		case "server_name", "location", "if", "rewrite":
+			defs.addCaptures(d, d.args)
+		default:
+			defs.addOther(d)
+		}
+		if d.name == "map" {
+			for _, line := range d.block {
+				defs.addCaptures(line, []string{line.name})
+			}
+			continue
+		}
+		defs.collect(d)
+	}
+}
+
+// variableName is that of an argument such as "$name".
+func variableName(arg string) string { return lowerASCII(strings.TrimPrefix(arg, "$")) }
+
+// add takes what d makes. Of several makers the last one counts, but captures give
+// way.
+func (defs *definitions) add(d *directive, variable, value string) {
+	name := variableName(variable)
+	_, known := defs.other[name]
+	if !strings.HasPrefix(variable, "$") || known && d.name == "capture" {
+		return
+	}
+	defs.other[name] = definition{Variable{Place: d.Place, Name: variable, Kind: d.name, Value: value}, d}
+}
+
+// addGeo knows that geo looks the client's address up unless told otherwise.
+func (defs *definitions) addGeo(d *directive) {
+	if len(d.args) == 2 {
+		defs.add(d, d.arg(1), d.arg(0))
+		return
+	}
+	defs.add(d, d.arg(0), "$remote_addr")
+}
+
+// addOther takes whatever is set_something, something_set or the like for a
+// directive that makes the variable that is its first argument.
+func (defs *definitions) addOther(d *directive) {
+	if strings.HasPrefix(d.name, "set_") || strings.HasSuffix(d.name, "_set") || d.name == "js_var" || d.name == "eval" {
+		defs.add(d, d.arg(0), strings.Join(d.args[min(1, len(d.args)):], " "))
+	}
+}
+
+var namedCapture = regexp.MustCompile(`\(\?P?[<']([A-Za-z_][A-Za-z0-9_]*)[>']`)
+
+// addCaptures adds the named captures of regexes.
+func (defs *definitions) addCaptures(d *directive, args []string) {
+	for _, arg := range args {
+		for _, m := range namedCapture.FindAllStringSubmatch(arg, -1) {
+			defs.add(&directive{Place: d.Place, name: "capture"}, "$"+m[1], arg)
+		}
+	}
+}
+
+// isOwn reports whether nginx itself gives the variable its values.
+func isOwn(name string) bool {
+	name = lowerASCII(name)
+	return slices.Contains(ownVariables, name) || slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+}

@@ -1,0 +1,58 @@
+package nginxconf
+
+import (
+	"strconv"
+	"strings"
+)
+
+// errorPages are those in force, the codes of each apart.
+func (s *scope) errorPages() ([]ErrorPage, error) {
+	var pages []ErrorPage
+	ds, _ := s.inForce("error_page")
+	for _, d := range ds {
+		some, err := d.errorPages()
+		if err != nil {
+			return nil, err
+		}
+		pages = append(pages, some...)
+	}
+	return pages, nil
+}
+
+// errorPages reads `error_page 404 502 =200 /target` (ngx_http_core_error_page).
+func (d *directive) errorPages() ([]ErrorPage, error) {
+	last := len(d.args) - 1
+	page := ErrorPage{Place: d.Place, Target: d.args[last]}
+	codes := d.args[:last]
+	if status, ok := strings.CutPrefix(codes[len(codes)-1], "="); ok {
+		codes = codes[:len(codes)-1]
+		var err error
+		if page.Changed, err = strconv.Atoi(status); err != nil && status != "" || len(codes) == 0 {
+			return nil, d.mistake("%s: = stands behind the codes, and before a status if it is to be changed", d)
+		}
+		page.Keeps = status == ""
+	}
+	var pages []ErrorPage
+	for _, text := range codes {
+		code, err := strconv.Atoi(text)
+		if err != nil || code < 300 || code > 599 {
+			return nil, d.mistake("%s: %q is no status from 300 to 599", d, text)
+		}
+		page.Code = code
+		pages = append(pages, page)
+	}
+	return pages, nil
+}
+
+// target is the location of the server that an error page's requests go to, nil if
+// there is none or that cannot be known.
+func (s *scope) target(target string) *scope {
+	if strings.HasPrefix(target, "@") {
+		return s.server().named(target)
+	}
+	path, _, _ := strings.Cut(target, "?")
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "$") {
+		return nil
+	}
+	return s.server().locate(path)
+}

@@ -1,0 +1,162 @@
+package nginxconf
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// headers are the add_header directives in force, and those that are lost.
+func (b *builder) headers(s *scope) (in, lost []AddHeader) {
+	inForce, outer := s.addHeaders()
+	return b.addHeaders(inForce), b.addHeaders(outer)
+}
+
+// addHeaders are inherited whole or not at all, unless add_header_inherit, which
+// nginx has since 1.29.3, says otherwise.
+func (s *scope) addHeaders() (in, lost []*directive) {
+	if s == nil {
+		return nil, nil
+	}
+	in, lost = s.outer.addHeaders()
+	own := s.own("add_header")
+	switch how := s.find("add_header_inherit").arg(0); {
+	case how == "merge":
+		return slices.Concat(in, own), lost
+	case how != "off" && len(own) == 0:
+		return in, lost
+	}
+	return own, slices.Concat(lost, in)
+}
+
+func (b *builder) addHeaders(ds []*directive) []AddHeader {
+	var headers []AddHeader
+	for _, d := range ds {
+		values, _ := b.defs.onHit(literally(d.arg(1)), maxMaps)
+		headers = append(headers, AddHeader{d.Place, d.arg(0), d.arg(1), d.arg(2) == "always", values})
+	}
+	return headers
+}
+
+// What is more than this, as maps of maps or as values, is not followed.
+const (
+	maxMaps   = 8
+	maxValues = 32
+)
+
+// onHit returns the values that the expression can have on a hit, unless they cannot
+// be known. A hit is no answer of an HTTP server: there are no $upstream_http_…
+func (defs *definitions) onHit(e expression, depth int) (values []string, known bool) {
+	values = []string{""}
+	for _, p := range e {
+		some := []string{p.text}
+		if p.variable {
+			some, known = defs.variableOnHit(lowerASCII(p.text), depth)
+			if !known {
+				return nil, false
+			}
+		}
+		values = combine(values, some)
+		if len(values) > maxValues {
+			return nil, false
+		}
+	}
+	return values, true
+}
+
+func combine(heads, tails []string) (values []string) {
+	for _, head := range heads {
+		for _, tail := range tails {
+			if s := head + tail; !slices.Contains(values, s) {
+				values = append(values, s)
+			}
+		}
+	}
+	return values
+}
+
+func (defs *definitions) variableOnHit(name string, depth int) (values []string, known bool) {
+	for _, prefix := range []string{"upstream_http_", "upstream_cookie_", "upstream_trailer_"} {
+		if strings.HasPrefix(name, prefix) {
+			return []string{""}, true
+		}
+	}
+	made, ok := defs.other[name]
+	if !ok || made.Kind != "map" || depth == 0 {
+		return nil, false
+	}
+	results := made.by.allResults()
+	if sources, known := defs.onHit(literally(made.Value), depth-1); known {
+		results = nil
+		for _, source := range sources {
+			result, known := made.by.mapOf(source)
+			if !known {
+				return nil, false
+			}
+			results = append(results, result)
+		}
+	}
+	for _, result := range results {
+		some, known := defs.onHit(literally(result), depth-1)
+		if !known {
+			return nil, false
+		}
+		values = append(values, some...)
+	}
+	slices.Sort(values)
+	return slices.Compact(values), true
+}
+
+// allResults are all that a map can give.
+func (d *directive) allResults() (results []string) {
+	hasDefault := false
+	for _, line := range d.block {
+		if len(line.args) == 1 {
+			results = append(results, line.args[0])
+			hasDefault = hasDefault || line.name == "default"
+		}
+	}
+	if !hasDefault {
+		results = append(results, "")
+	}
+	return results
+}
+
+// mapOf is what a map gives for a text (ngx_http_map_find). It cannot be known for a
+// host among hostnames, or a regex that Go cannot read.
+func (d *directive) mapOf(source string) (result string, known bool) {
+	byDefault := ""
+	var regexes []*directive
+	for _, line := range d.block {
+		key := line.name
+		switch {
+		case key == "hostnames" && len(line.args) == 0:
+			return "", false
+		case len(line.args) != 1:
+		case key == "default":
+			byDefault = line.args[0]
+		case strings.HasPrefix(key, "~"):
+			regexes = append(regexes, line)
+		case strings.EqualFold(strings.TrimPrefix(key, `\`), source):
+			return line.args[0], true
+		}
+	}
+	for _, line := range regexes {
+		re, err := regexp.Compile(mapRegex(line.name))
+		if err != nil {
+			return "", false
+		}
+		if re.MatchString(source) {
+			return line.args[0], true
+		}
+	}
+	return byDefault, true
+}
+
+// mapRegex is the regex of a key such as "~^a" or "~*^a".
+func mapRegex(key string) string {
+	if re, ok := strings.CutPrefix(key, "~*"); ok {
+		return "(?i)" + re
+	}
+	return key[1:]
+}

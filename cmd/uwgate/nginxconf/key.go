@@ -1,0 +1,137 @@
+package nginxconf
+
+import (
+	"fmt"
+	"strings"
+)
+
+// key is the key that a module takes from the variable in a scope, whichever way the
+// requests come.
+func (b *builder) key(s *scope, variable string) Key {
+	k := b.onAllWays(s, func(w way) Key { return w.key(variable) })
+	if !k.IsZero() {
+		return k
+	}
+	for outer := s.location().outer; outer.name == "location"; outer = outer.outer {
+		for _, d := range outer.own("set") {
+			if variableName(d.arg(0)) == variable {
+				k.Late += fmt.Sprintf("; that of %s is of the location around this one, and nginx runs only the innermost one's", d.Place)
+			}
+		}
+	}
+	return k
+}
+
+// onAllWays is the key of the first way on which there is one. Late says that there
+// are others.
+func (b *builder) onAllWays(s *scope, key func(way) Key) Key {
+	ways := b.ways(s)
+	first := key(ways[0])
+	for i, w := range ways[1:] {
+		k, from := key(w), w.from
+		if k.Expanded == first.Expanded && k.Late == first.Late {
+			continue
+		}
+		if first.IsZero() {
+			first, k, from = k, first, ways[i].from
+		}
+		if first.Late != "" {
+			continue
+		}
+		first.Late = fmt.Sprintf("requests from %s of %s have another one, %s", from, from.Place, asCode(k.Expanded))
+		if k.Late != "" {
+			first.Late = fmt.Sprintf("for requests from %s of %s, %s", from, from.Place, k.Late)
+		}
+	}
+	return first
+}
+
+// fetches is the srcache_fetch by which the scope's requests look pages up, nil if
+// they do not, or if that is the lookup of the location around an `if`.
+func (s *scope) fetches() *directive {
+	d := s.find("srcache_fetch")
+	passes := s.last("uwsgi_pass") != nil
+	switch s.name {
+	case "location":
+	case "if":
+		passes = passes && s.location().last("uwsgi_pass") == nil
+	default:
+		return nil
+	}
+	if d != nil && (passes || s.last("srcache_fetch") != nil) {
+		return d
+	}
+	return nil
+}
+
+// fetch is about the subrequest of srcache_fetch, which memc_pass answers.
+func (b *builder) fetch(l *Lookup, s *scope, d *directive) error {
+	l.Store = s.find("srcache_store").joined()
+	l.Key = b.onAllWays(s, func(w way) Key { return w.fetchKey(d) })
+	to := s.target(d.arg(1))
+	if to == nil {
+		b.gap(d, "%s: no location of this server takes %s", d, d.arg(1))
+		return nil
+	}
+	pass := to.last("memc_pass")
+	if pass == nil {
+		pass = to.last("memcached_pass")
+	}
+	if pass == nil {
+		b.gap(d, "%s leads to the location of %s, which has no memc_pass", d, to.Place)
+		return nil
+	}
+	l.Fetch = to.asBlock()
+	b.addAsked(&l.Key, to, d, strings.TrimSuffix(pass.name, "pass")+"key")
+	return b.ask(l, to, pass)
+}
+
+// fetchKey is the third argument of srcache_fetch.
+func (w way) fetchKey(d *directive) Key {
+	argument := literally(d.arg(2))
+	if name, ok := argument.alone(); ok && w.vars[name] != nil {
+		return w.key(name)
+	}
+	expanded, opaque := w.expand(argument)
+	return Key{Text: Text{d.Place, d.arg(2)}, Expanded: expanded.String(), Opaque: opaque}
+}
+
+// addAsked compares the key with what memc_pass makes of it in the subrequest, where
+// $query_string is srcache_fetch's argument.
+func (b *builder) addAsked(k *Key, to *scope, fetch *directive, variable string) {
+	r := newRewriting(b.defs)
+	r.fetch, r.args = fetch, literally(k.Expanded)
+	r.run(to.server().directive)
+	r.run(to.directive)
+	asked := r.key(variable)
+	if asked.Late != "" && k.Late == "" {
+		k.Late = "in the location of " + fetch.arg(1) + ", " + asked.Late
+	}
+	if asked.Expanded != k.Expanded {
+		k.Asked = Text{asked.Place, asked.Expanded}
+		k.Opaque = addOpaque(k.Opaque, asked.Opaque)
+	}
+}
+
+// inSubrequest is the value of a variable of nginx's own that is different in
+// srcache_fetch's subrequest: those of its path and arguments.
+func (r *rewriting) inSubrequest(name string) (value expression, ok bool) {
+	switch {
+	case r.fetch == nil:
+		return nil, false
+	case name == "query_string", name == "args":
+		return r.args, true
+	case name == "uri", name == "document_uri":
+		return literally(r.fetch.arg(1)), true
+	}
+	wanted, ok := strings.CutPrefix(name, "arg_")
+	if !ok {
+		return nil, false
+	}
+	for argument := range strings.SplitSeq(r.args.String(), "&") {
+		if name, value, found := strings.Cut(argument, "="); found && strings.EqualFold(name, wanted) {
+			return literally(value), true
+		}
+	}
+	return nil, true
+}

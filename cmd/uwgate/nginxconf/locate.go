@@ -1,0 +1,103 @@
+package nginxconf
+
+import (
+	"regexp"
+	"strings"
+)
+
+// modifiers are those of a location, the longer of two that begin alike first.
+var modifiers = []string{"=", "^~", "~*", "~"}
+
+// A matcher is how a location chooses its requests.
+type matcher struct{ modifier, path string }
+
+func (d *directive) matcher() matcher {
+	if len(d.args) == 2 {
+		return matcher{d.args[0], d.args[1]}
+	}
+	// nginx takes a modifier off a single argument, too.
+	for _, modifier := range modifiers {
+		if path, ok := strings.CutPrefix(d.arg(0), modifier); ok {
+			return matcher{modifier, path}
+		}
+	}
+	return matcher{"", d.arg(0)}
+}
+
+func (m matcher) isNamed() bool { return m.modifier == "" && strings.HasPrefix(m.path, "@") }
+
+func (m matcher) isRegex() bool { return m.modifier == "~" || m.modifier == "~*" }
+
+// matchesRegex is a best effort: Go does not know all that PCRE does.
+func (m matcher) matchesRegex(uri string) bool {
+	flags := ""
+	if m.modifier == "~*" {
+		flags = "(?i)"
+	}
+	re, err := regexp.Compile(flags + m.path)
+	return err == nil && re.MatchString(uri)
+}
+
+// named is the server's location of that name, such as "@fallback".
+func (s *scope) named(name string) *scope {
+	for _, l := range s.inner {
+		if l.matcher().isNamed() && l.arg(0) == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// locate finds the location of a server that takes that path
+// (ngx_http_core_find_location), or nil.
+func (s *scope) locate(path string) *scope {
+	found, _ := s.locateIn(path)
+	return found
+}
+
+// locateIn looks among the locations right in the scope. It is final if no regex of
+// the scopes around may take the path away.
+func (s *scope) locateIn(path string) (found *scope, final bool) {
+	noRegex := false
+	if prefix := s.longest(path); prefix != nil {
+		m := prefix.matcher()
+		if m.modifier == "=" {
+			return prefix, true
+		}
+		noRegex = m.modifier == "^~"
+		found = prefix
+		if inner, final := prefix.locateIn(path); final {
+			return inner, true
+		} else if inner != nil {
+			found = inner
+		}
+	}
+	if noRegex {
+		return found, false
+	}
+	for _, l := range s.inner {
+		if m := l.matcher(); l.name == "location" && m.isRegex() && m.matchesRegex(path) {
+			if inner, _ := l.locateIn(path); inner != nil {
+				return inner, true
+			}
+			return l, true
+		}
+	}
+	return found, false
+}
+
+// longest is the location of the longest prefix, or the exact one.
+func (s *scope) longest(path string) (found *scope) {
+	length := -1
+	for _, l := range s.inner {
+		m := l.matcher()
+		switch {
+		case l.name != "location", m.isRegex(), m.isNamed():
+		case m.modifier == "=" && m.path == path:
+			return l
+		case m.modifier != "=" && strings.HasPrefix(path, m.path) && len(m.path) > length:
+			found, length = l, len(m.path)
+		}
+	}
+	return found
+}

@@ -1,0 +1,155 @@
+package nginxconf
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"uwgate/gateway/policy"
+)
+
+// collectLookups makes the Lookups of a server's scopes, in the order of their places.
+func (b *builder) collectLookups(s *scope) error {
+	if d := s.fetches(); d != nil {
+		if err := b.addLookup(s, d); err != nil {
+			return err
+		}
+	}
+	for d, inner := range s.parts() {
+		if inner != nil {
+			if err := b.collectLookups(inner); err != nil {
+				return err
+			}
+		}
+		if d.name != "memcached_pass" || b.fetched[s.location()] {
+			continue
+		}
+		if h := s.handler(); h != d {
+			b.gap(d, "%s counts for nothing: the requests are those of %s in line %d", d, h, h.Line)
+			continue
+		}
+		if err := b.addLookup(s, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *builder) addLookup(s *scope, d *directive) error {
+	l := &Lookup{
+		Place:    d.Place,
+		Server:   s.server().asBlock(),
+		Location: s.location().asBlock(),
+		If:       s.condition(),
+		Skip:     s.find("srcache_fetch_skip").text(""),
+	}
+	for _, d := range s.server().own("server_name") {
+		l.Names = append(l.Names, d.args...)
+	}
+	if err := b.describeHits(l, s); err != nil {
+		return err
+	}
+	var err error
+	if d.name == "srcache_fetch" {
+		l.Format = policy.FormatHTTP
+		l.Misses = b.passOf(s)
+		err = b.fetch(l, s, d)
+	} else {
+		l.Misses, l.Diverted = b.misses(l, s), b.diverted(s)
+		l.Key = b.key(s, "memcached_key")
+		err = b.ask(l, s, d)
+	}
+	b.config.Lookups = append(b.config.Lookups, l)
+	return err
+}
+
+// ask is about the memcached that the pass directive leads to.
+func (b *builder) ask(l *Lookup, s *scope, pass *directive) (err error) {
+	module := strings.TrimSuffix(pass.name, "_pass")
+	l.Memcached = b.upstreams.of(pass)
+	if l.ConnectTimeout, err = s.duration(module + "_connect_timeout"); err != nil {
+		return err
+	}
+	l.ReadTimeout, err = s.duration(module + "_read_timeout")
+	return err
+}
+
+// describeHits is about what hits are given.
+func (b *builder) describeHits(l *Lookup, s *scope) (err error) {
+	l.GzipFlag = s.find("memcached_gzip_flag").text("0")
+	flag, err := strconv.ParseUint(l.GzipFlag.Value, 10, 63)
+	if err != nil {
+		return l.GzipFlag.mistake("memcached_gzip_flag %s: it takes a number", l.GzipFlag.Value)
+	}
+	l.Format = policy.FormatBody
+	if flag != 0 {
+		l.Format = policy.FormatGzip
+	}
+	l.Gunzip = s.find("gunzip").text("off")
+	l.DefaultType = s.find("default_type").text("text/plain")
+	l.Charset = s.find("charset").text("off")
+	l.CharsetTypes = s.charsetTypes()
+	l.Types = builtinTypes()
+	if blocks, _ := s.inForce("types"); len(blocks) > 0 {
+		l.Types, l.TypesAt = mapTypes(blocks), blocks[0].Place
+	}
+	l.Headers, l.HeadersLost = b.headers(s)
+	l.ErrorPages, err = s.errorPages()
+	return err
+}
+
+// charsetTypes are those in force. nginx adds text/html to a list of one's own.
+func (s *scope) charsetTypes() []string {
+	ds, _ := s.inForce("charset_types")
+	if len(ds) == 0 {
+		return slices.Clone(withCharset)
+	}
+	types := []string{"text/html"}
+	for _, d := range ds {
+		for _, t := range d.args {
+			if t = lowerASCII(t); !slices.Contains(types, t) {
+				types = append(types, t)
+			}
+		}
+	}
+	return types
+}
+
+// misses is where error_page 404 leads to.
+func (b *builder) misses(l *Lookup, s *scope) *Pass {
+	for _, page := range l.ErrorPages {
+		if page.Code == 404 {
+			return b.passOf(s.target(page.Target))
+		}
+	}
+	return nil
+}
+
+// passOf is the uwsgi_pass to which requests come in the scope: one of its own, or
+// that of the location that its try_files names at the end.
+func (b *builder) passOf(s *scope) *Pass {
+	for steps := 0; s != nil && steps < 10; steps++ {
+		if s.name == "if" && s.handler() == nil {
+			s = s.location()
+		}
+		if h := s.handler(); h != nil {
+			return b.passes[h]
+		}
+		tries := s.last("try_files")
+		if tries == nil {
+			return nil
+		}
+		s = s.target(tries.args[len(tries.args)-1])
+	}
+	return nil
+}
+
+// diverted are the uwsgi_pass in the `if` blocks of a location.
+func (b *builder) diverted(s *scope) (passes []*Pass) {
+	for _, inner := range s.inner {
+		if h := inner.handler(); inner.name == "if" && h != nil && b.passes[h] != nil {
+			passes = append(passes, b.passes[h])
+		}
+	}
+	return passes
+}

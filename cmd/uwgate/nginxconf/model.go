@@ -1,0 +1,210 @@
+package nginxconf
+
+import (
+	"fmt"
+	"time"
+
+	"uwgate/gateway/policy"
+)
+
+// A Place is where something stands in nginx's configuration. The zero Place is
+// nowhere: what has it is nginx's default.
+type Place struct {
+	File string // as nginx would open it
+	Line int    // from 1
+}
+
+func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
+
+// IsZero reports whether it is nowhere.
+func (p Place) IsZero() bool { return p == Place{} }
+
+// A Text is an argument of a directive, unquoted and with its variables as they
+// are written, or nginx's default if its Place is zero.
+type Text struct {
+	Place
+	Value string
+}
+
+// A Duration is a timeout, or nginx's default if its Place is zero.
+type Duration struct {
+	Place
+	Value time.Duration
+}
+
+// A Config is what a configuration says about pages: where nginx looks them up and
+// where it sends the requests for which there is none.
+type Config struct {
+	Files   []string  // that were read, the main file first
+	Lookups []*Lookup // in the order of their places
+	Passes  []*Pass   // every uwsgi_pass, in the order of their places
+	Gaps    []Gap     // what could not be read
+}
+
+// A Gap is a part of the configuration that could not be read or does not make
+// sense, such as an include that is not there. What stands there is not known.
+type Gap struct {
+	Place
+	Text string // such as `include sites/*.conf: permission denied`
+}
+
+// A Lookup is a location that asks memcached: one with memcached_pass, or with
+// srcache_fetch.
+type Lookup struct {
+	Place             // of memcached_pass or srcache_fetch
+	Server   Block    // the server block
+	Location Block    // the location block; with Name as written, such as "/" or "~ \.html$"
+	If       Text     // the condition of the `if` that memcached_pass stands in; zero: in none
+	Names    []string // of server_name, as written; empty: none
+
+	// Format is how a hit is read: FormatHTTP with srcache_fetch, FormatGzip with a
+	// memcached_gzip_flag other than 0, else FormatBody.
+	Format   policy.Format
+	GzipFlag Text // of memcached_gzip_flag; "0" by default
+	Gunzip   Text // "on" or "off"
+
+	// Memcached is what is asked. With srcache_fetch it is that of the memc_pass in
+	// the location that the fetch goes to, which is Fetch; else Fetch is the zero Block.
+	Memcached Upstream
+	Fetch     Block
+
+	Key Key
+
+	ConnectTimeout Duration // memcached_connect_timeout or memc_connect_timeout, 60 s by default
+	ReadTimeout    Duration // likewise
+
+	// What a hit is given. They do not matter in FormatHTTP.
+	DefaultType  Text              // "text/plain" by default
+	Charset      Text              // "off" by default
+	CharsetTypes []string          // those with a charset, text/html included; "*" is all
+	Types        map[string]string // from extensions, in lower case, to types
+	TypesAt      Place             // of the types block in force; zero: nginx's built-in one
+	Headers      []AddHeader       // in force, in order
+	HeadersLost  []AddHeader       // of an outer level, that do not count since an inner one has its own
+
+	// ErrorPages are those in force, the codes of each apart. The first one for a
+	// code is the one that counts.
+	ErrorPages []ErrorPage
+
+	// Misses are where a request goes for which there is nothing: the uwsgi_pass of
+	// the location that error_page 404 names (or of the last one of its try_files), or
+	// with srcache_fetch that of the location itself. Nil: nowhere, or not to uwsgi.
+	Misses *Pass
+
+	// Diverted are the uwsgi_pass in `if` blocks of the location: requests that leave
+	// without a lookup, although the key may be set for them.
+	Diverted []*Pass
+
+	// Skip is srcache_fetch_skip's condition, "" if there is none.
+	Skip Text
+
+	// Store are the arguments of an srcache_store, with which nginx stores pages by
+	// itself. Zero: there is none.
+	Store Text
+}
+
+// A Block is a server or location block.
+type Block struct {
+	Place
+	Name string // of a location: its arguments, joined by spaces
+}
+
+// A Key is what nginx looks pages up under.
+type Key struct {
+	Text            // the expression: what $memcached_key is set to, or srcache_fetch's argument
+	Variable string // the variable that is set, such as "$memcached_key"; "" if the expression stands in srcache_fetch itself
+
+	// Expanded is the expression with every variable that `set` gives a value of its
+	// own in its place, in nginx's order of evaluation. Those that are left are
+	// nginx's own, or listed in Opaque.
+	Expanded string
+
+	// Opaque are variables of Expanded or Asked that no template can compute: map, geo,
+	// regex captures, set in a branch that is not always taken, unknown.
+	Opaque []Variable
+
+	// Asked is what memc_pass asks for, expanded, if it makes something else of
+	// srcache_fetch's argument, and where it does: at `set $memc_key`. Zero: nothing else.
+	Asked Text
+
+	// Late is set if the key is set where it does not count: after a `break`, in a
+	// branch, or nowhere at all (then the Place is zero); or if it is not the same for
+	// all requests. It says so in a clause, such as "`set $memcached_key $uri` of
+	// nginx.conf:7 stands after `break` of line 6, and so never runs".
+	Late string
+}
+
+// A Variable is one that a configuration defines.
+type Variable struct {
+	Place        // of its definition; zero if there is none
+	Name  string // with its dollar sign
+	Kind  string // "map", "geo", "set", "capture", "unknown", or the directive that makes it
+	Value string // of map and the like: the source expression
+}
+
+// An Upstream is where a pass directive leads to.
+type Upstream struct {
+	Place                     // of the upstream block; of the pass directive if it names an address itself
+	Name     string           // as in the pass directive
+	Implicit bool             // there is no upstream block of that name
+	Servers  []UpstreamServer // in order; with Implicit the one that Name is, or none if it has variables
+	Method   string           // "hash", "least_conn", "ip_hash", "random", … or "" for round robin
+	MethodAt Place
+	Hash     string // of hash: the expression
+	Ketama   bool   // of hash: consistent
+}
+
+// An UpstreamServer is a server line.
+type UpstreamServer struct {
+	Place
+	Text string // its arguments, joined by spaces, as cachewriter.ParseServer reads them
+}
+
+// An ErrorPage is an error_page directive's word on one code.
+type ErrorPage struct {
+	Place
+	Code    int
+	Target  string // a URI or @name
+	Keeps   bool   // "=" alone: the answer's status is that of the target
+	Changed int    // "=200": the status that the client gets; 0: none
+}
+
+// An AddHeader is an add_header directive.
+type AddHeader struct {
+	Place
+	Name, Value string
+	Always      bool
+
+	// Values are those that the header can have on a hit: Value itself if it has no
+	// variables; for a variable of a map over an $upstream_http_… variable the value for
+	// "", since a hit has no such header; all that other maps can give. With "" nginx does
+	// not send the header. Empty: it cannot be known.
+	Values []string
+}
+
+// A Pass is a uwsgi_pass: where requests leave for a gateway or a worker.
+type Pass struct {
+	Place          // of uwsgi_pass
+	Server   Block // the server block
+	Location Block // the location block around it
+	If       Text  // the condition of the `if` that it stands in; zero: in none
+	Gateway  Upstream
+
+	// Params are the uwsgi_param lines in force, in order, included ones as well,
+	// and ParamsLost those of outer levels that do not count, since an inner level
+	// has its own (ngx_http_uwsgi_merge_loc_conf).
+	Params     []Param
+	ParamsLost []Param
+
+	// KeySet is the place of the `set` by which $memcached_key (or the variable that
+	// CACHE_KEY hands over) has a value here although nothing was looked up. Zero:
+	// it has none.
+	KeySet Place
+}
+
+// A Param is a uwsgi_param line.
+type Param struct {
+	Place
+	Name, Value string
+	IfNotEmpty  bool
+}

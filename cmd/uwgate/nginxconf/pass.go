@@ -1,0 +1,64 @@
+package nginxconf
+
+// collectPasses makes the Passes of a server's scopes, in the order of their places.
+func (b *builder) collectPasses(s *scope) {
+	for d, inner := range s.parts() {
+		if d.name == "uwsgi_pass" {
+			b.passes[d] = b.newPass(s, d)
+			b.config.Passes = append(b.config.Passes, b.passes[d])
+		}
+		if inner != nil {
+			b.collectPasses(inner)
+		}
+	}
+}
+
+func (b *builder) newPass(s *scope, d *directive) *Pass {
+	p := &Pass{
+		Place:    d.Place,
+		Server:   s.server().asBlock(),
+		Location: s.location().asBlock(),
+		If:       s.condition(),
+		Gateway:  b.upstreams.of(d),
+	}
+	params, lost := s.inForce("uwsgi_param")
+	p.Params, p.ParamsLost = newParams(params), newParams(lost)
+	p.KeySet = b.keySet(s, p.Params)
+	return p
+}
+
+func newParams(ds []*directive) []Param {
+	var params []Param
+	for _, d := range ds {
+		params = append(params, Param{d.Place, d.arg(0), d.arg(1), d.arg(2) == "if_not_empty"})
+	}
+	return params
+}
+
+// keySet is where the key that is handed over gets a value although nothing was
+// looked up.
+func (b *builder) keySet(s *scope, params []Param) Place {
+	if s.find("srcache_fetch") != nil {
+		return Place{}
+	}
+	variable := "memcached_key"
+	for _, p := range params {
+		if name, ok := literally(p.Value).alone(); ok && p.Name == "CACHE_KEY" {
+			variable = name
+		}
+	}
+	for _, way := range b.ways(s) {
+		if way.from != nil && way.from.last("memcached_pass") != nil {
+			continue
+		}
+		v := way.vars[variable]
+		switch {
+		case v == nil:
+		case v.doubt.by != nil && !v.never && len(v.doubt.value) > 0:
+			return v.doubt.by.Place
+		case len(v.sure.value) > 0:
+			return v.sure.by.Place
+		}
+	}
+	return Place{}
+}

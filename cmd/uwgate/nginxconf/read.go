@@ -1,0 +1,38 @@
+package nginxconf
+
+import "fmt"
+
+// Read reads a main configuration file, such as /etc/nginx/nginx.conf, with all that
+// it includes. Relative includes are those of its folder; a prefix that is not empty
+// is another folder for them.
+//
+// What nginx would not start with is an error, mostly a *SyntaxError, as far as it is
+// about what is read here; directives that are not known are no error. Included files
+// that cannot be read are Gaps.
+func Read(path, prefix string) (*Config, error) {
+	p := newParser(path, prefix)
+	text, err := p.load(path)
+	if err != nil {
+		return nil, fileError(path, err)
+	}
+	p.reading = []string{path}
+	return p.config(path, text)
+}
+
+func (p *parser) config(path, text string) (*Config, error) {
+	ds, err := p.text(path, text)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkShapes(ds, shapes); err != nil {
+		return nil, err
+	}
+	if (&directive{block: ds}).last("http") == nil {
+		return nil, fmt.Errorf("%s: no `http { … }` in here; name nginx's main configuration file, such as /etc/nginx/nginx.conf", path)
+	}
+	c := &Config{Files: p.read, Gaps: p.gaps}
+	if err := build(ds, c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}

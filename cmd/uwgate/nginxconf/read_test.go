@@ -1,0 +1,133 @@
+package nginxconf
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"uwgate/demo/nginx"
+)
+
+// configurations are whole ones, by name: each makes the folder of its nginx.conf.
+func configurations(t *testing.T) map[string]func(t *testing.T) (dir string) {
+	t.Helper()
+	all := map[string]func(t *testing.T) string{
+		"debian":   func(t *testing.T) string { return copied(t, "testdata/read/debian") },
+		"includes": func(t *testing.T) string { return copied(t, "testdata/read/includes") },
+		"recipe":   recipe,
+	}
+	for _, pattern := range []string{"testdata/read/*.conf", "testdata/snippet/*.conf"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, file := range files {
+			name := strings.TrimSuffix(filepath.Base(file), ".conf")
+			if strings.Contains(pattern, "snippet") {
+				name = "snippet-" + name
+			}
+			all[name] = func(t *testing.T) string {
+				site, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return frame(t, "", string(site))
+			}
+		}
+	}
+	return all
+}
+
+// copied is a copy of a folder, in which nginx may write.
+func copied(t *testing.T, from string) (dir string) {
+	t.Helper()
+	dir = frame(t, "", "")
+	for _, name := range []string{"nginx.conf", "site.conf", "modules.conf", "mime.types", "uwsgi_params"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func recipe(t *testing.T) (dir string) {
+	t.Helper()
+	dir = frame(t, "", "")
+	var b strings.Builder
+	c := nginx.Config{Listen: "127.0.0.1:18080", Backend: "unix:/run/uwgate.sock", Hash: "consistent", Memcached: []string{"127.0.0.1:11211", "127.0.0.1:11212"}}
+	if err := c.Write(&b, nginx.Recipe); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Goldens of the models. To accept a change: UPDATE=1 go test.
+func TestReadGolden(t *testing.T) {
+	for name, make := range configurations(t) {
+		t.Run(name, func(t *testing.T) {
+			dir := make(t)
+			c, err := Read(filepath.Join(dir, "nginx.conf"), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.ReplaceAll(dump(c), dir+"/", "")
+			compareGolden(t, filepath.Join("testdata", "read", name+".dump"), got)
+		})
+	}
+}
+
+// The configurations are such that nginx starts with, and what it reads is what we
+// read, in the same order.
+func TestNginxReadsTheSame(t *testing.T) {
+	program := nginxProgram(t)
+	modules := loadModules(t, program)
+	for name, make := range configurations(t) {
+		t.Run(name, func(t *testing.T) {
+			dir := make(t)
+			load(t, dir, modules)
+			out, err := exec.Command(program, append(arguments(dir), "-T")...).CombinedOutput()
+			if err != nil {
+				t.Fatalf("nginx -T: %v\n%s", err, out)
+			}
+			var want []string
+			for _, m := range regexp.MustCompile(`(?m)^# configuration file (.*):$`).FindAllSubmatch(out, -1) {
+				want = append(want, filepath.Clean(string(m[1])))
+			}
+			c, err := Read(filepath.Join(dir, "nginx.conf"), "")
+			if err != nil || !slices.Equal(c.Files, want) {
+				t.Errorf("got %q, %v; nginx reads %q", c.Files, err, want)
+			}
+		})
+	}
+}
+
+// load makes nginx load the modules where the configuration does not, and find them
+// where it does.
+func load(t *testing.T, dir, modules string) {
+	t.Helper()
+	if path := filepath.Join(dir, "modules.conf"); exists(path) {
+		if err := os.WriteFile(path, []byte(modules), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder := regexp.MustCompile(`load_module (\S*/)`).FindStringSubmatch(modules)[1]
+	files, _ := filepath.Glob(filepath.Join(dir, "modules-enabled", "*.conf"))
+	for _, file := range files {
+		replaceIn(t, file, "modules/", folder)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,251 @@
+package nginxconf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A rewriting is what the rewrite module's directives make of variables, in the order
+// in which nginx runs them (ngx_http_rewrite_handler).
+type rewriting struct {
+	defs  *definitions
+	vars  map[string]*assigned // by their names in lower case
+	taken *directive           // the `if` whose condition is met; of others it is not known
+
+	fetch *directive // of whose subrequest it is; nil: of none
+	args  expression // of the subrequest
+
+	regex    *directive // the last one that may have made captures
+	end      *directive // what ends the directives of this block for all requests
+	someEnds *directive // what ends them for some that stay in the location
+}
+
+// An assigned is what `set` has made of a variable.
+type assigned struct {
+	sure  setting // the last set that all requests pass; its zero value if there is none
+	doubt setting // a later one that not all requests pass
+	why   string  // they do not
+	never bool    // none does
+}
+
+type setting struct {
+	by     *directive
+	value  expression
+	opaque []Variable // of value
+}
+
+// maxExpansion is how many bytes of values are put into another one: `set` can double
+// a value any number of times. A key has 250.
+const maxExpansion = 16 << 10
+
+func newRewriting(defs *definitions) *rewriting {
+	return &rewriting{defs: defs, vars: map[string]*assigned{}}
+}
+
+// run runs the directives of a server, or after that of a location. What ended those
+// of the server does not end those of the location.
+func (r *rewriting) run(block *directive) {
+	r.end, r.someEnds = nil, nil
+	if block.name == "location" && block.matcher().isRegex() {
+		r.regex = block
+	}
+	r.steps(block, nil)
+}
+
+// steps runs a block's directives. In an `if` that only some requests enter, branch
+// is that.
+func (r *rewriting) steps(block, branch *directive) {
+	for _, d := range block.block {
+		switch d.name {
+		case "set":
+			r.set(d, branch)
+		case "if":
+			r.enter(d)
+		case "break", "return":
+			r.ends(d, branch)
+		case "rewrite":
+			r.rewrite(d, branch)
+		}
+	}
+}
+
+// enter runs an `if`. Requests that leave the location in it are of no concern.
+func (r *rewriting) enter(d *directive) {
+	if d != r.taken && d.leaves() {
+		return
+	}
+	if slices.ContainsFunc(d.args, func(arg string) bool { return strings.HasPrefix(strings.TrimPrefix(arg, "!"), "~") }) {
+		r.regex = d
+	}
+	if d == r.taken {
+		r.steps(d, nil)
+		return
+	}
+	r.steps(d, d)
+}
+
+// leaves reports whether requests that enter the `if` are answered there, or
+// elsewhere.
+func (d *directive) leaves() bool {
+	return d.own("return") != nil || d.handler() != nil || slices.ContainsFunc(d.own("rewrite"), (*directive).redirects)
+}
+
+// redirects reports whether a rewrite takes all requests to another location.
+func (d *directive) redirects() bool {
+	elsewhere := d.arg(2)
+	if strings.HasPrefix(d.arg(1), "http://") || strings.HasPrefix(d.arg(1), "https://") || strings.HasPrefix(d.arg(1), "$scheme") {
+		elsewhere = "redirect"
+	}
+	return d.matchesAll() && elsewhere != "" && elsewhere != "break"
+}
+
+func (d *directive) matchesAll() bool {
+	return slices.Contains([]string{"^", ".*", "^.*", "^.*$", "^(.*)$", "(.*)", "^/"}, d.arg(0))
+}
+
+// ends takes note that no directive after d runs: for some requests, if d stands in a
+// branch.
+func (r *rewriting) ends(d, branch *directive) {
+	switch {
+	case branch != nil:
+		r.someEnds = d
+	case r.end == nil:
+		r.end = d
+	}
+}
+
+// rewrite ends what follows with the flag break. With other flags, a request that
+// matches leaves the location.
+func (r *rewriting) rewrite(d, branch *directive) {
+	r.regex = d
+	isBreak := d.arg(2) == "break"
+	switch {
+	case isBreak && d.matchesAll(), d.redirects():
+		r.ends(d, branch)
+	case isBreak:
+		r.someEnds = d
+	}
+}
+
+func (r *rewriting) set(d, branch *directive) {
+	name := variableName(d.arg(0))
+	v := r.vars[name]
+	if v == nil {
+		v = &assigned{}
+		r.vars[name] = v
+	}
+	value, opaque := r.expand(literally(d.arg(1)))
+	s := setting{d, value, opaque}
+	switch {
+	case r.end != nil:
+		v.doubt, v.never = s, true
+		v.why = fmt.Sprintf("stands after %s of line %d, and so never runs", r.end, r.end.Line)
+	case branch != nil:
+		v.doubt, v.never = s, false
+		v.why = fmt.Sprintf("stands in %s of line %d, and so runs for some requests only", branch, branch.Line)
+	case r.someEnds != nil:
+		v.doubt, v.never = s, false
+		v.why = fmt.Sprintf("stands after %s of line %d, and so does not run for all requests", r.someEnds, r.someEnds.Line)
+	default:
+		*v = assigned{sure: s}
+	}
+}
+
+// expand puts the values of variables in their place. Those that are left are
+// nginx's own, or among the opaque ones.
+func (r *rewriting) expand(e expression) (expanded expression, opaque []Variable) {
+	size := 0
+	for _, p := range e {
+		if !p.variable {
+			expanded = append(expanded, p)
+			continue
+		}
+		value, more := r.value(p.text)
+		if size += len(value.String()); size > maxExpansion {
+			value, more = expression{p}, []Variable{{Name: "$" + p.text, Kind: "set"}}
+		}
+		expanded = append(expanded, value...)
+		opaque = addOpaque(opaque, more)
+	}
+	return expanded, opaque
+}
+
+func addOpaque(all, more []Variable) []Variable {
+	for _, v := range more {
+		if !slices.ContainsFunc(all, func(o Variable) bool { return strings.EqualFold(o.Name, v.Name) }) {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// value is what a variable holds after what has run: itself, if it is nginx's own or
+// opaque.
+func (r *rewriting) value(name string) (expression, []Variable) {
+	lower := lowerASCII(name)
+	itself := expression{{name, true}}
+	v := r.vars[lower]
+	switch {
+	case v != nil && v.doubt.by != nil && !v.never:
+		return itself, []Variable{{v.doubt.by.Place, "$" + name, "set", v.doubt.by.arg(1)}}
+	case v != nil && v.sure.by != nil:
+		return v.sure.value, v.sure.opaque
+	}
+	if value, ok := r.inSubrequest(lower); ok {
+		return value, nil
+	}
+	if made, ok := r.defs.other[lower]; ok {
+		return itself, []Variable{{made.Place, "$" + name, made.Kind, made.Value}}
+	}
+	switch {
+	case isCapture(name):
+		return itself, []Variable{r.capture(name)}
+	case isOwn(lower):
+		return itself, nil
+	case r.defs.sets[lower] != nil:
+		return nil, nil // not set on this way: empty
+	}
+	return itself, []Variable{{Name: "$" + name, Kind: "unknown"}}
+}
+
+func (r *rewriting) capture(name string) Variable {
+	v := Variable{Name: "$" + name, Kind: "capture"}
+	if r.regex != nil {
+		v.Place, v.Value = r.regex.Place, strings.Join(r.regex.args, " ")
+	}
+	return v
+}
+
+// key is the key that a module takes from the variable, in lower case and without
+// dollar sign.
+func (r *rewriting) key(variable string) Key {
+	k := Key{Variable: "$" + variable}
+	v := r.vars[variable]
+	if v == nil {
+		return r.keyWithoutSet(k, variable)
+	}
+	s := v.sure
+	if v.doubt.by != nil && (len(s.value) == 0 || !v.never) {
+		k.Late = fmt.Sprintf("%s of %s %s", v.doubt.by, v.doubt.by.Place, v.why)
+	}
+	if k.Late != "" && len(s.value) == 0 {
+		s = v.doubt // it is meant
+	}
+	k.Text = Text{s.by.Place, s.by.arg(1)}
+	k.Expanded, k.Opaque = s.value.String(), s.opaque
+	return k
+}
+
+// keyWithoutSet is the key where something else makes the variable, such as a map.
+func (r *rewriting) keyWithoutSet(k Key, variable string) Key {
+	made, ok := r.defs.other[variable]
+	if !ok {
+		k.Late = fmt.Sprintf("no `set %s` runs here", k.Variable)
+		return k
+	}
+	value, opaque := r.value(variable)
+	k.Text = Text{made.Place, k.Variable}
+	k.Expanded, k.Opaque = value.String(), opaque
+	return k
+}

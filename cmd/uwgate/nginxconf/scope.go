@@ -1,0 +1,147 @@
+package nginxconf
+
+import (
+	"iter"
+	"slices"
+	"strings"
+)
+
+// A scope is a block whose settings are inherited: http, a server, a location, or an
+// `if` or limit_except in one. An `if` of a server is none: it only rewrites.
+type scope struct {
+	*directive
+	outer *scope // what it inherits from, nil for http
+	inner []*scope
+}
+
+func newScope(d *directive, outer *scope) *scope {
+	s := &scope{directive: d, outer: outer}
+	for _, d := range d.block {
+		if s.opens(d) {
+			s.inner = append(s.inner, newScope(d, s))
+		}
+	}
+	return s
+}
+
+// opens reports whether the directive is a scope in this one.
+func (s *scope) opens(d *directive) bool {
+	switch {
+	case d.block == nil:
+		return false
+	case s.name == "http":
+		return d.name == "server"
+	case s.name == "server":
+		return d.name == "location"
+	}
+	return d.name == "location" || d.name == "if" || d.name == "limit_except"
+}
+
+// parts are the scope's directives in their order, with the scopes that they open.
+func (s *scope) parts() iter.Seq2[*directive, *scope] {
+	return func(yield func(*directive, *scope) bool) {
+		opened := 0
+		for _, d := range s.block {
+			var inner *scope
+			if opened < len(s.inner) && s.inner[opened].directive == d {
+				inner = s.inner[opened]
+				opened++
+			}
+			if !yield(d, inner) {
+				return
+			}
+		}
+	}
+}
+
+// own are the directives of that name that stand in the scope itself.
+func (d *directive) own(name string) (ds []*directive) {
+	for _, inner := range d.block {
+		if inner.name == name {
+			ds = append(ds, inner)
+		}
+	}
+	return ds
+}
+
+// last is the last of them, nil if there is none.
+func (d *directive) last(name string) *directive {
+	if ds := d.own(name); len(ds) > 0 {
+		return ds[len(ds)-1]
+	}
+	return nil
+}
+
+// find is the directive in force: that of the nearest scope that has one.
+func (s *scope) find(name string) *directive {
+	if ds, _ := s.inForce(name); len(ds) > 0 {
+		return ds[len(ds)-1]
+	}
+	return nil
+}
+
+// inForce are the directives of a list that is inherited whole or not at all: those
+// of the nearest scope that has any, and those of the scopes around that one, which
+// are lost.
+func (s *scope) inForce(name string) (ds, lost []*directive) {
+	for ; s != nil; s = s.outer {
+		own := s.own(name)
+		if ds == nil {
+			ds = own
+			continue
+		}
+		lost = append(own, lost...)
+	}
+	return ds, lost
+}
+
+// location is the location that an `if` stands in, or the scope itself.
+func (s *scope) location() *scope {
+	for s.name == "if" || s.name == "limit_except" {
+		s = s.outer
+	}
+	return s
+}
+
+func (s *scope) server() *scope {
+	for s.name != "server" && s.outer != nil {
+		s = s.outer
+	}
+	return s
+}
+
+// condition is that of an `if`, without its brackets, and nothing for others.
+func (s *scope) condition() Text {
+	if s.name != "if" {
+		return Text{}
+	}
+	args := strings.Join(s.args, " ")
+	return Text{s.Place, strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(args, "("), ")"))}
+}
+
+// walk calls f with the scope and all in it, the outer ones first.
+func (s *scope) walk(f func(*scope)) {
+	f(s)
+	for _, inner := range s.inner {
+		inner.walk(f)
+	}
+}
+
+// handler is the directive that answers the requests of the scope itself, nil if
+// there is none. The last one counts.
+func (d *directive) handler() *directive {
+	for _, inner := range slices.Backward(d.block) {
+		if isHandler(inner.name) {
+			return inner
+		}
+	}
+	return nil
+}
+
+func isHandler(name string) bool {
+	switch name {
+	case "empty_gif", "stub_status", "perl", "js_content", "content_by_lua", "content_by_lua_file", "content_by_lua_block", "echo":
+		return true
+	}
+	return strings.HasSuffix(name, "_pass")
+}

@@ -1,0 +1,84 @@
+package nginxconf
+
+import "strings"
+
+// ReadTypes reads the file that nginx includes as its types map, such as
+// /etc/nginx/mime.types, with what it includes in turn: from extensions, in lower
+// case as nginx compares them, to types. Nothing but `types { … }` may stand in it.
+// An empty block maps nothing, and is not the stock map.
+func ReadTypes(path string) (map[string]string, error) {
+	p := newParser(path, "")
+	text, err := p.load(path)
+	if err != nil {
+		return nil, err
+	}
+	ds, err := p.text(path, text)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.gaps) > 0 {
+		return nil, p.gaps[0].mistake("%s", p.gaps[0].Text)
+	}
+	return onlyTypes(Place{path, 1}, ds)
+}
+
+// onlyTypes is strict: what nginx takes for a type of no use is a mistake.
+func onlyTypes(file Place, ds []*directive) (map[string]string, error) {
+	if len(ds) == 0 {
+		return nil, file.mistake("no `types { … }` block in here; name the file that nginx includes, as in /etc/nginx/mime.types")
+	}
+	for _, d := range ds {
+		if d.name != "types" || d.block == nil || len(d.args) > 0 {
+			return nil, d.mistake("%s stands where only `types { … }` may; name a file with nothing else, as nginx's mime.types", d)
+		}
+		for _, line := range d.block {
+			if err := checkType(line); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return mapTypes(ds), nil
+}
+
+func checkType(d *directive) error {
+	switch {
+	case d.block != nil:
+		return d.mistake("a block within types; only lines as `text/html html htm;` may stand there")
+	case !strings.Contains(d.name, "/"):
+		return d.mistake("%q is no type; the type comes first and its extensions after it, as in `text/html html htm;`", d.name)
+	case len(d.args) == 0:
+		return d.mistake("%s has no extension; add one, or remove the line", d.name)
+	}
+	return nil
+}
+
+// mapTypes is what the types blocks of one level map. An extension that is mapped
+// twice has its last type, as in nginx.
+func mapTypes(blocks []*directive) map[string]string {
+	types := map[string]string{}
+	for _, b := range blocks {
+		for _, d := range b.block {
+			for _, extension := range d.args {
+				types[lowerASCII(extension)] = d.name
+			}
+		}
+	}
+	return types
+}
+
+// builtinTypes is nginx's map where no types block is in force
+// (ngx_http_core_default_types).
+func builtinTypes() map[string]string {
+	return map[string]string{"html": "text/html", "gif": "image/gif", "jpg": "image/jpeg"}
+}
+
+// lowerASCII is ngx_strlow: bytes beyond ASCII stay as they are.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,55 @@
+package nginxconf
+
+import "strings"
+
+// upstreams are the upstream blocks, by their names in lower case.
+type upstreams map[string]*directive
+
+func newUpstreams(http *directive) upstreams {
+	all := upstreams{}
+	for _, d := range http.own("upstream") {
+		if name := lowerASCII(d.arg(0)); all[name] == nil {
+			all[name] = d
+		}
+	}
+	return all
+}
+
+// of is where the pass directive leads to.
+func (u upstreams) of(pass *directive) Upstream {
+	if pass == nil {
+		return Upstream{}
+	}
+	name := pass.arg(0)
+	address := name
+	for _, scheme := range []string{"uwsgi://", "suwsgi://"} {
+		if pass.name == "uwsgi_pass" && len(name) >= len(scheme) && strings.EqualFold(name[:len(scheme)], scheme) {
+			address = name[len(scheme):]
+		}
+	}
+	if block := u[lowerASCII(address)]; block != nil {
+		return newUpstream(name, block)
+	}
+	up := Upstream{Place: pass.Place, Name: name, Implicit: true}
+	if !strings.Contains(name, "$") {
+		up.Servers = []UpstreamServer{{pass.Place, address}}
+	}
+	return up
+}
+
+func newUpstream(name string, block *directive) Upstream {
+	up := Upstream{Place: block.Place, Name: name}
+	for _, d := range block.block {
+		switch d.name {
+		case "server":
+			up.Servers = append(up.Servers, UpstreamServer{d.Place, strings.Join(d.args, " ")})
+		case "hash", "ip_hash", "least_conn", "least_time", "random", "sticky", "fair", "consistent_hash", "balancer_by_lua_block", "balancer_by_lua_file":
+			// The last one counts; nginx only warns.
+			up.Method, up.MethodAt, up.Hash, up.Ketama = d.name, d.Place, "", false
+			if d.name == "hash" {
+				up.Hash, up.Ketama = d.arg(0), d.arg(1) == "consistent"
+			}
+		}
+	}
+	return up
+}
