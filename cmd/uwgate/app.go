@@ -34,7 +34,7 @@ func newApp(in io.Reader, out io.Writer) *cli.App {
 		OnUsageError:       usageError,
 		ExitErrHandler:     func(*cli.Context, error) {},
 		Action:             noCommand,
-		Commands:           []*cli.Command{serveCommand(), keyCommand(), explainCommand(), nginxCommand(), versionCommand()},
+		Commands:           []*cli.Command{serveCommand(), keyCommand(), explainCommand(), nginxCommand(), checkCommand(), versionCommand()},
 	}
 }
 

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+const (
+	canaryLife       = time.Minute      // of what is left if cleaning up fails
+	proofTimeout     = 40 * time.Second // of all that is tried; well within canaryLife
+	answerTimeout    = 5 * time.Second  // of one request through nginx
+	memcachedTimeout = time.Second      // of one command to memcached
+	settleTimeout    = 5 * time.Second  // until memcached has told what it was asked
+	cleanTimeout     = 5 * time.Second
+)
+
+// A liveProof writes canaries, pages under fresh URLs, where uwgate would write
+// pages, and reads them through nginx. It is used once.
+type liveProof struct {
+	via      string         // a URL of the site
+	headers  []string       // of the requests, as "Name: value"
+	policy   *policy.Policy // for the key's template, the format and the type of hits
+	keyGiven bool           // the template is not the default
+	method   cachewriter.Method
+	servers  []cachewriter.Server
+	roots    *x509.CertPool // nil: the system's
+
+	ring    *cachewriter.Ring
+	live    []string // the addresses where uwgate may write
+	marker  string   // in every canary, and in no URL
+	page    []byte   // what a browser would show
+	value   []byte   // the same as it is stored
+	flags   uint32
+	directs map[string]*cachewriter.Direct
+
+	watchers []*cachewriter.Watcher // of live, once something is off; nil where there is none
+	blind    []error                // of live: why it is not known what was asked there
+}
+
+// proveLive is `uwgate check --via`. The error says why nothing could be tried;
+// what is off is no error (see liveReport.hit). It reads the flags via and
+// header, and those of serve.
+func proveLive(c *cli.Context, f files) (*liveReport, error) {
+	p, err := newLiveProof(c, f)
+	if err != nil {
+		return nil, err
+	}
+	return p.run(c.Context)
+}
+
+func newLiveProof(c *cli.Context, f files) (*liveProof, error) {
+	if len(c.StringSlice("memcached")) == 0 {
+		return nil, errors.New("--memcached is missing: name the servers of nginx's memcached_pass as they are written there, as in --memcached 127.0.0.1:11211")
+	}
+	cfg := config{files: f}
+	if err := errors.Join(parsePolicy(c, &cfg), parseTimeouts(c, &cfg)); err != nil {
+		return nil, err
+	}
+	p := &liveProof{
+		via: c.String("via"), headers: c.StringSlice("header"),
+		policy: cfg.policy, keyGiven: f.template(c) != "",
+	}
+	var err error
+	p.method, p.servers, err = parseServers(c)
+	return p, err
+}
+
+// run tries. Whatever it has written is gone when it returns, also when ctx ends
+// before; what could not be deleted is in the report or the error, and lives for
+// canaryLife at most.
+func (p *liveProof) run(ctx context.Context) (*liveReport, error) {
+	probes, err := p.prepare()
+	if err != nil {
+		return nil, err
+	}
+	defer p.disconnect()
+	trying, cancel := context.WithTimeoutCause(ctx, proofTimeout, fmt.Errorf("nginx or memcached is too slow: not done within %v", proofTimeout))
+	defer cancel()
+	report, err := p.try(trying, probes)
+	if trying.Err() != nil {
+		err = context.Cause(trying) // what try says after that is not true
+	}
+	left := p.clean(ctx, probes)
+	switch {
+	case err != nil && len(left) > 0:
+		return nil, fmt.Errorf("%w; left behind for %v at most: %s", err, canaryLife, strings.Join(left, ", "))
+	case err != nil:
+		return nil, err
+	}
+	report.Left = append(report.Left, left...)
+	return report, nil
+}
+
+// prepare plans, and makes ready to write.
+func (p *liveProof) prepare() ([]*probe, error) {
+	var err error
+	if p.ring, err = cachewriter.NewRing(p.method, p.servers...); err != nil {
+		return nil, fmt.Errorf("--memcached: %w", err)
+	}
+	p.live = p.ring.Pick("")
+	p.makeCanary()
+	probes, err := p.plan()
+	if err != nil {
+		return nil, err
+	}
+	p.directs = make(map[string]*cachewriter.Direct)
+	for _, addr := range p.live {
+		p.directs[addr] = cachewriter.NewDirect(addr, memcachedTimeout)
+	}
+	return probes, nil
+}
+
+// makeCanary makes the one page that is stored under all fresh URLs, as the
+// gateway makes its values. It is well compressible.
+func (p *liveProof) makeCanary() {
+	p.marker = rand.Text()
+	p.page = []byte("<!DOCTYPE html>\n<title>uwgate's canary</title>\n" +
+		strings.Repeat("<p>Written by uwgate check --via, to be deleted at once.</p>\n", 8) +
+		"<p>" + p.marker + "</p>\n")
+	head := uwsgi.Response{StatusCode: 200, Reason: "OK", Header: uwsgi.Header{{Name: "Content-Type", Value: p.policy.HitType}}}
+	p.value = append(p.policy.StoredHead(&head, time.Now()), p.page...)
+	if p.policy.Format == policy.FormatGzip {
+		p.value, _ = cachewriter.Gzip(p.page)
+		p.flags = p.policy.GzipFlag
+	}
+}
+
+func (p *liveProof) disconnect() {
+	for _, w := range p.watchers {
+		if w != nil {
+			w.Close()
+		}
+	}
+	for _, d := range p.directs {
+		d.Close()
+	}
+}
+
+// try writes all canaries and asks for them until one is no hit.
+func (p *liveProof) try(ctx context.Context, probes []*probe) (*liveReport, error) {
+	for _, pr := range probes {
+		switch err := p.write(ctx, pr); {
+		case errors.Is(err, errTaken):
+			return nil, err
+		case err != nil:
+			return p.unwritten(pr, err), nil
+		}
+	}
+	for i, pr := range probes {
+		if pr.answer = p.get(ctx, pr); !p.isHit(pr.answer) {
+			return p.examine(ctx, probes, i), nil
+		}
+	}
+	return p.reportHit(ctx, probes), nil
+}
+
+// errTaken keeps somebody's entry from being replaced.
+var errTaken = errors.New("something lies there already, and is not replaced; give another --via")
+
+func (p *liveProof) write(ctx context.Context, pr *probe) error {
+	for _, addr := range pr.servers {
+		added, err := p.directs[addr].Add(ctx, pr.key, p.value, p.flags, canaryLife)
+		if added || err != nil && !isDial(err) {
+			// An answer that does not come says nothing.
+			pr.written = append(pr.written, addr)
+		}
+		if err != nil {
+			return err
+		}
+		if !added {
+			return fmt.Errorf("%q on %s: %w", pr.key, addr, errTaken)
+		}
+	}
+	return nil
+}
+
+// isDial reports whether nothing was sent, since nobody was there.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// clean deletes the canaries, and what workers were seen to store for their URLs,
+// or may have stored where nginx has looked: the gateway stores nothing (see
+// requestLines). It does so also if ctx is done, and returns what could not be deleted.
+func (p *liveProof) clean(ctx context.Context, probes []*probe) (left []string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
+	defer cancel()
+	remove := func(addr, key string) {
+		if err := p.directs[addr].Delete(ctx, key); err != nil {
+			left = append(left, fmt.Sprintf("%q on %s (%v)", key, addr, err))
+		}
+	}
+	for _, pr := range probes {
+		for _, addr := range pr.written {
+			remove(addr, pr.key)
+		}
+		for _, l := range p.traces(pr) {
+			remove(l.Server, l.Key)
+		}
+	}
+	return left
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"uwgate/gateway/policy"
+)
+
+// An answer is nginx's, or why there is none.
+type answer struct {
+	status int // 0: none came
+	header http.Header
+	body   []byte
+	step   askStep // what failed, if err is set
+	err    error
+}
+
+// An askStep is a part of a request.
+type askStep string
+
+const (
+	stepConnect askStep = "connect"
+	stepTLS     askStep = "agree on TLS"
+	stepSend    askStep = "send the request"
+	stepRead    askStep = "read the answer"
+)
+
+// maxAnswer is how much of an answer is read; a canary is a thousandth of it.
+const maxAnswer = 1 << 20
+
+// get asks nginx for the canary. It writes the request line by itself, since
+// nginx's key has its very bytes.
+func (p *liveProof) get(ctx context.Context, pr *probe) answer {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("not done within %v", answerTimeout))
+	defer cancel()
+	a := p.exchange(ctx, pr)
+	if a.err != nil && ctx.Err() != nil {
+		a.err = context.Cause(ctx)
+	}
+	return a
+}
+
+func (p *liveProof) exchange(ctx context.Context, pr *probe) answer {
+	nc, step, err := p.dial(ctx, pr)
+	if err != nil {
+		return answer{step: step, err: err}
+	}
+	defer nc.Close()
+	defer context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })()
+	if _, err := io.WriteString(nc, "GET "+pr.target+" HTTP/1.1\r\n"+strings.Join(pr.lines, "\r\n")+"\r\n\r\n"); err != nil {
+		return answer{step: stepSend, err: err}
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(nc), &http.Request{Method: http.MethodGet})
+	if err != nil {
+		return answer{step: stepRead, err: err}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return answer{step: stepRead, err: err}
+	}
+	return answer{status: resp.StatusCode, header: resp.Header, body: body}
+}
+
+// dial connects to the URL's host, whatever site is asked for there.
+func (p *liveProof) dial(ctx context.Context, pr *probe) (net.Conn, askStep, error) {
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, "tcp", net.JoinHostPort(pr.address()))
+	if err != nil || pr.scheme == "http" {
+		return nc, stepConnect, err
+	}
+	site := url.URL{Host: headerOf(pr.lines, "Host")}
+	secure := tls.Client(nc, &tls.Config{ServerName: site.Hostname(), RootCAs: p.roots})
+	if err := secure.HandshakeContext(ctx); err != nil {
+		nc.Close()
+		return nil, stepTLS, err
+	}
+	return secure, "", nil
+}
+
+// encoding is the Accept-Encoding of the requests.
+func (p *liveProof) encoding() string {
+	if p.policy.Format == policy.FormatGzip {
+		return "gzip"
+	}
+	return "identity"
+}
+
+// requestLines are the header lines of a canary's request. no-store keeps the
+// gateway from storing what the application makes of a canary's URL: a page of which
+// nobody knows would stay for its lifetime.
+func requestLines(host, encoding string, given []string) ([]string, error) {
+	lines := []string{"Host: " + host, "User-Agent: uwgate-check"}
+	for _, line := range given {
+		name, value, ok := strings.Cut(line, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || !isHeaderName(name) || strings.ContainsAny(value, "\r\n\x00") {
+			return nil, fmt.Errorf("--header %q: write 'Name: value'", line)
+		}
+		switch strings.ToLower(name) {
+		case "accept-encoding", "cache-control", "connection", "content-length", "range", "transfer-encoding":
+			return nil, fmt.Errorf("--header %q: the canary's request has a %s of its own, or none; leave it out", line, name)
+		case "host", "user-agent":
+			lines = slices.DeleteFunc(lines, func(l string) bool { return headerOf([]string{l}, name) != "" })
+		}
+		lines = append(lines, name+": "+value)
+	}
+	return append(lines, "Accept-Encoding: "+encoding, "Cache-Control: no-store", "Connection: close"), nil
+}
+
+// headerOf is the first value of a header among lines.
+func headerOf(lines []string, name string) string {
+	for _, line := range lines {
+		if n, value, _ := strings.Cut(line, ":"); strings.EqualFold(n, name) {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// isGateways reports whether the answer came through a gateway.
+func (a answer) isGateways() bool {
+	return slices.ContainsFunc(a.header.Values("Cache-Status"), func(line string) bool {
+		return strings.Contains(line, "uwgate; fwd=")
+	})
+}
+
+// String is the answer in some words.
+func (a answer) String() string {
+	if a.err != nil {
+		return fmt.Sprintf("none: %s: %v", a.step, a.err)
+	}
+	words := []string{strings.TrimSpace(fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)))}
+	for _, name := range []string{"Content-Type", "Content-Encoding", "Location", "Server", "Cache-Status"} {
+		if v := a.header.Get(name); v != "" {
+			words = append(words, name+": "+clip(printable(v), 60))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// isZipped reports whether the answer says that it is compressed.
+func (a answer) isZipped() bool { return strings.EqualFold(a.header.Get("Content-Encoding"), "gzip") }
+
+// shown is the body as a browser would show it, empty if that is garbage.
+func (a answer) shown() []byte {
+	if a.isZipped() {
+		return inflate(a.body)
+	}
+	return a.body
+}
+
+func inflate(b []byte) []byte {
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r, maxAnswer))
+	if err != nil {
+		return nil
+	}
+	return body
+}
+
+// bears reports whether the body is or contains the canary, in whatever form.
+func (p *liveProof) bears(a answer) bool {
+	marker := []byte(p.marker)
+	return bytes.Contains(a.body, marker) || bytes.Contains(inflate(a.body), marker)
+}
+
+// isHit reports whether a browser would show the canary, or what nginx has made
+// of it by adding to it.
+func (p *liveProof) isHit(a answer) bool {
+	return a.status == http.StatusOK && bytes.Contains(a.shown(), []byte(p.marker)) && !hasHead(a.body)
+}
+
+// hasHead reports whether a page begins with the head of a value.
+func hasHead(body []byte) bool { return bytes.HasPrefix(body, []byte("HTTP/1.")) }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+)
+
+// guessTemplate finds a template that makes nginx's key of this URL, or "".
+func (p *liveProof) guessTemplate(pr *probe, key string) string {
+	vars, err := pr.vars()
+	if err != nil || strings.Contains(key, "$") {
+		return ""
+	}
+	file, _, _ := strings.Cut(pr.target, "?")
+	for _, uri := range [][2]string{{pr.target, "$request_uri"}, {file, "$uri"}} {
+		guess := pr.site().Replace(strings.Replace(key, uri[0], uri[1], 1))
+		t, err := policy.ParseTemplate(guess)
+		if err != nil || !strings.Contains(key, uri[0]) {
+			continue
+		}
+		t.Nginx = p.policy.Template.Nginx
+		if made, err := t.Expand(vars); err == nil && made == key {
+			return guess
+		}
+	}
+	return ""
+}
+
+// site puts nginx's variables in the place of scheme and host.
+func (pr *probe) site() *strings.Replacer {
+	host := headerOf(pr.lines, "Host")
+	name := (&url.URL{Host: host}).Hostname()
+	texts := []string{pr.scheme + "://", "$scheme://"}
+	if host != name {
+		texts = append(texts, host, "$http_host")
+	}
+	return strings.NewReplacer(append(texts, strings.ToLower(name), "$host")...)
+}
+
+// enoughLookups do not fit a way of spreading by chance.
+const enoughLookups = moreProbes / 2
+
+// explainServer looks for a way of spreading that fits all that nginx has asked.
+func (p *liveProof) explainServer(r *liveReport, asked []*probe) {
+	var seen []liveLookup
+	for _, pr := range asked {
+		for _, l := range p.lookups(pr) {
+			if l.Key == pr.key {
+				seen = append(seen, l)
+			}
+		}
+	}
+	for _, o := range p.otherRings() {
+		isElsewhere := func(l liveLookup) bool { return !slices.Contains(o.ring.Pick(l.Key), l.Server) }
+		if len(seen) >= enoughLookups && !slices.ContainsFunc(seen, isElsewhere) {
+			r.evidence("all %d lookups fit %s", len(seen), o.name)
+			r.todo("give %s", o.name)
+			return
+		}
+	}
+	r.todo("compare --memcached with nginx's upstream block: the order of the servers, the spelling of their names, their weights, and whether one is missing; without a hash line nginx takes them in turns, and uwgate needs --hash none")
+}
+
+// An otherRing is how nginx may spread pages if it does not do as uwgate does.
+type otherRing struct {
+	name string
+	ring *cachewriter.Ring
+}
+
+func (p *liveProof) otherRings() (all []otherRing) {
+	even := slices.Clone(p.servers)
+	for i := range even {
+		even[i].Weight = 1
+	}
+	for _, m := range []cachewriter.Method{cachewriter.Consistent, cachewriter.Modulo} {
+		for _, o := range []struct {
+			name    string
+			servers []cachewriter.Server
+		}{{fmt.Sprintf("--hash %v", m), p.servers}, {fmt.Sprintf("--hash %v without weights", m), even}} {
+			if ring, err := cachewriter.NewRing(m, o.servers...); err == nil {
+				all = append(all, otherRing{o.name, ring})
+			}
+		}
+	}
+	return all
+}

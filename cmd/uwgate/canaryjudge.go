@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"mime"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"uwgate/gateway/policy"
+)
+
+// moreProbes is how many canaries are asked for once one was no hit, which makes
+// work for the application: enough to see by which hash nginx goes.
+const moreProbes = 16
+
+// reportHit is for a proof in which every canary came back.
+func (p *liveProof) reportHit(ctx context.Context, probes []*probe) *liveReport {
+	pr := probes[0]
+	r := p.report(pr)
+	r.Tried, r.Hits = len(probes), len(probes)
+	if got := pr.answer.header.Get("Content-Type"); p.isTypeKnown(pr) && !isSameType(got, p.policy.HitType) {
+		r.is(offFormat, "nginx serves the page as %q, and uwgate takes hits for %q", got, p.policy.HitType)
+		r.todo("let default_type and charset of nginx's location say %s, or give --hit-type '%s': pages of any other type are then not stored", p.policy.HitType, got)
+		return r
+	}
+	r.is(liveHit, "nginx serves what lies in memcached: %d canaries of %d, on %d of its servers", len(probes), len(probes), len(p.live))
+	if !bytes.Equal(pr.answer.shown(), p.page) {
+		r.warn("nginx changes the page on its way (sub_filter, ssi, addition, a CDN before it): hits differ from what is stored")
+	}
+	p.warnOfGzip(ctx, r, pr)
+	return r
+}
+
+// isTypeKnown reports whether hits of this path have the type of --hit-type: with
+// an extension, nginx's types map decides.
+func (p *liveProof) isTypeKnown(pr *probe) bool {
+	file, _, _ := strings.Cut(pr.target, "?")
+	return p.policy.Format != policy.FormatHTTP && path.Ext(file) == ""
+}
+
+// isSameType compares media types, however they are spelled.
+func isSameType(a, b string) bool {
+	typeA, paramsA, errA := mime.ParseMediaType(a)
+	typeB, paramsB, errB := mime.ParseMediaType(b)
+	return errA == nil && errB == nil && typeA == typeB && maps.EqualFunc(paramsA, paramsB, strings.EqualFold)
+}
+
+// warnOfGzip asks once more, as a client that takes no gzip.
+func (p *liveProof) warnOfGzip(ctx context.Context, r *liveReport, pr *probe) {
+	if p.policy.Format != policy.FormatGzip {
+		return
+	}
+	plain := *pr
+	var err error
+	if plain.lines, err = requestLines(pr.host, "identity", p.headers); err != nil {
+		return
+	}
+	if a := p.get(ctx, &plain); p.isHit(a) && a.isZipped() {
+		r.warn("a client that takes no gzip gets gzip all the same; add `gunzip on;` beside memcached_gzip_flag")
+	}
+}
+
+// examine finds out what is off, now that after so many hits there was none.
+func (p *liveProof) examine(ctx context.Context, probes []*probe, hits int) *liveReport {
+	first := probes[hits]
+	r := p.report(first)
+	r.Tried, r.Hits = hits+1, hits
+	if p.judgeAnswer(r, first) {
+		return r
+	}
+	p.watch(ctx)
+	asked, missed := p.askAgain(ctx, probes[hits:])
+	if len(missed) == 0 {
+		again := p.reportHit(ctx, probes)
+		again.warn("the first request for %s was no hit (%s), and the next one was: nginx or memcached was slow, or has just been restarted", r.URL, r.Answer)
+		return again
+	}
+	r = p.report(missed[0])
+	r.Tried = hits + len(asked)
+	r.Hits = r.Tried - len(missed)
+	if !p.judgeAnswer(r, missed[0]) {
+		p.judgeLookups(r, missed[0], asked)
+	}
+	return r
+}
+
+// askAgain asks for canaries with memcached telling, and stops when there is
+// enough to judge by. asked are those that it has come to, and missed those of them
+// that were no hit.
+func (p *liveProof) askAgain(ctx context.Context, probes []*probe) (asked, missed []*probe) {
+	for i, pr := range probes {
+		if len(missed) > 0 && i >= moreProbes {
+			break
+		}
+		asked = append(asked, pr)
+		if pr.answer = p.get(ctx, pr); p.isHit(pr.answer) {
+			continue
+		}
+		if missed = append(missed, pr); len(missed) > 1 {
+			continue
+		}
+		p.settle(ctx)
+		if own := p.lookups(pr); len(own) > 0 && elsewhere(pr, own) == "" {
+			return asked, missed
+		}
+	}
+	p.settle(ctx)
+	return asked, missed
+}
+
+// judgeAnswer judges by the answer alone, and reports whether that is enough.
+func (p *liveProof) judgeAnswer(r *liveReport, pr *probe) bool {
+	switch a := pr.answer; {
+	case a.err != nil:
+		r.unreached(pr)
+	case p.bears(a):
+		p.misformed(r, a)
+	default:
+		return false
+	}
+	return true
+}
+
+// judgeLookups judges by what memcached was asked for on behalf of a canary that
+// was no hit, and of all that were asked for.
+func (p *liveProof) judgeLookups(r *liveReport, pr *probe, asked []*probe) {
+	own := p.lookups(pr)
+	r.Asked = append(r.Asked, own...)
+	right := slices.IndexFunc(own, func(l liveLookup) bool { return l.Key == pr.key })
+	switch server := elsewhere(pr, own); {
+	case server != "":
+		r.is(offServer, "nginx looks for the page on %s, and uwgate writes it to %s", server, strings.Join(pr.servers, ", "))
+		p.explainServer(r, asked)
+	case right >= 0 && own[right].Found:
+		p.fellThrough(r, pr, own[right].Server)
+	case right >= 0:
+		r.is(offServer, "%s was asked for the page and no longer had it", own[right].Server)
+		r.todo("see whether that memcached is full (`stats`: evictions), restarts or is flushed, or whether what listens there is a proxy before several")
+	case len(own) > 0:
+		p.wrongKey(r, pr, own[0].Key)
+	case r.refused(pr):
+	case r.Hits > 0:
+		r.is(offServer, "nginx serves some of the canaries, and looks for this one on none of --memcached")
+		r.todo("name every server of nginx's upstream block with --memcached, in its order, and its hash with --hash")
+	case len(p.unwatched()) > 0:
+		p.untold(r, pr)
+	default:
+		p.noLookup(r, pr)
+	}
+}
+
+// elsewhere is a server that was asked for the canary and is none of those that it
+// was written to, "" if there is none.
+func elsewhere(pr *probe, own []liveLookup) string {
+	for _, l := range own {
+		if l.Key == pr.key && !slices.Contains(pr.servers, l.Server) {
+			return l.Server
+		}
+	}
+	return ""
+}
+
+// unwritten is for a memcached that does not take the canary.
+func (p *liveProof) unwritten(pr *probe, err error) *liveReport {
+	r := p.report(pr)
+	r.is(offReach, "the canary cannot be written: %v", err)
+	r.todo("start that memcached, or see whether --memcached names it rightly; a server that is marked down in nginx's upstream block is marked down here, too")
+	return r
+}
+
+func (r *liveReport) unreached(pr *probe) {
+	name, port := pr.address()
+	switch a := pr.answer; a.step {
+	case stepConnect:
+		r.is(offReach, "nginx does not take connections at %s port %s: %v", name, port, a.err)
+		r.todo("see whether nginx runs and listens there (`nginx -T | grep listen`); or give --via its address, and the site's name with --header 'Host: NAME'")
+	case stepTLS:
+		r.is(offReach, "no TLS with %s: %v", pr.host, a.err)
+		r.todo("give --via the name that the certificate is for, or nginx's address and --header 'Host: NAME'")
+	default:
+		r.is(offReach, "nginx does not answer: %s: %v", a.step, a.err)
+		r.todo("see nginx's error log for %s", pr.target)
+	}
+}
+
+// misformed is for an answer that has the canary's bytes and is not the page.
+func (p *liveProof) misformed(r *liveReport, a answer) {
+	switch {
+	case hasHead(a.body):
+		r.is(offFormat, "uwgate writes head and body, and nginx serves the head as a part of the page")
+		r.todo("start uwgate with --format body; or let nginx read such values: `uwgate nginx --format http` prints how (srcache_fetch, memc_pass)")
+	case len(inflate(a.body)) > 0 && !a.isZipped():
+		r.is(offFormat, "uwgate writes gzip with the flag %d, and nginx serves it without Content-Encoding: browsers would show garbage", p.policy.GzipFlag)
+		r.todo("write `memcached_gzip_flag %d; gunzip on;` into nginx's location, or start uwgate with --format body", p.policy.GzipFlag)
+	default:
+		r.is(offFormat, "nginx finds the page, and makes a %d of it that is another", a.status)
+		r.evidence("the answer's body begins %q", clip(string(a.body), 40))
+		r.todo("see what nginx's location does to the answers of memcached_pass")
+	}
+}
+
+// fellThrough is for a lookup that found the canary, and brought nginx nothing that
+// it could serve.
+func (p *liveProof) fellThrough(r *liveReport, pr *probe, server string) {
+	r.is(offFormat, "nginx finds the page on %s, and goes on to the application all the same", server)
+	if p.policy.Format == policy.FormatHTTP {
+		r.todo("see nginx's error log for what memc_pass or srcache_fetch has against the value of %s", pr.target)
+		return
+	}
+	r.todo("srcache_fetch takes values with a head only: if nginx's location has it, start uwgate with --format http")
+	r.todo("else see nginx's error log for %s", pr.target)
+}
+
+func (p *liveProof) wrongKey(r *liveReport, pr *probe, asked string) {
+	r.is(offKey, "nginx looks for the page under another key than uwgate's")
+	template := p.guessTemplate(pr, asked)
+	if template == "" {
+		r.todo("give --key the value of nginx's `set $memcached_key`, letter for letter")
+	} else {
+		r.todo("give --key '%s', which makes nginx's key of this URL", template)
+	}
+	if !p.keyGiven {
+		r.todo("where nginx hands the key over (uwsgi_param CACHE_KEY), `uwgate serve` takes any and needs no --key; this check does")
+	}
+}
+
+// refused is for an answer that nginx gives before it comes to a lookup; it reports
+// whether this is one.
+func (r *liveReport) refused(pr *probe) bool {
+	a := pr.answer
+	if a.isGateways() {
+		return false
+	}
+	switch {
+	case a.status >= 300 && a.status < 400:
+		r.todo("give --via a URL that nginx answers itself, such as the one that it redirects to")
+	case a.status == http.StatusBadRequest || a.status == http.StatusMisdirectedRequest:
+		r.todo("see whether the URL's scheme fits nginx's port, and --header 'Host: NAME' the site")
+	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
+		r.todo("give --via a URL that anybody may see, or the credentials with --header")
+	case a.status == http.StatusTooManyRequests:
+		r.todo("let nginx's limits (limit_req, limit_conn) pass this client")
+	case a.status == http.StatusInternalServerError:
+		r.todo("see nginx's error log for %s: $memcached_key may not be set, or its configuration loop", pr.target)
+	case a.status > http.StatusInternalServerError:
+		r.todo("see nginx's error log for %s: it names what cannot be reached, such as uwgate, or the limit that turned the client away", pr.target)
+	default:
+		return false
+	}
+	r.is(offReach, "nginx answers %d of its own accord", a.status)
+	return true
+}
+
+// untold is for servers that do not tell what they are asked.
+func (p *liveProof) untold(r *liveReport, pr *probe) {
+	r.is(offMiss, "nginx does not serve the canary; whether it looks for another key, on another server or not at all cannot be told here")
+	for _, err := range p.unwatched() {
+		r.evidence("%v", err)
+	}
+	r.todo("compare nginx's `set $memcached_key` with --key and its upstream block with --memcached and --hash; see its error log for %s", pr.target)
+	r.todo("memcached itself, in place of a proxy and without -W, would tell more")
+}
+
+// noLookup is for a request on behalf of which none of the servers was asked for
+// anything.
+func (p *liveProof) noLookup(r *liveReport, pr *probe) {
+	r.is(offLookup, "nginx answers %d and asks none of --memcached for the page: it looks nothing up, or elsewhere", pr.answer.status)
+	if pr.answer.isGateways() {
+		r.evidence("the request came to uwgate")
+	} else {
+		r.evidence("the answer does not bear uwgate's Cache-Status: it is nginx's own, or that of a worker that is asked directly")
+		r.todo("see that nginx has this site under the name of --via; for another name give --header 'Host: NAME'")
+	}
+	r.todo("see that the location of this URL has memcached_pass or srcache_fetch, and no `if` that goes another way")
+	r.todo("if it has, compare --memcached with nginx's upstream block")
+	strangers := p.strangers()
+	for _, l := range strangers[:min(len(strangers), maxStrangers)] {
+		r.evidence("meanwhile %s was asked for a key without this URL in it, by others or by nginx if its key is a hash: %s", l.Server, clip(printable(l.Key), 60))
+	}
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+
+	"uwgate/cachewriter"
+	"uwgate/uwsgi"
+)
+
+const (
+	perServer  = 16   // canaries: with another hash or list, some of them are elsewhere
+	planTries  = 2000 // to find them for every server
+	canaryName = "uwgate-canary-"
+)
+
+// A probe is one canary and what became of it.
+type probe struct {
+	token   string // in the URL, and in no other
+	scheme  string
+	host    string   // where to connect to, as in the URL
+	target  string   // as it stands in the request line
+	lines   []string // of the request's head
+	key     string   // raw
+	servers []string // where uwgate writes it
+	written []string // where it may lie
+	answer  answer   // the last one
+}
+
+func (pr *probe) url() string { return pr.scheme + "://" + pr.host + pr.target }
+
+// plan makes the canaries, equally many for every server.
+func (p *liveProof) plan() ([]*probe, error) {
+	if len(p.live) == 0 {
+		return nil, errors.New("--memcached: every server is marked down; there is nowhere to write a canary")
+	}
+	var probes []*probe
+	count := map[string]int{}
+	for range planTries {
+		if len(probes) == perServer*len(p.live) {
+			break
+		}
+		pr, err := p.newProbe()
+		if err != nil {
+			return nil, err
+		}
+		if len(probes) > 0 && pr.key == probes[0].key {
+			return nil, fmt.Errorf("--via: the key %q is that of every URL in this folder, so a canary could be in the way of a page; "+
+				"give --key as in nginx's set $memcached_key, or another URL", pr.key)
+		}
+		place := strings.Join(pr.servers, " ")
+		if count[place] < perServer*len(pr.servers) {
+			count[place]++
+			probes = append(probes, pr)
+		}
+	}
+	return probes, nil
+}
+
+func (p *liveProof) newProbe() (*probe, error) {
+	token := make([]byte, 8)
+	rand.Read(token)
+	pr := &probe{token: hex.EncodeToString(token)}
+	if err := p.request(pr); err != nil {
+		return nil, fmt.Errorf("--via: %w", err)
+	}
+	vars, err := pr.vars()
+	if err != nil {
+		return nil, fmt.Errorf("--via: %w", err)
+	}
+	if pr.key, err = p.policy.Template.Expand(vars); err != nil {
+		return nil, fmt.Errorf("--via: key of %s: %w", pr.url(), err)
+	}
+	if err := cachewriter.CheckKey(cachewriter.Escape(pr.key)); err != nil {
+		return nil, fmt.Errorf("--via: key of %s: %w; give a URL with a shorter path", pr.url(), err)
+	}
+	pr.servers = p.ring.Pick(pr.key)
+	return pr, nil
+}
+
+// request makes the request of a canary.
+func (p *liveProof) request(pr *probe) error {
+	if strings.HasPrefix(p.via, "/") {
+		return fmt.Errorf("write a URL with nginx's address, as in http://127.0.0.1%s", p.via)
+	}
+	var target string
+	var err error
+	if pr.scheme, pr.host, target, err = splitURL(p.via); err != nil {
+		return err
+	}
+	pr.target = freshTarget(target, canaryName+pr.token)
+	pr.lines, err = requestLines(pr.host, p.encoding(), p.headers)
+	return err
+}
+
+// freshTarget puts name into the folder of a target, with the file's extension,
+// by which nginx may choose location and type, and the query.
+func freshTarget(target, name string) string {
+	file, query, hasQuery := strings.Cut(target, "?")
+	fresh := file[:strings.LastIndexByte(file, '/')+1] + name + path.Ext(file)
+	if hasQuery {
+		fresh += "?" + query
+	}
+	return fresh
+}
+
+// vars are what nginx would make of the canary's request.
+func (pr *probe) vars() (uwsgi.Vars, error) {
+	headers, err := parseHeaders(pr.lines)
+	if err != nil {
+		return nil, err
+	}
+	vars, err := requestVars("GET", pr.url(), headers)
+	if err != nil {
+		return nil, err
+	}
+	// A Host header names the site; the port is that of nginx.
+	_, port := pr.address()
+	for i := range vars {
+		if vars[i].Name == "SERVER_PORT" {
+			vars[i].Value = port
+		}
+	}
+	return vars, nil
+}
+
+// address is where to connect to.
+func (pr *probe) address() (name, port string) {
+	u := url.URL{Host: pr.host}
+	switch {
+	case u.Port() != "":
+		return u.Hostname(), u.Port()
+	case pr.scheme == "https":
+		return u.Hostname(), "443"
+	}
+	return u.Hostname(), "80"
+}
