@@ -67,17 +67,6 @@ func (b *builder) collectLeads(server *scope) (err error) {
 	return err
 }
 
-func (b *builder) collectFetched(server *scope) {
-	for _, d := range server.outer.own("srcache_fetch") {
-		b.fetched[server.target(d.arg(1))] = true
-	}
-	server.walk(func(s *scope) {
-		for _, d := range s.own("srcache_fetch") {
-			b.fetched[server.target(d.arg(1))] = true
-		}
-	})
-}
-
 func (b *builder) lead(from *scope, name string) {
 	if !strings.HasPrefix(name, "@") {
 		return
@@ -87,6 +76,16 @@ func (b *builder) lead(from *scope, name string) {
 		return
 	}
 	b.leads[to] = append(b.leads[to], from)
+}
+
+func (b *builder) collectFetched(server *scope) {
+	collect := func(s *scope) {
+		for _, d := range s.own("srcache_fetch") {
+			b.fetched[server.target(d.arg(1))] = true
+		}
+	}
+	collect(server.outer)
+	server.walk(collect)
 }
 
 // A way is one on which requests come to a scope, with what was rewritten on it.

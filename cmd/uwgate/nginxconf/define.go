@@ -94,8 +94,8 @@ func (defs *definitions) addCaptures(d *directive, args []string) {
 	}
 }
 
-// isOwn reports whether nginx itself gives the variable its values.
+// isOwn reports whether nginx itself gives the variable its values. The name is in
+// lower case.
 func isOwn(name string) bool {
-	name = lowerASCII(name)
 	return slices.Contains(ownVariables, name) || slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }

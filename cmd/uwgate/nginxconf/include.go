@@ -33,7 +33,7 @@ func (p *parser) include(d *directive, end byte) ([]*directive, error) {
 	if end != ';' || len(d.args) != 1 {
 		return nil, d.mistake("include takes one file name or pattern, and a `;`")
 	}
-	if p.files <= 0 {
+	if p.files <= 0 { // before any pattern is looked for
 		return nil, d.mistake("%v", errTooMuch)
 	}
 	name := d.args[0]
@@ -132,7 +132,7 @@ func glob(pattern string) (names []string, errs []error) {
 		for _, dir := range names {
 			found, err := globIn(dir, part)
 			if err != nil {
-				errs = append(errs, fileError(dir, err))
+				errs = append(errs, fileError(filepath.Join(dir, "."), err))
 			}
 			next = append(next, found...)
 		}

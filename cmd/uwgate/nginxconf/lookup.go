@@ -25,7 +25,7 @@ func (b *builder) collectLookups(s *scope) error {
 			continue
 		}
 		if h := s.handler(); h != d {
-			b.gap(d, "%s counts for nothing: the requests are those of %s in line %d", d, h, h.Line)
+			b.gap(d, "%s counts for nothing: the requests are those of %s", d, h.seenFrom(d))
 			continue
 		}
 		if err := b.addLookup(s, d); err != nil {

@@ -288,7 +288,7 @@ func TestKeySet(t *testing.T) {
 // With two that answer, the last one does.
 func TestMemcachedPassThatDoesNotCount(t *testing.T) {
 	c := readText(t, "http { server { location / { set $memcached_key a;\nmemcached_pass a:1;\nuwsgi_pass a:2; } } }")
-	want := "`memcached_pass a:1` counts for nothing: the requests are those of `uwsgi_pass a:2` in line 3"
+	want := "`memcached_pass a:1` counts for nothing: the requests are those of `uwsgi_pass a:2` of line 3"
 	if len(c.Lookups) > 0 || len(c.Gaps) != 1 || c.Gaps[0].Text != want || c.Gaps[0].Line != 2 {
 		t.Errorf("got %v, %v", c.Lookups, c.Gaps)
 	}

@@ -1,6 +1,9 @@
 package nginxconf
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // A directive is one with what it includes and holds in its block.
 type directive struct {
@@ -35,6 +38,14 @@ func (d *directive) joined() Text {
 }
 
 func (d *directive) String() string { return asCode(append([]string{d.name}, d.args...)...) }
+
+// seenFrom names it with its line, and with its file if that is another one.
+func (d *directive) seenFrom(other *directive) string {
+	if d.File == other.File {
+		return fmt.Sprintf("%s of line %d", d, d.Line)
+	}
+	return fmt.Sprintf("%s of %s", d, d.Place)
+}
 
 func (d *directive) asBlock() Block { return Block{d.Place, strings.Join(d.args, " ")} }
 

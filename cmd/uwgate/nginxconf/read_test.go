@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,12 +36,15 @@ func configurations(t *testing.T) map[string]func(t *testing.T) (dir string) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return frame(t, "", string(site))
+				return frame(t, "", onLoopback.Replace(string(site)))
 			}
 		}
 	}
 	return all
 }
+
+// onLoopback moves sites from the ports that root alone may listen on.
+var onLoopback = strings.NewReplacer("listen 80;", "listen 127.0.0.1:18080;", "listen [::]:80 ", "listen [::1]:18080 ")
 
 // copied is a copy of a folder, in which nginx may write.
 func copied(t *testing.T, from string) (dir string) {
@@ -130,4 +134,19 @@ func load(t *testing.T, dir, modules string) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+func ExampleRead() {
+	c, err := Read("testdata/read/debian/nginx.conf", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, l := range c.Lookups {
+		fmt.Println(l.Key.Expanded, "on", l.Memcached.Name, "for", strings.Join(l.Names, " "))
+		fmt.Println("misses go to", l.Misses.Gateway.Servers[0].Text, "by", l.Misses)
+	}
+	// Output:
+	// :1:SHOP:$request_uri on localhost:11211 for shop.example www.shop.example
+	// misses go to unix:///run/uwgate.sock by testdata/read/debian/sites-enabled/shop:26
 }

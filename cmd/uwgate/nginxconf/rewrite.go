@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,24 +130,25 @@ func (r *rewriting) rewrite(d, branch *directive) {
 }
 
 func (r *rewriting) set(d, branch *directive) {
+	value, opaque := r.expand(literally(d.arg(1)))
+	s := setting{d, value, opaque}
 	name := variableName(d.arg(0))
 	v := r.vars[name]
 	if v == nil {
 		v = &assigned{}
 		r.vars[name] = v
 	}
-	value, opaque := r.expand(literally(d.arg(1)))
-	s := setting{d, value, opaque}
 	switch {
+	case r.end != nil && v.doubt.by != nil:
 	case r.end != nil:
 		v.doubt, v.never = s, true
-		v.why = fmt.Sprintf("stands after %s of line %d, and so never runs", r.end, r.end.Line)
+		v.why = fmt.Sprintf("stands after %s, and so never runs", r.end.seenFrom(d))
 	case branch != nil:
 		v.doubt, v.never = s, false
-		v.why = fmt.Sprintf("stands in %s of line %d, and so runs for some requests only", branch, branch.Line)
+		v.why = fmt.Sprintf("stands in %s, and so runs for some requests only", branch.seenFrom(d))
 	case r.someEnds != nil:
 		v.doubt, v.never = s, false
-		v.why = fmt.Sprintf("stands after %s of line %d, and so does not run for all requests", r.someEnds, r.someEnds.Line)
+		v.why = fmt.Sprintf("stands after %s, and so does not run for all requests", r.someEnds.seenFrom(d))
 	default:
 		*v = assigned{sure: s}
 	}
@@ -186,6 +188,11 @@ func (r *rewriting) value(name string) (expression, []Variable) {
 	lower := lowerASCII(name)
 	itself := expression{{name, true}}
 	v := r.vars[lower]
+	if args := r.vars["args"]; args != nil && isOfArgs(lower) {
+		// Its value is in the place of what comes in, which can be had no more.
+		by := cmp.Or(args.doubt.by, args.sure.by)
+		return itself, []Variable{{by.Place, "$" + name, "set", by.arg(1)}}
+	}
 	switch {
 	case v != nil && v.doubt.by != nil && !v.never:
 		return itself, []Variable{{v.doubt.by.Place, "$" + name, "set", v.doubt.by.arg(1)}}
@@ -207,6 +214,11 @@ func (r *rewriting) value(name string) (expression, []Variable) {
 		return nil, nil // not set on this way: empty
 	}
 	return itself, []Variable{{Name: "$" + name, Kind: "unknown"}}
+}
+
+// isOfArgs reports whether the variable is another one after `set $args`.
+func isOfArgs(name string) bool {
+	return name == "args" || name == "query_string" || name == "is_args" || strings.HasPrefix(name, "arg_")
 }
 
 func (r *rewriting) capture(name string) Variable {

@@ -69,6 +69,7 @@ func (c *Config) Settings(listen []string) (*Settings, error) {
 	if !s.HandedOver {
 		s.doubt("key", cmp.Or(s.KeyErr, s.unproven(c, listen)))
 	}
+	s.doubt("key", s.otherwiseAsked())
 	if s.Format != policy.FormatHTTP {
 		s.takeHits()
 	}
@@ -267,6 +268,16 @@ func (s *Settings) takeKey() {
 	if s.KeyErr = err; err == nil {
 		s.Key = key
 	}
+}
+
+// otherwiseAsked says where memcached is not asked for the key that srcache_fetch has.
+func (s *Settings) otherwiseAsked() error {
+	for _, l := range s.Lookups {
+		if asked := l.Key.Asked; asked.Value != "" && asked.Value != l.Key.Expanded {
+			return fmt.Errorf("%v: the page's key is %q, and memc_pass asks for %q (%v); write `set $memc_key $query_string;` there", l.Place, l.Key.Expanded, asked.Value, asked.Place)
+		}
+	}
+	return nil
 }
 
 // unproven says where requests come from that were not looked up. Where nginx does

@@ -17,9 +17,6 @@ func newUpstreams(http *directive) upstreams {
 
 // of is where the pass directive leads to.
 func (u upstreams) of(pass *directive) Upstream {
-	if pass == nil {
-		return Upstream{}
-	}
 	name := pass.arg(0)
 	address := name
 	for _, scheme := range []string{"uwsgi://", "suwsgi://"} {
