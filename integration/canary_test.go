@@ -24,7 +24,7 @@ type proof struct {
 	says    []string // what the report has in it
 }
 
-// A told is what `check --json` prints, as far as it is looked at.
+// A told is what `check --json` prints of --via, as far as it is looked at.
 type told struct {
 	Outcome  string
 	Tried    int
@@ -79,9 +79,11 @@ func (w *world) check(t *testing.T, via string, args []string) (got told, text s
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+	var report struct{ Live told }
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		t.Fatalf("%v: %s%s", err, out.String(), errs.String())
 	}
+	got = report.Live
 	if errs.Len() > 0 {
 		t.Errorf("on stderr: %s", errs.String())
 	}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -78,10 +79,43 @@ func TestParity(t *testing.T) {
 				t.Parallel()
 				w := startSite(t, s, format)
 				w.fillsAndHits(s)
+				w.agrees(s, format)
 				w.doesWithoutOne(s, format)
 			})
 		}
 	}
+}
+
+// agrees has `uwgate check` read nginx's configuration and write a page through it,
+// for the flags that uwgate was started with and for none.
+func (w *world) agrees(s site, format string) {
+	w.t.Helper()
+	flags := []string{"--listen", w.Uwgate.Addr, "--nginx", filepath.Join(w.Dir, "nginx.conf")}
+	told := append(slices.Clone(flags), memcachedArgs(cmp.Or(s.hash, "none"), w.serverLines(s)...)...)
+	told = append(told, "--format", format, "--identity-cookie", "none")
+	if s.derives {
+		told = append(told, "--key", "$scheme://$host$request_uri")
+	}
+	for _, args := range [][]string{flags, told} {
+		got, text, status := w.check(w.t, "/", args)
+		// Where the key is derived, and members are not looked up, check says that
+		// nothing tells the gateway.
+		if got.Outcome != "hit" || status != 0 && !s.derives {
+			w.t.Errorf("uwgate check %s: status %d: %s", strings.Join(args, " "), status, text)
+		}
+	}
+}
+
+// serverLines are memcached's as they stand in nginx.conf.
+func (w *world) serverLines(s site) (lines []string) {
+	for i, m := range w.Memcached {
+		line := m.Addr
+		if i < len(s.weights) {
+			line += fmt.Sprintf(" weight=%d", s.weights[i])
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // paths are enough that each of five servers has some.

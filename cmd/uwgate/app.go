@@ -19,7 +19,7 @@ func newApp(in io.Reader, out io.Writer) *cli.App {
 	return &cli.App{
 		Name:      "uwgate",
 		Usage:     "between nginx and uWSGI: puts pages where nginx's memcached_pass finds them",
-		UsageText: "uwgate serve --listen ADDRESS --backend ADDRESS --memcached ADDRESS [flags]\nuwgate key URL…\nuwgate explain URL\nuwgate nginx [flags]",
+		UsageText: "uwgate serve --listen ADDRESS --backend ADDRESS --memcached ADDRESS [flags]\nuwgate key URL…\nuwgate explain URL\nuwgate nginx [flags]\nuwgate check --nginx FILE --via URL",
 		Description: "Addresses are written host:port, unix:/path or @name. Every flag may stand in the\n" +
 			"environment (UWGATE_LISTEN) or in a YAML file (--config FILE, key `listen`); flags win over\n" +
 			"the environment, and that over the file. A list has one item a line in the environment.",

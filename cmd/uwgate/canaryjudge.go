@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"maps"
-	"mime"
 	"net/http"
 	"path"
 	"slices"
@@ -22,7 +20,7 @@ func (p *liveProof) reportHit(ctx context.Context, probes []*probe) *liveReport 
 	pr := probes[0]
 	r := p.report(pr)
 	r.Tried, r.Hits = len(probes), len(probes)
-	if got := pr.answer.header.Get("Content-Type"); p.isTypeKnown(pr) && !isSameType(got, p.policy.HitType) {
+	if got := pr.answer.header.Get("Content-Type"); p.isTypeKnown(pr) && !policy.SameType(got, p.policy.HitType) {
 		r.is(offFormat, "nginx serves the page as %q, and uwgate takes hits for %q", got, p.policy.HitType)
 		r.todo("let default_type and charset of nginx's location say %s, or give --hit-type '%s': pages of any other type are then not stored", p.policy.HitType, got)
 		return r
@@ -40,13 +38,6 @@ func (p *liveProof) reportHit(ctx context.Context, probes []*probe) *liveReport 
 func (p *liveProof) isTypeKnown(pr *probe) bool {
 	file, _, _ := strings.Cut(pr.target, "?")
 	return p.policy.Format != policy.FormatHTTP && path.Ext(file) == ""
-}
-
-// isSameType compares media types, however they are spelled.
-func isSameType(a, b string) bool {
-	typeA, paramsA, errA := mime.ParseMediaType(a)
-	typeB, paramsB, errB := mime.ParseMediaType(b)
-	return errA == nil && errB == nil && typeA == typeB && maps.EqualFunc(paramsA, paramsB, strings.EqualFold)
 }
 
 // warnOfGzip asks once more, as a client that takes no gzip.

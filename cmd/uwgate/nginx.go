@@ -152,7 +152,7 @@ func upstreamServers(c *cli.Context) ([]string, cachewriter.Method, error) {
 
 // checkForNginx is about addresses that mean something else to nginx.
 func checkForNginx(addr string) error {
-	path, isSocket := cutUnix(addr)
+	path, isSocket := nginxconf.CutUnix(addr)
 	switch {
 	case strings.HasPrefix(addr, "@"), isSocket && strings.HasPrefix(path, "@"):
 		return fmt.Errorf("%s: nginx cannot connect to abstract sockets; let memcached listen on a path (-s /run/memcached.sock) or a port", addr)
@@ -166,15 +166,6 @@ func checkForNginx(addr string) error {
 		return fmt.Errorf("%s: without a port nginx takes 80; write %s:11211", addr, addr)
 	}
 	return nil
-}
-
-// cutUnix takes the prefix off a UNIX socket's address; nginx knows it in any case.
-func cutUnix(addr string) (path string, found bool) {
-	const prefix = "unix:"
-	if len(addr) < len(prefix) || !strings.EqualFold(addr[:len(prefix)], prefix) {
-		return addr, false
-	}
-	return addr[len(prefix):], true
 }
 
 // ignoredArgs are the globs of --ignore-arg, with those that the word tracking

@@ -21,7 +21,7 @@ func (p *Policy) isHitType(v uwsgi.Vars, h uwsgi.Header) bool {
 	if !ok || got == "" {
 		return false
 	}
-	return equalFold(got, want) || sameType(got, want) || sameType(got+utf8Parameter, want)
+	return equalFold(got, want) || SameType(got, want) || SameType(got+utf8Parameter, want)
 }
 
 const utf8Parameter = "; charset=utf-8"
@@ -41,8 +41,9 @@ func (c *content) mislabels() bool {
 	return !utf8.Valid(c.body) || bytes.ContainsAny(c.body, "\x00\x1b")
 }
 
-// sameType compares media types however they are spelled (RFC 9110 §8.3.1).
-func sameType(got, want string) bool {
+// SameType compares media types however they are spelled (RFC 9110 §8.3.1). What is
+// none is like nothing.
+func SameType(got, want string) bool {
 	a, aParams, err := mime.ParseMediaType(got)
 	if err != nil {
 		return false

@@ -22,25 +22,25 @@ func (b *builder) key(s *scope, variable string) Key {
 	return k
 }
 
-// onAllWays is the key of the first way on which there is one. Late says that there
-// are others.
+// onAllWays is the key of the first way on which there is one. Late and Varies say that
+// there are others.
 func (b *builder) onAllWays(s *scope, key func(way) Key) Key {
 	ways := b.ways(s)
 	first := key(ways[0])
 	for i, w := range ways[1:] {
 		k, from := key(w), w.from
-		if k.Expanded == first.Expanded && k.Late == first.Late {
+		if k.Expanded == first.Expanded && k.Late == first.Late && k.Varies == first.Varies {
 			continue
 		}
 		if first.IsZero() {
 			first, k, from = k, first, ways[i].from
 		}
-		if first.Late != "" {
-			continue
-		}
-		first.Late = fmt.Sprintf("requests from %s of %s have another one, %s", from, from.Place, asCode(k.Expanded))
-		if k.Late != "" {
+		switch {
+		case first.Late != "":
+		case k.Late != "":
 			first.Late = fmt.Sprintf("for requests from %s of %s, %s", from, from.Place, k.Late)
+		case first.Varies == "":
+			first.Varies = fmt.Sprintf("requests from %s of %s have another one, %s", from, from.Place, asCode(k.Expanded))
 		}
 	}
 	return first

@@ -70,8 +70,14 @@ func (b *builder) ask(l *Lookup, s *scope, pass *directive) (err error) {
 	if l.ConnectTimeout, err = s.duration(module + "_connect_timeout"); err != nil {
 		return err
 	}
-	l.ReadTimeout, err = s.duration(module + "_read_timeout")
-	return err
+	if l.ReadTimeout, err = s.duration(module + "_read_timeout"); err != nil {
+		return err
+	}
+	l.NextUpstream = Text{Value: "error timeout"}
+	if d := s.find(module + "_next_upstream"); d != nil {
+		l.NextUpstream = d.joined()
+	}
+	return nil
 }
 
 // describeHits is about what hits are given.

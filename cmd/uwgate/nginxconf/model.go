@@ -73,6 +73,10 @@ type Lookup struct {
 	ConnectTimeout Duration // memcached_connect_timeout or memc_connect_timeout, 60 s by default
 	ReadTimeout    Duration // likewise
 
+	// NextUpstream are the arguments of memcached_next_upstream or memc_next_upstream,
+	// "error timeout" by default.
+	NextUpstream Text
+
 	// What a hit is given. They do not matter in FormatHTTP.
 	DefaultType  Text              // "text/plain" by default
 	Charset      Text              // "off" by default
@@ -127,11 +131,15 @@ type Key struct {
 	// srcache_fetch's argument, and where it does: at `set $memc_key`. Zero: nothing else.
 	Asked Text
 
-	// Late is set if the key is set where it does not count: after a `break`, in a
-	// branch, or nowhere at all (then the Place is zero); or if it is not the same for
-	// all requests. It says so in a clause, such as "`set $memcached_key $uri` of
-	// nginx.conf:7 stands after `break` of line 6, and so never runs".
+	// Late is set if some requests have no key, since it is set where it does not count:
+	// after a `break`, in a branch, or nowhere at all (then the Place is zero). It says
+	// so in a clause, such as "`set $memcached_key $uri` of nginx.conf:7 stands after
+	// `break` of line 6, and so never runs".
 	Late string
+
+	// Varies is set, likewise, if all requests have a key, and some another one than
+	// Expanded.
+	Varies string
 }
 
 // A Variable is one that a configuration defines.

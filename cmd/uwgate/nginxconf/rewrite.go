@@ -238,11 +238,15 @@ func (r *rewriting) key(variable string) Key {
 		return r.keyWithoutSet(k, variable)
 	}
 	s := v.sure
-	if v.doubt.by != nil && (len(s.value) == 0 || !v.never) {
-		k.Late = fmt.Sprintf("%s of %s %s", v.doubt.by, v.doubt.by.Place, v.why)
-	}
-	if k.Late != "" && len(s.value) == 0 {
-		s = v.doubt // it is meant
+	if v.doubt.by != nil {
+		why := fmt.Sprintf("%s of %s %s", v.doubt.by, v.doubt.by.Place, v.why)
+		switch {
+		case len(s.value) == 0:
+			k.Late = why
+			s = v.doubt // it is meant
+		case !v.never:
+			k.Varies = why
+		}
 	}
 	k.Text = Text{s.by.Place, s.by.arg(1)}
 	k.Expanded, k.Opaque = s.value.String(), s.opaque

@@ -202,13 +202,13 @@ func TestLateKeys(t *testing.T) {
 		{"in a branch", `location / { if ($arg_a) { set $memcached_key $uri; } ASKS; }`,
 			"$uri", "stands in `if ($arg_a)` of line 1, and so runs for some requests only"},
 		{"also in a branch", `location / { set $memcached_key $uri; if ($arg_a) { set $memcached_key b; } ASKS; }`,
-			"$uri", "`set $memcached_key b` of nginx.conf:1 stands in `if ($arg_a)` of line 1"},
+			"$uri", "varies: `set $memcached_key b` of nginx.conf:1 stands in `if ($arg_a)` of line 1"},
 		{"in a branch, empty before", `set $memcached_key ""; location / { if ($arg_a) { set $memcached_key b; } ASKS; }`,
 			"b", "stands in `if ($arg_a)`"},
 		{"in a branch of the server", `if ($arg_a) { set $memcached_key b; } location / { ASKS; }`,
 			"b", "stands in `if ($arg_a)`"},
 		{"in a branch, and never", `location / { set $memcached_key a; if ($arg_a) { set $memcached_key b; } break; set $memcached_key c; ASKS; }`,
-			"a", "`set $memcached_key b` of nginx.conf:1 stands in `if ($arg_a)`"},
+			"a", "varies: `set $memcached_key b` of nginx.conf:1 stands in `if ($arg_a)`"},
 		{"nowhere", `location / { ASKS; }`,
 			"", "no `set $memcached_key` runs here"},
 		{"elsewhere", `location /a { set $memcached_key b; } location / { ASKS; }`,
@@ -216,15 +216,19 @@ func TestLateKeys(t *testing.T) {
 		{"in the location around", `location / { set $memcached_key b; location /a { ASKS; } }`,
 			"", "runs here; that of nginx.conf:1 is of the location around this one, and nginx runs only the innermost one's"},
 		{"ways that differ", `location / { set $memcached_key a; try_files /x @m; } location /b { set $memcached_key b; try_files /x @m; } location @m { ASKS; }`,
-			"a", "requests from `location /b` of nginx.conf:1 have another one, `b`"},
+			"a", "varies: requests from `location /b` of nginx.conf:1 have another one, `b`"},
 		{"not on all ways", `location / { try_files /x @m; } location /b { set $memcached_key b; try_files /x @m; } location @m { ASKS; }`,
 			"b", "for requests from `location /` of nginx.conf:1, no `set $memcached_key` runs here"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := keyOf(t, "server {"+tt.server+"}")
-			if got.Value != tt.value || !strings.Contains(got.Late, tt.want) {
-				t.Errorf("got %q, late %q; want %q, %q", got.Value, got.Late, tt.value, tt.want)
+			why := got.Late
+			if got.Varies != "" {
+				why += "varies: " + got.Varies
+			}
+			if got.Value != tt.value || !strings.Contains(why, tt.want) {
+				t.Errorf("got %q, %q; want %q, %q", got.Value, why, tt.value, tt.want)
 			}
 			if got.IsZero() != (tt.value == "") {
 				t.Errorf("place %v", got.Place)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,18 +61,25 @@ func (c *Config) Settings(listen []string) (*Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Settings{Lookups: lookups, Gaps: c.Gaps, Unknown: make(map[string]error)}
-	s.doubt("memcached", s.takeServers())
-	s.doubt("format", s.takeFormat())
-	s.takeKey()
+	s := SettingsOf(lookups...)
+	s.Gaps = c.Gaps
 	if !s.HandedOver {
 		s.doubt("key", cmp.Or(s.KeyErr, s.unproven(c, listen)))
 	}
-	s.doubt("key", s.otherwiseAsked())
+	return s, nil
+}
+
+// SettingsOf returns what a gateway has to know of these lookups, one at least, whose
+// misses lead somewhere.
+func SettingsOf(lookups ...*Lookup) *Settings {
+	s := &Settings{Lookups: lookups, Unknown: make(map[string]error)}
+	s.doubt("memcached", s.takeServers())
+	s.doubt("format", s.takeFormat())
+	s.takeKey()
 	if s.Format != policy.FormatHTTP {
 		s.takeHits()
 	}
-	return s, nil
+	return s
 }
 
 func (s *Settings) doubt(flag string, err error) {
@@ -86,6 +92,7 @@ func (s *Settings) doubt(flag string, err error) {
 // all lead to one and the same, then it is the gateway's under another name: in a
 // container, or on another host.
 func (c *Config) lookupsFor(listen []string) ([]*Lookup, error) {
+	k := listener(listen)
 	var all, ours []*Lookup
 	targets := map[string]bool{}
 	for _, l := range c.Lookups {
@@ -93,8 +100,8 @@ func (c *Config) lookupsFor(listen []string) ([]*Lookup, error) {
 			continue
 		}
 		all = append(all, l)
-		targets[strings.Join(l.Misses.Gateway.addresses(), " ")] = true
-		if l.Misses.Gateway.leadsTo(listen) {
+		targets[l.Misses.Gateway.addresses()] = true
+		if k.reaches(l.Misses.Gateway) {
 			ours = append(ours, l)
 		}
 	}
@@ -109,47 +116,12 @@ func (c *Config) lookupsFor(listen []string) ([]*Lookup, error) {
 		return nil, fmt.Errorf("%v: what this lookup does not find leads to no uwsgi_pass; `uwgate nginx` prints a configuration whose misses do", c.Lookups[0].Place)
 	}
 	return nil, fmt.Errorf("%s: misses lead to %s, and none of these is the gateway at %s; give --listen as one of them",
-		c.Files[0], strings.Join(slices.Sorted(maps.Keys(targets)), " and to "), strings.Join(listen, " "))
+		c.Files[0], join(slices.Sorted(maps.Keys(targets))), strings.Join(listen, " "))
 }
 
-// addresses are the servers without their parameters.
-func (u Upstream) addresses() []string {
-	var all []string
-	for _, s := range u.Servers {
-		address, _, _ := strings.Cut(s.Text, " ")
-		all = append(all, address)
-	}
-	return all
-}
-
-// leadsTo reports whether a server of the upstream is one of the addresses that are
-// listened on.
-func (u Upstream) leadsTo(listen []string) bool {
-	return slices.ContainsFunc(u.addresses(), func(address string) bool {
-		return slices.ContainsFunc(listen, func(l string) bool { return reaches(address, l) })
-	})
-}
-
-// reaches reports whether a uwsgi_pass to an address gets to a listener. A listener on
-// all addresses is reached by any.
-func reaches(address, listener string) bool {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return path == strings.TrimPrefix(listener, "unix:")
-	}
-	host, port, err := net.SplitHostPort(address)
-	at, listens, listenErr := net.SplitHostPort(listener)
-	if err != nil || listenErr != nil || port != listens {
-		return false
-	}
-	return loopback(host) == loopback(at) || slices.Contains([]string{"", "0.0.0.0", "::"}, at)
-}
-
-// loopback gives this host's names one spelling.
-func loopback(host string) string {
-	if host == "localhost" || host == "::1" {
-		return "127.0.0.1"
-	}
-	return strings.ToLower(host)
+// listener is a checker that knows where the gateway listens.
+func listener(addresses []string) *checker {
+	return &checker{g: Gateway{Listen: addresses}, resolved: map[string]resolution{}}
 }
 
 // agree returns what all lookups have, or an error that names two that differ.
@@ -178,62 +150,21 @@ func (s *Settings) takeServers() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// servers are what a gateway writes to. A backup server is asked while others fail: it
-// is written to where all are, and else left to nginx.
+// servers are what a gateway writes to, and how it chooses.
 func (l *Lookup) servers() (servers []string, hash cachewriter.Method, err error) {
-	hash = l.hash()
 	for _, srv := range l.Memcached.Servers {
-		fields := strings.Fields(srv.Text)
-		if i := slices.Index(fields, "backup"); i > 0 {
-			if hash != cachewriter.All {
-				continue
-			}
-			fields = slices.Delete(fields, i, i+1)
+		address, _, _ := strings.Cut(srv.Text, " ")
+		if _, isSocket := CutUnix(address); isSocket {
+			continue
 		}
-		if !hasPort(fields[0]) {
-			return nil, hash, fmt.Errorf("%v: server %s has no port, and nginx takes 80; write %s:11211", srv.Place, fields[0], fields[0])
+		if _, port := splitAddress(address, ""); port == "" {
+			return nil, cachewriter.All, fmt.Errorf("%v: server %s has no port, and nginx takes 80; write %s:11211", srv.Place, address, address)
 		}
-		servers = append(servers, strings.Join(fields, " "))
+	}
+	if servers = l.told(); len(servers) > 1 && l.hashesKey() {
+		hash = l.method()
 	}
 	return servers, hash, nil
-}
-
-func hasPort(address string) bool {
-	if len(address) >= len("unix:") && strings.EqualFold(address[:len("unix:")], "unix:") {
-		return true
-	}
-	i := strings.LastIndexByte(address, ':')
-	return i >= 0 && !strings.HasSuffix(address, "]")
-}
-
-// hash is the method, if it works on the key.
-func (l *Lookup) hash() cachewriter.Method {
-	u := l.Memcached
-	switch {
-	case len(u.Servers) < 2, u.Method != "hash", !l.hashesKey():
-		return cachewriter.All
-	case u.Ketama:
-		return cachewriter.Consistent
-	}
-	return cachewriter.Modulo
-}
-
-// hashesKey reports whether the hash's expression is the key. In the subrequest of
-// srcache_fetch that is $memc_key.
-func (l *Lookup) hashesKey() bool {
-	hash := strings.ToLower(unbraced(l.Memcached.Hash))
-	if l.Format == policy.FormatHTTP {
-		return hash == "$memc_key"
-	}
-	return hash == "$memcached_key" || hash != "" && hash == strings.ToLower(unbraced(l.Key.Expanded))
-}
-
-// unbraced writes a lone ${name} as $name.
-func unbraced(expression string) string {
-	if inner, ok := strings.CutPrefix(expression, "${"); ok && strings.IndexByte(inner, '}') == len(inner)-1 {
-		return "$" + inner[:len(inner)-1]
-	}
-	return expression
 }
 
 func (s *Settings) takeFormat() error {
@@ -247,10 +178,10 @@ func (s *Settings) takeFormat() error {
 	if err != nil || s.Format != policy.FormatGzip {
 		return err
 	}
-	flag := s.Lookups[0].GzipFlag
-	n, err := strconv.ParseUint(flag.Value, 10, 32)
+	n, err := strconv.ParseUint(s.Lookups[0].gzipFlag(), 10, 32)
 	if err != nil {
-		return fmt.Errorf("%v: memcached_gzip_flag %s: write one bit, 1, 2, 4 and so on", flag.Place, flag.Value)
+		flag := s.Lookups[0].GzipFlag
+		return fmt.Errorf("%v: memcached_gzip_flag %s: memcached's flags have 32 bits; write one of them, 1, 2, 4 and so on", flag.Place, flag.Value)
 	}
 	s.GzipFlag = uint32(n)
 	return nil
@@ -260,7 +191,7 @@ func (s *Settings) takeFormat() error {
 func (s *Settings) takeKey() {
 	s.HandedOver = !slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return !l.handsOver() })
 	key, err := agree(s, "the key", "hand it over (`uwgate nginx` prints how), or give --key", func(l *Lookup) (string, string) {
-		return l.Key.Expanded, strconv.Quote(l.Key.Expanded)
+		return l.asked(), strconv.Quote(canonical(l.asked()))
 	})
 	if err == nil {
 		err = s.Lookups[0].computable()
@@ -270,23 +201,20 @@ func (s *Settings) takeKey() {
 	}
 }
 
-// otherwiseAsked says where memcached is not asked for the key that srcache_fetch has.
-func (s *Settings) otherwiseAsked() error {
-	for _, l := range s.Lookups {
-		if asked := l.Key.Asked; asked.Value != "" && asked.Value != l.Key.Expanded {
-			return fmt.Errorf("%v: the page's key is %q, and memc_pass asks for %q (%v); write `set $memc_key $query_string;` there", l.Place, l.Key.Expanded, asked.Value, asked.Place)
-		}
-	}
-	return nil
-}
-
 // unproven says where requests come from that were not looked up. Where nginx does
 // not hand over what it has done, the gateway would take them for misses.
 func (s *Settings) unproven(c *Config, listen []string) error {
+	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS $%s if_not_empty;` beside CACHE_KEY, as `uwgate nginx` prints it"
+	for _, l := range s.Lookups {
+		if l.Skip.Value != "" && !l.Misses.tells() {
+			return fmt.Errorf("%v: requests are not looked up here, and the gateway could not tell them from misses; "+fix, l.Skip.Place, "srcache_fetch_status")
+		}
+	}
+	k := listener(listen)
 	for _, p := range c.Passes {
-		if p.Gateway.leadsTo(listen) && s.bypasses(p) {
-			return fmt.Errorf("%v: requests come from here that were not looked up, and the gateway could not tell them from misses; "+
-				"hand over what nginx has done: `uwsgi_param CACHE_STATUS $upstream_status if_not_empty;` beside CACHE_KEY, as `uwgate nginx` prints it", p.Place)
+		isMiss := slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return l.isMiss(p) })
+		if !isMiss && !p.tells() && k.reaches(p.Gateway) && mayBeGET(p.If.Value) {
+			return fmt.Errorf("%v: requests come from here that were not looked up, and the gateway could not tell them from misses; "+fix, p.Place, "upstream_status")
 		}
 	}
 	return nil
@@ -294,57 +222,39 @@ func (s *Settings) unproven(c *Config, listen []string) error {
 
 // handsOver reports whether the misses bring key and outcome.
 func (l *Lookup) handsOver() bool {
-	status := "$upstream_status"
-	if l.Format == policy.FormatHTTP {
-		status = "$srcache_fetch_status"
+	wanted := "$upstream_status"
+	if l.hasHead() {
+		wanted = "$srcache_fetch_status"
 	}
-	key := cmp.Or(l.Key.Variable, l.Key.Value)
-	return sameVariable(l.Misses.param("CACHE_KEY"), key) && sameVariable(l.Misses.param("CACHE_STATUS"), status)
-}
-
-func sameVariable(a, b string) bool { return strings.EqualFold(unbraced(a), unbraced(b)) }
-
-// param is the value of a param, of the last one of that name, as uWSGI takes it.
-func (p *Pass) param(name string) string {
-	for _, x := range slices.Backward(p.Params) {
-		if x.Name == name {
-			return x.Value
-		}
-	}
-	return ""
+	key, _ := find(l.Misses.Params, cacheKey)
+	status, _ := find(l.Misses.Params, cacheStatus)
+	return l.isKey(key.Value) && canonical(status.Value) == wanted
 }
 
 // computable says why a template cannot stand in for the key.
 func (l *Lookup) computable() error {
 	switch {
-	case l.Key.Late != "":
-		return fmt.Errorf("%v: the key is not certain: %s; hand it over (`uwgate nginx` prints how)", l.Place, l.Key.Late)
+	case l.Key.Late != "", l.Key.Varies != "":
+		return fmt.Errorf("%v: the key is not certain: %s; hand it over (`uwgate nginx` prints how)", l.Place, cmp.Or(l.Key.Late, l.Key.Varies))
 	case len(l.Key.Opaque) > 0:
 		v := l.Key.Opaque[0]
 		return fmt.Errorf("%v: the key has %s, which nginx alone can compute (%s); hand it over (`uwgate nginx` prints how)", l.Key.Place, v.Name, v.Kind)
 	}
-	if _, err := policy.ParseTemplate(l.Key.Expanded); err != nil {
+	if _, err := policy.ParseTemplate(l.asked()); err != nil {
 		return fmt.Errorf("%v: %w; hand the key over (`uwgate nginx` prints how)", l.Key.Place, err)
 	}
 	return nil
 }
 
-// bypasses reports whether GET requests come by p without a lookup.
-func (s *Settings) bypasses(p *Pass) bool {
-	if slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return l.Misses == p }) {
-		return false
-	}
-	return !slices.Contains(otherMethods, strings.Join(strings.Fields(p.If.Value), " "))
-}
-
-// otherMethods are the conditions under which no request is a GET.
-var otherMethods = []string{"$request_method = POST", "$request_method != GET"}
-
 func (s *Settings) takeHits() {
 	var err error
 	s.HitType, err = agree(s, "the type of hits", "give --hit-type, and --exclude what has another", func(l *Lookup) (string, string) {
-		return l.HitType(), l.HitType()
+		return l.typeOfHits(), l.typeOfHits()
 	})
+	if err == nil && s.HitType == "" {
+		charset := s.Lookups[0].Charset
+		err = fmt.Errorf("%v: the charset of hits is %s, which is not known here; give --hit-type", charset.Place, charset.Value)
+	}
 	s.doubt("hit-type", err)
 	s.Types, err = agree(s, "the types map", "give --mime-types, and --exclude what has another", func(l *Lookup) (map[string]string, string) {
 		if l.TypesAt.IsZero() {
@@ -356,14 +266,6 @@ func (s *Settings) takeHits() {
 	s.Adds = s.commonHeaders()
 }
 
-// HitType is the Content-Type of a hit whose path has no extension of the types map.
-func (l *Lookup) HitType() string {
-	if off := strings.EqualFold(l.Charset.Value, "off"); off || !slices.Contains(l.CharsetTypes, l.DefaultType.Value) {
-		return l.DefaultType.Value
-	}
-	return l.DefaultType.Value + "; charset=" + l.Charset.Value
-}
-
 // commonHeaders are those that every lookup adds with the same value.
 func (s *Settings) commonHeaders() []uwsgi.Field {
 	var fields []uwsgi.Field
@@ -373,8 +275,8 @@ func (s *Settings) commonHeaders() []uwsgi.Field {
 				return strings.EqualFold(o.Name, h.Name) && slices.Equal(o.Values, h.Values)
 			})
 		}
-		if len(h.Values) == 1 && h.Values[0] != "" && !slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return !added(l) }) {
-			fields = append(fields, uwsgi.Field{Name: h.Name, Value: h.Values[0]})
+		if f, ok := h.always(); ok && !slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return !added(l) }) {
+			fields = append(fields, f)
 		}
 	}
 	return fields

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"uwgate/cmd/uwgate/nginxconf"
+)
+
+// A checkReport is what check has found. Its JSON form is read by scripts, and docs/check.md
+// describes it: names stay.
+type checkReport struct {
+	OK      bool         `json:"ok"`                // nothing is off
+	Nginx   *nginxReport `json:"nginx,omitempty"`   // of --nginx
+	Live    *liveReport  `json:"live,omitempty"`    // of --via
+	Untried string       `json:"untried,omitempty"` // why there is no Live, though it was asked for
+}
+
+// An nginxReport is about nginx's configuration.
+type nginxReport struct {
+	Files    []string       `json:"files"` // that were read
+	Lookups  []lookupReport `json:"lookups"`
+	Findings []finding      `json:"findings"`
+	Errors   int            `json:"errors"`
+	Warnings int            `json:"warnings"`
+	Notes    int            `json:"notes"`
+}
+
+// A lookupReport is a place where nginx looks pages up, as serve would be told of it.
+type lookupReport struct {
+	File       string   `json:"file"`
+	Line       int      `json:"line"`
+	Location   string   `json:"location"`
+	Names      []string `json:"names"` // of the server
+	Key        string   `json:"key"`   // expanded
+	HandedOver bool     `json:"handed_over"`
+	Format     string   `json:"format"`
+	Memcached  []string `json:"memcached"` // server lines
+	Gateway    string   `json:"gateway"`   // where misses go
+}
+
+// A finding is an nginxconf.Finding in JSON.
+type finding struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"`
+	Level string `json:"level"`
+	Code  string `json:"code"`
+	Text  string `json:"text"`
+	Fix   string `json:"fix"`
+}
+
+func newNginxReport(conf *nginxconf.Config, found []nginxconf.Finding) *nginxReport {
+	r := &nginxReport{Files: conf.Files, Lookups: []lookupReport{}, Findings: []finding{}}
+	for _, l := range conf.Lookups {
+		r.Lookups = append(r.Lookups, newLookupReport(l))
+	}
+	for _, f := range found {
+		r.Findings = append(r.Findings, finding{f.File, f.Line, string(f.Level), string(f.Code), f.Text, f.Fix})
+		switch f.Level {
+		case nginxconf.Error:
+			r.Errors++
+		case nginxconf.Warning:
+			r.Warnings++
+		default:
+			r.Notes++
+		}
+	}
+	return r
+}
+
+func newLookupReport(l *nginxconf.Lookup) lookupReport {
+	key, _ := l.Template()
+	r := lookupReport{
+		File: l.File, Line: l.Line, Location: l.Location.Name, Names: append([]string{}, l.Names...),
+		Key: key, HandedOver: l.HandsKeyOver(), Format: string(l.Format), Memcached: []string{},
+	}
+	for _, s := range l.Memcached.Servers {
+		r.Memcached = append(r.Memcached, s.Text)
+	}
+	if l.Misses != nil {
+		r.Gateway = l.Misses.Gateway.Name
+	}
+	return r
+}
+
+func (r *checkReport) isOff() bool {
+	return r.Nginx != nil && r.Nginx.Errors > 0 || r.Live != nil && !r.Live.hit()
+}
+
+func (r *checkReport) print(c *cli.Context) error {
+	if c.Bool("json") {
+		return writeJSON(c.App.Writer, r)
+	}
+	var err error
+	switch {
+	case r.Nginx != nil:
+		err = r.Nginx.write(c.App.Writer)
+	case r.Live == nil:
+		_, err = io.WriteString(c.App.Writer, "The gateway's own configuration can be used. Whether nginx agrees with it, --nginx FILE tells, and --via URL proves.\n")
+	}
+	if err != nil || r.Live == nil {
+		return err
+	}
+	if r.Nginx != nil {
+		fmt.Fprintln(c.App.Writer)
+	}
+	return r.Live.write(c.App.Writer)
+}
+
+// write prints the findings for people, and for editors that jump to FILE:LINE.
+func (r *nginxReport) write(w io.Writer) error {
+	var b strings.Builder
+	for i, f := range r.Findings {
+		if i > 0 && r.Findings[i-1].File != f.File {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s:%d: %s: %s [%s]\n", f.File, f.Line, f.Level, printable(f.Text), f.Code)
+		label := "    fix: "
+		for line := range strings.Lines(f.Fix) {
+			b.WriteString(label + printable(strings.TrimSuffix(line, "\n")) + "\n")
+			label = "         "
+		}
+	}
+	if len(r.Findings) > 0 {
+		b.WriteByte('\n')
+	}
+	b.WriteString(r.summary() + "\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// summary is the last line.
+func (r *nginxReport) summary() string {
+	counts := []string{}
+	for _, n := range []struct {
+		number int
+		what   string
+	}{{r.Errors, "error"}, {r.Warnings, "warning"}, {r.Notes, "note"}} {
+		if n.number > 0 {
+			counts = append(counts, countOf(n.number, n.what))
+		}
+	}
+	agree := "parity: 1 lookup agrees"
+	if n := len(r.Lookups); n != 1 {
+		agree = fmt.Sprintf("parity: %d lookups agree", n)
+	}
+	switch all := strings.Join(counts, ", "); {
+	case r.Errors > 0:
+		return all
+	case all != "":
+		return agree + " (" + all + ")"
+	}
+	return agree
+}
+
+func countOf(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

@@ -1,0 +1,230 @@
+package nginxconf
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// A Gateway is what a configuration is held against: the settings of `uwgate serve`.
+// What is zero was not told. It is not compared, since `serve --nginx` takes it from
+// the configuration itself; then it only has to be the same for all lookups.
+type Gateway struct {
+	Listen   []string             // addresses that it listens on
+	Key      string               // the key's template
+	Servers  []cachewriter.Server // memcached's, in order; Addrs are not looked at
+	Hash     *cachewriter.Method
+	Format   policy.Format
+	GzipFlag uint
+	HitType  string
+	Types    map[string]string
+	Adds     []uwsgi.Field // what nginx is said to add to hits
+
+	// AllowedHosts are globs of the hosts whose pages are stored. Empty: all.
+	AllowedHosts []string
+
+	// VaryCookieAnonymous is the word that nginx looks nobody up who has one of the
+	// IdentityCookies, which are globs.
+	VaryCookieAnonymous bool
+	IdentityCookies     []string
+
+	// Resolve returns the addresses of a host, such as "10.0.0.1" and "::1", in the
+	// order in which nginx would have them. Nil: no name has any.
+	Resolve func(host string) ([]string, error)
+}
+
+// A Finding is one thing that is off.
+type Finding struct {
+	Place
+	Level Level
+	Code  Code
+	Text  string // what stands there, and what comes of it
+	Fix   string // the line to write or the flag to give; "" if nothing must be done
+}
+
+// String is one line, such as `site.conf:12: error: …`, that editors can jump by.
+func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Place, f.Level, f.Text) }
+
+// Check finds where nginx and the gateway disagree, and what nginx gets wrong by
+// itself. It returns the findings in the order of their places, and none if every page
+// that the gateway stores is found by nginx and is what it should be.
+func (c *Config) Check(g Gateway) []Finding {
+	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
+	for _, gap := range c.Gaps {
+		k.warning(gap.Place, Unreadable, "let whoever runs check read it, or mend the line",
+			"%s; what stands there is not known, and nothing is proven about it", gap.Text)
+	}
+	if len(c.Lookups) == 0 {
+		k.noLookup()
+	}
+	ours := k.lookups()
+	for _, l := range c.Lookups {
+		if !slices.Contains(ours, l) {
+			k.other(l)
+		}
+	}
+	for _, l := range ours {
+		for _, check := range lookupChecks {
+			check(k, l)
+		}
+	}
+	for _, p := range k.passes(ours) {
+		k.pass(p, ours)
+	}
+	k.agreement(ours)
+	k.notTold(ours)
+	return k.sorted()
+}
+
+// lookupChecks are the checks of one lookup.
+var lookupChecks = []func(*checker, *Lookup){
+	(*checker).misses, (*checker).errorPages, (*checker).timeouts,
+	(*checker).key, (*checker).handover, (*checker).keyParams, (*checker).hosts, (*checker).members,
+	(*checker).servers,
+	(*checker).format, (*checker).hitType, (*checker).types, (*checker).headers,
+}
+
+// A checker collects findings.
+type checker struct {
+	g        Gateway
+	config   *Config
+	found    []Finding
+	resolved map[string]resolution // by host
+}
+
+func (k *checker) add(level Level, at Place, code Code, fix, format string, args ...any) {
+	f := Finding{at, level, code, fmt.Sprintf(format, args...), fix}
+	if !slices.Contains(k.found, f) {
+		k.found = append(k.found, f)
+	}
+}
+
+func (k *checker) error(at Place, code Code, fix, format string, args ...any) {
+	k.add(Error, at, code, fix, format, args...)
+}
+
+func (k *checker) warning(at Place, code Code, fix, format string, args ...any) {
+	k.add(Warning, at, code, fix, format, args...)
+}
+
+func (k *checker) note(at Place, code Code, fix, format string, args ...any) {
+	k.add(Note, at, code, fix, format, args...)
+}
+
+// absent is the level of what is not there, although it may stand in what could not be
+// read.
+func (k *checker) absent() Level {
+	if len(k.config.Gaps) > 0 {
+		return Warning
+	}
+	return Error
+}
+
+// sorted puts the findings in the order of the files and lines.
+func (k *checker) sorted() []Finding {
+	files := map[string]int{}
+	for i, file := range k.config.Files {
+		files[file] = i
+	}
+	slices.SortStableFunc(k.found, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(files[a.File], files[b.File]), cmp.Compare(a.Line, b.Line))
+	})
+	return k.found
+}
+
+// at is the place, or that of the lookup for what is nginx's default.
+func (l *Lookup) at(p Place) Place {
+	if p.IsZero() {
+		return l.Place
+	}
+	return p
+}
+
+const printedConfiguration = "what `uwgate nginx` prints for the flags of serve"
+
+func (k *checker) noLookup() {
+	at := Place{Line: 1}
+	if len(k.config.Files) > 0 {
+		at.File = k.config.Files[0]
+	}
+	k.error(at, NoLookup, printedConfiguration,
+		"nginx looks no page up: there is no memcached_pass and no srcache_fetch (files read: %d)", len(k.config.Files))
+}
+
+// lookups are those whose misses come to the gateway; all, if none do.
+func (k *checker) lookups() []*Lookup {
+	var ours []*Lookup
+	for _, l := range k.config.Lookups {
+		if l.Misses != nil && k.reaches(l.Misses.Gateway) {
+			ours = append(ours, l)
+		}
+	}
+	if len(ours) == 0 {
+		return k.config.Lookups
+	}
+	return ours
+}
+
+// other is about a lookup that is not the gateway's, though there are some that are.
+func (k *checker) other(l *Lookup) {
+	if l.Misses == nil {
+		k.warning(l.Place, MissNowhere, l.errorPageLine(),
+			"what is not found here goes to no gateway, and so uwgate stores nothing for it; if something else does, all is well")
+		return
+	}
+	k.note(l.Misses.Place, MissOther, "", "misses go to %s, which is not this gateway; their lookup, of %s, is not checked", l.Misses.Gateway.addresses(), l.Place)
+}
+
+// passes are those that lead to the gateway.
+func (k *checker) passes(ours []*Lookup) []*Pass {
+	var passes []*Pass
+	for _, p := range k.config.Passes {
+		leads := slices.ContainsFunc(ours, func(l *Lookup) bool { return l.Misses != nil && l.Misses.Gateway.Name == p.Gateway.Name })
+		if leads || len(k.g.Listen) > 0 && len(ours) > 0 && k.reaches(p.Gateway) {
+			passes = append(passes, p)
+		}
+	}
+	return passes
+}
+
+// agreement is about what lookups must have in common.
+func (k *checker) agreement(ours []*Lookup) {
+	for i, l := range ours {
+		if l.Misses == nil {
+			continue
+		}
+		first := slices.IndexFunc(ours[:i], func(first *Lookup) bool {
+			return first.Misses != nil && (len(k.g.Listen) > 0 || first.Misses.Gateway.Name == l.Misses.Gateway.Name)
+		})
+		if first >= 0 {
+			k.agree(ours[first], l)
+		}
+	}
+}
+
+func (k *checker) agree(first, l *Lookup) {
+	for _, s := range settings {
+		if s.told(&k.g) || s.ignored != nil && s.ignored(first, l) {
+			continue
+		}
+		one, other := s.value(l), s.value(first)
+		if one != other && one != "" && other != "" {
+			k.error(l.Place, LookupsDisagree, "the same for both, or a gateway for each",
+				"here the %s is %s, but %s for the lookup of %s, and one gateway has one for all", s.name, one, other, first.Place)
+		}
+	}
+}
+
+// join writes "a", "a and b", "a, b and c".
+func join(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}

@@ -1,0 +1,97 @@
+package nginxconf
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"uwgate/gateway/backend"
+)
+
+// isListener reports whether whoever connects to the address, as nginx does, may come to
+// who listens on listen.
+func (k *checker) isListener(listen, address string) bool {
+	network, at, err := backend.ParseAddr(listen)
+	if err != nil {
+		return false
+	}
+	if path, isSocket := CutUnix(address); isSocket || network == "unix" {
+		return isSocket && network == "unix" && filepath.Clean(path) == filepath.Clean(at)
+	}
+	host, port := splitAddress(address, "80")
+	ownHost, ownPort, err := net.SplitHostPort(at)
+	if err != nil || port != ownPort {
+		return false
+	}
+	if ip, err := netip.ParseAddr(ownHost); ownHost == "" || err == nil && ip.IsUnspecified() {
+		return true
+	}
+	theirs, err := k.resolve(host)
+	own, ownErr := k.resolve(ownHost)
+	if err != nil || ownErr != nil {
+		return true // where nginx runs, it may
+	}
+	return slices.ContainsFunc(theirs, func(ip string) bool { return slices.Contains(own, ip) })
+}
+
+// CutUnix takes the prefix off a UNIX socket's address; nginx knows it in any case.
+func CutUnix(addr string) (path string, found bool) {
+	const prefix = "unix:"
+	if len(addr) < len(prefix) || !strings.EqualFold(addr[:len(prefix)], prefix) {
+		return addr, false
+	}
+	return addr[len(prefix):], true
+}
+
+// splitAddress takes an address apart that is no socket's.
+func splitAddress(address, defaultPort string) (host, port string) {
+	if host, port, err := net.SplitHostPort(address); err == nil {
+		return host, port
+	}
+	return strings.Trim(address, "[]"), defaultPort
+}
+
+var errNoResolver = errors.New("names are not looked up")
+
+// A resolution is what a name stands for.
+type resolution struct {
+	ips []string
+	err error
+}
+
+// resolve returns the addresses of a host, which may be one itself.
+func (k *checker) resolve(host string) ([]string, error) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []string{ip.String()}, nil
+	}
+	r, known := k.resolved[host]
+	if !known {
+		r.err = errNoResolver
+		if k.g.Resolve != nil {
+			r.ips, r.err = k.g.Resolve(host)
+		}
+		k.resolved[host] = r
+	}
+	return r.ips, r.err
+}
+
+// addressesOf are those of a server, as `host:port` or a socket.
+func (k *checker) addressesOf(name, defaultPort string) ([]string, error) {
+	if path, isSocket := CutUnix(name); isSocket {
+		return []string{"unix:" + path}, nil
+	}
+	host, port := splitAddress(name, defaultPort)
+	if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+		port = strconv.FormatUint(n, 10)
+	}
+	ips, err := k.resolve(host)
+	var all []string
+	for _, ip := range ips {
+		all = append(all, net.JoinHostPort(ip, port))
+	}
+	return all, err
+}

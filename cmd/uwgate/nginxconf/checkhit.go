@@ -1,0 +1,264 @@
+package nginxconf
+
+import (
+	"fmt"
+	"mime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// hasHead reports whether hits have the application's own head.
+func (l *Lookup) hasHead() bool { return l.Format == policy.FormatHTTP }
+
+// format is about what nginx takes a stored value for.
+func (k *checker) format(l *Lookup) {
+	told := k.g.Format
+	switch {
+	case told == "" || told == l.Format:
+	case told == policy.FormatHTTP:
+		k.error(l.Place, FormatDiffers, Flag{"format", string(l.Format)}.String(),
+			"memcached_pass reads bodies, but uwgate stores them with their heads (--format http), which visitors would see")
+	case l.hasHead():
+		k.error(l.Place, FormatDiffers, Flag{"format", "http"}.String(),
+			"srcache_fetch reads whole answers, but uwgate stores bodies alone (--format %s): every lookup is a miss", told)
+	case told == policy.FormatGzip:
+		k.error(l.Place, FormatDiffers, fmt.Sprintf("memcached_gzip_flag %d; gunzip on; gzip_vary on;", max(k.g.GzipFlag, 1)),
+			"there is no memcached_gzip_flag here, but uwgate compresses pages (--format gzip): visitors would see the compressed bytes")
+	default:
+		k.note(l.GzipFlag.Place, GzipFlagIdle, Flag{"format", "gzip"}.String()+" "+Flag{"gzip-flag", l.gzipFlag()}.String(),
+			"memcached_gzip_flag %s is for compressed values, and uwgate stores none (--format %s)", l.GzipFlag.Value, told)
+	}
+	k.gzip(l)
+	if !l.Store.IsZero() {
+		k.error(l.Store.Place, SrcacheStore, "leave the line out",
+			"srcache_store stores by itself, and without the care of uwgate: pages of one visitor among them")
+	}
+}
+
+func (k *checker) gzip(l *Lookup) {
+	if l.Format != policy.FormatGzip || k.g.Format != "" && k.g.Format != policy.FormatGzip {
+		return
+	}
+	if told := uint64(k.g.GzipFlag); told != 0 && l.gzipBits()&told == 0 {
+		k.error(l.GzipFlag.Place, GzipFlagDiffers, Flag{"gzip-flag", l.gzipFlag()}.String(),
+			"memcached_gzip_flag is %s, but uwgate marks compressed pages with %d: visitors would see the compressed bytes", l.GzipFlag.Value, told)
+	}
+	if l.Gunzip.Value != "on" {
+		k.warning(l.at(l.Gunzip.Place), GunzipOff, "gunzip on;",
+			"gunzip is off: clients that do not take gzip get it all the same")
+	}
+}
+
+func (l *Lookup) gzipBits() uint64 {
+	bits, _ := strconv.ParseUint(l.GzipFlag.Value, 10, 64) // which Read has seen to
+	return bits
+}
+
+// defaultGzipFlag is that of serve's --gzip-flag.
+const defaultGzipFlag = 2
+
+// gzipFlag is one bit that nginx looks at: the default, if it does.
+func (l *Lookup) gzipFlag() string {
+	bits := l.gzipBits()
+	if bits&defaultGzipFlag != 0 {
+		bits = defaultGzipFlag
+	}
+	return strconv.FormatUint(bits&-bits, 10)
+}
+
+const defaultHitType = "text/html; charset=utf-8"
+
+// typeOfHits is the Content-Type of hits whose path has no extension that is mapped; ""
+// if its charset is a variable.
+func (l *Lookup) typeOfHits() string {
+	t, charset := l.DefaultType.Value, l.Charset.Value
+	switch {
+	case strings.Contains(charset, "$"):
+		return ""
+	case charset == "off" || charset == "" || !slices.Contains(l.CharsetTypes, lowerASCII(t)):
+		return t
+	}
+	return t + "; charset=" + charset
+}
+
+func (k *checker) hitType(l *Lookup) {
+	if l.hasHead() {
+		return
+	}
+	got := l.typeOfHits()
+	if got == "" {
+		k.warning(l.Charset.Place, HitTypeDiffers, "charset utf-8;",
+			"the charset of hits is %s, and so may be another one than that of the pages that uwgate stores", l.Charset.Value)
+		return
+	}
+	if k.g.HitType != "" {
+		k.hitTypeDiffers(l, got)
+		return
+	}
+	base, params, _ := mime.ParseMediaType(got)
+	switch {
+	case l.DefaultType.IsZero(), base == "application/octet-stream":
+		k.error(l.at(l.DefaultType.Place), NoDefaultType, "default_type text/html; charset utf-8;",
+			"hits are %s where the path has no extension: pages of another type, as text/html, are never stored", base)
+	case strings.HasPrefix(base, "text/") && params["charset"] == "" && l.Charset.IsZero():
+		k.warning(l.Place, NoCharset, "charset utf-8;",
+			"hits are %s without a charset: pages that name one are never stored", base)
+	}
+}
+
+func (k *checker) hitTypeDiffers(l *Lookup, got string) {
+	if policy.SameType(got, k.g.HitType) {
+		return
+	}
+	fix := strings.Join((&Snippet{HitType: k.g.HitType}).typeLines(&quoter{}), " ")
+	at := l.DefaultType.Place
+	base, _, _ := mime.ParseMediaType(got)
+	if wanted, _, _ := mime.ParseMediaType(k.g.HitType); base == wanted {
+		at = l.Charset.Place
+	}
+	k.error(l.at(at), HitTypeDiffers, fix, "nginx makes hits %s, but uwgate stores pages that are %s", got, k.g.HitType)
+}
+
+// types is about paths with an extension, whose hits have the type of the types block.
+func (k *checker) types(l *Lookup) {
+	if l.hasHead() {
+		return
+	}
+	if base, _, _ := mime.ParseMediaType(l.DefaultType.Value); base == "text/html" {
+		if t, ok := l.Types["html"]; ok && t != base {
+			k.error(l.at(l.TypesAt), TypesHTML, "types { text/html html htm; }",
+				"nginx makes hits of /page.html %s, but those of other paths %s", t, base)
+		}
+	}
+	switch {
+	case k.g.Types != nil:
+		k.typesDiffer(l)
+	case l.TypesAt.IsZero():
+		k.warning(l.Place, NoTypes, "include mime.types;   # in the http block",
+			"no types block is in force, so that nginx knows only html, gif and jpg, and takes /robots.txt for %s; uwgate goes by the usual mime.types", l.DefaultType.Value)
+	}
+}
+
+// someExtensions is how many are named, of all that differ.
+const someExtensions = 3
+
+func (k *checker) typesDiffer(l *Lookup) {
+	var differ []string
+	for extension, t := range l.Types {
+		if k.g.Types[extension] != t {
+			differ = append(differ, extension)
+		}
+	}
+	for extension := range k.g.Types {
+		if _, ok := l.Types[extension]; !ok {
+			differ = append(differ, extension)
+		}
+	}
+	if len(differ) == 0 {
+		return
+	}
+	slices.Sort(differ)
+	var shown []string
+	for _, extension := range differ[:min(len(differ), someExtensions)] {
+		shown = append(shown, fmt.Sprintf(".%s is %s in nginx and %s in uwgate", extension, orUnmapped(l.Types[extension]), orUnmapped(k.g.Types[extension])))
+	}
+	more := ""
+	if len(differ) > someExtensions {
+		more = fmt.Sprintf("; and %d more", len(differ)-someExtensions)
+	}
+	k.error(l.at(l.TypesAt), TypesDiffer, "include MIME.TYPES;   # the file of --mime-types, and no other types",
+		"nginx and uwgate do not have the same types: %s%s", strings.Join(shown, ", "), more)
+}
+
+func orUnmapped(t string) string {
+	if t == "" {
+		return "not mapped"
+	}
+	return t
+}
+
+// headers is about add_header, which nginx does for hits.
+func (k *checker) headers(l *Lookup) {
+	if l.hasHead() {
+		return
+	}
+	var told []string
+	for _, f := range k.g.Adds {
+		told = append(told, lowerASCII(f.Name))
+		k.added(l, f)
+	}
+	for _, h := range l.Headers {
+		if f, ok := h.always(); ok && !slices.Contains(k.g.Adds, f) && counts(f) && !slices.Contains(told, lowerASCII(f.Name)) {
+			k.note(h.Place, HeaderNotTold, Flag{"nginx-adds", f.Name + ": " + f.Value}.String(),
+				"nginx gives hits %q; once uwgate is told, pages that have it lose nothing", f.Name+": "+f.Value)
+		}
+	}
+	for _, h := range l.HeadersLost {
+		name := lowerASCII(h.Name)
+		isThere := slices.ContainsFunc(l.Headers, func(other AddHeader) bool { return lowerASCII(other.Name) == name })
+		if !isThere && !slices.Contains(told, name) && len(l.Headers) > 0 {
+			k.warning(h.Place, HeaderLost, "add_header "+h.Name+" "+nginxWord(h.Value)+";   # beside that of "+l.Headers[0].Place.String(),
+				"hits do not get %s: the add_header of %s drops all those of outer levels", h.Name, l.Headers[0].Place)
+		}
+	}
+}
+
+// always is the header if every hit has it, with one value.
+func (h AddHeader) always() (f uwsgi.Field, ok bool) {
+	if len(h.Values) != 1 || h.Values[0] == "" {
+		return uwsgi.Field{}, false
+	}
+	return uwsgi.Field{Name: h.Name, Value: h.Values[0]}, true
+}
+
+// added checks that nginx adds what the gateway was told.
+func (k *checker) added(l *Lookup, f uwsgi.Field) {
+	line := "add_header " + f.Name + " " + nginxWord(f.Value) + ";"
+	var other *AddHeader
+	for _, h := range l.Headers {
+		if lowerASCII(h.Name) != lowerASCII(f.Name) {
+			continue
+		}
+		if len(h.Values) == 1 && h.Values[0] == f.Value {
+			return
+		}
+		other = &h
+	}
+	switch lost := slices.IndexFunc(l.HeadersLost, func(h AddHeader) bool { return lowerASCII(h.Name) == lowerASCII(f.Name) }); {
+	case other != nil && len(other.Values) == 0:
+		k.warning(other.Place, HeaderNotAdded, line, "whether nginx gives hits %q cannot be known: %s is a variable", f.Name+": "+f.Value, other.Value)
+	case other != nil:
+		k.error(other.Place, HeaderNotAdded, Flag{"nginx-adds", f.Name + ": " + other.Values[0]}.String(),
+			"nginx gives hits %q, but uwgate was told %q, and stores pages whose hits lack that", other.Name+": "+other.Values[0], f.Name+": "+f.Value)
+	case lost >= 0 && len(l.Headers) > 0:
+		k.error(l.HeadersLost[lost].Place, HeaderNotAdded, line+"   # beside that of "+l.Headers[0].Place.String(),
+			"hits do not get %s, though uwgate was told so: the add_header of %s drops all those of outer levels", f.Name, l.Headers[0].Place)
+	default:
+		k.error(l.Place, HeaderNotAdded, line, "nginx does not give hits %q, but uwgate was told so, and stores pages whose hits lack it", f.Name+": "+f.Value)
+	}
+}
+
+// counts reports whether the gateway refuses pages for the loss of the header, unless it
+// is told that nginx adds it.
+func counts(f uwsgi.Field) bool {
+	v := uwsgi.Vars{{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "REQUEST_URI", Value: "/"}, {Name: "CACHE_KEY", Value: "/"}, {Name: "CACHE_STATUS", Value: "404"}}
+	r := &uwsgi.Response{StatusCode: 200, Header: uwsgi.Header{{Name: "Content-Type", Value: defaultHitType}, f}}
+	isRefused := func(adds ...uwsgi.Field) bool {
+		p := policy.Policy{DefaultTTL: time.Minute, StrictHeaders: true, NginxAdds: adds}
+		return p.Response(v, p.Request(v), r, time.Time{}).Reason == policy.HeaderLoss
+	}
+	return isRefused() && !isRefused(f)
+}
+
+// nginxWord quotes an argument if nginx needs that.
+func nginxWord(s string) string {
+	if s != "" && !strings.ContainsAny(s, " \t;{}\"'\\#") {
+		return s
+	}
+	return (&quoter{}).quoteKey(s)
+}

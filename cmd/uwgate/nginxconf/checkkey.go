@@ -1,0 +1,290 @@
+package nginxconf
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+)
+
+// The params by which nginx hands over where it has looked.
+const (
+	cacheKey    = "CACHE_KEY"
+	cacheStatus = "CACHE_STATUS"
+	cacheServer = "CACHE_SERVER"
+)
+
+// asked is the expression of the key that memcached is asked for.
+func (l *Lookup) asked() string {
+	if !l.Key.Asked.IsZero() {
+		return l.Key.Asked.Value
+	}
+	return l.Key.Expanded
+}
+
+// isDerived reports whether the gateway has to make the key itself.
+func (l *Lookup) isDerived() bool { return l.Misses != nil && !l.Misses.has(cacheKey) }
+
+func (p *Pass) has(name string) bool {
+	_, ok := find(p.Params, name)
+	return ok
+}
+
+// find returns the last param of that name: the one that counts.
+func find(params []Param, name string) (p Param, found bool) {
+	for _, p := range slices.Backward(params) {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Param{}, false
+}
+
+// synonyms are nginx's own variables that have two names.
+var synonyms = map[string]string{"document_uri": "uri", "query_string": "args"}
+
+// canonical writes an expression in the one way that is the same for all that nginx
+// evaluates alike.
+func canonical(s string) string {
+	e := slices.Clone(literally(s))
+	for i, p := range e {
+		if !p.variable {
+			continue
+		}
+		e[i].text = lowerASCII(p.text)
+		if other, ok := synonyms[e[i].text]; ok {
+			e[i].text = other
+		}
+	}
+	return e.String()
+}
+
+// variables are those of an expression, in lower case and without dollar signs.
+func variables(s string) (names []string) {
+	for _, p := range literally(canonical(s)) {
+		if p.variable && !slices.Contains(names, p.text) {
+			names = append(names, p.text)
+		}
+	}
+	return names
+}
+
+// key compares the key that nginx looks up with the gateway's.
+func (k *checker) key(l *Lookup) {
+	asked, at := l.asked(), l.at(l.Key.Place)
+	set := "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + k.quotedKey() + ";"
+	switch {
+	case l.Key.Late != "" && l.hasHead():
+		k.error(at, KeyNotSet, set, "requests are looked up without a key, and so in vain: %s", l.Key.Late)
+		return
+	case l.Key.Late != "":
+		k.error(at, KeyNotSet, set, "requests are looked up without a key, which nginx answers with an error: %s", l.Key.Late)
+		return
+	case len(variables(asked)) == 0:
+		k.error(at, KeyConstant, set, "all pages have the same key %q", asked)
+		return
+	case l.isDerived() && k.notDerivable(l):
+		return
+	}
+	k.keyDiffers(l, asked)
+	k.keyLength(l, asked)
+}
+
+func (k *checker) quotedKey() string {
+	key := k.g.Key
+	if key == "" {
+		key = DefaultKey
+	}
+	return (&quoter{}).quoteKey(key)
+}
+
+// keyDiffers compares with the gateway's template. If nginx hands the key over, the
+// gateway needs its own only for pages that it was not just asked for.
+func (k *checker) keyDiffers(l *Lookup, asked string) {
+	if l.Misses == nil || k.g.Key == "" || canonical(asked) == canonical(k.g.Key) || len(l.Key.Opaque) > 0 || l.Key.Varies != "" {
+		return
+	}
+	at, fix := l.at(l.Key.Place), Flag{"key", asked}.String()
+	if l.isDerived() {
+		k.error(at, KeyDiffers, fix, "nginx looks pages up under %s, but uwgate stores them under %s", asked, k.g.Key)
+		return
+	}
+	k.warning(at, KeyDiffers, fix, "nginx looks pages up under %s, but uwgate has %s for those that it deletes or explains", asked, k.g.Key)
+}
+
+// notDerivable reports whether the gateway cannot make the key from what nginx sends.
+func (k *checker) notDerivable(l *Lookup) bool {
+	var why []string
+	for _, v := range l.Key.Opaque {
+		why = append(why, madeBy(v))
+	}
+	if l.Key.Varies != "" {
+		why = append(why, l.Key.Varies)
+	}
+	for _, name := range variables(l.asked()) {
+		isOpaque := slices.ContainsFunc(l.Key.Opaque, func(v Variable) bool { return lowerASCII(v.Name) == "$"+name })
+		if _, err := policy.ParseTemplate("$" + name); err != nil && !isOpaque {
+			why = append(why, "$"+name+" is known to nginx alone")
+		}
+	}
+	if len(why) == 0 {
+		return false
+	}
+	k.add(k.absent(), l.at(l.Key.Place), KeyNotDerivable, l.handoverLines(),
+		"uwgate cannot make the key %s itself, and nginx does not hand it over: %s", l.asked(), join(why))
+	return true
+}
+
+// madeBy tells what makes the variable.
+func madeBy(v Variable) string {
+	switch {
+	case v.Place.IsZero():
+		return "nothing that could be read makes " + v.Name
+	case v.Kind == "capture":
+		return v.Name + " is a part of what the regex of " + v.Place.String() + " has matched"
+	}
+	return v.Name + " is made by the " + v.Kind + " of " + v.Place.String()
+}
+
+// handoverLines hand the key over.
+func (l *Lookup) handoverLines() string {
+	variable := cmp.Or(l.Key.Asked.Value, l.Key.Variable, l.Key.Value)
+	status := "$upstream_status"
+	if l.hasHead() {
+		status = "$srcache_fetch_status"
+	}
+	lines := "uwsgi_param CACHE_KEY " + nginxWord(variable) + " if_not_empty;\nuwsgi_param CACHE_STATUS " + status + " if_not_empty;"
+	if !l.hasHead() {
+		lines += "\nuwsgi_param CACHE_SERVER $upstream_addr if_not_empty;"
+	}
+	return lines
+}
+
+// isUnbounded tells the variables that a client can make as long as he likes.
+func isUnbounded(name string) bool {
+	return slices.Contains([]string{"request_uri", "uri", "args", "request"}, name) ||
+		strings.HasPrefix(name, "http_") || strings.HasPrefix(name, "arg_") || strings.HasPrefix(name, "cookie_")
+}
+
+func (k *checker) keyLength(l *Lookup, asked string) {
+	if slices.ContainsFunc(k.found, func(f Finding) bool { return f.Code == KeyLong }) {
+		return // once is enough
+	}
+	names := variables(asked)
+	i := slices.IndexFunc(names, isUnbounded)
+	if i >= 0 {
+		k.note(l.at(l.Key.Place), KeyLong, "docs/long-keys.md: how to keep such requests away from memcached",
+			"with $%s the key can be longer than the 250 bytes that memcached takes; such pages are never stored", names[i])
+	}
+}
+
+// handover is about the params of misses that tell the gateway where nginx has looked.
+func (k *checker) handover(l *Lookup) {
+	if l.Misses == nil {
+		return
+	}
+	p := l.Misses
+	k.handoverLost(l)
+	if param, ok := find(p.Params, cacheKey); ok && !l.isKey(param.Value) {
+		k.error(param.Place, HandoverKey, l.handoverLines(),
+			"CACHE_KEY hands %s over, but pages are looked up under %s (%s)", param.Value, l.asked(), l.at(l.Key.Place))
+	}
+	k.handoverStatus(l)
+	k.handoverServer(l)
+}
+
+// isKey reports whether the expression is the key of the lookup.
+func (l *Lookup) isKey(expression string) bool {
+	same := canonical(expression)
+	if !l.Key.Asked.IsZero() {
+		return same == canonical(l.Key.Asked.Value)
+	}
+	for _, own := range []string{l.Key.Variable, l.Key.Value, l.Key.Expanded} {
+		if own != "" && same == canonical(own) {
+			return true
+		}
+	}
+	return false
+}
+
+// handoverLost is about params of an outer level that the nearer ones take away.
+func (k *checker) handoverLost(l *Lookup) {
+	p := l.Misses
+	var lost []string
+	for _, name := range []string{cacheKey, cacheStatus, cacheServer} {
+		if param, ok := find(p.ParamsLost, name); ok && !p.has(name) {
+			lost = append(lost, name+" ("+param.Place.String()+")")
+		}
+	}
+	if len(lost) == 0 {
+		return
+	}
+	level := Error
+	if k.g.Key != "" && !p.has(cacheKey) {
+		level = Warning
+	}
+	k.add(level, p.Place, HandoverLost, l.handoverLines()+"\n# beside the line that drops them, or that line where these stand",
+		"%s do not come this way: the uwsgi_param of %s drops all those of outer levels", join(lost), p.nearest())
+}
+
+func (k *checker) handoverStatus(l *Lookup) {
+	p := l.Misses
+	wanted := "$upstream_status"
+	if l.hasHead() {
+		wanted = "$srcache_fetch_status"
+	}
+	fix := "uwsgi_param CACHE_STATUS " + wanted + " if_not_empty;"
+	param, ok := find(p.Params, cacheStatus)
+	switch _, lost := find(p.ParamsLost, cacheStatus); {
+	case ok && canonical(param.Value) == wanted:
+	case ok && (param.Value == "404" || param.Value == "MISS"):
+		k.error(param.Place, HandoverStatus, fix, "CACHE_STATUS is always %q: requests that were not looked up seem to be", param.Value)
+	case ok:
+		k.error(param.Place, HandoverStatus, fix, "CACHE_STATUS is %s, which never says that a page was looked up in vain; nothing is ever stored", param.Value)
+	case p.has(cacheKey) && !lost:
+		key, _ := find(p.Params, cacheKey)
+		k.add(k.absent(), key.Place, HandoverStatus, fix,
+			"CACHE_KEY is handed over, and no CACHE_STATUS: uwgate cannot tell a page that was looked up from one that was not, and stores neither")
+	}
+}
+
+func (k *checker) handoverServer(l *Lookup) {
+	param, ok := find(l.Misses.Params, cacheServer)
+	several := len(l.serverNames()) > 1
+	switch {
+	case l.hasHead():
+	case ok && canonical(param.Value) != "$upstream_addr":
+		k.error(param.Place, HandoverServer, "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;",
+			"CACHE_SERVER is %s, which is not the server that was asked; nothing is stored", param.Value)
+	case ok && several && l.method() == cachewriter.All && (k.g.Hash == nil || *k.g.Hash == cachewriter.All):
+		k.note(param.Place, HandoverServer, "leave the line out",
+			"nginx asks %s in turn, and uwgate would write to all of them; with CACHE_SERVER it writes only to the one that was asked", join(l.serverNames()))
+	case !ok && several && l.method() != cachewriter.All && l.hashesKey() && l.Misses.has(cacheStatus) && (k.g.Hash == nil || *k.g.Hash != cachewriter.All):
+		if _, lost := find(l.Misses.ParamsLost, cacheServer); !lost {
+			k.note(l.Misses.Place, HandoverServer, "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;",
+				"while one of several servers is down nginx asks another, and does not tell which")
+		}
+	}
+}
+
+// handsServerOver reports whether the gateway writes to whatever server nginx has asked.
+func (l *Lookup) handsServerOver() bool {
+	if l.hasHead() || l.Misses == nil {
+		return false
+	}
+	server, _ := find(l.Misses.Params, cacheServer)
+	status, _ := find(l.Misses.Params, cacheStatus)
+	return canonical(server.Value) == "$upstream_addr" && canonical(status.Value) == "$upstream_status"
+}
+
+// Template is the key as a template of the gateway's, whether nginx hands the key over or
+// not, unless nginx alone can make it.
+func (l *Lookup) Template() (key string, ok bool) {
+	_, err := policy.ParseTemplate(l.asked())
+	return l.asked(), err == nil && l.Key.Late == "" && l.Key.Varies == "" && len(l.Key.Opaque) == 0
+}
+
+// HandsKeyOver reports whether nginx tells the gateway where it has looked.
+func (l *Lookup) HandsKeyOver() bool { return l.Misses != nil && l.Misses.has(cacheKey) }

@@ -1,0 +1,172 @@
+package nginxconf
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// misses is about where requests go for which there is no page.
+func (k *checker) misses(l *Lookup) {
+	if l.Misses != nil {
+		if !k.reaches(l.Misses.Gateway) {
+			k.error(l.Misses.Place, MissOther, "uwsgi_pass "+k.gatewayAddress()+";",
+				"misses go to %s, but uwgate listens on %s; nothing is ever stored", l.Misses.Gateway.addresses(), join(k.g.Listen))
+		}
+		return
+	}
+	page, found := l.errorPage(404)
+	switch {
+	case l.hasHead():
+		k.error(l.Place, MissNowhere, "uwsgi_pass "+k.gatewayAddress()+";", "what is not found goes to no uwsgi_pass, and so to no gateway")
+	case found:
+		k.add(k.absent(), page.Place, MissNowhere, "location @uwgate { uwsgi_pass "+k.gatewayAddress()+"; }",
+			"what is not found goes to %s, which has no uwsgi_pass, and so to no gateway", page.Target)
+	}
+}
+
+// gatewayAddress is for uwsgi_pass.
+func (k *checker) gatewayAddress() string {
+	if len(k.g.Listen) == 0 {
+		return "unix:/run/uwgate.sock"
+	}
+	host, port, err := net.SplitHostPort(k.g.Listen[0])
+	if ip, _ := netip.ParseAddr(host); err == nil && (host == "" || ip.IsUnspecified()) {
+		return "127.0.0.1:" + port
+	}
+	return k.g.Listen[0]
+}
+
+func (u Upstream) addresses() string {
+	var all []string
+	for _, s := range u.Servers {
+		address, _, _ := strings.Cut(s.Text, " ")
+		all = append(all, address)
+	}
+	if len(all) == 0 {
+		return u.Name
+	}
+	return join(all)
+}
+
+// reaches reports whether a uwsgi_pass may lead to the gateway.
+func (k *checker) reaches(u Upstream) bool {
+	if len(k.g.Listen) == 0 || len(u.Servers) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(u.Servers, func(s UpstreamServer) bool {
+		address, _, _ := strings.Cut(s.Text, " ")
+		return slices.ContainsFunc(k.g.Listen, func(listen string) bool { return k.isListener(listen, address) })
+	})
+}
+
+// errorPage is the first for that status.
+func (l *Lookup) errorPage(code int) (page ErrorPage, found bool) {
+	for _, p := range l.ErrorPages {
+		if p.Code == code {
+			return p, true
+		}
+	}
+	return ErrorPage{}, false
+}
+
+// errorPages is about what becomes of requests that memcached does not answer.
+func (k *checker) errorPages(l *Lookup) {
+	if l.hasHead() {
+		return
+	}
+	onMiss, _ := l.errorPage(404)
+	for _, need := range []struct {
+		code  int
+		level Level
+		text  string
+	}{
+		{404, k.absent(), "a page that is not in memcached is answered 404, and nobody makes it"},
+		{405, l.methodLevel(), "PUT, DELETE and all other methods that memcached_pass does not take are answered 405"},
+		{502, k.absent(), "visitors get a 502 while memcached is down, and for every URL whose key is longer than 250 bytes"},
+		{504, Warning, "visitors get a 504 when memcached does not answer in time"},
+	} {
+		page, found := l.errorPage(need.code)
+		switch {
+		case need.code == 405 && !mayBe("POST", l.If.Value) && !mayBe("PUT", l.If.Value):
+			// None but GET and HEAD come here.
+		case !found:
+			k.add(need.level, l.Place, ErrorPageMissing, l.errorPageLine(), "without error_page %d, %s", need.code, need.text)
+		case !strings.HasPrefix(page.Target, "@") && page.Target != onMiss.Target:
+			k.add(need.level, page.Place, ErrorPageMissing, l.errorPageLine(),
+				"error_page %d leads to %s and not to the application: %s", need.code, page.Target, need.text)
+		default:
+			k.errorPageForm(l, page)
+		}
+	}
+}
+
+// methodLevel is how bad it is to have no error page for other methods: POST may go
+// elsewhere.
+func (l *Lookup) methodLevel() Level {
+	takesPOST := slices.ContainsFunc(l.Diverted, func(p *Pass) bool { return mayBe("POST", p.If.Value) })
+	// As in `if ($request_method = POST) { return 418; }`.
+	byStatus := slices.ContainsFunc(l.ErrorPages, func(p ErrorPage) bool {
+		return strings.HasPrefix(p.Target, "@") && p.Code > 417 && p.Code < 500
+	})
+	if takesPOST || byStatus {
+		return Warning
+	}
+	return Error
+}
+
+func (l *Lookup) errorPageLine() string {
+	target := "@uwgate"
+	for _, p := range l.ErrorPages {
+		if strings.HasPrefix(p.Target, "@") {
+			target = p.Target
+			break
+		}
+	}
+	return "error_page 404 405 502 504 = " + target + ";"
+}
+
+func (k *checker) errorPageForm(l *Lookup, page ErrorPage) {
+	switch {
+	case !strings.HasPrefix(page.Target, "@"):
+		k.error(page.Place, ErrorPageTarget, "error_page 404 405 502 504 = @uwgate;",
+			"error_page leads to the URI %s in place of a named location: the application sees that path for every page, and no arguments", page.Target)
+	case page.Changed != 0:
+		k.error(page.Place, ErrorPageStatus, l.errorPageLine(),
+			"=%d gives that status to every page, redirects and errors among them", page.Changed)
+	case !page.Keeps:
+		k.error(page.Place, ErrorPageStatus, l.errorPageLine(),
+			"without = clients get the application's page with the status of the error, as 404 for one that is not in memcached")
+	}
+}
+
+// longTimeout is more than a visitor should wait for memcached, which answers in
+// milliseconds.
+const longTimeout = 5 * time.Second
+
+func (k *checker) timeouts(l *Lookup) {
+	module, byDefault := "memcached", l.Place
+	if !l.Fetch.IsZero() {
+		module, byDefault = "memc", l.Fetch.Place
+	}
+	for _, t := range []struct {
+		Duration
+		name, good string
+	}{{l.ConnectTimeout, module + "_connect_timeout", "200ms"}, {l.ReadTimeout, module + "_read_timeout", "500ms"}} {
+		if t.Value <= longTimeout {
+			continue
+		}
+		at, who := t.Place, ""
+		if at.IsZero() {
+			at, who = byDefault, " by default"
+		}
+		k.warning(at, Timeout, t.name+" "+t.good+";",
+			"%s is %gs%s: a memcached that hangs makes every visitor wait for so long", t.name, t.Value.Seconds(), who)
+	}
+	if slices.Contains(strings.Fields(l.NextUpstream.Value), "not_found") {
+		k.warning(l.at(l.NextUpstream.Place), NextUpstream, module+"_next_upstream error timeout;",
+			"with not_found nginx asks every server for each page that is not there, and finds old copies where uwgate does not delete them")
+	}
+}

@@ -1,0 +1,155 @@
+package nginxconf
+
+import (
+	"slices"
+	"strings"
+
+	"uwgate/cachewriter"
+)
+
+// compareServers holds nginx's server lines against the gateway's.
+func (k *checker) compareServers(l *Lookup, lines, own []line) {
+	pairs := pair(lines, own)
+	complete := true
+	for i, n := range lines {
+		j := pairs[i]
+		if j < 0 {
+			complete = false
+			k.serverMissing(l, n, own)
+			continue
+		}
+		k.comparePair(l, n, own[j], len(lines) > 1)
+	}
+	for j, o := range own {
+		if slices.Contains(pairs, j) {
+			continue
+		}
+		complete = false
+		if !slices.ContainsFunc(lines, isUnknown) {
+			k.serverExtra(l, o)
+		}
+	}
+	if complete {
+		k.order(l, lines, pairs)
+	}
+}
+
+// pair finds for each line the one of the gateway's that means the same, or -1: the one
+// that is spelled alike, else one that has the same address.
+func pair(lines, own []line) []int {
+	pairs := make([]int, len(lines))
+	for i := range pairs {
+		pairs[i] = -1
+	}
+	for _, same := range []func(a, b line) bool{
+		func(a, b line) bool { return a.Name == b.Name },
+		func(a, b line) bool { return strings.EqualFold(a.Name, b.Name) },
+		func(a, b line) bool {
+			return slices.ContainsFunc(a.addrs, func(addr string) bool { return slices.Contains(b.addrs, addr) })
+		},
+		// 80 was meant for 11211, which is a finding of its own.
+		func(a, b line) bool { return a.Name+":11211" == b.Name },
+	} {
+		for i, n := range lines {
+			for j, o := range own {
+				if pairs[i] < 0 && same(n, o) && !slices.Contains(pairs, j) {
+					pairs[i] = j
+				}
+			}
+		}
+	}
+	return pairs
+}
+
+// flag is the line as a flag of serve.
+func (n line) flag() string { return Flag{"memcached", n.told()}.String() }
+
+// serverMissing is about a line that the gateway does not have. Names that cannot be
+// looked up may be other lines', but not to a hash of their texts.
+func (k *checker) serverMissing(l *Lookup, n line, own []line) {
+	unknown := slices.IndexFunc(own, isUnknown)
+	switch {
+	case l.method() == cachewriter.Consistent || !isUnknown(n) && unknown < 0:
+		k.error(n.Place, ServerMissing, n.flag(), "nginx asks %s, but uwgate knows only %s", n.Name, join(spellings(own)))
+	case isUnknown(n):
+		k.warning(n.Place, ServerUnknown, n.flag(),
+			"whether %s is one of uwgate's %s cannot be known: %v", n.Name, join(spellings(own)), n.err)
+	default:
+		k.warning(n.Place, ServerUnknown, n.flag(),
+			"whether %s is uwgate's %s cannot be known: %v", n.Name, own[unknown].Name, own[unknown].err)
+	}
+}
+
+func isUnknown(n line) bool { return n.addrs == nil }
+
+func (k *checker) serverExtra(l *Lookup, o line) {
+	level, what := Warning, "uwgate writes to it for nothing"
+	switch {
+	case l.handsServerOver():
+		level, what = Note, "nginx tells where it has looked, and so nothing is written there"
+	case l.method() != cachewriter.All && (k.g.Hash == nil || *k.g.Hash == l.method()):
+		level, what = Error, "it takes keys from the others"
+	}
+	k.add(level, l.Memcached.Place, ServerExtra, "server "+o.Name+" max_fails=0;   # or take it from the gateway's --memcached",
+		"uwgate has %s, which nginx does not ask; %s", o.Name, what)
+}
+
+// comparePair is about a server that both have.
+func (k *checker) comparePair(l *Lookup, n, o line, several bool) {
+	at := n.Place
+	hashed := several && l.method() != cachewriter.All
+	spelled := n.Name == o.Name
+	if path, isSocket := CutUnix(n.Name); isSocket {
+		other, _ := CutUnix(o.Name)
+		spelled = path == other
+	}
+	lacking := slices.DeleteFunc(slices.Clone(n.addrs), func(addr string) bool { return slices.Contains(o.addrs, addr) })
+	switch {
+	case spelled:
+	case several && l.method() == cachewriter.Consistent:
+		k.add(l.ringLevel(), at, ServerSpelled, n.flag(),
+			"nginx hashes the text %s, but uwgate %s: keys have other servers", n.Name, o.Name)
+	case len(lacking) > 0 && len(n.addrs) > 1:
+		k.error(at, ServerAddresses, n.flag()+"   # or "+o.Name+" in nginx",
+			"%s stands for %s, which nginx asks in turn, but uwgate has %s only", n.Name, join(n.addrs), o.Name)
+	case hashed && len(o.addrs) != len(n.addrs):
+		k.add(l.ringLevel(), at, ServerAddresses, n.flag(),
+			"%s stands for %s, but %s of uwgate for %s: keys have other servers", n.Name, join(n.addrs), o.Name, join(o.addrs))
+	}
+	if hashed && max(n.Weight, 1) != max(o.Weight, 1) {
+		k.add(l.ringLevel(), at, ServerWeight, n.flag(),
+			"%s has weight %d in nginx, but %d in uwgate: keys have other servers", n.Name, max(n.Weight, 1), max(o.Weight, 1))
+	}
+	k.down(l, n, o)
+}
+
+func (k *checker) down(l *Lookup, n, o line) {
+	at := n.Place
+	switch {
+	case n.Down == o.Down:
+	case o.Down:
+		k.add(l.ringLevel(), at, ServerDown, n.flag(), "nginx asks %s, but for uwgate it is down", n.Name)
+	case l.method() == cachewriter.All:
+		k.warning(at, ServerDown, n.flag(), "%s is down for nginx, but uwgate writes to it all the same", n.Name)
+	default:
+		k.add(l.ringLevel(), at, ServerDown, n.flag(), "%s is down for nginx, which asks others in its place, but uwgate writes to it", n.Name)
+	}
+}
+
+// order is about lines that both have, in another order.
+func (k *checker) order(l *Lookup, lines []line, pairs []int) {
+	if slices.IsSorted(pairs) {
+		return
+	}
+	var fix []string
+	for _, n := range lines {
+		fix = append(fix, n.flag())
+	}
+	at, flags := lines[0].Place, strings.Join(fix, " ")
+	switch l.method() {
+	case cachewriter.Modulo:
+		k.add(l.ringLevel(), at, ServerOrder, flags, "nginx has the servers in another order than uwgate, and hash counts them: keys have other servers")
+	case cachewriter.Consistent:
+		k.note(at, ServerOrder, flags, "nginx has the servers in another order than uwgate; that matters only where two servers have the same point on the ring")
+	}
+}

@@ -1,0 +1,275 @@
+package nginxconf
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// pass checks one uwsgi_pass that leads to the gateway.
+func (k *checker) pass(p *Pass, ours []*Lookup) {
+	k.method(p)
+	k.repeated(p)
+	k.unasked(p, ours)
+}
+
+func (k *checker) method(p *Pass) {
+	if p.has("REQUEST_METHOD") {
+		return
+	}
+	if lost, ok := find(p.ParamsLost, "REQUEST_METHOD"); ok {
+		k.error(p.Place, NoMethod, "include uwsgi_params;",
+			"REQUEST_METHOD (%s) does not come this way: the uwsgi_param of %s drops all those of outer levels; the application sees no method", lost.Place, p.nearest())
+		return
+	}
+	k.add(k.absent(), p.Place, NoMethod, "include uwsgi_params;   # at server level, so that every block has them",
+		"REQUEST_METHOD does not come this way%s: the application sees no method, and uwgate stores nothing", p.only())
+}
+
+// nearest is the place of a param that stands beside the pass.
+func (p *Pass) nearest() Place {
+	for _, param := range p.Params {
+		if param.File == p.File {
+			return param.Place
+		}
+	}
+	return p.Params[0].Place
+}
+
+// only says which requests go the pass's way.
+func (p *Pass) only() string {
+	if p.If.IsZero() {
+		return ""
+	}
+	return " (if " + p.If.Value + ")"
+}
+
+// repeated is about names that stand twice.
+func (k *checker) repeated(p *Pass) {
+	for i, again := range p.Params {
+		first, found := find(p.Params[:i], again.Name)
+		if !found {
+			continue
+		}
+		handed := again.Name == cacheKey || again.Name == cacheStatus || again.Name == cacheServer
+		switch {
+		case handed:
+			k.error(again.Place, ParamTwice, "leave one of the two lines out",
+				"%s stands twice, here and in %s; uwgate stores nothing then", again.Name, first.Place)
+		case again.IfNotEmpty, first.IfNotEmpty, canonical(first.Value) == canonical(again.Value):
+		default:
+			k.error(again.Place, ParamTwice, "leave one of the two lines out",
+				"%s is %s here and %s in %s; uwgate %s", again.Name, again.Value, first.Value, first.Place, fateOf(again.Name))
+		}
+	}
+}
+
+// fateOf is what becomes of requests with two values of a var.
+func fateOf(name string) string {
+	if _, err := (uwsgi.Vars{{Name: name, Value: "a"}, {Name: name, Value: "b"}}).Merge(); err != nil {
+		return "answers 400 where they differ"
+	}
+	return "stores nothing where they differ"
+}
+
+// unasked is about a uwsgi_pass to which GETs come that were not looked up. A gateway
+// that derives the key takes them for misses, unless a param says that they are none.
+func (k *checker) unasked(p *Pass, ours []*Lookup) {
+	isMiss := slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isMiss(p) })
+	derives := k.g.Key != "" || slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isDerived() && !l.hasHead() })
+	if isMiss || !derives || p.tells() || !mayBeGET(p.If.Value) {
+		return
+	}
+	const fix = "uwsgi_param CACHE_STATUS $upstream_status;   # without if_not_empty"
+	if p.If.IsZero() && !strings.HasPrefix(p.Location.Name, "@") {
+		k.warning(p.Place, Diverted, fix,
+			"requests come here that were not looked up, and nginx does not say so; uwgate, which makes the key itself, stores their pages, though nobody looks for them")
+		return
+	}
+	k.error(p.Place, Diverted, fix,
+		"requests come here that were not looked up%s, and nginx does not say so; uwgate, which makes the key itself, stores their pages for everybody", p.only())
+}
+
+// isMiss reports whether requests come to the pass that memcached did not answer.
+func (l *Lookup) isMiss(p *Pass) bool {
+	return l.Misses == p || l.Server == p.Server && slices.ContainsFunc(l.ErrorPages, func(page ErrorPage) bool {
+		return page.Target == p.Location.Name && slices.Contains([]int{404, 405, 500, 502, 504}, page.Code)
+	})
+}
+
+// tells reports whether the gateway is told that there was no lookup: by a status that is
+// empty, or a key without one.
+func (p *Pass) tells() bool {
+	status, ok := find(p.Params, cacheStatus)
+	if ok && (!status.IfNotEmpty || canonical(status.Value) == "$srcache_fetch_status") {
+		return true
+	}
+	key, ok := find(p.Params, cacheKey)
+	return ok && (!key.IfNotEmpty || !p.KeySet.IsZero())
+}
+
+var methodCondition = regexp.MustCompile(`(?i)^\(?\s*\$\{?request_method\}?\s*(!?(?:=|~\*?))\s*["']?(.*?)["']?\s*\)?$`)
+
+// mayBeGET reports whether GETs can meet the condition of an `if`.
+func mayBeGET(condition string) bool { return mayBe("GET", condition) }
+
+// mayBe knows conditions on the method; others may be met by any.
+func mayBe(method, condition string) bool {
+	met, known := isMet(method, condition)
+	return met || !known
+}
+
+// isMet evaluates a condition on the method.
+func isMet(method, condition string) (met, known bool) {
+	m := methodCondition.FindStringSubmatch(condition)
+	if m == nil {
+		return false, false
+	}
+	operator, negated := strings.CutPrefix(m[1], "!")
+	if operator == "=" {
+		return (m[2] == method) != negated, true
+	}
+	flags := ""
+	if operator == "~*" {
+		flags = "(?i)"
+	}
+	re, err := regexp.Compile(flags + m[2])
+	if err != nil {
+		return false, false
+	}
+	return re.MatchString(method) != negated, true
+}
+
+// madeOf are the params that a derived key is made of, by nginx's variables, and the
+// variables that they must hold.
+var madeOf = map[string]struct{ param, value string }{
+	"request_uri":     {"REQUEST_URI", "$request_uri"},
+	"uri":             {"PATH_INFO", "$uri"},
+	"args":            {"QUERY_STRING", "$args"},
+	"is_args":         {"QUERY_STRING", "$args"},
+	"request_method":  {"REQUEST_METHOD", "$request_method"},
+	"scheme":          {"REQUEST_SCHEME", "$scheme"},
+	"https":           {"HTTPS", "$https"},
+	"server_name":     {"SERVER_NAME", "$server_name"},
+	"server_port":     {"SERVER_PORT", "$server_port"},
+	"server_protocol": {"SERVER_PROTOCOL", "$server_protocol"},
+	"remote_addr":     {"REMOTE_ADDR", "$remote_addr"},
+	"remote_port":     {"REMOTE_PORT", "$remote_port"},
+	"content_type":    {"CONTENT_TYPE", "$content_type"},
+	"content_length":  {"CONTENT_LENGTH", "$content_length"},
+	"document_root":   {"DOCUMENT_ROOT", "$document_root"},
+}
+
+// keyParams is about the params of which a key is derived.
+func (k *checker) keyParams(l *Lookup) {
+	if !l.isDerived() || !l.Misses.has("REQUEST_METHOD") {
+		return // which is another finding
+	}
+	for _, name := range variables(l.asked()) {
+		switch made, ok := madeOf[name]; {
+		case ok:
+			k.keyParam(l, name, made.param, made.value)
+		case strings.HasPrefix(name, "arg_"):
+			k.keyParam(l, name, "QUERY_STRING", "$args")
+		case name == "host" && l.Misses.has("HTTP_HOST"):
+			k.keyParam(l, name, "HTTP_HOST", "$host", "$http_host", "$host:$server_port")
+		case name == "http_host" && l.Misses.has("HTTP_HOST"):
+			k.keyParam(l, name, "HTTP_HOST", "$http_host")
+		}
+	}
+}
+
+// keyParam checks the param of which the gateway makes a variable of the key. It must
+// stand there once, with one of the values.
+func (k *checker) keyParam(l *Lookup, name, param string, values ...string) {
+	fix := "uwsgi_param " + param + " " + values[0] + ";"
+	all := slices.DeleteFunc(slices.Clone(l.Misses.Params), func(p Param) bool { return p.Name != param })
+	if len(all) == 0 {
+		k.add(k.absent(), l.Misses.Place, KeyParams, fix,
+			"uwgate makes $%s of the key from %s, which does not come this way; nothing is stored", name, param)
+		return
+	}
+	switch got := all[len(all)-1]; {
+	case !slices.Contains(values, canonical(got.Value)):
+		k.error(got.Place, KeyParams, fix+"   # or hand CACHE_KEY over",
+			"uwgate makes $%s of the key from %s, which is %s; so it stores pages where nginx does not look", name, param, got.Value)
+	case len(all) > 1:
+		k.error(got.Place, KeyParams, "leave one of the two lines out, or hand CACHE_KEY over",
+			"uwgate makes $%s of the key from %s, which stands twice, here and in %s; nothing is stored", name, param, all[0].Place)
+	}
+}
+
+// hosts is about what a client can make the application believe, though the key says
+// something else.
+func (k *checker) hosts(l *Lookup) {
+	if l.Misses == nil || l.Key.Late != "" {
+		return
+	}
+	names := variables(l.asked())
+	if len(names) == 0 {
+		return
+	}
+	if slices.Contains(names, "host") {
+		param, ok := find(l.Misses.Params, "HTTP_HOST")
+		if !ok || canonical(param.Value) == "$http_host" {
+			k.warning(l.Misses.at(param.Place), HTTPHost, "uwsgi_param HTTP_HOST $host;",
+				"the key has $host, but the application gets the client's own Host header; with a made-up port, `Host: example.com:81`, it may write links that are stored for everybody")
+		}
+		return
+	}
+	ownHost := func(name string) bool { return name == "http_host" || name == "server_name" || name == "server_port" }
+	if len(k.g.AllowedHosts) > 0 || len(l.Key.Opaque) > 0 || slices.ContainsFunc(names, ownHost) {
+		return
+	}
+	host := "example.com"
+	if len(l.Names) > 0 && !strings.ContainsAny(l.Names[0], "*~_") {
+		host = strings.TrimPrefix(l.Names[0], ".")
+	}
+	k.note(l.at(l.Key.Place), KeyWithoutHost, Flag{"allowed-host", host}.String(),
+		"the key %s has no host: all hosts share their pages, and so does a made-up one", l.asked())
+}
+
+// at is the place, or that of the pass for what is not there.
+func (p *Pass) at(at Place) Place {
+	if at.IsZero() {
+		return p.Place
+	}
+	return at
+}
+
+var cookieVariable = regexp.MustCompile(`(?i)^\$\{?cookie_([a-z0-9_]+)\}?`)
+
+// members is about the promise that nginx looks nobody up who has an identity cookie.
+func (k *checker) members(l *Lookup) {
+	if !k.g.VaryCookieAnonymous {
+		return
+	}
+	conditions := []string{l.Skip.Value}
+	for _, p := range l.Diverted {
+		conditions = append(conditions, p.If.Value)
+	}
+	var cookies []string // by which nginx knows members
+	for _, condition := range conditions {
+		condition = strings.Trim(condition, "() ")
+		m := cookieVariable.FindStringSubmatch(condition)
+		switch _, isMethod := isMet("GET", condition); {
+		case condition == "", isMethod:
+		case m == nil:
+			return // a map, most likely; it is trusted
+		default:
+			cookies = append(cookies, lowerASCII(m[1]))
+		}
+	}
+	var missing []string
+	for _, glob := range k.g.IdentityCookies {
+		if !slices.Contains(cookies, lowerASCII(glob)) {
+			missing = append(missing, glob)
+		}
+	}
+	if len(missing) > 0 {
+		k.error(l.Place, Members, printedConfiguration,
+			"--vary-cookie anonymous says that nginx looks nobody up who has an identity cookie, but it does with %s; members get the page of the anonymous", join(missing))
+	}
+}

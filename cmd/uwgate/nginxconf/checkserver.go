@@ -1,0 +1,273 @@
+package nginxconf
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"uwgate/cachewriter"
+)
+
+// A line is a server line, nginx's or the gateway's.
+type line struct {
+	UpstreamServer
+	cachewriter.Server
+	addrs []string // nil: not known
+	err   error    // why
+}
+
+// spellings are the lines' addresses, as written.
+func spellings(lines []line) []string {
+	var all []string
+	for _, n := range lines {
+		all = append(all, n.Name)
+	}
+	return all
+}
+
+// serverNames are the addresses of the servers that are asked as long as none fails.
+func (l *Lookup) serverNames() (all []string) {
+	for _, s := range l.Memcached.Servers {
+		if plain, _ := s.plain(); plain != "" {
+			all = append(all, strings.Fields(plain)[0])
+		}
+	}
+	return all
+}
+
+// told are the same servers as a gateway is told of them.
+func (l *Lookup) told() (all []string) {
+	for _, s := range l.Memcached.Servers {
+		if plain, _ := s.plain(); plain != "" {
+			all = append(all, s.told())
+		}
+	}
+	return all
+}
+
+// told is the line with nothing but what matters to a gateway.
+func (s UpstreamServer) told() string {
+	kept := strings.Fields(s.Text)[:1]
+	for _, field := range strings.Fields(s.Text)[1:] {
+		if field == "down" || strings.HasPrefix(field, "weight=") {
+			kept = append(kept, field)
+		}
+	}
+	return strings.Join(kept, " ")
+}
+
+// servers is about which memcached nginx asks.
+func (k *checker) servers(l *Lookup) {
+	lines := k.lines(l)
+	if len(lines) == 0 {
+		return
+	}
+	k.maxFails(l, lines)
+	k.manyAddresses(l, lines)
+	k.hash(l, lines)
+	if k.g.Servers != nil {
+		k.compareServers(l, lines, k.ownLines())
+	}
+}
+
+// plain is the line without what changes while nginx runs, which changing is. It is empty
+// for a backup server.
+func (s UpstreamServer) plain() (text string, changing []string) {
+	var kept []string
+	for _, field := range strings.Fields(s.Text) {
+		switch {
+		case field == "backup":
+			return "", nil
+		case field == "resolve", field == "drain", strings.HasPrefix(field, "service="):
+			changing = append(changing, field)
+		default:
+			kept = append(kept, field)
+		}
+	}
+	return strings.Join(kept, " "), changing
+}
+
+// lines reads the server lines that can be asked, and says what the gateway cannot do.
+func (k *checker) lines(l *Lookup) (lines []line) {
+	for _, s := range l.Memcached.Servers {
+		plain, changing := s.plain()
+		if plain == "" {
+			k.backup(l, s)
+			continue
+		}
+		if changing != nil {
+			k.warning(s.Place, ServerUnknown, "server "+plain+";",
+				"with %s nginx changes what it asks while it runs, and uwgate knows only what stands here", join(changing))
+		}
+		n := line{UpstreamServer: s}
+		var err error
+		if n.Server, err = cachewriter.ParseServer(plain); err != nil {
+			k.warning(s.Place, ServerUnknown, "server ADDRESS weight=N;", "%q is not understood (%v), and not compared", s.Text, err)
+			continue
+		}
+		k.port(s, n.Name)
+		n.addrs, n.err = k.addressesOf(n.Name, "80")
+		lines = append(lines, n)
+	}
+	return lines
+}
+
+func (k *checker) backup(l *Lookup, s UpstreamServer) {
+	how := ""
+	if up := l.Memcached; up.Method == "hash" && up.MethodAt.File == s.File && up.MethodAt.Line > s.Line {
+		how = "; nginx accepts it only because `hash` stands below"
+	}
+	k.warning(s.Place, ServerBackup, "leave the line out",
+		"`server %s`: nginx asks a backup server while the others fail, and uwgate writes nothing there%s", s.Text, how)
+}
+
+// port is about addresses without one.
+func (k *checker) port(s UpstreamServer, name string) {
+	if _, isSocket := CutUnix(name); isSocket {
+		return
+	}
+	const none = "no port"
+	if _, port := splitAddress(name, none); port == none {
+		k.error(s.Place, ServerPort, "server "+strings.Replace(s.Text, name, name+":11211", 1)+";",
+			"%s has no port: nginx takes 80, and memcached listens on 11211", name)
+	}
+}
+
+func (k *checker) ownLines() (lines []line) {
+	for _, s := range k.g.Servers {
+		n := line{Server: s}
+		n.addrs, n.err = k.addressesOf(s.Name, "11211")
+		lines = append(lines, n)
+	}
+	return lines
+}
+
+// maxFails is about servers that nginx leaves alone after a failure, which a key that is
+// too long is, too. One alone is always asked.
+func (k *checker) maxFails(l *Lookup, lines []line) {
+	var without []line
+	for _, n := range lines {
+		set := ""
+		for _, field := range strings.Fields(n.Text) {
+			if value, ok := strings.CutPrefix(field, "max_fails="); ok {
+				set = value
+			}
+		}
+		if set == "" {
+			without = append(without, n)
+		} else if strings.Trim(set, "0") != "" && isSeveral(lines) {
+			k.note(n.Place, MaxFails, "server "+strings.Replace(n.Text, "max_fails="+set, "max_fails=0", 1)+";",
+				"with max_fails=%s, as many URLs with a key of more than 250 bytes make nginx leave %s alone for fail_timeout", set, n.Name)
+		}
+	}
+	if len(without) == 0 || !isSeveral(lines) {
+		return
+	}
+	first := without[0]
+	fix := "server " + first.Text + " max_fails=0;"
+	if l.Memcached.Implicit {
+		fix = "upstream memcached { server " + first.Text + " max_fails=0; }"
+	}
+	k.warning(first.Place, MaxFails, fix,
+		"%s without max_fails=0: memcached refuses keys of more than 250 bytes, and nginx counts that as a failure, so that two such URLs switch all off for ten seconds", join(spellings(without)))
+}
+
+// isSeveral reports whether nginx has a choice.
+func isSeveral(lines []line) bool { return len(lines) > 1 || len(lines[0].addrs) > 1 }
+
+// manyAddresses is about names whose addresses nginx gives places of their own, in
+// whatever order the resolver had.
+func (k *checker) manyAddresses(l *Lookup, lines []line) {
+	if l.method() != cachewriter.Modulo || len(lines) < 2 {
+		return
+	}
+	for _, n := range lines {
+		if len(n.addrs) < 2 {
+			continue
+		}
+		level := Warning
+		if l.handsServerOver() {
+			level = Note
+		}
+		k.add(level, n.Place, ServerAddresses, "server "+n.addrs[0]+";",
+			"%s stands for %s; hash gives each its keys, in the order in which nginx, and uwgate, happened to get them", n.Name, join(n.addrs))
+	}
+}
+
+// method is how nginx chooses, in the gateway's words.
+func (l *Lookup) method() cachewriter.Method {
+	switch {
+	case l.Memcached.Method != "hash":
+		return cachewriter.All
+	case l.Memcached.Ketama:
+		return cachewriter.Consistent
+	}
+	return cachewriter.Modulo
+}
+
+// hashesKey reports whether nginx's choice follows from the key, or is no hash's.
+func (l *Lookup) hashesKey() bool {
+	expression := l.Memcached.Hash
+	if l.Memcached.Method != "hash" || l.isKey(expression) {
+		return true
+	}
+	if l.Fetch.IsZero() {
+		return canonical(expression) == "$memcached_key" && lowerASCII(l.Key.Variable) == "$memcached_key"
+	}
+	// In the subrequest these are the key.
+	return slices.Contains([]string{"$memc_key", "$memcached_key"}, canonical(expression)) ||
+		canonical(expression) == "$args" && l.Key.Asked.IsZero()
+}
+
+// ringLevel is how bad it is if the gateway would choose another server. If nginx tells
+// which one it has asked, only deletes go astray, and not for long.
+func (l *Lookup) ringLevel() Level {
+	if l.handsServerOver() {
+		return Warning
+	}
+	return Error
+}
+
+func (k *checker) hash(l *Lookup, lines []line) {
+	if len(lines) < 2 {
+		return
+	}
+	up, variable := l.Memcached, cmp.Or(l.Key.Variable, "$memcached_key")
+	if !l.Fetch.IsZero() {
+		variable = "$memc_key"
+	}
+	how := "hash " + up.Hash
+	if up.Ketama {
+		how += " consistent"
+	}
+	told := k.g.Hash
+	switch {
+	case told != nil && *told == l.method() && l.hashesKey():
+	case !l.hashesKey():
+		if told == nil || *told != cachewriter.All {
+			k.add(l.ringLevel(), up.MethodAt, HashExpression, "hash "+variable+" consistent;   # or --hash none",
+				"`%s` chooses the server by something else than the key, by which uwgate does", how)
+		}
+	case told == nil:
+	case *told == cachewriter.All:
+		k.warning(up.MethodAt, HashDiffers, Flag{"hash", l.method().String()}.String(),
+			"`%s` has nginx ask one server for a page, but uwgate (--hash none) writes it to all", how)
+	case l.method() == cachewriter.All:
+		by := "round robin"
+		if up.Method != "" {
+			by = up.Method
+		}
+		k.add(l.ringLevel(), up.Place, HashDiffers, "hash "+variable+consistentIf(*told)+";   # or --hash none",
+			"nginx asks %s by %s, whatever the key, but uwgate writes a page to one of them (--hash %v)", join(spellings(lines)), by, *told)
+	default:
+		k.add(l.ringLevel(), up.MethodAt, HashDiffers, Flag{"hash", l.method().String()}.String(),
+			"`%s` has nginx choose by %v, but uwgate chooses by %v", how, l.method(), *told)
+	}
+}
+
+func consistentIf(m cachewriter.Method) string {
+	if m == cachewriter.Consistent {
+		return " consistent"
+	}
+	return ""
+}

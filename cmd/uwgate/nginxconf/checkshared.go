@@ -1,0 +1,116 @@
+package nginxconf
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+)
+
+// A Flag is one of `uwgate serve`.
+type Flag struct{ Name, Value string }
+
+// String writes it for a shell.
+func (f Flag) String() string { return "--" + f.Name + " " + shellQuote(f.Value) }
+
+func shellQuote(s string) string {
+	plain := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_./:,@%+=[]", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// A sharedSetting is what nginx and the gateway must have in common.
+type sharedSetting struct {
+	name      string // for people
+	flag      string // of serve
+	byDefault string // of the flag
+	told      func(*Gateway) bool
+	value     func(*Lookup) string // the flag's, for that lookup; "" if it does not matter there
+
+	wrong []Code // of findings that say that nginx's is no good
+
+	// ignored tells of two lookups that they may differ. Nil: they may not.
+	ignored func(a, b *Lookup) bool
+}
+
+var settings = []sharedSetting{
+	{name: "format", flag: "format", byDefault: string(policy.FormatBody),
+		told:  func(g *Gateway) bool { return g.Format != "" },
+		value: func(l *Lookup) string { return string(l.Format) }},
+	{name: "gzip flag", flag: "gzip-flag", byDefault: strconv.Itoa(defaultGzipFlag),
+		told:  func(g *Gateway) bool { return g.GzipFlag != 0 },
+		value: func(l *Lookup) string { return onlyIf(l.Format == policy.FormatGzip, l.gzipFlag()) }},
+	{name: "key", flag: "key", wrong: []Code{KeyNotDerivable, KeyConstant, KeyNotSet, HandoverLost},
+		told: func(g *Gateway) bool { return g.Key != "" },
+		value: func(l *Lookup) string {
+			return onlyIf(l.isDerived() && l.Key.Late == "", canonical(l.asked()))
+		}},
+	{name: "list of memcached servers", flag: "memcached",
+		told:    func(g *Gateway) bool { return g.Servers != nil },
+		value:   func(l *Lookup) string { return strings.Join(l.told(), ", ") },
+		ignored: func(a, b *Lookup) bool { return a.handsServerOver() && b.handsServerOver() }},
+	{name: "hash", flag: "hash", byDefault: cachewriter.All.String(),
+		told: func(g *Gateway) bool { return g.Hash != nil },
+		value: func(l *Lookup) string {
+			return onlyIf(len(l.serverNames()) > 1 && l.hashesKey(), l.method().String())
+		},
+		ignored: func(a, b *Lookup) bool { return a.handsServerOver() && b.handsServerOver() }},
+	{name: "Content-Type of hits", flag: "hit-type", byDefault: defaultHitType, wrong: []Code{NoDefaultType, NoCharset},
+		told:  func(g *Gateway) bool { return g.HitType != "" },
+		value: func(l *Lookup) string { return onlyIf(!l.hasHead(), l.typeOfHits()) }},
+}
+
+func onlyIf(b bool, s string) string {
+	if b {
+		return s
+	}
+	return ""
+}
+
+// notTold notes what a gateway must be told that does not read the configuration.
+func (k *checker) notTold(ours []*Lookup) {
+	for _, s := range settings {
+		if s.told(&k.g) || s.flag == "memcached" {
+			continue
+		}
+		for _, l := range ours {
+			value := s.value(l)
+			if value == "" || value == s.byDefault || k.isWrong(s) {
+				continue
+			}
+			k.note(l.Place, NotTold, Flag{s.flag, value}.String(),
+				"here the %s is %s; serve takes that from nginx with --nginx, and has %s without", s.name, value, cmp.Or(s.byDefault, "none"))
+			break
+		}
+	}
+}
+
+// isWrong reports whether a finding says that nginx has something wrong itself.
+func (k *checker) isWrong(s sharedSetting) bool {
+	return slices.ContainsFunc(k.found, func(f Finding) bool { return slices.Contains(s.wrong, f.Code) })
+}
+
+// Flags are those by which the gateway stores pages where the lookup finds them, for one
+// that is told nothing else. What cannot be known is left out.
+func (l *Lookup) Flags() []Flag {
+	var flags []Flag
+	for _, s := range settings {
+		if s.flag == "memcached" {
+			for _, server := range l.told() {
+				flags = append(flags, Flag{s.flag, server})
+			}
+			continue
+		}
+		if value := s.value(l); value != "" {
+			flags = append(flags, Flag{s.flag, value})
+		}
+	}
+	return flags
+}
