@@ -34,6 +34,7 @@ type exchange struct {
 	plan     policy.Plan
 	out      uwsgi.Request // as the worker gets it
 	length   int64         // of the body that goes with it
+	spool    spool         // holds that body, unless uploads are streamed
 	asked    time.Time     // when a worker first got to see the request
 
 	conn    net.Conn      // to the backend
@@ -44,6 +45,8 @@ type exchange struct {
 	verdict policy.Verdict
 	page    capture
 
+	unseen   bool // the backend has not got a byte of the request
+	cutOff   bool // it closed before it had got the packet
 	answered bool // something of an answer has been sent to nginx
 	broken   bool // the answer must not look complete
 	rec      record
@@ -102,6 +105,9 @@ func (x *exchange) answer(ctx context.Context) error {
 	if err := x.awaitBody(); err != nil {
 		return err
 	}
+	if err := x.takeBody(ctx); err != nil {
+		return err
+	}
 	if err := x.forward(ctx); err != nil {
 		return err
 	}
@@ -149,6 +155,9 @@ func (x *exchange) decide(ctx context.Context, clean uwsgi.Vars) {
 		x.delete(ctx, []policy.Target{{Key: x.plan.Key, Addr: x.plan.Addr}})
 	}
 	x.out.Vars = x.policy.ForWorker(clean, x.plan)
+	if x.g.AskToClose && !x.mayTunnel() {
+		x.out.Vars = append(x.out.Vars, uwsgi.Var{Name: "HTTP_CONNECTION", Value: "close"})
+	}
 	// The firewall has seen to it that the length is a number.
 	x.length, _ = x.out.ContentLength()
 }
@@ -192,6 +201,9 @@ func (x *exchange) forward(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if x.upload.left == 0 && !x.mayTunnel() {
+		x.startReading(nil) // nginx may leave before a backend is found
+	}
 	x.asked = time.Now()
 	var tried *backend.Node
 	for {
@@ -212,11 +224,17 @@ func (x *exchange) forward(ctx context.Context) error {
 	}
 }
 
-// packet is the request as it goes out: head, and what is here of the body.
+// packet is the request as it goes out: head, and what is here of the body if
+// that is not much.
 func (x *exchange) packet() ([]byte, error) {
 	b, err := x.out.Append(make([]byte, 0, 4+x.out.Size()))
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, &failure{op: "encode request", side: sideClient, status: 431, err: err}
+	case x.spool.isApart():
+		return b, nil
+	case x.spool.isHeld():
+		return append(b, x.spool.memory...), nil
 	}
 	here := int(min(int64(x.in.Buffered()), x.length))
 	start, _ := x.in.Peek(here)
@@ -242,7 +260,12 @@ func (x *exchange) ask(packet []byte) error {
 	x.conn.SetDeadline(time.Now().Add(x.g.firstByteTimeout()))
 	// A worker may refuse a request without reading it all, and then the
 	// write fails though an answer has come: only reading tells.
-	_, werr := x.conn.Write(packet)
+	n, werr := x.conn.Write(packet)
+	if n == 0 && werr != nil {
+		x.unseen = true
+		return werr
+	}
+	x.cutOff = isCutOff(werr)
 	x.startUpload()
 	resp, err := uwsgi.ReadResponse(x.from)
 	if err == io.EOF && werr != nil {
@@ -252,18 +275,21 @@ func (x *exchange) ask(packet []byte) error {
 	return err
 }
 
-// mayRetry reports whether another backend may be asked the same again: one
-// closed without a byte, the method is safe, no body has been used up, and the
-// upload has no tunnel to the first one in mind.
+// mayTunnel reports whether the client has asked for a 101.
+func (x *exchange) mayTunnel() bool { return x.out.Vars.Get("HTTP_UPGRADE") != "" }
+
+// mayRetry reports whether another backend may be asked the same again: if this one
+// has not got a byte, anything; else what is safe, provided that it closed without
+// a byte, the body is still here, and the upload has no tunnel to it in mind.
 func (x *exchange) mayRetry(err error) bool {
-	if x.out.Vars.Get("HTTP_UPGRADE") != "" {
+	if x.g.Backends.Len() == 1 {
 		return false
 	}
 	switch x.method {
 	case "GET", "HEAD", "OPTIONS":
-		return isSilent(err) && x.length == 0 && x.g.Backends.Len() > 1
+		return x.unseen || isSilent(err) && (x.length == 0 || x.spool.isHeld()) && !x.mayTunnel()
 	}
-	return false
+	return x.unseen
 }
 
 // judge decides on the answer's head.
@@ -400,9 +426,13 @@ func (x *exchange) write(b []byte) error {
 
 // closeBackend ends the backend's connection, and with it the upload's writes.
 func (x *exchange) closeBackend() {
-	if x.conn != nil {
-		x.unhook()
-		x.conn.Close()
+	if x.conn == nil {
+		return
+	}
+	x.unhook()
+	x.conn.Close()
+	if x.upload.sent != nil {
+		<-x.upload.sent
 	}
 }
 
@@ -412,8 +442,8 @@ func (x *exchange) closeBackend() {
 func (x *exchange) finishClient() {
 	if x.broken {
 		x.abort()
-	} else if half, ok := x.client.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
+	} else {
+		closeWrite(x.client)
 	}
 }
 
@@ -433,6 +463,7 @@ func (x *exchange) release() {
 	x.upload.finish(x.client, x.in, x.g.lingerTimeout())
 	x.client.Close()
 	x.cancel(nil)
+	x.spool.free(x.g)
 	x.in.Reset(nil)
 	clientReaders.Put(x.in)
 	if x.from != nil {

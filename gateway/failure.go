@@ -46,6 +46,7 @@ func (f *failure) Unwrap() error { return f.err }
 var (
 	errClientGone  = errors.New("nginx closed the connection")
 	errUploadStall = errors.New("the request body stopped coming")
+	errSpoolLost   = errors.New("the spooled request body cannot be read")
 )
 
 // errProbe ends an exchange in which nothing was asked: a connection that was
@@ -118,6 +119,8 @@ func goneFailure(ctx context.Context, op string) error {
 		return nil
 	case errors.Is(cause, errUploadStall):
 		return &failure{op: "read request body", side: sideClient, status: 408, err: cause}
+	case errors.Is(cause, errSpoolLost):
+		return &failure{op: op, side: sideGateway, status: 500, err: cause}
 	case errors.Is(cause, errClientGone):
 		return &failure{op: op, side: sideClient, status: statusClientGone, err: cause}
 	}
@@ -155,12 +158,14 @@ func isSilent(err error) bool {
 var statusText = map[int]string{
 	400: "Bad Request",
 	408: "Request Timeout",
+	413: "Content Too Large",
 	431: "Request Header Fields Too Large",
 	500: "Internal Server Error",
 	501: "Not Implemented",
 	502: "Bad Gateway",
 	503: "Service Unavailable",
 	504: "Gateway Timeout",
+	507: "Insufficient Storage",
 }
 
 // ownAnswer is the answer to a request that no backend answered. It says no

@@ -24,8 +24,9 @@ import (
 // changed afterwards; its methods are safe for concurrent use.
 //
 // Every connection has one goroutine that Serve waits for, and, once the
-// request is under way, a second one that sends the body and sees nginx
-// leave, which the first one waits for.
+// request is under way, a second one that sees nginx leave, and before that
+// sends the body as it comes; a third one sends a body that has been spooled, if
+// it is large. The first one waits for both.
 type Gateway struct {
 	// Backends are the servers that answer. It must be set.
 	Backends *backend.Pool
@@ -63,6 +64,33 @@ type Gateway struct {
 	// API answers on UNIX sockets only.
 	AdminToken string
 
+	// StreamUploads gives a worker the request's body as it comes. Else it is
+	// taken from nginx before a worker is: small bodies into memory, others into
+	// a file.
+	StreamUploads bool
+
+	// SpoolDir is where those files are; they have no names. If it is empty, it
+	// is the system's folder for temporary files.
+	SpoolDir string
+
+	// SpoolMemory bounds the bytes of bodies in memory, all together; what
+	// comes then is put into files. Zero means 64 MiB, negative none.
+	SpoolMemory int64
+
+	// MaxRequestBody is the length of the longest body that is not answered
+	// 413. Zero means no limit.
+	MaxRequestBody int64
+
+	// HalfClose lets TCP clients close their direction when the request is
+	// sent, and still wait for an answer. Over TCP that looks like leaving, so
+	// with it a client that has left is noticed only when it is written to. UNIX
+	// sockets tell the two apart and need no such leave.
+	HalfClose bool
+
+	// AskToClose tells backends that the connection ends with the answer. That
+	// goes without saying for uWSGI, and not for gunicorn.
+	AskToClose bool
+
 	// Limits bound the requests that are read. The zero value is good.
 	Limits uwsgi.Limits
 
@@ -85,8 +113,9 @@ type Gateway struct {
 	// once its context is done. Zero means 30 s, negative no bound.
 	DrainTimeout time.Duration
 
-	stats stats
-	hints hints
+	stats   stats
+	hints   hints
+	spooled atomic.Int64 // bytes of bodies in memory
 
 	reloads  sync.RWMutex                  // held for reading while a page is handed to the store
 	reloaded atomic.Pointer[policy.Policy] // in the place of Policy; nil: nothing

@@ -86,14 +86,7 @@ func startBench(t *testing.T, network string, tune func(*Gateway), backends ...s
 	if tune != nil {
 		tune(b.Gateway)
 	}
-	listenAt := "127.0.0.1:0"
-	if network == "unix" {
-		listenAt = filepath.Join(t.TempDir(), "uwgate.sock")
-	}
-	ln, err := net.Listen(network, listenAt)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := listen(t, network)
 	b.addr = ln.Addr().String()
 	var ctx context.Context
 	ctx, b.stop = context.WithCancel(context.Background())
@@ -175,6 +168,11 @@ type answer struct {
 	err    error // how the connection ended, nil for a clean end
 }
 
+// uploading are the vars of a request with that many bytes behind it.
+func uploading(method string, length int) uwsgi.Vars {
+	return request(method, "/", uwsgi.Var{Name: "CONTENT_LENGTH", Value: strconv.Itoa(length)})
+}
+
 func parseAnswer(t *testing.T, raw []byte, err error, method string) answer {
 	t.Helper()
 	a := answer{raw: string(raw), err: err}
@@ -247,12 +245,11 @@ func eventually(t *testing.T, what string, done func() bool) {
 }
 
 // startWorker returns the address of a worker that plays s for every request.
-func startWorker(t *testing.T, s script) string {
+func startWorker(t *testing.T, s script) string { return startWorkerOn(t, "unix", s) }
+
+func startWorkerOn(t *testing.T, network string, s script) string {
 	t.Helper()
-	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "worker.sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := listen(t, network)
 	var conns sync.WaitGroup
 	conns.Go(func() {
 		for {
@@ -264,7 +261,23 @@ func startWorker(t *testing.T, s script) string {
 		}
 	})
 	t.Cleanup(func() { ln.Close(); conns.Wait() })
-	return "unix:" + ln.Addr().String()
+	if network == "unix" {
+		return "unix:" + ln.Addr().String()
+	}
+	return ln.Addr().String()
+}
+
+func listen(t testing.TB, network string) net.Listener {
+	t.Helper()
+	at := "127.0.0.1:0"
+	if network == "unix" {
+		at = filepath.Join(t.TempDir(), "s")
+	}
+	ln, err := net.Listen(network, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
 }
 
 func play(nc net.Conn, s script) {

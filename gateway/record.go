@@ -75,8 +75,14 @@ func (g *Gateway) record(r *record, err error) {
 		ce.Write(r.fields(err)...)
 	}
 	var f *failure
-	if errors.As(err, &f) && f.side == sideBackend {
+	if !errors.As(err, &f) {
+		return
+	}
+	switch {
+	case f.side == sideBackend:
 		g.log().Warn("backend failed", zap.String("backend", r.backend), zap.Int("status", r.status), zap.Error(err))
+	case f.side == sideGateway && f.status != 503:
+		g.log().Error("request failed for want of something here", zap.Int("status", r.status), zap.Error(err))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 
 	"uwgate/gateway/policy"
@@ -20,7 +21,7 @@ const settleTime = 100 * time.Millisecond
 // relay sends the answer to nginx as it comes, and captures it alongside when
 // it is wanted.
 func (x *exchange) relay(ctx context.Context) error {
-	if x.resp.StatusCode == 101 && x.out.Vars.Get("HTTP_UPGRADE") == "" {
+	if x.resp.StatusCode == 101 && !x.mayTunnel() {
 		return &failure{op: "read answer", side: sideBackend, status: 502,
 			err: errors.New("101 Switching Protocols, which the request had not asked for")}
 	}
@@ -36,9 +37,9 @@ func (x *exchange) relay(ctx context.Context) error {
 	out := x.head().AppendHead(buf[:0])
 	err := x.sendWith(out)
 	for err == nil {
-		err = x.relayPart(buf[:])
+		err = x.relayMore(buf[:])
 	}
-	if err == io.EOF {
+	if err = x.ended(err); err == io.EOF {
 		x.complete()
 		return nil
 	}
@@ -114,6 +115,25 @@ func (x *exchange) sendWith(out []byte) error {
 	return err
 }
 
+// relayMore has the kernel move what need not be looked at, if it is much. Of a
+// body without length, that shows when it has become much.
+func (x *exchange) relayMore(buf []byte) error {
+	rest := x.body.Rest()
+	if x.page.on || rest < worthSplicing || rest == endless && x.rec.bytes < worthSplicing {
+		return x.relayPart(buf)
+	}
+	p := passage{from: x.conn, to: x.client, left: rest, idle: x.g.idleTimeout(), spliced: x.g.stats.splice}
+	var took int64
+	p.moved = func(n int) { took += int64(n) }
+	err := p.run()
+	x.rec.bytes += took
+	var werr writeError
+	if errors.As(err, &werr) {
+		return writeFailure(werr)
+	}
+	return x.body.Took(took, err)
+}
+
 // relayPart reads once and writes once.
 func (x *exchange) relayPart(buf []byte) error {
 	x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
@@ -124,6 +144,23 @@ func (x *exchange) relayPart(buf []byte) error {
 		if werr := x.write(buf[:n]); werr != nil {
 			return werr
 		}
+	}
+	return err
+}
+
+// ended tells what err, which ended the body, means where nothing but the end of
+// the stream marks it: a reset is no end, even if it was the upload that met it. But a worker that refuses a request without reading its
+// body resets the connection, too, with the whole refusal sent.
+func (x *exchange) ended(err error) error {
+	var f *failure
+	if x.resp.Chunked || x.resp.ContentLength >= 0 || x.body.Whole() || errors.As(err, &f) {
+		return err
+	}
+	if err == io.EOF && x.length > 0 && x.wasCutOff() {
+		err = syscall.ECONNRESET
+	}
+	if errors.Is(err, syscall.ECONNRESET) && x.length > 0 && x.resp.StatusCode >= 400 {
+		return io.EOF
 	}
 	return err
 }

@@ -26,6 +26,8 @@ type stats struct {
 	peersRefused atomic.Uint64
 	observed     atomic.Uint64 // pages that would have been stored
 	bytes        atomic.Uint64
+	spliced      atomic.Uint64
+	spoolFiles   atomic.Int64
 	statuses     [600]atomic.Uint64
 	reasons      countMap[policy.Reason]
 	failures     countMap[side]
@@ -48,6 +50,9 @@ func (s *stats) count(r *record, err error) {
 		s.failures.add(f.side)
 	}
 }
+
+// splice adds bytes of bodies, either way, that the kernel has moved.
+func (s *stats) splice(n int) { s.spliced.Add(uint64(n)) }
 
 func (s *stats) dropVars(names []string) {
 	for _, name := range names {
@@ -125,6 +130,9 @@ var (
 	bytesDesc      = desc("response_bytes_total", "Bytes of answers' bodies sent to nginx.")
 	tookDesc       = desc("request_duration_seconds", "Time from the accepted connection to the last byte of the answer.")
 	inFlightDesc   = desc("requests_in_flight", "Requests being answered.")
+	spoolBytesDesc = desc("spool_memory_bytes", "Request bodies in memory.")
+	spoolFilesDesc = desc("spool_files", "Request bodies in files.")
+	splicedDesc    = desc("spliced_bytes_total", "Bytes of large bodies, either way, that did not pass through the program.")
 	probesDesc     = desc("probes_total", "Connections closed before a request.")
 	pingsDesc      = desc("pings_total", "uwsgi pings answered.")
 	panicsDesc     = desc("panics_total", "Requests ended by a mistake in the program.")
@@ -196,6 +204,9 @@ func (c collector) requests(out sink) {
 	out.counter(panicsDesc, s.panics.Load())
 	out.counter(refusedDesc, s.peersRefused.Load())
 	out.gauge(inFlightDesc, s.inFlight.Load())
+	out.gauge(spoolBytesDesc, c.g.spooled.Load())
+	out.gauge(spoolFilesDesc, s.spoolFiles.Load())
+	out.counter(splicedDesc, s.spliced.Load())
 	count, sum, buckets := s.took.snapshot()
 	out.ch <- prometheus.MustNewConstHistogram(tookDesc, count, sum, buckets)
 }

@@ -2,85 +2,153 @@ package gateway
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
-// An upload is the second goroutine of an exchange: it sends the request's
-// body to the backend while the answer is being read, and from then on watches
-// for nginx leaving. It alone reads from nginx once it has been started.
+// An upload is what an exchange does beside the reading of the answer. One
+// goroutine reads from nginx: the body if it is not spooled, which it sends to
+// the backend, and from then on until nginx leaves. It alone reads from nginx
+// once it has been started. Another one sends a large body that is spooled.
 type upload struct {
-	left int64         // bytes of the body still to come
-	done chan struct{} // closed when the goroutine has ended; nil: not started
+	left int64         // bytes of the body still to come from nginx
+	body *passage      // to the backend; nil: all of it went out with the packet
+	done chan struct{} // closed when the first goroutine has ended; nil: not started
+	sent chan struct{} // closed when the second one has; nil: not started
 
 	mu        sync.Mutex
 	finishing bool // guarded by mu: the deadline for reading is the last one
 }
 
-// startUpload starts the goroutine, once: only a request without a body is
-// ever asked of a second backend.
+// startUpload has the backend sent what did not go out with the packet.
 func (x *exchange) startUpload() {
+	switch {
+	case x.spool.isApart():
+		x.upload.body = x.toBackend(x.spool.origin(), x.length)
+		x.upload.sent = make(chan struct{})
+		go x.sendSpooled(x.upload.body, x.upload.sent)
+	case x.upload.left > 0:
+		x.upload.body = x.toBackend(bounded{x.client, &x.upload}, x.upload.left)
+	}
+	x.startReading(x.conn)
+}
+
+// toBackend is the way of a body. While it moves, nobody is waiting for the
+// answer.
+func (x *exchange) toBackend(from origin, length int64) *passage {
+	to := x.conn
+	return &passage{from: from, to: to, left: length, idle: x.g.idleTimeout(), spliced: x.g.stats.splice,
+		moved: func(int) { to.SetReadDeadline(time.Now().Add(x.g.firstByteTimeout())) }}
+}
+
+// startReading starts the goroutine that reads from nginx, once: what it sends
+// to one backend it cannot send to a second one.
+func (x *exchange) startReading(to net.Conn) {
 	if x.upload.done != nil {
 		return
 	}
 	x.upload.done = make(chan struct{})
-	go x.runUpload(x.conn, x.out.Vars.Get("HTTP_UPGRADE") != "")
+	go x.runUpload(to, x.mayTunnel())
 }
 
 // runUpload ends when nginx closes its side, or at the last deadline.
 func (x *exchange) runUpload(to net.Conn, tunnel bool) {
 	defer close(x.upload.done)
-	buf := buffers.Get().(*[backendBuffer]byte)
-	defer buffers.Put(buf)
-	err := x.sendBody(to, buf[:])
+	err := x.sendBody()
 	if err == nil {
 		x.upload.extend(x.client, time.Time{})
-		err = x.watch(to, tunnel, buf[:])
+		err = x.watch(to, tunnel)
 	}
 	x.left(err)
 }
 
-// sendBody sends what is left of the body. A backend that stops reading may
-// have answered already, so the rest is taken from nginx all the same.
-func (x *exchange) sendBody(to net.Conn, buf []byte) error {
-	idle, answer := x.g.idleTimeout(), x.g.firstByteTimeout()
-	for x.upload.left > 0 {
-		x.upload.extend(x.client, time.Now().Add(idle))
-		n, err := x.in.Read(buf[:min(int64(len(buf)), x.upload.left)])
-		x.upload.left -= int64(n)
-		if n > 0 && to != nil {
-			to.SetWriteDeadline(time.Now().Add(idle))
-			if _, werr := to.Write(buf[:n]); werr != nil {
-				to = nil
-			} else {
-				// While the body moves, nobody is waiting for the answer.
-				to.SetReadDeadline(time.Now().Add(answer))
-			}
-		}
-		if err != nil {
-			return err
-		}
+// sendBody sends what is left of a body that is streamed. A backend that stops
+// reading may have answered already, so the rest is taken from nginx all the same.
+func (x *exchange) sendBody() error {
+	if x.upload.left == 0 {
+		return nil
 	}
+	p := x.upload.body
+	err := p.run()
+	var werr writeError
+	if errors.As(err, &werr) {
+		p.to = nil
+		err = p.run()
+	}
+	return err
+}
+
+// wasCutOff reports whether the backend closed before it had taken the whole
+// request. Then a clean end of its answer proves nothing: the system tells of a
+// reset once, and may have told the upload, which may not have heard it from
+// splice(2). The connection is closed, so that nothing waits to be sent.
+func (x *exchange) wasCutOff() bool {
+	x.closeBackend()
+	p := x.upload.body
+	return x.cutOff || p != nil && isCutOff(p.writeFailed())
+}
+
+// isCutOff reports whether err is that of writing to a peer that has closed.
+func isCutOff(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// bounded is the connection to nginx, with deadlines that respect the last one.
+type bounded struct {
+	net.Conn
+	u *upload
+}
+
+func (b bounded) SetReadDeadline(t time.Time) error {
+	b.u.extend(b.Conn, t)
 	return nil
 }
 
-// watch reads until nginx leaves. What comes after the body is surplus and
-// dropped, unless the connection may become a tunnel.
-func (x *exchange) watch(to net.Conn, tunnel bool, buf []byte) error {
+// Raw is the connection that may be spliced.
+func (b bounded) Raw() net.Conn { return b.Conn }
+
+// watch reads until nginx leaves, and returns nil if it cannot tell when that
+// is. What comes after the body is surplus and dropped, unless the connection may
+// become a tunnel.
+func (x *exchange) watch(to net.Conn, tunnel bool) error {
+	buf := buffers.Get().(*[backendBuffer]byte)
+	defer buffers.Put(buf)
 	for {
-		n, err := x.in.Read(buf)
+		n, err := x.in.Read(buf[:])
 		if n > 0 && tunnel {
 			to.SetDeadline(time.Now().Add(x.g.idleTimeout()))
 			if _, werr := to.Write(buf[:n]); werr != nil {
 				tunnel = false
 			}
 		}
-		if err != nil {
+		switch {
+		case err == io.EOF:
+			return x.watchHalf(to, tunnel)
+		case err != nil:
 			return err
 		}
 	}
+}
+
+// watchHalf is for the end of what nginx sends. nginx has left then, but other
+// clients may have closed no more than their own direction: a UNIX socket tells
+// which, and TCP only when it is written to.
+func (x *exchange) watchHalf(to net.Conn, tunnel bool) error {
+	nc, isUnix := x.client.(*net.UnixConn)
+	if !isUnix && !x.g.HalfClose {
+		return io.EOF
+	}
+	if tunnel {
+		closeWrite(to)
+	}
+	if isUnix {
+		return awaitHangup(nc)
+	}
+	return nil
 }
 
 // left ends the exchange's context, unless its answer is through.
@@ -88,7 +156,7 @@ func (x *exchange) left(err error) {
 	x.upload.mu.Lock()
 	defer x.upload.mu.Unlock()
 	switch {
-	case x.upload.finishing:
+	case x.upload.finishing, err == nil:
 	case isTimeout(err):
 		x.cancel(errUploadStall)
 	default:
@@ -118,4 +186,11 @@ func (u *upload) finish(client net.Conn, in *bufio.Reader, linger time.Duration)
 		return
 	}
 	<-u.done
+}
+
+// closeWrite ends the stream to the peer, if the connection can do that.
+func closeWrite(nc net.Conn) {
+	if half, ok := unwrap(nc).(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
 }

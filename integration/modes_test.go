@@ -63,9 +63,9 @@ func (a *app) isPromptBehind(name, line string) {
 func (w *world) metric(name string) int {
 	w.t.Helper()
 	for line := range strings.Lines(w.metrics()) {
-		var n int
-		if _, err := fmt.Sscanf(line, name+" %d\n", &n); err == nil {
-			return n
+		var n float64
+		if _, err := fmt.Sscanf(line, name+" %g\n", &n); err == nil {
+			return int(n)
 		}
 	}
 	w.t.Fatalf("no metric %s", name)

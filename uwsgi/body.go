@@ -3,6 +3,7 @@ package uwsgi
 import (
 	"bufio"
 	"io"
+	"math"
 	"net/http/httputil"
 )
 
@@ -11,7 +12,7 @@ import (
 type Body struct {
 	br       *bufio.Reader
 	read     func(p []byte) (int, error)
-	left     int64     // bytes to come, with a Content-Length
+	left     int64     // bytes to come; math.MaxInt64: up to the end of the stream
 	chunks   io.Reader // the data of the chunks, if chunked
 	whole    bool
 	trailers bool
@@ -37,6 +38,7 @@ func (r *Response) Body(br *bufio.Reader, method string) *Body {
 		b.left = r.ContentLength
 		b.read = b.readCounted
 	default:
+		b.left = math.MaxInt64
 		b.read = br.Read
 	}
 	return b
@@ -76,12 +78,36 @@ func (b *Body) end() {
 // right behind a complete answer.
 func (b *Body) readCounted(p []byte) (int, error) {
 	n, err := b.br.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
+	return n, b.count(int64(n), err)
+}
+
+func (b *Body) count(n int64, err error) error {
+	b.left -= n
 	if b.left == 0 {
 		b.end()
-		return n, io.EOF
+		return io.EOF
 	}
-	return n, unexpected(err)
+	return unexpected(err)
+}
+
+// Rest is how many bytes of the body stand on the stream as they are, so that
+// they may be taken from there without Read: math.MaxInt64 if up to its end, and
+// 0 if there are none, if they are in chunks, or if the reader holds some already.
+func (b *Body) Rest() int64 {
+	if b.err != nil || b.chunks != nil || b.br.Buffered() > 0 {
+		return 0
+	}
+	return b.left
+}
+
+// Took says that n bytes of Rest have been taken from the stream, and what ended
+// that, nil if nothing did. It returns what Read would have.
+func (b *Body) Took(n int64, err error) error {
+	if b.left != math.MaxInt64 {
+		err = b.count(n, err)
+	}
+	b.err = err
+	return err
 }
 
 func (b *Body) readChunked(p []byte) (int, error) {

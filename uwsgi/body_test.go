@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"syscall"
 	"testing"
@@ -129,5 +130,52 @@ func TestBodyChunkAtOnce(t *testing.T) {
 	n, err := resp.Body(br, "GET").Read(buf)
 	if string(buf[:n]) != "hello" || err != nil {
 		t.Errorf("first read: %q, %v; want the first chunk", buf[:n], err)
+	}
+}
+
+// What is taken from the stream behind the reader's back counts as if it had been
+// read.
+func TestBodyTaken(t *testing.T) {
+	const unframed = "HTTP/1.1 200 OK\r\n\r\n"
+	for _, tt := range []struct {
+		name  string
+		head  string
+		rest  int64
+		took  int64
+		end   error // that ended the taking
+		want  error
+		left  int64 // of Rest, afterwards
+		whole bool
+	}{
+		{"all", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 10, 10, nil, io.EOF, 0, true},
+		{"all, and a reset", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 10, 10, syscall.ECONNRESET, io.EOF, 0, true},
+		{"some", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 10, 4, nil, nil, 6, false},
+		{"too little", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 10, 4, io.EOF, io.ErrUnexpectedEOF, 0, false},
+		{"without length", unframed, math.MaxInt64, 10, io.EOF, io.EOF, 0, false},
+		{"without length, some", unframed, math.MaxInt64, 10, nil, nil, math.MaxInt64, false},
+		{"without length, reset", unframed, math.MaxInt64, 10, syscall.ECONNRESET, syscall.ECONNRESET, 0, false},
+		{"chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0, 0, nil, nil, 0, false},
+		{"read already in part", unframed + "x", 0, 0, nil, nil, 0, false},
+		{"none", "HTTP/1.1 204 No Content\r\n\r\n", 0, 0, io.EOF, io.EOF, 0, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			br := bufio.NewReader(strings.NewReader(tt.head))
+			resp, err := ReadResponse(br)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body := resp.Body(br, "GET")
+			if got := body.Rest(); got != tt.rest {
+				t.Fatalf("Rest is %d, want %d", got, tt.rest)
+			}
+			if tt.rest > 0 {
+				if got := body.Took(tt.took, tt.end); got != tt.want {
+					t.Errorf("Took: %v, want %v", got, tt.want)
+				}
+			}
+			if body.Rest() != tt.left || body.Whole() != tt.whole {
+				t.Errorf("then Rest is %d and Whole %v, want %d, %v", body.Rest(), body.Whole(), tt.left, tt.whole)
+			}
+		})
 	}
 }

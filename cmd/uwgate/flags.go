@@ -100,6 +100,8 @@ func serveFlags() []cli.Flag {
 		list(catWires, "backend", "uWSGI `SERVER` to forward to: \"unix:/run/app.sock weight=2\" (repeatable)"),
 		text(catWires, "socket-mode", "`MODE` of the UNIX sockets listened on, octal", "0660"),
 		list(catWires, "allow-peer", "`NETWORK` that may connect over TCP besides loopback, as 10.0.0.0/8 (repeatable)"),
+		toggle(catWires, "half-close", "answer TCP clients that close their direction after the request (nginx does not: there it means that the visitor has left)", false),
+		toggle(catWires, "ask-to-close", "ask backends to close with the answer, by HTTP_CONNECTION; for gunicorn's uwsgi protocol", false),
 	}
 	flags = append(flags, keyFlags()...)
 	return append(flags,
@@ -131,6 +133,10 @@ func serveFlags() []cli.Flag {
 		period(catLimits, "first-byte-timeout", "from the end of the request to the first byte of the answer", time.Minute),
 		period(catLimits, "idle-timeout", "for every pause within a request's or an answer's body", time.Minute),
 		period(catLimits, "drain-timeout", "for the requests in flight at the end; negative waits for ever", 30*time.Second),
+		amount(catLimits, "max-request-body", "`SIZE` of the largest request body, over it 413; 0 leaves that to nginx's client_max_body_size", 0),
+		toggle(catLimits, "stream-uploads", "give request bodies to a worker as they come; else they are taken in first", false),
+		text(catLimits, "spool-dir", "`FOLDER` for the files in which large request bodies wait (default: the system's for temporary files)", ""),
+		amount(catLimits, "spool-memory", "`SIZE` of all request bodies in memory; what comes then waits in files", 64<<20),
 		amount(catLimits, "queue-bytes", "`SIZE` of all pages waiting to be written; what comes then is not stored", 64<<20),
 		&cli.IntFlag{Category: catLimits, Name: "queue-entries", Usage: "`NUMBER` of pages waiting to be written", Value: 4096, EnvVars: env("queue-entries")},
 		period(catLimits, "memcached-connect-timeout", "for a connection to memcached", 100*time.Millisecond),

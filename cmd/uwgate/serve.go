@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,9 @@ func serve(c *cli.Context) error {
 	defer logs.close()
 	s.warn(logs.log)
 	g := assemble(s.c, s.config, logs)
+	if err := trySpool(g, logs.log); err != nil {
+		return err
+	}
 	sockets, err := openSockets(c.Context, s.config)
 	if err != nil {
 		return err
@@ -56,6 +60,19 @@ func serve(c *cli.Context) error {
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
 	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, logs.log}).reload)()
 	return run(c.Context, g, sockets, logs.log)
+}
+
+// trySpool finds out whether large request bodies have a place. One that was named
+// must be good; without the system's own only they are refused.
+func trySpool(g *gateway.Gateway, log *zap.Logger) error {
+	err := g.TrySpool()
+	if err != nil && g.SpoolDir != "" {
+		return fmt.Errorf("--spool-dir: %w; name a folder that uwgate may write to", err)
+	}
+	if err != nil {
+		log.Warn("request bodies over 64 KiB will be answered 500, for there is no place for them; name a folder with --spool-dir, or use --stream-uploads", zap.Error(err))
+	}
+	return nil
 }
 
 // assemble wires the packages together.
@@ -71,7 +88,7 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 			Log:          logs.log,
 			DialTimeout:  c.Duration("memcached-connect-timeout"),
 			Timeout:      c.Duration("memcached-timeout"),
-			QueueBytes:   int64(*c.Generic("queue-bytes").(*size)),
+			QueueBytes:   bytesOf(c, "queue-bytes"),
 			QueueEntries: c.Int("queue-entries"),
 			OweFor:       cfg.policy.MaxTTL,
 		},
@@ -81,11 +98,20 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 		AdminToken:       c.String("admin-token"),
 		AlignHeaders:     c.Bool("align-headers"),
 		Peers:            cfg.peers,
+		HalfClose:        c.Bool("half-close"),
+		AskToClose:       c.Bool("ask-to-close"),
+		StreamUploads:    c.Bool("stream-uploads"),
+		SpoolDir:         c.String("spool-dir"),
+		SpoolMemory:      cmp.Or(bytesOf(c, "spool-memory"), -1),
+		MaxRequestBody:   bytesOf(c, "max-request-body"),
 		FirstByteTimeout: c.Duration("first-byte-timeout"),
 		IdleTimeout:      c.Duration("idle-timeout"),
 		DrainTimeout:     c.Duration("drain-timeout"),
 	}
 }
+
+// bytesOf is the value of an amount.
+func bytesOf(c *cli.Context, name string) int64 { return int64(*c.Generic(name).(*size)) }
 
 // sockets are what the gateway listens on.
 type sockets struct {

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+// A spool holds a request's body from the time nginx has sent it until the
+// exchange ends. A worker that is given a body in pieces can do nothing else
+// while it waits for them, and gives up after four seconds without one.
+type spool struct {
+	memory []byte   // a small body,
+	file   *os.File // or a large one, in a file without a name
+}
+
+// spoolInMemory is the largest body that is held in memory.
+const spoolInMemory = 64 << 10
+
+// isHeld reports whether the body is here, so that it can be sent twice.
+func (s *spool) isHeld() bool { return s.memory != nil || s.file != nil }
+
+// isApart reports whether the body is too large to go out with the packet: a
+// worker may answer without reading, and must not find nobody listening.
+func (s *spool) isApart() bool { return s.file != nil || len(s.memory) > clientBuffer }
+
+// takeBody sees to it that the body is not too large, and takes it from nginx
+// before a worker is troubled, unless uploads are to be streamed.
+func (x *exchange) takeBody(ctx context.Context) error {
+	limit := x.g.MaxRequestBody
+	switch {
+	case limit > 0 && x.length > limit:
+		return &failure{op: "read request body", side: sideClient, status: 413,
+			err: fmt.Errorf("%d bytes are announced, and --max-request-body allows %d", x.length, limit)}
+	case x.length == 0 || x.g.StreamUploads:
+		return nil
+	case x.length <= spoolInMemory && x.g.reserve(x.length):
+		x.spool.memory = make([]byte, x.length)
+		return x.readBody(ctx, x.spool.memory)
+	}
+	f, err := createUnnamed(x.g.SpoolDir)
+	if err != nil {
+		return spoolFailure(err)
+	}
+	x.spool.file = f
+	x.g.stats.spoolFiles.Add(1)
+	return x.fileBody(ctx, f)
+}
+
+// reserve takes n bytes of the memory for bodies, and reports whether they were
+// left.
+func (g *Gateway) reserve(n int64) bool {
+	limit := g.SpoolMemory
+	if limit == 0 {
+		limit = defaultSpoolMemory
+	}
+	if g.spooled.Add(n) <= limit {
+		return true
+	}
+	g.spooled.Add(-n)
+	return false
+}
+
+const defaultSpoolMemory = 64 << 20
+
+// readBody fills b.
+func (x *exchange) readBody(ctx context.Context, b []byte) error {
+	for len(b) > 0 {
+		x.client.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
+		n, err := x.in.Read(b)
+		b = b[n:]
+		if err != nil && len(b) > 0 {
+			return bodyFailure(ctx, err)
+		}
+	}
+	return nil
+}
+
+// fileBody writes the body to f.
+func (x *exchange) fileBody(ctx context.Context, f *os.File) error {
+	here := int(min(int64(x.in.Buffered()), x.length))
+	start, _ := x.in.Peek(here)
+	if _, err := f.Write(start); err != nil {
+		return spoolFailure(err)
+	}
+	x.in.Discard(here)
+	p := passage{from: x.client, to: f, left: x.length - int64(here), idle: x.g.idleTimeout()}
+	err := p.run()
+	var werr writeError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &werr):
+		return spoolFailure(werr)
+	}
+	return bodyFailure(ctx, err)
+}
+
+// createUnnamed makes a file that nobody else can open, and that is gone when it
+// is closed, even by a crash.
+func createUnnamed(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "uwgate-body-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// TrySpool reports what would keep a large body from being spooled.
+func (g *Gateway) TrySpool() error {
+	if g.StreamUploads {
+		return nil
+	}
+	f, err := createUnnamed(g.SpoolDir)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// sendSpooled has one backend take the body.
+func (x *exchange) sendSpooled(p *passage, sent chan<- struct{}) {
+	defer close(sent)
+	err := p.run()
+	// A backend may stop reading: its answer will tell.
+	var werr writeError
+	if err != nil && !errors.As(err, &werr) {
+		x.cancel(errSpoolLost)
+	}
+}
+
+// origin reads the body from its start.
+func (s *spool) origin() origin {
+	if s.file == nil {
+		return inMemory{bytes.NewReader(s.memory)}
+	}
+	// Reading tells if this fails.
+	s.file.Seek(0, io.SeekStart)
+	return s.file
+}
+
+// inMemory is an origin that nobody has to wait for.
+type inMemory struct{ io.Reader }
+
+func (inMemory) SetReadDeadline(time.Time) error { return nil }
+
+// free gives back what the body took.
+func (s *spool) free(g *Gateway) {
+	g.spooled.Add(-int64(len(s.memory)))
+	if s.file != nil {
+		s.file.Close()
+		g.stats.spoolFiles.Add(-1)
+	}
+	*s = spool{}
+}
+
+// bodyFailure is the failure to get the body from nginx.
+func bodyFailure(ctx context.Context, err error) error {
+	const op = "read request body"
+	if gone := goneFailure(ctx, op); gone != nil {
+		return gone
+	}
+	if isTimeout(err) {
+		return &failure{op: op, side: sideClient, status: 408, err: errUploadStall}
+	}
+	return &failure{op: op, side: sideClient, status: statusClientGone, err: errClientGone}
+}
+
+// spoolFailure is that of our own disk.
+func spoolFailure(err error) error {
+	f := &failure{op: "spool request body", side: sideGateway, status: 500,
+		err: fmt.Errorf("%w; name a folder with enough room by --spool-dir, or stream uploads with --stream-uploads", err)}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
+		f.status = 507
+	}
+	return f
+}
