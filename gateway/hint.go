@@ -45,7 +45,7 @@ func (g *Gateway) hint(p *policy.Policy, plan policy.Plan, v uwsgi.Vars) {
 func (g *Gateway) hintNotLookedUp(p *policy.Policy, v uwsgi.Vars) {
 	if _, ok := v.Lookup("CACHE_STATUS"); !ok {
 		g.hintOnce(&g.hints.noStatus, "a GET came without CACHE_STATUS, so it is not known to have missed the cache, and is not stored",
-			"if nginx did ask memcached for it, add `uwsgi_param CACHE_STATUS $upstream_status if_not_empty;` beside CACHE_KEY")
+			"if nginx did ask memcached for it, add `uwsgi_param CACHE_STATUS $upstream_status;` beside CACHE_KEY")
 		return
 	}
 	if addr := v.Get("CACHE_SERVER"); addr != "" && !p.Knows(addr) {

@@ -85,10 +85,14 @@ func (w *world) end() {
 	if strings.Contains(w.Uwgate.Log(), "DATA RACE") {
 		w.t.Errorf("data race in uwgate:\n%s", w.Uwgate.Log())
 	}
-	// How these two end is not the subject, and takes uWSGI up to a minute if a
-	// worker has just died.
-	for _, p := range append(w.Memcached, w.UWSGI) {
-		p.Kill()
+	// How uWSGI and memcached end is not the subject, and takes uWSGI up to a minute
+	// if a worker has just died. uwgate may still have a delete for memcached.
+	w.UWSGI.Kill()
+	if err := w.Uwgate.Stop(context.Background()); err != nil {
+		w.t.Error(err)
+	}
+	for _, m := range w.Memcached {
+		m.Kill()
 	}
 	if err := w.Close(); err != nil {
 		w.t.Error(err)

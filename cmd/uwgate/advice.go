@@ -18,7 +18,7 @@ var adviceOn = map[policy.Reason]string{
 	policy.DuplicateHeader: "for the answer: send it once",
 	policy.Host:            "uwsgi_param HTTP_HOST $host;, so that nginx and the application go by the same host, without a port that anybody may make up; if the name in the key is only a prefix, --key with the template",
 	policy.NoKey:           "uwsgi_param CACHE_KEY $memcached_key if_not_empty; or --key",
-	policy.NotLookedUp:     "uwsgi_param CACHE_STATUS $upstream_status if_not_empty;, and every server of nginx as --memcached",
+	policy.NotLookedUp:     "uwsgi_param CACHE_STATUS $upstream_status;, and every server of nginx as --memcached",
 	policy.KeyTooLong:      "a shorter prefix, or a hash in place of the URL, in nginx's key",
 	policy.Status:          "nothing",
 	policy.AccelRedirect:   "nothing: nginx serves that file by itself",

@@ -62,7 +62,7 @@ func newVariable(name string) (piece, error) {
 		p.render, p.arg = renderHeader, strings.ToUpper(name)
 	default:
 		return piece{}, fmt.Errorf("$%s cannot be derived from what nginx sends; have nginx hand the key over instead: "+
-			"uwsgi_param CACHE_KEY $memcached_key if_not_empty; uwsgi_param CACHE_STATUS $upstream_status if_not_empty;", name)
+			"uwsgi_param CACHE_KEY $memcached_key if_not_empty; uwsgi_param CACHE_STATUS $upstream_status;", name)
 	}
 	return p, nil
 }

@@ -155,7 +155,7 @@ func (l *Lookup) handoverLines() string {
 	if l.hasHead() {
 		status = "$srcache_fetch_status"
 	}
-	lines := "uwsgi_param CACHE_KEY " + nginxWord(variable) + " if_not_empty;\nuwsgi_param CACHE_STATUS " + status + " if_not_empty;"
+	lines := "uwsgi_param CACHE_KEY " + nginxWord(variable) + " if_not_empty;\nuwsgi_param CACHE_STATUS " + status + ";"
 	if !l.hasHead() {
 		lines += "\nuwsgi_param CACHE_SERVER $upstream_addr if_not_empty;"
 	}
@@ -235,7 +235,7 @@ func (k *checker) handoverStatus(l *Lookup) {
 	if l.hasHead() {
 		wanted = "$srcache_fetch_status"
 	}
-	fix := "uwsgi_param CACHE_STATUS " + wanted + " if_not_empty;"
+	fix := "uwsgi_param CACHE_STATUS " + wanted + ";"
 	param, ok := find(p.Params, cacheStatus)
 	switch _, lost := find(p.ParamsLost, cacheStatus); {
 	case ok && canonical(param.Value) == wanted:
@@ -243,6 +243,9 @@ func (k *checker) handoverStatus(l *Lookup) {
 		k.error(param.Place, HandoverStatus, fix, "CACHE_STATUS is always %q: requests that were not looked up seem to be", param.Value)
 	case ok:
 		k.error(param.Place, HandoverStatus, fix, "CACHE_STATUS is %s, which never says that a page was looked up in vain; nothing is ever stored", param.Value)
+	case !p.has(cacheKey) && l.Skip.Value != "":
+		k.error(l.Skip.Place, Diverted, fix,
+			"requests that are skipped here come to uwgate all the same, and nginx does not say so; uwgate, which makes the key itself, stores their pages for everybody")
 	case p.has(cacheKey) && !lost:
 		key, _ := find(p.Params, cacheKey)
 		k.add(k.absent(), key.Place, HandoverStatus, fix,

@@ -45,9 +45,6 @@ func (u Upstream) addresses() string {
 		address, _, _ := strings.Cut(s.Text, " ")
 		all = append(all, address)
 	}
-	if len(all) == 0 {
-		return u.Name
-	}
 	return join(all)
 }
 

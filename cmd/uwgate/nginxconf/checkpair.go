@@ -25,7 +25,7 @@ func (k *checker) compareServers(l *Lookup, lines, own []line) {
 			continue
 		}
 		complete = false
-		if !slices.ContainsFunc(lines, isUnknown) {
+		if !isUnknown(o) && !slices.ContainsFunc(lines, isUnknown) {
 			k.serverExtra(l, o)
 		}
 	}

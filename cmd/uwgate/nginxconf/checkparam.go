@@ -78,7 +78,7 @@ func fateOf(name string) string {
 // that derives the key takes them for misses, unless a param says that they are none.
 func (k *checker) unasked(p *Pass, ours []*Lookup) {
 	isMiss := slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isMiss(p) })
-	derives := k.g.Key != "" || slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isDerived() && !l.hasHead() })
+	derives := k.g.Key != "" || slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isDerived() })
 	if isMiss || !derives || p.tells() || !mayBeGET(p.If.Value) {
 		return
 	}

@@ -59,7 +59,14 @@ func (s UpstreamServer) told() string {
 // servers is about which memcached nginx asks.
 func (k *checker) servers(l *Lookup) {
 	lines := k.lines(l)
-	if len(lines) == 0 {
+	switch {
+	case l.hasHead() && l.Fetch.IsZero():
+		k.error(l.Place, NoLookup, printedConfiguration, "srcache_fetch leads to no memc_pass, and so to no memcached")
+		return
+	case len(l.Memcached.Servers) == 0:
+		k.warning(l.Memcached.Place, ServerUnknown, "memc_pass memcached;", "which servers %s leads to cannot be known", l.Memcached.Name)
+		return
+	case len(lines) == 0:
 		return
 	}
 	k.maxFails(l, lines)

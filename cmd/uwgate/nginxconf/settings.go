@@ -204,7 +204,7 @@ func (s *Settings) takeKey() {
 // unproven says where requests come from that were not looked up. Where nginx does
 // not hand over what it has done, the gateway would take them for misses.
 func (s *Settings) unproven(c *Config, listen []string) error {
-	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS $%s if_not_empty;` beside CACHE_KEY, as `uwgate nginx` prints it"
+	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS $%s;` beside CACHE_KEY, as `uwgate nginx` prints it"
 	for _, l := range s.Lookups {
 		if l.Skip.Value != "" && !l.Misses.tells() {
 			return fmt.Errorf("%v: requests are not looked up here, and the gateway could not tell them from misses; "+fix, l.Skip.Place, "srcache_fetch_status")
