@@ -17,7 +17,7 @@
 // concerns memcached is behind cachewriter. What is left here is order: who
 // waits for whom, for how long, and whose fault it is when it goes wrong.
 //
-//	g := &gateway.Gateway{Backends: pool, Policy: rules, Firewall: firewall, Store: writer}
+//	g := &gateway.Gateway{Backends: &backend.Pools{Default: pool}, Policy: rules, Firewall: firewall, Store: writer}
 //	err := g.Serve(ctx, listener) // returns once ctx is done and the last request has ended
 //
 // The store can never hold up or spoil an answer: it gets a copy of the body

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -29,6 +30,7 @@ type exchange struct {
 	in     *bufio.Reader // what nginx sends
 	upload upload
 
+	pool     *backend.Pool
 	received uwsgi.Vars // as nginx sent them: the key and the plan come from these
 	method   string
 	plan     policy.Plan
@@ -37,7 +39,7 @@ type exchange struct {
 	spool    spool         // holds that body, unless uploads are streamed
 	asked    time.Time     // when a worker first got to see the request
 
-	conn    net.Conn      // to the backend
+	conn    *backend.Conn
 	unhook  func() bool   // keeps the end of the context from closing conn
 	from    *bufio.Reader // what the backend sends
 	resp    *uwsgi.Response
@@ -75,6 +77,9 @@ func newExchange(g *Gateway, nc net.Conn) *exchange {
 func (x *exchange) run(ctx context.Context) {
 	ctx, x.cancel = context.WithCancelCause(ctx)
 	defer x.release()
+	if d := x.g.TotalTimeout; d > 0 {
+		defer time.AfterFunc(d, func() { x.cancel(errTotalTimeout) }).Stop()
+	}
 	err := x.answer(ctx)
 	if err != nil {
 		x.fail(err)
@@ -96,6 +101,9 @@ func (x *exchange) answer(ctx context.Context) error {
 	}
 	if req.IsPing() {
 		return x.pong()
+	}
+	if err := x.choosePool(); err != nil {
+		return err
 	}
 	clean, err := x.screen()
 	if err != nil {
@@ -136,9 +144,19 @@ func (x *exchange) pong() error {
 	return x.write([]byte(uwsgi.Pong))
 }
 
+// choosePool finds the servers for the request.
+func (x *exchange) choosePool() error {
+	x.pool = x.g.poolFor(x.received)
+	if x.pool == nil {
+		return &failure{op: "choose a pool", side: sideClient, status: 503, code: codeNoPool,
+			err: errors.New("no pool is for this host, and there is no default one: add --backend")}
+	}
+	return nil
+}
+
 // screen keeps from the worker what it must not see.
 func (x *exchange) screen() (uwsgi.Vars, error) {
-	clean, dropped, err := x.g.firewall().Screen(x.received)
+	clean, dropped, err := x.g.firewallOf(x.pool).Screen(x.received)
 	if err != nil {
 		return nil, screenFailure(err)
 	}
@@ -154,7 +172,7 @@ func (x *exchange) decide(ctx context.Context, clean uwsgi.Vars) {
 	if x.plan.Bypass && x.plan.Key != "" {
 		x.delete(ctx, []policy.Target{{Key: x.plan.Key, Addr: x.plan.Addr}})
 	}
-	x.out.Vars = x.policy.ForWorker(clean, x.plan)
+	x.out.Vars = setVars(x.policy.ForWorker(clean, x.plan), x.pool)
 	if x.g.AskToClose && !x.mayTunnel() {
 		x.out.Vars = append(x.out.Vars, uwsgi.Var{Name: "HTTP_CONNECTION", Value: "close"})
 	}
@@ -205,32 +223,49 @@ func (x *exchange) forward(ctx context.Context) error {
 		x.startReading(nil) // nginx may leave before a backend is found
 	}
 	x.asked = time.Now()
-	var tried *backend.Node
+	want := x.want()
 	for {
-		nc, node, err := x.g.Backends.Dial(ctx, tried)
+		nc, err := x.pool.Dial(ctx, want)
 		if err != nil {
 			return dialFailure(ctx, err)
 		}
-		x.connected(ctx, nc, node)
+		x.connected(ctx, nc)
 		err = x.ask(packet)
+		if ctx.Err() == nil { // else the client's leaving has broken it off
+			nc.Report(outcome(err))
+		}
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil || tried != nil || !x.mayRetry(err) {
+		if ctx.Err() != nil || want.Avoid != nil || !x.mayRetry(err) {
 			return answerFailure(ctx, "read answer", err)
 		}
-		tried = node
+		want.Avoid = nc.Node
 		x.closeBackend()
 	}
+}
+
+// want is what the choice of a server depends on.
+func (x *exchange) want() backend.Want {
+	w := backend.Want{Host: backend.WithoutPort(x.received.Get("HTTP_HOST"))}
+	switch x.pool.Choice {
+	case backend.HashKey:
+		if w.HashKey = x.plan.Key; w.HashKey == "" {
+			w.HashKey = x.received.Get("REQUEST_URI")
+		}
+	case backend.HashClient:
+		w.HashKey = x.received.Get("REMOTE_ADDR")
+	}
+	return w
 }
 
 // packet is the request as it goes out: head, and what is here of the body if
 // that is not much.
 func (x *exchange) packet() ([]byte, error) {
-	b, err := x.out.Append(make([]byte, 0, 4+x.out.Size()))
+	b, err := encodeFor(x.pool, &x.out)
 	switch {
 	case err != nil:
-		return nil, &failure{op: "encode request", side: sideClient, status: 431, err: err}
+		return nil, err
 	case x.spool.isApart():
 		return b, nil
 	case x.spool.isHeld():
@@ -243,11 +278,33 @@ func (x *exchange) packet() ([]byte, error) {
 	return append(b, start...), nil
 }
 
+// encodeFor makes the packet for a server of the pool. A worker would answer one
+// that is too large with a reset.
+func encodeFor(pool *backend.Pool, req *uwsgi.Request) ([]byte, error) {
+	size := req.Size()
+	f := &failure{op: "encode request", side: sideClient, status: 431, err: uwsgi.ErrTooLarge}
+	if !pool.Takes(size, len(req.Vars)) {
+		f.code = uwsgi.TooManyVars
+		if !pool.Takes(size, 0) {
+			f.code = uwsgi.BlockTooLarge
+		}
+		f.err = fmt.Errorf("block of %d bytes with %d vars; the workers take %d bytes and %d vars (--buffer-size, --max-vars)",
+			size, len(req.Vars), pool.BufferSize, pool.MaxVars)
+		return nil, f
+	}
+	b, err := req.Append(make([]byte, 0, 4+size))
+	if err != nil {
+		f.err = err
+		return nil, f
+	}
+	return b, nil
+}
+
 // connected makes nc the backend of the exchange. It is closed when ctx is
 // done, which is how a reader or writer of it learns that nginx has left.
-func (x *exchange) connected(ctx context.Context, nc net.Conn, node *backend.Node) {
+func (x *exchange) connected(ctx context.Context, nc *backend.Conn) {
 	x.conn = nc
-	x.rec.backend = node.String()
+	x.rec.backend = nc.Node.String()
 	x.unhook = context.AfterFunc(ctx, func() { nc.Close() })
 	if x.from == nil {
 		x.from = backendReaders.Get().(*bufio.Reader)
@@ -258,6 +315,7 @@ func (x *exchange) connected(ctx context.Context, nc net.Conn, node *backend.Nod
 // ask sends the packet and reads the head of the answer.
 func (x *exchange) ask(packet []byte) error {
 	x.conn.SetDeadline(time.Now().Add(x.g.firstByteTimeout()))
+	address(packet, x.conn.Node)
 	// A worker may refuse a request without reading it all, and then the
 	// write fails though an answer has come: only reading tells.
 	n, werr := x.conn.Write(packet)
@@ -275,21 +333,28 @@ func (x *exchange) ask(packet []byte) error {
 	return err
 }
 
+// address puts the modifiers of a server into a packet's header.
+func address(packet []byte, n *backend.Node) {
+	packet[0], packet[3] = n.Modifiers()
+}
+
 // mayTunnel reports whether the client has asked for a 101.
 func (x *exchange) mayTunnel() bool { return x.out.Vars.Get("HTTP_UPGRADE") != "" }
 
 // mayRetry reports whether another backend may be asked the same again: if this one
 // has not got a byte, anything; else what is safe, provided that it closed without
-// a byte, the body is still here, and the upload has no tunnel to it in mind.
+// a byte, the body is still here, and the upload has no tunnel to it in mind. The
+// pool must have something left of its budget for that.
 func (x *exchange) mayRetry(err error) bool {
-	if x.g.Backends.Len() == 1 {
+	if x.pool.Len() == 1 {
 		return false
 	}
 	switch x.method {
 	case "GET", "HEAD", "OPTIONS":
-		return x.unseen || isSilent(err) && (x.length == 0 || x.spool.isHeld()) && !x.mayTunnel()
+		again := x.unseen || isSilent(err) && (x.length == 0 || x.spool.isHeld()) && !x.mayTunnel()
+		return again && x.pool.MayRetry()
 	}
-	return x.unseen
+	return x.unseen && x.pool.MayRetry()
 }
 
 // judge decides on the answer's head.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
@@ -85,7 +86,12 @@ type fetched struct {
 // journey if it cannot.
 func (x *explainer) fresh(ctx context.Context, received uwsgi.Vars) (f fetched) {
 	e := x.told
-	clean, dropped, err := x.g.firewall().Screen(received)
+	pool := x.g.poolFor(received)
+	if pool == nil {
+		e.Refused = "no pool is for this host"
+		return f
+	}
+	clean, dropped, err := x.g.firewallOf(pool).Screen(received)
 	e.Dropped = append(e.Dropped, dropped...)
 	if err != nil {
 		e.Refused = screenFailure(err).Error()
@@ -96,28 +102,29 @@ func (x *explainer) fresh(ctx context.Context, received uwsgi.Vars) (f fetched) 
 		e.Refused = "only GET and HEAD are asked of a backend to be explained"
 		return f
 	}
-	req := uwsgi.Request{Vars: x.policy.ForWorker(clean, x.plan)}
+	req := uwsgi.Request{Vars: setVars(x.policy.ForWorker(clean, x.plan), pool)}
 	withoutBody(req.Vars)
-	if f, err = x.fetch(ctx, req, method); err != nil {
+	if f, err = x.fetch(ctx, pool, req, method); err != nil {
 		e.Refused = err.Error()
 	}
 	return f
 }
 
 // fetch has a backend answer. The body is read as far as it may be stored.
-func (x *explainer) fetch(ctx context.Context, req uwsgi.Request, method string) (f fetched, err error) {
-	packet, err := req.Append(nil)
+func (x *explainer) fetch(ctx context.Context, pool *backend.Pool, req uwsgi.Request, method string) (f fetched, err error) {
+	packet, err := encodeFor(pool, &req)
 	if err != nil {
-		return f, &failure{op: "encode request", side: sideClient, status: 431, err: err}
+		return f, err
 	}
-	nc, node, err := x.g.Backends.Dial(ctx, nil)
+	nc, err := pool.Dial(ctx, backend.Want{Host: backend.WithoutPort(req.Vars.Get("HTTP_HOST"))})
 	if err != nil {
 		return f, dialFailure(ctx, err)
 	}
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
 	e := x.told
-	e.Backend = node.String()
+	e.Backend = nc.Node.String()
+	address(packet, nc.Node)
 	nc.SetDeadline(time.Now().Add(x.g.firstByteTimeout()))
 	nc.Write(packet) // what fails here shows in the answer
 	br := bufio.NewReader(nc)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
@@ -47,6 +48,16 @@ var (
 	errClientGone  = errors.New("nginx closed the connection")
 	errUploadStall = errors.New("the request body stopped coming")
 	errSpoolLost   = errors.New("the spooled request body cannot be read")
+
+	errTotalTimeout = errors.New("the request took longer than --total-timeout")
+)
+
+// Codes of failures that are not about the request.
+const (
+	codeNoPool       uwsgi.Code = "no_pool"
+	codeUnavailable  uwsgi.Code = "no_backend"
+	codeQueueFull    uwsgi.Code = "queue_full"
+	codeQueueTimeout uwsgi.Code = "queue_timeout"
 )
 
 // errProbe ends an exchange in which nothing was asked: a connection that was
@@ -86,13 +97,20 @@ func screenFailure(err error) error {
 	return f
 }
 
-// dialFailure is that of a pool none of whose servers accepts a connection.
+// dialFailure is that of a pool none of whose servers takes the request.
 func dialFailure(ctx context.Context, err error) error {
 	if gone := goneFailure(ctx, "connect"); gone != nil {
 		return gone
 	}
 	f := &failure{op: "connect", side: sideBackend, status: 503, err: err}
-	if !errors.Is(err, backend.ErrUnavailable) {
+	switch {
+	case errors.Is(err, backend.ErrUnavailable):
+		f.code = codeUnavailable
+	case errors.Is(err, backend.ErrQueueFull):
+		f.code = codeQueueFull
+	case errors.Is(err, backend.ErrQueueTimeout):
+		f.code = codeQueueTimeout
+	default:
 		f.side, f.status = sideGateway, 500
 	}
 	return f
@@ -121,6 +139,8 @@ func goneFailure(ctx context.Context, op string) error {
 		return &failure{op: "read request body", side: sideClient, status: 408, err: cause}
 	case errors.Is(cause, errSpoolLost):
 		return &failure{op: op, side: sideGateway, status: 500, err: cause}
+	case errors.Is(cause, errTotalTimeout):
+		return &failure{op: op, side: sideBackend, status: 504, err: cause}
 	case errors.Is(cause, errClientGone):
 		return &failure{op: op, side: sideClient, status: statusClientGone, err: cause}
 	}
@@ -152,6 +172,22 @@ func isSilent(err error) bool {
 		return format.Offset == 0 && isGone(err) && !isTimeout(err)
 	}
 	return err == io.EOF || isGone(err) && !isTimeout(err)
+}
+
+// outcome is what err says about the server that was asked. Nonsense is an
+// answer, too.
+func outcome(err error) backend.Outcome {
+	switch {
+	case err == nil:
+		return backend.Answered
+	case isTimeout(err):
+		return backend.TimedOut
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return backend.Reset
+	case isSilent(err):
+		return backend.Silent
+	}
+	return backend.Answered
 }
 
 // statusText names the statuses of our own answers.

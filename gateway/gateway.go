@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,8 +29,12 @@ import (
 // sends the body as it comes; a third one sends a body that has been spooled, if
 // it is large. The first one waits for both.
 type Gateway struct {
-	// Backends are the servers that answer. It must be set.
-	Backends *backend.Pool
+	// Backends are the servers that answer. It must be set. Serve does not
+	// close it.
+	Backends *backend.Pools
+
+	// TrustRouterKey has UWSGI_FASTROUTER_KEY choose the pool, before the host.
+	TrustRouterKey bool
 
 	// Policy decides what is stored, and under which key. It must be set. It is
 	// the first one: Reload puts another in its place.
@@ -104,6 +109,10 @@ type Gateway struct {
 	// IdleTimeout bounds every pause within a body, in both directions.
 	// Zero means 60 s.
 	IdleTimeout time.Duration
+
+	// TotalTimeout bounds a whole request, from its first byte to the last of
+	// its answer. Zero means no bound.
+	TotalTimeout time.Duration
 
 	// LingerTimeout bounds how long a finished connection waits for nginx to
 	// close its side, so that an answer is not lost to a reset. Zero means 5 s.
@@ -301,6 +310,36 @@ func (g *Gateway) firewall() *policy.Firewall {
 		return &policy.Firewall{}
 	}
 	return g.Firewall
+}
+
+// firewallOf is the firewall with the pool's exceptions.
+func (g *Gateway) firewallOf(pool *backend.Pool) *policy.Firewall {
+	if len(pool.AllowVars) == 0 {
+		return g.firewall()
+	}
+	f := *g.firewall()
+	f.AllowVars = slices.Concat(f.AllowVars, pool.AllowVars)
+	return &f
+}
+
+// poolFor returns the servers for a request, nil if there are none.
+func (g *Gateway) poolFor(v uwsgi.Vars) *backend.Pool {
+	host, key := v.Get("HTTP_HOST"), ""
+	if host == "" {
+		host = v.Get("SERVER_NAME")
+	}
+	if g.TrustRouterKey {
+		key = v.Get("UWSGI_FASTROUTER_KEY")
+	}
+	return g.Backends.For(host, key)
+}
+
+// setVars gives a request the vars that its pool prescribes.
+func setVars(v uwsgi.Vars, pool *backend.Pool) uwsgi.Vars {
+	for _, x := range pool.SetVars {
+		v = backend.SetVar(v, x)
+	}
+	return v
 }
 
 func (g *Gateway) log() *zap.Logger { return orNop(g.Log) }

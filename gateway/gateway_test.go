@@ -250,7 +250,7 @@ func TestOwnAnswers(t *testing.T) {
 		status int
 		code   any
 	}{
-		{"no backend", gone, encode(t, missed("/")), 503, nil},
+		{"no backend", gone, encode(t, missed("/")), 503, "no_backend"},
 		{"backend hangs", startWorker(t, hang), encode(t, missed("/")), 504, nil},
 		{"nonsense for an answer", startWorker(t, says("nonsense\r\n\r\n")), encode(t, missed("/")), 502, nil},
 		{"101 unasked", startWorker(t, says("HTTP/1.1 101 Switching Protocols\r\n\r\n")), encode(t, missed("/")), 502, nil},

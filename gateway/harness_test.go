@@ -76,7 +76,7 @@ func startBench(t *testing.T, network string, tune func(*Gateway), backends ...s
 	accessCore, b.access = observer.New(zap.InfoLevel)
 	logCore, b.logs = observer.New(zap.InfoLevel)
 	b.Gateway = &Gateway{
-		Backends:     pool,
+		Backends:     &backend.Pools{Default: pool},
 		Policy:       testPolicy(t, ring),
 		Store:        &cachewriter.Writer{Ring: ring},
 		Log:          zap.New(logCore),
@@ -116,6 +116,7 @@ func (b *bench) close() {
 		defer cancel()
 		b.Store.Close(ctx)
 	}
+	b.Backends.Close()
 }
 
 // dial connects as nginx does.

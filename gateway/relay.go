@@ -76,8 +76,8 @@ func (x *exchange) relayNotModified() error {
 	if err := x.write(resp.AppendHead(nil)); err != nil || !x.isWanted() {
 		return err
 	}
+	x.unhook() // nginx leaves as soon as it has this
 	x.finishClient()
-	x.unhook() // nginx may leave now
 	buf := buffers.Get().(*[backendBuffer]byte)
 	defer buffers.Put(buf)
 	for x.page.reason == "" {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"uwgate/gateway/backend"
 	"uwgate/uwsgi"
 )
 
@@ -187,7 +188,8 @@ func TestSpoolLost(t *testing.T) {
 	}
 	f.Close()
 	x := &exchange{g: b.Gateway, length: 10, spool: spool{file: f}, cancel: cancel}
-	x.conn, _ = sockets(t, "unix")
+	nc, _ := sockets(t, "unix")
+	x.conn = &backend.Conn{Conn: nc}
 	x.sendSpooled(x.toBackend(x.spool.origin(), x.length), make(chan struct{}))
 	if f, ok := goneFailure(ctx, "read answer").(*failure); !ok || f.status != 500 || f.side != sideGateway {
 		t.Errorf("got %v, want a 500 of ours", f)

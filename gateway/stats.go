@@ -138,10 +138,16 @@ var (
 	panicsDesc     = desc("panics_total", "Requests ended by a mistake in the program.")
 	refusedDesc    = desc("peers_refused_total", "Connections from addresses that are not allowed.")
 	varsDesc       = desc("vars_dropped_total", "Request vars kept from the workers.", "var")
-	upDesc         = desc("backend_up", "1 unless the backend is ejected.", "backend")
-	connectsDesc   = desc("backend_connections_total", "Connections made to a backend.", "backend")
-	dialErrorsDesc = desc("backend_connect_errors_total", "Connects that a backend refused or left unanswered.", "backend")
-	busyDesc       = desc("backend_busy_total", "Connects that found a backend's backlog full.", "backend")
+	upDesc         = desc("backend_up", "1 unless the backend is ejected.", "pool", "backend")
+	connectsDesc   = desc("backend_connections_total", "Connections made to a backend.", "pool", "backend")
+	dialErrorsDesc = desc("backend_connect_errors_total", "Connects that a backend refused or left unanswered.", "pool", "backend")
+	busyDesc       = desc("backend_busy_total", "Connects that found a backend's backlog full.", "pool", "backend")
+	nodeFlightDesc = desc("backend_requests_in_flight", "Requests that a backend has, or is being connected for.", "pool", "backend")
+	waitingDesc    = desc("pool_queue_requests", "Requests that wait for a backend.", "pool")
+	waitedDesc     = desc("pool_queued_total", "Requests that had to wait for a backend.", "pool")
+	unservedDesc   = desc("pool_unserved_total", "Requests that no backend took in time, by cause: queue_full or queue_timeout.", "pool", "cause")
+	retriesDesc    = desc("pool_retries_total", "Requests that were asked again of another backend.", "pool")
+	deniedDesc     = desc("pool_retries_denied_total", "Retries that were not made, for there had been too many.", "pool")
 	queuedDesc     = desc("store_queue_entries", "Pages waiting to be written.", "server")
 	queuedByteDesc = desc("store_queue_bytes", "Bytes of pages waiting to be written.", "server")
 	storedDesc     = desc("store_stored_total", "Pages that memcached has taken.", "server")
@@ -212,11 +218,25 @@ func (c collector) requests(out sink) {
 }
 
 func (c collector) backends(out sink) {
-	for _, n := range c.g.Backends.Stats() {
-		out.flag(upDesc, n.Up, n.Name)
-		out.counter(connectsDesc, n.Requests, n.Name)
-		out.counter(dialErrorsDesc, n.DialErrors, n.Name)
-		out.counter(busyDesc, n.Busy, n.Name)
+	for _, p := range c.g.Backends.All() {
+		pool := p.Name
+		if pool == "" {
+			pool = "default"
+		}
+		for _, n := range p.Stats() {
+			out.flag(upDesc, n.Up, pool, n.Name)
+			out.counter(connectsDesc, n.Requests, pool, n.Name)
+			out.counter(dialErrorsDesc, n.DialErrors, pool, n.Name)
+			out.counter(busyDesc, n.Busy, pool, n.Name)
+			out.gauge(nodeFlightDesc, int64(n.InFlight), pool, n.Name)
+		}
+		s := p.PoolStats()
+		out.gauge(waitingDesc, int64(s.Waiting), pool)
+		out.counter(waitedDesc, s.Queued, pool)
+		out.counter(unservedDesc, s.QueueFull, pool, string(codeQueueFull))
+		out.counter(unservedDesc, s.QueueTimeouts, pool, string(codeQueueTimeout))
+		out.counter(retriesDesc, s.Retries, pool)
+		out.counter(deniedDesc, s.RetriesDenied, pool)
 	}
 }
 

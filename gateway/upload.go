@@ -85,11 +85,12 @@ func (x *exchange) sendBody() error {
 // wasCutOff reports whether the backend closed before it had taken the whole
 // request. Then a clean end of its answer proves nothing: the system tells of a
 // reset once, and may have told the upload, which may not have heard it from
-// splice(2). The connection is closed, so that nothing waits to be sent.
+// splice(2). The connection is closed, so that nothing waits to be sent; what that
+// has kept from being sent was not taken either.
 func (x *exchange) wasCutOff() bool {
 	x.closeBackend()
 	p := x.upload.body
-	return x.cutOff || p != nil && isCutOff(p.writeFailed())
+	return x.cutOff || p != nil && p.writeFailed() != nil
 }
 
 // isCutOff reports whether err is that of writing to a peer that has closed.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"uwgate/gateway/backend"
 	"uwgate/uwsgi"
 )
 
@@ -235,7 +236,7 @@ func TestHalfClosedClientLeaves(t *testing.T) {
 
 // A client that leaves before a backend was found takes none.
 func TestClientLeavesBeforeABackendIsFound(t *testing.T) {
-	b := startBench(t, "unix", func(g *Gateway) { g.Backends.DialTimeout = patience }, startFull(t))
+	b := startBench(t, "unix", func(g *Gateway) { g.Backends.Default.DialTimeout = patience }, startFull(t))
 	nc := b.dial()
 	nc.Write(append(encode(t, uploading("POST", 5)), "hello"...))
 	nc.Close()
@@ -273,7 +274,13 @@ func TestUnseenRequestMayBeRepeated(t *testing.T) {
 		b := newBench(t, nil, says(page("a")), says(page("b")))
 		conn, peer := sockets(t, network)
 		closeHard(peer)
-		x := &exchange{g: b.Gateway, method: "POST", conn: conn, from: bufio.NewReader(conn)}
+		pool := b.Backends.Default
+		dialled, err := pool.Dial(t.Context(), backend.Want{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dialled.Close()
+		x := &exchange{g: b.Gateway, method: "POST", pool: pool, conn: &backend.Conn{Conn: conn, Node: dialled.Node}, from: bufio.NewReader(conn)}
 		eventually(t, "connection is broken", func() bool {
 			_, err := conn.Write([]byte{0})
 			return err != nil

@@ -105,7 +105,7 @@ func TestBackendFaults(t *testing.T) {
 		if p := w.get("/faults/die-silent"); p.status != http.StatusBadGateway {
 			t.Errorf("got %d, want 502", p.status)
 		}
-		if !strings.Contains(w.metrics(), "uwgate_backend_up{backend=\""+w.UWSGI.Addr+"\"} 1\n") {
+		if !strings.Contains(w.metrics(), "uwgate_backend_up{backend=\""+w.UWSGI.Addr+"\",pool=\"default\"} 1\n") {
 			t.Error("the backend was ejected for what any request can cause")
 		}
 	})

@@ -36,7 +36,7 @@ func planned(t *testing.T, args ...string) (p *liveProof, probes []*probe, err e
 	t.Helper()
 	app := newApp(strings.NewReader(""), io.Discard)
 	app.Command("check").Action = func(c *cli.Context) error {
-		if p, err = newLiveProof(c, files{}); err == nil {
+		if p, err = newLiveProof(c, files{file: &configFile{}}); err == nil {
 			probes, err = p.prepare()
 		}
 		return err

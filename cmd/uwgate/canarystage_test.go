@@ -314,7 +314,7 @@ func (s *fakeSite) check(ctx context.Context, prepared func(*liveProof), args ..
 	}
 	app := newApp(strings.NewReader(""), io.Discard)
 	app.Command("check").Action = func(c *cli.Context) error {
-		p, err := newLiveProof(c, files{})
+		p, err := newLiveProof(c, files{file: &configFile{}})
 		if err != nil {
 			return err
 		}

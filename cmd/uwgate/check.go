@@ -78,7 +78,7 @@ func runChecks(c *cli.Context) (*checkReport, error) {
 	if c.Args().Present() {
 		return nil, fmt.Errorf("check takes flags only, not %q; `uwgate check --help` lists them", c.Args().First())
 	}
-	rules, err := applyFile(c)
+	file, err := applyFile(c)
 	if err != nil {
 		return nil, err
 	}
@@ -87,18 +87,18 @@ func runChecks(c *cli.Context) (*checkReport, error) {
 	case via == "" && c.IsSet("header"):
 		return nil, errors.New("-H goes with --via, whose request has the header")
 	case path == "" && via == "":
-		if _, err := parseConfig(c, files{rules: rules}); err != nil {
+		if _, err := parseConfig(c, files{file: file}); err != nil {
 			return nil, err
 		}
 		return &checkReport{}, nil
 	case path == "":
-		live, err := proveLive(c, files{rules: rules})
+		live, err := proveLive(c, files{file: file})
 		if err != nil {
 			return nil, err
 		}
 		return &checkReport{Live: live}, nil
 	}
-	told, err := toldGateway(c, rules)
+	told, err := toldGateway(c, file)
 	if err != nil {
 		return nil, err
 	}
@@ -114,13 +114,13 @@ func runChecks(c *cli.Context) (*checkReport, error) {
 	if err != nil {
 		return report, err
 	}
-	report.Live, err = proveLive(c, files{rules, nginx})
+	report.Live, err = proveLive(c, files{file, nginx})
 	return report, err
 }
 
 // toldGateway is what the flags that are given say. It looks no name up.
-func toldGateway(c *cli.Context, rules []rule) (g nginxconf.Gateway, err error) {
-	cfg := config{files: files{rules: rules}}
+func toldGateway(c *cli.Context, file *configFile) (g nginxconf.Gateway, err error) {
+	cfg := config{files: files{file: file}}
 	errs := []error{parsePolicy(c, &cfg), parseTimeouts(c, &cfg)}
 	p := cfg.policy
 	g = nginxconf.Gateway{

@@ -31,7 +31,7 @@ type config struct {
 	listen     []string
 	socketMode os.FileMode
 	peers      []netip.Prefix
-	pool       *backend.Pool
+	pools      *backend.Pools
 	ring       *cachewriter.Ring
 	policy     *policy.Policy
 	admin      string
@@ -45,7 +45,7 @@ const maxTTL = 30 * 24 * time.Hour
 
 // files are what other files say that no flag can.
 type files struct {
-	rules []rule              // of --config
+	file  *configFile         // of --config
 	nginx *nginxconf.Settings // of --nginx; nil: not given
 }
 
@@ -53,7 +53,7 @@ type files struct {
 // are about and nothing above them has set: the command line, the environment, and for
 // nginx the file of --config.
 func readFiles(c *cli.Context) (f files, err error) {
-	if f.rules, err = applyFile(c); err != nil {
+	if f.file, err = applyFile(c); err != nil {
 		return f, err
 	}
 	f.nginx, err = applyNginx(c)
@@ -66,7 +66,7 @@ func parseConfig(c *cli.Context, f files) (*config, error) {
 	cfg := config{files: f}
 	var errs []error
 	for _, step := range []func(*cli.Context, *config) error{
-		parseWires, parseKey, parsePolicy, parseTimeouts, parseLogs,
+		parseWires, parsePools, parseKey, parsePolicy, parseTimeouts, parseLogs,
 	} {
 		errs = append(errs, step(c, &cfg))
 	}
@@ -80,12 +80,6 @@ func parseWires(c *cli.Context, cfg *config) error {
 		if _, _, err := backend.ParseAddr(addr); err != nil {
 			errs = append(errs, fmt.Errorf("--listen: %w", err))
 		}
-	}
-	var err error
-	if servers := c.StringSlice("backend"); len(servers) == 0 {
-		errs = append(errs, errors.New("--backend is missing: name your uWSGI socket, as in --backend unix:/run/app.sock"))
-	} else if cfg.pool, err = backend.NewPool(servers...); err != nil {
-		errs = append(errs, fmt.Errorf("--backend: %w", err))
 	}
 	mode, err := strconv.ParseUint(c.String("socket-mode"), 8, 9)
 	if err != nil {
@@ -221,7 +215,7 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		errs = append(errs, fmt.Errorf("--format %q: %w", c.String("format"), err))
 	}
 	p.GzipFlag = uint32(c.Uint("gzip-flag"))
-	p.Rules, err = policyRules(cfg.rules, cfg.derivedKey(c), p.Format)
+	p.Rules, err = policyRules(cfg.file.rules, cfg.derivedKey(c), p.Format)
 	errs = append(errs, err, parseHits(c, cfg.files, p), parseChoices(c, p))
 	cfg.policy = p
 	return errors.Join(errs...)
@@ -361,10 +355,13 @@ func parseShare(s string) (float64, error) {
 
 func parseTimeouts(c *cli.Context, _ *config) error {
 	var errs []error
-	for _, name := range []string{"connect-timeout", "first-byte-timeout", "idle-timeout", "memcached-connect-timeout", "memcached-timeout"} {
+	for _, name := range []string{"first-byte-timeout", "idle-timeout", "memcached-connect-timeout", "memcached-timeout"} {
 		if d := c.Duration(name); d <= 0 {
 			errs = append(errs, fmt.Errorf("--%s %v: give a time over 0, as in 1s", name, d))
 		}
+	}
+	if d := c.Duration("total-timeout"); d < 0 {
+		errs = append(errs, fmt.Errorf("--total-timeout %v: give a time, as in 5m, or 0s for no bound", d))
 	}
 	if n := c.Uint("gzip-flag"); n == 0 || n > math.MaxUint32 || n&(n-1) != 0 {
 		errs = append(errs, fmt.Errorf("--gzip-flag %d: give one bit, 1, 2, 4 and so on, the same as nginx's memcached_gzip_flag", n))

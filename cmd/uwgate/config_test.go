@@ -17,11 +17,16 @@ import (
 // configOf is what `serve` makes of flags.
 func configOf(t *testing.T, flags ...string) (*config, error) {
 	t.Helper()
+	return configWith(t, &configFile{}, flags...)
+}
+
+func configWith(t *testing.T, file *configFile, flags ...string) (*config, error) {
+	t.Helper()
 	app := newApp(strings.NewReader(""), &bytes.Buffer{})
 	var cfg *config
 	var err error
 	app.Command("serve").Action = func(c *cli.Context) error {
-		cfg, err = parseConfig(c, files{})
+		cfg, err = parseConfig(c, files{file: file})
 		return nil
 	}
 	args := append([]string{"uwgate", "serve", "--backend", "127.0.0.1:3031", "--memcached", "127.0.0.1:11211"}, flags...)

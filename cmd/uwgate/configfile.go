@@ -12,13 +12,13 @@ import (
 )
 
 // applyFile sets the command's flags that neither the command line nor the
-// environment has set from the file that --config names, and returns the rules
-// of that file. It knows the keys of all commands, so that they can share a
+// environment has set from the file that --config names, and returns the file for
+// what else is in it. It knows the keys of all commands, so that they can share a
 // file, and nothing else.
-func applyFile(c *cli.Context) ([]rule, error) {
+func applyFile(c *cli.Context) (*configFile, error) {
 	path := c.String("config")
 	if path == "" {
-		return nil, nil
+		return &configFile{}, nil
 	}
 	f, err := readFile(path)
 	if err != nil {
@@ -34,13 +34,14 @@ func applyFile(c *cli.Context) ([]rule, error) {
 			}
 		}
 	}
-	return f.rules, nil
+	return f, nil
 }
 
 // A configFile is what a file says.
 type configFile struct {
 	settings []setting
 	rules    []rule
+	pools    []poolSpec
 }
 
 // A setting is one key of a configuration file that is a flag's.
@@ -85,7 +86,7 @@ func parseSettings(path string, root *yaml.Node) (*configFile, error) {
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		s := setting{place: fmt.Sprintf("%s:%d", path, key.Line), name: key.Value}
-		if s.name != rulesKey && !has(known, s.name) || s.name == "config" {
+		if s.name != rulesKey && s.name != poolsKey && !has(known, s.name) || s.name == "config" {
 			return nil, unknownKey(s, known)
 		}
 		if seen[s.name] {
@@ -95,6 +96,12 @@ func parseSettings(path string, root *yaml.Node) (*configFile, error) {
 		var err error
 		if s.name == rulesKey {
 			if f.rules, err = parseRules(path, value); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if s.name == poolsKey {
+			if f.pools, err = parsePoolSpecs(path, value); err != nil {
 				return nil, err
 			}
 			continue
@@ -110,16 +117,19 @@ func parseSettings(path string, root *yaml.Node) (*configFile, error) {
 	return &f, nil
 }
 
-// rulesKey is the one key that is not a flag's.
-const rulesKey = "rules"
+// The keys that are not flags'.
+const (
+	rulesKey = "rules"
+	poolsKey = "pools"
+)
 
 func unknownKey(s setting, known []cli.Flag) error {
-	known = append(known, &cli.StringFlag{Name: rulesKey})
+	known = append(known, &cli.StringFlag{Name: rulesKey}, &cli.StringFlag{Name: poolsKey})
 	err := fmt.Errorf("%s: unknown key %q", s.place, s.name)
 	if guess := cli.SuggestFlag(known, s.name, true); guess != "" {
 		err = fmt.Errorf("%w; did you mean %q?", err, trimDashes(guess))
 	}
-	return fmt.Errorf("%w; keys are the flags of `uwgate serve --help`, and rules", err)
+	return fmt.Errorf("%w; keys are the flags of `uwgate serve --help`, rules and pools", err)
 }
 
 func trimDashes(s string) string {

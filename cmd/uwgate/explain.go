@@ -214,6 +214,7 @@ func askWorker(c *cli.Context, f files, vars uwsgi.Vars) (*gateway.Explanation, 
 		return nil, err
 	}
 	g := assemble(c, cfg, &logbook{log: zap.NewNop(), access: zap.NewNop()})
+	defer g.Backends.Close()
 	e := g.Explain(c.Context, vars)
 	return e, g.Store.Close(c.Context)
 }

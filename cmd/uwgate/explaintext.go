@@ -208,7 +208,7 @@ func (s *sheet) key(q question, e *gateway.Explanation) {
 		s.value("asked for", p.URI)
 	}
 	if p.Rule != "" {
-		s.row("rule", p.Rule+whichRule(q.files.rules, p.Rule))
+		s.row("rule", p.Rule+whichRule(q.files.file.rules, p.Rule))
 	}
 }
 

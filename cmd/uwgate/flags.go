@@ -14,10 +14,11 @@ import (
 // The flags' categories, in the order of the help.
 const (
 	catWires  = "1. Wires"
-	catKey    = "2. Key and place"
-	catPolicy = "3. What is stored"
-	catLimits = "4. Limits and timeouts"
-	catLogs   = "5. Logs and control"
+	catPools  = "2. Backends"
+	catKey    = "3. Key and place"
+	catPolicy = "4. What is stored"
+	catLimits = "5. Limits and timeouts"
+	catLogs   = "6. Logs and control"
 )
 
 // env is the environment's name of a flag.
@@ -74,7 +75,7 @@ func (s *size) String() string {
 
 func configFlag() cli.Flag {
 	return &cli.StringFlag{Category: catLogs, Name: "config", EnvVars: env("config"), TakesFile: true,
-		Usage: "read flags from this YAML `FILE`, a key each; lists for flags that may be repeated; and rules (docs/rules.md)"}
+		Usage: "read flags from this YAML `FILE`, a key each; lists for flags that may be repeated; rules (docs/rules.md) and pools (docs/pools.md)"}
 }
 
 func listenFlag() cli.Flag {
@@ -97,12 +98,13 @@ func keyFlags() []cli.Flag {
 func serveFlags() []cli.Flag {
 	flags := []cli.Flag{
 		listenFlag(),
-		list(catWires, "backend", "uWSGI `SERVER` to forward to: \"unix:/run/app.sock weight=2\" (repeatable)"),
+		list(catWires, "backend", "uWSGI `SERVER` to forward to: \"unix:/run/app.sock weight=2 max-conns=8\"; parameters are in docs/pools.md (repeatable)"),
 		text(catWires, "socket-mode", "`MODE` of the UNIX sockets listened on, octal", "0660"),
 		list(catWires, "allow-peer", "`NETWORK` that may connect over TCP besides loopback, as 10.0.0.0/8 (repeatable)"),
 		toggle(catWires, "half-close", "answer TCP clients that close their direction after the request (nginx does not: there it means that the visitor has left)", false),
 		toggle(catWires, "ask-to-close", "ask backends to close with the answer, by HTTP_CONNECTION; for gunicorn's uwsgi protocol", false),
 	}
+	flags = append(flags, poolFlags()...)
 	flags = append(flags, keyFlags()...)
 	return append(flags,
 		period(catPolicy, "ttl", "lifetime of pages that name none themselves; 0 stores only those that do", 10*time.Minute),
@@ -129,9 +131,9 @@ func serveFlags() []cli.Flag {
 		toggle(catPolicy, "observe", "decide, log and count as always, but write nothing", false),
 		toggle(catPolicy, "align-headers", "drop from stored pages' first answer what their hits cannot have", true),
 
-		period(catLimits, "connect-timeout", "for a connection to a backend, all attempts together", time.Second),
 		period(catLimits, "first-byte-timeout", "from the end of the request to the first byte of the answer", time.Minute),
 		period(catLimits, "idle-timeout", "for every pause within a request's or an answer's body", time.Minute),
+		period(catLimits, "total-timeout", "for a whole request; 0 for no bound", 0),
 		period(catLimits, "drain-timeout", "for the requests in flight at the end; negative waits for ever", 30*time.Second),
 		amount(catLimits, "max-request-body", "`SIZE` of the largest request body, over it 413; 0 leaves that to nginx's client_max_body_size", 0),
 		toggle(catLimits, "stream-uploads", "give request bodies to a worker as they come; else they are taken in first", false),

@@ -45,11 +45,11 @@ func printNginx(c *cli.Context) error {
 	if c.Args().Present() {
 		return fmt.Errorf("nginx takes flags only, not %q; `uwgate nginx --help` lists them", c.Args().First())
 	}
-	rules, err := applyFile(c)
+	file, err := applyFile(c)
 	if err != nil {
 		return err
 	}
-	s, err := parseSnippet(c, rules)
+	s, err := parseSnippet(c, file)
 	if err != nil {
 		return err
 	}
@@ -58,8 +58,8 @@ func printNginx(c *cli.Context) error {
 
 // parseSnippet reads the flags that nginx must know of and reports all that is
 // wrong in them. It asks no resolver.
-func parseSnippet(c *cli.Context, rules []rule) (*nginxconf.Snippet, error) {
-	cfg := config{files: files{rules: rules}}
+func parseSnippet(c *cli.Context, file *configFile) (*nginxconf.Snippet, error) {
+	cfg := config{files: files{file: file}}
 	errs := []error{parsePolicy(c, &cfg), parseTimeouts(c, &cfg)}
 	s := &nginxconf.Snippet{
 		Listen:          c.StringSlice("nginx-listen"),

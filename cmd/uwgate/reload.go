@@ -74,6 +74,9 @@ func (r *reloader) reload() {
 	changed, later := r.now.differences(next)
 	if len(changed) > 0 {
 		r.g.Reload(next.policy, next.ring)
+		if p := r.g.Backends.Default; p != nil && next.pools.Default != nil {
+			p.Set(next.pools.Default.Specs())
+		}
 		// What needs a restart is compared with what was there at the start.
 		for _, name := range later {
 			next.values[name] = r.now.values[name]
@@ -99,18 +102,24 @@ func (s *settings) differences(next *settings) (live, later []string) {
 			later = append(later, name)
 		}
 	}
-	if !reflect.DeepEqual(s.rules, next.rules) {
+	if !reflect.DeepEqual(s.file.rules, next.file.rules) {
 		live = append(live, rulesKey)
 	}
 	if len(live) == 0 && !reflect.DeepEqual(s.nginx, next.nginx) {
 		live = append(live, "nginx")
 	}
+	if !reflect.DeepEqual(s.file.pools, next.file.pools) {
+		later = append(later, poolsKey)
+	}
 	return live, later
 }
 
-// isLive reports whether a flag is about the policy or the memcached servers, and
-// nothing that is made once.
+// isLive reports whether a flag is about the policy, the memcached servers or the
+// members of the default pool, and nothing that is made once.
 func isLive(f cli.Flag) bool {
+	if f.Names()[0] == "backend" {
+		return true
+	}
 	category := f.(cli.CategorizableFlag).GetCategory()
 	return slices.Contains([]string{catKey, catPolicy}, category) && f.Names()[0] != "align-headers"
 }

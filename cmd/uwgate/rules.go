@@ -182,12 +182,18 @@ func findRuleKey(name string) *ruleKey {
 
 func unknownRuleKey(name string) error {
 	var names []string
-	var known []cli.Flag
 	for _, k := range ruleKeys {
 		names = append(names, k.name)
-		known = append(known, &cli.StringFlag{Name: k.name})
 	}
-	err := fmt.Errorf("rule: unknown key %q", name)
+	return suggest(fmt.Errorf("rule: unknown key %q", name), name, names)
+}
+
+// suggest adds to err the name that was meant, and all that there are.
+func suggest(err error, name string, names []string) error {
+	var known []cli.Flag
+	for _, n := range names {
+		known = append(known, &cli.StringFlag{Name: n})
+	}
 	if guess := cli.SuggestFlag(known, name, true); guess != "" {
 		err = fmt.Errorf("%w; did you mean %q?", err, trimDashes(guess))
 	}

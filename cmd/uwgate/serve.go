@@ -18,6 +18,7 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/gateway"
+	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 )
 
@@ -57,6 +58,7 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer watchHosts(c.Context, g.Backends, s.c.String("host-map"))()
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
 	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, logs.log}).reload)()
 	return run(c.Context, g, sockets, logs.log)
@@ -77,10 +79,9 @@ func trySpool(g *gateway.Gateway, log *zap.Logger) error {
 
 // assemble wires the packages together.
 func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
-	cfg.pool.DialTimeout = c.Duration("connect-timeout")
-	cfg.pool.Log = logs.log
+	logPools(cfg.pools, logs.log)
 	return &gateway.Gateway{
-		Backends: cfg.pool,
+		Backends: cfg.pools,
 		Policy:   cfg.policy,
 		Firewall: &policy.Firewall{TrustForwardedProto: c.Bool("trust-forwarded-proto")},
 		Store: &cachewriter.Writer{
@@ -104,7 +105,9 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 		SpoolDir:         c.String("spool-dir"),
 		SpoolMemory:      cmp.Or(bytesOf(c, "spool-memory"), -1),
 		MaxRequestBody:   bytesOf(c, "max-request-body"),
+		TrustRouterKey:   c.Bool("trust-router-key"),
 		FirstByteTimeout: c.Duration("first-byte-timeout"),
+		TotalTimeout:     c.Duration("total-timeout"),
 		IdleTimeout:      c.Duration("idle-timeout"),
 		DrainTimeout:     c.Duration("drain-timeout"),
 	}
@@ -112,6 +115,22 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 
 // bytesOf is the value of an amount.
 func bytesOf(c *cli.Context, name string) int64 { return int64(*c.Generic(name).(*size)) }
+
+// logPools has the pools log, and those that a map file makes later.
+func logPools(pools *backend.Pools, log *zap.Logger) {
+	pools.Log = log
+	for _, p := range pools.All() {
+		p.Log = log
+	}
+	makes := pools.Make
+	pools.Make = func(servers ...string) (*backend.Pool, error) {
+		p, err := makes(servers...)
+		if err == nil {
+			p.Log = log
+		}
+		return p, err
+	}
+}
 
 // sockets are what the gateway listens on.
 type sockets struct {
@@ -170,6 +189,24 @@ func run(ctx context.Context, g *gateway.Gateway, s sockets, log *zap.Logger) er
 	}
 	log.Info("stopped")
 	return err
+}
+
+// watchHosts keeps the pools up with a map file, if there is one, and closes them
+// with the function that it returns.
+func watchHosts(ctx context.Context, pools *backend.Pools, path string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if path != "" {
+			pools.Watch(ctx, path)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		pools.Close()
+	}
 }
 
 // onSignal has f run each time that the signal comes. The function that it returns

@@ -3,221 +3,309 @@ package backend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
+
+	"uwgate/uwsgi"
 )
 
-// ErrUnavailable is matched by the error of [Pool.Dial] when no server
-// accepted the connection. Nothing was sent to any of them.
-var ErrUnavailable = errors.New("no backend accepts connections")
-
-const (
-	minBackoff = time.Second
-	maxBackoff = 30 * time.Second
-	busyPause  = 10 * time.Millisecond
+// Errors of [Pool.Dial]. Nothing was sent to any server.
+var (
+	// ErrUnavailable is matched when no server accepted the connection.
+	ErrUnavailable = errors.New("no backend accepts connections")
+	// ErrQueueFull is returned when every server has all the requests that it
+	// may have, and as many wait already as may.
+	ErrQueueFull = errors.New("all backends are busy and the queue is full")
+	// ErrQueueTimeout is returned to a request that has waited in vain.
+	ErrQueueTimeout = errors.New("all backends are busy and no request ended in time")
 )
 
 // A Pool is a set of servers that can answer the same requests. It is made by
-// [NewPool]; the exported fields may be set before its first use. Its methods
-// are safe for concurrent use. It has no goroutines.
+// [NewPool], or from its zero value with [Pool.Add] and [Pool.Set]; the exported
+// fields may be set before the first Dial. Its methods are safe for concurrent
+// use.
+//
+// It has goroutines only while they have something to do: one for each probe
+// of a server that is in doubt, and one while names are looked up. [Pool.Close]
+// ends them.
 type Pool struct {
-	// DialTimeout bounds one call of Dial, however many servers it tries.
-	// Zero means one second.
+	// Name is for logs and metrics; the default pool has none.
+	Name string
+
+	// DialTimeout bounds the time for connecting of one call of Dial, however
+	// many servers it tries. Zero means one second.
 	DialTimeout time.Duration
+
+	// Choice says which of the servers that are free takes a request.
+	Choice Choice
+
+	// QueueLength is the number of requests that may wait for a server. Zero
+	// means 1024, negative none.
+	QueueLength int
+
+	// QueueTimeout is how long a request may wait. Zero means 10 s.
+	QueueTimeout time.Duration
+
+	// SlowStart is the time in which the share of a server that is new or back
+	// grows to the full one. Zero means that it has that at once.
+	SlowStart time.Duration
+
+	// BufferSize and MaxVars are those of the workers: the size of the largest
+	// block in bytes, and the number of vars. Whoever makes the requests keeps
+	// within them; see [Pool.Takes]. Zero means what a packet can hold, and any
+	// number.
+	BufferSize, MaxVars int
+
+	// Modifier1 and Modifier2 go out to servers that have none of their own.
+	Modifier1, Modifier2 uint8
+
+	// AllowVars are UWSGI_* vars that the workers may get, each as NAME or, for
+	// one value alone, as NAME=VALUE. SetVars replace those of the request.
+	// The pool only keeps them for whoever makes the requests.
+	AllowVars []string
+	SetVars   uwsgi.Vars
+
+	// Probe is what a server in doubt is asked.
+	Probe Probe
+
+	// ProbeInterval is the pause between the probes of a server that accepts
+	// connections and does not answer. Zero means 5 s.
+	ProbeInterval time.Duration
+
+	// ProbeTimeout bounds a probe. Zero means 2 s.
+	ProbeTimeout time.Duration
+
+	// ResolveInterval is the age at which the addresses of a name are looked
+	// up again. Zero means 30 s.
+	ResolveInterval time.Duration
+
+	// Resolver looks names up. Nil means that of the machine.
+	Resolver Resolver
 
 	// Log is told when a server is ejected and when it is back. Nil is silent.
 	Log *zap.Logger
 
-	nodes []*Node
+	dialer func(ctx context.Context, n *Node, d time.Duration) (net.Conn, error) // nil: the network
 
-	mu sync.Mutex // guards the choice and health of every node
+	mu       sync.Mutex // guards what follows, and the nodes' fields that say so
+	started  bool       // the options are read, the first Dial has begun
+	closed   bool
+	config   []NodeSpec            // as it was set: names may stand for many nodes
+	found    map[string][]NodeSpec // what names stand for, by Addr
+	nodes    []*Node               // in the order of the configuration
+	tiers    [tiers]tier
+	reached  pass // the place in the round that the choice has come to
+	ring     ring // empty unless Choice is a hash
+	queue    queue
+	budget   budget
+	lookup   *time.Timer   // for the next look-up of names; nil: none yet
+	lookedUp chan struct{} // closed after the first look-up; nil: none has begun
+	counts   poolCounts
+	failures uint64 // connects and suspicions so far
+	probes   int    // running
+	noPlugin sync.Once
+
+	done   context.Context // ended by Close
+	finish context.CancelFunc
+	work   sync.WaitGroup // probes and look-ups
 }
 
-// A Node is one server of a [Pool].
-type Node struct {
-	name          string // as configured, without parameters
-	network, addr string
-	weight        int
-
-	// Guarded by Pool.mu.
-	current   int           // smooth weighted round robin's running weight
-	backoff   time.Duration // 0: not ejected
-	ejectedAt time.Time     // when it last failed after a pause
-	retryAt   time.Time     // it is nobody's first choice before that
-
-	requests, dialErrors, busy atomic.Uint64
+// poolCounts are guarded by Pool.mu.
+type poolCounts struct {
+	queued, queueFull, queueTimeouts, retries, retriesDenied uint64
 }
 
-// String returns the node's address as it was configured.
-func (n *Node) String() string { return n.name }
-
-// NewPool makes a pool of the servers given as "ADDRESS [weight=N]", with the
-// addresses of [ParseAddr] and weights from 1 (the default) to 65535.
+// NewPool makes a pool of servers as [ParseNode] reads them. It looks no name
+// up.
 func NewPool(servers ...string) (*Pool, error) {
-	if len(servers) == 0 {
-		return nil, errors.New("backend: no server given; name at least one, as in unix:/run/app.sock or 127.0.0.1:3031")
-	}
 	p := &Pool{}
 	for _, s := range servers {
-		n, err := parseNode(s)
-		if err != nil {
+		if err := p.Add(s); err != nil {
 			return nil, err
 		}
-		p.nodes = append(p.nodes, n)
 	}
 	return p, nil
 }
 
-func parseNode(s string) (*Node, error) {
-	words := strings.Fields(s)
-	if len(words) == 0 {
-		return nil, errors.New("backend: empty address; write host:port, unix:/path or @name")
-	}
-	network, addr, err := ParseAddr(words[0])
-	if err != nil {
-		return nil, err
-	}
-	n := &Node{name: words[0], network: network, addr: addr, weight: 1}
-	for _, word := range words[1:] {
-		value, ok := strings.CutPrefix(word, "weight=")
-		if !ok {
-			return nil, fmt.Errorf("backend: %s: unknown parameter %q; known is weight=N", n, word)
-		}
-		n.weight, err = strconv.Atoi(value)
-		if err != nil || n.weight < 1 || n.weight > 65535 {
-			return nil, fmt.Errorf("backend: %s: weight %q is no number from 1 to 65535", n, value)
-		}
-	}
-	return n, nil
+// Want is what a request asks of a pool.
+type Want struct {
+	// Avoid is not chosen if another server is free: it has failed this
+	// request already.
+	Avoid *Node
+
+	// HashKey chooses the server if Choice is a hash. Without one the choice
+	// is like RoundRobin's.
+	HashKey string
+
+	// Host is whom the request is for: hosts take turns in the queue.
+	Host string
 }
 
-// Len returns the number of servers.
-func (p *Pool) Len() int { return len(p.nodes) }
+// A Conn is the connection of one request. Close gives the node's place to the
+// next one.
+type Conn struct {
+	net.Conn
+	Node *Node
 
-// Dial connects to one of the servers, avoid only if there is no other. It
-// tries every server at most once, except that it waits for one whose backlog
-// is full as long as DialTimeout allows. The error matches [ErrUnavailable],
-// or is ctx's if that ended first. The caller closes the connection.
-func (p *Pool) Dial(ctx context.Context, avoid *Node) (net.Conn, *Node, error) {
-	parent := ctx
-	ctx, cancel := context.WithTimeout(ctx, p.dialTimeout())
-	defer cancel()
-	for {
-		nc, n, err := p.dialOnce(ctx, avoid)
-		if err == nil {
-			return nc, n, nil
-		}
-		if parent.Err() != nil {
-			return nil, nil, context.Cause(parent)
-		}
-		if !errors.Is(err, syscall.EAGAIN) || !pause(ctx, busyPause) {
-			return nil, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-	}
+	pool   *Pool
+	closed atomic.Bool
 }
 
-// dialOnce goes through the servers once.
-func (p *Pool) dialOnce(ctx context.Context, avoid *Node) (net.Conn, *Node, error) {
-	var room [8]*Node
-	order := p.order(room[:0], avoid)
-	var first error
-	for i, n := range order {
-		nc, err := n.dial(ctx, len(order)-1-i)
-		if err == nil {
-			p.succeeded(n)
-			return nc, n, nil
-		}
-		p.failed(ctx, n, err)
-		// A full backlog is worth waiting for, so it is the error to report.
-		if first == nil || errors.Is(err, syscall.EAGAIN) {
-			first = err
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, nil, first
-}
+// Raw returns the connection under c: a *net.TCPConn, a *net.UnixConn or a
+// *tls.Conn.
+func (c *Conn) Raw() net.Conn { return c.Conn }
 
-// dial connects within half of the time that ctx leaves while others are yet
-// to be tried, so that a host that drops packets does not use up their share.
-func (n *Node) dial(ctx context.Context, others int) (net.Conn, error) {
-	if deadline, ok := ctx.Deadline(); ok && others > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
+// Close closes the connection. Only the first call does anything.
+func (c *Conn) Close() error {
+	if c.closed.Swap(true) {
+		return net.ErrClosed
 	}
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, n.network, n.addr)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", n.name, cause(err))
-	}
-	return nc, nil
-}
-
-// cause strips what net.OpError repeats of the address.
-func cause(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		return op.Err
-	}
+	err := c.Conn.Close()
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.Node.open--
+	c.Node.endedAt = time.Now()
+	c.pool.give(c.Node)
 	return err
 }
 
-// failed notes that n did not accept a connection. A full backlog is a busy
-// server, and a client that left says nothing about it: neither ejects.
-func (p *Pool) failed(ctx context.Context, n *Node, err error) {
-	if errors.Is(err, syscall.EAGAIN) {
-		n.busy.Add(1)
-		return
+// Report tells the pool what became of the request. It ejects no server by
+// itself: a client can cause every outcome.
+func (c *Conn) Report(o Outcome) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	c.pool.report(c.Node, o)
+}
+
+// Dial connects to one of the servers. If all that are up have as many requests
+// as they may have, it waits in the queue. A server that does not accept the
+// connection is ejected and another one tried, the ejected ones if no other is
+// left. The error matches [ErrUnavailable], [ErrQueueFull] or [ErrQueueTimeout],
+// or is ctx's cause if that ended first. The caller closes the connection.
+func (p *Pool) Dial(ctx context.Context, w Want) (*Conn, error) {
+	d := dialing{p: p, want: w, left: p.dialTimeout()}
+	if err := p.begin(ctx); err != nil {
+		return nil, err
 	}
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return
-	}
-	n.dialErrors.Add(1)
-	pause, news := p.eject(n)
-	if news {
-		p.log().Warn("backend ejected", zap.Stringer("backend", n), zap.Duration("retry_in", pause), zap.Error(err))
+	for {
+		n, err := d.acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		nc, err := d.connect(ctx, n)
+		if err == nil {
+			return p.connected(n, nc), nil
+		}
+		if err = d.failed(ctx, n, err); err != nil {
+			return nil, err
+		}
 	}
 }
 
-func (p *Pool) succeeded(n *Node) {
-	n.requests.Add(1)
-	if p.restore(n) {
-		p.log().Info("backend is back", zap.Stringer("backend", n))
+// begin counts a request, and waits for the first look-up of names where
+// nobody can be asked before.
+func (p *Pool) begin(ctx context.Context) error {
+	p.mu.Lock()
+	p.start()
+	p.budget.request(time.Now())
+	wait := p.lookedUp
+	if len(p.nodes) > 0 {
+		wait = nil
+	}
+	p.mu.Unlock()
+	if wait == nil {
+		return nil
+	}
+	select {
+	case <-wait:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(p.dialTimeout()):
+	}
+	return nil
+}
+
+// start reads the options, once. p.mu is held.
+func (p *Pool) start() {
+	if p.started || p.closed {
+		return
+	}
+	p.started = true
+	p.init()
+	p.arrange()
+	p.watchNames()
+}
+
+// init makes what the zero value lacks.
+func (p *Pool) init() {
+	if p.done == nil {
+		p.done, p.finish = context.WithCancel(context.Background())
 	}
 }
 
-func (p *Pool) dialTimeout() time.Duration {
-	if p.DialTimeout > 0 {
-		return p.DialTimeout
+// Close ends what runs in the background and whoever waits in the queue.
+// Requests under way go on; Dial fails from then on.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	p.init()
+	p.closed = true
+	p.finish()
+	if p.lookup != nil {
+		p.lookup.Stop()
 	}
-	return time.Second
+	for _, n := range p.nodes {
+		n.stopTimers()
+	}
+	p.dispatch()
+	p.mu.Unlock()
+	p.work.Wait()
+}
+
+// Len returns the number of servers.
+func (p *Pool) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.nodes)
+}
+
+// Takes reports whether the workers accept a request: a block of that many
+// bytes with that many vars.
+func (p *Pool) Takes(size, vars int) bool {
+	return (p.BufferSize == 0 || size <= p.BufferSize) && (p.MaxVars == 0 || vars <= p.MaxVars)
+}
+
+func (p *Pool) dialTimeout() time.Duration   { return orDefault(p.DialTimeout, time.Second) }
+func (p *Pool) queueTimeout() time.Duration  { return orDefault(p.QueueTimeout, 10*time.Second) }
+func (p *Pool) probeInterval() time.Duration { return orDefault(p.ProbeInterval, 5*time.Second) }
+func (p *Pool) probeTimeout() time.Duration  { return orDefault(p.ProbeTimeout, 2*time.Second) }
+func (p *Pool) resolveInterval() time.Duration {
+	return orDefault(p.ResolveInterval, 30*time.Second)
+}
+
+func orDefault(d, def time.Duration) time.Duration {
+	if d <= 0 {
+		return def
+	}
+	return d
+}
+
+func (p *Pool) queueLength() int {
+	if p.QueueLength == 0 {
+		return 1024
+	}
+	return max(p.QueueLength, 0)
 }
 
 func (p *Pool) log() *zap.Logger {
-	if p.Log != nil {
-		return p.Log
+	switch {
+	case p.Log == nil:
+		return zap.NewNop()
+	case p.Name != "":
+		return p.Log.With(zap.String("pool", p.Name))
 	}
-	return zap.NewNop()
-}
-
-// pause waits for d and reports whether ctx let it.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return p.Log
 }

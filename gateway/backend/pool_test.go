@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -50,44 +49,22 @@ func TestParseAddr(t *testing.T) {
 
 func TestNewPoolRefuses(t *testing.T) {
 	for name, servers := range map[string][]string{
-		"nothing":         {},
 		"empty":           {"  "},
 		"bad address":     {"localhost"},
 		"bad parameter":   {"127.0.0.1:3031 wait=1"},
 		"weight of zero":  {"127.0.0.1:3031 weight=0"},
 		"weight too high": {"127.0.0.1:3031 weight=65536"},
 		"weight no int":   {"127.0.0.1:3031 weight=1.5"},
+		"modifier of 256": {"127.0.0.1:3031 modifier1=256"},
+		"word for number": {"127.0.0.1:3031 max-conns"},
+		"twice":           {"127.0.0.1:3031", "127.0.0.1:3031 weight=2"},
+		"TLS over UNIX":   {"suwsgi:/run/app.sock"},
+		"TLS in clear":    {"127.0.0.1:3031 insecure"},
+		"no such CA":      {"suwsgi:127.0.0.1:3031 ca=/no/such/file"},
+		"no service":      {"srv:"},
 	} {
 		if _, err := NewPool(servers...); err == nil {
 			t.Errorf("%s: NewPool(%q) succeeded", name, servers)
-		}
-	}
-}
-
-// The sequence nginx gives for weights 5, 1, 1 is a a b a c a a.
-func TestSmoothWeightedRoundRobin(t *testing.T) {
-	p := newPool(t, "a:1 weight=5", "b:1", "c:1")
-	var got strings.Builder
-	for range 14 {
-		got.WriteByte(p.order(nil, nil)[0].name[0])
-	}
-	if want := "aabacaaaabacaa"; got.String() != want {
-		t.Errorf("order %q, want %q", got.String(), want)
-	}
-	if n := testing.AllocsPerRun(100, func() {
-		var room [8]*Node
-		p.order(room[:0], nil)
-	}); n > 1 {
-		t.Errorf("a choice allocates %v times, want at most the room", n)
-	}
-}
-
-func TestAvoidComesLast(t *testing.T) {
-	p := newPool(t, "a:1", "b:1", "c:1")
-	for range 6 {
-		order := p.order(nil, p.nodes[0])
-		if len(order) != 3 || order[2] != p.nodes[0] {
-			t.Fatalf("order %v, want a:1 last", order)
 		}
 	}
 }
@@ -103,13 +80,13 @@ func TestFailoverAndEjection(t *testing.T) {
 			p := newPool(t, dead, "unix:"+listen(t, "unix", filepath.Join(t.TempDir(), "up.sock")))
 			p.Log = zap.New(core)
 			for range 10 {
-				nc, n, err := p.Dial(t.Context(), nil)
+				nc, err := p.Dial(t.Context(), Want{})
 				if err != nil {
 					t.Fatal(err)
 				}
 				nc.Close()
-				if n != p.nodes[1] {
-					t.Fatalf("connected to %v, want the server that is up", n)
+				if nc.Node != p.nodes[1] {
+					t.Fatalf("connected to %v, want the server that is up", nc.Node)
 				}
 			}
 			if got := p.Stats()[0]; got.DialErrors != 1 || got.Up {
@@ -126,12 +103,12 @@ func TestLastServerIsAlwaysTried(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.sock")
 	p := newPool(t, path)
 	for range 3 {
-		if _, _, err := p.Dial(t.Context(), nil); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), path) {
+		if _, err := p.Dial(t.Context(), Want{}); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), path) {
 			t.Fatalf("error %v, want ErrUnavailable that names %s", err, path)
 		}
 	}
 	listen(t, "unix", path)
-	nc, _, err := p.Dial(t.Context(), nil)
+	nc, err := p.Dial(t.Context(), Want{})
 	if err != nil {
 		t.Fatalf("the server is back: %v", err)
 	}
@@ -141,50 +118,18 @@ func TestLastServerIsAlwaysTried(t *testing.T) {
 	}
 }
 
-func TestBackoffDoublesOncePerPause(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, "a:1", "b:1")
-		a := p.nodes[0]
-		var got []time.Duration
-		for range 7 {
-			for range 3 { // attempts that were under way together
-				p.eject(a)
-			}
-			got = append(got, a.backoff)
-			if first := p.order(nil, nil)[0]; first == a {
-				t.Fatalf("ejected for %v, yet the first choice", a.backoff)
-			}
-			time.Sleep(a.backoff)
-		}
-		for i, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
-			if got[i] != want*time.Second {
-				t.Errorf("pause %d is %v, want %vs", i, got[i], int(want))
-			}
-		}
-		tried := 0
-		for range 10 {
-			if p.order(nil, nil)[0] == a {
-				tried++
-			}
-		}
-		if tried != 1 {
-			t.Errorf("after the pause %d of 10 requests try the server, want 1", tried)
-		}
-	})
-}
-
 func TestSilentHostLeavesTimeForTheNext(t *testing.T) {
 	// A listener whose backlog is full drops connects, as a dead host does.
 	full := fullTCP(t)
 	p := newPool(t, full, listen(t, "tcp", "127.0.0.1:0"))
 	p.DialTimeout = 400 * time.Millisecond
 	start := time.Now()
-	nc, n, err := p.Dial(t.Context(), nil)
+	nc, err := p.Dial(t.Context(), Want{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	nc.Close()
-	if n != p.nodes[1] || time.Since(start) > p.DialTimeout {
+	if n := nc.Node; n != p.nodes[1] || time.Since(start) > p.DialTimeout {
 		t.Errorf("connected to %v after %v, want the second server within %v", n, time.Since(start), p.DialTimeout)
 	}
 	if p.Stats()[0].Up {
@@ -199,7 +144,7 @@ func TestFullBacklogIsWaitedFor(t *testing.T) {
 	p.DialTimeout = 10 * time.Second
 	done := make(chan error, 1)
 	go func() {
-		nc, _, err := p.Dial(context.Background(), nil)
+		nc, err := p.Dial(context.Background(), Want{})
 		if err == nil {
 			nc.Close()
 		}
@@ -223,7 +168,7 @@ func TestCanceledDialEjectsNobody(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("client gone")
 	time.AfterFunc(20*time.Millisecond, func() { cancel(gone) })
-	if _, _, err := p.Dial(ctx, nil); !errors.Is(err, gone) {
+	if _, err := p.Dial(ctx, Want{}); !errors.Is(err, gone) {
 		t.Errorf("error %v, want the context's cause", err)
 	}
 	if !p.Stats()[0].Up {
@@ -231,12 +176,13 @@ func TestCanceledDialEjectsNobody(t *testing.T) {
 	}
 }
 
-func newPool(t *testing.T, servers ...string) *Pool {
+func newPool(t testing.TB, servers ...string) *Pool {
 	t.Helper()
 	p, err := NewPool(servers...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(p.Close)
 	return p
 }
 

@@ -13,8 +13,9 @@ import (
 // zero Firewall is the strictest. It is not changed by use, and safe for
 // concurrent use.
 type Firewall struct {
-	// AllowVars are UWSGI_* vars that pass, by their exact names. uWSGI obeys
-	// them: they load code, change directories, serve files.
+	// AllowVars are UWSGI_* vars that pass: NAME with any value, NAME=VALUE with
+	// that value alone. uWSGI obeys them: they load code, change directories,
+	// serve files.
 	AllowVars []string
 
 	// TrustForwardedProto passes HTTP_X_FORWARDED_PROTO and _SSL on, which
@@ -44,7 +45,7 @@ func (f *Firewall) Screen(v uwsgi.Vars) (clean uwsgi.Vars, dropped []string, err
 		if what := malformed(x); what != "" {
 			return nil, nil, &Refusal{Status: 400, Code: uwsgi.ForbiddenVar, What: what}
 		}
-		if label := f.drops(x.Name, upgrade); label != "" {
+		if label := f.drops(x, upgrade); label != "" {
 			if !slices.Contains(dropped, label) {
 				dropped = append(dropped, label)
 			}
@@ -72,8 +73,9 @@ func (f *Firewall) Screen(v uwsgi.Vars) (clean uwsgi.Vars, dropped []string, err
 }
 
 // drops returns the label under which a var is dropped, "" if it passes.
-func (f *Firewall) drops(name string, upgrade bool) string {
-	if strings.HasPrefix(name, "UWSGI_") && !slices.Contains(f.AllowVars, name) {
+func (f *Firewall) drops(x uwsgi.Var, upgrade bool) string {
+	name := x.Name
+	if strings.HasPrefix(name, "UWSGI_") && !f.allows(x) {
 		if slices.Contains(magicVars, name) {
 			return name
 		}
@@ -94,6 +96,13 @@ func (f *Firewall) drops(name string, upgrade bool) string {
 		}
 	}
 	return ""
+}
+
+func (f *Firewall) allows(x uwsgi.Var) bool {
+	return slices.ContainsFunc(f.AllowVars, func(allowed string) bool {
+		name, value, pinned := strings.Cut(allowed, "=")
+		return name == x.Name && (!pinned || value == x.Value)
+	})
 }
 
 // magicVars are those that uWSGI 2.0 obeys, or its routers set.

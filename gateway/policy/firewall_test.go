@@ -36,6 +36,9 @@ func TestScreenDrops(t *testing.T) {
 		{name: "repeated", vars: []string{"UWSGI_FILE=1", "UWSGI_FILE=2"}, dropped: []string{"UWSGI_FILE"}},
 		{name: "allowed", firewall: Firewall{AllowVars: []string{"UWSGI_SCHEME"}}, vars: []string{"UWSGI_SCHEME=https", "UWSGI_SCHEMES=x"},
 			want: []string{"UWSGI_SCHEME=https"}, dropped: []string{"UWSGI_*"}},
+		{name: "allowed with one value", firewall: Firewall{AllowVars: []string{"UWSGI_SCHEME=https", "UWSGI_APPID="}}, vars: []string{"UWSGI_SCHEME=https", "UWSGI_APPID=x"},
+			want: []string{"UWSGI_SCHEME=https"}, dropped: []string{"UWSGI_APPID"}},
+		{name: "allowed with another value", firewall: Firewall{AllowVars: []string{"UWSGI_SCHEME=https"}}, vars: []string{"UWSGI_SCHEME=http"}, dropped: []string{"UWSGI_SCHEME"}},
 		{name: "allowing is for UWSGI_ only", firewall: Firewall{AllowVars: []string{"HTTP_PROXY"}}, vars: []string{"HTTP_PROXY=x"}, dropped: []string{"HTTP_PROXY"}},
 		{name: "httpoxy", vars: []string{"HTTP_PROXY=http://x"}, dropped: []string{"HTTP_PROXY"}},
 		{name: "framing copies", vars: []string{"HTTP_CONTENT_LENGTH=5", "HTTP_TRANSFER_ENCODING=chunked"}, dropped: []string{"HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"}},
@@ -156,7 +159,7 @@ func FuzzFirewall(f *testing.F) {
 			}
 		}
 		for _, label := range dropped {
-			if label != "UWSGI_*" && (&Firewall{}).drops(label, false) != label {
+			if label != "UWSGI_*" && (&Firewall{}).drops(uwsgi.Var{Name: label}, false) != label {
 				t.Errorf("label %q is not among the known", label)
 			}
 		}

@@ -1,0 +1,192 @@
+package backend
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// An Outcome is what became of a request that was sent.
+type Outcome uint8
+
+const (
+	Answered Outcome = iota // with a head of whatever status
+	Silent                  // closed without a byte: an exception, an oversized request, a dead worker
+	TimedOut                // no answer in time
+	Reset                   // reset before an answer
+)
+
+const (
+	minBackoff = time.Second
+	maxBackoff = 30 * time.Second
+
+	// A server is in doubt after maxDoubts bad outcomes within doubtWindow,
+	// without an answer among them.
+	maxDoubts   = 3
+	doubtWindow = 10 * time.Second
+
+	maxMisses = 3 // probes that a server in doubt may leave unanswered
+	minHits   = 2 // probes that an ejected one has to answer to be back
+)
+
+// health is what a pool knows about one of its nodes. Doubt has no effect but
+// the probes: what a client can cause must eject no server.
+type health struct {
+	backoff  time.Duration // until the next probe; 0: it accepts connections, as far as we know
+	hung     bool          // ejected, for it accepts connections and does not answer
+	failedAt uint64        // the number of its last failure
+
+	doubts     int // bad outcomes since doubtSince
+	doubtSince time.Time
+	suspect    bool // being probed
+	misses     int  // probes in a row that failed
+	hits       int  // and succeeded
+
+	watch   *time.Timer // for the next probe
+	probing bool
+}
+
+func (h *health) isEjected() bool { return h.backoff > 0 || h.hung }
+
+// eject is for a node that did not accept a connection. It gets no requests
+// while there are others, and a probe after a pause. p.mu is held; the caller
+// dispatches.
+func (p *Pool) eject(n *Node, err error) {
+	if n.gone {
+		return
+	}
+	p.failures++
+	n.failedAt = p.failures
+	if n.backoff == 0 {
+		n.backoff = minBackoff
+		p.watchNode(n, n.backoff)
+		p.log().Warn("backend ejected", zap.Stringer("backend", n), zap.Duration("retry_in", n.backoff), zap.Error(err))
+	}
+	p.settle(n)
+}
+
+// restore is for an ejected node that is to have requests again. p.mu is held.
+func (p *Pool) restore(n *Node) {
+	n.health = health{failedAt: n.failedAt, watch: n.watch, probing: n.probing}
+	if n.watch != nil {
+		n.watch.Stop()
+	}
+	n.pass = p.reached.next(n.weight())
+	p.easeIn(n)
+	p.settle(n)
+	p.dispatch()
+	p.log().Info("backend is back", zap.Stringer("backend", n))
+}
+
+// report notes an outcome. p.mu is held.
+func (p *Pool) report(n *Node, o Outcome) {
+	switch {
+	case n.gone:
+	case o == Answered:
+		p.trust(n)
+	case !n.isEjected():
+		p.doubt(n)
+	}
+}
+
+// trust is for a node that has answered.
+func (p *Pool) trust(n *Node) {
+	n.doubts, n.suspect = 0, false
+	if n.unproven {
+		n.unproven = false
+		p.settle(n)
+		p.dispatch()
+	}
+}
+
+func (p *Pool) doubt(n *Node) {
+	if now := time.Now(); n.doubts == 0 || now.Sub(n.doubtSince) > doubtWindow {
+		n.doubts, n.doubtSince = 0, now
+	}
+	n.doubts++
+	if !n.suspect && (n.doubts >= maxDoubts || n.unproven) {
+		n.suspect, n.misses = true, 0
+		p.watchNode(n, 0)
+	}
+}
+
+// probed draws the conclusion from a probe. p.mu is held.
+func (p *Pool) probed(n *Node, err error) {
+	switch e := err.(type) {
+	case nil:
+		p.hit(n)
+	case *connectError:
+		p.missConnect(n, e)
+	default:
+		p.miss(n, err)
+	}
+	p.dispatch()
+}
+
+func (p *Pool) hit(n *Node) {
+	n.misses = 0
+	n.hits++
+	switch {
+	case n.hung && n.backoff == 0 && n.hits < minHits:
+		p.watchNode(n, p.probeInterval())
+	case n.isEjected():
+		n.unproven = false
+		p.restore(n)
+	default:
+		p.trust(n)
+	}
+}
+
+// missConnect is for a probe that was not even accepted.
+func (p *Pool) missConnect(n *Node, err error) {
+	n.hits = 0
+	if n.backoff == 0 {
+		p.eject(n, err)
+		return
+	}
+	p.backOff(n)
+}
+
+// miss is for a probe that was accepted and not answered.
+func (p *Pool) miss(n *Node, err error) {
+	n.hits = 0
+	n.misses++
+	switch {
+	case n.backoff > 0:
+		p.backOff(n)
+	case n.hung:
+		p.watchNode(n, p.probeInterval())
+	case n.misses < maxMisses:
+		p.watchNode(n, 0)
+	case p.mayEject(n):
+		p.hang(n, err)
+	default:
+		p.watchNode(n, p.probeInterval())
+	}
+}
+
+func (p *Pool) backOff(n *Node) {
+	n.backoff = min(2*n.backoff, maxBackoff)
+	p.watchNode(n, n.backoff)
+}
+
+// hang ejects a node on suspicion.
+func (p *Pool) hang(n *Node, err error) {
+	p.failures++
+	n.hung, n.suspect, n.failedAt = true, false, p.failures
+	p.settle(n)
+	p.watchNode(n, p.probeInterval())
+	p.log().Warn("backend ejected: it accepts connections and does not answer", zap.Stringer("backend", n), zap.Error(err))
+}
+
+// mayEject keeps suspicion from ejecting the last node that is up, and more
+// than half of the pool.
+func (p *Pool) mayEject(n *Node) bool {
+	hung := 1
+	for _, other := range p.nodes {
+		if other.hung {
+			hung++
+		}
+	}
+	return p.up() > 1 && 2*hung <= len(p.nodes)
+}

@@ -1,0 +1,148 @@
+package backend
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Add makes the server that [ParseNode] reads a member, too.
+func (p *Pool) Add(server string) error {
+	s, err := ParseNode(server)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if slices.ContainsFunc(p.config, func(have NodeSpec) bool { return have.Addr == s.Addr }) {
+		return fmt.Errorf("backend: %s is given twice; for a larger share write weight=2", s.Addr)
+	}
+	p.set(append(slices.Clone(p.config), s))
+	return nil
+}
+
+// Set replaces the members. Those that were members before, by their Addr, keep
+// their state; the requests of those that are no longer go on to their end.
+// What has no valid Addr is left out and logged.
+func (p *Pool) Set(nodes []NodeSpec) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var valid []NodeSpec
+	for _, s := range nodes {
+		if err := s.validate(); err != nil {
+			p.log().Error("server left out", zap.Error(err))
+			continue
+		}
+		valid = append(valid, s)
+	}
+	p.set(valid)
+}
+
+// Specs returns the members as they were set, for another pool's Set.
+func (p *Pool) Specs() []NodeSpec {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.config)
+}
+
+// set is Set with p.mu held.
+func (p *Pool) set(config []NodeSpec) {
+	p.config = config
+	p.apply()
+	if p.started {
+		p.watchNames()
+	}
+}
+
+// apply makes the members those of the configuration, with names replaced by
+// what was found. p.mu is held.
+func (p *Pool) apply() {
+	before := make(map[string]*Node, len(p.nodes))
+	for _, n := range p.nodes {
+		before[n.key()] = n
+	}
+	others := len(before) > 0
+	p.nodes = nil
+	seen := make(map[string]bool)
+	for _, s := range p.expand() {
+		if seen[s.key()] {
+			continue
+		}
+		seen[s.key()] = true
+		n := before[s.key()]
+		if n == nil {
+			n = p.join(s, others)
+		}
+		delete(before, s.key())
+		n.place = len(p.nodes)
+		n.change(s)
+		p.nodes = append(p.nodes, n)
+	}
+	for _, n := range before {
+		p.leave(n)
+	}
+	p.arrange()
+}
+
+func (s *NodeSpec) key() string { return s.host + " " + s.Addr }
+func (n *Node) key() string     { return n.spec.key() }
+
+// join makes a new member. One that joins others is eased in.
+func (p *Pool) join(s NodeSpec, others bool) *Node {
+	n := p.newNode(s)
+	n.pass = p.reached.next(n.weight())
+	if others && p.started {
+		p.easeIn(n)
+	}
+	return n
+}
+
+// change is for what can change of a member.
+func (n *Node) change(s NodeSpec) {
+	if old := n.weight(); old != uint64(max(s.Weight, 1)) {
+		n.pass = n.pass.rescale(uint64(max(s.Weight, 1)))
+	}
+	n.spec = s
+	if s.TLS != nil {
+		n.tls = clientTLS(s)
+	}
+}
+
+func (p *Pool) leave(n *Node) {
+	n.gone = true
+	n.stopTimers()
+	p.settle(n)
+}
+
+// arrange puts every node and the ring in order. p.mu is held.
+func (p *Pool) arrange() {
+	order := byPass
+	if p.isLeastBusy() {
+		order = byBusy
+	}
+	for i := range p.tiers {
+		p.tiers[i].order = order
+		if i == ejected {
+			p.tiers[i].order = byFailure
+		}
+		p.tiers[i].init()
+	}
+	p.ring = nil
+	if p.Choice == HashKey || p.Choice == HashClient {
+		p.ring = newRing(p.nodes)
+	}
+	for _, n := range p.nodes {
+		p.settle(n)
+	}
+	p.dispatch()
+}
+
+// easeIn begins n's slow start.
+func (p *Pool) easeIn(n *Node) {
+	if p.SlowStart > 0 {
+		n.upSince = time.Now()
+		n.slow = slowest
+	}
+}

@@ -1,0 +1,195 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// A Resolver looks names up. *net.Resolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
+}
+
+func (p *Pool) resolver() Resolver {
+	if p.Resolver == nil {
+		return net.DefaultResolver
+	}
+	return p.Resolver
+}
+
+// isName reports whether Addr has to be looked up. localhost is left to the
+// system: it is one server, by two addresses.
+func (s *NodeSpec) isName() bool {
+	if strings.HasPrefix(s.Addr, "srv:") {
+		return true
+	}
+	network, addr, err := ParseAddr(strings.TrimPrefix(s.Addr, "suwsgi:"))
+	if err != nil || network != "tcp" {
+		return false
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	_, err = netip.ParseAddr(host)
+	return err != nil && host != "" && host != "localhost"
+}
+
+// expand replaces names by what was found. A host that was not is left to the
+// dialer, which looks it up itself. p.mu is held.
+func (p *Pool) expand() []NodeSpec {
+	specs := make([]NodeSpec, 0, len(p.config))
+	for _, s := range p.config {
+		switch found := p.found[s.Addr]; {
+		case found != nil:
+			for _, f := range found {
+				specs = append(specs, s.as(f))
+			}
+		case !strings.HasPrefix(s.Addr, "srv:"):
+			specs = append(specs, s)
+		}
+	}
+	return specs
+}
+
+// as is s at an address that was found.
+func (s NodeSpec) as(f NodeSpec) NodeSpec {
+	s.host, s.Addr = f.host, f.Addr
+	if f.Weight > 0 {
+		s.Weight = f.Weight
+	}
+	s.Backup = s.Backup || f.Backup
+	return s
+}
+
+// watchNames begins to look names up, if there are any. p.mu is held.
+func (p *Pool) watchNames() {
+	if p.closed || !slices.ContainsFunc(p.config, func(s NodeSpec) bool { return s.isName() }) {
+		return
+	}
+	switch {
+	case p.lookup == nil:
+		p.lookedUp = make(chan struct{})
+		p.lookup = time.AfterFunc(0, p.lookUp)
+	default:
+		p.lookup.Reset(0)
+	}
+}
+
+// lookUp looks all names up and changes the members accordingly. It runs in a
+// goroutine of its own, and ends soon after Close. What cannot be looked up
+// stays as it was.
+func (p *Pool) lookUp() {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.work.Add(1)
+	defer p.work.Done()
+	config := p.config
+	p.mu.Unlock()
+	found := make(map[string][]NodeSpec)
+	for _, s := range config {
+		if !s.isName() {
+			continue
+		}
+		nodes, err := p.find(s.Addr)
+		if err != nil {
+			p.log().Warn("a backend's name could not be looked up; its last addresses stay", zap.String("name", s.Addr), zap.Error(err))
+			continue
+		}
+		found[s.Addr] = nodes
+	}
+	p.looked(found)
+}
+
+// looked takes in what was found, and has it looked up again later.
+func (p *Pool) looked(found map[string][]NodeSpec) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	before := p.found
+	p.found = make(map[string][]NodeSpec)
+	for _, s := range p.config {
+		if nodes := found[s.Addr]; nodes != nil {
+			p.found[s.Addr] = nodes
+		} else if nodes := before[s.Addr]; nodes != nil {
+			p.found[s.Addr] = nodes
+		}
+	}
+	p.apply()
+	select {
+	case <-p.lookedUp:
+	default:
+		close(p.lookedUp)
+	}
+	p.lookup.Reset(p.resolveInterval())
+}
+
+// find returns the servers behind a name.
+func (p *Pool) find(addr string) ([]NodeSpec, error) {
+	ctx, cancel := context.WithTimeout(p.done, 10*time.Second)
+	defer cancel()
+	if service, ok := strings.CutPrefix(addr, "srv:"); ok {
+		return p.findService(ctx, service)
+	}
+	rest, secure := strings.CutPrefix(addr, "suwsgi:")
+	host, port, _ := net.SplitHostPort(rest)
+	nodes, err := p.findHost(ctx, host, port)
+	for i := range nodes {
+		nodes[i].host = addr
+		if secure {
+			nodes[i].Addr = "suwsgi:" + nodes[i].Addr
+		}
+	}
+	return nodes, err
+}
+
+func (p *Pool) findHost(ctx context.Context, host, port string) ([]NodeSpec, error) {
+	addrs, err := p.resolver().LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("%s has no addresses", host)
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	var nodes []NodeSpec
+	for _, a := range slices.Compact(addrs) {
+		nodes = append(nodes, NodeSpec{Addr: net.JoinHostPort(a.Unmap().String(), port)})
+	}
+	return nodes, nil
+}
+
+// findService returns the servers of a DNS service. Those of the lowest
+// priority are tried first, the others are backups.
+func (p *Pool) findService(ctx context.Context, service string) ([]NodeSpec, error) {
+	_, records, err := p.resolver().LookupSRV(ctx, "", "", service)
+	if err != nil {
+		return nil, err
+	}
+	var nodes []NodeSpec
+	for _, r := range records {
+		hosts, err := p.findHost(ctx, strings.TrimSuffix(r.Target, "."), strconv.Itoa(int(r.Port)))
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range hosts {
+			h.host, h.Weight, h.Backup = "srv:"+service, int(r.Weight), r.Priority > records[0].Priority
+			nodes = append(nodes, h)
+		}
+	}
+	if len(nodes) == 0 {
+		return nil, fmt.Errorf("%s has no servers", service)
+	}
+	return nodes, nil
+}

@@ -1,0 +1,57 @@
+package backend
+
+// NodeStats is what a pool tells about one of its servers.
+type NodeStats struct {
+	Pool       string
+	Name       string
+	Up         bool   // not ejected
+	Requests   uint64 // connections made
+	DialErrors uint64 // connects refused, failed or timed out
+	Busy       uint64 // connects that found a full backlog
+	InFlight   int    // requests that have a place
+	Limit      int    // on that number; 0: none
+
+	Weight, Cores, Load  int
+	Backup, Unproven     bool
+	Modifier1, Modifier2 uint8
+}
+
+// PoolStats is what a pool tells about its queue and its retries.
+type PoolStats struct {
+	Name          string
+	Waiting       int    // requests in the queue
+	Queued        uint64 // requests that had to wait
+	QueueFull     uint64 // of those that the queue had no room for
+	QueueTimeouts uint64 // and those that waited in vain
+	Retries       uint64 // requests asked again of another server
+	RetriesDenied uint64 // by the budget
+}
+
+// Stats returns the servers in configuration order.
+func (p *Pool) Stats() []NodeStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stats := make([]NodeStats, len(p.nodes))
+	for i, n := range p.nodes {
+		stats[i] = NodeStats{
+			Pool: p.Name, Name: n.name, Up: !n.isEjected(),
+			Requests: n.requests.Load(), DialErrors: n.dialErrors.Load(), Busy: n.busy.Load(),
+			InFlight: n.inFlight, Limit: max(n.limit(), 0),
+			Weight: int(n.weight()), Cores: n.spec.Cores, Load: n.spec.Load,
+			Backup: n.spec.Backup, Unproven: n.unproven,
+		}
+		stats[i].Modifier1, stats[i].Modifier2 = n.modifiers()
+	}
+	return stats
+}
+
+// PoolStats returns the counters of the pool itself.
+func (p *Pool) PoolStats() PoolStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.counts
+	return PoolStats{
+		Name: p.Name, Waiting: p.queue.length, Queued: c.queued, QueueFull: c.queueFull,
+		QueueTimeouts: c.queueTimeouts, Retries: c.retries, RetriesDenied: c.retriesDenied,
+	}
+}
