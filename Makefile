@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 DEMO     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo demo-check test test-compose vet fuzz clean FORCE
+.PHONY: help build deps demo demo-check test bench-faults test-compose vet fuzz clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,6 +30,10 @@ demo-check: deps bin/uwgate bin/demo ## the same without watching; exits 0 or 1
 
 test: deps ## run every test with -race; a server that is missing fails, not skips
 	UWGATE_TEST_STACK=1 $(GO) test -race ./...
+
+bench-faults: deps ## go through docs/faults.md with uwgate and with uWSGI's FastRouter, and write it anew
+	UWGATE_TEST_STACK=1 $(GO) test -count=1 -run '^TestFaults$$' ./integration -faults $(CURDIR)/docs/faults.md
+	@cat docs/faults.md
 
 test-compose: ## prove docker-compose.yml; needs a Docker engine
 	@deploy/test-compose

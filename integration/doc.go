@@ -6,6 +6,7 @@
 //
 //	make test                                        installs what is missing, runs everything
 //	UWGATE_TEST_STACK=1 go test -race ./integration  the same, for these tests only
+//	make bench-faults                                tries FastRouter as well, see docs/faults.md
 //
 // Without that variable a server that is not installed skips the tests; with it
 // it fails them.

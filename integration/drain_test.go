@@ -71,12 +71,21 @@ type slowWorker struct {
 
 func newSlowWorker(t *testing.T, n int, body string) *slowWorker {
 	t.Helper()
-	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "worker.sock"))
+	path := filepath.Join(t.TempDir(), "worker.sock")
+	s := &slowWorker{addr: "unix:" + path, goOn: make(chan struct{})}
+	s.started.Add(n)
+	scripted(t, path, func(nc net.Conn) { s.answer(nc, body) })
+	return s
+}
+
+// scripted is a worker on a UNIX socket that has answer do the rest once it has read a
+// request.
+func scripted(t *testing.T, path string, answer func(net.Conn)) {
+	t.Helper()
+	ln, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &slowWorker{addr: "unix:" + ln.Addr().String(), goOn: make(chan struct{})}
-	s.started.Add(n)
 	var conns sync.WaitGroup
 	conns.Go(func() {
 		for {
@@ -84,18 +93,18 @@ func newSlowWorker(t *testing.T, n int, body string) *slowWorker {
 			if err != nil {
 				return
 			}
-			conns.Go(func() { s.answer(nc, body) })
+			conns.Go(func() {
+				defer nc.Close()
+				if _, err := uwsgi.ReadRequest(bufio.NewReader(nc)); err == nil {
+					answer(nc)
+				}
+			})
 		}
 	})
 	t.Cleanup(func() { ln.Close(); conns.Wait() })
-	return s
 }
 
 func (s *slowWorker) answer(nc net.Conn, body string) {
-	defer nc.Close()
-	if _, err := uwsgi.ReadRequest(bufio.NewReader(nc)); err != nil {
-		return
-	}
 	s.started.Done()
 	<-s.goOn
 	fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s", len(body), body)

@@ -104,6 +104,11 @@ func (w *world) exchange(method, request string) page {
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(patience))
 	io.WriteString(nc, request)
+	return readPage(nc, method)
+}
+
+// readPage reads an answer as nginx, or a worker, writes it.
+func readPage(nc net.Conn, method string) page {
 	resp, err := http.ReadResponse(bufio.NewReader(nc), &http.Request{Method: method})
 	if err != nil {
 		return page{err: err}

@@ -81,7 +81,7 @@ func (s *Stack) site(ctx context.Context, backend string) (string, error) {
 	args := append([]string{"nginx", "--nginx-listen", s.Nginx.Addr}, s.sharedArgs()...)
 	args = append(args, s.cfg.NginxArgs...)
 	cmd := exec.CommandContext(ctx, s.cfg.Binary, args...)
-	cmd.Env = uwgateEnv()
+	cmd.Env = UwgateEnv()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

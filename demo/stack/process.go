@@ -19,8 +19,9 @@ const (
 	StopTimeout  = 10 * time.Second
 )
 
-// A Process is one program of a [Stack]. Its methods are safe for concurrent use,
-// but Start and Stop of one process wait for each other.
+// A Process is one program of a [Stack], or of the caller's own. Its methods are safe
+// for concurrent use, but Start and Stop of one process wait for each other. Its
+// fields do not change after the first start.
 //
 // While it runs one goroutine waits for its end.
 type Process struct {
@@ -28,10 +29,10 @@ type Process struct {
 	Addr    string // where it listens: "127.0.0.1:21101", "unix:/tmp/…/uwgate.sock"
 	LogFile string // its output since the first start
 
-	command []string
-	env     []string // nil: ours
-	dir     string
-	ready   func(ctx context.Context, addr string) error // tried until it returns nil
+	Command []string
+	Env     []string // nil: ours
+	Dir     string
+	Ready   func(ctx context.Context, addr string) error // tried until it returns nil
 
 	turn sync.Mutex // held by Start and Stop
 
@@ -65,7 +66,7 @@ func (p *Process) Start(ctx context.Context) error {
 			r.signal(syscall.SIGKILL)
 		}
 		<-r.exited
-		return fmt.Errorf("stack: start %s: %w\n  command: %s\n%s", p.Name, err, strings.Join(p.command, " "), p.tail(15))
+		return fmt.Errorf("stack: start %s: %w\n  command: %s\n%s", p.Name, err, strings.Join(p.Command, " "), p.tail(15))
 	}
 	return nil
 }
@@ -76,8 +77,8 @@ func (p *Process) launch() (*run, error) {
 		return nil, err
 	}
 	defer out.Close()
-	cmd := exec.Command(p.command[0], p.command[1:]...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.dir, p.env, out, out
+	cmd := exec.Command(p.Command[0], p.Command[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = p.Dir, p.Env, out, out
 	cmd.SysProcAttr = ownGroup()
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ func (p *Process) await(ctx context.Context, r *run) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := p.ready(ctx, p.Addr)
+		err := p.Ready(ctx, p.Addr)
 		if err == nil {
 			return nil
 		}

@@ -31,7 +31,7 @@ var ErrMissing = errors.New("not installed; demo/install (make deps) sees to it"
 // there.
 func Installed() error {
 	for _, name := range []string{"nginx", "memcached", "uwsgi"} {
-		if _, err := lookPath(name); err != nil {
+		if _, err := LookPath(name); err != nil {
 			return err
 		}
 	}
@@ -44,7 +44,7 @@ func Installed() error {
 func (s *Stack) find(names ...string) (map[string]string, error) {
 	paths := make(map[string]string)
 	for _, name := range names {
-		path, err := lookPath(name)
+		path, err := LookPath(name)
 		if err != nil {
 			return nil, err
 		}
@@ -53,9 +53,9 @@ func (s *Stack) find(names ...string) (map[string]string, error) {
 	return paths, nil
 }
 
-// lookPath looks into the folders of the administrator, too, which Debian leaves
+// LookPath looks into the folders of the administrator, too, which Debian leaves
 // out of the PATH of others.
-func lookPath(name string) (string, error) {
+func LookPath(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
@@ -70,7 +70,7 @@ func lookPath(name string) (string, error) {
 func (s *Stack) process(name, addr, logFile string, command ...string) *Process {
 	return &Process{
 		Name: name, Addr: addr, LogFile: s.path(logFile),
-		command: command, dir: s.Dir, ready: connects,
+		Command: command, Dir: s.Dir, Ready: Connects,
 	}
 }
 
@@ -122,14 +122,14 @@ func (s *Stack) uwsgi(program string) *Process {
 		"--worker-reload-mercy", "2",
 		// The default of 4 kB is less than one request with a long URL and cookies.
 		"--buffer-size", "65535", "--max-vars", "1000")
-	p.env = s.siteEnv()
-	p.ready = func(ctx context.Context, addr string) error {
-		if err := pongs(ctx, addr); err != nil {
+	p.Env = s.siteEnv()
+	p.Ready = func(ctx context.Context, addr string) error {
+		if err := Pongs(ctx, addr); err != nil {
 			return err
 		}
 		// The workers are there before their master. It opens this socket after it
 		// has set up its signals; a TERM before that would be lost.
-		return connects(ctx, "unix:"+s.path("uwsgi-stats.sock"))
+		return Connects(ctx, "unix:"+s.path("uwsgi-stats.sock"))
 	}
 	return p
 }
@@ -156,13 +156,13 @@ func backlog(n int) int {
 
 func (s *Stack) uwgate() *Process {
 	p := s.process("uwgate", "unix:"+s.path("uwgate.sock"), "uwgate.log", s.uwgateCommand()...)
-	p.ready = func(ctx context.Context, _ string) error { return isReady(ctx, s.Admin) }
-	p.env = uwgateEnv()
+	p.Ready = func(ctx context.Context, _ string) error { return isReady(ctx, s.Admin) }
+	p.Env = UwgateEnv()
 	return p
 }
 
-// uwgateEnv keeps the caller's environment from saying what the flags do not.
-func uwgateEnv() []string {
+// UwgateEnv keeps the caller's environment from saying what the flags do not.
+func UwgateEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "UWGATE_") })
 }
 
@@ -217,8 +217,8 @@ func (s *Stack) nginx(program, addr string) *Process {
 	return s.process("nginx", addr, "nginx.out", command...)
 }
 
-// connects tries whether somebody accepts connections at addr.
-func connects(ctx context.Context, addr string) error {
+// Connects tries whether somebody accepts connections at addr.
+func Connects(ctx context.Context, addr string) error {
 	nc, err := dial(ctx, addr)
 	if err != nil {
 		return err
@@ -226,9 +226,9 @@ func connects(ctx context.Context, addr string) error {
 	return nc.Close()
 }
 
-// pongs sends uWSGI's ping, which a worker answers and so only with the site loaded;
+// Pongs sends uWSGI's ping, which a worker answers and so only with the site loaded;
 // the socket is open long before.
-func pongs(ctx context.Context, addr string) error {
+func Pongs(ctx context.Context, addr string) error {
 	nc, err := dial(ctx, addr)
 	if err != nil {
 		return err
@@ -270,14 +270,14 @@ func dial(ctx context.Context, addr string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", addr)
 }
 
-// takenPorts are those that freePorts has given.
+// takenPorts are those that FreePorts has given.
 var takenPorts sync.Map
 
-// freePorts finds n free ports on loopback, below the range from which the kernel
+// FreePorts finds n free ports on loopback, below the range from which the kernel
 // takes those of outgoing connections: a program that is stopped for a while finds
 // its port free again. No port is given twice to this program, which may run several
 // stacks at once.
-func freePorts(n int) ([]string, error) {
+func FreePorts(n int) ([]string, error) {
 	const low, high, tries = 20000, 32000, 1000
 	var addrs []string
 	for range tries {

@@ -151,7 +151,7 @@ func (s *Stack) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ports, err := freePorts(s.cfg.Memcached + 2)
+	ports, err := FreePorts(s.cfg.Memcached + 2)
 	if err != nil {
 		return err
 	}
@@ -306,15 +306,17 @@ func (s *Stack) prepareSite(ctx context.Context) error {
 	return nil
 }
 
-// siteEnv is the whole environment of the site. With the caller's PATH, uWSGI's
-// Python would look for its library beside some other python3 that comes first.
+// SystemEnv is an environment for uWSGI. With the caller's PATH its Python would look
+// for its library beside some other python3 that comes first.
+func SystemEnv() []string {
+	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
+}
+
+// siteEnv is the whole environment of the site.
 func (s *Stack) siteEnv() []string {
-	env := []string{
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"LANG=C.UTF-8",
-		"DEMO_DATA=" + s.path("data"),
-		"DEMO_MEMCACHED=" + strings.Join(s.memcachedAddrs(), " "),
-	}
+	env := append(SystemEnv(),
+		"DEMO_DATA="+s.path("data"),
+		"DEMO_MEMCACHED="+strings.Join(s.memcachedAddrs(), " "))
 	if s.cfg.Conf == "recipe" {
 		env = append(env, "DEMO_KEY=recipe")
 	}
