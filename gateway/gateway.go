@@ -33,6 +33,9 @@ type Gateway struct {
 	// close it.
 	Backends *backend.Pools
 
+	// Subscriptions are counted in the metrics. It may be nil.
+	Subscriptions *backend.Subscriptions
+
 	// TrustRouterKey has UWSGI_FASTROUTER_KEY choose the pool, before the host.
 	TrustRouterKey bool
 

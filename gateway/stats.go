@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 )
 
@@ -148,6 +149,12 @@ var (
 	unservedDesc   = desc("pool_unserved_total", "Requests that no backend took in time, by cause: queue_full or queue_timeout.", "pool", "cause")
 	retriesDesc    = desc("pool_retries_total", "Requests that were asked again of another backend.", "pool")
 	deniedDesc     = desc("pool_retries_denied_total", "Retries that were not made, for there had been too many.", "pool")
+	keysDesc       = desc("subscription_keys", "Keys that servers have announced themselves for.")
+	serversDesc    = desc("subscription_servers", "Servers that have announced themselves, for each key.")
+	announcedDesc  = desc("subscription_announced_total", "Announcements taken.")
+	leftDesc       = desc("subscription_left_total", "Datagrams of servers that leave.")
+	expiredDesc    = desc("subscription_expired_total", "Servers that have not announced themselves again.")
+	subRefusedDesc = desc("subscription_refused_total", "Datagrams that had no effect, by reason.", "reason")
 	queuedDesc     = desc("store_queue_entries", "Pages waiting to be written.", "server")
 	queuedByteDesc = desc("store_queue_bytes", "Bytes of pages waiting to be written.", "server")
 	storedDesc     = desc("store_stored_total", "Pages that memcached has taken.", "server")
@@ -169,6 +176,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	out := sink{ch}
 	c.requests(out)
 	c.backends(out)
+	if c.g.Subscriptions != nil {
+		c.subscriptions(out, c.g.Subscriptions.Stats())
+	}
 	if c.g.Store != nil {
 		c.store(out, c.g.Store.Stats())
 	}
@@ -215,6 +225,17 @@ func (c collector) requests(out sink) {
 	out.counter(splicedDesc, s.spliced.Load())
 	count, sum, buckets := s.took.snapshot()
 	out.ch <- prometheus.MustNewConstHistogram(tookDesc, count, sum, buckets)
+}
+
+func (c collector) subscriptions(out sink, s backend.SubscriptionStats) {
+	out.gauge(keysDesc, int64(s.Keys))
+	out.gauge(serversDesc, int64(s.Nodes))
+	out.counter(announcedDesc, s.Announced)
+	out.counter(leftDesc, s.Left)
+	out.counter(expiredDesc, s.Expired)
+	for reason, n := range s.Refused {
+		out.counter(subRefusedDesc, n, string(reason))
+	}
 }
 
 func (c collector) backends(out sink) {

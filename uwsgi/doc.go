@@ -1,6 +1,6 @@
 /*
 Package uwsgi reads and writes the uwsgi protocol as nginx, uWSGI and gunicorn
-speak it: requests, the plain HTTP answers of a worker, pings.
+speak it: requests, the plain HTTP answers of a worker, pings, subscriptions.
 
 A request is one packet and its body:
 
@@ -32,7 +32,7 @@ sliced, a var that reaches past its block is an error (uWSGI reads on), and so a
 contradictory lengths. Heads are never passed on as they came but written anew.
 
 Left out on purpose: connections, deadlines, goroutines and logging; which vars
-may pass; the meaning of subscription packets; puwsgi and fd passing.
+may pass; what a subscription has for effect; puwsgi and fd passing.
 
 Nothing here may be used by several goroutines at once, except that Vars and
 Header may be read by many.

@@ -87,6 +87,9 @@ type vectors struct {
 		ResponseHex hexBytes `json:"response_hex"`
 	} `json:"ping_and_other_modifiers"`
 	Responses []responseVector `json:"worker_responses"`
+	Signing   struct {
+		PublicKey string `json:"public_key_pem"`
+	} `json:"subscription_signing"`
 }
 
 func readVectors(tb testing.TB) vectors {

@@ -32,12 +32,15 @@ type config struct {
 	socketMode os.FileMode
 	peers      []netip.Prefix
 	pools      *backend.Pools
+	subscribe  []string
 	ring       *cachewriter.Ring
 	policy     *policy.Policy
 	admin      string
 	logs       []string
 	logLevel   zapcore.Level
 	hideQuery  bool
+
+	subscriptions *backend.Subscriptions // nil: none
 }
 
 // maxTTL is where memcached begins to take an expiry for a date.
@@ -66,7 +69,7 @@ func parseConfig(c *cli.Context, f files) (*config, error) {
 	cfg := config{files: f}
 	var errs []error
 	for _, step := range []func(*cli.Context, *config) error{
-		parseWires, parsePools, parseKey, parsePolicy, parseTimeouts, parseLogs,
+		parseWires, parsePools, parseSubscriptions, parseKey, parsePolicy, parseTimeouts, parseLogs,
 	} {
 		errs = append(errs, step(c, &cfg))
 	}

@@ -105,6 +105,7 @@ func serveFlags() []cli.Flag {
 		toggle(catWires, "ask-to-close", "ask backends to close with the answer, by HTTP_CONNECTION; for gunicorn's uwsgi protocol", false),
 	}
 	flags = append(flags, poolFlags()...)
+	flags = append(flags, subscribeFlags()...)
 	flags = append(flags, keyFlags()...)
 	return append(flags,
 		period(catPolicy, "ttl", "lifetime of pages that name none themselves; 0 stores only those that do", 10*time.Minute),

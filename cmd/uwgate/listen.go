@@ -21,7 +21,7 @@ func listen(ctx context.Context, addr string, mode os.FileMode) (net.Listener, e
 	}
 	onDisk := network == "unix" && !strings.HasPrefix(address, "@")
 	if onDisk {
-		if err := removeStale(address); err != nil {
+		if err := removeStale(network, address); err != nil {
 			return nil, err
 		}
 	}
@@ -40,7 +40,7 @@ func listen(ctx context.Context, addr string, mode os.FileMode) (net.Listener, e
 }
 
 // removeStale removes a socket that nobody listens on.
-func removeStale(path string) error {
+func removeStale(network, path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil
@@ -48,7 +48,7 @@ func removeStale(path string) error {
 	if info.Mode()&os.ModeSocket == 0 {
 		return fmt.Errorf("listen on unix:%s: there is a file of that name that is no socket; remove it or choose another path", path)
 	}
-	nc, err := net.Dial("unix", path)
+	nc, err := net.Dial(network, path)
 	if err == nil {
 		nc.Close()
 		return fmt.Errorf("listen on unix:%s: a running program listens there; stop it or choose another path", path)

@@ -93,7 +93,7 @@ func parsePools(c *cli.Context, cfg *config) error {
 		if cfg.pools.Default, err = backend.NewPool(servers...); err != nil {
 			errs = append(errs, fmt.Errorf("--backend: %w", err))
 		}
-	case len(cfg.file.pools) == 0 && c.String("host-map") == "":
+	case len(cfg.file.pools) == 0 && c.String("host-map") == "" && len(c.StringSlice("subscribe")) == 0:
 		errs = append(errs, errors.New("--backend is missing: name your uWSGI socket, as in --backend unix:/run/app.sock"))
 	}
 	if p := cfg.pools.Default; p != nil {

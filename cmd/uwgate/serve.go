@@ -61,7 +61,7 @@ func serve(c *cli.Context) error {
 	defer watchHosts(c.Context, g.Backends, s.c.String("host-map"))()
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
 	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, logs.log}).reload)()
-	return run(c.Context, g, sockets, logs.log)
+	return run(c.Context, g, s.subscriptions, sockets, logs.log)
 }
 
 // trySpool finds out whether large request bodies have a place. One that was named
@@ -80,10 +80,15 @@ func trySpool(g *gateway.Gateway, log *zap.Logger) error {
 // assemble wires the packages together.
 func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 	logPools(cfg.pools, logs.log)
+	if s := cfg.subscriptions; s != nil {
+		s.Log = logs.log
+		s.Restore()
+	}
 	return &gateway.Gateway{
-		Backends: cfg.pools,
-		Policy:   cfg.policy,
-		Firewall: &policy.Firewall{TrustForwardedProto: c.Bool("trust-forwarded-proto")},
+		Backends:      cfg.pools,
+		Subscriptions: cfg.subscriptions,
+		Policy:        cfg.policy,
+		Firewall:      &policy.Firewall{TrustForwardedProto: c.Bool("trust-forwarded-proto")},
 		Store: &cachewriter.Writer{
 			Ring:         cfg.ring,
 			Log:          logs.log,
@@ -134,8 +139,9 @@ func logPools(pools *backend.Pools, log *zap.Logger) {
 
 // sockets are what the gateway listens on.
 type sockets struct {
-	nginx []net.Listener
-	admin net.Listener // nil: none
+	nginx     []net.Listener
+	subscribe []net.PacketConn
+	admin     net.Listener // nil: none
 }
 
 func openSockets(ctx context.Context, cfg *config) (s sockets, err error) {
@@ -151,6 +157,13 @@ func openSockets(ctx context.Context, cfg *config) (s sockets, err error) {
 		}
 		s.nginx = append(s.nginx, ln)
 	}
+	for _, addr := range cfg.subscribe {
+		pc, err := listenPacket(ctx, addr, cfg.socketMode)
+		if err != nil {
+			return s, err
+		}
+		s.subscribe = append(s.subscribe, pc)
+	}
 	if cfg.admin != "" {
 		s.admin, err = listen(ctx, cfg.admin, 0o660)
 	}
@@ -161,6 +174,9 @@ func (s sockets) close() {
 	for _, ln := range s.nginx {
 		ln.Close()
 	}
+	for _, pc := range s.subscribe {
+		pc.Close()
+	}
 	if s.admin != nil {
 		s.admin.Close()
 	}
@@ -168,7 +184,7 @@ func (s sockets) close() {
 
 // run serves until ctx is done and the last request has ended, then writes
 // what is queued for memcached. The admin socket answers to the end.
-func run(ctx context.Context, g *gateway.Gateway, s sockets, log *zap.Logger) error {
+func run(ctx context.Context, g *gateway.Gateway, subs *backend.Subscriptions, s sockets, log *zap.Logger) error {
 	admin := &http.Server{Handler: g.Admin(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
 	adminDone := make(chan error, 1)
 	if s.admin != nil {
@@ -178,6 +194,10 @@ func run(ctx context.Context, g *gateway.Gateway, s sockets, log *zap.Logger) er
 	for _, ln := range s.nginx {
 		log.Info("listening", zap.Stringer("address", ln.Addr()))
 		group.Go(func() error { return g.Serve(serving, ln) })
+	}
+	for _, pc := range s.subscribe {
+		log.Info("subscriptions taken", zap.Stringer("address", pc.LocalAddr()))
+		group.Go(func() error { return subs.Serve(serving, pc) })
 	}
 	err := group.Wait()
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

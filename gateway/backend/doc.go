@@ -14,7 +14,8 @@
 //	defer nc.Close() // gives its place to the next request
 //	nc.Report(backend.Answered)
 //
-// [Pools] pick the pool for a host.
+// [Pools] pick the pool for a host. [Subscriptions] make the pools of servers that
+// announce themselves.
 //
 // A server has two ways to lose its requests. One that does not accept a
 // connection is ejected at once, and probed after a pause that doubles from one

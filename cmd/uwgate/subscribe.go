@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"uwgate/gateway/backend"
+)
+
+func subscribeFlags() []cli.Flag {
+	return []cli.Flag{
+		list(catPools, "subscribe", "take the announcements of uWSGI's subscribe-to and subscribe2 at this UDP `ADDRESS` or unix:/path (repeatable; docs/subscriptions.md)"),
+		list(catPools, "subscribe-from", "`NETWORK` that servers may announce themselves from, and be in; loopback alone without it (repeatable)"),
+		list(catPools, "subscribe-key", "`KEY` that servers may announce themselves for; globs; any without it (repeatable)"),
+		list(catPools, "subscribe-modifier", "`NUMBER` of a modifier1 that servers may ask for, with a modifier2 as in 7:2 (repeatable)"),
+		text(catPools, "subscribe-sign", "take signed announcements only, by the public keys KEY.pem in this `DIRECTORY`; SHA1:DIRECTORY and SHA512:DIRECTORY for another digest than SHA256", ""),
+		period(catPools, "subscribe-tolerance", "after which a server that has not announced itself again is gone", 17*time.Second),
+		&cli.StringFlag{Category: catPools, Name: "subscribe-state", EnvVars: env("subscribe-state"), TakesFile: true,
+			Usage: "keep the servers in this `FILE` while the gateway restarts"},
+	}
+}
+
+// parseSubscriptions comes after parsePools.
+func parseSubscriptions(c *cli.Context, cfg *config) error {
+	s := &backend.Subscriptions{
+		Tolerance: c.Duration("subscribe-tolerance"),
+		Snapshot:  c.String("subscribe-state"),
+		Make: func(key string) *backend.Pool {
+			p, _ := cfg.pools.Make()     // its errors have been reported
+			p.Name = "subscribed:" + key // as no other pool is called
+			return p
+		},
+	}
+	err := errors.Join(parseSources(c, cfg, s), parseSubscribeKeys(c, s), parseModifiers(c, s), parseSign(c.String("subscribe-sign"), s))
+	if s.Tolerance <= 0 {
+		err = errors.Join(err, fmt.Errorf("--subscribe-tolerance %v: give a time over 0, as in 17s", s.Tolerance))
+	}
+	if err == nil && len(cfg.subscribe) > 0 {
+		cfg.subscriptions = s
+		cfg.pools.Subscribed, cfg.pools.Announced = s.Pool, s.Pools
+	}
+	return err
+}
+
+func parseSources(c *cli.Context, cfg *config, s *backend.Subscriptions) error {
+	var errs []error
+	cfg.subscribe = c.StringSlice("subscribe")
+	for _, addr := range cfg.subscribe {
+		if _, _, err := backend.ParseAddr(addr); err != nil {
+			errs = append(errs, fmt.Errorf("--subscribe: %w", err))
+		}
+	}
+	for _, n := range c.StringSlice("subscribe-from") {
+		p, err := parseNetwork(n)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--subscribe-from %q: write a network as 10.0.0.0/8, or one address", n))
+		}
+		s.Networks = append(s.Networks, p)
+	}
+	return errors.Join(errs...)
+}
+
+func parseSubscribeKeys(c *cli.Context, s *backend.Subscriptions) error {
+	for _, glob := range c.StringSlice("subscribe-key") {
+		if _, err := path.Match(glob, ""); err != nil || glob == "" {
+			return fmt.Errorf("--subscribe-key %q: write a host or another key, with * and ? if need be", glob)
+		}
+		s.Keys = append(s.Keys, glob)
+	}
+	return nil
+}
+
+func parseModifiers(c *cli.Context, s *backend.Subscriptions) error {
+	for _, text := range c.StringSlice("subscribe-modifier") {
+		first, second, both := strings.Cut(text, ":")
+		if !both {
+			second = "0"
+		}
+		m1, err1 := strconv.ParseUint(first, 10, 8)
+		m2, err2 := strconv.ParseUint(second, 10, 8)
+		if err1 != nil || err2 != nil {
+			return fmt.Errorf("--subscribe-modifier %q: write a number from 0 to 255, or two, as in 7:2", text)
+		}
+		s.AllowModifiers = append(s.AllowModifiers, [2]uint8{uint8(m1), uint8(m2)})
+	}
+	return nil
+}
+
+func parseSign(text string, s *backend.Subscriptions) error {
+	if text == "" {
+		return nil
+	}
+	s.PublicKeys = text
+	if name, dir, ok := strings.Cut(text, ":"); ok {
+		s.PublicKeys = dir
+		s.Digest, ok = map[string]crypto.Hash{"SHA1": crypto.SHA1, "SHA256": crypto.SHA256, "SHA512": crypto.SHA512}[strings.ToUpper(name)]
+		if !ok {
+			return fmt.Errorf("--subscribe-sign %q: there are the digests SHA1, SHA256 and SHA512", text)
+		}
+	}
+	if info, err := os.Stat(s.PublicKeys); err != nil || !info.IsDir() {
+		return fmt.Errorf("--subscribe-sign %q: %q is no directory; put the public keys there, a file KEY.pem each", text, s.PublicKeys)
+	}
+	return nil
+}
+
+// listenPacket opens the socket for announcements at addr, as listen does for
+// requests.
+func listenPacket(ctx context.Context, addr string, mode os.FileMode) (net.PacketConn, error) {
+	network, address, err := backend.ParseAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	if network == "tcp" {
+		network = "udp"
+	} else {
+		network = "unixgram"
+	}
+	onDisk := network == "unixgram" && !strings.HasPrefix(address, "@")
+	if onDisk {
+		if err := removeStale(network, address); err != nil {
+			return nil, err
+		}
+	}
+	var lc net.ListenConfig
+	pc, err := lc.ListenPacket(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe at %s: %w%s", addr, reason(err), listenAdvice(err))
+	}
+	if onDisk {
+		if err := os.Chmod(address, mode); err != nil {
+			pc.Close()
+			return nil, fmt.Errorf("subscribe at %s: %w", addr, err)
+		}
+	}
+	return pc, nil
+}

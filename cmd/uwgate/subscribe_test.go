@@ -1,0 +1,66 @@
+package main
+
+import (
+	"crypto"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSubscribeFlags(t *testing.T) {
+	dir := t.TempDir()
+	cfg, err := configOf(t, "--subscribe", "127.0.0.1:4040", "--subscribe", "unix:/run/sub.sock", "--subscribe-from", "10.0.0.0/8", "--subscribe-from", "fd00::1",
+		"--subscribe-key", "*.example", "--subscribe-key", "x", "--subscribe-modifier", "5", "--subscribe-modifier", "7:2", "--subscribe-sign", "sha1:"+dir,
+		"--subscribe-tolerance", "30s", "--subscribe-state", "state.json", "--queue-timeout", "3s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := cfg.subscriptions
+	got := []any{cfg.subscribe, s.Networks, s.Keys, s.AllowModifiers, s.PublicKeys, s.Digest, s.Tolerance, s.Snapshot, s.AllowUnix}
+	want := []any{[]string{"127.0.0.1:4040", "unix:/run/sub.sock"}, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128")},
+		[]string{"*.example", "x"}, [][2]uint8{{5, 0}, {7, 2}}, dir, crypto.SHA1, 30 * time.Second, "state.json", false}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if p := s.Make("shop.example"); p.Name != "subscribed:shop.example" || p.QueueTimeout != 3*time.Second || p.Len() != 0 {
+		t.Errorf("the pool of a key is %+v, want the flags' options and no server", p)
+	}
+	if cfg.pools.Subscribed == nil || cfg.pools.Announced == nil {
+		t.Error("the pools do not know of the subscriptions")
+	}
+}
+
+func TestNoSubscriptions(t *testing.T) {
+	cfg, err := configOf(t)
+	if err != nil || cfg.subscriptions != nil || cfg.pools.Subscribed != nil {
+		t.Errorf("without --subscribe there is %+v, %v", cfg.subscriptions, err)
+	}
+}
+
+func TestSubscribeRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ flag, value, want string }{
+		{"subscribe", "127.0.0.1", "host:port"},
+		{"subscribe-from", "10.0.0.0/33", "write a network"},
+		{"subscribe-key", "[a", "write a host"},
+		{"subscribe-key", "", "write a host"},
+		{"subscribe-modifier", "256", "0 to 255"},
+		{"subscribe-modifier", "7:", "0 to 255"},
+		{"subscribe-modifier", "perl", "0 to 255"},
+		{"subscribe-sign", "MD5:/", "SHA1, SHA256 and SHA512"},
+		{"subscribe-sign", "/no/such/dir", "no directory"},
+		{"subscribe-sign", file, "no directory"},
+		{"subscribe-tolerance", "0s", "over 0"},
+	} {
+		if _, err := configOf(t, "--"+tt.flag, tt.value); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "--"+tt.flag) {
+			t.Errorf("--%s %q: %v, want an error that says %q", tt.flag, tt.value, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package backend
+
+import (
+	"container/heap"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// An announced is a server as it announced itself for a key. It is also how the
+// snapshot keeps it.
+type announced struct {
+	Key       string `json:"key"`
+	Addr      string `json:"address"` // complete: it can be dialled
+	Modifier1 uint8  `json:"modifier1"`
+	Modifier2 uint8  `json:"modifier2"`
+	Cores     int    `json:"cores"`
+	Load      int    `json:"load"`
+	Weight    int    `json:"weight"`
+	Backup    bool   `json:"backup"`
+	Local     bool   `json:"local"`  // it came over a UNIX socket
+	Signed    bool   `json:"signed"` // and its signature was right
+}
+
+func (a announced) spec() NodeSpec {
+	spec := NodeSpec{Addr: a.Addr, Weight: a.Weight, Cores: a.Cores, Load: a.Load, Backup: a.Backup, Unproven: true}
+	if a.Modifier1 != 0 || a.Modifier2 != 0 {
+		spec.Modifier1, spec.Modifier2 = &a.Modifier1, &a.Modifier2
+	}
+	return spec
+}
+
+// A service is the servers of a key. It has one at least.
+type service struct {
+	key     string
+	pool    *Pool
+	members []*member // in the order in which they came
+}
+
+type member struct {
+	announced
+	service *service
+	seen    time.Time // the last announcement
+	expires time.Time
+	at      int // in the deadlines
+}
+
+func (sv *service) find(addr string) *member {
+	i := slices.IndexFunc(sv.members, func(m *member) bool { return m.Addr == addr })
+	if i < 0 {
+		return nil
+	}
+	return sv.members[i]
+}
+
+// announce takes a server in, or notes that it is still there. s.mu is held.
+func (s *Subscriptions) announce(a announced, now time.Time) (isNew bool, err error) {
+	sv := s.services[a.Key]
+	if sv == nil && len(s.services) >= s.maxKeys() {
+		return false, refuse(RefusedFull, "there are %d keys already", len(s.services))
+	}
+	var m *member
+	if sv != nil {
+		m = sv.find(a.Addr)
+	}
+	if m != nil {
+		s.renew(m, a, now)
+		return false, nil
+	}
+	if sv != nil && len(sv.members) >= s.maxNodes() {
+		return false, refuse(RefusedFull, "the key has %d servers already", len(sv.members))
+	}
+	if sv == nil {
+		sv = s.open(strings.Clone(a.Key))
+	}
+	// The datagram's strings are parts of one, which would stay as a whole.
+	a.Key, a.Addr = sv.key, strings.Clone(a.Addr)
+	s.join(sv, a, now)
+	return true, nil
+}
+
+func (s *Subscriptions) open(key string) *service {
+	sv := &service{key: key}
+	if s.Make != nil {
+		sv.pool = s.Make(key)
+	} else {
+		sv.pool = &Pool{Name: key}
+	}
+	if s.services == nil {
+		s.services = make(map[string]*service)
+	}
+	s.services[key] = sv
+	return sv
+}
+
+func (s *Subscriptions) join(sv *service, a announced, now time.Time) {
+	m := &member{announced: a, service: sv, seen: now, expires: now.Add(s.tolerance())}
+	sv.members = append(sv.members, m)
+	heap.Push(&s.deadlines, m)
+	s.apply(sv)
+	s.saveWithin(time.Second, now)
+	if m.at == 0 {
+		s.rouse()
+	}
+	s.log().Info("server subscribed", zap.String("key", a.Key), zap.String("server", a.Addr))
+}
+
+func (s *Subscriptions) renew(m *member, a announced, now time.Time) {
+	m.seen, m.expires = now, now.Add(s.tolerance())
+	heap.Fix(&s.deadlines, m.at)
+	a.Key, a.Addr = m.Key, m.Addr
+	if a == m.announced {
+		// The file has to stay younger than the tolerance.
+		s.saveWithin(s.tolerance()/4, now)
+		return
+	}
+	m.announced = a
+	s.apply(m.service)
+	s.saveWithin(time.Second, now)
+}
+
+// drop takes a server out of everything but its pool: the caller goes on with
+// apply. s.mu is held.
+func (s *Subscriptions) drop(m *member, why string, now time.Time) {
+	heap.Remove(&s.deadlines, m.at)
+	m.service.members = slices.DeleteFunc(m.service.members, func(other *member) bool { return other == m })
+	s.saveWithin(time.Second, now)
+	s.log().Info(why, zap.String("key", m.Key), zap.String("server", m.Addr))
+}
+
+// apply makes the pool what the members are. A pool without any is returned, and
+// is to be closed when s.mu is no longer held: that may wait for a probe.
+func (s *Subscriptions) apply(sv *service) (empty *Pool) {
+	specs := make([]NodeSpec, 0, len(sv.members))
+	for _, m := range sv.members {
+		specs = append(specs, m.spec())
+	}
+	if len(specs) == 0 {
+		delete(s.services, sv.key)
+		s.pools.Delete(sv.key)
+		sv.pool.Set(nil)
+		return sv.pool
+	}
+	sv.pool.Set(specs)
+	s.pools.Store(sv.key, sv.pool)
+	return nil
+}
+
+// withdraw is for a server that leaves. s.mu is held.
+func (s *Subscriptions) withdraw(a announced, now time.Time) (empty *Pool) {
+	sv := s.services[a.Key]
+	if sv == nil {
+		return nil
+	}
+	m := sv.find(a.Addr)
+	if m == nil {
+		return nil
+	}
+	s.drop(m, "server left", now)
+	return s.apply(sv)
+}
+
+// expire lets those go that have been silent for too long.
+func (s *Subscriptions) expire(now time.Time) {
+	for _, p := range s.expired(now) {
+		p.Close()
+	}
+}
+
+func (s *Subscriptions) expired(now time.Time) (empty []*Pool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgive(now)
+	changed := make(map[*service]bool)
+	for len(s.deadlines) > 0 && !s.deadlines[0].expires.After(now) {
+		m := s.deadlines[0]
+		s.drop(m, "server expired", now)
+		changed[m.service] = true
+		s.counts.Expired++
+	}
+	for sv := range changed {
+		if p := s.apply(sv); p != nil {
+			empty = append(empty, p)
+		}
+	}
+	return empty
+}
+
+// forgive gives everybody the whole tolerance if we come late ourselves, since a
+// machine or a container was paused: announcements wait to be read, or could not be
+// sent.
+func (s *Subscriptions) forgive(now time.Time) {
+	if len(s.deadlines) == 0 || now.Sub(s.deadlines[0].expires) < 2*time.Second {
+		return
+	}
+	for _, m := range s.deadlines {
+		m.expires = now.Add(s.tolerance())
+	}
+}
+
+// deadlines is a heap of members, by the time of expiry.
+type deadlines []*member
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].expires.Before(d[j].expires) }
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].at, d[j].at = i, j
+}
+
+func (d *deadlines) Push(x any) {
+	m := x.(*member)
+	m.at = len(*d)
+	*d = append(*d, m)
+}
+
+func (d *deadlines) Pop() any {
+	last := len(*d) - 1
+	m := (*d)[last]
+	(*d)[last] = nil
+	*d = (*d)[:last]
+	return m
+}

@@ -1,0 +1,728 @@
+package backend
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"uwgate/uwsgi"
+)
+
+// A packet is what a packetConn has received.
+type packet struct {
+	b    []byte
+	from net.Addr
+}
+
+// A packetConn is a UDP socket inside a synctest bubble.
+type packetConn struct {
+	net.PacketConn // for what Serve does not use
+	packets        chan packet
+	closed         context.Context
+	close          context.CancelFunc
+}
+
+func newPacketConn() *packetConn {
+	c := &packetConn{packets: make(chan packet)}
+	c.closed, c.close = context.WithCancel(context.Background())
+	return c
+}
+
+func (c *packetConn) Close() error { c.close(); return nil }
+
+func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	select {
+	case p := <-c.packets:
+		return copy(b, p.b), p.from, nil
+	case <-c.closed.Done():
+		return 0, nil, net.ErrClosed
+	}
+}
+
+// served runs Serve inside a bubble; send waits until a datagram was dealt with.
+type served struct {
+	*Subscriptions
+	pc   *packetConn
+	stop func() error
+}
+
+func serveInBubble(s *Subscriptions) *served {
+	sv := &served{Subscriptions: s, pc: newPacketConn()}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, sv.pc) }()
+	sv.stop = func() error {
+		cancel()
+		return <-done
+	}
+	synctest.Wait()
+	return sv
+}
+
+func (sv *served) send(from string, b []byte) {
+	sv.pc.packets <- packet{b, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(from))}
+	synctest.Wait()
+}
+
+// datagram encodes a subscription.
+func datagram(tb testing.TB, sub uwsgi.Subscription) []byte {
+	tb.Helper()
+	b, err := sub.Append(nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func hello(tb testing.TB, key, addr string) []byte {
+	return datagram(tb, uwsgi.Subscription{Key: key, Address: addr})
+}
+
+func bye(tb testing.TB, key, addr string) []byte {
+	return datagram(tb, uwsgi.Subscription{Key: key, Address: addr, Leave: true})
+}
+
+// addrs are those of the servers of a key, in the order of the pool.
+func (s *Subscriptions) addrs(key string) []string {
+	p := s.Pool(key)
+	if p == nil {
+		return nil
+	}
+	var all []string
+	for _, spec := range p.Specs() {
+		all = append(all, spec.Addr)
+	}
+	return all
+}
+
+func wantAddrs(t *testing.T, s *Subscriptions, key string, want ...string) {
+	t.Helper()
+	if got := s.addrs(key); !slices.Equal(got, want) {
+		t.Errorf("servers of %s: %q, want %q", key, got, want)
+	}
+}
+
+const here = "127.0.0.1:40000"
+
+func TestSubscribeAndExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveInBubble(&Subscriptions{})
+		s.send(here, hello(t, "a.example", "127.0.0.1:1"))
+		time.Sleep(10 * time.Second)
+		s.send(here, hello(t, "a.example", "127.0.0.1:2"))
+		s.send(here, hello(t, "b.example", "127.0.0.1:3"))
+		wantAddrs(t, s.Subscriptions, "a.example", "127.0.0.1:1", "127.0.0.1:2")
+
+		time.Sleep(7*time.Second - time.Nanosecond)
+		synctest.Wait()
+		wantAddrs(t, s.Subscriptions, "a.example", "127.0.0.1:1", "127.0.0.1:2")
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		wantAddrs(t, s.Subscriptions, "a.example", "127.0.0.1:2")
+
+		s.send(here, hello(t, "b.example", "127.0.0.1:3"))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if p := s.Pool("a.example"); p != nil {
+			t.Errorf("a.example has a pool of %d after all servers have expired", p.Len())
+		}
+		wantAddrs(t, s.Subscriptions, "b.example", "127.0.0.1:3")
+		if got := s.Stats(); got.Keys != 1 || got.Nodes != 1 || got.Announced != 4 || got.Expired != 2 {
+			t.Errorf("stats %+v, want 1 key, 1 node, 4 announced, 2 expired", got)
+		}
+		if err := s.stop(); err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
+// Who has not run for a while cannot know who was silent.
+func TestExpiryThatComesLate(t *testing.T) {
+	s := &Subscriptions{}
+	now := time.Now()
+	from := source{local: true}
+	for _, b := range [][]byte{hello(t, "a", ":1"), hello(t, "a", ":2")} {
+		if err := s.take(b, from, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := now.Add(time.Minute)
+	s.expire(late)
+	wantAddrs(t, s, "a", "127.0.0.1:1", "127.0.0.1:2")
+	s.expire(late.Add(17*time.Second - 1))
+	wantAddrs(t, s, "a", "127.0.0.1:1", "127.0.0.1:2")
+	s.expire(late.Add(17 * time.Second))
+	wantAddrs(t, s, "a")
+}
+
+func TestSubscriptionBecomesNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveInBubble(&Subscriptions{AllowModifiers: [][2]uint8{{7, 2}}})
+		defer s.stop()
+		sub := uwsgi.Subscription{Key: "a", Address: "127.0.0.1:1", Modifier1: 7, Modifier2: 2, Cores: 6, Load: 3, Weight: 20, Backup: true}
+		s.send(here, datagram(t, sub))
+		got := s.Pool("a").Stats()[0]
+		want := NodeStats{Pool: "a", Name: "127.0.0.1:1", Up: true, Limit: 1, Weight: 20, Cores: 6, Load: 3, Backup: true, Unproven: true, Modifier1: 7, Modifier2: 2}
+		if got != want {
+			t.Errorf("\n got %+v\nwant %+v", got, want)
+		}
+		sub.Modifier1, sub.Modifier2, sub.Weight, sub.Cores = 0, 0, 0, 0
+		s.send(here, datagram(t, sub))
+		got = s.Pool("a").Stats()[0]
+		want.Modifier1, want.Modifier2, want.Weight, want.Cores = 0, 0, 1, 0
+		if got != want {
+			t.Errorf("announced again\n got %+v\nwant %+v", got, want)
+		}
+
+		// What is proven stays so.
+		p := s.Pool("a")
+		simulate(p)
+		nc := dial(t, p, Want{})
+		nc.Report(Answered)
+		nc.Close()
+		sub.Weight = 2
+		s.send(here, datagram(t, sub))
+		if got := p.Stats()[0]; got.Unproven || got.Weight != 2 {
+			t.Errorf("after an answer %+v, want it proven, with weight 2", got)
+		}
+	})
+}
+
+// A server that leaves gets no more requests, and what it has goes on.
+func TestLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveInBubble(&Subscriptions{})
+		defer s.stop()
+		s.send(here, hello(t, "a", "127.0.0.1:1"))
+		p := s.Pool("a")
+		simulate(p)
+		nc, err := p.Dial(t.Context(), Want{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		s.send(here, bye(t, "a", "127.0.0.1:9")) // unknown
+		s.send(here, bye(t, "b", "127.0.0.1:1"))
+		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:1")
+		s.send(here, hello(t, "a", "127.0.0.1:2"))
+		s.send(here, bye(t, "a", "127.0.0.1:1"))
+		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:2")
+		if _, err := nc.Write([]byte("x")); err != nil {
+			t.Errorf("the request under way: %v", err)
+		}
+		s.send(here, bye(t, "a", "127.0.0.1:2"))
+		if s.Pool("a") != nil {
+			t.Error("there is a pool after the last server has left")
+		}
+		if _, err := p.Dial(t.Context(), Want{}); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("dial after the last server has left: %v, want %v", err, ErrUnavailable)
+		}
+		s.send(here, hello(t, "a", "127.0.0.1:2"))
+		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:2")
+	})
+}
+
+func TestSubscriptionLookup(t *testing.T) {
+	s := &Subscriptions{}
+	for _, key := range []string{"www.example.com", "www.example.com:8080", ".example.com", ".x", "Upper", "[::1]", "one.example.com:80"} {
+		if err := s.take(hello(t, key, "127.0.0.1:1"), source{ip: netip.MustParseAddr("127.0.0.1")}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ key, want string }{
+		{"www.example.com", "www.example.com"},
+		{"WWW.Example.com", "www.example.com"},
+		{"www.example.com:8080", "www.example.com:8080"},
+		{"WWW.example.com:8080", "www.example.com:8080"},
+		{"www.example.com:81", "www.example.com"},
+		{"a.example.com", ".example.com"},
+		{"a.b.EXAMPLE.com:443", ".example.com"},
+		{"one.example.com", ".example.com"},
+		{"example.com", ""},
+		{"1.2.3.4.x", ".x"},
+		{"1.2.3.4.5.x", ".x"},
+		{"1.2.3.4.5.6.x", ""}, // more than five steps
+		{"Upper", "Upper"},
+		{"upper", ""},
+		{"[::1]:80", "[::1]"},
+		{"", ""}, {".", ""}, {":", ""}, {"x", ""}, {":80", ""}, {"..", ""},
+		{strings.Repeat("a.", 200) + "x", ""},
+	} {
+		got := ""
+		if p := s.Pool(tt.key); p != nil {
+			got = p.Name
+		}
+		if got != tt.want {
+			t.Errorf("Pool(%q) is that of %q, want %q", tt.key, got, tt.want)
+		}
+	}
+	if got := len(s.Pools()); got != 7 {
+		t.Errorf("%d pools, want 7", got)
+	}
+}
+
+// The largest datagram is taken, and none that only begins like one.
+func TestLargestSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serveInBubble(&Subscriptions{})
+		defer s.stop()
+		b := hello(t, "a", ":1")
+		pad := maxDatagram - len(b) - len("\x01\x00x\x00\x00")
+		b = append(b, 1, 0, 'x', byte(pad), byte(pad>>8))
+		b = append(b, make([]byte, pad)...)
+		binary.LittleEndian.PutUint16(b[1:], uint16(len(b)-4))
+		s.send(here, append(bytes.Clone(b), 0))
+		wantAddrs(t, s.Subscriptions, "a")
+		s.send(here, b)
+		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:1")
+	})
+}
+
+// What an announcement becomes, or why it becomes nothing.
+func TestAdmission(t *testing.T) {
+	private := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("fe80::/10")}
+	anywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	for name, tt := range map[string]struct {
+		server *Subscriptions
+		from   string // "": a UNIX socket
+		sub    uwsgi.Subscription
+		want   string // the node's address
+		reason Refusal
+	}{
+		"complete":                             {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:3031"}, want: "127.0.0.1:3031"},
+		"without a host":                       {from: "127.0.0.2", sub: uwsgi.Subscription{Address: ":3031"}, want: "127.0.0.2:3031"},
+		"any host":                             {server: &Subscriptions{Networks: private}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "0.0.0.0:3031"}, want: "10.1.2.3:3031"},
+		"any host of IPv6":                     {server: &Subscriptions{Networks: private}, from: "fd00::1", sub: uwsgi.Subscription{Address: "[::]:3031"}, want: "[fd00::1]:3031"},
+		"IPv4 in IPv6":                         {server: &Subscriptions{Networks: private}, from: "::ffff:10.1.2.3", sub: uwsgi.Subscription{Address: "[::ffff:10.9.9.9]:3031"}, want: "10.9.9.9:3031"},
+		"a zone":                               {server: &Subscriptions{Networks: private}, from: "fe80::1%eth0", sub: uwsgi.Subscription{Address: ":3031"}, want: "[fe80::1%eth0]:3031"},
+		"for another":                          {server: &Subscriptions{Networks: private}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "10.9.9.9:3031"}, want: "10.9.9.9:3031"},
+		"UNIX from UNIX":                       {sub: uwsgi.Subscription{Address: "/run/app.sock"}, want: "/run/app.sock"},
+		"abstract from UNIX":                   {sub: uwsgi.Subscription{Address: "@app"}, want: "@app"},
+		"without a host from UNIX":             {sub: uwsgi.Subscription{Address: ":3031"}, want: "127.0.0.1:3031"},
+		"elsewhere from UNIX":                  {sub: uwsgi.Subscription{Address: "192.0.2.1:3031"}, want: "192.0.2.1:3031"},
+		"UNIX from UDP, allowed":               {server: &Subscriptions{AllowUnix: true}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: "/run/app.sock"}, want: "/run/app.sock"},
+		"UNIX from UDP":                        {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "/run/app.sock"}, reason: RefusedAddress},
+		"abstract from UDP":                    {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "@app"}, reason: RefusedAddress},
+		"relative path":                        {sub: uwsgi.Subscription{Address: "app.sock"}, reason: RefusedAddress},
+		"host name":                            {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "app.internal:3031"}, reason: RefusedAddress},
+		"port 0":                               {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:0"}, reason: RefusedAddress},
+		"port 65536":                           {from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":65536"}, reason: RefusedAddress},
+		"no port":                              {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1"}, reason: RefusedAddress},
+		"multicast":                            {server: &Subscriptions{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "224.0.0.1:3031"}, reason: RefusedAddress},
+		"our loopback from afar":               {server: &Subscriptions{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:11211"}, reason: RefusedAddress},
+		"our loopback, mapped":                 {server: &Subscriptions{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "[::ffff:127.0.0.1]:11211"}, reason: RefusedAddress},
+		"outside of the networks":              {server: &Subscriptions{Networks: private}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "192.0.2.1:80"}, reason: RefusedAddress},
+		"from afar":                            {from: "10.0.0.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
+		"from another network":                 {server: &Subscriptions{Networks: private}, from: "192.0.2.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
+		"no network at all":                    {server: &Subscriptions{Networks: []netip.Prefix{}}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
+		"key of a glob":                        {server: &Subscriptions{Keys: []string{"x", "*.example"}}, sub: uwsgi.Subscription{Key: "a.b.example", Address: ":1"}, want: "127.0.0.1:1"},
+		"key of none":                          {server: &Subscriptions{Keys: []string{"x", "*.example"}}, sub: uwsgi.Subscription{Key: "a.example.org", Address: ":1"}, reason: RefusedKey},
+		"key in another case":                  {server: &Subscriptions{Keys: []string{"*.example"}}, sub: uwsgi.Subscription{Key: "a.EXAMPLE", Address: ":1"}, reason: RefusedKey},
+		"no key at all":                        {server: &Subscriptions{Keys: []string{}}, sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedKey},
+		"modifier":                             {sub: uwsgi.Subscription{Address: ":1", Modifier1: 5}, reason: RefusedModifier},
+		"modifier that is allowed":             {server: &Subscriptions{AllowModifiers: [][2]uint8{{5, 0}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5}, want: "127.0.0.1:1"},
+		"modifier2 beside it":                  {server: &Subscriptions{AllowModifiers: [][2]uint8{{5, 0}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5, Modifier2: 1}, reason: RefusedModifier},
+		"address without a host, to be signed": {server: &Subscriptions{PublicKeys: "/nowhere"}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedAddress},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.sub.Key == "" {
+				tt.sub.Key = "key.example"
+			}
+			from := source{local: tt.from == ""}
+			if !from.local {
+				from = sourceOf(net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(tt.from), 9)), nil)
+			}
+			s := cmp.Or(tt.server, &Subscriptions{})
+			err := s.take(datagram(t, tt.sub), from, time.Now())
+			wantRefusal(t, err, tt.reason)
+			got := strings.Join(s.addrs(tt.sub.Key), " ")
+			if got != tt.want {
+				t.Errorf("address %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// wantRefusal takes no reason for no error.
+func wantRefusal(t *testing.T, err error, want Refusal) {
+	t.Helper()
+	r, _ := errors.AsType[*refusal](err)
+	if (err == nil) != (want == "") || r != nil && r.reason != want {
+		t.Errorf("error %v, want the refusal %q", err, want)
+	}
+}
+
+func TestSubscriptionLimits(t *testing.T) {
+	s := &Subscriptions{MaxKeys: 2, MaxNodes: 2}
+	from := source{local: true}
+	for _, step := range []struct {
+		key, addr string
+		leave     bool
+		reason    Refusal
+	}{
+		{"a", ":1", false, ""},
+		{"a", ":2", false, ""},
+		{"a", ":3", false, RefusedFull},
+		{"a", ":2", false, ""},
+		{"b", ":1", false, ""},
+		{"c", ":1", false, RefusedFull},
+		{"b", ":1", true, ""},
+		{"c", ":1", false, ""},
+		{"a", ":1", true, ""},
+		{"a", ":3", false, ""},
+	} {
+		b := hello(t, step.key, step.addr)
+		if step.leave {
+			b = bye(t, step.key, step.addr)
+		}
+		err := s.take(b, from, time.Now())
+		wantRefusal(t, err, step.reason)
+	}
+	wantAddrs(t, s, "a", "127.0.0.1:2", "127.0.0.1:3")
+	wantAddrs(t, s, "c", "127.0.0.1:1")
+}
+
+func TestRate(t *testing.T) {
+	now := time.Now()
+	passed := func(r *rates, ip string, at time.Time) (n int) {
+		for range 100 {
+			if r.allow(source{ip: netip.MustParseAddr(ip)}, 10, at) {
+				n++
+			}
+		}
+		return n
+	}
+	r := &rates{}
+	for _, tt := range []struct {
+		ip   string
+		at   time.Duration
+		want int
+	}{
+		{"10.0.0.1", 0, 21},
+		{"10.0.0.1", time.Second, 10},
+		{"10.0.0.1", time.Hour, 21},
+		{"2001:db8::1", 2 * time.Hour, 21},
+		{"2001:db8::ffff:2", 2 * time.Hour, 0}, // of the same /64
+	} {
+		if got := passed(r, tt.ip, now.Add(tt.at)); got != tt.want {
+			t.Errorf("%d datagrams of %s pass after %v, want %d", got, tt.ip, tt.at, tt.want)
+		}
+	}
+	others := 0
+	for i := range 20 {
+		if passed(r, fmt.Sprintf("2001:db8:0:%d::1", 1+i), now.Add(2*time.Hour)) > 0 {
+			others++
+		}
+	}
+	if others < 10 { // some may share a slot
+		t.Errorf("%d of 20 other networks have a rate of their own", others)
+	}
+}
+
+// A flood of every kind of bad datagram changes nothing, and the log stays short.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.WarnLevel)
+		s := serveInBubble(&Subscriptions{Log: zap.New(core), Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, MaxKeys: 500})
+		defer s.stop()
+		for i := range 2000 {
+			s.send("10.0.0.1:9", hello(t, fmt.Sprintf("k%d.example", i%500), fmt.Sprintf("10.1.%d.%d:3031", i/200, i%200)))
+		}
+		time.Sleep(3 * time.Second) // the rate of 10.0.0.1 is used up, and others may share its slot
+		before := s.Pool("k7.example")
+		wantAddrs(t, s.Subscriptions, "k7.example", "10.1.0.7:3031", "10.1.2.107:3031", "10.1.5.7:3031", "10.1.7.107:3031")
+		good := hello(t, "k7.example", "10.9.9.9:3031")
+		bad := [][]byte{nil, []byte("GET / HTTP/1.1\r\n\r\n"), good[:len(good)-1], append(bytes.Clone(good), 0), make([]byte, 65000), bytes.Repeat([]byte{224}, 4096)}
+		for i := range 3000 {
+			from := fmt.Sprintf("10.0.%d.%d:9", i/256%8, i%256)
+			s.send(from, bad[i%len(bad)])
+			s.send(from, hello(t, fmt.Sprintf("new%d.example", i), ":1")) // over MaxKeys
+			s.send("192.0.2.1:9", good)
+		}
+		if got := s.Stats(); got.Keys != 500 || got.Nodes != 2000 || got.Refused[RefusedFormat] != 3000 || got.Refused[RefusedSource] != 3000 || got.Refused[RefusedFull] != 3000 {
+			t.Errorf("stats %+v, want 500 keys, 2000 nodes and 3000 refusals of three reasons", got)
+		}
+		if s.Pool("k7.example") != before || before.Len() != 4 {
+			t.Error("the flood has changed a pool")
+		}
+		for range 5000 {
+			s.send("10.0.0.2:9", good)
+		}
+		if got := s.Stats().Refused[RefusedRate]; got < 2900 {
+			t.Errorf("%d datagrams over the rate, want 2999 or nearly so many", got)
+		}
+		if got := logs.Len(); got != 1 {
+			t.Errorf("%d lines about refusals in no time, want 1", got)
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if got := s.Stats(); got.Keys != 0 || got.Nodes != 0 || len(s.Pools()) != 0 {
+			t.Errorf("stats after the tolerance %+v, want nothing left", got)
+		}
+	})
+}
+
+// TestRecordedSubscriptions plays what uWSGI 2.0.21 has sent.
+func TestRecordedSubscriptions(t *testing.T) {
+	s := &Subscriptions{AllowModifiers: [][2]uint8{{5, 0}, {7, 2}}, AllowUnix: true,
+		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}}
+	from := source{ip: netip.MustParseAddr("127.0.0.1")}
+	for _, line := range recorded(t) {
+		name, b := line.name, line.datagram
+		err := s.take(b, from, time.Now())
+		if strings.HasPrefix(name, "sub_unix_app") { // app.sock
+			wantRefusal(t, err, RefusedAddress)
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	wantAddrs(t, s, "example.org", "127.0.0.1:22354") // the one whose leave was not recorded
+	if got := s.Stats(); got.Keys != 1 {
+		t.Errorf("stats %+v: every other server has left", got)
+	}
+}
+
+func FuzzSubscriptions(f *testing.F) {
+	for _, r := range recorded(f) {
+		f.Add(r.datagram, r.datagram, true)
+	}
+	f.Fuzz(func(t *testing.T, first, second []byte, local bool) {
+		s := &Subscriptions{AllowModifiers: [][2]uint8{{5, 0}}}
+		for _, b := range [][]byte{first, second} {
+			s.receive(b, source{local: local, ip: netip.MustParseAddr("127.0.0.1")})
+			checkMembers(t, s)
+		}
+	})
+}
+
+// checkMembers holds what lookups find against what the server knows.
+func checkMembers(t *testing.T, s *Subscriptions) {
+	t.Helper()
+	members := 0
+	for key, sv := range s.services {
+		members += len(sv.members)
+		if len(sv.members) == 0 || s.exact(key) != sv.pool || sv.pool.Len() != len(sv.members) {
+			t.Errorf("key %q: %d members, a pool of %d", key, len(sv.members), sv.pool.Len())
+		}
+	}
+	if len(s.Pools()) != len(s.services) || members != len(s.deadlines) {
+		t.Errorf("%d pools of %d keys, %d deadlines of %d members", len(s.Pools()), len(s.services), len(s.deadlines), members)
+	}
+}
+
+func TestServeUDP(t *testing.T) {
+	for _, network := range []string{"127.0.0.1:0", "[::1]:0"} {
+		pc, err := net.ListenPacket("udp", network)
+		if err != nil {
+			t.Skip(err)
+		}
+		core, logs := observer.New(zap.InfoLevel)
+		s := &Subscriptions{Log: zap.New(core)}
+		stop := serve(t, s, pc)
+		c, err := net.Dial("udp", pc.LocalAddr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Write(hello(t, "a.example", ":3031"))
+		host, _, _ := net.SplitHostPort(c.LocalAddr().String())
+		waitFor(t, "the server", func() bool { return s.Pool("a.example") != nil })
+		wantAddrs(t, s, "a.example", net.JoinHostPort(host, "3031"))
+		c.Write(make([]byte, 6000))
+		c.Write(bye(t, "a.example", ":3031"))
+		waitFor(t, "the server's end", func() bool { return s.Pool("a.example") == nil })
+		stop()
+		for _, want := range []string{"server subscribed", "server left", "subscription refused"} {
+			if logs.FilterMessage(want).Len() != 1 {
+				t.Errorf("%d lines %q, want 1", logs.FilterMessage(want).Len(), want)
+			}
+		}
+	}
+}
+
+// serve starts Serve; the test waits for its end.
+func serve(t *testing.T, s *Subscriptions, pc net.PacketConn) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, pc) }()
+	ended := false
+	stop = func() {
+		if ended {
+			return
+		}
+		ended = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// waitFor polls what sockets do not tell.
+func waitFor(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	deadline := time.After(5 * time.Second)
+	for !is() {
+		select {
+		case <-deadline:
+			t.Fatalf("%s does not come", what)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func listenUnixgram(t *testing.T, path string) *net.UnixConn {
+	t.Helper()
+	pc, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pc.Close() })
+	return pc
+}
+
+func TestAcknowledgement(t *testing.T) {
+	dir := t.TempDir()
+	notify := listenUnixgram(t, filepath.Join(dir, "notify"))
+	pc := listenUnixgram(t, filepath.Join(dir, "server"))
+	s := &Subscriptions{}
+	serve(t, s, pc)
+	c, err := net.Dial("unixgram", pc.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	sub := uwsgi.Subscription{Key: "ack1", Address: "127.0.0.1:22200", Notify: filepath.Join(dir, "nobody")}
+	c.Write(datagram(t, sub)) // nobody is there: no matter
+	waitFor(t, "the server", func() bool { return s.Pool("ack1") != nil })
+	sub.Notify = notify.LocalAddr().String()
+	c.Write(datagram(t, sub)) // known: no acknowledgement
+	sub.Address = "127.0.0.1:22201"
+	c.Write(datagram(t, sub))
+	b := make([]byte, 1000)
+	notify.SetReadDeadline(time.Now().Add(5 * time.Second))
+	n, _, err := notify.ReadFrom(b)
+	if got, want := string(b[:n]), "[subscription ack] ack1 => new node: 127.0.0.1:22201"; err != nil || got != want {
+		t.Errorf("acknowledged %q, %v; want %q", got, err, want)
+	}
+
+	// A socket that is full holds nothing up, and UDP gets nothing.
+	for i := range 2000 {
+		sub.Key = fmt.Sprintf("k%d", i%100)
+		sub.Address = fmt.Sprintf("127.0.0.1:%d", 1+i)
+		if err := s.take(datagram(t, sub), source{local: true, unix: pc}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sub.Key = "last"
+	if err := s.take(datagram(t, sub), source{ip: netip.MustParseAddr("127.0.0.1")}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		notify.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		n, _, err := notify.ReadFrom(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+		if strings.Contains(string(b[:n]), "last") {
+			t.Error("a datagram over UDP was acknowledged")
+		}
+	}
+}
+
+// TestServeTwice has two sockets and one goroutine for expiry.
+func TestServeTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Subscriptions{}
+		one, two := serveInBubble(s), serveInBubble(s)
+		one.send(here, hello(t, "a", ":1"))
+		two.send(here, hello(t, "a", ":2"))
+		wantAddrs(t, s, "a", "127.0.0.1:1", "127.0.0.1:2")
+		if err := one.stop(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		wantAddrs(t, s, "a")
+		if err := two.stop(); err != nil {
+			t.Error(err)
+		}
+		three := serveInBubble(s)
+		three.send(here, hello(t, "a", ":3"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		wantAddrs(t, s, "a")
+		three.pc.Close()
+		if err := three.stop(); err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+func BenchmarkLookupUnderFlood(b *testing.B) {
+	for _, flooded := range []bool{false, true} {
+		b.Run(fmt.Sprintf("flood=%t", flooded), func(b *testing.B) {
+			s := &Subscriptions{Rate: 1 << 20}
+			from := source{local: true}
+			for i := range 2000 {
+				if err := s.take(hello(b, fmt.Sprintf("k%d.example", i%500), fmt.Sprintf(":%d", 1+i)), from, time.Now()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			stop, done := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(done)
+				bad := hello(b, "k7.example", "nowhere")
+				for flooded {
+					select {
+					case <-stop:
+						return
+					default:
+						s.receive(bad, from)
+					}
+				}
+			}()
+			b.ReportAllocs()
+			for b.Loop() {
+				if s.Pool("k7.example:8080") == nil {
+					b.Fatal("no pool")
+				}
+			}
+			close(stop)
+			<-done
+		})
+	}
+}
+
+func BenchmarkAnnounce(b *testing.B) {
+	s := &Subscriptions{Rate: 1 << 30}
+	from := source{local: true}
+	var all [][]byte
+	for i := range 2000 {
+		all = append(all, hello(b, fmt.Sprintf("k%d.example", i%500), fmt.Sprintf(":%d", 1+i)))
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		s.receive(all[i%len(all)], from)
+	}
+}
