@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ type fault struct {
 // TestFaults holds uwgate to the table. With -faults FILE it has FastRouter go
 // through the same, and writes both columns there.
 func TestFaults(t *testing.T) {
-	rows := faults
+	rows := slices.Concat(faults, subscribedFaults)
 	var trials []*trial
 	for i := range rows {
 		trials = append(trials, &trial{name: fmt.Sprintf("u%d", i), gateway: true}, &trial{name: fmt.Sprintf("r%d", i)})
