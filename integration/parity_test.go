@@ -52,13 +52,15 @@ func startSite(t *testing.T, s site, format string, args ...string) *world {
 	if s.derives {
 		args = append(args, "--key", "$scheme://$host$request_uri")
 	}
-	cfg.Args = args
+	cfg.Args = append(cfg.Args, args...)
 	return start(t, cfg)
 }
 
 func (s site) config(format string) stack.Config {
 	cfg := stack.Config{
 		App: filepath.Join("testdata", "parity"), Workers: 1,
+		// A page that a busy memcached has not taken in time is no matter of parity.
+		Args:   []string{"--memcached-connect-timeout", "5s", "--memcached-timeout", "5s"},
 		Format: format, Memcached: s.servers, Weights: s.weights, Hash: s.hash, MemcachedSockets: s.sockets,
 	}
 	if s.derives {
@@ -131,8 +133,14 @@ func (w *world) fillsAndHits(s site) {
 	w.t.Helper()
 	misses := w.fill(paths("/page"))
 	for path, miss := range misses {
-		if hit := w.want(w.get(path), 200); hit.body != miss.body {
-			w.t.Errorf("%s: the second request is no hit: %.60q, then %.60q", path, miss.body, hit.body)
+		second := w.want(w.get(path), 200)
+		if second.body == miss.body {
+			continue
+		}
+		// On a busy machine a lookup may take longer than nginx waits for it.
+		w.settle()
+		if third := w.want(w.get(path), 200); third.body != second.body {
+			w.t.Errorf("%s is never a hit: %.60q, then %.60q, then %.60q", path, miss.body, second.body, third.body)
 		}
 	}
 	want := len(misses)
