@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -88,6 +89,7 @@ func (x *exchange) run(ctx context.Context) {
 		x.store()
 	}
 	x.closeBackend()
+	x.tally()
 	x.g.record(&x.rec, err)
 }
 
@@ -126,6 +128,9 @@ func (x *exchange) answer(ctx context.Context) error {
 func (x *exchange) read() (*uwsgi.Request, error) {
 	x.client.SetReadDeadline(time.Now().Add(x.g.headTimeout()))
 	req, err := x.g.Limits.ReadRequest(x.in)
+	if err == io.EOF {
+		x.g.wonder(x.client)
+	}
 	if err != nil {
 		return nil, readFailure(err)
 	}
@@ -355,13 +360,9 @@ func (x *exchange) finishClient() {
 }
 
 // abort makes the end of an answer look like what it is. With a declared length
-// nginx counts for itself; without one only a reset tells, and only TCP has it.
+// nginx counts for itself.
 func (x *exchange) abort() {
-	tcp, ok := x.client.(*net.TCPConn)
-	if ok && x.resp != nil && x.resp.ContentLength < 0 {
-		tcp.SetLinger(0)
-	}
-	x.client.Close()
+	cut(x.client, x.resp != nil && x.resp.ContentLength < 0)
 }
 
 // release waits for nginx to close its side and for the second goroutine, and

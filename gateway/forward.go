@@ -166,3 +166,10 @@ func (x *exchange) closeBackend() {
 		<-x.upload.sent
 	}
 }
+
+// tally counts the bytes that the server has got and sent, heads of answers aside.
+func (x *exchange) tally() {
+	if x.conn != nil {
+		x.conn.Node.Count(x.rec.bytes, 4+int64(x.out.Size())+x.length)
+	}
+}

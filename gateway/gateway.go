@@ -50,6 +50,9 @@ type Gateway struct {
 	// Store receives the pages. If it is nil nothing is stored.
 	Store *cachewriter.Writer
 
+	// Version is told by ServeStats.
+	Version string
+
 	// Log is told what an operator should know or mend. Nil is silent.
 	Log *zap.Logger
 
@@ -67,6 +70,11 @@ type Gateway struct {
 	// Peers may connect over TCP, besides the loopback addresses that always
 	// may. UNIX sockets are guarded by their file mode.
 	Peers []netip.Prefix
+
+	// PeerUsers are the numbers of the users whose processes may connect over
+	// UNIX sockets. Nil means all whom the file mode lets. Only Linux tells:
+	// elsewhere nobody may if it is set.
+	PeerUsers []uint32
 
 	// AdminToken opens the admin API to callers over TCP. If it is empty the
 	// API answers on UNIX sockets only.
@@ -101,6 +109,11 @@ type Gateway struct {
 
 	// Limits bound the requests that are read. The zero value is good.
 	Limits uwsgi.Limits
+
+	// HandshakeTimeout bounds the handshake of a connection over TLS, which a
+	// listener of Serve's may have: its connections are *tls.Conn then. Zero
+	// means 5 s.
+	HandshakeTimeout time.Duration
 
 	// HeadTimeout bounds the wait for a request's packet. Zero means 10 s.
 	HeadTimeout time.Duration
@@ -156,19 +169,23 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// accept hands connections to serve until ctx is done and the backlog empty.
+// accept is acceptAll for a listener that is counted.
 func (g *Gateway) accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
-	defer ln.Close()
+	g.stats.places.add(ln.Addr())
 	g.stats.listeners.Add(1)
-	stop := context.AfterFunc(ctx, func() {
-		g.stats.listeners.Add(-1)
-		closeSoon(ln)
-	})
+	stop := context.AfterFunc(ctx, func() { g.stats.listeners.Add(-1) })
 	defer func() {
 		if stop() {
 			g.stats.listeners.Add(-1)
 		}
 	}()
+	return g.acceptAll(ctx, ln, serve)
+}
+
+// acceptAll hands connections to serve until ctx is done and the backlog empty.
+func (g *Gateway) acceptAll(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
+	defer ln.Close()
+	defer context.AfterFunc(ctx, func() { closeSoon(ln) })()
 	var pause time.Duration
 	for {
 		nc, err := ln.Accept()
@@ -268,16 +285,16 @@ func (g *Gateway) drain(conns *sync.WaitGroup, abandon context.CancelFunc) error
 
 func (g *Gateway) serveConn(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
-	if !g.allowed(nc.RemoteAddr()) {
-		g.stats.peersRefused.Add(1)
-		g.log().Warn("connection refused: peer is not allowed; if it is your nginx, add --allow-peer",
-			zap.Stringer("peer", nc.RemoteAddr()))
+	if !g.admits(nc) {
 		return
 	}
-	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	defer context.AfterFunc(ctx, func() { cut(nc, true) })()
 	g.stats.inFlight.Add(1)
 	defer g.stats.inFlight.Add(-1)
 	defer g.contain()
+	if !g.secures(ctx, nc) {
+		return
+	}
 	x := newExchange(g, nc)
 	x.run(ctx)
 }
@@ -288,24 +305,6 @@ func (g *Gateway) contain() {
 		g.stats.panics.Add(1)
 		g.log().Error("panic in a request; please report it", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
 	}
-}
-
-// allowed reports whether requests from addr are heard.
-func (g *Gateway) allowed(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	if !ok {
-		return true
-	}
-	ip := tcp.AddrPort().Addr().Unmap()
-	if ip.IsLoopback() {
-		return true
-	}
-	for _, p := range g.Peers {
-		if p.Contains(ip) {
-			return true
-		}
-	}
-	return false
 }
 
 func (g *Gateway) firewall() *policy.Firewall {
@@ -362,6 +361,9 @@ func orDefault(d, def time.Duration) time.Duration {
 	return d
 }
 
+func (g *Gateway) handshakeTimeout() time.Duration {
+	return orDefault(g.HandshakeTimeout, 5*time.Second)
+}
 func (g *Gateway) headTimeout() time.Duration { return orDefault(g.HeadTimeout, 10*time.Second) }
 func (g *Gateway) firstByteTimeout() time.Duration {
 	return orDefault(g.FirstByteTimeout, time.Minute)

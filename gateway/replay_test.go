@@ -199,6 +199,7 @@ func TestAnnouncedBodyNeverHoldsAWorker(t *testing.T) {
 	if got := b.ask(announced, nil); got.body != "body=" {
 		t.Errorf("without one: got %q", got.raw)
 	}
+	b.line(1) // an answer is there before its line is
 	nc := b.dial()
 	nc.Write(encode(t, announced))
 	nc.Close()

@@ -21,10 +21,12 @@ import (
 type stats struct {
 	inFlight     atomic.Int64
 	listeners    atomic.Int64  // accepting
+	places       places        // that they are at, or have been
 	probes       atomic.Uint64 // connections closed before a request
 	pings        atomic.Uint64
 	panics       atomic.Uint64
 	peersRefused atomic.Uint64
+	handshakes   countMap[string]
 	observed     atomic.Uint64 // pages that would have been stored
 	bytes        atomic.Uint64
 	spliced      atomic.Uint64
@@ -72,6 +74,15 @@ func (c *countMap[K]) add(k K) {
 	n.(*atomic.Uint64).Add(1)
 }
 
+// count returns how often k has been counted.
+func (c *countMap[K]) count(k K) uint64 {
+	n, ok := c.m.Load(k)
+	if !ok {
+		return 0
+	}
+	return n.(*atomic.Uint64).Load()
+}
+
 // each calls f with every word counted so far.
 func (c *countMap[K]) each(f func(word string, n uint64)) {
 	c.m.Range(func(k, n any) bool {
@@ -94,6 +105,14 @@ func (h *tookHistogram) observe(seconds float64) {
 	i, _ := slices.BinarySearch(tookBounds[:], seconds)
 	h.buckets[i].Add(1)
 	h.micros.Add(uint64(seconds * 1e6))
+}
+
+// total returns the number of durations and their sum, in microseconds.
+func (h *tookHistogram) total() (count, micros uint64) {
+	for i := range h.buckets {
+		count += h.buckets[i].Load()
+	}
+	return count, h.micros.Load()
 }
 
 // snapshot returns the histogram as Prometheus wants it: cumulative.
@@ -137,7 +156,8 @@ var (
 	probesDesc     = desc("probes_total", "Connections closed before a request.")
 	pingsDesc      = desc("pings_total", "uwsgi pings answered.")
 	panicsDesc     = desc("panics_total", "Requests ended by a mistake in the program.")
-	refusedDesc    = desc("peers_refused_total", "Connections from addresses that are not allowed.")
+	refusedDesc    = desc("peers_refused_total", "Connections from addresses, or of users, that are not allowed.")
+	handshakeDesc  = desc("tls_handshakes_total", "TLS handshakes with clients, by result: full, resumed or failed.", "result")
 	varsDesc       = desc("vars_dropped_total", "Request vars kept from the workers.", "var")
 	upDesc         = desc("backend_up", "1 unless the backend is ejected.", "pool", "backend")
 	connectsDesc   = desc("backend_connections_total", "Connections made to a backend.", "pool", "backend")
@@ -213,6 +233,9 @@ func (c collector) requests(out sink) {
 	s.reasons.each(func(reason string, n uint64) { out.counter(decisionsDesc, n, reason) })
 	s.failures.each(func(side string, n uint64) { out.counter(failuresDesc, n, side) })
 	s.vars.each(func(name string, n uint64) { out.counter(varsDesc, n, name) })
+	for _, result := range []string{handshakeFull, handshakeResumed, handshakeFailed} {
+		out.counter(handshakeDesc, s.handshakes.count(result), result)
+	}
 	out.counter(observedDesc, s.observed.Load())
 	out.counter(bytesDesc, s.bytes.Load())
 	out.counter(probesDesc, s.probes.Load())

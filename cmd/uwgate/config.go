@@ -31,11 +31,14 @@ type config struct {
 	listen     []string
 	socketMode os.FileMode
 	peers      []netip.Prefix
+	users      []uint32     // nil: all
+	tls        *tlsSettings // nil: nothing listens for TLS
 	pools      *backend.Pools
 	subscribe  []string
 	ring       *cachewriter.Ring
 	policy     *policy.Policy
 	admin      string
+	stats      string
 	logs       []string
 	logLevel   zapcore.Level
 	hideQuery  bool
@@ -80,7 +83,7 @@ func parseWires(c *cli.Context, cfg *config) error {
 	var errs []error
 	cfg.listen = c.StringSlice("listen")
 	for _, addr := range cfg.listen {
-		if _, _, err := backend.ParseAddr(addr); err != nil {
+		if _, _, _, err := parseListen(addr); err != nil {
 			errs = append(errs, fmt.Errorf("--listen: %w", err))
 		}
 	}
@@ -96,6 +99,7 @@ func parseWires(c *cli.Context, cfg *config) error {
 		}
 		cfg.peers = append(cfg.peers, p)
 	}
+	errs = append(errs, parseUsers(c, cfg), parseTLS(c, cfg))
 	return errors.Join(errs...)
 }
 
@@ -382,9 +386,14 @@ func parseLogs(c *cli.Context, cfg *config) error {
 	var errs []error
 	cfg.logs = c.StringSlice("log")
 	cfg.admin = c.String("admin")
-	if cfg.admin != "" {
-		if _, _, err := backend.ParseAddr(cfg.admin); err != nil {
-			errs = append(errs, fmt.Errorf("--admin: %w", err))
+	cfg.stats = c.String("stats")
+	for _, flag := range []string{"admin", "stats"} {
+		addr := c.String(flag)
+		if addr == "" {
+			continue
+		}
+		if _, _, err := backend.ParseAddr(addr); err != nil {
+			errs = append(errs, fmt.Errorf("--%s: %w", flag, err))
 		}
 	}
 	if s := c.String("admin-token"); s != "" && (len(s) < minToken || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })) {

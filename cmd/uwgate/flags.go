@@ -79,7 +79,7 @@ func configFlag() cli.Flag {
 }
 
 func listenFlag() cli.Flag {
-	return list(catWires, "listen", "`ADDRESS` for nginx's uwsgi_pass (repeatable)", "127.0.0.1:3030")
+	return list(catWires, "listen", "`ADDRESS` for nginx's uwsgi_pass; suwsgi:host:port for uwsgi_pass suwsgi://… (repeatable)", "127.0.0.1:3030")
 }
 
 // keyFlags are what it takes to know key and server.
@@ -101,9 +101,11 @@ func serveFlags() []cli.Flag {
 		list(catWires, "backend", "uWSGI `SERVER` to forward to: \"unix:/run/app.sock weight=2 max-conns=8\"; parameters are in docs/pools.md (repeatable)"),
 		text(catWires, "socket-mode", "`MODE` of the UNIX sockets listened on, octal", "0660"),
 		list(catWires, "allow-peer", "`NETWORK` that may connect over TCP besides loopback, as 10.0.0.0/8 (repeatable)"),
+		list(catWires, "allow-user", "`USER`, by name or number, whose processes alone may connect over UNIX sockets, as www-data (repeatable; Linux)"),
 		toggle(catWires, "half-close", "answer TCP clients that close their direction after the request (nginx does not: there it means that the visitor has left)", false),
 		toggle(catWires, "ask-to-close", "ask backends to close with the answer, by HTTP_CONNECTION; for gunicorn's uwsgi protocol", false),
 	}
+	flags = append(flags, tlsFlags()...)
 	flags = append(flags, poolFlags()...)
 	flags = append(flags, subscribeFlags()...)
 	flags = append(flags, keyFlags()...)
@@ -148,6 +150,7 @@ func serveFlags() []cli.Flag {
 
 		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready, /metrics and `uwgate explain`; none without it", ""),
 		text(catLogs, "admin-token", "`TOKEN` that explain needs when --admin is a TCP address; over a UNIX socket none is asked for", ""),
+		text(catLogs, "stats", "`ADDRESS` where each connection is told what FastRouter's stats server tells, for uwsgitop too; none without it", ""),
 		list(catLogs, "log", "`SINK`, as \"stderr console\", \"stdout json\" or \"file:/path json\"; files are reopened on USR1 (repeatable)", "stderr"),
 		text(catLogs, "log-level", "the least `LEVEL` to log: debug, info, warn or error; requests are info", "info"),
 		text(catLogs, "log-query", "`WHETHER` query strings stand in the access log: on or off", "on"),

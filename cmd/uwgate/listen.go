@@ -12,6 +12,17 @@ import (
 	"uwgate/gateway/backend"
 )
 
+// listenUWSGI opens a socket for requests, which come over TLS if addr is
+// suwsgi:host:port.
+func listenUWSGI(ctx context.Context, addr string, cfg *config) (net.Listener, error) {
+	rest, secure := cutTLS(addr)
+	ln, err := listen(ctx, rest, cfg.socketMode)
+	if err != nil || !secure {
+		return ln, err
+	}
+	return tlsListener{ln.(*net.TCPListener), cfg.tls}, nil
+}
+
 // listen opens the socket at addr. A UNIX socket gets mode, and takes the
 // place of one that a program left behind when it was killed.
 func listen(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {

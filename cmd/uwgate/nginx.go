@@ -13,7 +13,6 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/nginxconf"
-	"uwgate/gateway/backend"
 )
 
 func nginxCommand() *cli.Command {
@@ -72,7 +71,7 @@ func parseSnippet(c *cli.Context, file *configFile) (*nginxconf.Snippet, error) 
 		Adds:            cfg.policy.NginxAdds,
 	}
 	var err error
-	s.Gateway, err = uwsgiPass(c.StringSlice("listen"))
+	s.Gateway, s.Secure, err = uwsgiPass(c.StringSlice("listen"))
 	errs = append(errs, err)
 	s.Servers, s.Hash, err = upstreamServers(c)
 	errs = append(errs, err)
@@ -86,22 +85,23 @@ func parseSnippet(c *cli.Context, file *configFile) (*nginxconf.Snippet, error) 
 }
 
 // uwsgiPass is the first of the gateway's addresses that nginx can reach, as nginx
-// writes it.
-func uwsgiPass(listen []string) (string, error) {
+// writes it, and whether it is for TLS.
+func uwsgiPass(listen []string) (target string, secure bool, err error) {
 	for _, addr := range listen {
-		network, address, err := backend.ParseAddr(addr)
+		network, address, secure, err := parseListen(addr)
 		if err != nil {
-			return "", fmt.Errorf("--listen: %w", err)
+			return "", false, fmt.Errorf("--listen: %w", err)
 		}
 		switch {
 		case network == "unix" && strings.HasPrefix(address, "@"):
 			continue
 		case network == "unix":
-			return "unix:" + address, nil
+			return "unix:" + address, false, nil
 		}
-		return tcpTarget(address)
+		target, err = tcpTarget(address)
+		return target, secure, err
 	}
-	return "", fmt.Errorf("--listen %s: nginx cannot connect to abstract sockets; listen on unix:/path or host:port as well", strings.Join(listen, " "))
+	return "", false, fmt.Errorf("--listen %s: nginx cannot connect to abstract sockets; listen on unix:/path or host:port as well", strings.Join(listen, " "))
 }
 
 // tcpTarget is where to connect to what is listened on.

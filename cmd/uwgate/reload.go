@@ -4,6 +4,7 @@ import (
 	"flag"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
@@ -42,6 +43,7 @@ func readSettings(c *cli.Context) (*settings, error) {
 		return nil, err
 	}
 	set.VisitAll(func(f *flag.Flag) { s.values[f.Name] = f.Value.String() })
+	s.tls.addTo(s.values)
 	return s, nil
 }
 
@@ -61,6 +63,7 @@ type reloader struct {
 	c   *cli.Context // of the command line
 	now *settings
 	g   *gateway.Gateway
+	tls *tlsSettings // of what listens; nil: nothing for TLS
 	log *zap.Logger
 }
 
@@ -74,6 +77,7 @@ func (r *reloader) reload() {
 	changed, later := r.now.differences(next)
 	if len(changed) > 0 {
 		r.g.Reload(next.policy, next.ring)
+		r.tls.take(next.tls)
 		if p := r.g.Backends.Default; p != nil && next.pools.Default != nil {
 			p.Set(next.pools.Default.Specs())
 		}
@@ -114,10 +118,10 @@ func (s *settings) differences(next *settings) (live, later []string) {
 	return live, later
 }
 
-// isLive reports whether a flag is about the policy, the memcached servers or the
-// members of the default pool, and nothing that is made once.
+// isLive reports whether a flag is about the policy, the memcached servers, the
+// members of the default pool or TLS, and nothing that is made once.
 func isLive(f cli.Flag) bool {
-	if f.Names()[0] == "backend" {
+	if name := f.Names()[0]; name == "backend" || strings.HasPrefix(name, "tls-") {
 		return true
 	}
 	category := f.(cli.CategorizableFlag).GetCategory()

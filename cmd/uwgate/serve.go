@@ -60,7 +60,7 @@ func serve(c *cli.Context) error {
 	}
 	defer watchHosts(c.Context, g.Backends, s.c.String("host-map"))()
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
-	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, logs.log}).reload)()
+	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, s.tls, logs.log}).reload)()
 	return run(c.Context, g, s.subscriptions, sockets, logs.log)
 }
 
@@ -98,12 +98,14 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 			QueueEntries: c.Int("queue-entries"),
 			OweFor:       cfg.policy.MaxTTL,
 		},
+		Version:          buildVersion(),
 		Log:              logs.log,
 		AccessLog:        logs.access,
 		HideQuery:        cfg.hideQuery,
 		AdminToken:       c.String("admin-token"),
 		AlignHeaders:     c.Bool("align-headers"),
 		Peers:            cfg.peers,
+		PeerUsers:        cfg.users,
 		HalfClose:        c.Bool("half-close"),
 		AskToClose:       c.Bool("ask-to-close"),
 		StreamUploads:    c.Bool("stream-uploads"),
@@ -142,6 +144,7 @@ type sockets struct {
 	nginx     []net.Listener
 	subscribe []net.PacketConn
 	admin     net.Listener // nil: none
+	stats     net.Listener // nil: none
 }
 
 func openSockets(ctx context.Context, cfg *config) (s sockets, err error) {
@@ -151,7 +154,7 @@ func openSockets(ctx context.Context, cfg *config) (s sockets, err error) {
 		}
 	}()
 	for _, addr := range cfg.listen {
-		ln, err := listen(ctx, addr, cfg.socketMode)
+		ln, err := listenUWSGI(ctx, addr, cfg)
 		if err != nil {
 			return s, err
 		}
@@ -167,6 +170,9 @@ func openSockets(ctx context.Context, cfg *config) (s sockets, err error) {
 	if cfg.admin != "" {
 		s.admin, err = listen(ctx, cfg.admin, 0o660)
 	}
+	if cfg.stats != "" && err == nil {
+		s.stats, err = listen(ctx, cfg.stats, 0o660)
+	}
 	return s, err
 }
 
@@ -177,19 +183,23 @@ func (s sockets) close() {
 	for _, pc := range s.subscribe {
 		pc.Close()
 	}
-	if s.admin != nil {
-		s.admin.Close()
+	for _, ln := range []net.Listener{s.admin, s.stats} {
+		if ln != nil {
+			ln.Close()
+		}
 	}
 }
 
 // run serves until ctx is done and the last request has ended, then writes
-// what is queued for memcached. The admin socket answers to the end.
+// what is queued for memcached. The sockets for admin and statistics answer to the
+// end.
 func run(ctx context.Context, g *gateway.Gateway, subs *backend.Subscriptions, s sockets, log *zap.Logger) error {
 	admin := &http.Server{Handler: g.Admin(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
 	adminDone := make(chan error, 1)
 	if s.admin != nil {
 		go func() { adminDone <- admin.Serve(s.admin) }()
 	}
+	defer serveStats(ctx, g, s.stats, log)()
 	group, serving := errgroup.WithContext(ctx)
 	for _, ln := range s.nginx {
 		log.Info("listening", zap.Stringer("address", ln.Addr()))
@@ -209,6 +219,26 @@ func run(ctx context.Context, g *gateway.Gateway, subs *backend.Subscriptions, s
 	}
 	log.Info("stopped")
 	return err
+}
+
+// serveStats tells statistics, if somewhere, until the function that it returns is
+// called.
+func serveStats(ctx context.Context, g *gateway.Gateway, ln net.Listener, log *zap.Logger) (stop func()) {
+	if ln == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := g.ServeStats(ctx, ln); err != nil {
+			log.Error("statistics are not told any more; start again to have them", zap.Error(err))
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // watchHosts keeps the pools up with a map file, if there is one, and closes them

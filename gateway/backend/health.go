@@ -35,6 +35,7 @@ type health struct {
 	backoff  time.Duration // until the next probe; 0: it accepts connections, as far as we know
 	hung     bool          // ejected, for it accepts connections and does not answer
 	failedAt uint64        // the number of its last failure
+	since    time.Time     // when it was ejected
 
 	doubts     int // bad outcomes since doubtSince
 	doubtSince time.Time
@@ -58,7 +59,7 @@ func (p *Pool) eject(n *Node, err error) {
 	p.failures++
 	n.failedAt = p.failures
 	if n.backoff == 0 {
-		n.backoff = minBackoff
+		n.backoff, n.since = minBackoff, time.Now()
 		p.watchNode(n, n.backoff)
 		p.log().Warn("backend ejected", zap.Stringer("backend", n), zap.Duration("retry_in", n.backoff), zap.Error(err))
 	}
@@ -173,7 +174,7 @@ func (p *Pool) backOff(n *Node) {
 // hang ejects a node on suspicion.
 func (p *Pool) hang(n *Node, err error) {
 	p.failures++
-	n.hung, n.suspect, n.failedAt = true, false, p.failures
+	n.hung, n.suspect, n.failedAt, n.since = true, false, p.failures, time.Now()
 	p.settle(n)
 	p.watchNode(n, p.probeInterval())
 	p.log().Warn("backend ejected: it accepts connections and does not answer", zap.Stringer("backend", n), zap.Error(err))

@@ -46,6 +46,7 @@ type Node struct {
 	pool          *Pool
 
 	requests, dialErrors, busy atomic.Uint64
+	received, sent             atomic.Uint64 // bytes
 
 	// Guarded by Pool.mu.
 	spec     NodeSpec
@@ -72,6 +73,12 @@ type Node struct {
 
 // String returns the node's address as it was configured.
 func (n *Node) String() string { return n.name }
+
+// Count adds bytes that have come from the node, and that it was sent.
+func (n *Node) Count(received, sent int64) {
+	n.received.Add(uint64(received))
+	n.sent.Add(uint64(sent))
+}
 
 // Modifiers returns what goes into the header of its requests.
 func (n *Node) Modifiers() (modifier1, modifier2 uint8) {

@@ -1,15 +1,24 @@
 package backend
 
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
 // NodeStats is what a pool tells about one of its servers.
 type NodeStats struct {
 	Pool       string
 	Name       string
-	Up         bool   // not ejected
-	Requests   uint64 // connections made
-	DialErrors uint64 // connects refused, failed or timed out
-	Busy       uint64 // connects that found a full backlog
-	InFlight   int    // requests that have a place
-	Limit      int    // on that number; 0: none
+	Up         bool      // not ejected
+	EjectedAt  time.Time // zero if it is up
+	Requests   uint64    // connections made
+	DialErrors uint64    // connects refused, failed or timed out
+	Busy       uint64    // connects that found a full backlog
+	InFlight   int       // requests that have a place
+	Limit      int       // on that number; 0: none
+
+	Received, Sent uint64 // bytes, by [Node.Count]
 
 	Weight, Cores, Load  int
 	Backup, Unproven     bool
@@ -34,8 +43,9 @@ func (p *Pool) Stats() []NodeStats {
 	stats := make([]NodeStats, len(p.nodes))
 	for i, n := range p.nodes {
 		stats[i] = NodeStats{
-			Pool: p.Name, Name: n.name, Up: !n.isEjected(),
+			Pool: p.Name, Name: n.name, Up: !n.isEjected(), EjectedAt: n.since,
 			Requests: n.requests.Load(), DialErrors: n.dialErrors.Load(), Busy: n.busy.Load(),
+			Received: n.received.Load(), Sent: n.sent.Load(),
 			InFlight: n.inFlight, Limit: max(n.limit(), 0),
 			Weight: int(n.weight()), Cores: n.spec.Cores, Load: n.spec.Load,
 			Backup: n.spec.Backup, Unproven: n.unproven,
@@ -54,4 +64,28 @@ func (p *Pool) PoolStats() PoolStats {
 		Name: p.Name, Waiting: p.queue.length, Queued: c.queued, QueueFull: c.queueFull,
 		QueueTimeouts: c.queueTimeouts, Retries: c.retries, RetriesDenied: c.retriesDenied,
 	}
+}
+
+// A Service is a key and its pool.
+type Service struct {
+	Key  string
+	Pool *Pool
+	Seen map[string]time.Time // the last announcement of each server, by its address
+}
+
+// Services returns all keys that servers have announced themselves for, in their
+// order.
+func (s *Subscriptions) Services() []Service {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]Service, 0, len(s.services))
+	for _, sv := range s.services {
+		seen := make(map[string]time.Time, len(sv.members))
+		for _, m := range sv.members {
+			seen[m.Addr] = m.seen
+		}
+		all = append(all, Service{sv.key, sv.pool, seen})
+	}
+	slices.SortFunc(all, func(a, b Service) int { return cmp.Compare(a.Key, b.Key) })
+	return all
 }

@@ -15,7 +15,7 @@ import (
 // isListener reports whether whoever connects to the address, as nginx does, may come to
 // who listens on listen.
 func (k *checker) isListener(listen, address string) bool {
-	network, at, err := backend.ParseAddr(listen)
+	network, at, err := backend.ParseAddr(strings.TrimPrefix(listen, "suwsgi:"))
 	if err != nil {
 		return false
 	}

@@ -29,8 +29,10 @@ type Snippet struct {
 	// its port or that of requests without a host.
 	Names []string
 
-	// Gateway is the address that the gateway listens on, as uwsgi_pass takes it.
+	// Gateway is the address that the gateway listens on, as uwsgi_pass takes it,
+	// and Secure whether it speaks TLS there.
 	Gateway string
+	Secure  bool
 
 	// Servers are memcached's lines, one at least, as "10.0.0.1:11211 weight=2", and
 	// Hash is how one of several is chosen.
@@ -86,9 +88,13 @@ func (s *Snippet) Write(w io.Writer) error {
 	p := &snippetParts{
 		HTTP:     s.Format == policy.FormatHTTP,
 		Gateway:  q.quote("the gateway's address", s.Gateway),
+		Pass:     "uwgate",
 		Several:  len(s.Servers) > 1,
 		Mirrored: len(s.Servers) > 1 && s.Hash == cachewriter.All,
 		Key:      q.quoteKey(s.key()),
+	}
+	if s.Secure {
+		p.Pass = "suwsgi://uwgate"
 	}
 	p.KeyVariable = "$memcached_key"
 	if p.HTTP {
@@ -117,7 +123,7 @@ func (s *Snippet) Write(w io.Writer) error {
 type snippetParts struct {
 	HTTP, Several, Mirrored bool
 	Listen, Names, Servers  []string
-	Gateway, Types          string
+	Gateway, Pass, Types    string
 	HashLine                string
 	KeyVariable, Key        string
 	TypeLines               []string

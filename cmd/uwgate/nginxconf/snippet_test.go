@@ -144,6 +144,7 @@ func snippets() map[string]Snippet {
 			s.Names = []string{"example.com", "*.example.com", `~^www\d+\.example\.(org|net)$`}
 		},
 		"tracking": func(s *Snippet) {
+			s.Gateway, s.Secure = "10.0.0.5:3030", true
 			s.IgnoreArgs = TrackingArgs
 			s.HitType = "text/plain"
 		},

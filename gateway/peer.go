@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// admits reports whether requests over nc are heard, and tells what to do about
+// those that are not.
+func (g *Gateway) admits(nc net.Conn) bool {
+	if !g.allowed(nc.RemoteAddr()) {
+		g.refuse("connection refused: peer is not allowed; if it is your nginx, add --allow-peer",
+			zap.Stringer("peer", nc.RemoteAddr()))
+		return false
+	}
+	uc, ok := nc.(*net.UnixConn)
+	if !ok || g.PeerUsers == nil {
+		return true
+	}
+	p, err := processOf(uc)
+	switch {
+	case err != nil:
+		g.refuse("connection refused: the peer's user is not known", zap.Error(err))
+	case !slices.Contains(g.PeerUsers, p.uid):
+		g.refuse("connection refused: the peer's user is not allowed; if it is your nginx's, add --allow-user",
+			zap.Uint32("uid", p.uid), zap.Int32("pid", p.pid))
+	default:
+		return true
+	}
+	return false
+}
+
+// A process is who has connected to a UNIX socket.
+type process struct {
+	uid uint32
+	pid int32
+}
+
+func (g *Gateway) refuse(message string, fields ...zap.Field) {
+	g.log().Warn(message, fields...)
+	g.stats.peersRefused.Add(1)
+}
+
+// allowed reports whether requests from addr are heard.
+func (g *Gateway) allowed(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return true
+	}
+	ip := tcp.AddrPort().Addr().Unmap()
+	if ip.IsLoopback() {
+		return true
+	}
+	for _, p := range g.Peers {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// What became of a TLS handshake.
+const (
+	handshakeFull    = "full"
+	handshakeResumed = "resumed"
+	handshakeFailed  = "failed"
+)
+
+// secures does the handshake of a connection over TLS, and reports whether a
+// request may follow.
+func (g *Gateway) secures(ctx context.Context, nc net.Conn) bool {
+	tc, ok := nc.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	tc.SetDeadline(time.Now().Add(g.handshakeTimeout()))
+	err := tc.HandshakeContext(ctx)
+	switch {
+	case err == nil:
+		tc.SetDeadline(time.Time{})
+		if tc.ConnectionState().DidResume {
+			g.stats.handshakes.add(handshakeResumed)
+		} else {
+			g.stats.handshakes.add(handshakeFull)
+		}
+		return true
+	case err == io.EOF:
+		g.stats.probes.Add(1)
+	case ctx.Err() == nil:
+		g.log().Warn("TLS handshake failed"+handshakeAdvice(err), zap.Stringer("peer", nc.RemoteAddr()), zap.Error(err))
+		g.stats.handshakes.add(handshakeFailed)
+	}
+	return false
+}
+
+// wonder tells of a connection over TLS that ended without a request. nginx verifies a
+// certificate after the handshake, and says nothing to us.
+func (g *Gateway) wonder(nc net.Conn) {
+	if _, ok := nc.(*tls.Conn); ok {
+		g.log().Info("TLS connection closed without a request; nginx does that if it does not trust --tls-cert: see uwsgi_ssl_trusted_certificate and uwsgi_ssl_name",
+			zap.Stringer("peer", nc.RemoteAddr()))
+	}
+}
+
+// handshakeAdvice is what to do if the peer is nginx.
+func handshakeAdvice(err error) string {
+	var plain tls.RecordHeaderError
+	var untrusted *tls.CertificateVerificationError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &plain):
+		return "; if it is your nginx, write uwsgi_pass suwsgi://…, or listen without suwsgi:"
+	case errors.As(err, &untrusted):
+		return "; nginx's uwsgi_ssl_certificate must be one for clients, from an authority of --tls-client-ca"
+	case errors.As(err, &op) && op.Op == "remote error":
+		return "; the client has refused: nginx's uwsgi_ssl_trusted_certificate and uwsgi_ssl_name must fit --tls-cert"
+	case isTimeout(err):
+		return ": nothing came in time"
+	case strings.Contains(err.Error(), "didn't provide a certificate"):
+		return "; give nginx a uwsgi_ssl_certificate and its key, for --tls-client-ca asks for one"
+	case strings.Contains(err.Error(), "unsupported versions"):
+		return "; nginx's uwsgi_ssl_protocols must have TLSv1.2 or TLSv1.3"
+	}
+	return ""
+}
+
+// cut closes a connection. With spoil the end of the stream does not look like that
+// of an answer without length, if the connection is one over TCP: a reset tells, and
+// over TLS a record that is none.
+func cut(nc net.Conn, spoil bool) {
+	tc, secure := nc.(*tls.Conn)
+	if secure {
+		nc = tc.NetConn() // which says nothing of a close_notify
+	}
+	tcp, ok := nc.(*net.TCPConn)
+	switch {
+	case ok && spoil && secure:
+		tcp.SetWriteDeadline(time.Now().Add(spoilTimeout))
+		tcp.Write(badRecord)
+	case ok && spoil:
+		tcp.SetLinger(0)
+	}
+	nc.Close()
+}
+
+// badRecord is an alert in the clear, an error to whoever has encryption going. nginx
+// takes every other end of a connection over TLS for a clean one, a reset as well
+// (ngx_ssl_handle_recv: the error queue of OpenSSL is empty then).
+var badRecord = []byte{21, 3, 3, 0, 2, 2, 80}
+
+// spoilTimeout bounds the writing of badRecord.
+const spoilTimeout = time.Second

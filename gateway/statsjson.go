@@ -1,0 +1,237 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"uwgate/gateway/backend"
+)
+
+// statsTimeout bounds the sending of the statistics to one client.
+const statsTimeout = 10 * time.Second
+
+// ServeStats tells each connection of ln what FastRouter's stats server tells, as
+// JSON, and closes it, until ctx is done. Whoever can connect is told.
+func (g *Gateway) ServeStats(ctx context.Context, ln net.Listener) error {
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	return g.acceptAll(ctx, ln, func(nc net.Conn) {
+		conns.Go(func() { g.tellStats(ctx, nc) })
+	})
+}
+
+func (g *Gateway) tellStats(ctx context.Context, nc net.Conn) {
+	defer nc.Close()
+	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	text, err := json.MarshalIndent(g.routerStats(), "", "\t")
+	if err != nil {
+		g.log().Error("statistics not told", zap.Error(err))
+		return
+	}
+	nc.SetDeadline(time.Now().Add(statsTimeout))
+	nc.Write(text)
+	// A client that has sent something, as HTTP clients do, would lose the end of
+	// the text to a reset.
+	closeWrite(nc)
+	io.Copy(io.Discard, nc)
+}
+
+// routerStats is the document of FastRouter's stats server, and of the workers of a
+// uWSGI instance what uwsgitop shows. Where FastRouter has nothing to tell, lists
+// are left out.
+type routerStats struct {
+	Version        string         `json:"version"`
+	PID            int            `json:"pid"`
+	UID            int            `json:"uid"`
+	GID            int            `json:"gid"`
+	Cwd            string         `json:"cwd"`
+	ActiveSessions int64          `json:"active_sessions"`
+	FastRouter     []string       `json:"fastrouter"`
+	StaticNodes    []staticNode   `json:"static_nodes,omitempty"`
+	Subscriptions  []subscription `json:"subscriptions,omitempty"`
+	Cheap          int            `json:"cheap"`
+	Workers        []worker       `json:"workers"`
+}
+
+type staticNode struct {
+	Name  string `json:"name"`
+	Hits  uint64 `json:"hits"`
+	Grace int64  `json:"grace"` // when it was ejected, in seconds since 1970; 0: it is up
+}
+
+type subscription struct {
+	Key        string           `json:"key"`
+	Hash       uint32           `json:"hash"`
+	Hits       uint64           `json:"hits"`
+	SNIEnabled int              `json:"sni_enabled"`
+	Nodes      []subscribedNode `json:"nodes"`
+}
+
+type subscribedNode struct {
+	Name         string `json:"name"`
+	Modifier1    uint8  `json:"modifier1"`
+	Modifier2    uint8  `json:"modifier2"`
+	LastCheck    int64  `json:"last_check"`
+	PID          int    `json:"pid"`
+	UID          int    `json:"uid"`
+	GID          int    `json:"gid"`
+	Requests     uint64 `json:"requests"`
+	LastRequests uint64 `json:"last_requests"`
+	TX           uint64 `json:"tx"` // from the node
+	RX           uint64 `json:"rx"` // to it
+	Cores        int    `json:"cores"`
+	Load         int    `json:"load"`
+	Weight       int    `json:"weight"`
+	WRR          int    `json:"wrr"`
+	Ref          int    `json:"ref"`
+	FailCnt      uint64 `json:"failcnt"`
+	DeathMark    int    `json:"death_mark"`
+}
+
+// A worker is a process of uWSGI's; ours is one. Times are in microseconds.
+type worker struct {
+	ID            int    `json:"id"`
+	PID           int    `json:"pid"`
+	Accepting     int    `json:"accepting"`
+	Requests      uint64 `json:"requests"`
+	DeltaRequests uint64 `json:"delta_requests"`
+	Exceptions    uint64 `json:"exceptions"`
+	HarakiriCount int    `json:"harakiri_count"`
+	Signals       int    `json:"signals"`
+	SignalQueue   int    `json:"signal_queue"`
+	Status        string `json:"status"`
+	RSS           uint64 `json:"rss"`
+	VSZ           uint64 `json:"vsz"`
+	RunningTime   uint64 `json:"running_time"`
+	LastSpawn     int64  `json:"last_spawn"`
+	RespawnCount  int    `json:"respawn_count"`
+	TX            uint64 `json:"tx"`
+	AvgRT         uint64 `json:"avg_rt"`
+}
+
+func (g *Gateway) routerStats() *routerStats {
+	addresses, since := g.stats.places.all()
+	s := &routerStats{
+		Version: g.Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(),
+		ActiveSessions: g.stats.inFlight.Load(),
+		FastRouter:     addresses,
+		Workers:        []worker{g.asWorker(since)},
+	}
+	s.Cwd, _ = os.Getwd()
+	subscribed := make(map[*backend.Pool]bool)
+	if g.Subscriptions != nil {
+		for _, sv := range g.Subscriptions.Services() {
+			subscribed[sv.Pool] = true
+			s.Subscriptions = append(s.Subscriptions, newSubscription(sv))
+		}
+	}
+	for _, p := range g.Backends.All() {
+		if subscribed[p] {
+			continue
+		}
+		for _, n := range p.Stats() {
+			s.StaticNodes = append(s.StaticNodes, newStaticNode(n))
+		}
+	}
+	return s
+}
+
+func newStaticNode(n backend.NodeStats) staticNode {
+	return staticNode{Name: n.Name, Hits: n.Requests, Grace: seconds(n.EjectedAt)}
+}
+
+func newSubscription(sv backend.Service) subscription {
+	s := subscription{Key: sv.Key, Hash: slotHash(sv.Key), Nodes: []subscribedNode{}}
+	for _, n := range sv.Pool.Stats() {
+		s.Hits += n.Requests
+		s.Nodes = append(s.Nodes, subscribedNode{
+			Name: n.Name, Modifier1: n.Modifier1, Modifier2: n.Modifier2, LastCheck: seconds(sv.Seen[n.Name]),
+			Requests: n.Requests, TX: n.Received, RX: n.Sent,
+			Cores: n.Cores, Load: n.Load, Weight: n.Weight,
+			Ref: n.InFlight, FailCnt: n.DialErrors,
+		})
+	}
+	return s
+}
+
+// seconds is t as uWSGI tells times, 0 for none.
+func seconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// slotHash is the number that FastRouter tells of a key, uWSGI's djb33x_hash.
+func slotHash(key string) uint32 {
+	h := uint32(5381)
+	for i := range len(key) {
+		h = (h<<5 + h) ^ uint32(key[i])
+	}
+	return h % 0xffff
+}
+
+// asWorker is the gateway as a worker that has been there since then.
+func (g *Gateway) asWorker(since time.Time) worker {
+	s := &g.stats
+	w := worker{ID: 1, PID: os.Getpid(), Status: "idle", TX: s.bytes.Load(), LastSpawn: seconds(since), RespawnCount: 1}
+	w.Requests, w.RunningTime = s.took.total()
+	w.DeltaRequests = w.Requests
+	w.Exceptions = s.failures.count(sideBackend)
+	w.RSS, w.VSZ = memoryUse()
+	if s.listeners.Load() > 0 {
+		w.Accepting = 1
+	}
+	if s.inFlight.Load() > 0 {
+		w.Status = "busy"
+	}
+	if w.Requests > 0 {
+		w.AvgRT = w.RunningTime / w.Requests
+	}
+	return w
+}
+
+// memoryUse returns how many bytes of memory the process has, and how many addresses
+// it has given away; 0 where the system does not say.
+func memoryUse() (rss, vsz uint64) {
+	b, _ := os.ReadFile("/proc/self/statm")
+	pages := strings.Fields(string(b))
+	if len(pages) < 2 {
+		return 0, 0
+	}
+	vsz, _ = strconv.ParseUint(pages[0], 10, 64)
+	rss, _ = strconv.ParseUint(pages[1], 10, 64)
+	size := uint64(os.Getpagesize())
+	return rss * size, vsz * size
+}
+
+// places are the addresses that Serve listens on. The zero value is ready.
+type places struct {
+	mu        sync.Mutex // guards what follows
+	addresses []string
+	since     time.Time // the first
+}
+
+func (p *places) add(addr net.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	p.addresses = append(p.addresses, addr.String())
+}
+
+func (p *places) all() (addresses []string, since time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string{}, p.addresses...), p.since
+}

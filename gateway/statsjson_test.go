@@ -1,0 +1,225 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"uwgate/gateway/backend"
+	"uwgate/uwsgi"
+)
+
+// recordedStats are the documents of a real FastRouter.
+func recordedStats(t *testing.T) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile("testdata/fastrouter_stats.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed(t, text)
+}
+
+func parsed(t *testing.T, text []byte) map[string]any {
+	t.Helper()
+	var doc map[string]any
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return doc
+}
+
+// shape lists the paths of a document, each with the type of what is there.
+func shape(path string, v any) []string {
+	switch v := v.(type) {
+	case map[string]any:
+		var all []string
+		for name, x := range v {
+			all = append(all, shape(path+"."+name, x)...)
+		}
+		return all
+	case []any:
+		var all []string
+		for _, x := range v {
+			all = append(all, shape(path+"[]", x)...)
+		}
+		return all
+	}
+	return []string{fmt.Sprintf("%s %T", path, v)}
+}
+
+// tellsStats has the gateway tell its statistics on a socket, and returns a function
+// that connects and reads them.
+func (b *bench) tellsStats() (read func() map[string]any) {
+	b.t.Helper()
+	ln := listen(b.t, "tcp")
+	ctx, stop := context.WithCancel(context.Background())
+	told := make(chan error, 1)
+	go func() { told <- b.ServeStats(ctx, ln) }()
+	b.t.Cleanup(func() {
+		stop()
+		if err := <-told; err != nil {
+			b.t.Errorf("ServeStats: %v", err)
+		}
+	})
+	return func() map[string]any {
+		nc, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(patience))
+		io.WriteString(nc, "GET / HTTP/1.0\r\n\r\n") // nobody reads it, and it harms nobody
+		text, err := io.ReadAll(nc)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return parsed(b.t, text)
+	}
+}
+
+// Everything that FastRouter tells is there, of the same type. Its own text is not
+// JSON with such a key.
+func TestStatsAreFastRouters(t *testing.T) {
+	subs := &backend.Subscriptions{}
+	b := newBench(t, func(g *Gateway) { g.Subscriptions, g.Backends.Announced = subs, subs.Pools }, says(page("hello")))
+	announce(t, subs, &uwsgi.Subscription{Key: `<a\c>`, Address: "127.0.0.1:22216", Cores: 2, Weight: 7})
+	doc := b.tellsStats()()
+	got := shape("", doc)
+	for _, mode := range []string{"subscription_mode", "static_mode"} {
+		for _, want := range shape("", recordedStats(t)[mode]) {
+			if !slices.Contains(got, want) {
+				t.Errorf("%s: %s is missing from\n%s", mode, want, strings.Join(got, "\n"))
+			}
+		}
+	}
+	if n := len(doc["static_nodes"].([]any)); n != 1 {
+		t.Errorf("%d static nodes, want 1: the other one has announced itself", n)
+	}
+	sub := doc["subscriptions"].([]any)[0].(map[string]any)
+	node := sub["nodes"].([]any)[0].(map[string]any)
+	if sub["key"] != `<a\c>` || node["name"] != "127.0.0.1:22216" || node["cores"] != 2.0 || node["weight"] != 7.0 {
+		t.Errorf("got %v", sub)
+	}
+	if since := time.Since(time.Unix(int64(node["last_check"].(float64)), 0)); since < 0 || since > time.Minute {
+		t.Errorf("the last announcement was %v ago", since)
+	}
+}
+
+// announce sends a datagram and waits until it has been taken in.
+func announce(t *testing.T, subs *backend.Subscriptions, s *uwsgi.Subscription) {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- subs.Serve(ctx, pc) }()
+	t.Cleanup(func() { stop(); <-served })
+	datagram, err := s.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := net.Dial("udp", pc.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.Write(datagram)
+	eventually(t, "announcement taken", func() bool { return subs.Stats().Announced == 1 })
+}
+
+func TestSlotHash(t *testing.T) {
+	mode := recordedStats(t)["subscription_mode"].(map[string]any)
+	for _, s := range mode["subscriptions"].([]any) {
+		s := s.(map[string]any)
+		if got, want := slotHash(s["key"].(string)), uint32(s["hash"].(float64)); got != want {
+			t.Errorf("slotHash(%q) = %d, want %d", s["key"], got, want)
+		}
+	}
+}
+
+// The numbers are those of what has happened.
+func TestStatsAreTrue(t *testing.T) {
+	b := startBench(t, "unix", nil, startWorker(t, says(page("hello"))), "127.0.0.1:1")
+	read := b.tellsStats()
+	for range 4 {
+		b.get("/")
+	}
+	eventually(t, "requests recorded", func() bool { return b.access.Len() == 4 })
+	doc := read()
+	if got := fmt.Sprint(doc["fastrouter"]); got != "["+b.addr+"]" {
+		t.Errorf("fastrouter %s, want the address %s", got, b.addr)
+	}
+	nodes := doc["static_nodes"].([]any)
+	up, down := nodes[0].(map[string]any), nodes[1].(map[string]any)
+	if up["hits"] != 4.0 || up["grace"] != 0.0 {
+		t.Errorf("the server that answers: %v", up)
+	}
+	if since := time.Since(time.Unix(int64(down["grace"].(float64)), 0)); down["hits"] != 0.0 || since < 0 || since > time.Minute {
+		t.Errorf("the server that refuses: %v", down)
+	}
+	if got := b.Backends.Default.Stats()[0]; got.Received != 4*5 || got.Sent < 4*100 {
+		t.Errorf("%d bytes received and %d sent", got.Received, got.Sent)
+	}
+}
+
+// uwsgitopReads are the fields that uwsgitop cannot do without.
+var uwsgitopReads = []string{
+	"id", "pid", "requests", "exceptions", "status", "avg_rt", "rss", "vsz", "tx", "running_time",
+	"last_spawn", "respawn_count", "harakiri_count",
+}
+
+func TestStatsWorker(t *testing.T) {
+	goOn := make(chan struct{})
+	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
+		switch req.Vars.Get("PATH_INFO") {
+		case "/fails":
+			return
+		case "/slow":
+			<-goOn
+		}
+		io.WriteString(nc, page("hello"))
+	})
+	read := b.tellsStats()
+	one := func() map[string]any {
+		workers := read()["workers"].([]any)
+		if len(workers) != 1 {
+			t.Fatalf("%d workers, want the one process that there is", len(workers))
+		}
+		return workers[0].(map[string]any)
+	}
+	w := one()
+	for _, field := range uwsgitopReads {
+		if w[field] == nil {
+			t.Errorf("%s is missing", field)
+		}
+	}
+	if w["status"] != "idle" || w["requests"] != 0.0 || w["avg_rt"] != 0.0 || w["pid"] != float64(os.Getpid()) {
+		t.Errorf("at first: %v", w)
+	}
+	if rss, vsz := w["rss"].(float64), w["vsz"].(float64); runtime.GOOS == "linux" && (rss < 1<<20 || vsz < rss) {
+		t.Errorf("rss %v, vsz %v", rss, vsz)
+	}
+	b.get("/")
+	b.get("/fails")
+	eventually(t, "requests over", func() bool { return b.stats.inFlight.Load() == 0 })
+	slow := make(chan answer, 1)
+	go func() { slow <- b.get("/slow") }()
+	eventually(t, "busy", func() bool { return one()["status"] == "busy" })
+	w = one()
+	if w["requests"] != 2.0 || w["exceptions"] != 1.0 || w["tx"].(float64) < 5 || w["running_time"].(float64) < 2*w["avg_rt"].(float64) || w["avg_rt"] == 0.0 {
+		t.Errorf("after two requests, one of which failed: %v", w)
+	}
+	close(goOn)
+	<-slow
+}
