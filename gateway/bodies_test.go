@@ -64,6 +64,44 @@ func TestResetInsideAnUnframedBody(t *testing.T) {
 	}
 }
 
+// Nor does a worker's clean close, if the body that it was to take has not come: it has
+// died, as far as anybody knows.
+func TestCloseBeforeTheBodyHasCome(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			const size, sent = 1 << 20, 100
+			b := startBench(t, "tcp", func(g *Gateway) { g.StreamUploads = true },
+				startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
+					io.ReadFull(in, make([]byte, sent))
+					io.WriteString(nc, unframed("200 OK")+"<html>half a page")
+				}))
+			nc := b.dial()
+			nc.Write(append(encode(t, uploading("POST", size)), make([]byte, sent)...))
+			raw, err := io.ReadAll(nc)
+			if !strings.Contains(string(raw), "half a page") || err == nil {
+				t.Errorf("got %q, %v; want it broken off", raw, err)
+			}
+		})
+	}
+}
+
+// What has been taken to its last byte may end in the stream's end.
+func TestUnframedAnswerToAStreamedUpload(t *testing.T) {
+	body := noise(3 * worthSplicing)
+	onEach(t, func(t *testing.T, network string) {
+		b := startBench(t, network, func(g *Gateway) { g.StreamUploads = true },
+			startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
+				io.CopyN(io.Discard, in, int64(len(body)))
+				io.WriteString(nc, unframed("200 OK")+"<html>whole</html>")
+			}))
+		for range 50 {
+			if got := b.sendAndRead(uploading("POST", len(body)), body); got.err != nil || got.body != "<html>whole</html>" {
+				t.Fatalf("got %q, %v", got.raw, got.err)
+			}
+		}
+	})
+}
+
 // A UNIX socket tells no more than TCP.
 func TestResetOfAUnixSocket(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {

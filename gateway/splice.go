@@ -34,8 +34,8 @@ type passage struct {
 
 	spliced func(n int) // the same, of parts that went through the kernel alone
 
-	mu     sync.Mutex // held during a write
-	failed error      // guarded by mu: of the first write that failed
+	mu    sync.Mutex // held during a write
+	given int64      // guarded by mu: what to has taken
 }
 
 // endless is what is left of a stream whose end is not known.
@@ -92,21 +92,21 @@ func (p *passage) put(n int, write func() error) error {
 	defer p.mu.Unlock()
 	p.to.SetWriteDeadline(time.Now().Add(p.idle))
 	if err := write(); err != nil {
-		p.failed = err
 		return writeError{err}
 	}
+	p.given += int64(n)
 	if p.moved != nil {
 		p.moved(n)
 	}
 	return nil
 }
 
-// writeFailed returns the error of the write that failed, if one has, waiting for
-// one that is under way. It may be called while the passage runs.
-func (p *passage) writeFailed() error {
+// taken is how many bytes the target has taken, a write under way included, which
+// is waited for. It may be called while the passage runs.
+func (p *passage) taken() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.failed
+	return p.given
 }
 
 // take counts bytes that have come.

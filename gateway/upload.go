@@ -17,6 +17,7 @@ import (
 type upload struct {
 	left int64         // bytes of the body still to come from nginx
 	body *passage      // to the backend; nil: all of it went out with the packet
+	size int64         // of what goes that way
 	done chan struct{} // closed when the first goroutine has ended; nil: not started
 	sent chan struct{} // closed when the second one has; nil: not started
 
@@ -41,6 +42,7 @@ func (x *exchange) startUpload() {
 // answer.
 func (x *exchange) toBackend(from origin, length int64) *passage {
 	to := x.conn
+	x.upload.size = length
 	return &passage{from: from, to: to, left: length, idle: x.g.idleTimeout(), spliced: x.g.stats.splice,
 		moved: func(int) { to.SetReadDeadline(time.Now().Add(x.g.firstByteTimeout())) }}
 }
@@ -83,14 +85,14 @@ func (x *exchange) sendBody() error {
 }
 
 // wasCutOff reports whether the backend closed before it had taken the whole
-// request. Then a clean end of its answer proves nothing: the system tells of a
-// reset once, and may have told the upload, which may not have heard it from
-// splice(2). The connection is closed, so that nothing waits to be sent; what that
-// has kept from being sent was not taken either.
+// request. Then a clean end of its answer proves nothing: a worker that dies closes
+// cleanly if it has read all that has come, and of a reset the system tells once,
+// which may have been the upload. The connection is closed, so that nothing waits to
+// be sent.
 func (x *exchange) wasCutOff() bool {
 	x.closeBackend()
 	p := x.upload.body
-	return x.cutOff || p != nil && p.writeFailed() != nil
+	return x.cutOff || p != nil && p.taken() < x.upload.size
 }
 
 // isCutOff reports whether err is that of writing to a peer that has closed.
