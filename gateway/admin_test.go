@@ -10,8 +10,8 @@ import (
 func TestAdmin(t *testing.T) {
 	b := newBench(t, nil, says(page("hello")))
 	eventually(t, "listening", func() bool { return b.stats.listeners.Load() == 1 })
-	b.get("/")
-	b.get("/")
+	b.get("/a")
+	b.get("/b")
 	b.line(1)
 	eventually(t, "connections closed", func() bool { return b.stats.inFlight.Load() == 0 })
 	admin := b.Admin()

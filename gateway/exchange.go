@@ -46,6 +46,11 @@ type exchange struct {
 	verdict policy.Verdict
 	page    capture
 
+	flight  *flight // that it leads; nil: none. Set under upload.mu
+	follows bool    // the answer is that of another's flight
+	lag     lag
+	settled bool // the page has been handed over, or refused
+
 	unseen   bool // the backend has not got a byte of the request
 	cutOff   bool // it closed before it had got the packet
 	answered bool // something of an answer has been sent to nginx
@@ -81,12 +86,14 @@ func (x *exchange) run(ctx context.Context) {
 	}
 	err := x.answer(ctx)
 	if err != nil {
+		x.landFailed(err)
 		x.fail(err)
 	}
 	x.finishClient()
 	x.rec.took = time.Since(x.rec.start)
 	if err == nil {
 		x.store()
+		err = x.unheard()
 	}
 	x.closeBackend()
 	x.tally()
@@ -114,6 +121,9 @@ func (x *exchange) answer(ctx context.Context) error {
 		return err
 	}
 	if err := x.takeBody(ctx); err != nil {
+		return err
+	}
+	if done, err := x.share(ctx); done {
 		return err
 	}
 	if err := x.forward(ctx); err != nil {
@@ -226,6 +236,7 @@ func (x *exchange) judge() {
 		x.g.hintLost(x.policy.Lost(x.resp.Header))
 	}
 	x.rec.verdict(x.verdict)
+	x.offer()
 }
 
 // isWanted reports whether the page would be stored, observed or not.
@@ -237,11 +248,13 @@ func (x *exchange) invalidate(ctx context.Context) {
 	x.delete(ctx, x.policy.Invalidated(x.received, x.resp))
 }
 
-// store hands the page over, if it turned out whole and wanted.
+// store hands the page over, if it turned out whole and wanted. Only the first call
+// does anything.
 func (x *exchange) store() {
-	if !x.isWanted() {
+	if !x.isWanted() || x.follows || x.settled {
 		return
 	}
+	x.settled = true
 	reason := x.page.reason
 	if reason == "" && x.overlong() {
 		reason = policy.Truncated
@@ -252,6 +265,7 @@ func (x *exchange) store() {
 	if reason != "" {
 		x.rec.refuse(reason)
 	}
+	x.landWith(reason)
 }
 
 // put is the one place where a page leaves for the store.
@@ -280,6 +294,9 @@ func (x *exchange) put() policy.Reason {
 	})
 	switch {
 	case err == nil:
+		if x.flight != nil {
+			x.flight.stored(value)
+		}
 		return ""
 	case errors.Is(err, cachewriter.ErrPurged):
 		return policy.Purged
@@ -305,6 +322,9 @@ func (x *exchange) value() (value []byte, flags uint32) {
 // delete removes entries, all within the time that one may take.
 func (x *exchange) delete(ctx context.Context, targets []policy.Target) {
 	g := x.g
+	for _, t := range targets {
+		g.flights.forget(t.Key)
+	}
 	if g.Store == nil || x.policy.Observe {
 		return
 	}
@@ -368,6 +388,7 @@ func (x *exchange) abort() {
 // release waits for nginx to close its side and for the second goroutine, and
 // gives the buffers back.
 func (x *exchange) release() {
+	x.land(endOrphan, nil)
 	x.upload.finish(x.client, x.in, x.g.lingerTimeout())
 	x.client.Close()
 	x.cancel(nil)

@@ -107,6 +107,15 @@ type Gateway struct {
 	// goes without saying for uWSGI, and not for gunicorn.
 	AskToClose bool
 
+	// CoalesceWait is how long a request for a page that is being fetched for
+	// another one waits for it, until it asks a backend itself. Zero means 5 s,
+	// negative not at all.
+	CoalesceWait time.Duration
+
+	// CoalesceFollowers bounds the requests that wait for one page. Zero means
+	// 10,000.
+	CoalesceFollowers int
+
 	// Limits bound the requests that are read. The zero value is good.
 	Limits uwsgi.Limits
 
@@ -140,6 +149,7 @@ type Gateway struct {
 
 	stats   stats
 	hints   hints
+	flights flights
 	spooled atomic.Int64 // bytes of bodies in memory
 
 	reloads  sync.RWMutex                  // held for reading while a page is handed to the store
@@ -199,7 +209,7 @@ func (g *Gateway) acceptAll(ctx context.Context, ln net.Listener, serve func(net
 			// Out of file descriptors, most likely: what is open will close.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 			g.log().Error("cannot accept connections", zap.Error(err), zap.Duration("retry_in", pause))
-			wait(ctx, pause)
+			sleep(ctx, pause)
 		default:
 			return fmt.Errorf("gateway: accept on %s: %w", ln.Addr(), err)
 		}
@@ -229,7 +239,7 @@ func temporary(err error) bool {
 	return errors.As(err, &ne) && ne.Temporary() //nolint:staticcheck // net/http does the same for want of another word
 }
 
-func wait(ctx context.Context, d time.Duration) {
+func sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(d):

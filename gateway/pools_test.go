@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -92,9 +93,12 @@ func TestQueueAnswers(t *testing.T) {
 		g.Backends.Default.QueueLength, g.Backends.Default.QueueTimeout = 1, 50*time.Millisecond
 	}, startWorker(t, slow)+" max-conns=1")
 	var all sync.WaitGroup
+	asked := 0
 	ask := func(want int) {
+		asked++
+		uri := "/" + strconv.Itoa(asked)
 		all.Go(func() {
-			if got := b.get("/"); got.status != want || want == 503 && got.header.Get("Retry-After") == "" {
+			if got := b.get(uri); got.status != want || want == 503 && got.header.Get("Retry-After") == "" {
 				t.Errorf("got %q, want status %d", got.raw, want)
 			}
 		})
@@ -157,7 +161,7 @@ func TestPoolVars(t *testing.T) {
 		p.SetVars = uwsgi.Vars{{Name: "SCRIPT_NAME", Value: "/app"}, {Name: "HTTP_HOST", Value: "set.example.com"}}
 	}, worker)
 	b.get("/", uwsgi.Var{Name: "UWSGI_SCHEME", Value: "https"}, uwsgi.Var{Name: "UWSGI_APPID", Value: "a"}, uwsgi.Var{Name: "UWSGI_FILE", Value: "f"})
-	b.get("/", uwsgi.Var{Name: "UWSGI_SCHEME", Value: "ftp"})
+	b.get("/other", uwsgi.Var{Name: "UWSGI_SCHEME", Value: "ftp"})
 	b.line(1)
 	for name, want := range map[string]string{"UWSGI_SCHEME": "", "UWSGI_FILE": "", "SCRIPT_NAME": "/app", "HTTP_HOST": "set.example.com"} {
 		if got := seen.Get(name); got != want || seen.Count(name) > 1 {

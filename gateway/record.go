@@ -26,6 +26,7 @@ type record struct {
 	tags    []string
 	reason  policy.Reason
 	key     string
+	flight  string // leader or follower; empty: neither
 	ping    bool
 
 	hideQuery bool
@@ -100,7 +101,7 @@ func (r *record) fields(err error) []zap.Field {
 		uri, _, _ = strings.Cut(uri, "?")
 		key, _, _ = strings.Cut(key, "?")
 	}
-	fields := make([]zap.Field, 0, 14)
+	fields := make([]zap.Field, 0, 15)
 	fields = append(fields,
 		zap.String("method", r.method),
 		zap.String("uri", uri),
@@ -113,6 +114,9 @@ func (r *record) fields(err error) []zap.Field {
 		zap.String("key", key),
 		zap.Duration("took", r.took),
 	)
+	if r.flight != "" {
+		fields = append(fields, zap.String("flight", r.flight))
+	}
 	if len(r.tags) > 0 {
 		fields = append(fields, zap.Strings("tags", r.tags))
 	}

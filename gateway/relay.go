@@ -41,7 +41,10 @@ func (x *exchange) relay(ctx context.Context) error {
 	}
 	if err = x.ended(err); err == io.EOF {
 		x.complete()
-		return nil
+		if x.lag.on {
+			x.store() // those who wait go first
+		}
+		return x.catchUp()
 	}
 	return x.relayFailure(ctx, err)
 }
@@ -54,7 +57,7 @@ func (x *exchange) head() *uwsgi.Response {
 	if x.verdict.Store() && x.g.AlignHeaders && x.policy.Format != policy.FormatHTTP {
 		resp.Header = policy.Align(resp.Header)
 	}
-	resp.Header.Add("Cache-Status", cacheStatus(x.plan, x.verdict, x.resp.StatusCode))
+	resp.Header.Add("Cache-Status", x.cacheStatus())
 	x.rec.status = resp.StatusCode
 	return &resp
 }
@@ -70,10 +73,10 @@ func (x *exchange) isNotModified() bool {
 func (x *exchange) relayNotModified() error {
 	resp := uwsgi.Response{StatusCode: http.StatusNotModified, Reason: "Not Modified"}
 	resp.Header = policy.NotModifiedHeader(x.resp.Header)
-	resp.Header.Add("Cache-Status", cacheStatus(x.plan, x.verdict, x.resp.StatusCode))
+	resp.Header.Add("Cache-Status", x.cacheStatus())
 	x.rec.status = resp.StatusCode
 	x.answered = true
-	if err := x.write(resp.AppendHead(nil)); err != nil || !x.isWanted() {
+	if err := x.write(resp.AppendHead(nil)); err != nil || !x.isWanted() || x.follows {
 		return err
 	}
 	x.unhook() // nginx leaves as soon as it has this
@@ -83,7 +86,7 @@ func (x *exchange) relayNotModified() error {
 	for x.page.reason == "" {
 		x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
 		n, err := x.body.Read(buf[:])
-		x.page.add(buf[:n])
+		x.capture(buf[:n])
 		switch {
 		case err == io.EOF:
 			x.complete()
@@ -107,9 +110,8 @@ func (x *exchange) sendWith(out []byte) error {
 		out = out[:head+n]
 	}
 	x.answered = true
-	x.page.add(out[head:])
 	x.rec.bytes += int64(len(out) - head)
-	if werr := x.write(out); werr != nil {
+	if werr := x.hand(out, out[head:]); werr != nil {
 		return werr
 	}
 	return err
@@ -139,9 +141,8 @@ func (x *exchange) relayPart(buf []byte) error {
 	x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
 	n, err := x.body.Read(buf)
 	if n > 0 {
-		x.page.add(buf[:n])
 		x.rec.bytes += int64(n)
-		if werr := x.write(buf[:n]); werr != nil {
+		if werr := x.hand(buf[:n], buf[:n]); werr != nil {
 			return werr
 		}
 	}
@@ -235,11 +236,13 @@ func newCapture(head []byte, length, limit int64) capture {
 
 func (c *capture) body() []byte { return c.value[c.head:] }
 
+func (c *capture) fits(b []byte) bool { return int64(len(c.value)+len(b)) <= c.limit }
+
 func (c *capture) add(b []byte) {
 	if !c.on {
 		return
 	}
-	if int64(len(c.value)+len(b)) > c.limit {
+	if !c.fits(b) {
 		*c = capture{reason: policy.TooLarge}
 		return
 	}
@@ -248,9 +251,10 @@ func (c *capture) add(b []byte) {
 
 // cacheStatus is our member of the Cache-Status list (RFC 9211). It is sent
 // with the head, so "stored" says what the answer will be if it comes whole.
-func cacheStatus(plan policy.Plan, v policy.Verdict, status int) string {
+func (x *exchange) cacheStatus() string {
+	v := x.verdict
 	b := []byte("uwgate; fwd=")
-	switch plan.Reason {
+	switch x.plan.Reason {
 	case "":
 		b = append(b, "uri-miss"...)
 	case policy.Method, policy.NoMethod:
@@ -259,7 +263,10 @@ func cacheStatus(plan policy.Plan, v policy.Verdict, status int) string {
 		b = append(b, "bypass"...)
 	}
 	b = append(b, "; fwd-status="...)
-	b = strconv.AppendInt(b, int64(status), 10)
+	b = strconv.AppendInt(b, int64(x.resp.StatusCode), 10)
+	if x.follows {
+		b = append(b, "; collapsed"...)
+	}
 	if v.Store() {
 		b = append(b, "; stored; ttl="...)
 		b = strconv.AppendInt(b, int64(v.TTL/time.Second), 10)

@@ -34,6 +34,7 @@ type stats struct {
 	statuses     [600]atomic.Uint64
 	reasons      countMap[policy.Reason]
 	failures     countMap[side]
+	waits        countMap[wait]
 	vars         countMap[string] // dropped; the firewall bounds the names
 	took         tookHistogram
 }
@@ -149,6 +150,9 @@ var (
 	failuresDesc   = desc("failures_total", "Requests that failed, by the side whose fault it was.", "side")
 	bytesDesc      = desc("response_bytes_total", "Bytes of answers' bodies sent to nginx.")
 	tookDesc       = desc("request_duration_seconds", "Time from the accepted connection to the last byte of the answer.")
+	waitsDesc      = desc("coalesced_total", "Ends of waits for a page that was being fetched for another request: shared, failed, refused, late, again or left.", "end")
+	flightsDesc    = desc("flights", "Pages that are being fetched, and may turn out to be for everyone.")
+	followersDesc  = desc("flight_followers", "Requests that wait for one of them, or are being sent it.")
 	inFlightDesc   = desc("requests_in_flight", "Requests being answered.")
 	spoolBytesDesc = desc("spool_memory_bytes", "Request bodies in memory.")
 	spoolFilesDesc = desc("spool_files", "Request bodies in files.")
@@ -233,6 +237,10 @@ func (c collector) requests(out sink) {
 	s.reasons.each(func(reason string, n uint64) { out.counter(decisionsDesc, n, reason) })
 	s.failures.each(func(side string, n uint64) { out.counter(failuresDesc, n, side) })
 	s.vars.each(func(name string, n uint64) { out.counter(varsDesc, n, name) })
+	s.waits.each(func(end string, n uint64) { out.counter(waitsDesc, n, end) })
+	flights, followers := c.g.flights.count()
+	out.gauge(flightsDesc, int64(flights))
+	out.gauge(followersDesc, int64(followers))
 	for _, result := range []string{handshakeFull, handshakeResumed, handshakeFailed} {
 		out.counter(handshakeDesc, s.handshakes.count(result), result)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -152,8 +153,8 @@ func TestSlotHash(t *testing.T) {
 func TestStatsAreTrue(t *testing.T) {
 	b := startBench(t, "unix", nil, startWorker(t, says(page("hello"))), "127.0.0.1:1")
 	read := b.tellsStats()
-	for range 4 {
-		b.get("/")
+	for i := range 4 {
+		b.get("/" + strconv.Itoa(i))
 	}
 	eventually(t, "requests recorded", func() bool { return b.access.Len() == 4 })
 	doc := read()

@@ -154,7 +154,8 @@ func (x *exchange) watchHalf(to net.Conn, tunnel bool) error {
 	return nil
 }
 
-// left ends the exchange's context, unless its answer is through.
+// left ends the exchange's context, unless its answer is through, or others wait
+// for it.
 func (x *exchange) left(err error) {
 	x.upload.mu.Lock()
 	defer x.upload.mu.Unlock()
@@ -162,6 +163,7 @@ func (x *exchange) left(err error) {
 	case x.upload.finishing, err == nil:
 	case isTimeout(err):
 		x.cancel(errUploadStall)
+	case x.flight != nil && x.g.flights.outlives(x.flight):
 	default:
 		x.cancel(errClientGone)
 	}

@@ -42,5 +42,6 @@ var adviceOn = map[policy.Reason]string{
 	policy.StoreFull:       "look at memcached; --queue-bytes, --queue-entries",
 	policy.StoreDown:       "look at memcached",
 	policy.Reloaded:        "nothing: the next visitor fills it",
+	policy.Shared:          "nothing",
 	policy.Observe:         "take --observe away, once the log shows what you want",
 }

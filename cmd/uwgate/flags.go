@@ -134,6 +134,8 @@ func serveFlags() []cli.Flag {
 		toggle(catPolicy, "observe", "decide, log and count as always, but write nothing", false),
 		toggle(catPolicy, "align-headers", "drop from stored pages' first answer what their hits cannot have", true),
 
+		period(catLimits, "coalesce-wait", "a request for a page that is being fetched for another waits for that one; 0 for not at all", 5*time.Second),
+		&cli.IntFlag{Category: catLimits, Name: "coalesce-followers", Usage: "`NUMBER` of requests that wait for one page; those beyond ask a backend", Value: 10000, EnvVars: env("coalesce-followers")},
 		period(catLimits, "first-byte-timeout", "from the end of the request to the first byte of the answer", time.Minute),
 		period(catLimits, "idle-timeout", "for every pause within a request's or an answer's body", time.Minute),
 		period(catLimits, "total-timeout", "for a whole request; 0 for no bound", 0),

@@ -214,6 +214,10 @@ func (p *Policy) Body(r *uwsgi.Response, body []byte, whole, trailers bool) Reas
 	return ""
 }
 
+// JudgesBody reports whether what the body says may show that the page is not for
+// everyone: until its last byte is there nobody else may see it.
+func (p *Policy) JudgesBody() bool { return len(orDefault(p.Sentinels, defaultSentinels)) > 0 }
+
 // sentinel finds a word of Sentinels.
 func (p *Policy) sentinel(body []byte) (word string, found bool) {
 	for _, s := range orDefault(p.Sentinels, defaultSentinels) {

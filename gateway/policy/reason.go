@@ -73,4 +73,5 @@ const (
 	StoreFull Reason = "store-full" // the queue had no room
 	StoreDown Reason = "store-down" // there is no store, or it does not answer
 	Reloaded  Reason = "reloaded"   // the settings changed while the page was on its way
+	Shared    Reason = "shared"     // the page was fetched for another request, which stores it
 )

@@ -1,0 +1,373 @@
+package gateway
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"uwgate/gateway/backend"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// A flight is the fetch of one page, which the requests for it that come meanwhile
+// wait for. The first of them is its leader: it asks a backend, as it would have
+// without the others, the followers. They see what the leader captures of the
+// page, which is what is stored: nobody copies it.
+//
+// What may not be stored is not shared either. Followers learn what became of
+// the flight from its ending.
+type flight struct {
+	key     string
+	policy  *policy.Policy // whose verdict it is
+	pool    *backend.Pool  // that is asked
+	strikes int            // leaders of this page that failed in a row before this one
+
+	mu        sync.Mutex      // guards everything below
+	news      chan struct{}   // closed at the next change; nil: nobody waits
+	followers int             // that wait, or read
+	leader    *exchange       // nil: it has ended
+	writing   bool            // the leader is sending to its client
+	gone      bool            // its client has left
+	resp      *uwsgi.Response // nil: not judged yet; not to be changed
+	ttl       time.Duration   // of the page
+	live      bool            // the body may be passed on while it grows
+	body      []byte          // what is here of it; appended to, never changed
+	ending    ending          // once the leader has ended
+	err       error           // of endFailed
+	value     []byte          // as it was stored, of endLanded; nil: it was not
+	landedAt  time.Time       // zero: not yet
+	kept      *list.Element   // guarded by flights.mu: its place in landed; nil: none
+}
+
+// An ending says what followers have of a flight.
+type ending int
+
+const (
+	aloft ending = iota
+	endLanded
+	endRefused // not for everyone: each for himself
+	endFailed  // nobody takes requests: the error is everybody's
+	endOrphan  // the leader failed, perhaps by its own fault: one of the followers leads
+)
+
+// flights are those of a gateway. The zero value is ready.
+type flights struct {
+	mu     sync.Mutex // guards everything below; held before a flight's
+	aloft  map[string]*flight
+	landed list.List                // of *flight that still are in aloft, the oldest first
+	bytes  int64                    // of their bodies
+	sweep  *time.Timer              // nil: nothing to sweep
+	alone  map[string]*list.Element // of keys that are not waited for
+	order  list.List                // of loner, the oldest first
+}
+
+const (
+	// keepLanded is how long a page that has landed is kept for the requests
+	// that nginx had sent on their way before it was in memcached.
+	keepLanded      = time.Second
+	keepLandedBytes = 16 << 20
+
+	// aloneFor is how long a key whose page may not be shared is not waited for.
+	aloneFor  = 30 * time.Second
+	maxAlone  = 16384
+	lagFor    = 10 * time.Millisecond // see flight.deadline
+	maxStrike = 1
+)
+
+// A loner is a key whose page turned out not to be for everyone.
+type loner struct {
+	key   string
+	until time.Time
+}
+
+// join returns the flight for a key: a new one, which the caller leads, or one that
+// it follows, unless room for followers is taken. Nil means to go alone.
+func (fs *flights) join(x *exchange, strikes, room int) (f *flight, leads bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	key := x.plan.Key
+	if fs.isAlone(key, time.Now()) {
+		return nil, false
+	}
+	f = fs.aloft[key]
+	if f == nil {
+		f = &flight{key: key, policy: x.policy, pool: x.pool, strikes: strikes, leader: x}
+		if fs.aloft == nil {
+			fs.aloft = make(map[string]*flight)
+		}
+		fs.aloft[key] = f
+		return f, true
+	}
+	if f.policy != x.policy || f.pool != x.pool || !f.enter(room) {
+		return nil, false
+	}
+	return f, false
+}
+
+// forget keeps requests to come from joining what is under way for a key.
+func (fs *flights) forget(key string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.aloft[key]; f != nil {
+		fs.remove(f)
+	}
+}
+
+// leaveOut takes a flight off the table.
+func (fs *flights) leaveOut(f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.remove(f)
+}
+
+// remove takes a flight off the table, if it is there.
+func (fs *flights) remove(f *flight) {
+	if fs.aloft[f.key] != f {
+		return
+	}
+	delete(fs.aloft, f.key)
+	if f.kept != nil {
+		fs.landed.Remove(f.kept)
+		fs.bytes -= int64(len(f.body))
+	}
+}
+
+// end tells the followers what became of a flight, once. One that has landed is
+// kept for a while.
+func (fs *flights) end(f *flight, o ending, err error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ending != aloft {
+		return
+	}
+	f.ending, f.err, f.leader = o, err, nil
+	f.changed()
+	switch {
+	case o != endLanded:
+		fs.remove(f)
+	case fs.aloft[f.key] == f:
+		fs.keep(f, time.Now())
+	}
+}
+
+// count returns how many flights are under way, and how many follow any.
+func (fs *flights) count() (flights, followers int) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, f := range fs.aloft {
+		f.mu.Lock()
+		if f.ending == aloft {
+			flights++
+		}
+		followers += f.followers
+		f.mu.Unlock()
+	}
+	return flights, followers
+}
+
+// keep has a flight stay on the table after it has landed.
+func (fs *flights) keep(f *flight, now time.Time) {
+	f.landedAt = now
+	f.kept = fs.landed.PushBack(f)
+	fs.bytes += int64(len(f.body))
+	for fs.bytes > keepLandedBytes {
+		fs.remove(fs.landed.Front().Value.(*flight))
+	}
+	if fs.sweep == nil && fs.landed.Len() > 0 {
+		fs.sweep = time.AfterFunc(keepLanded, fs.clear)
+	}
+}
+
+// clear removes what has been kept long enough.
+func (fs *flights) clear() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	now := time.Now()
+	for el := fs.landed.Front(); el != nil; el = fs.landed.Front() {
+		f := el.Value.(*flight)
+		if left := f.landedAt.Add(keepLanded).Sub(now); left > 0 {
+			fs.sweep = time.AfterFunc(left, fs.clear)
+			return
+		}
+		fs.remove(f)
+	}
+	fs.sweep = nil
+}
+
+// setAlone has requests for a key not wait for each other for a while, or wait
+// again.
+func (fs *flights) setAlone(key string, alone bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if el := fs.alone[key]; el != nil {
+		fs.order.Remove(el)
+		delete(fs.alone, key)
+	}
+	if !alone {
+		return
+	}
+	if fs.alone == nil {
+		fs.alone = make(map[string]*list.Element)
+	}
+	now := time.Now()
+	fs.alone[key] = fs.order.PushBack(loner{key, now.Add(aloneFor)})
+	for el := fs.order.Front(); fs.order.Len() > maxAlone || !el.Value.(loner).until.After(now); el = fs.order.Front() {
+		delete(fs.alone, el.Value.(loner).key)
+		fs.order.Remove(el)
+	}
+}
+
+func (fs *flights) isAlone(key string, now time.Time) bool {
+	el := fs.alone[key]
+	return el != nil && el.Value.(loner).until.After(now)
+}
+
+// enter adds a follower, and has the leader not wait for its own client any longer.
+func (f *flight) enter(room int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.followers >= room {
+		return false
+	}
+	f.followers++
+	if f.writing {
+		f.leader.client.SetWriteDeadline(time.Now().Add(lagFor))
+	}
+	return true
+}
+
+// leave takes a follower off. The last one ends a fetch that nobody else waits for.
+func (f *flight) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.followers--
+	if f.followers == 0 && f.gone && f.leader != nil {
+		f.leader.cancel(errClientGone)
+	}
+}
+
+// outlives reports whether the fetch goes on though the leader's client has
+// left. If not, it can be joined no more.
+func (fs *flights) outlives(f *flight) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.followers == 0 {
+		fs.remove(f)
+		return false
+	}
+	f.gone = true
+	return true
+}
+
+// isGone reports whether outlives has been asked, and has said yes.
+func (f *flight) isGone() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.gone
+}
+
+// startWriting sets the deadline for a write to the leader's client: a client that
+// does not read must not keep the followers waiting. It returns false if nothing
+// should be written: over TLS a write that was given up cannot be taken up again.
+func (f *flight) startWriting(idle time.Duration, resumable bool) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.followers > 0 && !resumable {
+		return false
+	}
+	f.writing = resumable
+	if f.followers > 0 {
+		idle = lagFor
+	}
+	f.leader.client.SetWriteDeadline(time.Now().Add(idle))
+	return true
+}
+
+func (f *flight) stopWriting() (followers int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writing = false
+	return f.followers
+}
+
+// judged tells the followers the head of a page that may be shared.
+func (f *flight) judged(resp *uwsgi.Response, ttl time.Duration, live bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.resp, f.ttl, f.live = resp, ttl, live
+	f.changed()
+}
+
+// grown tells them of more of its body.
+func (f *flight) grown(body []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.body = body
+	if f.live {
+		f.changed()
+	}
+}
+
+// stored notes what memcached is given of the page.
+func (f *flight) stored(value []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.value = value
+}
+
+// landing returns what was stored, and when; never, if it is under way.
+func (f *flight) landing() (value []byte, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.value, f.landedAt
+}
+
+func (f *flight) changed() {
+	if f.news != nil {
+		close(f.news)
+		f.news = nil
+	}
+}
+
+// A view is what a follower sees of a flight at one moment.
+type view struct {
+	resp   *uwsgi.Response
+	ttl    time.Duration
+	live   bool
+	body   []byte
+	ending ending
+	err    error
+}
+
+// await returns the first view that is ready, or the last one when ctx ends or the
+// time is up.
+func (f *flight) await(ctx context.Context, timeUp <-chan time.Time, ready func(*view) bool) (v view, ok bool) {
+	for {
+		v, news := f.view()
+		if ready(&v) {
+			return v, true
+		}
+		select {
+		case <-news:
+		case <-timeUp:
+			return v, false
+		case <-ctx.Done():
+			return v, false
+		}
+	}
+}
+
+func (f *flight) view() (view, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.news == nil {
+		f.news = make(chan struct{})
+	}
+	return view{f.resp, f.ttl, f.live, f.body, f.ending, f.err}, f.news
+}

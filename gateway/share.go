@@ -1,0 +1,375 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+)
+
+// share has the request wait for the same page that is being fetched for another.
+// It returns false if this one is to ask a backend itself, as the leader of a flight
+// or alone.
+//
+// What becomes of a follower:
+//   - The page has landed, or is live: it is answered with that, if its own vars
+//     allow the page to be stored, too.
+//   - The page may not be stored: it goes alone, and so do all requests for that key
+//     for a while.
+//   - No backend takes the leader's request: that is its answer, too.
+//   - The leader fails otherwise, or is answered 5xx, or its client leaves while it
+//     has no followers that have got something: one of the followers leads. If the
+//     next leader fails as well, nobody waits any longer: a failure without an
+//     answer is everybody's, an answer is each one's own.
+//   - It has waited for CoalesceWait without a byte: it goes alone.
+func (x *exchange) share(ctx context.Context) (done bool, err error) {
+	if !x.mayShare() {
+		return false, nil
+	}
+	x.startReading(nil) // nginx may leave meanwhile
+	var timer *time.Timer
+	for strikes := 0; ; {
+		f, leads := x.g.flights.join(x, strikes, x.g.coalesceFollowers())
+		switch {
+		case f == nil:
+			return false, nil
+		case leads:
+			x.lead(f)
+			return false, nil
+		}
+		if timer == nil {
+			timer = time.NewTimer(x.g.coalesceWait())
+			defer timer.Stop()
+		}
+		next, err := x.follow(ctx, f, timer.C)
+		f.leave()
+		x.g.stats.waits.add(next)
+		switch next {
+		case waitLate, waitRefused:
+			return false, nil
+		case waitAgain:
+			strikes = f.strikes + 1
+			continue
+		}
+		return true, err
+	}
+}
+
+// A wait is how a follower's wait for a page ended; it is a metric's label.
+type wait string
+
+const (
+	waitShared  wait = "shared"  // with the page
+	waitFailed  wait = "failed"  // with an error
+	waitRefused wait = "refused" // the page is not for everyone: it goes alone
+	waitLate    wait = "late"    // the time was up: it goes alone
+	waitAgain   wait = "again"   // the leader failed: it leads, or waits for the next one
+	waitLeft    wait = "left"    // its client has left
+)
+
+// mayShare reports whether the request may wait for others, and they for it. One
+// that is to renew the page does not take part.
+func (x *exchange) mayShare() bool {
+	return x.plan.Reason == "" && !x.plan.Bypass && !x.policy.Observe && x.g.coalesceWait() > 0 && x.length == 0
+}
+
+// lead makes the exchange the leader.
+func (x *exchange) lead(f *flight) {
+	x.upload.mu.Lock()
+	defer x.upload.mu.Unlock()
+	x.flight = f
+	x.rec.flight = "leader"
+}
+
+// follow waits for what the leader finds.
+func (x *exchange) follow(ctx context.Context, f *flight, timeUp <-chan time.Time) (wait, error) {
+	if !x.isStillThere(ctx, f) {
+		x.g.flights.leaveOut(f)
+		return waitAgain, nil
+	}
+	v, ok := f.await(ctx, timeUp, func(v *view) bool { return v.resp != nil || v.ending != aloft })
+	if ok && v.ending == aloft && !x.agrees(&v) {
+		return waitRefused, nil
+	}
+	if ok && !v.live {
+		v, ok = f.await(ctx, timeUp, func(v *view) bool { return v.ending != aloft })
+	}
+	switch {
+	case ctx.Err() != nil:
+		return waitLeft, goneFailure(ctx, "wait for the page")
+	case !ok:
+		return waitLate, nil
+	}
+	switch v.ending {
+	case endFailed:
+		return waitFailed, v.err
+	case endOrphan:
+		return waitAgain, nil
+	}
+	if v.ending == endRefused || !x.agrees(&v) {
+		return waitRefused, nil
+	}
+	x.rec.flight = "follower"
+	return waitShared, x.relayShared(ctx, f, &v)
+}
+
+// agrees reports whether the page could be stored for this request as well.
+func (x *exchange) agrees(v *view) bool {
+	return x.policy.Response(x.received, x.plan, v.resp, time.Now()).Store()
+}
+
+// isStillThere is the second look at memcached, if the flight has landed: nginx
+// may have looked before the page was there, or the page has been deleted since.
+func (x *exchange) isStillThere(ctx context.Context, f *flight) bool {
+	value, at := f.landing()
+	switch {
+	case at.IsZero():
+		return true
+	case x.g.Store == nil:
+		return false
+	}
+	e := cachewriter.Entry{Key: x.plan.Key, Addr: x.plan.Addr}
+	if x.g.Store.IsPending(e) {
+		return true
+	}
+	item, err := x.g.Store.Get(ctx, e)
+	return err == nil && item != nil && bytes.Equal(item.Value, value)
+}
+
+// relayShared answers with a flight's page, as it comes if it is live.
+func (x *exchange) relayShared(ctx context.Context, f *flight, v *view) error {
+	x.resp = v.resp
+	x.rec.reason = policy.Shared
+	if v.ending == endLanded && x.resp.ContentLength < 0 {
+		whole := *v.resp
+		whole.Chunked, whole.ContentLength = false, int64(len(v.body))
+		x.resp = &whole
+	}
+	x.verdict = policy.Verdict{TTL: v.ttl, Reason: policy.Shared}
+	x.follows = true
+	if x.isNotModified() {
+		return x.relayNotModified()
+	}
+	out := x.head().AppendHead(nil)
+	sent := 0
+	for {
+		x.answered = true
+		n, err := x.writePart(out, v.body[sent:])
+		out, sent = nil, sent+n
+		x.rec.bytes = int64(sent)
+		switch {
+		case err != nil:
+			return err
+		case int64(sent) == x.resp.ContentLength:
+			return nil
+		case sent < len(v.body):
+			continue
+		case v.ending != aloft:
+			return brokenFlight(v)
+		}
+		have := sent
+		next, ok := f.await(ctx, nil, func(v *view) bool { return len(v.body) > have || v.ending != aloft })
+		if !ok {
+			return goneFailure(ctx, "write answer")
+		}
+		v = &next
+	}
+}
+
+// brokenFlight is the failure of a page that has come in part.
+func brokenFlight(v *view) error {
+	var f *failure
+	if errors.As(v.err, &f) {
+		return f
+	}
+	return &failure{op: "read answer", side: sideBackend, status: 502, err: errors.New("the page that others waited for, too, broke off")}
+}
+
+// maxPart is how much of a page that is here is sent at a time, so that a slow
+// client is given the idle timeout for each.
+const maxPart = 128 << 10
+
+// writePart sends a head, if there is one, and as much of body as goes at a time,
+// and returns how much that was.
+func (x *exchange) writePart(head, body []byte) (int, error) {
+	body = body[:min(len(body), maxPart)]
+	x.client.SetWriteDeadline(time.Now().Add(x.g.idleTimeout()))
+	parts := net.Buffers{head, body}
+	if len(head) == 0 {
+		parts = parts[1:]
+	}
+	if _, err := parts.WriteTo(x.client); err != nil {
+		return 0, writeFailure(err)
+	}
+	return len(body), nil
+}
+
+// offer tells the followers the judgement on the head.
+func (x *exchange) offer() {
+	if x.flight == nil {
+		return
+	}
+	switch {
+	case x.verdict.Store():
+		x.g.flights.setAlone(x.flight.key, false)
+		live := x.resp.ContentLength >= 0 && !x.resp.Chunked && !x.policy.JudgesBody()
+		x.flight.judged(x.resp, x.verdict.TTL, live)
+	case x.resp.StatusCode >= 500 && x.flight.strikes < maxStrike:
+		x.land(endOrphan, nil)
+	default:
+		x.refuseFlight(x.resp.StatusCode < 500)
+	}
+}
+
+// refuseFlight sends the followers away, and those to come if that is to be
+// remembered.
+func (x *exchange) refuseFlight(remember bool) {
+	if x.flight == nil {
+		return
+	}
+	if remember {
+		x.g.flights.setAlone(x.flight.key, true)
+	}
+	x.land(endRefused, nil)
+}
+
+// land ends the flight that the exchange leads, if it has not ended.
+func (x *exchange) land(o ending, err error) {
+	if x.flight != nil {
+		x.g.flights.end(x.flight, o, err)
+	}
+}
+
+// landWith ends the flight of a page that has come to its end, and was stored, or
+// was not for some reason.
+func (x *exchange) landWith(reason policy.Reason) {
+	if x.flight == nil {
+		return
+	}
+	switch reason {
+	case "", policy.StoreFull, policy.StoreDown, policy.Purged:
+		x.land(endLanded, nil)
+	case policy.Truncated, policy.Reloaded:
+		x.land(endOrphan, nil)
+	default:
+		x.refuseFlight(true)
+	}
+}
+
+// landFailed ends the flight of a leader that failed.
+func (x *exchange) landFailed(err error) {
+	if x.flight == nil {
+		return
+	}
+	var f *failure
+	o := endOrphan
+	switch {
+	case !errors.As(err, &f), f.side == sideClient:
+	case f.status == 503, x.flight.strikes >= maxStrike:
+		o = endFailed
+	}
+	x.land(o, err)
+}
+
+// A lag is what the leader's own client has not been sent, so that the followers
+// need not wait for it.
+type lag struct {
+	on   bool
+	rest []byte // of the write that was given up
+	from int    // then this is where it goes on in the captured body
+}
+
+// capture adds a part of the body to the copy, and lets the followers see it.
+func (x *exchange) capture(part []byte) {
+	x.page.add(part)
+	switch {
+	case x.flight == nil:
+	case x.page.reason != "":
+		x.refuseFlight(true)
+	case x.page.on:
+		x.flight.grown(x.page.body())
+	}
+}
+
+// hand captures a part of the body, and sends out, which ends with it, to nginx.
+func (x *exchange) hand(out, part []byte) error {
+	if x.lag.on && !x.page.fits(part) {
+		x.refuseFlight(true)
+		if err := x.catchUp(); err != nil {
+			return err
+		}
+	}
+	x.capture(part)
+	if x.flight == nil || !x.page.on {
+		return x.write(out)
+	}
+	return x.pass(out)
+}
+
+// pass sends to the leader's client what it takes at once, if others are waiting.
+func (x *exchange) pass(out []byte) error {
+	if x.lag.on {
+		return nil
+	}
+	_, secured := x.client.(*tls.Conn)
+	if !x.flight.startWriting(x.g.idleTimeout(), !secured) {
+		x.lag = lag{on: true, rest: bytes.Clone(out), from: len(x.page.body())}
+		return nil
+	}
+	n, err := x.client.Write(out)
+	followers := x.flight.stopWriting()
+	switch {
+	case err == nil:
+		return nil
+	case followers > 0 && isTimeout(err):
+		x.lag = lag{on: true, rest: bytes.Clone(out[n:]), from: len(x.page.body())}
+		return nil
+	case x.g.flights.outlives(x.flight):
+		x.lag.on = true // and nobody will catch up
+		return nil
+	}
+	return writeFailure(err)
+}
+
+// catchUp sends the leader's client what it has not got.
+func (x *exchange) catchUp() error {
+	if !x.lag.on || x.flight.isGone() {
+		return nil
+	}
+	l := x.lag
+	x.lag = lag{}
+	if err := x.write(l.rest); err != nil {
+		return err
+	}
+	for rest := x.page.body()[l.from:]; len(rest) > 0; {
+		n, err := x.writePart(nil, rest)
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
+}
+
+// unheard is the failure of a leader whose client left before the end.
+func (x *exchange) unheard() error {
+	if !x.lag.on {
+		return nil
+	}
+	x.rec.status = statusClientGone
+	return writeFailure(errClientGone)
+}
+
+func (g *Gateway) coalesceWait() time.Duration { return orDefault(g.CoalesceWait, 5*time.Second) }
+
+func (g *Gateway) coalesceFollowers() int {
+	if g.CoalesceFollowers > 0 {
+		return g.CoalesceFollowers
+	}
+	return 10000
+}

@@ -1,0 +1,86 @@
+package integration
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"uwgate/demo/stack"
+)
+
+// A crowd is what visitors got who came at once.
+type crowd struct {
+	pages []page
+	took  []time.Duration // sorted
+}
+
+// at is the time within which that share of the crowd, of 100, had its page.
+func (c crowd) at(percent int) time.Duration { return c.took[len(c.took)*percent/100] }
+
+// crowd has n visitors come at once.
+func (w *world) crowd(n int, visit func(i int) page) crowd {
+	w.t.Helper()
+	c := crowd{make([]page, n), make([]time.Duration, n)}
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			start := time.Now()
+			c.pages[i] = visit(i)
+			c.took[i] = time.Since(start)
+		})
+	}
+	all.Wait()
+	slices.Sort(c.took)
+	return c
+}
+
+// asked is how often the workers have been asked for a path.
+func (w *world) asked(path string) int {
+	w.t.Helper()
+	w.settle()
+	n := 0
+	for _, l := range w.lines() {
+		if l.URI == path && l.Backend != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// A cold page and a thousand visitors: the workers are asked once.
+func TestColdPageAndACrowd(t *testing.T) {
+	w := start(t, stack.Config{Conf: "recommended", App: "testdata/crowd"})
+	c := w.crowd(visitors, func(int) page { return w.get("/cold") })
+	for i, p := range c.pages {
+		if p.status != 200 || p.body != "<p>/cold for all</p>" {
+			t.Fatalf("visitor %d got %d %q, %v", i, p.status, p.body, p.err)
+		}
+	}
+	t.Logf("half of them had it in %v, 99 %% in %v", c.at(50), c.at(99))
+	if n := w.asked("/cold"); n != 1 {
+		t.Errorf("the workers were asked %d times, want once", n)
+	}
+}
+
+// A page that is not for everyone is everyone's own, whoever asks with him.
+func TestPrivatePagesAndACrowd(t *testing.T) {
+	w := start(t, stack.Config{Conf: "recommended", App: "testdata/crowd"})
+	for path, isPrivate := range map[string]func(i int) bool{
+		"/private": func(int) bool { return true },
+		"/half":    func(i int) bool { return i%2 == 0 },
+	} {
+		c := w.crowd(visitors, func(i int) page { return w.get(path, fmt.Sprint("X-User: ", i)) })
+		all := fmt.Sprintf("<p>%s for all</p>", path)
+		for i, p := range c.pages {
+			own := fmt.Sprintf("<p>%s for %d</p>", path, i)
+			// Who is answered by nginx gets the page for all.
+			if p.status != 200 || p.body != own && (p.body != all || path == "/private") || !isPrivate(i) && p.body != all {
+				t.Fatalf("%s: visitor %d got %d %q, %v", path, i, p.status, p.body, p.err)
+			}
+		}
+	}
+}
+
+const visitors = 1000

@@ -1,0 +1,14 @@
+"""Pages for crowds: one for all, one for each visitor, one private for half of them."""
+import time
+
+
+def application(environ, start_response):
+    path, user = environ["PATH_INFO"], environ.get("HTTP_X_USER", "nobody")
+    private = path == "/private" or path == "/half" and int(user) % 2 == 0
+    body = f"<p>{path} for {user if private else 'all'}</p>".encode()
+    headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]
+    if private:
+        headers.append(("Cache-Control", "private"))
+    time.sleep({"/cold": 1}.get(path, 0.01))
+    start_response("200 OK", headers)
+    return [body]
