@@ -47,13 +47,14 @@ func (c *client) set(ctx context.Context, key string, body []byte, flags uint32,
 	return c.link.do(ctx, func() error { return verdict(c.common.Set(item)) })
 }
 
-// delete removes a value; that there was none is no error. Errors are set's.
-func (c *client) delete(ctx context.Context, key string) error {
-	if needsPlain(key) {
-		return c.plain.delete(ctx, key)
+// delete removes values, all in one round trip; that there was none is no error.
+// Errors are set's.
+func (c *client) delete(ctx context.Context, keys ...string) error {
+	if len(keys) > 1 || needsPlain(keys[0]) {
+		return c.plain.delete(ctx, keys...)
 	}
 	return c.link.do(ctx, func() error {
-		err := c.common.Delete(key)
+		err := c.common.Delete(keys[0])
 		if errors.Is(err, memcache.ErrCacheMiss) {
 			return nil
 		}

@@ -39,6 +39,11 @@
 // and deleting do without. Watch tells what a memcached is asked for, and Direct
 // writes past the queue; both are for probes.
 //
+// What belongs to a page and is not for visitors lies under a sibling key, on the same
+// server (Sibling): its lock, by which one of all gateways fetches it (Writer.Lock),
+// and the last good copy, for the time when the backend fails (Writer.Copies). Whether
+// a page was served to anybody is asked with Writer.Usage.
+//
 // Left out: whether a page may be stored (that is policy), the round-robin state of
 // an nginx worker, and the peer lists that nginx changes at run time (`resolve`,
 // `service=`).

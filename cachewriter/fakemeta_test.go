@@ -104,7 +104,10 @@ func (m *metaWords) get() string {
 	}
 	it := m.item
 	ttl := it.exptime
-	if ttl > relativeMax {
+	switch {
+	case ttl == 0:
+		ttl = -1
+	case ttl > relativeMax:
 		ttl -= time.Now().Unix()
 	}
 	head := "HD"

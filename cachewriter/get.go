@@ -33,27 +33,36 @@ type Usage struct {
 // With a server that speaks meta it leaves no trace. Any other takes it for a
 // visit: the page counts as served from then on.
 func (w *Writer) Get(ctx context.Context, e Entry) (*Item, error) {
-	key := Escape(e.Key)
-	if err := CheckKey(key); err != nil {
-		return nil, err
-	}
-	t := w.servers()
-	addrs, err := t.route(e)
+	key, stores, err := w.find(e)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
 	defer cancel()
-	for _, addr := range addrs {
-		item, err := t.stores[addr].get(ctx, key)
+	for _, s := range stores {
+		item, err := s.get(ctx, key)
 		if err != nil {
-			return nil, fmt.Errorf("cachewriter: get from %s: %w", addr, err)
+			return nil, fmt.Errorf("cachewriter: get from %s: %w", s.addr, err)
 		}
 		if item != nil {
 			return item, nil
 		}
 	}
 	return nil, nil
+}
+
+// find returns the wire key of an entry, and the stores where it would be put.
+func (w *Writer) find(e Entry) (key string, stores []*store, err error) {
+	key = Escape(e.Key)
+	if err := CheckKey(key); err != nil {
+		return "", nil, err
+	}
+	t := w.servers()
+	addrs, err := t.route(e)
+	for _, addr := range addrs {
+		stores = append(stores, t.stores[addr])
+	}
+	return key, stores, err
 }
 
 // Meta returns the meta client of one of the ring's servers, which Close ends, too.
@@ -82,16 +91,22 @@ func (s *store) get(ctx context.Context, key string) (*Item, error) {
 
 // look reads without being seen.
 func (s *store) look(ctx context.Context, key string) (*Item, error) {
-	it, err := s.meta.Get(ctx, key, MetaGet{Value: true, Unseen: true})
+	it, err := s.peek(ctx, key, true)
 	if err != nil || it == nil {
 		return nil, err
 	}
-	if it.Won {
+	return &Item{Value: it.Value, Flags: it.Flags, Usage: it.usage()}, nil
+}
+
+// peek asks what lies under a key, and leaves that as it was.
+func (s *store) peek(ctx context.Context, key string, value bool) (*MetaItem, error) {
+	it, err := s.meta.Get(ctx, key, MetaGet{Value: value, Unseen: true})
+	if err == nil && it != nil && it.Won {
 		// Whoever is to renew the page must win, not we. Invalidating it once
 		// more, if it is still the same, calls the next one the first.
 		s.meta.Delete(ctx, key, MetaDelete{CAS: it.CAS, Stale: true})
 	}
-	return &Item{Value: it.Value, Flags: it.Flags, Usage: &Usage{it.TTL, it.Hit, it.LastAccess, it.Stale}}, nil
+	return it, err
 }
 
 // get returns nil without error if there is nothing under the key.

@@ -95,41 +95,47 @@ func (d *debts) first(now time.Time, busy func(key string) bool) *debt {
 
 func (d *debts) len() int { return len(d.byKey) }
 
-// oweNow has the workers delete a key as soon as they can, without anybody waiting
-// for it. What is queued of the key is dropped.
-func (s *store) oweNow(key string) {
+// oweNow has the workers delete keys as soon as they can, without anybody waiting
+// for it. What is queued of the keys is dropped.
+func (s *store) oweNow(keys []string) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
 		return
 	}
-	if el, ok := s.queued[key]; ok {
-		s.drop(el, DropSuperseded)
+	for _, key := range keys {
+		if el, ok := s.queued[key]; ok {
+			s.drop(el, DropSuperseded)
+		}
 	}
-	report := s.owe(key)
+	report := s.owe(keys)
 	s.mu.Unlock()
 	report()
 }
 
-// owe takes a debt on. It is called with mu held, and the function that it returns,
+// owe takes debts on. It is called with mu held, and the function that it returns,
 // which logs, without.
-func (s *store) owe(key string) (report func()) {
-	if !s.debts.owe(key, s.w.clock().Add(s.w.oweFor())) {
-		s.stats.OwedLost++
-		if s.lossLogged {
-			return func() {}
-		}
-		s.lossLogged = true
-		return func() {
-			s.w.log().Warn("memcached is owed too many deletes: what was purged meanwhile may come back, until it expires",
-				zap.String("server", s.addr))
+func (s *store) owe(keys []string) (report func()) {
+	lost := false
+	until := s.w.clock().Add(s.w.oweFor())
+	for _, key := range keys {
+		if !s.debts.owe(key, until) {
+			s.stats.OwedLost++
+			lost = true
 		}
 	}
 	if !s.closing {
 		s.start()
-		s.work.Signal()
+		s.work.Broadcast()
 	}
-	return func() {}
+	if !lost || s.lossLogged {
+		return func() {}
+	}
+	s.lossLogged = true
+	return func() {
+		s.w.log().Warn("memcached is owed too many deletes: what was purged meanwhile may come back, until it expires",
+			zap.String("server", s.addr))
+	}
 }
 
 // takeDebt begins to pay the first debt that can be paid now. While it is being

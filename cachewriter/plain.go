@@ -2,6 +2,7 @@ package cachewriter
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,18 +25,48 @@ type plainClient struct {
 
 func (p *plainClient) set(ctx context.Context, key string, body []byte, flags uint32, exptime int32) error {
 	return p.link.do(ctx, func() error {
-		return p.ask("STORED", func(w *bufio.Writer) {
+		return p.talk(func(w *bufio.Writer) {
 			fmt.Fprintf(w, "set %s %d %d %d\r\n", key, flags, exptime, len(body))
 			w.Write(body)
 			w.WriteString("\r\n")
+		}, func(line string) error {
+			if line == "STORED" {
+				return nil
+			}
+			return unexpected(line)
 		})
 	})
 }
 
-func (p *plainClient) delete(ctx context.Context, key string) error {
+func (p *plainClient) delete(ctx context.Context, keys ...string) error {
 	return p.link.do(ctx, func() error {
-		return p.ask("DELETED", func(w *bufio.Writer) { fmt.Fprintf(w, "delete %s\r\n", key) })
+		return p.talk(func(w *bufio.Writer) {
+			for _, key := range keys {
+				fmt.Fprintf(w, "delete %s\r\n", key)
+			}
+		}, func(line string) error { return p.readDeleted(line, len(keys)-1) })
 	})
+}
+
+// readDeleted reads the answers to deletes, of which line is the first. The first
+// error counts.
+func (p *plainClient) readDeleted(line string, more int) error {
+	err := deleted(line)
+	for range more {
+		line, readErr := p.readLine()
+		if readErr != nil {
+			return readErr
+		}
+		err = cmp.Or(err, deleted(line))
+	}
+	return err
+}
+
+func deleted(line string) error {
+	if line == "DELETED" || line == "NOT_FOUND" {
+		return nil
+	}
+	return unexpected(line)
 }
 
 // get returns nil without error if there is nothing under the key.
@@ -72,19 +103,8 @@ func (p *plainClient) readItem(line string) (*Item, error) {
 // maxValue is the largest value that a memcached can be told to hold (-I).
 const maxValue = 1 << 30
 
-// ask sends one command and expects one line. The connection is kept only if
-// that was the wanted one, or says that there was nothing to delete.
-func (p *plainClient) ask(want string, command func(*bufio.Writer)) error {
-	return p.talk(command, func(line string) error {
-		if line == want || line == "NOT_FOUND" && want == "DELETED" {
-			return nil
-		}
-		return unexpected(line)
-	})
-}
-
-// talk sends one command and has the first line of the answer read. After an
-// error the connection is closed.
+// talk sends commands and has the answer read, of which it reads the first line.
+// After an error the connection is closed.
 func (p *plainClient) talk(command func(*bufio.Writer), read func(line string) error) (err error) {
 	if err := p.connect(); err != nil {
 		return err
@@ -99,11 +119,16 @@ func (p *plainClient) talk(command func(*bufio.Writer), read func(line string) e
 	if err := p.rw.Flush(); err != nil {
 		return err
 	}
-	answer, err := p.rw.ReadSlice('\n')
+	line, err := p.readLine()
 	if err != nil {
 		return err
 	}
-	return read(strings.TrimRight(string(answer), "\r\n"))
+	return read(line)
+}
+
+func (p *plainClient) readLine() (string, error) {
+	line, err := p.rw.ReadSlice('\n')
+	return strings.TrimRight(string(line), "\r\n"), err
 }
 
 func unexpected(line string) error {

@@ -81,6 +81,7 @@ func TestProxy(t *testing.T) {
 	visit("before")
 
 	w := newWriter(t, p.addr)
+	w.Copies = true
 	const pages = 20
 	var keys []string
 	for i := range pages {
@@ -123,13 +124,19 @@ func TestProxy(t *testing.T) {
 	visit("after meta commands")
 
 	for _, key := range keys {
+		put(t, w, lastGood(Entry{Key: key}, "copy"))
+	}
+	await(t, "the copies are stored", func() bool { return w.Stats().Total.Stored == 2*pages })
+	for _, key := range keys {
 		for range 2 {
 			if err := w.Delete(t.Context(), Entry{Key: key}); err != nil {
 				t.Errorf("Delete(%q): %v", key, err)
 			}
 		}
-		if item, err := w.Get(t.Context(), Entry{Key: key}); item != nil || err != nil {
-			t.Errorf("%q after its Delete: %+v, %v", key, item, err)
+		for _, e := range []Entry{{Key: key}, Entry{Key: key}.Sibling(KindCopy)} {
+			if item, err := w.Get(t.Context(), e); item != nil || err != nil {
+				t.Errorf("%q after the Delete of %q: %+v, %v", e.Key, key, item, err)
+			}
 		}
 	}
 	visit("in the end")

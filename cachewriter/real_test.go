@@ -38,6 +38,11 @@ func TestMemcached(t *testing.T) {
 		{"Get", testGet},
 		{"GetUnseen", testGetUnseen},
 		{"GetStale", testGetStale},
+		{"DeleteTakesTheCopy", testDeleteTakesTheCopy},
+		{"Usage", testUsage},
+		{"UsageOfStale", testUsageOfStale},
+		{"Lock", testLock},
+		{"LockCrowd", testLockCrowd},
 		{"MetaGet", testMetaGet},
 		{"MetaSet", testMetaSet},
 		{"MetaLock", testMetaLock},
@@ -58,6 +63,10 @@ func TestMemcached(t *testing.T) {
 		}
 		t.Run("Hung", func(t *testing.T) { testHung(t, startReal(t, path)) })
 		t.Run("HungWhilePurged", func(t *testing.T) { testHungWhilePurged(t, startReal(t, path)) })
+		t.Run("LockExpires", func(t *testing.T) { testLockExpires(t, startReal(t, path)) })
+		t.Run("LockKept", func(t *testing.T) { testLockKept(t, startReal(t, path)) })
+		t.Run("LockKilled", func(t *testing.T) { testLockKilled(t, startReal(t, path)) })
+		t.Run("LockWithoutCAS", func(t *testing.T) { testLockWithoutCAS(t, startReal(t, path, "-C")) })
 	})
 }
 
@@ -86,11 +95,12 @@ func lookProgram(t *testing.T, name string) string {
 type realServer struct {
 	t            *testing.T
 	path, socket string
+	options      []string
 	cmd          *exec.Cmd
 }
 
-func startReal(t *testing.T, path string) *realServer {
-	r := &realServer{t: t, path: path, socket: filepath.Join(t.TempDir(), "s")}
+func startReal(t *testing.T, path string, options ...string) *realServer {
+	r := &realServer{t: t, path: path, socket: filepath.Join(t.TempDir(), "s"), options: options}
 	r.start()
 	t.Cleanup(r.stop)
 	return r
@@ -99,7 +109,7 @@ func startReal(t *testing.T, path string) *realServer {
 func (r *realServer) address() string { return unixPrefix + r.socket }
 
 func (r *realServer) start() {
-	args := []string{"-s", r.socket, "-m", "16", "-t", "2"}
+	args := append([]string{"-s", r.socket, "-m", "16", "-t", "2"}, r.options...)
 	if os.Getuid() == 0 {
 		args = append(args, "-u", "root")
 	}

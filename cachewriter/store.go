@@ -63,8 +63,16 @@ type item struct {
 	flags   uint32
 	expires time.Time
 	began   time.Time // zero: now
+	done    func()    // see Entry.Done; may be nil
+	page    string    // wire key of the page to which it belongs; a page's own
 	probe   bool      // it is the breaker's probe
 	debt    *debt     // what storing it makes needless; nil: nothing
+}
+
+func (it *item) settle() {
+	if it.done != nil {
+		it.done()
+	}
 }
 
 func (it *item) size() int64 { return int64(len(it.key) + len(it.body)) }
@@ -104,7 +112,7 @@ func (s *store) put(it *item) error {
 	}
 	// Under mu: a Delete notes the key first and then empties the queue, so
 	// that it either finds this item there or is seen here.
-	if s.w.purges.since(it.key, it.began) {
+	if s.w.purges.since(it.key, it.began) || s.w.purges.since(it.page, it.began) {
 		return ErrPurged
 	}
 	if !s.breaker.admits(s.w.clock()) {
@@ -113,6 +121,7 @@ func (s *store) put(it *item) error {
 	}
 	if s.deleting[it.key] > 0 {
 		s.stats.Dropped[DropSuperseded]++
+		it.settle()
 		return nil
 	}
 	if !s.enqueue(it) {
@@ -138,6 +147,7 @@ func (s *store) enqueue(it *item) bool {
 		return false
 	}
 	el.Value = it
+	old.settle()
 	s.stats.Dropped[DropSuperseded]++
 	return true
 }
@@ -246,6 +256,7 @@ func (s *store) drop(el *list.Element, cause Drop) {
 	it := s.queue.Remove(el).(*item)
 	delete(s.queued, it.key)
 	s.release(it)
+	it.settle()
 	s.stats.Dropped[cause]++
 }
 
@@ -267,6 +278,7 @@ func (s *store) write(c *client, it *item) {
 	close(s.writing[it.key])
 	delete(s.writing, it.key)
 	s.release(it)
+	it.settle()
 	switch {
 	case err == nil:
 		s.stats.Stored++
@@ -326,41 +338,47 @@ func (s *store) settle(ctx context.Context, probe bool, start time.Time, err err
 // errTimeout ends a Delete that has used up Writer.Timeout.
 var errTimeout = errors.New("timed out")
 
-// delete drops what is queued of a key, waits for what is being written of it,
-// and then deletes it, all within ctx.
-func (s *store) delete(ctx context.Context, key string) error {
-	written, owed, err := s.beginDelete(key)
+// delete drops what is queued of the keys, waits for what is being written of them,
+// and then deletes them together, all within ctx.
+func (s *store) delete(ctx context.Context, keys []string) error {
+	written, owed, err := s.beginDelete(keys)
 	if err != nil {
 		return err
 	}
-	err = s.deleteAfter(ctx, written, key)
-	s.endDelete(key, owed, err)
+	err = s.deleteAfter(ctx, written, keys)
+	s.endDelete(keys, owed, err)
 	if err != nil {
 		return fmt.Errorf("cachewriter: delete on %s: %w", s.addr, err)
 	}
 	return nil
 }
 
-// beginDelete bars the key's way to the server until endDelete. written is
-// closed, or nil, once none of it is being written; owed is what the delete pays.
-func (s *store) beginDelete(key string) (written <-chan struct{}, owed *debt, err error) {
+// beginDelete bars the keys' way to the server until endDelete. All of written are
+// closed once none of them is being written; owed is what the delete pays.
+func (s *store) beginDelete(keys []string) (written []<-chan struct{}, owed []*debt, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return nil, nil, ErrClosed
 	}
 	s.w.running.Add(1)
-	s.deleting[key]++
-	if el, ok := s.queued[key]; ok {
-		s.drop(el, DropSuperseded)
+	for _, key := range keys {
+		s.deleting[key]++
+		if el, ok := s.queued[key]; ok {
+			s.drop(el, DropSuperseded)
+		}
+		if busy := s.writing[key]; busy != nil {
+			written = append(written, busy)
+		}
+		owed = append(owed, s.debts.of(key))
 	}
-	return s.writing[key], s.debts.of(key), nil
+	return written, owed, nil
 }
 
-func (s *store) deleteAfter(ctx context.Context, written <-chan struct{}, key string) error {
-	if written != nil {
+func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, keys []string) error {
+	for _, done := range written {
 		select {
-		case <-written:
+		case <-done:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -371,7 +389,7 @@ func (s *store) deleteAfter(ctx context.Context, written <-chan struct{}, key st
 	}
 	start := s.w.clock()
 	c := s.checkOut()
-	err := c.delete(ctx, key)
+	err := c.delete(ctx, keys...)
 	s.checkIn(c)
 
 	s.mu.Lock()
@@ -388,22 +406,26 @@ func (s *store) probe() (probe, ok bool) {
 	return s.breaker.begin()
 }
 
-// endDelete lets the key's entries pass again. A delete that failed is owed before
+// endDelete lets the keys' entries pass again. A delete that failed is owed before
 // they do.
-func (s *store) endDelete(key string, owed *debt, err error) {
+func (s *store) endDelete(keys []string, owed []*debt, err error) {
 	defer s.w.running.Done()
 	s.mu.Lock()
 	report := func() {}
 	if err == nil {
 		s.stats.Deletes++
-		s.debts.forgive(owed)
 	} else {
 		s.stats.DeleteErrors++
 		s.pausePaying()
-		report = s.owe(key)
+		report = s.owe(keys)
 	}
-	if s.deleting[key]--; s.deleting[key] == 0 {
-		delete(s.deleting, key)
+	for i, key := range keys {
+		if err == nil {
+			s.debts.forgive(owed[i])
+		}
+		if s.deleting[key]--; s.deleting[key] == 0 {
+			delete(s.deleting, key)
+		}
 	}
 	s.mu.Unlock()
 	report()

@@ -61,7 +61,10 @@ func (t *tier) putAt(addrs []string, key string, e Entry) error {
 	var first error
 	taken := false
 	for _, addr := range addrs {
-		err := t.stores[addr].put(&item{key: key, body: e.Body, flags: e.Flags, expires: e.Expires, began: e.Began})
+		err := t.stores[addr].put(&item{
+			key: key, page: cmp.Or(Escape(e.Of), key), body: e.Body, flags: e.Flags,
+			expires: e.Expires, began: e.Began, done: e.Done,
+		})
 		taken = taken || err == nil
 		first = cmp.Or(first, err)
 	}

@@ -46,10 +46,18 @@ type Entry struct {
 	// Expires is when the page must be gone. It must lie ahead.
 	Expires time.Time
 
+	// Done, unless nil, is called when the entry has been written or refused, or
+	// has been dropped, on each of its servers; not if Put returns an error. It must
+	// not wait for anything.
+	Done func()
+
 	// Began is when the page was asked for. A page that was already being
 	// made when its key was deleted may be the one that had to go: Put
 	// refuses it. Zero means now.
 	Began time.Time
+
+	// Of is the raw key of the page to which a sibling belongs; "" for a page.
+	Of string
 }
 
 // A Writer writes entries to the memcached servers of a ring. Its exported fields
@@ -104,6 +112,12 @@ type Writer struct {
 	// OweEntries bounds the deletes owed to each server; their keys take no
 	// more than 4 MiB. 0 means 65536.
 	OweEntries int
+
+	// Copies says that last good copies (KindCopy) are kept. Delete of a page
+	// removes its copy, too, in the same round trip; to every other server two
+	// deletes are owed then. All who delete pages of one cache should agree on it: a
+	// page that was invalidated must not come back as a copy.
+	Copies bool
 
 	now func() time.Time // nil: time.Now; tests turn it
 
@@ -161,9 +175,9 @@ func (w *Writer) Put(e Entry) error {
 const maxFailover = 3
 
 // Delete removes a key from every server that may hold it: those that the ring
-// names and, if that is another one, Addr. Only Key, HashKey and Addr of the entry
-// are looked at. It returns when all have answered, when ctx is done, or after
-// Timeout.
+// names and, if that is another one, Addr. Only Key, HashKey, Addr and Of of the
+// entry are looked at. It returns when all have answered, when ctx is done, or after
+// Timeout. With Copies, all that is said of a page's key here holds for its copy, too.
 //
 // When it has returned nil the key is gone, and no Put that returned before Delete
 // was called brings it back: one still queued is dropped, one being written is
@@ -191,21 +205,25 @@ func (w *Writer) Delete(ctx context.Context, e Entry) error {
 	if err != nil {
 		return err
 	}
+	keys := []string{key}
+	if w.Copies && e.Of == "" {
+		keys = append(keys, Sibling(KindCopy, e.Key))
+	}
 	w.purges.note(key, w.clock())
 	for _, addr := range t.ring.live {
 		if !slices.Contains(addrs, addr) {
-			t.stores[addr].oweNow(key)
+			t.stores[addr].oweNow(keys)
 		}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
 	defer cancel()
 	if len(addrs) == 1 {
-		return t.stores[addrs[0]].delete(ctx, key)
+		return t.stores[addrs[0]].delete(ctx, keys)
 	}
 	errs := make([]error, len(addrs))
 	var all sync.WaitGroup
 	for i, addr := range addrs {
-		all.Go(func() { errs[i] = t.stores[addr].delete(ctx, key) })
+		all.Go(func() { errs[i] = t.stores[addr].delete(ctx, keys) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
