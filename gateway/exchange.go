@@ -51,6 +51,13 @@ type exchange struct {
 	lag     lag
 	settled bool // the page has been handed over, or refused
 
+	refill    *refill    // what is fetched anew without a client; nil: there is one
+	anonymous uwsgi.Vars // with which the page can be fetched anew; nil: it cannot
+
+	lock    *cachewriter.Lock // nil: none
+	written chan struct{}     // closed once memcached has been told of the page; nil: nobody asks
+	later   sync.WaitGroup    // what is done while nobody waits for it
+
 	unseen   bool // the backend has not got a byte of the request
 	cutOff   bool // it closed before it had got the packet
 	answered bool // something of an answer has been sent to nginx
@@ -126,7 +133,17 @@ func (x *exchange) answer(ctx context.Context) error {
 	if done, err := x.share(ctx); done {
 		return err
 	}
-	if err := x.forward(ctx); err != nil {
+	if done, err := x.lockPage(ctx); done {
+		return err
+	}
+	if x.g.isOut(x.pool) && x.instead(ctx) {
+		return nil
+	}
+	err = x.forward(ctx)
+	if mayStandIn(err) && x.instead(ctx) || err == nil && isBackendError(x.resp.StatusCode) && x.instead(ctx) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	x.judge()
@@ -266,6 +283,7 @@ func (x *exchange) store() {
 		x.rec.refuse(reason)
 	}
 	x.landWith(reason)
+	x.unlockPage(reason)
 }
 
 // put is the one place where a page leaves for the store.
@@ -284,19 +302,23 @@ func (x *exchange) put() policy.Reason {
 	if x.policy != g.policy() {
 		return policy.Reloaded
 	}
+	soft, hard := x.lives(time.Now())
 	err := g.Store.Put(cachewriter.Entry{
 		Key:     x.plan.Key,
 		Addr:    x.plan.Addr,
 		Body:    value,
 		Flags:   flags,
-		Expires: time.Now().Add(x.verdict.TTL),
+		Expires: hard,
 		Began:   x.asked,
+		Done:    x.whenWritten(),
 	})
 	switch {
 	case err == nil:
 		if x.flight != nil {
 			x.flight.stored(value)
 		}
+		x.keepCopy(soft)
+		x.schedule(soft, hard)
 		return ""
 	case errors.Is(err, cachewriter.ErrPurged):
 		return policy.Purged
@@ -324,6 +346,9 @@ func (x *exchange) delete(ctx context.Context, targets []policy.Target) {
 	g := x.g
 	for _, t := range targets {
 		g.flights.forget(t.Key)
+		if g.keepsPages() {
+			g.refresh().forget(t.Key)
+		}
 	}
 	if g.Store == nil || x.policy.Observe {
 		return
@@ -389,12 +414,19 @@ func (x *exchange) abort() {
 // gives the buffers back.
 func (x *exchange) release() {
 	x.land(endOrphan, nil)
+	x.unlockPage(policy.Truncated)
+	defer x.later.Wait()
 	x.upload.finish(x.client, x.in, x.g.lingerTimeout())
 	x.client.Close()
 	x.cancel(nil)
 	x.spool.free(x.g)
 	x.in.Reset(nil)
 	clientReaders.Put(x.in)
+	x.giveBuffers()
+}
+
+// giveBuffers gives back what came with the backend's connection.
+func (x *exchange) giveBuffers() {
 	if x.from != nil {
 		x.from.Reset(nil)
 		backendReaders.Put(x.from)

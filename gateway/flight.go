@@ -32,6 +32,7 @@ type flight struct {
 	gone      bool            // its client has left
 	resp      *uwsgi.Response // nil: not judged yet; not to be changed
 	ttl       time.Duration   // of the page
+	reason    policy.Reason   // Found or Stale: it lay in memcached; empty: it is fetched
 	live      bool            // the body may be passed on while it grows
 	body      []byte          // what is here of it; appended to, never changed
 	ending    ending          // once the leader has ended
@@ -314,6 +315,13 @@ func (f *flight) grown(body []byte) {
 	}
 }
 
+// hit has a page that lay in memcached be that of the flight.
+func (f *flight) hit(page *found) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.resp, f.ttl, f.body, f.value, f.reason = page.resp, page.ttl, page.body, page.value, page.reason
+}
+
 // stored notes what memcached is given of the page.
 func (f *flight) stored(value []byte) {
 	f.mu.Lock()
@@ -340,6 +348,7 @@ type view struct {
 	resp   *uwsgi.Response
 	ttl    time.Duration
 	live   bool
+	reason policy.Reason
 	body   []byte
 	ending ending
 	err    error
@@ -369,5 +378,5 @@ func (f *flight) view() (view, <-chan struct{}) {
 	if f.news == nil {
 		f.news = make(chan struct{})
 	}
-	return view{f.resp, f.ttl, f.live, f.body, f.ending, f.err}, f.news
+	return view{f.resp, f.ttl, f.live, f.reason, f.body, f.ending, f.err}, f.news
 }

@@ -25,6 +25,7 @@ func (x *exchange) forward(ctx context.Context) error {
 	for {
 		nc, err := x.pool.Dial(ctx, want)
 		if err != nil {
+			x.g.noteOutage(x.pool, err)
 			return dialFailure(ctx, err)
 		}
 		x.connected(ctx, nc)
@@ -33,6 +34,7 @@ func (x *exchange) forward(ctx context.Context) error {
 			nc.Report(outcome(err))
 		}
 		if err == nil {
+			x.g.noteAnswer(x.pool)
 			return nil
 		}
 		if ctx.Err() != nil || want.Avoid != nil || !x.mayRetry(err) {

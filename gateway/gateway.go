@@ -36,9 +36,6 @@ type Gateway struct {
 	// Subscriptions are counted in the metrics. It may be nil.
 	Subscriptions *backend.Subscriptions
 
-	// TrustRouterKey has UWSGI_FASTROUTER_KEY choose the pool, before the host.
-	TrustRouterKey bool
-
 	// Policy decides what is stored, and under which key. It must be set. It is
 	// the first one: Reload puts another in its place.
 	Policy *policy.Policy
@@ -116,6 +113,18 @@ type Gateway struct {
 	// 10,000.
 	CoalesceFollowers int
 
+	// Fleet is set if other gateways fill the same memcached: then one of them
+	// fetches a page, and the others wait for that, too. It takes two more
+	// questions to memcached for each page that is fetched.
+	Fleet bool
+
+	// RefreshAhead has pages that are served fetched anew before they expire, as
+	// by a visitor without cookies or name. Refresh does it.
+	RefreshAhead bool
+
+	// RefreshConcurrency is how many pages are fetched anew at once. Zero means 2.
+	RefreshConcurrency int
+
 	// Limits bound the requests that are read. The zero value is good.
 	Limits uwsgi.Limits
 
@@ -150,6 +159,12 @@ type Gateway struct {
 	stats   stats
 	hints   hints
 	flights flights
+
+	outages sync.Map // of *backend.Pool: until when they are thought to be without servers
+
+	refresher   refresher // see refresh
+	refreshOnce sync.Once
+
 	spooled atomic.Int64 // bytes of bodies in memory
 
 	reloads  sync.RWMutex                  // held for reading while a page is handed to the store
@@ -336,14 +351,11 @@ func (g *Gateway) firewallOf(pool *backend.Pool) *policy.Firewall {
 
 // poolFor returns the servers for a request, nil if there are none.
 func (g *Gateway) poolFor(v uwsgi.Vars) *backend.Pool {
-	host, key := v.Get("HTTP_HOST"), ""
+	host := v.Get("HTTP_HOST")
 	if host == "" {
 		host = v.Get("SERVER_NAME")
 	}
-	if g.TrustRouterKey {
-		key = v.Get("UWSGI_FASTROUTER_KEY")
-	}
-	return g.Backends.For(host, key)
+	return g.Backends.For(host, v.Get("UWSGI_FASTROUTER_KEY"))
 }
 
 // setVars gives a request the vars that its pool prescribes.

@@ -178,7 +178,7 @@ func TestPoolVars(t *testing.T) {
 
 func TestPoolByHost(t *testing.T) {
 	b := newBench(t, func(g *Gateway) {
-		g.TrustRouterKey = true
+		g.Backends.TrustKey = true
 		for _, host := range []string{"a.example.com", "key"} {
 			p, err := backend.NewPool(startWorker(t, says(page(host))))
 			if err != nil {

@@ -26,7 +26,7 @@ type record struct {
 	tags    []string
 	reason  policy.Reason
 	key     string
-	flight  string // leader or follower; empty: neither
+	flight  string // leader, follower or refresh; empty: neither
 	ping    bool
 
 	hideQuery bool
@@ -84,6 +84,14 @@ func (g *Gateway) record(r *record, err error) {
 		g.log().Warn("backend failed", zap.String("backend", r.backend), zap.Int("status", r.status), zap.Error(err))
 	case f.side == sideGateway && f.status != 503:
 		g.log().Error("request failed for want of something here", zap.Int("status", r.status), zap.Error(err))
+	}
+}
+
+// recordRefresh logs a request that nobody has sent. It is none of those that are
+// counted.
+func (g *Gateway) recordRefresh(r *record, err error) {
+	if ce := orNop(g.AccessLog).Check(zap.InfoLevel, "refresh"); ce != nil {
+		ce.Write(r.fields(err)...)
 	}
 }
 

@@ -81,19 +81,8 @@ func (x *exchange) relayNotModified() error {
 	}
 	x.unhook() // nginx leaves as soon as it has this
 	x.finishClient()
-	buf := buffers.Get().(*[backendBuffer]byte)
-	defer buffers.Put(buf)
-	for x.page.reason == "" {
-		x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
-		n, err := x.body.Read(buf[:])
-		x.capture(buf[:n])
-		switch {
-		case err == io.EOF:
-			x.complete()
-			return nil
-		case err != nil:
-			x.page.reason = policy.Truncated
-		}
+	if x.takeIn() != nil {
+		x.page.reason = policy.Truncated
 	}
 	return nil
 }
@@ -253,6 +242,10 @@ func (c *capture) add(b []byte) {
 // with the head, so "stored" says what the answer will be if it comes whole.
 func (x *exchange) cacheStatus() string {
 	v := x.verdict
+	if v.Reason == policy.Found || v.Reason == policy.Stale {
+		b := append([]byte("uwgate; hit; ttl="), strconv.Itoa(int(v.TTL/time.Second))...)
+		return string(append(append(b, "; detail="...), v.Reason...))
+	}
 	b := []byte("uwgate; fwd=")
 	switch x.plan.Reason {
 	case "":

@@ -2,13 +2,16 @@ package gateway
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
+	"sync"
 	"testing"
 
 	"go.uber.org/zap"
 
 	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
@@ -55,5 +58,66 @@ func TestReload(t *testing.T) {
 	}
 	if e := b.Explain(t.Context(), missed("/after")); len(e.Servers) != 1 || e.Servers[0] != other.addr {
 		t.Errorf("explained with the servers %q, want the new one", e.Servers)
+	}
+}
+
+// Pools come, go and change under load: every request is answered, by a server of the
+// pool that it had when it came.
+func TestReplacePoolsUnderLoad(t *testing.T) {
+	var servers []string
+	for range 3 {
+		servers = append(servers, startWorker(t, says(page("hello"))))
+	}
+	next := func(i int) *backend.Pools {
+		ps := &backend.Pools{TrustKey: i%2 == 0}
+		var err error
+		if ps.Default, err = backend.NewPool(servers[i%3]+" max-conns=1", servers[(i+1)%3]); err != nil {
+			t.Fatal(err)
+		}
+		ps.Default.Choice, ps.Default.SetVars = backend.Choice(i%4), uwsgi.Vars{{Name: "X", Value: fmt.Sprint(i)}}
+		if i%3 > 0 {
+			shop, err := backend.NewPool(servers[2] + " max-conns=2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			shop.Name = "shop"
+			ps.Add(shop, "shop.example.com")
+		}
+		return ps
+	}
+	b := newBench(t, func(g *Gateway) { g.Backends, g.Store = next(0), nil })
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for i := range 4 {
+		host := []string{"www.example.com", "shop.example.com"}[i%2]
+		clients.Go(func() {
+			for answered := 0; ; answered++ {
+				select {
+				case <-stop:
+					if answered == 0 {
+						t.Error("a client has not asked")
+					}
+					return
+				default:
+				}
+				if got := b.get("/", uwsgi.Var{Name: "HTTP_HOST", Value: host}); got.status != 200 || got.body != "hello" {
+					t.Errorf("%s: %+v", host, got)
+					return
+				}
+			}
+		})
+	}
+	for i := range 200 {
+		ps := next(i + 1)
+		b.Backends.Replace(ps)
+		b.get("/")
+	}
+	close(stop)
+	clients.Wait()
+	b.close()
+	for _, n := range b.Backends.Stats() {
+		if n.InFlight != 0 || !n.Up {
+			t.Errorf("%+v, want no request left and the server up", n)
+		}
 	}
 }

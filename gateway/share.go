@@ -2,13 +2,13 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"net"
 	"time"
 
-	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
 )
 
@@ -69,6 +69,7 @@ const (
 	waitRefused wait = "refused" // the page is not for everyone: it goes alone
 	waitLate    wait = "late"    // the time was up: it goes alone
 	waitAgain   wait = "again"   // the leader failed: it leads, or waits for the next one
+	waitFound   wait = "found"   // the page was in memcached by then
 	waitLeft    wait = "left"    // its client has left
 )
 
@@ -118,9 +119,10 @@ func (x *exchange) follow(ctx context.Context, f *flight, timeUp <-chan time.Tim
 	return waitShared, x.relayShared(ctx, f, &v)
 }
 
-// agrees reports whether the page could be stored for this request as well.
+// agrees reports whether the page could be stored for this request as well, or is
+// one that nginx would have given to it.
 func (x *exchange) agrees(v *view) bool {
-	return x.policy.Response(x.received, x.plan, v.resp, time.Now()).Store()
+	return v.reason != "" || x.policy.Response(x.received, x.plan, v.resp, time.Now()).Store()
 }
 
 // isStillThere is the second look at memcached, if the flight has landed: nginx
@@ -133,24 +135,23 @@ func (x *exchange) isStillThere(ctx context.Context, f *flight) bool {
 	case x.g.Store == nil:
 		return false
 	}
-	e := cachewriter.Entry{Key: x.plan.Key, Addr: x.plan.Addr}
-	if x.g.Store.IsPending(e) {
+	if x.g.Store.IsPending(x.place()) {
 		return true
 	}
-	item, err := x.g.Store.Get(ctx, e)
+	item, err := x.g.Store.Get(ctx, x.place())
 	return err == nil && item != nil && bytes.Equal(item.Value, value)
 }
 
 // relayShared answers with a flight's page, as it comes if it is live.
 func (x *exchange) relayShared(ctx context.Context, f *flight, v *view) error {
 	x.resp = v.resp
-	x.rec.reason = policy.Shared
+	x.rec.reason = cmp.Or(v.reason, policy.Shared)
 	if v.ending == endLanded && x.resp.ContentLength < 0 {
 		whole := *v.resp
 		whole.Chunked, whole.ContentLength = false, int64(len(v.body))
 		x.resp = &whole
 	}
-	x.verdict = policy.Verdict{TTL: v.ttl, Reason: policy.Shared}
+	x.verdict = policy.Verdict{TTL: v.ttl, Reason: x.rec.reason}
 	x.follows = true
 	if x.isNotModified() {
 		return x.relayNotModified()
@@ -223,6 +224,7 @@ func (x *exchange) offer() {
 		x.land(endOrphan, nil)
 	default:
 		x.refuseFlight(x.resp.StatusCode < 500)
+		x.unlockPage(x.verdict.Reason)
 	}
 }
 

@@ -35,6 +35,7 @@ type stats struct {
 	reasons      countMap[policy.Reason]
 	failures     countMap[side]
 	waits        countMap[wait]
+	copies       countMap[copyEvent]
 	vars         countMap[string] // dropped; the firewall bounds the names
 	took         tookHistogram
 }
@@ -150,9 +151,14 @@ var (
 	failuresDesc   = desc("failures_total", "Requests that failed, by the side whose fault it was.", "side")
 	bytesDesc      = desc("response_bytes_total", "Bytes of answers' bodies sent to nginx.")
 	tookDesc       = desc("request_duration_seconds", "Time from the accepted connection to the last byte of the answer.")
-	waitsDesc      = desc("coalesced_total", "Ends of waits for a page that was being fetched for another request: shared, failed, refused, late, again or left.", "end")
+	waitsDesc      = desc("coalesced_total", "Ends of waits for a page that was being fetched for another request: shared, failed, refused, late, again, found or left.", "end")
 	flightsDesc    = desc("flights", "Pages that are being fetched, and may turn out to be for everyone.")
 	followersDesc  = desc("flight_followers", "Requests that wait for one of them, or are being sent it.")
+	copiesDesc     = desc("copies_total", "Last good copies of pages: kept, lost for want of room, or served in the place of a failure.", "event")
+	refreshDesc    = desc("refresh_total", "What was done about pages before they expire; docs/refresh.md has the words.", "event")
+	refreshPages   = desc("refresh_pages", "Pages that are looked at before they expire.")
+	refreshBytes   = desc("refresh_memory_bytes", "Memory that they take.")
+	refreshing     = desc("refreshes_in_flight", "Pages that are being fetched anew.")
 	inFlightDesc   = desc("requests_in_flight", "Requests being answered.")
 	spoolBytesDesc = desc("spool_memory_bytes", "Request bodies in memory.")
 	spoolFilesDesc = desc("spool_files", "Request bodies in files.")
@@ -238,6 +244,8 @@ func (c collector) requests(out sink) {
 	s.failures.each(func(side string, n uint64) { out.counter(failuresDesc, n, side) })
 	s.vars.each(func(name string, n uint64) { out.counter(varsDesc, n, name) })
 	s.waits.each(func(end string, n uint64) { out.counter(waitsDesc, n, end) })
+	s.copies.each(func(event string, n uint64) { out.counter(copiesDesc, n, event) })
+	c.refreshes(out)
 	flights, followers := c.g.flights.count()
 	out.gauge(flightsDesc, int64(flights))
 	out.gauge(followersDesc, int64(followers))
@@ -256,6 +264,19 @@ func (c collector) requests(out sink) {
 	out.counter(splicedDesc, s.spliced.Load())
 	count, sum, buckets := s.took.snapshot()
 	out.ch <- prometheus.MustNewConstHistogram(tookDesc, count, sum, buckets)
+}
+
+func (c collector) refreshes(out sink) {
+	if !c.g.keepsPages() {
+		return
+	}
+	s := c.g.refresh().stats()
+	for event, n := range s.Events {
+		out.counter(refreshDesc, n, string(event))
+	}
+	out.gauge(refreshPages, int64(s.Keys))
+	out.gauge(refreshBytes, s.Bytes)
+	out.gauge(refreshing, int64(s.Fetching))
 }
 
 func (c collector) subscriptions(out sink, s backend.SubscriptionStats) {

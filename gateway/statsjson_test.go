@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -57,11 +59,10 @@ func shape(path string, v any) []string {
 	return []string{fmt.Sprintf("%s %T", path, v)}
 }
 
-// tellsStats has the gateway tell its statistics on a socket, and returns a function
-// that connects and reads them.
-func (b *bench) tellsStats() (read func() map[string]any) {
+// tellsStatsAt has the gateway tell its statistics on a socket, and returns where.
+func (b *bench) tellsStatsAt(network string) (addr string) {
 	b.t.Helper()
-	ln := listen(b.t, "tcp")
+	ln := listen(b.t, network)
 	ctx, stop := context.WithCancel(context.Background())
 	told := make(chan error, 1)
 	go func() { told <- b.ServeStats(ctx, ln) }()
@@ -71,8 +72,15 @@ func (b *bench) tellsStats() (read func() map[string]any) {
 			b.t.Errorf("ServeStats: %v", err)
 		}
 	})
+	return ln.Addr().String()
+}
+
+// tellsStats returns a function that connects and reads the statistics.
+func (b *bench) tellsStats() (read func() map[string]any) {
+	b.t.Helper()
+	addr := b.tellsStatsAt("tcp")
 	return func() map[string]any {
-		nc, err := net.Dial("tcp", ln.Addr().String())
+		nc, err := net.Dial("tcp", addr)
 		if err != nil {
 			b.t.Fatal(err)
 		}
@@ -223,4 +231,37 @@ func TestStatsWorker(t *testing.T) {
 	}
 	close(goOn)
 	<-slow
+}
+
+// uwsgitop, which Debian does not have, shows the gateway as a worker in each of its
+// modes, over sockets of either kind.
+func TestUwsgitop(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			b := newBench(t, func(g *Gateway) { g.Version = "1.2.3" }, says(page("hello")))
+			addr := b.tellsStatsAt(network)
+			for range 3 {
+				b.get("/")
+			}
+			eventually(t, "requests over", func() bool { return b.stats.inFlight.Load() == 0 })
+			ctx, cancel := context.WithTimeout(t.Context(), patience) // it waits for the end
+			defer cancel()
+			out, err := exec.CommandContext(ctx, python, "testdata/uwsgitop.py", addr).CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			const all = `uwsgi-1\.2\.3 - req: 3 - RPS: \d+ - lq: 0 - tx: 15`
+			worker := fmt.Sprintf(` 1 100\.0 %d 3 \d+ 0 0 idle \d+ms \S+ \S+ 15 1 0 \S+ \d\d:\d\d:\d\d`, os.Getpid())
+			node := fmt.Sprintf(`node: - cwd: \S+ - uid: %d - gid: %d - masterpid: %d`, os.Getuid(), os.Getgid(), os.Getpid())
+			screen := "(" + node + "\n" + all + "\n" + worker + "\n){2}"
+			cores := "(" + node + "\nuwsgi-1.*\n){2}" // we tell of none
+			if want := "^" + screen + cores + screen + "$"; !regexp.MustCompile(want).Match(out) {
+				t.Errorf("got\n%s\nwant\n%s", out, want)
+			}
+		})
+	}
 }

@@ -50,7 +50,7 @@ func (x *exchange) toBackend(from origin, length int64) *passage {
 // startReading starts the goroutine that reads from nginx, once: what it sends
 // to one backend it cannot send to a second one.
 func (x *exchange) startReading(to net.Conn) {
-	if x.upload.done != nil {
+	if x.upload.done != nil || x.client == nil {
 		return
 	}
 	x.upload.done = make(chan struct{})

@@ -43,5 +43,7 @@ var adviceOn = map[policy.Reason]string{
 	policy.StoreDown:       "look at memcached",
 	policy.Reloaded:        "nothing: the next visitor fills it",
 	policy.Shared:          "nothing",
+	policy.Found:           "nothing",
+	policy.Stale:           "look at the backend",
 	policy.Observe:         "take --observe away, once the log shows what you want",
 }

@@ -189,6 +189,8 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 	p := &policy.Policy{
 		DefaultTTL:      c.Duration("ttl"),
 		MinTTL:          c.Duration("min-ttl"),
+		Grace:           c.Duration("grace"),
+		StaleIfError:    c.Duration("stale-if-error"),
 		MaxTTL:          c.Duration("max-ttl"),
 		MaxBody:         int64(*c.Generic("max-object").(*size)),
 		Exclude:         c.StringSlice("exclude"),

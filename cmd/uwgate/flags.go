@@ -114,6 +114,10 @@ func serveFlags() []cli.Flag {
 		period(catPolicy, "min-ttl", "no page is stored for less", 0),
 		period(catPolicy, "max-ttl", "no page is stored for more", 24*time.Hour),
 		text(catPolicy, "jitter", "`SHARE` by which lifetimes differ, so that pages do not expire together: 0% to 50%", "5%"),
+		period(catPolicy, "grace", "for which a page may be served over its lifetime while it is fetched anew, unless its stale-while-revalidate says", 0),
+		period(catPolicy, "stale-if-error", "for which a last good copy may be served while the backend fails, unless the page's stale-if-error says", 0),
+		toggle(catPolicy, "refresh-ahead", "fetch pages that are served anew before they expire", true),
+		&cli.IntFlag{Category: catPolicy, Name: "refresh-concurrency", Usage: "`NUMBER` of pages that are fetched anew at once", Value: 2, EnvVars: env("refresh-concurrency")},
 		list(catPolicy, "exclude", "never store what is below this path `PREFIX` (repeatable)"),
 		list(catPolicy, "identity-cookie", "`COOKIE` that tells who someone is; globs; replaces the defaults, the sessions of Django, Flask and Pyramid; none for none (repeatable)"),
 		list(catPolicy, "harmless-cookie", "`COOKIE` that pages do not depend on; globs; replaces the defaults, those of analytics and consent tools; none for none (repeatable)"),
@@ -134,6 +138,7 @@ func serveFlags() []cli.Flag {
 		toggle(catPolicy, "observe", "decide, log and count as always, but write nothing", false),
 		toggle(catPolicy, "align-headers", "drop from stored pages' first answer what their hits cannot have", true),
 
+		toggle(catLimits, "fleet", "other gateways fill the same memcached: one of all fetches a page, and the others wait for it", false),
 		period(catLimits, "coalesce-wait", "a request for a page that is being fetched for another waits for that one; 0 for not at all", 5*time.Second),
 		&cli.IntFlag{Category: catLimits, Name: "coalesce-followers", Usage: "`NUMBER` of requests that wait for one page; those beyond ask a backend", Value: 10000, EnvVars: env("coalesce-followers")},
 		period(catLimits, "first-byte-timeout", "from the end of the request to the first byte of the answer", time.Minute),
@@ -150,7 +155,7 @@ func serveFlags() []cli.Flag {
 		period(catLimits, "memcached-timeout", "for one memcached operation", 250*time.Millisecond),
 		toggle(catLimits, "trust-forwarded-proto", "let clients' X-Forwarded-Proto and X-Forwarded-Ssl through to the application", false),
 
-		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready, /metrics and `uwgate explain`; none without it", ""),
+		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready, /metrics, `uwgate explain` and `uwgate status`; none without it", ""),
 		text(catLogs, "admin-token", "`TOKEN` that explain needs when --admin is a TCP address; over a UNIX socket none is asked for", ""),
 		text(catLogs, "stats", "`ADDRESS` where each connection is told what FastRouter's stats server tells, for uwsgitop too; none without it", ""),
 		list(catLogs, "log", "`SINK`, as \"stderr console\", \"stdout json\" or \"file:/path json\"; files are reopened on USR1 (repeatable)", "stderr"),

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -73,6 +76,7 @@ func parseSnippet(c *cli.Context, file *configFile) (*nginxconf.Snippet, error) 
 	var err error
 	s.Gateway, s.Secure, err = uwsgiPass(c.StringSlice("listen"))
 	errs = append(errs, err)
+	s.CertName, s.ClientCert = certName(c.String("tls-cert")), c.String("tls-client-ca") != ""
 	s.Servers, s.Hash, err = upstreamServers(c)
 	errs = append(errs, err)
 	s.IgnoreArgs, err = ignoredArgs(c)
@@ -102,6 +106,24 @@ func uwsgiPass(listen []string) (target string, secure bool, err error) {
 		return target, secure, err
 	}
 	return "", false, fmt.Errorf("--listen %s: nginx cannot connect to abstract sockets; listen on unix:/path or host:port as well", strings.Join(listen, " "))
+}
+
+// certName is a host that the certificate in the file is for, "" if that cannot be
+// known: what serve is told may be on another machine.
+func certName(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return ""
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil || len(cert.DNSNames) == 0 {
+		return ""
+	}
+	return strings.Replace(cert.DNSNames[0], "*", "uwgate", 1)
 }
 
 // tcpTarget is where to connect to what is listened on.

@@ -84,7 +84,7 @@ type poolOption struct {
 
 // parsePools makes the pools of the flags and of the file.
 func parsePools(c *cli.Context, cfg *config) error {
-	cfg.pools = &backend.Pools{Make: func(servers ...string) (*backend.Pool, error) { return makePool(c, servers) }}
+	cfg.pools = &backend.Pools{TrustKey: c.Bool("trust-router-key"), Make: func(servers ...string) (*backend.Pool, error) { return makePool(c, servers) }}
 	var errs []error
 	servers := c.StringSlice("backend")
 	switch {

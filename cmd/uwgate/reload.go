@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"uwgate/gateway"
+	"uwgate/gateway/backend"
 )
 
 // settings are what serve was told, as it stands at one moment.
@@ -75,12 +76,10 @@ func (r *reloader) reload() {
 	}
 	next.warn(r.log)
 	changed, later := r.now.differences(next)
+	r.replacePools(next.pools)
 	if len(changed) > 0 {
 		r.g.Reload(next.policy, next.ring)
 		r.tls.take(next.tls)
-		if p := r.g.Backends.Default; p != nil && next.pools.Default != nil {
-			p.Set(next.pools.Default.Specs())
-		}
 		// What needs a restart is compared with what was there at the start.
 		for _, name := range later {
 			next.values[name] = r.now.values[name]
@@ -90,6 +89,17 @@ func (r *reloader) reload() {
 	r.log.Info("settings reloaded", zap.Strings("changed", changed))
 	if len(later) > 0 {
 		r.log.Warn("some settings have changed that only a restart puts in force", zap.Strings("settings", later))
+	}
+}
+
+// replacePools comes before the policy is replaced: a page is stored only if all that
+// it came about by is in force. Without a difference in the settings there may be one
+// in what they name: addresses, and the authorities of servers.
+func (r *reloader) replacePools(next *backend.Pools) {
+	logPools(next, r.log)
+	r.g.Backends.Replace(next)
+	if s := r.g.Subscriptions; s != nil {
+		s.Replace(makesSubscribed(next))
 	}
 }
 
@@ -113,17 +123,22 @@ func (s *settings) differences(next *settings) (live, later []string) {
 		live = append(live, "nginx")
 	}
 	if !reflect.DeepEqual(s.file.pools, next.file.pools) {
-		later = append(later, poolsKey)
+		live = append(live, poolsKey)
 	}
 	return live, later
 }
 
 // isLive reports whether a flag is about the policy, the memcached servers, the
-// members of the default pool or TLS, and nothing that is made once.
+// pools or TLS, and nothing that is made once.
 func isLive(f cli.Flag) bool {
-	if name := f.Names()[0]; name == "backend" || strings.HasPrefix(name, "tls-") {
+	name := f.Names()[0]
+	switch f.(cli.CategorizableFlag).GetCategory() {
+	case catKey:
 		return true
+	case catPolicy:
+		return !slices.Contains([]string{"align-headers", "refresh-ahead", "refresh-concurrency"}, name)
+	case catPools:
+		return name != "subscribe" && !strings.HasPrefix(name, "subscribe-")
 	}
-	category := f.(cli.CategorizableFlag).GetCategory()
-	return slices.Contains([]string{catKey, catPolicy}, category) && f.Names()[0] != "align-headers"
+	return name == "backend" || strings.HasPrefix(name, "tls-")
 }

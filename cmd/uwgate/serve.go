@@ -58,7 +58,7 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer watchHosts(c.Context, g.Backends, s.c.String("host-map"))()
+	defer watchHosts(c.Context, g.Backends)()
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
 	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, s.tls, logs.log}).reload)()
 	return run(c.Context, g, s.subscriptions, sockets, logs.log)
@@ -96,29 +96,32 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 			Timeout:      c.Duration("memcached-timeout"),
 			QueueBytes:   bytesOf(c, "queue-bytes"),
 			QueueEntries: c.Int("queue-entries"),
-			OweFor:       cfg.policy.MaxTTL,
+			OweFor:       2 * cfg.policy.MaxTTL, // a copy may outlive its page by as much
+			Copies:       true,
 		},
-		CoalesceWait:      cmp.Or(c.Duration("coalesce-wait"), -1),
-		CoalesceFollowers: c.Int("coalesce-followers"),
-		Version:           buildVersion(),
-		Log:               logs.log,
-		AccessLog:         logs.access,
-		HideQuery:         cfg.hideQuery,
-		AdminToken:        c.String("admin-token"),
-		AlignHeaders:      c.Bool("align-headers"),
-		Peers:             cfg.peers,
-		PeerUsers:         cfg.users,
-		HalfClose:         c.Bool("half-close"),
-		AskToClose:        c.Bool("ask-to-close"),
-		StreamUploads:     c.Bool("stream-uploads"),
-		SpoolDir:          c.String("spool-dir"),
-		SpoolMemory:       cmp.Or(bytesOf(c, "spool-memory"), -1),
-		MaxRequestBody:    bytesOf(c, "max-request-body"),
-		TrustRouterKey:    c.Bool("trust-router-key"),
-		FirstByteTimeout:  c.Duration("first-byte-timeout"),
-		TotalTimeout:      c.Duration("total-timeout"),
-		IdleTimeout:       c.Duration("idle-timeout"),
-		DrainTimeout:      c.Duration("drain-timeout"),
+		CoalesceWait:       cmp.Or(c.Duration("coalesce-wait"), -1),
+		CoalesceFollowers:  c.Int("coalesce-followers"),
+		Fleet:              c.Bool("fleet"),
+		RefreshAhead:       c.Bool("refresh-ahead"),
+		RefreshConcurrency: c.Int("refresh-concurrency"),
+		Version:            buildVersion(),
+		Log:                logs.log,
+		AccessLog:          logs.access,
+		HideQuery:          cfg.hideQuery,
+		AdminToken:         c.String("admin-token"),
+		AlignHeaders:       c.Bool("align-headers"),
+		Peers:              cfg.peers,
+		PeerUsers:          cfg.users,
+		HalfClose:          c.Bool("half-close"),
+		AskToClose:         c.Bool("ask-to-close"),
+		StreamUploads:      c.Bool("stream-uploads"),
+		SpoolDir:           c.String("spool-dir"),
+		SpoolMemory:        cmp.Or(bytesOf(c, "spool-memory"), -1),
+		MaxRequestBody:     bytesOf(c, "max-request-body"),
+		FirstByteTimeout:   c.Duration("first-byte-timeout"),
+		TotalTimeout:       c.Duration("total-timeout"),
+		IdleTimeout:        c.Duration("idle-timeout"),
+		DrainTimeout:       c.Duration("drain-timeout"),
 	}
 }
 
@@ -207,6 +210,10 @@ func run(ctx context.Context, g *gateway.Gateway, subs *backend.Subscriptions, s
 		log.Info("listening", zap.Stringer("address", ln.Addr()))
 		group.Go(func() error { return g.Serve(serving, ln) })
 	}
+	group.Go(func() error {
+		g.Refresh(serving)
+		return nil
+	})
 	for _, pc := range s.subscribe {
 		log.Info("subscriptions taken", zap.Stringer("address", pc.LocalAddr()))
 		group.Go(func() error { return subs.Serve(serving, pc) })
@@ -243,16 +250,14 @@ func serveStats(ctx context.Context, g *gateway.Gateway, ln net.Listener, log *z
 	}
 }
 
-// watchHosts keeps the pools up with a map file, if there is one, and closes them
-// with the function that it returns.
-func watchHosts(ctx context.Context, pools *backend.Pools, path string) (stop func()) {
+// watchHosts keeps the pools up with a map file, and closes them with the function
+// that it returns.
+func watchHosts(ctx context.Context, pools *backend.Pools) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if path != "" {
-			pools.Watch(ctx, path)
-		}
+		pools.Watch(ctx)
 	}()
 	return func() {
 		cancel()

@@ -25,9 +25,17 @@ func subscribeFlags() []cli.Flag {
 		list(catPools, "subscribe-modifier", "`NUMBER` of a modifier1 that servers may ask for, with a modifier2 as in 7:2 (repeatable)"),
 		text(catPools, "subscribe-sign", "take signed announcements only, by the public keys KEY.pem in this `DIRECTORY`; SHA1:DIRECTORY and SHA512:DIRECTORY for another digest than SHA256", ""),
 		period(catPools, "subscribe-tolerance", "after which a server that has not announced itself again is gone", 17*time.Second),
+		count("subscribe-max-keys", "`NUMBER` of keys that servers may announce themselves for, all together", 1024),
+		count("subscribe-max-nodes", "`NUMBER` of servers that a key may have", 128),
+		count("subscribe-rate", "`NUMBER` of announcements a second that are taken from one address", 1000),
+		toggle(catPools, "subscribe-allow-unix", "take UNIX sockets for servers' addresses over UDP, too", false),
 		&cli.StringFlag{Category: catPools, Name: "subscribe-state", EnvVars: env("subscribe-state"), TakesFile: true,
 			Usage: "keep the servers in this `FILE` while the gateway restarts"},
 	}
+}
+
+func count(name, usage string, value int) cli.Flag {
+	return &cli.IntFlag{Category: catPools, Name: name, Usage: usage, Value: value, EnvVars: env(name)}
 }
 
 // parseSubscriptions comes after parsePools.
@@ -35,21 +43,58 @@ func parseSubscriptions(c *cli.Context, cfg *config) error {
 	s := &backend.Subscriptions{
 		Tolerance: c.Duration("subscribe-tolerance"),
 		Snapshot:  c.String("subscribe-state"),
-		Make: func(key string) *backend.Pool {
-			p, _ := cfg.pools.Make()     // its errors have been reported
-			p.Name = "subscribed:" + key // as no other pool is called
-			return p
-		},
+		MaxKeys:   c.Int("subscribe-max-keys"),
+		MaxNodes:  c.Int("subscribe-max-nodes"),
+		Rate:      c.Int("subscribe-rate"),
+		AllowUnix: c.Bool("subscribe-allow-unix"),
+		Make:      makesSubscribed(cfg.pools),
 	}
-	err := errors.Join(parseSources(c, cfg, s), parseSubscribeKeys(c, s), parseModifiers(c, s), parseSign(c.String("subscribe-sign"), s))
+	err := errors.Join(parseSources(c, cfg, s), parseSubscribeKeys(c, s), parseModifiers(c, s), parseSign(c.String("subscribe-sign"), s), checkCounts(c))
+	if len(cfg.subscribe) == 0 {
+		return errors.Join(err, needSubscribe(c))
+	}
 	if s.Tolerance <= 0 {
 		err = errors.Join(err, fmt.Errorf("--subscribe-tolerance %v: give a time over 0, as in 17s", s.Tolerance))
 	}
-	if err == nil && len(cfg.subscribe) > 0 {
+	if err == nil {
 		cfg.subscriptions = s
 		cfg.pools.Subscribed, cfg.pools.Announced = s.Pool, s.Pools
 	}
 	return err
+}
+
+// needSubscribe refuses what is said about announcements if none are taken: it would
+// be thought to hold.
+func needSubscribe(c *cli.Context) error {
+	for _, f := range subscribeFlags() {
+		if name := f.Names()[0]; c.IsSet(name) {
+			return fmt.Errorf("--%s means nothing without --subscribe: add --subscribe ADDRESS, where uWSGI's subscribe2 sends to, or take this out", name)
+		}
+	}
+	return nil
+}
+
+// maxCount is more than anybody has a use for.
+const maxCount = 1_000_000
+
+func checkCounts(c *cli.Context) error {
+	var errs []error
+	for _, name := range []string{"subscribe-max-keys", "subscribe-max-nodes", "subscribe-rate"} {
+		if n := c.Int(name); n < 1 || n > maxCount {
+			errs = append(errs, fmt.Errorf("--%s %d: give a number from 1 to %d", name, n, maxCount))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// makesSubscribed returns what makes the pools of announced servers, with the options
+// that pools have.
+func makesSubscribed(pools *backend.Pools) func(key string) *backend.Pool {
+	return func(key string) *backend.Pool {
+		p, _ := pools.Make()         // its errors have been reported
+		p.Name = "subscribed:" + key // as no other pool is called
+		return p
+	}
 }
 
 func parseSources(c *cli.Context, cfg *config, s *backend.Subscriptions) error {

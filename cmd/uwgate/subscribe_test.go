@@ -15,14 +15,15 @@ func TestSubscribeFlags(t *testing.T) {
 	dir := t.TempDir()
 	cfg, err := configOf(t, "--subscribe", "127.0.0.1:4040", "--subscribe", "unix:/run/sub.sock", "--subscribe-from", "10.0.0.0/8", "--subscribe-from", "fd00::1",
 		"--subscribe-key", "*.example", "--subscribe-key", "x", "--subscribe-modifier", "5", "--subscribe-modifier", "7:2", "--subscribe-sign", "sha1:"+dir,
-		"--subscribe-tolerance", "30s", "--subscribe-state", "state.json", "--queue-timeout", "3s")
+		"--subscribe-tolerance", "30s", "--subscribe-state", "state.json", "--queue-timeout", "3s",
+		"--subscribe-max-keys", "5", "--subscribe-max-nodes", "6", "--subscribe-rate", "7", "--subscribe-allow-unix")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := cfg.subscriptions
-	got := []any{cfg.subscribe, s.Networks, s.Keys, s.AllowModifiers, s.PublicKeys, s.Digest, s.Tolerance, s.Snapshot, s.AllowUnix}
+	got := []any{cfg.subscribe, s.Networks, s.Keys, s.AllowModifiers, s.PublicKeys, s.Digest, s.Tolerance, s.Snapshot, s.MaxKeys, s.MaxNodes, s.Rate, s.AllowUnix}
 	want := []any{[]string{"127.0.0.1:4040", "unix:/run/sub.sock"}, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128")},
-		[]string{"*.example", "x"}, [][2]uint8{{5, 0}, {7, 2}}, dir, crypto.SHA1, 30 * time.Second, "state.json", false}
+		[]string{"*.example", "x"}, [][2]uint8{{5, 0}, {7, 2}}, dir, crypto.SHA1, 30 * time.Second, "state.json", 5, 6, 7, true}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
@@ -58,9 +59,27 @@ func TestSubscribeRefused(t *testing.T) {
 		{"subscribe-sign", "/no/such/dir", "no directory"},
 		{"subscribe-sign", file, "no directory"},
 		{"subscribe-tolerance", "0s", "over 0"},
+		{"subscribe-max-keys", "0", "1 to 1000000"},
+		{"subscribe-max-nodes", "-1", "1 to 1000000"},
+		{"subscribe-rate", "1000001", "1 to 1000000"},
 	} {
-		if _, err := configOf(t, "--"+tt.flag, tt.value); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "--"+tt.flag) {
+		if _, err := configOf(t, "--subscribe", "127.0.0.1:4040", "--"+tt.flag, tt.value); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "--"+tt.flag) {
 			t.Errorf("--%s %q: %v, want an error that says %q", tt.flag, tt.value, err, tt.want)
+		}
+	}
+}
+
+// What is said about announcements that nobody takes is not passed over.
+func TestSubscribeForgotten(t *testing.T) {
+	dir := t.TempDir()
+	for _, args := range [][]string{
+		{"--subscribe-from", "10.0.0.0/8"}, {"--subscribe-key", "a.example"}, {"--subscribe-modifier", "5"}, {"--subscribe-sign", dir},
+		{"--subscribe-tolerance", "17s"}, {"--subscribe-max-keys", "9"}, {"--subscribe-max-nodes", "9"}, {"--subscribe-rate", "9"},
+		{"--subscribe-allow-unix"}, {"--subscribe-state", dir + "/state"},
+	} {
+		want := args[0] + " means nothing without --subscribe: add --subscribe ADDRESS"
+		if _, err := configOf(t, args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
 		}
 	}
 }

@@ -34,12 +34,16 @@ func (from source) String() string {
 	return from.ip.String()
 }
 
-// receive takes one datagram to its end.
-func (s *Subscriptions) receive(datagram []byte, from source) {
+// receive takes one datagram to its end, and says why if it is refused.
+func (s *Subscriptions) receive(datagram []byte, from source) Refusal {
 	now := time.Now()
-	if err := s.take(datagram, from, now); err != nil {
-		s.refused(err, from, now)
+	err := s.take(datagram, from, now)
+	if err == nil {
+		return ""
 	}
+	r := err.(*refusal)
+	s.refused(r, from, now)
+	return r.reason
 }
 
 // take checks what costs least first.

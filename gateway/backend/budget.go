@@ -55,12 +55,13 @@ func (b *budget) slot(now time.Time) int64 {
 // another one, and counts it: at most one retry for five requests of the last
 // ten seconds, and three at least.
 func (p *Pool) MayRetry() bool {
+	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.mayRetry()
 }
 
-func (p *Pool) mayRetry() bool {
+func (p *pool) mayRetry() bool {
 	if !p.budget.retry(time.Now()) {
 		p.counts.retriesDenied++
 		return false

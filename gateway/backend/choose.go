@@ -51,7 +51,7 @@ const (
 // choose returns the node that takes a request, nil if all are busy or there is
 // none. A tier is asked only if all nodes of those before it are ejected: a
 // backup is no reserve for busy hours. p.mu is held.
-func (p *Pool) choose(w Want) *Node {
+func (p *pool) choose(w Want) *Node {
 	var last *Node // the one to avoid, if there is no other
 	for i := range p.tiers {
 		t := &p.tiers[i]
@@ -72,7 +72,7 @@ func (p *Pool) choose(w Want) *Node {
 	return last
 }
 
-func (p *Pool) chooseFrom(t *tier, w Want) *Node {
+func (p *pool) chooseFrom(t *tier, w Want) *Node {
 	if len(p.ring) > 0 && w.HashKey != "" && t != &p.tiers[ejected] {
 		if n := p.ring.pick(w.HashKey, t, w.Avoid); n != nil {
 			return n
@@ -82,7 +82,7 @@ func (p *Pool) chooseFrom(t *tier, w Want) *Node {
 }
 
 // take gives a request's place to n. p.mu is held.
-func (p *Pool) take(n *Node) {
+func (p *pool) take(n *Node) {
 	n.inFlight++
 	p.ease(n)
 	n.pass = n.pass.atLeast(p.reached)
@@ -93,13 +93,13 @@ func (p *Pool) take(n *Node) {
 
 // release takes the place back, and give lets the next one have it. p.mu is
 // held.
-func (p *Pool) release(n *Node) {
+func (p *pool) release(n *Node) {
 	n.inFlight--
 	p.ease(n)
 	p.settle(n)
 }
 
-func (p *Pool) give(n *Node) {
+func (p *pool) give(n *Node) {
 	p.release(n)
 	p.dispatch()
 }
@@ -108,24 +108,24 @@ func (p *Pool) give(n *Node) {
 const slowest = 20
 
 // ease adapts n's share to the time since it came up.
-func (p *Pool) ease(n *Node) {
+func (p *pool) ease(n *Node) {
 	if n.upSince.IsZero() {
 		return
 	}
-	elapsed := time.Since(n.upSince)
-	if elapsed >= p.SlowStart {
+	elapsed, whole := time.Since(n.upSince), p.options().SlowStart
+	if elapsed >= whole {
 		n.upSince, n.slow = time.Time{}, 1
 		return
 	}
 	n.slow = slowest
 	if elapsed > 0 {
 		// Rounded up: the full share comes at the end.
-		n.slow = uint64(min((p.SlowStart+elapsed-1)/elapsed, slowest))
+		n.slow = uint64(min((whole+elapsed-1)/elapsed, slowest))
 	}
 }
 
 // settle puts n where it belongs after any change of it. p.mu is held.
-func (p *Pool) settle(n *Node) {
+func (p *pool) settle(n *Node) {
 	if want := n.wants(); want != n.tier {
 		if n.tier != none {
 			p.tiers[n.tier].drop(n)
@@ -163,11 +163,11 @@ func (n *Node) wants() int {
 }
 
 // up is the number of nodes that are not ejected.
-func (p *Pool) up() int { return p.tiers[primary].members + p.tiers[backup].members }
+func (p *pool) up() int { return p.tiers[primary].members + p.tiers[backup].members }
 
-func (p *Pool) isLeastBusy() bool {
-	if p.Choice != Auto {
-		return p.Choice == LeastBusy
+func (p *pool) isLeastBusy() bool {
+	if c := p.options().Choice; c != Auto {
+		return c == LeastBusy
 	}
 	for _, n := range p.nodes {
 		if n.spec.Cores == 0 {

@@ -17,7 +17,7 @@ const maxAttempts = 8
 
 // A dialing is one call of Dial.
 type dialing struct {
-	p     *Pool
+	p     *pool
 	want  Want
 	left  time.Duration // for connecting
 	tried []*Node       // and failed
@@ -33,7 +33,7 @@ type dialing struct {
 // use up their share.
 func (d *dialing) connect(ctx context.Context, n *Node) (net.Conn, error) {
 	limit := d.left
-	if d.p.Len() > len(d.tried)+1 {
+	if d.p.options().Len() > len(d.tried)+1 {
 		limit /= 2
 	}
 	d.began = time.Now()
@@ -42,20 +42,21 @@ func (d *dialing) connect(ctx context.Context, n *Node) (net.Conn, error) {
 	return nc, err
 }
 
-func (p *Pool) dial(ctx context.Context, n *Node, limit time.Duration) (net.Conn, error) {
-	if p.dialer != nil {
-		return p.dialer(ctx, n, limit)
+func (p *pool) dial(ctx context.Context, n *Node, limit time.Duration) (net.Conn, error) {
+	if dial := p.options().dialer; dial != nil {
+		return dial(ctx, n, limit)
 	}
 	d := net.Dialer{Timeout: limit}
-	if n.tls == nil {
+	verify := n.tls.Load()
+	if verify == nil {
 		return d.DialContext(ctx, n.network, n.addr)
 	}
-	td := tls.Dialer{NetDialer: &d, Config: n.tls}
+	td := tls.Dialer{NetDialer: &d, Config: verify}
 	return td.DialContext(ctx, n.network, n.addr)
 }
 
 // connected makes the connection that the caller gets.
-func (p *Pool) connected(n *Node, nc net.Conn) *Conn {
+func (p *pool) connected(n *Node, nc net.Conn) *Conn {
 	n.requests.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,7 +81,7 @@ func (d *dialing) failed(ctx context.Context, n *Node, err error) error {
 	}
 	if d.isFull(n, err) {
 		p.full(n)
-		d.left, d.returned = p.dialTimeout(), true
+		d.left, d.returned = p.options().dialTimeout(), true
 		return nil
 	}
 	err = fmt.Errorf("connect to %s: %w", n, cause(err))

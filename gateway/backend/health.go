@@ -52,7 +52,7 @@ func (h *health) isEjected() bool { return h.backoff > 0 || h.hung }
 // eject is for a node that did not accept a connection. It gets no requests
 // while there are others, and a probe after a pause. p.mu is held; the caller
 // dispatches.
-func (p *Pool) eject(n *Node, err error) {
+func (p *pool) eject(n *Node, err error) {
 	if n.gone {
 		return
 	}
@@ -61,13 +61,13 @@ func (p *Pool) eject(n *Node, err error) {
 	if n.backoff == 0 {
 		n.backoff, n.since = minBackoff, time.Now()
 		p.watchNode(n, n.backoff)
-		p.log().Warn("backend ejected", zap.Stringer("backend", n), zap.Duration("retry_in", n.backoff), zap.Error(err))
+		p.options().log().Warn("backend ejected", zap.Stringer("backend", n), zap.Duration("retry_in", n.backoff), zap.Error(err))
 	}
 	p.settle(n)
 }
 
 // restore is for an ejected node that is to have requests again. p.mu is held.
-func (p *Pool) restore(n *Node) {
+func (p *pool) restore(n *Node) {
 	n.health = health{failedAt: n.failedAt, watch: n.watch, probing: n.probing}
 	if n.watch != nil {
 		n.watch.Stop()
@@ -76,11 +76,11 @@ func (p *Pool) restore(n *Node) {
 	p.easeIn(n)
 	p.settle(n)
 	p.dispatch()
-	p.log().Info("backend is back", zap.Stringer("backend", n))
+	p.options().log().Info("backend is back", zap.Stringer("backend", n))
 }
 
 // report notes an outcome. p.mu is held.
-func (p *Pool) report(n *Node, o Outcome) {
+func (p *pool) report(n *Node, o Outcome) {
 	switch {
 	case n.gone:
 	case o == Answered:
@@ -91,7 +91,7 @@ func (p *Pool) report(n *Node, o Outcome) {
 }
 
 // trust is for a node that has answered.
-func (p *Pool) trust(n *Node) {
+func (p *pool) trust(n *Node) {
 	n.doubts, n.suspect = 0, false
 	if n.unproven {
 		n.unproven = false
@@ -100,7 +100,7 @@ func (p *Pool) trust(n *Node) {
 	}
 }
 
-func (p *Pool) doubt(n *Node) {
+func (p *pool) doubt(n *Node) {
 	if now := time.Now(); n.doubts == 0 || now.Sub(n.doubtSince) > doubtWindow {
 		n.doubts, n.doubtSince = 0, now
 	}
@@ -112,7 +112,7 @@ func (p *Pool) doubt(n *Node) {
 }
 
 // probed draws the conclusion from a probe. p.mu is held.
-func (p *Pool) probed(n *Node, err error) {
+func (p *pool) probed(n *Node, err error) {
 	switch e := err.(type) {
 	case nil:
 		p.hit(n)
@@ -124,12 +124,12 @@ func (p *Pool) probed(n *Node, err error) {
 	p.dispatch()
 }
 
-func (p *Pool) hit(n *Node) {
+func (p *pool) hit(n *Node) {
 	n.misses = 0
 	n.hits++
 	switch {
 	case n.hung && n.backoff == 0 && n.hits < minHits:
-		p.watchNode(n, p.probeInterval())
+		p.watchNode(n, p.options().probeInterval())
 	case n.isEjected():
 		n.unproven = false
 		p.restore(n)
@@ -139,7 +139,7 @@ func (p *Pool) hit(n *Node) {
 }
 
 // missConnect is for a probe that was not even accepted.
-func (p *Pool) missConnect(n *Node, err error) {
+func (p *pool) missConnect(n *Node, err error) {
 	n.hits = 0
 	if n.backoff == 0 {
 		p.eject(n, err)
@@ -149,40 +149,40 @@ func (p *Pool) missConnect(n *Node, err error) {
 }
 
 // miss is for a probe that was accepted and not answered.
-func (p *Pool) miss(n *Node, err error) {
+func (p *pool) miss(n *Node, err error) {
 	n.hits = 0
 	n.misses++
 	switch {
 	case n.backoff > 0:
 		p.backOff(n)
 	case n.hung:
-		p.watchNode(n, p.probeInterval())
+		p.watchNode(n, p.options().probeInterval())
 	case n.misses < maxMisses:
 		p.watchNode(n, 0)
 	case p.mayEject(n):
 		p.hang(n, err)
 	default:
-		p.watchNode(n, p.probeInterval())
+		p.watchNode(n, p.options().probeInterval())
 	}
 }
 
-func (p *Pool) backOff(n *Node) {
+func (p *pool) backOff(n *Node) {
 	n.backoff = min(2*n.backoff, maxBackoff)
 	p.watchNode(n, n.backoff)
 }
 
 // hang ejects a node on suspicion.
-func (p *Pool) hang(n *Node, err error) {
+func (p *pool) hang(n *Node, err error) {
 	p.failures++
 	n.hung, n.suspect, n.failedAt, n.since = true, false, p.failures, time.Now()
 	p.settle(n)
-	p.watchNode(n, p.probeInterval())
-	p.log().Warn("backend ejected: it accepts connections and does not answer", zap.Stringer("backend", n), zap.Error(err))
+	p.watchNode(n, p.options().probeInterval())
+	p.options().log().Warn("backend ejected: it accepts connections and does not answer", zap.Stringer("backend", n), zap.Error(err))
 }
 
 // mayEject keeps suspicion from ejecting the last node that is up, and more
 // than half of the pool.
-func (p *Pool) mayEject(n *Node) bool {
+func (p *pool) mayEject(n *Node) bool {
 	hung := 1
 	for _, other := range p.nodes {
 		if other.hung {

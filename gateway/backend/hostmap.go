@@ -2,6 +2,7 @@ package backend
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,9 +19,10 @@ type hostMap struct {
 	stamp stamp
 }
 
-// A stamp tells one version of a file from another. The zero stamp is that of
-// no file.
+// A stamp tells one version of a file from another, and from another file. The zero
+// stamp is that of no file.
 type stamp struct {
+	path string
 	size int64
 	time time.Time
 }
@@ -28,9 +30,9 @@ type stamp struct {
 func stampOf(path string) (stamp, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return stamp{}, err
+		return stamp{path: path}, err
 	}
-	return stamp{info.Size(), info.ModTime()}, nil
+	return stamp{path, info.Size(), info.ModTime()}, nil
 }
 
 // Load reads a map file and puts it in the place of the one before. A line is
@@ -41,6 +43,13 @@ func stampOf(path string) (stamp, error) {
 // with hosts as Add takes them, and # before a comment. Servers that are written
 // as before keep their state. An error names the line and changes nothing.
 func (ps *Pools) Load(path string) error {
+	ps.changing.Lock()
+	defer ps.changing.Unlock()
+	return ps.now().load(path)
+}
+
+// load is Load while nothing else changes ps, which is in force.
+func (ps *Pools) load(path string) error {
 	stamp, err := stampOf(path) // before it is read: a later change is not missed
 	if err != nil {
 		return fmt.Errorf("backend: map file: %w", err)
@@ -61,14 +70,14 @@ func (ps *Pools) Load(path string) error {
 	return nil
 }
 
-// retire closes the pools that m has no more. Their requests go on.
+// retire is for the pools that m has no more. Their requests go on.
 func (ps *Pools) retire(before, m *hostMap) {
 	if before == nil {
 		return
 	}
 	for text, p := range before.made {
 		if m.made[text] == nil {
-			p.Close()
+			p.init().retire()
 		}
 	}
 }
@@ -141,4 +150,46 @@ func (ps *Pools) byName(name string) (*Pool, error) {
 		}
 	}
 	return nil, fmt.Errorf("there is no pool %q; name one of the configuration, or write an address, as in unix:/run/app.sock", name)
+}
+
+// mapInterval is how often a map file is looked at.
+const mapInterval = 2 * time.Second
+
+// Watch loads the map file of the last Load anew whenever it has changed, until ctx
+// is done. A file with mistakes changes nothing and is logged.
+func (ps *Pools) Watch(ctx context.Context) {
+	tick := time.NewTicker(mapInterval)
+	defer tick.Stop()
+	var looked stamp
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		looked = ps.look(looked)
+	}
+}
+
+// look loads the map file if it is not as it was when it was loaded, or last looked
+// at, and returns how it is.
+func (ps *Pools) look(looked stamp) stamp {
+	ps.changing.Lock()
+	defer ps.changing.Unlock()
+	ps = ps.now()
+	m := ps.file.Load()
+	if m == nil {
+		return looked
+	}
+	now, err := stampOf(m.stamp.path)
+	if now == looked || now == m.stamp {
+		return now
+	}
+	if err == nil {
+		err = ps.load(m.stamp.path)
+	}
+	if err != nil {
+		ps.log().Error("map file not loaded; the hosts stay as they were", zap.Error(err))
+	}
+	return now
 }

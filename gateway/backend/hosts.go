@@ -1,24 +1,27 @@
 package backend
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 )
 
 // Pools pick the pool for a request: by its host, else by its subscription, else
 // the default one. The fields are set, and [Pools.Add] is called, before the
-// first use; the other methods are safe for concurrent use.
+// first use; the other methods are safe for concurrent use. [Pools.Replace] is for
+// what is to be otherwise later.
 type Pools struct {
 	// Default takes what no other pool is for. It may be nil.
 	Default *Pool
+
+	// TrustKey has For look at a request's key.
+	TrustKey bool
 
 	// Subscribed returns the pool of the servers that have announced
 	// themselves for a key, nil if there are none. It may be nil.
@@ -38,6 +41,17 @@ type Pools struct {
 	hosts table
 	named []*Pool                 // by Add, each once
 	file  atomic.Pointer[hostMap] // nil: none
+
+	changing sync.Mutex            // held while a file is loaded or pools are replaced
+	replaced atomic.Pointer[Pools] // what is in the place of these pools; nil: nothing
+}
+
+// now are the pools in force.
+func (ps *Pools) now() *Pools {
+	if next := ps.replaced.Load(); next != nil {
+		return next
+	}
+	return ps
 }
 
 // Add makes p the pool of hosts: names such as www.example.com, with a port if
@@ -58,8 +72,12 @@ func (ps *Pools) Add(p *Pool, hosts ...string) error {
 
 // For returns the pool for a request, nil if there is none. host is as the
 // client sent it; key is what nginx has set to choose a pool with, usually
-// empty, and goes before the host.
+// empty, and goes before the host if TrustKey is set.
 func (ps *Pools) For(host, key string) *Pool {
+	ps = ps.now()
+	if !ps.TrustKey {
+		key = ""
+	}
 	for _, name := range [...]string{key, host} {
 		if name == "" {
 			continue
@@ -89,6 +107,16 @@ func (ps *Pools) lookup(name string) *Pool {
 
 // All returns every pool, the default one first.
 func (ps *Pools) All() []*Pool {
+	ps = ps.now()
+	all := ps.configured()
+	if ps.Announced != nil {
+		all = append(all, ps.Announced()...)
+	}
+	return all
+}
+
+// configured returns the pools of ps that have not announced themselves.
+func (ps *Pools) configured() []*Pool {
 	var all []*Pool
 	if ps.Default != nil {
 		all = append(all, ps.Default)
@@ -99,10 +127,33 @@ func (ps *Pools) All() []*Pool {
 			all = append(all, p)
 		}
 	}
-	if ps.Announced != nil {
-		all = append(all, ps.Announced()...)
-	}
 	return all
+}
+
+// Replace puts next's pools and TrustKey in the place of those that are in force, at
+// once: every request has either. A pool that goes on under its name, or for the same
+// servers of a map file, takes over those that are in both with their state and their
+// requests. Requests of pools that are gone, and those that have their pool already,
+// end as they would have. What has announced itself stays: [Subscriptions.Replace] is
+// for its options. next is not to be used otherwise, before or after.
+func (ps *Pools) Replace(next *Pools) {
+	ps.changing.Lock()
+	defer ps.changing.Unlock()
+	next.Subscribed, next.Announced = ps.Subscribed, ps.Announced
+	gone := make(map[string]*Pool)
+	for _, p := range ps.now().configured() {
+		gone[p.Name] = p
+	}
+	for _, p := range next.configured() {
+		if old := gone[p.Name]; old != nil {
+			p.succeed(old, p.Specs())
+			delete(gone, p.Name)
+		}
+	}
+	ps.replaced.Store(next)
+	for _, p := range gone {
+		p.init().retire()
+	}
 }
 
 // Stats returns the servers of all pools.
@@ -204,37 +255,5 @@ func (t *table) suffix(host string) *Pool {
 			return nil
 		}
 		at = at[1+dot:]
-	}
-}
-
-// mapInterval is how often a map file is looked at.
-const mapInterval = 2 * time.Second
-
-// Watch loads the map file anew whenever it has changed, until ctx is done. A
-// file with mistakes changes nothing and is logged.
-func (ps *Pools) Watch(ctx context.Context, path string) {
-	tick := time.NewTicker(mapInterval)
-	defer tick.Stop()
-	var looked stamp
-	if m := ps.file.Load(); m != nil {
-		looked = m.stamp
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		now, err := stampOf(path)
-		if now == looked {
-			continue
-		}
-		looked = now
-		if err == nil {
-			err = ps.Load(path)
-		}
-		if err != nil {
-			ps.log().Error("map file not loaded; the hosts stay as they were", zap.Error(err))
-		}
 	}
 }

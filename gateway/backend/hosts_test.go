@@ -11,7 +11,7 @@ import (
 )
 
 func TestPoolsFor(t *testing.T) {
-	ps := &Pools{Default: &Pool{Name: "default"}}
+	ps := &Pools{Default: &Pool{Name: "default"}, TrustKey: true}
 	for _, host := range []string{"www.example.com", "WWW.Example.org", "port.example.com:8080", ".example.com", ".deep.example.com", "shop-*.example.net", "*.example.net", "[::1]"} {
 		if err := ps.Add(&Pool{Name: host}, host); err != nil {
 			t.Fatal(err)
@@ -50,6 +50,10 @@ func TestPoolsFor(t *testing.T) {
 		if got := ps.For(tt.host, tt.key); got.Name != tt.want {
 			t.Errorf("For(%.40q, %q) = %s, want %s", tt.host, tt.key, got.Name, tt.want)
 		}
+	}
+	ps.TrustKey = false
+	if got := ps.For("www.example.com", "Key"); got.Name != "www.example.com" {
+		t.Errorf("a key that is not trusted chose %s", got.Name)
 	}
 	if got := (&Pools{}).For("a", ""); got != nil {
 		t.Errorf("without pools: %v", got)
@@ -143,7 +147,7 @@ func TestWatchSeesChanges(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		go ps.Watch(ctx, path)
+		go ps.Watch(ctx)
 		write("a.example @a\nb.example @b\n")
 		time.Sleep(2 * mapInterval)
 		if ps.For("b.example", "") == nil {

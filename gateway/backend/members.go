@@ -14,6 +14,7 @@ func (p *Pool) Add(server string) error {
 	if err != nil {
 		return err
 	}
+	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if slices.ContainsFunc(p.config, func(have NodeSpec) bool { return have.Addr == s.Addr }) {
@@ -27,12 +28,13 @@ func (p *Pool) Add(server string) error {
 // their state; the requests of those that are no longer go on to their end.
 // What has no valid Addr is left out and logged.
 func (p *Pool) Set(nodes []NodeSpec) {
+	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var valid []NodeSpec
 	for _, s := range nodes {
 		if err := s.validate(); err != nil {
-			p.log().Error("server left out", zap.Error(err))
+			p.options().log().Error("server left out", zap.Error(err))
 			continue
 		}
 		valid = append(valid, s)
@@ -42,13 +44,14 @@ func (p *Pool) Set(nodes []NodeSpec) {
 
 // Specs returns the members as they were set, for another pool's Set.
 func (p *Pool) Specs() []NodeSpec {
+	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.config)
 }
 
 // set is Set with p.mu held.
-func (p *Pool) set(config []NodeSpec) {
+func (p *pool) set(config []NodeSpec) {
 	p.config = config
 	p.apply()
 	if p.started {
@@ -58,7 +61,7 @@ func (p *Pool) set(config []NodeSpec) {
 
 // apply makes the members those of the configuration, with names replaced by
 // what was found. p.mu is held.
-func (p *Pool) apply() {
+func (p *pool) apply() {
 	before := make(map[string]*Node, len(p.nodes))
 	for _, n := range p.nodes {
 		before[n.key()] = n
@@ -90,7 +93,7 @@ func (s *NodeSpec) key() string { return s.host + " " + s.Addr }
 func (n *Node) key() string     { return n.spec.key() }
 
 // join makes a new member. One that joins others is eased in.
-func (p *Pool) join(s NodeSpec, others bool) *Node {
+func (p *pool) join(s NodeSpec, others bool) *Node {
 	n := p.newNode(s)
 	n.pass = p.reached.next(n.weight())
 	if others && p.started {
@@ -105,19 +108,19 @@ func (n *Node) change(s NodeSpec) {
 		n.pass = n.pass.rescale(uint64(max(s.Weight, 1)))
 	}
 	n.spec = s
-	if s.TLS != nil {
-		n.tls = clientTLS(s)
+	if n.tls.Load() != nil {
+		n.tls.Store(clientTLS(s))
 	}
 }
 
-func (p *Pool) leave(n *Node) {
+func (p *pool) leave(n *Node) {
 	n.gone = true
 	n.stopTimers()
 	p.settle(n)
 }
 
 // arrange puts every node and the ring in order. p.mu is held.
-func (p *Pool) arrange() {
+func (p *pool) arrange() {
 	order := byPass
 	if p.isLeastBusy() {
 		order = byBusy
@@ -130,7 +133,7 @@ func (p *Pool) arrange() {
 		p.tiers[i].init()
 	}
 	p.ring = nil
-	if p.Choice == HashKey || p.Choice == HashClient {
+	if c := p.options().Choice; c == HashKey || c == HashClient {
 		p.ring = newRing(p.nodes)
 	}
 	for _, n := range p.nodes {
@@ -140,8 +143,8 @@ func (p *Pool) arrange() {
 }
 
 // easeIn begins n's slow start.
-func (p *Pool) easeIn(n *Node) {
-	if p.SlowStart > 0 {
+func (p *pool) easeIn(n *Node) {
+	if p.options().SlowStart > 0 {
 		n.upSince = time.Now()
 		n.slow = slowest
 	}

@@ -42,8 +42,8 @@ type NodeSpec struct {
 type Node struct {
 	name          string // as configured, without parameters; with the address if that was looked up
 	network, addr string
-	tls           *tls.Config // nil: in the clear
-	pool          *Pool
+	tls           atomic.Pointer[tls.Config] // nil: in the clear
+	pool          *pool
 
 	requests, dialErrors, busy atomic.Uint64
 	received, sent             atomic.Uint64 // bytes
@@ -88,7 +88,8 @@ func (n *Node) Modifiers() (modifier1, modifier2 uint8) {
 }
 
 func (n *Node) modifiers() (modifier1, modifier2 uint8) {
-	modifier1, modifier2 = n.pool.Modifier1, n.pool.Modifier2
+	opts := n.pool.options()
+	modifier1, modifier2 = opts.Modifier1, opts.Modifier2
 	if m := n.spec.Modifier1; m != nil {
 		modifier1 = *m
 	}
@@ -136,7 +137,7 @@ func (n *Node) stopTimers() {
 }
 
 // newNode makes a node of a spec that has been validated.
-func (p *Pool) newNode(s NodeSpec) *Node {
+func (p *pool) newNode(s NodeSpec) *Node {
 	n := &Node{pool: p, name: s.Addr, spec: s, tier: none, at: -1, unproven: s.Unproven, slow: 1}
 	addr, secure := strings.CutPrefix(s.Addr, "suwsgi:")
 	n.network, n.addr, _ = ParseAddr(addr)
@@ -144,7 +145,7 @@ func (p *Pool) newNode(s NodeSpec) *Node {
 		n.name = s.host + " " + s.Addr
 	}
 	if secure {
-		n.tls = clientTLS(s)
+		n.tls.Store(clientTLS(s))
 	}
 	return n
 }

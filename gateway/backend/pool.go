@@ -91,8 +91,19 @@ type Pool struct {
 
 	dialer func(ctx context.Context, n *Node, d time.Duration) (net.Conn, error) // nil: the network
 
+	once sync.Once // makes what follows
+	*pool
+}
+
+// A pool is what outlives the options of a [Pool]: the servers with all that is known
+// about them, and who waits. [Pools.Replace] hands it on from one Pool to the next, so
+// that the requests of both count as one.
+type pool struct {
+	now atomic.Pointer[Pool] // the newest one, whose options are in force
+
 	mu       sync.Mutex // guards what follows, and the nodes' fields that say so
 	started  bool       // the options are read, the first Dial has begun
+	retired  bool       // nothing runs in the background any more
 	closed   bool
 	config   []NodeSpec            // as it was set: names may stand for many nodes
 	found    map[string][]NodeSpec // what names stand for, by Addr
@@ -109,7 +120,7 @@ type Pool struct {
 	probes   int    // running
 	noPlugin sync.Once
 
-	done   context.Context // ended by Close
+	done   context.Context // ended by retire
 	finish context.CancelFunc
 	work   sync.WaitGroup // probes and look-ups
 }
@@ -151,7 +162,7 @@ type Conn struct {
 	net.Conn
 	Node *Node
 
-	pool   *Pool
+	pool   *pool
 	closed atomic.Bool
 }
 
@@ -187,7 +198,7 @@ func (c *Conn) Report(o Outcome) {
 // left. The error matches [ErrUnavailable], [ErrQueueFull] or [ErrQueueTimeout],
 // or is ctx's cause if that ended first. The caller closes the connection.
 func (p *Pool) Dial(ctx context.Context, w Want) (*Conn, error) {
-	d := dialing{p: p, want: w, left: p.dialTimeout()}
+	d := dialing{p: p.init(), want: w, left: p.dialTimeout()}
 	if err := p.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -208,7 +219,7 @@ func (p *Pool) Dial(ctx context.Context, w Want) (*Conn, error) {
 
 // begin counts a request, and waits for the first look-up of names where
 // nobody can be asked before.
-func (p *Pool) begin(ctx context.Context) error {
+func (p *pool) begin(ctx context.Context) error {
 	p.mu.Lock()
 	p.start()
 	p.budget.request(time.Now())
@@ -224,49 +235,77 @@ func (p *Pool) begin(ctx context.Context) error {
 	case <-wait:
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(p.dialTimeout()):
+	case <-time.After(p.options().dialTimeout()):
 	}
 	return nil
 }
 
 // start reads the options, once. p.mu is held.
-func (p *Pool) start() {
-	if p.started || p.closed {
+func (p *pool) start() {
+	if p.started {
 		return
 	}
 	p.started = true
-	p.init()
 	p.arrange()
 	p.watchNames()
 }
 
 // init makes what the zero value lacks.
-func (p *Pool) init() {
-	if p.done == nil {
+func (p *Pool) init() *pool {
+	p.once.Do(func() {
+		p.pool = &pool{}
+		p.now.Store(p)
 		p.done, p.finish = context.WithCancel(context.Background())
-	}
+	})
+	return p.pool
+}
+
+// options are those in force.
+func (p *pool) options() *Pool { return p.now.Load() }
+
+// succeed makes p, which nobody uses yet, go on where old is, with those members.
+// Requests that hold old go on, too, by p's options as far as they are not those of
+// the request itself.
+func (p *Pool) succeed(old *Pool, members []NodeSpec) {
+	p.init()
+	p.pool = old.init()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now.Store(p)
+	p.set(members)
 }
 
 // Close ends what runs in the background and whoever waits in the queue.
 // Requests under way go on; Dial fails from then on.
 func (p *Pool) Close() {
-	p.mu.Lock()
 	p.init()
+	p.mu.Lock()
 	p.closed = true
+	p.dispatch()
+	p.mu.Unlock()
+	p.retire()
+}
+
+// retire ends what runs in the background. Requests go on, new ones too.
+func (p *pool) retire() {
+	p.mu.Lock()
+	p.retired = true
 	p.finish()
 	if p.lookup != nil {
 		p.lookup.Stop()
 	}
 	for _, n := range p.nodes {
-		n.stopTimers()
+		if n.watch != nil {
+			n.watch.Stop()
+		}
 	}
-	p.dispatch()
 	p.mu.Unlock()
 	p.work.Wait()
 }
 
 // Len returns the number of servers.
 func (p *Pool) Len() int {
+	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.nodes)

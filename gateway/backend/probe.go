@@ -47,9 +47,9 @@ const maxProbes = 32
 type connectError struct{ error }
 
 // watchNode has n probed after d. p.mu is held.
-func (p *Pool) watchNode(n *Node, d time.Duration) {
+func (p *pool) watchNode(n *Node, d time.Duration) {
 	switch {
-	case n.gone || p.closed:
+	case n.gone || p.retired:
 	case n.watch == nil:
 		n.watch = time.AfterFunc(d, func() { p.probeNode(n) })
 	default:
@@ -59,10 +59,10 @@ func (p *Pool) watchNode(n *Node, d time.Duration) {
 
 // probeNode is one probe. It runs in a goroutine of its own, which ends within
 // the timeout or with Close.
-func (p *Pool) probeNode(n *Node) {
+func (p *pool) probeNode(n *Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n.gone || p.closed || n.probing || !n.suspect && !n.isEjected() {
+	if n.gone || p.retired || n.probing || !n.suspect && !n.isEjected() {
 		return
 	}
 	if p.probes >= maxProbes {
@@ -77,15 +77,16 @@ func (p *Pool) probeNode(n *Node) {
 	err := p.probe(n)
 	p.mu.Lock()
 	p.probes--
-	if !n.gone && !p.closed {
+	if !n.gone && !p.retired {
 		p.probed(n, err)
 	}
 	n.probing = false
 }
 
 // probe returns nil if n is alive.
-func (p *Pool) probe(n *Node) error {
-	timeout := p.probeTimeout()
+func (p *pool) probe(n *Node) error {
+	opts := p.options()
+	timeout := opts.probeTimeout()
 	ctx, cancel := context.WithTimeout(p.done, timeout)
 	defer cancel()
 	nc, err := p.dial(ctx, n, timeout)
@@ -97,18 +98,18 @@ func (p *Pool) probe(n *Node) error {
 	}
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
-	if p.Probe == ProbeConnect {
+	if opts.Probe == ProbeConnect {
 		return nil
 	}
 	nc.SetDeadline(time.Now().Add(timeout))
-	if p.Probe == ProbePing {
+	if opts.Probe == ProbePing {
 		return p.ping(nc)
 	}
-	return p.get(nc, n)
+	return opts.get(nc, n)
 }
 
 // ping wants any answer, or a close without one.
-func (p *Pool) ping(nc net.Conn) error {
+func (p *pool) ping(nc net.Conn) error {
 	if _, err := io.WriteString(nc, uwsgi.Ping); err != nil {
 		return fmt.Errorf("send ping: %w", cause(err))
 	}
@@ -117,7 +118,7 @@ func (p *Pool) ping(nc net.Conn) error {
 	switch {
 	case err == io.EOF:
 		p.noPlugin.Do(func() {
-			p.log().Info("the backend has no ping plugin; that it closes the connection is sign of life enough")
+			p.options().log().Info("the backend has no ping plugin; that it closes the connection is sign of life enough")
 		})
 		return nil
 	case err != nil:
@@ -126,7 +127,7 @@ func (p *Pool) ping(nc net.Conn) error {
 	return nil
 }
 
-// get wants the head of a page.
+// get wants the head of the page that p.Probe is.
 func (p *Pool) get(nc net.Conn, n *Node) error {
 	req := uwsgi.Request{Vars: p.Probe.vars()}
 	req.Modifier1, req.Modifier2 = n.Modifiers()

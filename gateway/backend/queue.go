@@ -118,7 +118,7 @@ func (d *dialing) acquire(ctx context.Context) (*Node, error) {
 }
 
 // tryTake takes a place if one is free, and fails if there never will be one.
-func (p *Pool) tryTake(w Want) (*Node, error) {
+func (p *pool) tryTake(w Want) (*Node, error) {
 	if p.closed || p.up() == 0 && p.tiers[ejected].members == 0 {
 		return nil, ErrUnavailable
 	}
@@ -143,14 +143,14 @@ func (d *dialing) wait(ctx context.Context) (*Node, error) {
 	w := &waiter{want: d.want, ready: make(chan struct{})}
 	p.queue.push(w, d.returned)
 	p.mu.Unlock()
-	err := w.await(ctx, p.queueTimeout()-time.Since(d.queued))
+	err := w.await(ctx, p.options().queueTimeout()-time.Since(d.queued))
 	p.mu.Lock()
 	return p.outcome(w, err)
 }
 
 // makeRoom reports whether one more request of host may wait.
-func (p *Pool) makeRoom(host string) bool {
-	if p.queue.length < p.queueLength() {
+func (p *pool) makeRoom(host string) bool {
+	if p.queue.length < p.options().queueLength() {
 		return true
 	}
 	w := p.queue.last(host)
@@ -179,7 +179,7 @@ func (w *waiter) await(ctx context.Context, limit time.Duration) error {
 
 // outcome is that of a wait that ended with err, unless w was served in the
 // meantime. p.mu is held.
-func (p *Pool) outcome(w *waiter, err error) (*Node, error) {
+func (p *pool) outcome(w *waiter, err error) (*Node, error) {
 	switch {
 	case w.at != nil:
 		p.queue.remove(w)
@@ -199,7 +199,7 @@ func (p *Pool) outcome(w *waiter, err error) (*Node, error) {
 // dispatch gives places that are free to those who wait. It is called after
 // every change that may free one; so nobody waits while a place is free. p.mu
 // is held.
-func (p *Pool) dispatch() {
+func (p *pool) dispatch() {
 	for w := p.queue.next(); w != nil; w = p.queue.next() {
 		if w.node, w.err = p.tryTake(w.want); w.node == nil && w.err == nil {
 			return
@@ -215,20 +215,20 @@ const busyPause = 10 * time.Millisecond
 // full notes that n's backlog is full: it gets no more requests than it has,
 // and one more after every pause, since others may be its clients, too. p.mu is
 // held.
-func (p *Pool) full(n *Node) {
+func (p *pool) full(n *Node) {
 	n.busy.Add(1)
 	n.room = n.open
-	if !n.isFull && !n.gone && !p.closed {
+	if !n.isFull && !n.gone {
 		n.isFull = true
 		n.relief = time.AfterFunc(busyPause, func() { p.relieve(n) })
 	}
 	p.settle(n)
 }
 
-func (p *Pool) relieve(n *Node) {
+func (p *pool) relieve(n *Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n.gone || p.closed {
+	if n.gone {
 		return
 	}
 	n.room++

@@ -43,7 +43,7 @@ func (s *NodeSpec) isName() bool {
 
 // expand replaces names by what was found. A host that was not is left to the
 // dialer, which looks it up itself. p.mu is held.
-func (p *Pool) expand() []NodeSpec {
+func (p *pool) expand() []NodeSpec {
 	specs := make([]NodeSpec, 0, len(p.config))
 	for _, s := range p.config {
 		switch found := p.found[s.Addr]; {
@@ -69,8 +69,8 @@ func (s NodeSpec) as(f NodeSpec) NodeSpec {
 }
 
 // watchNames begins to look names up, if there are any. p.mu is held.
-func (p *Pool) watchNames() {
-	if p.closed || !slices.ContainsFunc(p.config, func(s NodeSpec) bool { return s.isName() }) {
+func (p *pool) watchNames() {
+	if p.retired || !slices.ContainsFunc(p.config, func(s NodeSpec) bool { return s.isName() }) {
 		return
 	}
 	switch {
@@ -85,9 +85,9 @@ func (p *Pool) watchNames() {
 // lookUp looks all names up and changes the members accordingly. It runs in a
 // goroutine of its own, and ends soon after Close. What cannot be looked up
 // stays as it was.
-func (p *Pool) lookUp() {
+func (p *pool) lookUp() {
 	p.mu.Lock()
-	if p.closed {
+	if p.retired {
 		p.mu.Unlock()
 		return
 	}
@@ -102,7 +102,7 @@ func (p *Pool) lookUp() {
 		}
 		nodes, err := p.find(s.Addr)
 		if err != nil {
-			p.log().Warn("a backend's name could not be looked up; its last addresses stay", zap.String("name", s.Addr), zap.Error(err))
+			p.options().log().Warn("a backend's name could not be looked up; its last addresses stay", zap.String("name", s.Addr), zap.Error(err))
 			continue
 		}
 		found[s.Addr] = nodes
@@ -111,10 +111,10 @@ func (p *Pool) lookUp() {
 }
 
 // looked takes in what was found, and has it looked up again later.
-func (p *Pool) looked(found map[string][]NodeSpec) {
+func (p *pool) looked(found map[string][]NodeSpec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.retired {
 		return
 	}
 	before := p.found
@@ -132,11 +132,11 @@ func (p *Pool) looked(found map[string][]NodeSpec) {
 	default:
 		close(p.lookedUp)
 	}
-	p.lookup.Reset(p.resolveInterval())
+	p.lookup.Reset(p.options().resolveInterval())
 }
 
 // find returns the servers behind a name.
-func (p *Pool) find(addr string) ([]NodeSpec, error) {
+func (p *pool) find(addr string) ([]NodeSpec, error) {
 	ctx, cancel := context.WithTimeout(p.done, 10*time.Second)
 	defer cancel()
 	if service, ok := strings.CutPrefix(addr, "srv:"); ok {
@@ -154,8 +154,8 @@ func (p *Pool) find(addr string) ([]NodeSpec, error) {
 	return nodes, err
 }
 
-func (p *Pool) findHost(ctx context.Context, host, port string) ([]NodeSpec, error) {
-	addrs, err := p.resolver().LookupNetIP(ctx, "ip", host)
+func (p *pool) findHost(ctx context.Context, host, port string) ([]NodeSpec, error) {
+	addrs, err := p.options().resolver().LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, err
 	}
@@ -172,8 +172,8 @@ func (p *Pool) findHost(ctx context.Context, host, port string) ([]NodeSpec, err
 
 // findService returns the servers of a DNS service. Those of the lowest
 // priority are tried first, the others are backups.
-func (p *Pool) findService(ctx context.Context, service string) ([]NodeSpec, error) {
-	_, records, err := p.resolver().LookupSRV(ctx, "", "", service)
+func (p *pool) findService(ctx context.Context, service string) ([]NodeSpec, error) {
+	_, records, err := p.options().resolver().LookupSRV(ctx, "", "", service)
 	if err != nil {
 		return nil, err
 	}

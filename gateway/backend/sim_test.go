@@ -24,10 +24,14 @@ type server func(nc net.Conn) error
 // simulate puts p on a network of its own, all of whose servers accept.
 func simulate(p *Pool) *network {
 	w := &network{servers: make(map[string]server)}
-	p.dialer = func(ctx context.Context, n *Node, d time.Duration) (net.Conn, error) {
+	p.dialer = w.dialer()
+	return w
+}
+
+func (w *network) dialer() func(context.Context, *Node, time.Duration) (net.Conn, error) {
+	return func(ctx context.Context, n *Node, d time.Duration) (net.Conn, error) {
 		return w.dial(ctx, n.name, d)
 	}
-	return w
 }
 
 func (w *network) set(addr string, s server) {

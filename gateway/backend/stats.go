@@ -38,6 +38,7 @@ type PoolStats struct {
 
 // Stats returns the servers in configuration order.
 func (p *Pool) Stats() []NodeStats {
+	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	stats := make([]NodeStats, len(p.nodes))
@@ -57,6 +58,7 @@ func (p *Pool) Stats() []NodeStats {
 
 // PoolStats returns the counters of the pool itself.
 func (p *Pool) PoolStats() PoolStats {
+	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.counts

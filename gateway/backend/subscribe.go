@@ -25,7 +25,8 @@ import (
 // What datagrams can cause is bounded: the number of keys, of servers and of
 // datagrams a second, and the time for which anything is remembered. A datagram
 // that is not allowed or malformed has no effect but on [Subscriptions.Stats] and,
-// once a second at most, on the log.
+// once a second at most, on the log. If there are very many of them not all are read,
+// and nobody expires for what may have been among those.
 //
 // It has the goroutines that call Serve, and one for expiry and the snapshot as
 // long as there are any.
@@ -86,7 +87,8 @@ type Subscriptions struct {
 	// "" means none.
 	Snapshot string
 
-	// Make makes the pool for a key. Nil makes one with that Name.
+	// Make makes the pool for a key, and sets its options. Nil makes one with that
+	// Name.
 	Make func(key string) *Pool
 
 	// Log is told who comes and goes, and of refusals. Nil is silent.
@@ -105,6 +107,7 @@ type Subscriptions struct {
 	services  map[string]*service // by key
 	deadlines deadlines
 	replays   replays
+	rested    time.Time // when Serve last ended a rest
 	saveAt    time.Time // when the snapshot is due; zero: it is up to date
 	counts    SubscriptionStats
 }
@@ -120,6 +123,7 @@ func (s *Subscriptions) Serve(ctx context.Context, pc net.PacketConn) error {
 	defer context.AfterFunc(ctx, func() { pc.Close() })()
 	unix, _ := pc.(*net.UnixConn)
 	b := make([]byte, maxDatagram+1) // one more, so that longer ones are seen to be
+	g := guard{pc: pc}
 	for {
 		n, addr, err := pc.ReadFrom(b)
 		switch {
@@ -127,11 +131,16 @@ func (s *Subscriptions) Serve(ctx context.Context, pc net.PacketConn) error {
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return err
+		case isTimeout(err):
+			g.readmit(time.Now())
 		case err != nil:
 			s.log().Error("subscriptions not read", zap.Error(err))
 			pause(ctx, 100*time.Millisecond)
 		default:
-			s.receive(b[:n], sourceOf(addr, unix))
+			from := sourceOf(addr, unix)
+			if reason := s.receive(b[:n], from); reason != "" {
+				s.rest(ctx, g.refused(reason, from, time.Now()))
+			}
 		}
 	}
 }

@@ -95,6 +95,20 @@ func (s *Subscriptions) open(key string) *service {
 	return sv
 }
 
+// Replace has make in the place of Make, and the pools that are there go on with the
+// options of those that it makes.
+func (s *Subscriptions) Replace(make func(key string) *Pool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Make = make
+	for key, sv := range s.services {
+		p := make(key)
+		p.succeed(sv.pool, sv.pool.Specs())
+		sv.pool = p
+		s.pools.Store(key, p)
+	}
+}
+
 func (s *Subscriptions) join(sv *service, a announced, now time.Time) {
 	m := &member{announced: a, service: sv, seen: now, expires: now.Add(s.tolerance())}
 	sv.members = append(sv.members, m)
@@ -176,6 +190,9 @@ func (s *Subscriptions) expired(now time.Time) (empty []*Pool) {
 	changed := make(map[*service]bool)
 	for len(s.deadlines) > 0 && !s.deadlines[0].expires.After(now) {
 		m := s.deadlines[0]
+		if s.excuse(m, now) {
+			continue
+		}
 		s.drop(m, "server expired", now)
 		changed[m.service] = true
 		s.counts.Expired++

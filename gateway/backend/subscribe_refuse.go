@@ -85,11 +85,10 @@ func (r *refusals) add(reason Refusal, now time.Time) (silent int, ok bool) {
 	return silent, true
 }
 
-func (s *Subscriptions) refused(err error, from source, now time.Time) {
-	r := err.(*refusal)
+func (s *Subscriptions) refused(r *refusal, from source, now time.Time) {
 	if silent, ok := s.refusals.add(r.reason, now); ok {
 		s.log().Warn("subscription refused", zap.String("reason", string(r.reason)), zap.Stringer("from", from),
-			zap.Int("refused_before", silent), zap.Error(err))
+			zap.Int("refused_before", silent), zap.Error(r))
 	}
 }
 

@@ -8,6 +8,9 @@ type cacheControl struct {
 	noStore, private, noCache bool
 
 	maxAge, sMaxAge lifetime
+
+	mustRevalidate           bool     // or proxy-revalidate
+	whileRevalidate, ifError lifetime // stale-…
 }
 
 // A lifetime is delta-seconds (RFC 9111 §1.2.2) as far as they can be trusted.
@@ -83,6 +86,12 @@ func (cc *cacheControl) add(directive string, wellFormed bool) {
 		cc.maxAge.addText(value, wellFormed)
 	case equalFold(name, "s-maxage"):
 		cc.sMaxAge.addText(value, wellFormed)
+	case equalFold(name, "must-revalidate"), equalFold(name, "proxy-revalidate"):
+		cc.mustRevalidate = true
+	case equalFold(name, "stale-while-revalidate"):
+		cc.whileRevalidate.addText(value, wellFormed)
+	case equalFold(name, "stale-if-error"):
+		cc.ifError.addText(value, wellFormed)
 	}
 }
 

@@ -30,8 +30,10 @@ import (
 //     in any of the three, though RFC 9213 §2.2 would have us ignore
 //     Cache-Control beside them: that word is the browser's, and a hit cannot
 //     carry it there. A CDN-Cache-Control without a lifetime grants none.
-//   - Nothing stale is ever stored, so must-revalidate and its kin (§5.2.2.2)
-//     ask for nothing more.
+//   - Nothing stale is served but where the answer or the operator allows it (RFC
+//     5861), and never beside must-revalidate and its kin (§5.2.2.2). That
+//     s-maxage implies proxy-revalidate (§5.2.2.10) is not held against what
+//     allows it.
 
 // A Policy decides what is stored, for how long, and under which key. Its
 // fields are set before the first use and not changed afterwards; its methods
@@ -64,6 +66,14 @@ type Policy struct {
 
 	// MaxTTL shortens longer lifetimes, MinTTL included. Zero means 24 hours.
 	MaxTTL time.Duration
+
+	// Grace is how long a page that says nothing about it may be served over its
+	// lifetime while it is fetched anew (stale-while-revalidate). Zero: not at all.
+	Grace time.Duration
+
+	// StaleIfError is how long a page that says nothing about it may be served
+	// over its lifetime while the backend fails. Zero: not at all.
+	StaleIfError time.Duration
 
 	// MaxBody is the size in bytes of the largest page that is stored, in
 	// FormatHTTP with its head. Zero
@@ -185,6 +195,10 @@ type Verdict struct {
 	// Policy.Observe or a rule says so: TTL and Reason are then what would
 	// have been, and the word for it is the constant Observe.
 	Observe bool
+
+	// Grace and StaleIfError are for how long after TTL the page may be served
+	// while it is fetched anew, and while that fails.
+	Grace, StaleIfError time.Duration
 
 	maxTTL time.Duration // of the rule that matched; zero: the policy's
 }

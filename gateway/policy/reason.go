@@ -74,4 +74,6 @@ const (
 	StoreDown Reason = "store-down" // there is no store, or it does not answer
 	Reloaded  Reason = "reloaded"   // the settings changed while the page was on its way
 	Shared    Reason = "shared"     // the page was fetched for another request, which stores it
+	Stale     Reason = "stale"      // the backend failed, and a last good copy was sent
+	Found     Reason = "found"      // the page lay in memcached by the time that it was to be fetched
 )

@@ -28,7 +28,9 @@ func (p *Policy) Response(v uwsgi.Vars, plan Plan, r *uwsgi.Response, now time.T
 	case source.isOurs() && p.hasOtherCookie(v):
 		return Verdict{Reason: Cookie}
 	}
-	return p.grants(ttl, source, h.rule)
+	granted := p.grants(ttl, source, h.rule)
+	granted.Grace, granted.StaleIfError = h.stale()
+	return granted
 }
 
 // grants is the verdict on a page that may be stored for ttl.

@@ -241,6 +241,14 @@ func TestEveryCodeIsReachedAndDocumented(t *testing.T) {
 	}
 }
 
+// listened is the --listen to which the snippet leads.
+func listened(s *Snippet) string {
+	if s.Secure {
+		return "suwsgi:" + s.Gateway
+	}
+	return s.Gateway
+}
+
 // Nothing is wrong with what `uwgate nginx` prints for the flags that it was given.
 func TestSnippetsAgree(t *testing.T) {
 	for _, format := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
@@ -277,7 +285,7 @@ func oneAddress(string) ([]string, error) { return []string{"127.0.0.1"}, nil }
 func toldAll(t *testing.T, s *Snippet) Gateway {
 	t.Helper()
 	g := Gateway{
-		Listen: []string{s.Gateway}, Key: s.Key, Hash: &s.Hash, Format: s.Format, GzipFlag: s.GzipFlag,
+		Listen: []string{listened(s)}, Key: s.Key, Hash: &s.Hash, Format: s.Format, GzipFlag: s.GzipFlag,
 		HitType: s.HitType, Adds: s.Adds, IdentityCookies: s.IdentityCookies, VaryCookieAnonymous: s.IdentityCookies != nil,
 		Resolve: oneAddress,
 	}

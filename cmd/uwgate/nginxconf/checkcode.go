@@ -38,6 +38,7 @@ const (
 	Members     Code = "members-looked-up"
 	MissNowhere Code = "miss-nowhere"
 	MissOther   Code = "miss-elsewhere"
+	TLSDiffers  Code = "tls-differs"
 
 	ErrorPageMissing Code = "error-page-missing"
 	ErrorPageStatus  Code = "error-page-status"

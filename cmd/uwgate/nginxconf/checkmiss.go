@@ -32,11 +32,16 @@ func (k *checker) gatewayAddress() string {
 	if len(k.g.Listen) == 0 {
 		return "unix:/run/uwgate.sock"
 	}
-	host, port, err := net.SplitHostPort(k.g.Listen[0])
-	if ip, _ := netip.ParseAddr(host); err == nil && (host == "" || ip.IsUnspecified()) {
-		return "127.0.0.1:" + port
+	address, secure := strings.CutPrefix(k.g.Listen[0], "suwsgi:")
+	scheme := ""
+	if secure {
+		scheme = "suwsgi://"
 	}
-	return k.g.Listen[0]
+	host, port, err := net.SplitHostPort(address)
+	if ip, _ := netip.ParseAddr(host); err == nil && (host == "" || ip.IsUnspecified()) {
+		address = "127.0.0.1:" + port
+	}
+	return scheme + address
 }
 
 func (u Upstream) addresses() string {
@@ -57,6 +62,26 @@ func (k *checker) reaches(u Upstream) bool {
 		address, _, _ := strings.Cut(s.Text, " ")
 		return slices.ContainsFunc(k.g.Listen, func(listen string) bool { return k.isListener(listen, address) })
 	})
+}
+
+// encryption is about TLS on one side only. All addresses that lead to the gateway are
+// looked at.
+func (k *checker) encryption(p *Pass) {
+	scheme, bare := cutScheme(p.Gateway.Name)
+	secure := strings.EqualFold(scheme, "suwsgi://")
+	for _, s := range p.Gateway.Servers {
+		address, _, _ := strings.Cut(s.Text, " ")
+		i := slices.IndexFunc(k.g.Listen, func(listen string) bool { return k.isListener(listen, address) })
+		switch {
+		case i < 0 || strings.HasPrefix(k.g.Listen[i], "suwsgi:") == secure:
+		case secure:
+			k.error(p.Place, TLSDiffers, "uwsgi_pass "+bare+";   # or --listen suwsgi:…",
+				"suwsgi:// is TLS, but uwgate (--listen %s) speaks none there; visitors get a 502", k.g.Listen[i])
+		default:
+			k.error(p.Place, TLSDiffers, "uwsgi_pass suwsgi://"+bare+";",
+				"uwgate (--listen %s) speaks TLS there, and uwsgi_pass without suwsgi:// does not; visitors get a 502", k.g.Listen[i])
+		}
+	}
 }
 
 // errorPage is the first for that status.

@@ -10,6 +10,7 @@ import (
 
 // pass checks one uwsgi_pass that leads to the gateway.
 func (k *checker) pass(p *Pass, ours []*Lookup) {
+	k.encryption(p)
 	k.method(p)
 	k.repeated(p)
 	k.unasked(p, ours)

@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -30,9 +31,12 @@ type Snippet struct {
 	Names []string
 
 	// Gateway is the address that the gateway listens on, as uwsgi_pass takes it,
-	// and Secure whether it speaks TLS there.
-	Gateway string
-	Secure  bool
+	// and Secure whether it speaks TLS there: with a certificate for CertName,
+	// uwgate.internal if empty, and whether it wants one of nginx.
+	Gateway    string
+	Secure     bool
+	CertName   string
+	ClientCert bool
 
 	// Servers are memcached's lines, one at least, as "10.0.0.1:11211 weight=2", and
 	// Hash is how one of several is chosen.
@@ -95,6 +99,8 @@ func (s *Snippet) Write(w io.Writer) error {
 	}
 	if s.Secure {
 		p.Pass = "suwsgi://uwgate"
+		p.Secure, p.ClientCert = true, s.ClientCert
+		p.CertName = q.quote("a name in a certificate", cmp.Or(s.CertName, "uwgate.internal"))
 	}
 	p.KeyVariable = "$memcached_key"
 	if p.HTTP {
@@ -122,6 +128,8 @@ func (s *Snippet) Write(w io.Writer) error {
 // snippetParts are what the template puts together, quoted.
 type snippetParts struct {
 	HTTP, Several, Mirrored bool
+	Secure, ClientCert      bool
+	CertName                string
 	Listen, Names, Servers  []string
 	Gateway, Pass, Types    string
 	HashLine                string

@@ -1,11 +1,18 @@
 package nginxconf
 
 import (
+	"cmp"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +21,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"uwgate/cachewriter"
@@ -76,6 +84,11 @@ func frame(t *testing.T, modules, site string) (dir string) {
 	if err := os.CopyFS(dir, nginx.Includes); err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(site, "uwsgi_ssl_") {
+		if err := os.CopyFS(dir, certificates(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +140,29 @@ func TestNginxAcceptsSnippets(t *testing.T) {
 	}
 }
 
+// certificates are the files that TLS to the gateway needs.
+func certificates(t *testing.T) fs.FS {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"uwgate.internal"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := &fstest.MapFile{Data: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+	return fstest.MapFS{
+		"uwgate-ca.crt": cert, "uwgate-client.crt": cert,
+		"uwgate-client.key": {Data: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})},
+	}
+}
+
 // snippets are all combinations but for the format.
 func snippets() map[string]Snippet {
 	servers := map[string][]string{
@@ -144,7 +180,7 @@ func snippets() map[string]Snippet {
 			s.Names = []string{"example.com", "*.example.com", `~^www\d+\.example\.(org|net)$`}
 		},
 		"tracking": func(s *Snippet) {
-			s.Gateway, s.Secure = "10.0.0.5:3030", true
+			s.Gateway, s.Secure, s.ClientCert = "10.0.0.5:3030", true, true
 			s.IgnoreArgs = TrackingArgs
 			s.HitType = "text/plain"
 		},
@@ -402,9 +438,11 @@ func TestSnippetGolden(t *testing.T) {
 			IdentityCookies: []string{"sessionid"}, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}, IgnoreArgs: []string{"utm_*", "gclid"}},
 		"http": {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, IdentityCookies: []string{"sessionid"}, Listen: []string{"80", "[::]:80 default_server"}},
 		"none": {Servers: three, Hash: cachewriter.All},
+		"tls": {Gateway: "10.0.0.5:3031", Secure: true, CertName: "uwgate.example.com", ClientCert: true,
+			Servers: []string{"127.0.0.1:11211"}, IdentityCookies: []string{"sessionid"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.Gateway = "unix:/run/uwgate.sock"
+			s.Gateway = cmp.Or(s.Gateway, "unix:/run/uwgate.sock")
 			got := text(t, &s)
 			compareGolden(t, filepath.Join("testdata", "snippet", name+".conf"), got)
 			for line := range strings.Lines(got) {

@@ -19,10 +19,8 @@ func newUpstreams(http *directive) upstreams {
 func (u upstreams) of(pass *directive) Upstream {
 	name := pass.arg(0)
 	address := name
-	for _, scheme := range []string{"uwsgi://", "suwsgi://"} {
-		if pass.name == "uwsgi_pass" && len(name) >= len(scheme) && strings.EqualFold(name[:len(scheme)], scheme) {
-			address = name[len(scheme):]
-		}
+	if pass.name == "uwsgi_pass" {
+		_, address = cutScheme(name)
 	}
 	if block := u[lowerASCII(address)]; block != nil {
 		return newUpstream(name, block)
@@ -32,6 +30,16 @@ func (u upstreams) of(pass *directive) Upstream {
 		up.Servers = []UpstreamServer{{pass.Place, address}}
 	}
 	return up
+}
+
+// cutScheme takes an address of uwsgi_pass apart. The scheme may be empty.
+func cutScheme(name string) (scheme, address string) {
+	for _, scheme := range []string{"uwsgi://", "suwsgi://"} {
+		if len(name) >= len(scheme) && strings.EqualFold(name[:len(scheme)], scheme) {
+			return name[:len(scheme)], name[len(scheme):]
+		}
+	}
+	return "", name
 }
 
 func newUpstream(name string, block *directive) Upstream {

@@ -1,4 +1,5 @@
-"""Pages for crowds: one for all, one for each visitor, one private for half of them."""
+"""Pages for crowds: one for all, one for each visitor, one private for half of them,
+and some that do not live long."""
 import time
 
 
@@ -9,6 +10,8 @@ def application(environ, start_response):
     headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]
     if private:
         headers.append(("Cache-Control", "private"))
+    elif path.startswith("/short/"):
+        headers.append(("Cache-Control", "max-age=5, stale-if-error=60"))
     time.sleep({"/cold": 1}.get(path, 0.01))
     start_response("200 OK", headers)
     return [body]

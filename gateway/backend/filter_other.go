@@ -1,0 +1,12 @@
+//go:build !linux
+
+package backend
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+)
+
+// filter is for Linux alone.
+func filter(*net.UDPConn, []netip.Addr) error { return errors.ErrUnsupported }

@@ -1,0 +1,162 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// What an anonymous request says of who asks.
+const (
+	anonymousAgent = "uwgate-refresh"
+
+	// An address for documentation (RFC 5737). Applications trust 127.0.0.1:
+	// Django's INTERNAL_IPS is where its debug pages may be seen from.
+	anonymousAddr = "192.0.2.1"
+	anonymousPort = "0"
+)
+
+// Anonymous returns the vars of a request for the same page by nobody in
+// particular, to fetch the page once more: v are the vars of a request as
+// received, plan is theirs. They share no memory with v, and are to pass Request,
+// Firewall.Screen and ForWorker as those of any request. Request plans them for
+// the same key at the same server.
+//
+// Kept are the headers that the key contains, those that a proxy in front says of
+// the site, and those of TrustedHeaders; all others are left out, and
+// never kept is what tells a person. Vars that are no headers are kept, but those
+// that by their names tell the visitor.
+//
+// It returns nil for a page that cannot be asked for in this way, so that only
+// visitors renew it. That is one
+//
+//   - which is not to be stored;
+//   - whose key was handed over and is not what Template renders: nginx may have
+//     made it of anything, the kind of browser for instance, and the page that
+//     nobody gets would not be the one that belongs there;
+//   - whose key contains a cookie, or anything else that is left out;
+//   - which may depend on what a proxy says of the scheme (Front-End-Https,
+//     CloudFront-Forwarded-Proto) or host (Forwarded), if TrustedHeaders does not
+//     say that it was a proxy.
+func (p *Policy) Anonymous(v uwsgi.Vars, plan Plan) uwsgi.Vars {
+	if plan.Reason != "" || !p.isTemplateRight(v, v.Get(varKey)) || p.isUnsettled(v) {
+		return nil
+	}
+	if plan.Bypass {
+		// What was handed over belongs to the URL with the secret.
+		v = slices.DeleteFunc(p.Bypass.strip(v), func(x uwsgi.Var) bool { return x.Name == varKey || x.Name == varServer })
+	}
+	out := p.withoutVisitor(v)
+	again := p.Request(out)
+	if again.Reason != "" || again.Key != plan.Key || !p.isTemplateRight(out, again.Key) {
+		return nil
+	}
+	return compact(out)
+}
+
+// isUnsettled finds a header from which pages take their links, and of which it
+// is not known whether a proxy or the client says it. Without it the page may be
+// another; kept, a client's lie would last as long as the page is renewed.
+func (p *Policy) isUnsettled(v uwsgi.Vars) bool {
+	for _, x := range v {
+		switch x.Name {
+		case "HTTP_FORWARDED":
+			// Even a proxy's is not kept, for it names the client.
+			if !repeatsForwarded(v, x.Value) {
+				return true
+			}
+		case "HTTP_FRONT_END_HTTPS", "HTTP_CLOUDFRONT_FORWARDED_PROTO":
+			if header := headerOf(x.Name); x.Value != "" && !p.isTrusted(header) && !p.Template.Covers(header) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// withoutVisitor returns a copy of v without what tells who asked. The key is one
+// that Template renders.
+func (p *Policy) withoutVisitor(v uwsgi.Vars) uwsgi.Vars {
+	out := make(uwsgi.Vars, 0, len(v)+1)
+	for _, x := range v {
+		switch {
+		case strings.HasPrefix(x.Name, "HTTP_"):
+			if !p.isOfSite(x.Name) {
+				continue
+			}
+		case x.Name == "CONTENT_LENGTH", x.Name == "CONTENT_TYPE":
+			x.Value = ""
+		case x.Name == "REMOTE_ADDR":
+			x.Value = anonymousAddr
+		case x.Name == "REMOTE_PORT":
+			x.Value = anonymousPort
+		case tellsVisitor(x.Name):
+			continue
+		}
+		out = append(out, x)
+	}
+	if out.Count("HTTP_USER_AGENT") == 0 {
+		out = append(out, uwsgi.Var{Name: "HTTP_USER_AGENT", Value: anonymousAgent})
+	}
+	return out
+}
+
+// isOfSite reports whether a header's var says the same whoever asks. Those of
+// unkeyed do, for a request that is a candidate: they repeat what nginx says, or
+// are the operator's word, or in the key. Firewall has the word on the first two.
+func (p *Policy) isOfSite(name string) bool {
+	switch name {
+	case "HTTP_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_SSL":
+		return true
+	}
+	if slices.Contains(personal, name) {
+		return false
+	}
+	if _, known := unkeyedVars[name]; known {
+		return true
+	}
+	header := headerOf(name)
+	return p.isTrusted(header) || p.Template.Covers(header)
+}
+
+// personal are the vars of the headers that tell a person, whoever sets them and
+// whatever the key contains.
+var personal = []string{
+	"HTTP_COOKIE", "HTTP_COOKIE2", "HTTP_AUTHORIZATION", "HTTP_PROXY_AUTHORIZATION", "HTTP_FROM", "HTTP_REFERER",
+	"HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_ORIGINAL_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_CLIENT_IP", "HTTP_X_CLIENT_IP",
+	"HTTP_TRUE_CLIENT_IP", "HTTP_X_CLUSTER_CLIENT_IP", "HTTP_CF_CONNECTING_IP", "HTTP_CF_CONNECTING_IPV6", "HTTP_FASTLY_CLIENT_IP",
+}
+
+// tellsVisitor reports whether a var that is no header names who asks: REMOTE_USER,
+// AUTH_TYPE, SSL_CLIENT_S_DN and their like.
+func tellsVisitor(name string) bool {
+	for word := range strings.SplitSeq(name, "_") {
+		switch word {
+		case "REMOTE", "REAL", "IDENT", "USER", "AUTH", "CLIENT", "COOKIE", "SESSION":
+			return true
+		}
+	}
+	return false
+}
+
+// compact returns the vars in memory of their own: those of a request are parts of
+// its whole packet, the cookies among it.
+func compact(v uwsgi.Vars) uwsgi.Vars {
+	var b strings.Builder
+	for _, x := range v {
+		b.WriteString(x.Name)
+		b.WriteString(x.Value)
+	}
+	block := b.String()
+	cut := func(n int) string {
+		s := block[:n]
+		block = block[n:]
+		return s
+	}
+	own := make(uwsgi.Vars, len(v))
+	for i, x := range v {
+		own[i] = uwsgi.Var{Name: cut(len(x.Name)), Value: cut(len(x.Value))}
+	}
+	return own
+}

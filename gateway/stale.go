@@ -1,0 +1,167 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// A last good copy is what a page was when it was last stored, with its whole head,
+// under a key of its own. It is served while the backend fails, if the answer or the
+// operator allowed that (stale-if-error, RFC 5861 §4).
+
+// copyMagic begins a copy; its number changes with the form.
+const copyMagic = "uwgate-copy/1 "
+
+// keepCopy stores a copy beside the page, which is fresh until soft.
+func (x *exchange) keepCopy(soft time.Time) {
+	if x.verdict.StaleIfError <= 0 {
+		return
+	}
+	e := x.place().Sibling(cachewriter.KindCopy)
+	e.Body = appendCopy(nil, x.plan.Key, time.Now(), soft, x.cleanHead(), x.page.body())
+	e.Expires = soft.Add(x.verdict.StaleIfError)
+	e.Began = x.asked
+	if err := x.g.Store.Put(e); err != nil {
+		x.g.stats.copies.add(copyLost)
+		return
+	}
+	x.g.stats.copies.add(copyKept)
+}
+
+// cleanHead is the answer's head with the length of what was captured.
+func (x *exchange) cleanHead() *uwsgi.Response {
+	resp := *x.resp
+	resp.Header = resp.Header.Clone()
+	resp.Chunked, resp.ContentLength = false, int64(len(x.page.body()))
+	resp.Clean()
+	return &resp
+}
+
+// appendCopy appends a copy: when it was stored and is fresh until, in Unix seconds,
+// and the key that it is of, for a hash may be another's, too; then head and body.
+func appendCopy(b []byte, key string, stored, soft time.Time, resp *uwsgi.Response, body []byte) []byte {
+	b = append(b, copyMagic...)
+	b = strconv.AppendInt(b, stored.Unix(), 10)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, soft.Unix(), 10)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, int64(len(key)), 10)
+	b = append(b, '\n')
+	b = append(b, key...)
+	b = resp.AppendHead(b)
+	return append(b, body...)
+}
+
+var errNoCopy = errors.New("gateway: not a copy of this page")
+
+// parseCopy takes a copy of the page of that key apart. What it returns shares memory
+// with b.
+func parseCopy(b []byte, key string) (page *found, stored time.Time, err error) {
+	line, rest, ok := bytes.Cut(b, []byte("\n"))
+	if !ok || !bytes.HasPrefix(line, []byte(copyMagic)) {
+		return nil, stored, errNoCopy
+	}
+	var at, soft int64
+	var size int
+	if n, err := fmt.Sscanf(string(line[len(copyMagic):]), "%d %d %d", &at, &soft, &size); n != 3 || err != nil {
+		return nil, stored, errNoCopy
+	}
+	if size != len(key) || len(rest) < size || string(rest[:size]) != key {
+		return nil, stored, errNoCopy
+	}
+	resp, body, err := policy.CutHead(rest[size:])
+	if err != nil {
+		return nil, stored, err
+	}
+	return &found{resp: resp, body: body, ttl: time.Until(time.Unix(soft, 0)), reason: policy.Stale}, time.Unix(at, 0), nil
+}
+
+// staleCopy returns the last good copy of the page, nil if there is none.
+func (x *exchange) staleCopy(ctx context.Context) *found {
+	if x.g.Store == nil || x.plan.Reason != "" || x.plan.Bypass || x.policy.Observe {
+		return nil
+	}
+	item, err := x.g.Store.Get(ctx, x.place().Sibling(cachewriter.KindCopy))
+	if err != nil || item == nil {
+		return nil
+	}
+	page, stored, err := parseCopy(item.Value, x.plan.Key)
+	if err != nil {
+		return nil
+	}
+	age := max(time.Since(stored), 0)
+	if said, err := strconv.ParseUint(page.resp.Header.Get("Age"), 10, 31); err == nil {
+		age += time.Duration(said) * time.Second
+	}
+	page.resp.Header.Set("Age", strconv.Itoa(int(age/time.Second)))
+	return page
+}
+
+// instead answers with the last good copy in the place of a backend that has failed
+// with err, or with a status. It returns false if there is none.
+func (x *exchange) instead(ctx context.Context) bool {
+	if x.answered {
+		return false
+	}
+	page := x.staleCopy(ctx)
+	if page == nil {
+		return false
+	}
+	x.g.stats.copies.add(copyServed)
+	x.closeBackend()
+	return x.relayFound(ctx, page) == nil
+}
+
+// mayStandIn reports whether a copy may be sent in the place of a failure: no visitor's.
+func mayStandIn(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && f.side == sideBackend
+}
+
+// outage is how long a pool that nobody answers of is not asked before a copy is
+// looked for: waiting for a connect to fail is of no use to anyone.
+const outage = time.Second
+
+// noteOutage remembers that a pool took no request.
+func (g *Gateway) noteOutage(pool *backend.Pool, err error) {
+	if errors.Is(err, backend.ErrUnavailable) {
+		g.outages.Store(pool, time.Now().Add(outage))
+	}
+}
+
+// isOut reports whether the pool has just been found without a server.
+func (g *Gateway) isOut(pool *backend.Pool) bool {
+	until, ok := g.outages.Load(pool)
+	return ok && time.Now().Before(until.(time.Time))
+}
+
+// noteAnswer has what could not be fetched while the pool was without servers be
+// fetched now.
+func (g *Gateway) noteAnswer(pool *backend.Pool) {
+	if _, was := g.outages.LoadAndDelete(pool); was && g.keepsPages() {
+		g.refresh().hurry()
+	}
+}
+
+// A copyEvent is counted.
+type copyEvent string
+
+const (
+	copyKept   copyEvent = "kept"
+	copyLost   copyEvent = "lost" // the store had no room for it
+	copyServed copyEvent = "served"
+)
+
+// isBackendError tells the statuses that a copy may stand in for (RFC 5861 §4).
+func isBackendError(status int) bool {
+	return status == 500 || status == 502 || status == 503 || status == 504
+}

@@ -1,0 +1,132 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"uwgate/demo/stack"
+)
+
+// A fleet is a world with a second gateway, to which nginx goes for every other
+// request.
+type fleet struct {
+	*world
+	second    *stack.Process
+	admin     string // the second one's
+	accessLog string
+}
+
+func startFleet(t *testing.T) *fleet {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "uwgate-fleet-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	sockets := []string{filepath.Join(dir, "uwgate.sock"), filepath.Join(dir, "second.sock")}
+	w := start(t, stack.Config{Conf: "recommended", App: "testdata/crowd", Dir: dir, Args: []string{"--fleet", "--memcached-timeout", "10s"}, Edits: [][2]string{
+		{"server unix:" + sockets[0] + ";", fmt.Sprintf("server unix:%s max_fails=0; server unix:%s max_fails=0;", sockets[0], sockets[1])},
+	}})
+	ports, err := stack.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fleet{world: w, admin: ports[0], accessLog: filepath.Join(dir, "second.log")}
+	command := slices.Clone(w.Uwgate.Command)
+	for i, arg := range command {
+		arg = strings.ReplaceAll(arg, sockets[0], sockets[1])
+		arg = strings.ReplaceAll(arg, w.AccessLog, f.accessLog)
+		command[i] = strings.ReplaceAll(arg, w.Admin, f.admin)
+	}
+	f.second = &stack.Process{Name: "second uwgate", Addr: "unix:" + sockets[1], LogFile: filepath.Join(dir, "second.err"),
+		Command: command, Dir: dir, Ready: stack.Pongs, Env: stack.UwgateEnv()}
+	if err := f.second.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.second.Stop(context.Background()) })
+	return f
+}
+
+// asked is how often the workers have been asked for a path, by both gateways.
+func (f *fleet) asked(path string) int {
+	f.t.Helper()
+	n := f.world.asked(path)
+	log, err := os.ReadFile(f.accessLog)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, `"uri":"`+path+`"`) && !strings.Contains(line, `"backend":""`) {
+			n++
+		}
+	}
+	return n
+}
+
+// Whichever gateway nginx goes to, the workers are asked once.
+func TestFleetAndACrowd(t *testing.T) {
+	f := startFleet(t)
+	c := f.crowd(visitors, func(int) page { return f.get("/cold") })
+	for i, p := range c.pages {
+		if p.status != 200 || p.body != "<p>/cold for all</p>" {
+			t.Fatalf("visitor %d got %d %q, %v", i, p.status, p.body, p.err)
+		}
+	}
+	t.Logf("half of them had it in %v, 99 %% in %v", c.at(50), c.at(99))
+	if n := f.asked("/cold"); n != 1 {
+		t.Errorf("the workers were asked %d times, want once", n)
+	}
+	c = f.crowd(100, func(i int) page { return f.get("/private", fmt.Sprint("X-User: ", i)) })
+	for i, p := range c.pages {
+		if want := fmt.Sprintf("<p>/private for %d</p>", i); p.body != want {
+			t.Errorf("visitor %d got %q, %v", i, p.body, p.err)
+		}
+	}
+}
+
+// fetching returns the gateway that has a request at a worker, nil if none has.
+func (f *fleet) fetching() *stack.Process {
+	for admin, p := range map[string]*stack.Process{f.Admin: f.Uwgate, f.admin: f.second} {
+		resp, err := http.Get("http://" + admin + "/metrics")
+		if hasNonZero(f.read(resp, err).body, "uwgate_backend_requests_in_flight") {
+			return p
+		}
+	}
+	return nil
+}
+
+// A gateway that is killed while it fetches holds the others up for no longer than its
+// lock lives.
+func TestFleetLosesOne(t *testing.T) {
+	f := startFleet(t)
+	done := make(chan crowd)
+	start := time.Now()
+	go func() { done <- f.crowd(100, func(int) page { return f.get("/cold") }) }()
+	var holder *stack.Process
+	f.eventually("the page is being fetched", func() bool {
+		holder = f.fetching()
+		return holder != nil
+	})
+	if err := holder.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c := <-done
+	for i, p := range c.pages {
+		if p.status != 200 || p.body != "<p>/cold for all</p>" {
+			t.Errorf("visitor %d got %d %q, %v", i, p.status, p.body, p.err)
+		}
+	}
+	took := time.Since(start)
+	t.Logf("the last one had it in %v", took)
+	const most = 6 * time.Second // the lock's three seconds, the page's one, and a busy machine's
+	if n := strings.Count(f.UWSGI.Log(), "] GET /cold =>"); n > 2 || took > most {
+		t.Errorf("the workers were asked %d times, the last visitor was served in %v", n, took)
+	}
+}
