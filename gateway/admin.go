@@ -26,6 +26,7 @@ func (g *Gateway) Admin() http.Handler {
 	mux.HandleFunc("GET /-/ready", g.ready)
 	mux.Handle("GET /metrics", g.metrics())
 	mux.HandleFunc("POST /api/v1/explain", g.guarded(g.explain))
+	mux.HandleFunc("GET /api/v1/status", g.guarded(g.status))
 	return mux
 }
 

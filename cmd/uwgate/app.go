@@ -19,7 +19,7 @@ func newApp(in io.Reader, out io.Writer) *cli.App {
 	return &cli.App{
 		Name:      "uwgate",
 		Usage:     "between nginx and uWSGI: puts pages where nginx's memcached_pass finds them",
-		UsageText: "uwgate serve --listen ADDRESS --backend ADDRESS --memcached ADDRESS [flags]\nuwgate key URL…\nuwgate explain URL\nuwgate nginx [flags]\nuwgate check --nginx FILE --via URL",
+		UsageText: "uwgate serve --listen ADDRESS --backend ADDRESS --memcached ADDRESS [flags]\nuwgate key URL…\nuwgate explain URL\nuwgate status\nuwgate nginx [flags]\nuwgate check --nginx FILE --via URL",
 		Description: "Addresses are written host:port, unix:/path or @name. Every flag may stand in the\n" +
 			"environment (UWGATE_LISTEN) or in a YAML file (--config FILE, key `listen`); flags win over\n" +
 			"the environment, and that over the file. A list has one item a line in the environment.",
@@ -34,7 +34,7 @@ func newApp(in io.Reader, out io.Writer) *cli.App {
 		OnUsageError:       usageError,
 		ExitErrHandler:     func(*cli.Context, error) {},
 		Action:             noCommand,
-		Commands:           []*cli.Command{serveCommand(), keyCommand(), explainCommand(), nginxCommand(), checkCommand(), versionCommand()},
+		Commands:           []*cli.Command{serveCommand(), keyCommand(), explainCommand(), statusCommand(), nginxCommand(), checkCommand(), versionCommand()},
 	}
 }
 

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -21,7 +17,6 @@ import (
 
 	"uwgate/cmd/uwgate/nginxconf"
 	"uwgate/gateway"
-	"uwgate/gateway/backend"
 	"uwgate/uwsgi"
 )
 
@@ -223,40 +218,16 @@ func askWorker(c *cli.Context, f files, vars uwsgi.Vars) (*gateway.Explanation, 
 // worker may be long.
 const explainTimeout = 5 * time.Minute
 
-// maxExplanation bounds what is read of a gateway's answer, in bytes.
-const maxExplanation = 16 << 20
-
-// askAdmin has the gateway decide whose admin listener is at addr.
 func askAdmin(ctx context.Context, addr, token string, vars uwsgi.Vars) (*gateway.Explanation, error) {
-	network, address, err := backend.ParseAddr(addr)
-	if err != nil {
-		return nil, fmt.Errorf("--admin: %w", err)
-	}
 	body, err := adminRequest(vars)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://uwgate/api/v1/explain", bytes.NewReader(body))
-	if err != nil {
+	e := &gateway.Explanation{}
+	if err := (adminAPI{addr, token, explainTimeout, ", or give --backend in place of --admin"}).ask(ctx, "/api/v1/explain", body, e); err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	var dialer net.Dialer
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return dialer.DialContext(ctx, network, address)
-	}}
-	defer transport.CloseIdleConnections()
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return nil, fmt.Errorf("--admin %s: %w%s", addr, reason(err), adminAdvice(err))
-	}
-	defer resp.Body.Close()
-	return readExplanation(addr, resp)
+	return e, nil
 }
 
 // adminRequest is what the API takes. JSON is UTF-8, and vars need not be.
@@ -269,37 +240,6 @@ func adminRequest(vars uwsgi.Vars) ([]byte, error) {
 		pairs[i] = [2]string{v.Name, v.Value}
 	}
 	return json.Marshal(map[string]any{"vars": pairs})
-}
-
-func adminAdvice(err error) string {
-	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
-		return "; start `uwgate serve` with --admin and name the same address here, or give --backend in place of --admin"
-	}
-	if errors.Is(err, syscall.EACCES) {
-		return "; this user may not use the socket: become the user or group that `uwgate serve` runs as"
-	}
-	return ""
-}
-
-func readExplanation(addr string, resp *http.Response) (*gateway.Explanation, error) {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxExplanation))
-	if err != nil {
-		return nil, fmt.Errorf("--admin %s: read the answer: %w", addr, err)
-	}
-	switch resp.StatusCode {
-	case http.StatusOK:
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return nil, fmt.Errorf("--admin %s: %s; explain takes the same --admin-token", addr, firstLine(body))
-	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		return nil, fmt.Errorf("--admin %s: who listens there knows no /api/v1/explain: is it the --admin address of a `uwgate serve` of this version?", addr)
-	default:
-		return nil, fmt.Errorf("--admin %s: the gateway answers %s: %s", addr, resp.Status, firstLine(body))
-	}
-	var e gateway.Explanation
-	if err := json.Unmarshal(body, &e); err != nil {
-		return nil, fmt.Errorf("--admin %s: the answer is no explanation: %w", addr, err)
-	}
-	return &e, nil
 }
 
 func firstLine(b []byte) string {

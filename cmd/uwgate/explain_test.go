@@ -1,8 +1,6 @@
 package main
 
 import (
-	"io"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -10,32 +8,6 @@ import (
 	"uwgate/gateway"
 	"uwgate/gateway/policy"
 )
-
-func TestReadExplanationSaysWhatToDo(t *testing.T) {
-	for _, tt := range []struct {
-		name   string
-		status int
-		body   string
-		want   string // "": it is read
-	}{
-		{"an explanation", 200, `{"policy":{"verdict":{"store":true}},"later":1}`, ""},
-		{"another service", 404, "404 page not found\n", "knows no /api/v1/explain: is it the --admin address"},
-		{"another service's page", 200, "<html>", "the answer is no explanation: invalid character"},
-		{"no token", 401, "the token is missing\n", "--admin a:1: the token is missing; explain takes the same --admin-token"},
-		{"no vars", 400, "the request has no vars\n", "the gateway answers 400 Bad Request: the request has no vars"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			resp := &http.Response{StatusCode: tt.status, Status: "400 Bad Request", Body: io.NopCloser(strings.NewReader(tt.body))}
-			e, err := readExplanation("a:1", resp)
-			switch {
-			case tt.want == "" && (err != nil || !e.Policy.Verdict.Store):
-				t.Errorf("got %+v, %v; want it stored", e, err)
-			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
-				t.Errorf("got %v, want %s", err, tt.want)
-			}
-		})
-	}
-}
 
 func TestMasked(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{

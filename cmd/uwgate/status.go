@@ -1,0 +1,107 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"uwgate/gateway"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:         "status",
+		Usage:        "show what a running gateway is doing",
+		UsageText:    "uwgate status --admin unix:/run/uwgate-admin.sock\nuwgate status --config /etc/uwgate.yaml --json",
+		Flags:        append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON object"}}, serveFlags()...),
+		OnUsageError: usageError,
+		Action:       status,
+	}
+}
+
+const statusTimeout = 10 * time.Second
+
+func status(c *cli.Context) error {
+	if c.Args().Present() {
+		return fmt.Errorf("status takes flags only, not %q; `uwgate status --help` lists them", c.Args().First())
+	}
+	if _, err := readFiles(c); err != nil {
+		return err
+	}
+	if c.String("admin") == "" {
+		return errors.New("nobody to ask: name the running gateway with --admin, as `uwgate serve` was given it")
+	}
+	s, err := askStatus(c.Context, c.String("admin"), c.String("admin-token"))
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return writeJSON(c.App.Writer, s)
+	}
+	return writeStatus(c.App.Writer, s)
+}
+
+func askStatus(ctx context.Context, addr, token string) (*gateway.Status, error) {
+	s := &gateway.Status{}
+	return s, adminAPI{addr: addr, token: token, timeout: statusTimeout}.ask(ctx, "/api/v1/status", nil, s)
+}
+
+// writeStatus writes a status for people.
+func writeStatus(w io.Writer, s *gateway.Status) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "uwgate %s, up %v\n\n", cmp.Or(s.Version, "(devel)"), time.Duration(s.Seconds)*time.Second)
+	fmt.Fprintf(t, "requests\t%s; %d in flight\n", counts(s.Requests), s.InFlight)
+	fmt.Fprintf(t, "decisions\t%s\n", counts(s.Reasons))
+	fmt.Fprintf(t, "flights\t%d under way, %d requests wait; ended %s\n", s.Flights, s.Followers, counts(s.Coalesced))
+	if r := s.Refresh; r != nil {
+		fmt.Fprintf(t, "refresh\t%d pages known, %d being fetched; %s\n", r.Pages, r.Fetching, counts(r.Events))
+	}
+	fmt.Fprintf(t, "stale copies\t%s\n", counts(s.Copies))
+	fmt.Fprint(t, "\nbackend\tpool\tstate\tin flight\trequests\tconnect errors\n")
+	for _, p := range s.Pools {
+		for _, b := range p.Servers {
+			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\n", b.Name, cmp.Or(p.Name, "default"), state(b.Up), b.InFlight, b.Requests, b.Errors)
+		}
+		if p.Waiting > 0 {
+			fmt.Fprintf(t, "(queue)\t%s\t%d waiting\t\t\t\n", cmp.Or(p.Name, "default"), p.Waiting)
+		}
+	}
+	fmt.Fprint(t, "\nmemcached\tstate\tqueued\tstored\trefused\tdropped\tfailed\tdeletes\towed\n")
+	for _, m := range s.Store {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", m.Server, state(m.Up), m.Queued, m.Stored, m.Refused, m.Dropped, m.Failed, m.Deletes, m.Owed)
+		if m.Error != "" {
+			fmt.Fprintf(t, "(last error)\t%s\n", m.Error)
+		}
+	}
+	return t.Flush()
+}
+
+func state(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+// counts lists what has been counted, the most first.
+func counts(m map[string]uint64) string {
+	if len(m) == 0 {
+		return "none"
+	}
+	words := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))
+	})
+	for i, word := range words {
+		words[i] = fmt.Sprintf("%s %d", word, m[word])
+	}
+	return strings.Join(words, ", ")
+}

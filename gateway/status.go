@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"uwgate/cachewriter"
+)
+
+// A Status is what a gateway is doing, for people. Its JSON form is that of the admin
+// API. Counters are those since the start.
+type Status struct {
+	Version  string            `json:"version"`
+	Seconds  int64             `json:"uptime"`
+	InFlight int64             `json:"in_flight"`
+	Requests map[string]uint64 `json:"requests"` // by the class of their status: "2xx"
+	Reasons  map[string]uint64 `json:"reasons"`
+
+	Flights   int               `json:"flights"`   // pages that are being fetched
+	Followers int               `json:"followers"` // requests that wait for them
+	Coalesced map[string]uint64 `json:"coalesced"` // ends of such waits
+	Copies    map[string]uint64 `json:"copies"`    // last good copies: kept, lost, served
+
+	Refresh *RefreshStatus  `json:"refresh,omitempty"` // nil: it is turned off
+	Pools   []PoolStatus    `json:"pools"`
+	Store   []StorageStatus `json:"store"`
+}
+
+// A RefreshStatus is about pages that are fetched anew before they expire.
+type RefreshStatus struct {
+	Pages    int               `json:"pages"`
+	Fetching int               `json:"fetching"`
+	Events   map[string]uint64 `json:"events"`
+}
+
+// A PoolStatus is a pool with its servers.
+type PoolStatus struct {
+	Name    string         `json:"name"` // empty for the default one
+	Waiting int            `json:"waiting"`
+	Servers []ServerStatus `json:"servers"`
+}
+
+// A ServerStatus is a backend's.
+type ServerStatus struct {
+	Name     string `json:"name"`
+	Up       bool   `json:"up"`
+	InFlight int    `json:"in_flight"`
+	Requests uint64 `json:"requests"`
+	Errors   uint64 `json:"connect_errors"`
+}
+
+// A StorageStatus is a memcached's.
+type StorageStatus struct {
+	Server  string `json:"server"`
+	Up      bool   `json:"up"`
+	Queued  int    `json:"queued"`
+	Stored  uint64 `json:"stored"`
+	Refused uint64 `json:"refused"`
+	Dropped uint64 `json:"dropped"`
+	Failed  uint64 `json:"failed"`
+	Deletes uint64 `json:"deletes"`
+	Owed    int    `json:"owed_deletes"`
+	Error   string `json:"last_error,omitempty"`
+}
+
+var processStart = time.Now()
+
+// Status returns the gateway's.
+func (g *Gateway) Status() *Status {
+	s := &Status{Version: g.Version, Seconds: int64(time.Since(processStart) / time.Second), InFlight: g.stats.inFlight.Load(), Requests: map[string]uint64{}}
+	for code := range g.stats.statuses {
+		if n := g.stats.statuses[code].Load(); n > 0 {
+			s.Requests[string(rune('0'+code/100))+"xx"] += n
+		}
+	}
+	s.Reasons, s.Coalesced, s.Copies = g.stats.reasons.all(), g.stats.waits.all(), g.stats.copies.all()
+	s.Flights, s.Followers = g.flights.count()
+	if g.keepsPages() {
+		r := g.refresh().stats()
+		s.Refresh = &RefreshStatus{Pages: r.Keys, Fetching: r.Fetching, Events: map[string]uint64{}}
+		for event, n := range r.Events {
+			s.Refresh.Events[string(event)] = n
+		}
+	}
+	s.Pools = g.poolStatus()
+	if g.Store != nil {
+		s.Store = storageStatus(g.Store.Stats())
+	}
+	return s
+}
+
+func (g *Gateway) poolStatus() []PoolStatus {
+	all := []PoolStatus{}
+	for _, p := range g.Backends.All() {
+		pool := PoolStatus{Name: p.Name, Waiting: p.PoolStats().Waiting, Servers: []ServerStatus{}}
+		for _, n := range p.Stats() {
+			pool.Servers = append(pool.Servers, ServerStatus{n.Name, n.Up, n.InFlight, n.Requests, n.DialErrors})
+		}
+		all = append(all, pool)
+	}
+	return all
+}
+
+func storageStatus(stats cachewriter.Stats) []StorageStatus {
+	all := []StorageStatus{}
+	for _, s := range stats.Servers {
+		dropped := uint64(0)
+		for _, n := range s.Dropped {
+			dropped += n
+		}
+		all = append(all, StorageStatus{
+			Server: s.Addr, Up: s.Breaker != cachewriter.BreakerOpen, Queued: s.QueuedEntries, Stored: s.Stored,
+			Refused: s.Refused, Dropped: dropped, Failed: s.Failed + s.DeleteErrors, Deletes: s.Deletes + s.OwedDone,
+			Owed: s.Owed, Error: s.LastError,
+		})
+	}
+	return all
+}
+
+// all returns what has been counted.
+func (c *countMap[K]) all() map[string]uint64 {
+	counts := map[string]uint64{}
+	c.each(func(word string, n uint64) { counts[word] = n })
+	return counts
+}
+
+// status answers GET /api/v1/status.
+func (g *Gateway) status(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(g.Status())
+}
