@@ -130,6 +130,7 @@ func (x *exchange) answer(ctx context.Context) error {
 	if err := x.takeBody(ctx); err != nil {
 		return err
 	}
+	x.spool.whole = x.spool.isHeld()
 	if done, err := x.share(ctx); done {
 		return err
 	}
@@ -397,11 +398,24 @@ func (x *exchange) write(b []byte) error {
 // close with unread bytes of the request would make the kernel send a reset,
 // and nginx drop an answer that it has not read yet.
 func (x *exchange) finishClient() {
-	if x.broken {
+	switch {
+	case x.broken:
 		x.abort()
-	} else {
+	case x.isTaken() && x.upload.end(x.in) && hasNothing(x.client):
+		x.client.Close()
+	default:
 		closeWrite(x.client)
 	}
+}
+
+// isTaken reports whether all that nginx has announced has come. If there is nothing
+// beside that, its connection can be closed at once.
+func (x *exchange) isTaken() bool {
+	if x.out.Vars == nil || x.mayTunnel() {
+		return false
+	}
+	announced := x.received.Get("CONTENT_LENGTH")
+	return announced == "" || announced == "0" || x.spool.whole
 }
 
 // abort makes the end of an answer look like what it is. With a declared length

@@ -17,6 +17,7 @@ import (
 type spool struct {
 	memory []byte   // a small body,
 	file   *os.File // or a large one, in a file without a name
+	whole  bool     // it has come to its end
 }
 
 // spoolInMemory is the largest body that is held in memory.

@@ -19,6 +19,7 @@ type upload struct {
 	body *passage      // to the backend; nil: all of it went out with the packet
 	size int64         // of what goes that way
 	done chan struct{} // closed when the first goroutine has ended; nil: not started
+	soon *time.Timer   // starts it if that is no hurry; nil: it is one
 	sent chan struct{} // closed when the second one has; nil: not started
 
 	mu        sync.Mutex
@@ -48,14 +49,23 @@ func (x *exchange) toBackend(from origin, length int64) *passage {
 }
 
 // startReading starts the goroutine that reads from nginx, once: what it sends
-// to one backend it cannot send to a second one.
+// to one backend it cannot send to a second one. If there is nothing to send, it only
+// sees nginx leave, and most answers come before that is of use to anyone.
 func (x *exchange) startReading(to net.Conn) {
 	if x.upload.done != nil || x.client == nil {
 		return
 	}
 	x.upload.done = make(chan struct{})
-	go x.runUpload(to, x.mayTunnel())
+	tunnel := x.mayTunnel()
+	if x.upload.left > 0 || tunnel {
+		go x.runUpload(to, tunnel)
+		return
+	}
+	x.upload.soon = time.AfterFunc(watchAfter, func() { x.runUpload(to, false) })
 }
+
+// watchAfter is how long nobody watches whether nginx leaves.
+const watchAfter = 2 * time.Millisecond
 
 // runUpload ends when nginx closes its side, or at the last deadline.
 func (x *exchange) runUpload(to net.Conn, tunnel bool) {
@@ -186,11 +196,30 @@ func (u *upload) finish(client net.Conn, in *bufio.Reader, linger time.Duration)
 	u.finishing = true
 	client.SetReadDeadline(time.Now().Add(linger))
 	u.mu.Unlock()
-	if u.done == nil {
+	if !u.isReading() {
 		io.Copy(io.Discard, in)
 		return
 	}
 	<-u.done
+}
+
+// end is to go before the client is closed. It reports whether all that has been read
+// from it has been looked at.
+func (u *upload) end(in *bufio.Reader) bool {
+	u.mu.Lock()
+	u.finishing = true
+	u.mu.Unlock()
+	// Whoever reads throws away what comes.
+	return u.isReading() || in.Buffered() == 0
+}
+
+// isReading reports whether the first goroutine has been started. From then on it will
+// not be, if it has not.
+func (u *upload) isReading() bool {
+	if u.soon != nil && u.soon.Stop() {
+		u.soon, u.done = nil, nil
+	}
+	return u.done != nil
 }
 
 // closeWrite ends the stream to the peer, if the connection can do that.
