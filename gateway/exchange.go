@@ -51,8 +51,7 @@ type exchange struct {
 	lag     lag
 	settled bool // the page has been handed over, or refused
 
-	refill    *refill    // what is fetched anew without a client; nil: there is one
-	anonymous uwsgi.Vars // with which the page can be fetched anew; nil: it cannot
+	refill *refill // what is fetched anew without a client; nil: there is one
 
 	lock    *cachewriter.Lock // nil: none
 	written chan struct{}     // closed once memcached has been told of the page; nil: nobody asks
@@ -303,13 +302,13 @@ func (x *exchange) put() policy.Reason {
 	if x.policy != g.policy() {
 		return policy.Reloaded
 	}
-	soft, hard := x.lives(time.Now())
+	f := x.keep(time.Now())
 	err := g.Store.Put(cachewriter.Entry{
 		Key:     x.plan.Key,
 		Addr:    x.plan.Addr,
 		Body:    value,
 		Flags:   flags,
-		Expires: hard,
+		Expires: f.hard,
 		Began:   x.asked,
 		Done:    x.whenWritten(),
 	})
@@ -318,8 +317,10 @@ func (x *exchange) put() policy.Reason {
 		if x.flight != nil {
 			x.flight.stored(value)
 		}
-		x.keepCopy(soft)
-		x.schedule(soft, hard)
+		x.keepCopy(f.soft)
+		if g.keepsPages() {
+			g.refresh().add(f)
+		}
 		return ""
 	case errors.Is(err, cachewriter.ErrPurged):
 		return policy.Purged

@@ -28,10 +28,10 @@ const (
 	firstLook, lastLook = 2 * time.Millisecond, 50 * time.Millisecond // pauses between looks
 )
 
-// lockPage takes the lock of the page, waits for the one who has it, or finds the
-// page. It returns true if the page has been answered with.
+// lockPage has the leader of a flight take the lock of its page, wait for the one who
+// has it, or find the page. It returns true if the page has been answered with.
 func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
-	if !x.g.Fleet || x.g.Store == nil {
+	if !x.g.Fleet || x.g.Store == nil || x.flight == nil {
 		return false, nil
 	}
 	deadline := time.Now().Add(x.g.coalesceWait())

@@ -297,6 +297,16 @@ func (f *flight) stopWriting() (followers int) {
 	return f.followers
 }
 
+// strikesAfter is the strikes of the leader that comes after a flight.
+func (f *flight) strikesAfter() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ending == endOrphan {
+		return f.strikes + 1
+	}
+	return 0
+}
+
 // judged tells the followers the head of a page that may be shared.
 func (f *flight) judged(resp *uwsgi.Response, ttl time.Duration, live bool) {
 	f.mu.Lock()

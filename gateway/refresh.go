@@ -22,7 +22,8 @@ import (
 type refill struct {
 	entry  cachewriter.Entry // Key, HashKey and Addr of the page; no body
 	policy *policy.Policy
-	vars   uwsgi.Vars    // of an anonymous request; nil: nobody but a visitor can ask
+	vars   uwsgi.Vars    // of a request for the page; nil: nobody but a visitor can ask
+	plan   policy.Plan   // of that request, if it is one that filled the page; else it is an anonymous one
 	took   time.Duration // from the request to the last byte of the answer
 	began  time.Time     // when a worker was asked
 	soft   time.Time     // when the page is no longer fresh

@@ -58,9 +58,16 @@ func (g *Gateway) lockFor(ctx context.Context, f *refill) (unlock func(), ok boo
 func (g *Gateway) refetch(ctx context.Context, f *refill) (became refetched) {
 	became = fetchFailed
 	defer g.contain()
-	x := &exchange{g: g, policy: g.policy(), received: f.vars, method: "GET", refill: f}
+	vars := f.vars
+	if f.plan.Key != "" {
+		vars = f.policy.Anonymous(f.vars, f.plan)
+	}
+	if vars == nil {
+		return notStorable
+	}
+	x := &exchange{g: g, policy: g.policy(), received: vars, method: "GET", refill: f}
 	x.rec.start = time.Now()
-	x.rec.request(f.vars, g.HideQuery)
+	x.rec.request(vars, g.HideQuery)
 	x.rec.flight = "refresh"
 	ctx, x.cancel = context.WithCancelCause(ctx)
 	var err error
@@ -149,32 +156,26 @@ func (x *exchange) takeIn() error {
 	return nil
 }
 
-// lives is how a page that was judged by its head is to be kept: until soft it is
-// fresh, and until hard it may be served while it is fetched anew, if it can be.
-// x.anonymous is set then.
-func (x *exchange) lives(now time.Time) (soft, hard time.Time) {
-	soft = now.Add(x.verdict.TTL)
-	if !x.g.keepsPages() || x.verdict.TTL < minRefreshTTL {
-		return soft, soft
+// keep is how a page that is to be stored is kept: until
+// soft it is fresh, and until hard it may be served while it is fetched anew, if it can
+// be. To find out whether it can takes its time, and most pages will not be served, so
+// that without grace it is left for later.
+func (x *exchange) keep(now time.Time) *refill {
+	f := &refill{entry: x.place(), policy: x.policy, took: now.Sub(x.asked), began: x.asked}
+	f.soft = now.Add(x.verdict.TTL)
+	f.hard = f.soft
+	switch {
+	case !x.g.keepsPages() || x.verdict.TTL < minRefreshTTL:
+		return f
+	case x.refill != nil:
+		f.vars = x.received
+	case x.verdict.Grace <= 0:
+		f.vars, f.plan = x.received, x.plan
+	default:
+		f.vars = x.policy.Anonymous(x.received, x.plan)
 	}
-	if x.refill != nil {
-		x.anonymous = x.refill.vars
-	} else {
-		x.anonymous = x.policy.Anonymous(x.received, x.plan)
+	if f.vars != nil {
+		f.hard = f.soft.Add(x.verdict.Grace)
 	}
-	if x.anonymous == nil {
-		return soft, soft
-	}
-	return soft, soft.Add(x.verdict.Grace)
-}
-
-// schedule has a page that is on its way to the store looked after.
-func (x *exchange) schedule(soft, hard time.Time) {
-	if !x.g.keepsPages() {
-		return
-	}
-	x.g.refresh().add(&refill{
-		entry: x.place(), policy: x.policy, vars: x.anonymous,
-		took: time.Since(x.asked), began: x.asked, soft: soft, hard: hard,
-	})
+	return f
 }

@@ -53,7 +53,7 @@ func (x *exchange) share(ctx context.Context) (done bool, err error) {
 		case waitLate, waitRefused:
 			return false, nil
 		case waitAgain:
-			strikes = f.strikes + 1
+			strikes = f.strikesAfter()
 			continue
 		}
 		return true, err
