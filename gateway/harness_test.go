@@ -250,6 +250,17 @@ func startWorker(t *testing.T, s script) string { return startWorkerOn(t, "unix"
 
 func startWorkerOn(t *testing.T, network string, s script) string {
 	t.Helper()
+	addr := serveConns(t, network, func(nc net.Conn) { play(nc, s) })
+	if network == "unix" {
+		return "unix:" + addr
+	}
+	return addr
+}
+
+// serveConns has every connection served in a goroutine of its own until the test ends,
+// and returns the address.
+func serveConns(t *testing.T, network string, serve func(net.Conn)) (addr string) {
+	t.Helper()
 	ln := listen(t, network)
 	var conns sync.WaitGroup
 	conns.Go(func() {
@@ -258,13 +269,10 @@ func startWorkerOn(t *testing.T, network string, s script) string {
 			if err != nil {
 				return
 			}
-			conns.Go(func() { play(nc, s) })
+			conns.Go(func() { serve(nc) })
 		}
 	})
 	t.Cleanup(func() { ln.Close(); conns.Wait() })
-	if network == "unix" {
-		return "unix:" + ln.Addr().String()
-	}
 	return ln.Addr().String()
 }
 

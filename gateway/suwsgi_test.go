@@ -16,21 +16,9 @@ import (
 // alert that is TLS's end of a stream: uWSGI does not, either. nc is what is below tc.
 func startSecureWorker(t *testing.T, s func(nc net.Conn, tc *tls.Conn)) string {
 	t.Helper()
-	ln := listen(t, "tcp")
 	conf := &tls.Config{Certificates: []tls.Certificate{certify(t)}}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			nc, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			playSecure(nc, tls.Server(nc, conf), s)
-		}
-	}()
-	t.Cleanup(func() { ln.Close(); <-done })
-	return "suwsgi:" + ln.Addr().String() + " insecure"
+	addr := serveConns(t, "tcp", func(nc net.Conn) { playSecure(nc, tls.Server(nc, conf), s) })
+	return "suwsgi:" + addr + " insecure"
 }
 
 func playSecure(nc net.Conn, tc *tls.Conn, s func(net.Conn, *tls.Conn)) {

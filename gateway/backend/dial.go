@@ -33,7 +33,7 @@ type dialing struct {
 // use up their share.
 func (d *dialing) connect(ctx context.Context, n *Node) (net.Conn, error) {
 	limit := d.left
-	if d.p.options().Len() > len(d.tried)+1 {
+	if d.p.size() > len(d.tried)+1 {
 		limit /= 2
 	}
 	d.began = time.Now()

@@ -304,8 +304,9 @@ func (p *pool) retire() {
 }
 
 // Len returns the number of servers.
-func (p *Pool) Len() int {
-	p.init()
+func (p *Pool) Len() int { return p.init().size() }
+
+func (p *pool) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.nodes)
