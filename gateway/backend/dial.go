@@ -46,8 +46,12 @@ func (p *pool) dial(ctx context.Context, n *Node, limit time.Duration) (net.Conn
 	if dial := p.options().dialer; dial != nil {
 		return dial(ctx, n, limit)
 	}
-	d := net.Dialer{Timeout: limit}
 	verify := n.tls.Load()
+	if verify == nil && n.network == "unix" {
+		// It is done at once or not at all, so there is nothing to call off.
+		return net.DialUnix("unix", nil, &net.UnixAddr{Name: n.addr, Net: "unix"})
+	}
+	d := net.Dialer{Timeout: limit}
 	if verify == nil {
 		return d.DialContext(ctx, n.network, n.addr)
 	}

@@ -522,7 +522,7 @@ HEADS = {  # path: what the answer's head has besides type and length, or in the
     "/fresh/quoted": ['Cache-Control: ext="a, private, no-store", max-age=600'],
     "/fresh/escaped": ['Cache-Control: ext="\\", no-store", max-age=600'],
     "/fresh/lines": ["Cache-Control: public", "Cache-Control: max-age=600", "Cache-Control: immutable"],
-    "/fresh/unknown": ["Cache-Control: max-age=600, x-private=1, no-storefront, stale-while-revalidate=60, stale-if-error=60"],
+    "/fresh/unknown": ["Cache-Control: max-age=600, x-private=1, no-storefront, stale-while-revalidating=60, stale-if-errors=60"],
     "/fresh/revalidate": ["Cache-Control: max-age=600, must-revalidate, proxy-revalidate, no-transform, must-understand"],
     "/fresh/age": ["Cache-Control: max-age=660", "Age: 60"],
     "/fresh/date": ["Cache-Control: max-age=660", f"Date: {at(-60)}"],
