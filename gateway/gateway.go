@@ -184,11 +184,9 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	// Requests outlive ctx: that is what draining means.
 	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	var conns sync.WaitGroup
-	err := g.accept(ctx, ln, func(nc net.Conn) {
-		conns.Go(func() { g.serveConn(work, nc) })
-	})
-	if drained := g.drain(&conns, abandon); err == nil {
+	c := newCrew(ctx.Done(), func(nc net.Conn) { g.serveConn(work, nc) })
+	err := g.accept(ctx, ln, c.take)
+	if drained := g.drain(&c.all, abandon); err == nil {
 		err = drained
 	}
 	return err

@@ -95,7 +95,7 @@ func startBench(t *testing.T, network string, tune func(*Gateway), backends ...s
 	return b
 }
 
-func testPolicy(t *testing.T, ring *cachewriter.Ring) *policy.Policy {
+func testPolicy(t testing.TB, ring *cachewriter.Ring) *policy.Policy {
 	t.Helper()
 	tmpl, err := policy.ParseTemplate("$scheme://$host$request_uri")
 	if err != nil {
@@ -150,7 +150,7 @@ func (b *bench) ask(v uwsgi.Vars, body []byte) answer {
 	return parseAnswer(b.t, raw, err, v.Get("REQUEST_METHOD"))
 }
 
-func encode(t *testing.T, v uwsgi.Vars) []byte {
+func encode(t testing.TB, v uwsgi.Vars) []byte {
 	t.Helper()
 	packet, err := (&uwsgi.Request{Vars: v}).Append(nil)
 	if err != nil {

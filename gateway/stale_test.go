@@ -124,6 +124,7 @@ func TestStaleForACrowd(t *testing.T) {
 	b.store.delete("k:/")
 	ln.Close()
 	<-done
+	eventually(t, "the page is known to be gone", func() bool { return b.get("/").header.Get("Age") != "" })
 	for range 20 {
 		if got := b.get("/"); got.body != "hello" || got.header.Get("Age") == "" {
 			t.Fatalf("got %q", got.raw)

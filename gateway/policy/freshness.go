@@ -144,6 +144,9 @@ func wholeSeconds(d time.Duration) time.Duration { return d.Truncate(time.Second
 
 // parseDate reads an HTTP date in all its forms (RFC 9110 §5.6.7).
 func parseDate(s string) (time.Time, bool) {
+	if s == "" {
+		return time.Time{}, false
+	}
 	t, err := http.ParseTime(s)
 	return t, err == nil
 }
