@@ -17,7 +17,7 @@ import (
 // page, which is what is stored: nobody copies it.
 //
 // What may not be stored is not shared either. Followers learn what became of
-// the flight from its ending.
+// the flight from its ending. One that has landed is kept for a moment.
 type flight struct {
 	key     string
 	policy  *policy.Policy // whose verdict it is
@@ -73,7 +73,7 @@ const (
 	// aloneFor is how long a key whose page may not be shared is not waited for.
 	aloneFor  = 30 * time.Second
 	maxAlone  = 16384
-	lagFor    = 10 * time.Millisecond // see flight.deadline
+	lagFor    = 10 * time.Millisecond // see flight.startWriting
 	maxStrike = 1
 )
 

@@ -56,7 +56,7 @@ func (g *Gateway) lockFor(ctx context.Context, f *refill) (unlock func(), ok boo
 
 // refetch makes a page once more. Visitors who come for it meanwhile wait for it.
 func (g *Gateway) refetch(ctx context.Context, f *refill) (became refetched) {
-	became = fetchFailed
+	became = fetchFailed // unless something better happens
 	defer g.contain()
 	vars := f.vars
 	if f.plan.Key != "" {
@@ -70,17 +70,21 @@ func (g *Gateway) refetch(ctx context.Context, f *refill) (became refetched) {
 	x.rec.request(vars, g.HideQuery)
 	x.rec.flight = "refresh"
 	ctx, x.cancel = context.WithCancelCause(ctx)
-	var err error
-	became, err = x.renew(ctx)
+	defer x.dismiss()
+	became, err := x.renew(ctx)
 	x.awaitWritten()
-	x.land(endOrphan, nil)
-	x.closeBackend()
-	x.cancel(nil)
-	x.giveBuffers()
-	x.tally()
 	x.rec.took = time.Since(x.rec.start)
 	g.recordRefresh(&x.rec, err)
 	return became
+}
+
+// dismiss is release for a request without a client.
+func (x *exchange) dismiss() {
+	x.land(endOrphan, nil)
+	x.closeBackend()
+	x.tally()
+	x.cancel(nil)
+	x.giveBuffers()
 }
 
 // renew is the journey of a request that nobody has sent.
