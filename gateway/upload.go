@@ -128,16 +128,16 @@ func (b bounded) Raw() net.Conn { return b.Conn }
 // is. What comes after the body is surplus and dropped, unless the connection may
 // become a tunnel.
 func (x *exchange) watch(to net.Conn, tunnel bool) error {
-	buf := buffers.Get().(*[backendBuffer]byte)
-	defer buffers.Put(buf)
 	for {
-		n, err := x.in.Read(buf[:])
-		if n > 0 && tunnel {
+		_, err := x.in.Peek(1)
+		here, _ := x.in.Peek(x.in.Buffered())
+		if len(here) > 0 && tunnel {
 			to.SetDeadline(time.Now().Add(x.g.idleTimeout()))
-			if _, werr := to.Write(buf[:n]); werr != nil {
+			if _, werr := to.Write(here); werr != nil {
 				tunnel = false
 			}
 		}
+		x.in.Discard(len(here))
 		switch {
 		case err == io.EOF:
 			return x.watchHalf(to, tunnel)

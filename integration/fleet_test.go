@@ -73,7 +73,7 @@ func (f *fleet) asked(path string) int {
 // Whichever gateway nginx goes to, the workers are asked once.
 func TestFleetAndACrowd(t *testing.T) {
 	f := startFleet(t)
-	c := f.crowd(visitors, func(int) page { return f.get("/cold") })
+	c := f.knock(visitors, "/cold")
 	for i, p := range c.pages {
 		if p.status != 200 || p.body != "<p>/cold for all</p>" {
 			t.Fatalf("visitor %d got %d %q, %v", i, p.status, p.body, p.err)

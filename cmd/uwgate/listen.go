@@ -36,7 +36,7 @@ func listen(ctx context.Context, addr string, mode os.FileMode) (net.Listener, e
 			return nil, err
 		}
 	}
-	var lc net.ListenConfig
+	lc := net.ListenConfig{KeepAlive: -1} // a connection serves one request, and that has its timeouts
 	ln, err := lc.Listen(ctx, network, address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w%s", addr, reason(err), listenAdvice(err))

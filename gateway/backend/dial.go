@@ -51,7 +51,7 @@ func (p *pool) dial(ctx context.Context, n *Node, limit time.Duration) (net.Conn
 		// It is done at once or not at all, so there is nothing to call off.
 		return net.DialUnix("unix", nil, &net.UnixAddr{Name: n.addr, Net: "unix"})
 	}
-	d := net.Dialer{Timeout: limit}
+	d := net.Dialer{Timeout: limit, KeepAlive: -1} // a connection serves one request, and that has its timeouts
 	if verify == nil {
 		return d.DialContext(ctx, n.network, n.addr)
 	}
@@ -82,6 +82,9 @@ func (d *dialing) failed(ctx context.Context, n *Node, err error) error {
 	defer p.dispatch()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if isOurs(err) {
+		return fmt.Errorf("connect to %s: %w; allow uwgate more open files (LimitNOFILE, ulimit -n), or the system more ports", n, cause(err))
 	}
 	if d.isFull(n, err) {
 		p.full(n)
@@ -122,6 +125,17 @@ func (d *dialing) isFull(n *Node, err error) bool {
 		return true
 	}
 	return isTimeout(err) && (n.open > 0 || n.endedAt.After(d.began)) && n.tier != ejected && d.p.up() == 1
+}
+
+// isOurs knows the errors that say nothing about the server: we have no descriptor left,
+// or no port, or no memory.
+func isOurs(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func isTimeout(err error) bool {
