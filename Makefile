@@ -5,9 +5,11 @@ GO       ?= go
 FUZZTIME ?= 60s
 # Arguments of the demo: `make demo DEMO='-conf recipe -memcached 2'`
 DEMO     ?=
+# Arguments of the benchmark: `make bench BENCH_ARGS='-quick -rounds 1'` takes a minute
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo demo-check test bench-faults test-compose vet fuzz clean FORCE
+.PHONY: help build deps demo demo-check test bench bench-faults test-compose vet fuzz clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -30,6 +32,9 @@ demo-check: deps bin/uwgate bin/demo ## the same without watching; exits 0 or 1
 
 test: deps ## run every test with -race; a server that is missing fails, not skips
 	UWGATE_TEST_STACK=1 $(GO) test -race ./...
+
+bench: deps bin/uwgate bin/bench ## measure uwgate beside FastRouter for some ten minutes, and write docs/performance.md anew
+	@bin/bench -uwgate bin/uwgate -docs docs $(BENCH_ARGS)
 
 bench-faults: deps ## go through docs/faults.md with uwgate and with uWSGI's FastRouter, and write it anew
 	UWGATE_TEST_STACK=1 $(GO) test -count=1 -run '^TestFaults$$' ./integration -faults $(CURDIR)/docs/faults.md

@@ -194,6 +194,16 @@ func (p *Process) tell(act string, sig syscall.Signal) error {
 	return r.cmd.Process.Signal(sig)
 }
 
+// PID is the number of the program's first process, which is also that of the group
+// it is in with its workers; 0 if it has not been started.
+func (p *Process) PID() int {
+	r := p.current()
+	if r == nil {
+		return 0
+	}
+	return r.cmd.Process.Pid
+}
+
 // Running tells whether the program has been started and has not ended.
 func (p *Process) Running() bool { return p.current().alive() }
 

@@ -116,7 +116,7 @@ func (s *Stack) uwsgi(program string) *Process {
 		"--chdir", s.path("site"), "--module", s.module(), "--need-app",
 		"--master", "--die-on-term", "--no-orphans", "--vacuum",
 		"--stats", s.path("uwsgi-stats.sock"),
-		"--processes", strconv.Itoa(s.cfg.Workers), "--listen", strconv.Itoa(backlog(1024)),
+		"--processes", strconv.Itoa(s.cfg.Workers), "--listen", strconv.Itoa(Backlog(1024)),
 		// A worker that has hardly begun misses its master's signal, and 60 seconds
 		// are long to wait for it.
 		"--worker-reload-mercy", "2",
@@ -141,8 +141,8 @@ func (s *Stack) module() string {
 	return s.cfg.Module
 }
 
-// backlog is n, or the kernel's limit if that is lower: uWSGI would not start.
-func backlog(n int) int {
+// Backlog is n, or the kernel's limit if that is lower: uWSGI would not start.
+func Backlog(n int) int {
 	b, err := os.ReadFile("/proc/sys/net/core/somaxconn")
 	if err != nil {
 		return n

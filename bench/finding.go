@@ -1,0 +1,87 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// A finding is a claim and what came of it.
+type finding struct {
+	work    string
+	what    string // "CPU per request"
+	against string // whose ratio it is; "": it stands for itself
+	theirs  string // as measured
+	ours    string
+	value   float64 // the ratio, or the thing itself
+	bound   float64
+	aim     float64 // 0: none
+	text    func(float64) string
+	spoiled string // why it is not met, whatever the value; "": nothing
+}
+
+// judge holds the samples against the claims.
+func (t *trial) judge(all results) []finding {
+	var found []finding
+	for _, c := range t.claims {
+		f := finding{
+			work: t.name, what: c.of.name, against: c.against,
+			theirs: c.of.text(c.of.median(all[c.against])),
+			ours:   c.of.text(c.of.median(all[uwgate])),
+			value:  c.of.ratio(all[uwgate], all[c.against]),
+			bound:  c.bound, aim: c.aim, text: asRatio,
+			spoiled: cmp.Or(failed(uwgate, all), failed(c.against, all)),
+		}
+		if t.stores && f.spoiled == "" {
+			f.spoiled = notAllStored(all[uwgate])
+		}
+		found = append(found, f)
+	}
+	return found
+}
+
+// failed tells of requests to a target that failed: what it did not do cost nothing.
+func failed(target string, all results) string {
+	for _, s := range all[target] {
+		if s.failure != nil {
+			return target + " failed requests"
+		}
+	}
+	return ""
+}
+
+// notAllStored tells of the round that stored the least, if that was not all.
+func notAllStored(samples []sample) string {
+	least := 1.0
+	for _, s := range samples {
+		least = min(least, s.stored)
+	}
+	if least >= 0.999 {
+		return ""
+	}
+	return fmt.Sprintf("only %.1f %% stored", 100*least)
+}
+
+func (f finding) met() bool { return f.spoiled == "" && f.value <= f.bound }
+
+func (f finding) verdict() string {
+	switch {
+	case f.spoiled != "":
+		return "not met: " + f.spoiled
+	case !f.met():
+		return "not met"
+	case f.aim > 0 && f.value <= f.aim:
+		return "met, and the aim"
+	}
+	return "met"
+}
+
+// bounds are the bound and the aim.
+func (f finding) bounds() (bound, aim string) {
+	bound = "≤ " + f.text(f.bound)
+	if f.aim > 0 {
+		aim = f.text(f.aim)
+	}
+	return bound, aim
+}

@@ -1,0 +1,321 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A load is what a target is asked, as nginx asks: a connection for every request,
+// which it closes when the announced bytes have come.
+type load struct {
+	to     string // "unix:/path" or "127.0.0.1:port"
+	packet *packet
+	want   int64 // bytes of every answer's body
+
+	// Either so many requests are under way all the time, each followed by the next
+	// when it is answered; or rate of them begin every second, whether those before
+	// are answered or not. Their latency counts from when they were to begin, so that
+	// a target that stops does not make the load wait and look fast.
+	atOnce int
+	rate   float64
+
+	// What is told of begins after warmup, and ends a window later, or when the first
+	// request begun in it is answered, and the load with it. If requests is set, the
+	// load ends when that many have been begun.
+	warmup, window time.Duration
+	requests       int
+
+	// cpu is what the target has used so far; nil: not looked at.
+	cpu func() (time.Duration, error)
+}
+
+// A tally is what came of a load within its window.
+type tally struct {
+	begun     int   // of all requests, those outside the window, too
+	answers   int   // that ended
+	bytes     int64 // of bodies that came
+	took      time.Duration
+	cpu       time.Duration   // of the target
+	latencies []time.Duration // of requests that began, unordered
+	failed    int             // of all requests
+	failure   error           // the first one
+}
+
+// patience is how long nothing may be answered.
+const patience = 30 * time.Second
+
+// run returns when the last request is answered. An error is that of the load itself;
+// requests that fail are in the tally.
+func (l *load) run() (*tally, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	g := &generator{load: l, start: time.Now()}
+	var err error
+	if g.at, err = parseAddress(l.to); err != nil {
+		return nil, err
+	}
+	if g.poller, err = newPoller(); err != nil {
+		return nil, err
+	}
+	defer g.poller.close()
+	if err := g.startTimer(); err != nil {
+		return nil, err
+	}
+	defer unix.Close(g.timer)
+	err = g.run()
+	for _, c := range g.conns {
+		if c != nil && c.busy {
+			unix.Close(c.fd)
+		}
+	}
+	return &g.tally, err
+}
+
+// A generator is a load under way.
+type generator struct {
+	*load
+	tally
+	at     address
+	poller *poller
+	timer  int
+	start  time.Time
+	now    time.Duration // since start
+	moved  time.Duration // when something was answered last
+	open   int
+	conns  []*conn // by descriptor
+	phase  phase
+	since  time.Duration // when the window began
+	before time.Duration // CPU time at that moment
+	buf    [256 << 10]byte
+}
+
+type phase int
+
+const (
+	warming phase = iota
+	measured
+	draining
+)
+
+// A conn is a request under way.
+type conn struct {
+	fd     int
+	busy   bool
+	began  time.Duration
+	counts bool   // it began within the window
+	rest   []byte // of the packet
+	answer answer
+}
+
+func (g *generator) run() error {
+	for {
+		g.now = time.Since(g.start)
+		if err := g.turn(); err != nil {
+			return err
+		}
+		g.begin()
+		if g.open == 0 && g.isOver() {
+			return nil
+		}
+		events, err := g.poller.wait(100)
+		if err != nil {
+			return err
+		}
+		for i := range events {
+			g.handle(int(events[i].Fd))
+		}
+		if len(events) == 0 && g.now-g.moved > patience {
+			return fmt.Errorf("bench: load: %d requests not answered for %v", g.open, patience)
+		}
+	}
+}
+
+// isOver reports whether no more requests are begun.
+func (g *generator) isOver() bool {
+	return g.phase == draining || g.requests > 0 && g.begun >= g.requests
+}
+
+// turn goes from one phase to the next when it is time.
+func (g *generator) turn() error {
+	var err error
+	switch {
+	case g.phase == warming && g.now >= g.warmup:
+		g.phase, g.since = measured, g.now
+		g.before, err = g.used()
+	case g.phase == measured && g.now >= g.since+g.window && len(g.latencies) > 0:
+		g.phase = draining
+		var cpu time.Duration
+		cpu, err = g.used()
+		g.tally.cpu, g.took = cpu-g.before, g.now-g.since
+	}
+	return err
+}
+
+func (g *generator) used() (time.Duration, error) {
+	if g.load.cpu == nil {
+		return 0, nil
+	}
+	return g.load.cpu()
+}
+
+// startTimer wakes the generator whenever a request is due.
+func (g *generator) startTimer() error {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("bench: timer: %w", err)
+	}
+	g.timer = fd
+	if g.rate == 0 {
+		return nil
+	}
+	every := unix.NsecToTimespec(int64(float64(time.Second) / g.rate))
+	err = unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil)
+	return cmp.Or(err, g.poller.add(fd, unix.EPOLLIN|unix.EPOLLET))
+}
+
+// begin begins the requests that are due. One that fails at once leaves its room to
+// nobody, or a target that is gone would be asked without end.
+func (g *generator) begin() {
+	for room := g.atOnce - g.open; !g.isOver(); room-- {
+		due := g.now
+		if g.rate > 0 {
+			due = time.Duration(float64(g.begun) / g.rate * float64(time.Second))
+		}
+		if due > g.now || g.rate == 0 && room <= 0 {
+			return
+		}
+		g.ask(due)
+	}
+}
+
+// ask begins a request that is due at that time.
+func (g *generator) ask(due time.Duration) {
+	g.begun++
+	fd, err := g.at.connect()
+	if err != nil {
+		g.fail(err)
+		return
+	}
+	c := g.conn(fd)
+	c.began, c.counts = due, g.phase == measured
+	g.open++
+	packet := g.packet.next()
+	n, err := write(fd, packet)
+	c.rest = append(c.rest[:0], packet[n:]...)
+	if err == nil {
+		err = g.poller.add(fd, changes)
+	}
+	if err != nil {
+		g.end(c, err)
+	}
+}
+
+// conn is the one of that descriptor, whose memory is used again.
+func (g *generator) conn(fd int) *conn {
+	for len(g.conns) <= fd {
+		g.conns = append(g.conns, nil)
+	}
+	c := g.conns[fd]
+	if c == nil {
+		c = &conn{fd: fd}
+		g.conns[fd] = c
+	}
+	c.busy = true
+	c.answer.reset()
+	return c
+}
+
+// handle goes on with what can go on. An event may be left over from a connection that
+// has ended.
+func (g *generator) handle(fd int) {
+	if fd == g.timer {
+		read(fd, g.buf[:8]) // or it would not tell of the next time
+		return
+	}
+	if fd >= len(g.conns) || g.conns[fd] == nil || !g.conns[fd].busy {
+		return
+	}
+	c := g.conns[fd]
+	for len(c.rest) > 0 {
+		n, err := write(fd, c.rest)
+		if err != nil {
+			break // an answer may be there all the same
+		}
+		if n == 0 {
+			break
+		}
+		c.rest = c.rest[n:]
+	}
+	if done, err := g.hear(c); done || err != nil {
+		g.end(c, err)
+	}
+}
+
+// hear reads what has come.
+func (g *generator) hear(c *conn) (done bool, err error) {
+	for {
+		n, end, err := read(c.fd, g.buf[:])
+		switch {
+		case err != nil:
+			return false, err
+		case end:
+			return true, cmp.Or(c.answer.end(), g.check(&c.answer))
+		case n == 0:
+			return false, nil
+		}
+		before := c.answer.body
+		done, err = c.answer.take(g.buf[:n])
+		if g.phase == measured {
+			g.bytes += c.answer.body - before
+		}
+		if done || err != nil {
+			return done, cmp.Or(err, g.check(&c.answer))
+		}
+	}
+}
+
+// check looks at a whole answer.
+func (g *generator) check(a *answer) error {
+	if a.status != 200 || a.body != g.want {
+		return fmt.Errorf("answer with status %d and %d bytes, want 200 and %d", a.status, a.body, g.want)
+	}
+	return nil
+}
+
+// end closes the connection and counts the request.
+func (g *generator) end(c *conn, err error) {
+	unix.Close(c.fd)
+	c.busy = false
+	g.open--
+	if err != nil {
+		g.fail(err)
+		return
+	}
+	now := time.Since(g.start)
+	g.moved = now
+	if g.phase == measured {
+		g.answers++
+	}
+	if c.counts {
+		g.latencies = append(g.latencies, now-c.began)
+	}
+}
+
+func (g *generator) fail(err error) {
+	g.failed++
+	g.failure = cmp.Or(g.failure, err)
+}
+
+// flawless returns an error if a request failed.
+func (t *tally) flawless() error {
+	if t.failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d requests failed, the first with: %w", t.failed, t.begun, t.failure)
+}

@@ -1,0 +1,110 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+)
+
+// A relay is the least that a relay in Go must do for a request without a body: accept,
+// read, connect, write, copy, close. It looks at nothing but the packet's length.
+type relay struct {
+	to      net.Addr
+	buffers sync.Pool
+}
+
+// runRelay relays from one address to another until the process ends.
+func runRelay(from, to string) error {
+	ln, err := net.Listen(network(from))
+	if err != nil {
+		return fmt.Errorf("bench: relay: %w", err)
+	}
+	r := &relay{buffers: sync.Pool{New: func() any { return new([64 << 10]byte) }}}
+	if r.to, err = resolve(to); err != nil {
+		return fmt.Errorf("bench: relay: %w", err)
+	}
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			return fmt.Errorf("bench: relay: %w", err)
+		}
+		go r.serve(nc)
+	}
+}
+
+// network is an address as package net has it.
+func network(s string) (network, address string) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		return "unix", path
+	}
+	return "tcp", s
+}
+
+func resolve(s string) (net.Addr, error) {
+	kind, address := network(s)
+	if kind == "unix" {
+		return net.ResolveUnixAddr(kind, address)
+	}
+	return net.ResolveTCPAddr(kind, address)
+}
+
+func (r *relay) serve(client net.Conn) {
+	defer client.Close()
+	buf := r.buffers.Get().(*[64 << 10]byte)
+	defer r.buffers.Put(buf)
+	if err := r.relay(client, buf[:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: relay:", err)
+	}
+}
+
+func (r *relay) relay(client net.Conn, buf []byte) error {
+	n, err := io.ReadAtLeast(client, buf, blockHeader)
+	if err != nil {
+		return err
+	}
+	if size := packetSize(buf[:n]); n < size {
+		if _, err := io.ReadFull(client, buf[n:size]); err != nil {
+			return err
+		}
+		n = size
+	}
+	worker, err := r.dial()
+	if err != nil {
+		return err
+	}
+	defer worker.Close()
+	if _, err := worker.Write(buf[:n]); err != nil {
+		return err
+	}
+	return pass(client, worker, buf)
+}
+
+func (r *relay) dial() (net.Conn, error) {
+	if to, ok := r.to.(*net.UnixAddr); ok {
+		return net.DialUnix("unix", nil, to)
+	}
+	return net.DialTCP("tcp", nil, r.to.(*net.TCPAddr))
+}
+
+// pass copies the answer. io.Copy would splice, which is dear for a small one.
+func pass(client, worker net.Conn, buf []byte) error {
+	for {
+		n, err := worker.Read(buf)
+		if n > 0 {
+			if _, err := client.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,156 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A trial is one kind of work, given to several targets in turns.
+type trial struct {
+	name  string
+	kind  string // of all sockets
+	among []string
+	path  string // of the worker's script
+	body  int    // bytes of an upload
+	want  int64  // bytes of every answer
+	pools int    // hosts that are asked in turn; 0: one
+
+	atOnce int     // requests
+	share  float64 // of what FastRouter can do is offered; 0: as many as a target takes
+	stores bool    // every answer is to be in memcached in the end
+
+	claims []claim
+}
+
+// A claim is what uwgate is held against: that a measure of it is no more than bound
+// times another target's. Its aim is less.
+type claim struct {
+	of         measure
+	against    string
+	bound, aim float64 // aim 0: none
+}
+
+// A sample is what one target did in one round.
+type sample struct {
+	cpu, cpuMiB    time.Duration // for a request, for a MiB of answers
+	rate           float64       // requests a second
+	p50, p99, p999 time.Duration
+	failure        error   // of requests
+	stored         float64 // share of the answers that memcached got
+}
+
+// results are the samples of a trial: of each target one a round.
+type results map[string][]sample
+
+// turns goes through all rounds with the same processes.
+func (b *bench) turns(ctx context.Context, t *trial) (results, error) {
+	targets, err := b.launchAll(ctx, t)
+	defer stopAll(targets)
+	if err != nil {
+		return nil, err
+	}
+	rate := 0.0
+	if t.share > 0 {
+		if rate, err = b.capacity(t, targets[0]); err != nil {
+			return nil, err
+		}
+	}
+	all := make(results)
+	for range b.rounds {
+		for _, target := range targets {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			s, err := b.take(t, target, t.share*rate)
+			if err != nil {
+				return nil, err
+			}
+			all[target.name] = append(all[target.name], s)
+		}
+	}
+	return all, nil
+}
+
+func (b *bench) launchAll(ctx context.Context, t *trial) ([]*target, error) {
+	var targets []*target
+	for _, name := range t.among {
+		target, err := b.lab.launch(ctx, name, t.kind)
+		if err != nil {
+			return targets, err
+		}
+		targets = append(targets, target)
+	}
+	return targets, nil
+}
+
+func stopAll(targets []*target) {
+	for _, t := range targets {
+		t.stop()
+	}
+}
+
+// capacity is how many requests a second a target answers when it has always some.
+func (b *bench) capacity(t *trial, target *target) (float64, error) {
+	l, err := b.load(t)
+	if err != nil {
+		return 0, err
+	}
+	got, err := target.run(l)
+	if err != nil {
+		return 0, err
+	}
+	return got.perSecond(), nil
+}
+
+// load is what a target is given; closed, that is, with no rate.
+func (b *bench) load(t *trial) (load, error) {
+	p, err := newPacket(question{path: t.path, body: t.body, pools: t.pools, store: b.lab.memcached.Addr}, &b.lab.serial)
+	return load{packet: p, want: t.want, atOnce: t.atOnce, warmup: b.warmup, window: b.window}, err
+}
+
+// take makes a sample; with a rate of 0 of as many requests as go.
+func (b *bench) take(t *trial, target *target, rate float64) (sample, error) {
+	l, err := b.load(t)
+	if err != nil {
+		return sample{}, err
+	}
+	if l.rate = rate; rate > 0 {
+		l.window *= 2 // the slowest of a hundred are to be many
+	}
+	before, err := b.lab.sets()
+	if err != nil {
+		return sample{}, err
+	}
+	got, err := target.run(l)
+	if err != nil {
+		return sample{}, err
+	}
+	if got.cpu == 0 {
+		return sample{}, fmt.Errorf("bench: %s: none of the processes %v has worked", target.name, target.group)
+	}
+	s := got.sample()
+	if s.failure != nil {
+		b.say("%s: %v", target.name, s.failure)
+	}
+	if t.stores && target.name == uwgate {
+		s.stored, err = b.lab.stored(before, got.begun)
+	}
+	return s, err
+}
+
+func (t *tally) perSecond() float64 { return float64(t.answers) / t.took.Seconds() }
+
+func (t *tally) sample() sample {
+	return sample{
+		cpu:     t.cpu / time.Duration(t.answers),
+		cpuMiB:  time.Duration(float64(t.cpu) / (float64(t.bytes) / (1 << 20))),
+		rate:    t.perSecond(),
+		p50:     quantile(t.latencies, 0.5),
+		p99:     quantile(t.latencies, 0.99),
+		p999:    quantile(t.latencies, 0.999),
+		failure: t.flawless(),
+	}
+}
