@@ -307,12 +307,15 @@ func (f *flight) strikesAfter() int {
 	return 0
 }
 
-// judged tells the followers the head of a page that may be shared.
+// judged tells the followers the head of a page that may be shared. If they have to
+// wait for its last byte, a thousand of them are not woken twice.
 func (f *flight) judged(resp *uwsgi.Response, ttl time.Duration, live bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.resp, f.ttl, f.live = resp, ttl, live
-	f.changed()
+	if live {
+		f.changed()
+	}
 }
 
 // grown tells them of more of its body.
