@@ -162,7 +162,7 @@ func (l *link) dial() (net.Conn, error) {
 	if l.ctx.Err() != nil {
 		nc.Close() // cut came before there was anything to cut
 	}
-	return nc, nil
+	return &corked{Conn: nc}, nil
 }
 
 func (l *link) cut() {
