@@ -136,12 +136,16 @@ func (x *exchange) answer(ctx context.Context) error {
 	if done, err := x.lockPage(ctx); done {
 		return err
 	}
-	if x.g.isOut(x.pool) && x.instead(ctx) {
-		return nil
+	if x.g.isOut(x.pool) {
+		if done, err := x.instead(ctx, nil); done {
+			return err
+		}
 	}
 	err = x.forward(ctx)
-	if mayStandIn(err) && x.instead(ctx) || err == nil && isBackendError(x.resp.StatusCode) && x.instead(ctx) {
-		return nil
+	if cause := x.backendFailure(err); cause != nil {
+		if done, err := x.instead(ctx, cause); done {
+			return err
+		}
 	}
 	if err != nil {
 		return err

@@ -22,9 +22,8 @@ import (
 //   - The page may not be stored: it goes alone, and so do all requests for that key
 //     for a while.
 //   - No backend takes the leader's request: that is its answer, too.
-//   - The leader fails otherwise, or is answered 5xx, or its client leaves while it
-//     has no followers that have got something: one of the followers leads. If the
-//     next leader fails as well, nobody waits any longer: a failure without an
+//   - The leader fails otherwise, or is answered 5xx: one of the followers leads. If
+//     the next leader fails as well, nobody waits any longer: a failure without an
 //     answer is everybody's, an answer is each one's own.
 //   - It has waited for CoalesceWait without a byte: it goes alone.
 func (x *exchange) share(ctx context.Context) (done bool, err error) {

@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
+
+	"go.uber.org/zap"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
@@ -106,25 +109,32 @@ func (x *exchange) staleCopy(ctx context.Context) *found {
 	return page
 }
 
-// instead answers with the last good copy in the place of a backend that has failed
-// with err, or with a status. It returns false if there is none.
-func (x *exchange) instead(ctx context.Context) bool {
-	if x.answered {
-		return false
-	}
+// instead answers with the last good copy in the place of a backend that has failed,
+// or, without a cause, is known to be gone. It returns false if there is none.
+func (x *exchange) instead(ctx context.Context, cause error) (done bool, err error) {
 	page := x.staleCopy(ctx)
 	if page == nil {
-		return false
+		return false, nil
 	}
 	x.g.stats.copies.add(copyServed)
+	if cause != nil {
+		x.g.log().Warn("backend failed; a last good copy is sent in its place", zap.String("backend", x.rec.backend), zap.Error(cause))
+	}
 	x.closeBackend()
-	return x.relayFound(ctx, page) == nil
+	return true, x.relayFound(ctx, page)
 }
 
-// mayStandIn reports whether a copy may be sent in the place of a failure: no visitor's.
-func mayStandIn(err error) bool {
+// backendFailure is the failure that a copy may stand in for, if err is one, or the
+// answer says so (RFC 5861 §4): no visitor's.
+func (x *exchange) backendFailure(err error) error {
 	var f *failure
-	return errors.As(err, &f) && f.side == sideBackend
+	switch {
+	case errors.As(err, &f) && f.side == sideBackend:
+		return err
+	case err == nil && slices.Contains([]int{500, 502, 503, 504}, x.resp.StatusCode):
+		return fmt.Errorf("it answers %d", x.resp.StatusCode)
+	}
+	return nil
 }
 
 // outage is how long a pool that nobody answers of is not asked before a copy is
@@ -160,8 +170,3 @@ const (
 	copyLost   copyEvent = "lost" // the store had no room for it
 	copyServed copyEvent = "served"
 )
-
-// isBackendError tells the statuses that a copy may stand in for (RFC 5861 §4).
-func isBackendError(status int) bool {
-	return status == 500 || status == 502 || status == 503 || status == 504
-}

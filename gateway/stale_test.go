@@ -60,6 +60,9 @@ func TestStaleIfError(t *testing.T) {
 			if got.header.Get("Age") == "" {
 				t.Error("no Age")
 			}
+			if n := b.logs.FilterMessageSnippet("a last good copy is sent").Len(); n != 1 {
+				t.Errorf("told %d times that the backend failed", n)
+			}
 			if got := b.get("/", uwsgi.Var{Name: "HTTP_COOKIE", Value: "sessionid=1"}); got.status == 200 || strings.Contains(got.raw, "hello") {
 				t.Errorf("a session got %q", got.raw)
 			}
