@@ -63,6 +63,8 @@ func (g *Gateway) refetch(ctx context.Context, f *refill) (became refetched) {
 		vars = f.policy.Anonymous(f.vars, f.plan)
 	}
 	if vars == nil {
+		g.hintOnce(&g.hints.refresh, "a page that is served cannot be fetched anew before it expires: nobody's request would have its key, or be sure to have the same answer",
+			"let --key be nginx's set $memcached_key, and name headers that a proxy of yours sets with --trusted-header (docs/refresh.md)")
 		return notStorable
 	}
 	x := &exchange{g: g, policy: g.policy(), received: vars, method: "GET", refill: f}
