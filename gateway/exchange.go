@@ -406,7 +406,7 @@ func (x *exchange) finishClient() {
 	switch {
 	case x.broken:
 		x.abort()
-	case x.isTaken() && x.upload.end(x.in) && hasNothing(x.client):
+	case x.isTaken() && x.endUpload() && hasNothing(x.client):
 		x.client.Close()
 	default:
 		closeWrite(x.client)
@@ -435,13 +435,21 @@ func (x *exchange) release() {
 	x.land(endOrphan, nil)
 	x.unlockPage(policy.Truncated)
 	defer x.later.Wait()
-	x.upload.finish(x.client, x.in, x.g.lingerTimeout())
+	x.finishUpload()
 	x.client.Close()
 	x.cancel(nil)
 	x.spool.free(x.g)
-	x.in.Reset(nil)
-	clientReaders.Put(x.in)
+	x.giveClientBuffer()
 	x.giveBuffers()
+}
+
+// giveClientBuffer gives back what came with the client's connection.
+func (x *exchange) giveClientBuffer() {
+	if x.in != nil {
+		x.in.Reset(nil)
+		clientReaders.Put(x.in)
+		x.in = nil
+	}
 }
 
 // giveBuffers gives back what came with the backend's connection.

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -61,7 +60,7 @@ func (x *exchange) startReading(to net.Conn) {
 		go x.runUpload(to, tunnel)
 		return
 	}
-	x.upload.soon = time.AfterFunc(watchAfter, func() { x.runUpload(to, false) })
+	x.upload.soon = time.AfterFunc(watchAfter, x.runWatch)
 }
 
 // watchAfter is how long nobody watches whether nginx leaves.
@@ -74,6 +73,22 @@ func (x *exchange) runUpload(to net.Conn, tunnel bool) {
 	if err == nil {
 		x.upload.extend(x.client, time.Time{})
 		err = x.watch(to, tunnel)
+	}
+	x.left(err)
+}
+
+// runWatch is runUpload for a client that has sent everything. Its buffer is of no more
+// use, and there may be thousands who wait.
+func (x *exchange) runWatch() {
+	defer close(x.upload.done)
+	x.giveClientBuffer()
+	var surplus [64]byte
+	var err error
+	for err == nil {
+		_, err = x.client.Read(surplus[:])
+	}
+	if err == io.EOF {
+		err = x.watchHalf(nil, false)
 	}
 	x.left(err)
 }
@@ -189,28 +204,29 @@ func (u *upload) extend(client net.Conn, t time.Time) {
 	}
 }
 
-// finish gives nginx until the deadline to close its side, reading whatever it
+// finishUpload gives nginx until the deadline to close its side, reading whatever it
 // still sends, and waits for the goroutine.
-func (u *upload) finish(client net.Conn, in *bufio.Reader, linger time.Duration) {
+func (x *exchange) finishUpload() {
+	u := &x.upload
 	u.mu.Lock()
 	u.finishing = true
-	client.SetReadDeadline(time.Now().Add(linger))
+	x.client.SetReadDeadline(time.Now().Add(x.g.lingerTimeout()))
 	u.mu.Unlock()
 	if !u.isReading() {
-		io.Copy(io.Discard, in)
+		io.Copy(io.Discard, x.in)
 		return
 	}
 	<-u.done
 }
 
-// end is to go before the client is closed. It reports whether all that has been read
+// endUpload is to go before the client is closed. It reports whether all that has been read
 // from it has been looked at.
-func (u *upload) end(in *bufio.Reader) bool {
-	u.mu.Lock()
-	u.finishing = true
-	u.mu.Unlock()
+func (x *exchange) endUpload() bool {
+	x.upload.mu.Lock()
+	x.upload.finishing = true
+	x.upload.mu.Unlock()
 	// Whoever reads throws away what comes.
-	return u.isReading() || in.Buffered() == 0
+	return x.upload.isReading() || x.in.Buffered() == 0
 }
 
 // isReading reports whether the first goroutine has been started. From then on it will

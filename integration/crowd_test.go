@@ -69,19 +69,19 @@ func (w *world) knock(n int, path string) crowd {
 		conns[i] = nc
 	}
 	request := []byte("GET " + path + " HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
-	return w.crowd(n, func(i int) page {
+	answers := make([][]byte, n)
+	c := w.crowd(n, func(i int) page {
 		conns[i].Write(request)
-		raw, err := io.ReadAll(conns[i])
-		if err != nil {
-			return page{err: err}
-		}
-		resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), nil)
-		if err != nil {
-			return page{err: err}
-		}
-		body, err := io.ReadAll(resp.Body)
-		return page{resp.StatusCode, resp.Header, string(body), err}
+		var err error
+		answers[i], err = io.ReadAll(conns[i])
+		return page{err: err}
 	})
+	for i, raw := range answers {
+		if c.pages[i].err == nil {
+			c.pages[i] = w.read(http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), nil))
+		}
+	}
+	return c
 }
 
 // A cold page and a thousand visitors: the workers are asked once.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -60,10 +61,16 @@ func ReadResponse(r *bufio.Reader) (*Response, error) {
 	return nil, &FormatError{Code: TooManyInterim, What: fmt.Sprintf("more than %d interim answers", maxInterim), Offset: offset}
 }
 
+// headSpaces are not on the stack, which would have to be twice as large for them, while
+// an answer is waited for, too.
+var headSpaces = sync.Pool{New: func() any { return new([2048]byte) }}
+
 // readHead returns the lines up to and with the blank one. Offset is where the
 // head begins.
 func readHead(r *bufio.Reader, offset int64) (string, error) {
-	var space [2048]byte // most heads fit: no garbage but the string
+	r.Peek(1)                               // whatever it says is said again: nobody waits with a space in hand
+	space := headSpaces.Get().(*[2048]byte) // most heads fit: no garbage but the string
+	defer headSpaces.Put(space)
 	head := space[:0]
 	for {
 		start := len(head)
