@@ -62,6 +62,7 @@ func shape(path string, v any) []string {
 // tellsStatsAt has the gateway tell its statistics on a socket, and returns where.
 func (b *bench) tellsStatsAt(network string) (addr string) {
 	b.t.Helper()
+	eventually(b.t, "listening", func() bool { return b.stats.listeners.Load() == 1 })
 	ln := listen(b.t, network)
 	ctx, stop := context.WithCancel(context.Background())
 	told := make(chan error, 1)
