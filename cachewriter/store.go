@@ -293,9 +293,18 @@ func (s *store) write(c *client, it *item) {
 		s.stats.Failed++
 	}
 	report := s.settle(s.w.life, it.probe, start, err)
-	s.work.Broadcast()
+	s.wakeWorkers()
 	s.mu.Unlock()
 	report()
+}
+
+// wakeWorkers wakes the workers, if there is anything that one of them may have waited to do.
+// Most of the time there is not, and each that is woken in vain costs as much as half a
+// write.
+func (s *store) wakeWorkers() {
+	if s.queue.Len() > 0 || s.debts.len() > 0 || s.closing {
+		s.work.Broadcast()
+	}
 }
 
 // settle tells the breaker how an operation ended that began at start, and empties
@@ -394,7 +403,7 @@ func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, keys
 
 	s.mu.Lock()
 	report := s.settle(ctx, probe, start, err)
-	s.work.Broadcast()
+	s.wakeWorkers()
 	s.mu.Unlock()
 	report()
 	return err
