@@ -98,7 +98,7 @@ func (l *Lock) Keep() {
 func (l *Lock) renewOnce() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over {
+	if l.over || l.renew == nil {
 		return
 	}
 	err := l.store.attempt(context.Background(), func(ctx context.Context) error {
@@ -151,6 +151,7 @@ func (l *Lock) change(ctx context.Context, op func(context.Context) error) error
 	}
 	if l.renew != nil {
 		l.renew.Stop()
+		l.renew = nil // whatever comes of it: what was given back is not kept
 	}
 	err := l.store.attempt(ctx, op)
 	l.over = err == nil || isLost(err)

@@ -341,6 +341,24 @@ func TestLockAtTheFirstLiveServer(t *testing.T) {
 	}
 }
 
+// One that could not be given back runs out: a renewal that was just about to be made
+// is made no more.
+func TestLockKeptNoMore(t *testing.T) {
+	f := startFake(t)
+	w := newWriter(t, f.addr)
+	l := lock(t, w, "k", time.Minute)
+	l.Keep()
+	f.stop()
+	if err := l.Unlock(t.Context()); err == nil || errors.Is(err, ErrLockLost) {
+		t.Errorf("unlock with nobody there: %v", err)
+	}
+	f.start()
+	l.renewOnce()
+	if n := len(f.commands("ms ")); n != 1 || l.renew != nil {
+		t.Errorf("%d sets, and a timer %v; want the first set alone", n, l.renew)
+	}
+}
+
 // A lock that is kept outlives its ttl, until it is given back.
 func testLockKept(t *testing.T, r *realServer) {
 	w := newWriter(t, r.address())

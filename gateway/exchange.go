@@ -87,9 +87,7 @@ func newExchange(g *Gateway, nc net.Conn) *exchange {
 func (x *exchange) run(ctx context.Context) {
 	ctx, x.cancel = context.WithCancelCause(ctx)
 	defer x.release()
-	if d := x.g.TotalTimeout; d > 0 {
-		defer time.AfterFunc(d, func() { x.cancel(errTotalTimeout) }).Stop()
-	}
+	defer x.limit()()
 	err := x.answer(ctx)
 	if err != nil {
 		x.landFailed(err)
@@ -104,6 +102,14 @@ func (x *exchange) run(ctx context.Context) {
 	x.closeBackend()
 	x.tally()
 	x.g.record(&x.rec, err)
+}
+
+// limit bounds the whole exchange until the function that it returns is called.
+func (x *exchange) limit() (stop func() bool) {
+	if d := x.g.TotalTimeout; d > 0 {
+		return time.AfterFunc(d, func() { x.cancel(errTotalTimeout) }).Stop
+	}
+	return func() bool { return false }
 }
 
 // answer goes from the first byte of the request to the last of the answer.
@@ -136,7 +142,7 @@ func (x *exchange) answer(ctx context.Context) error {
 	if done, err := x.lockPage(ctx); done {
 		return err
 	}
-	if x.g.isOut(x.pool) {
+	if x.isOut() {
 		if done, err := x.instead(ctx, nil); done {
 			return err
 		}

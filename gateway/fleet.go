@@ -37,6 +37,10 @@ func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
 	deadline := time.Now().Add(x.g.coalesceWait())
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		x.lock, err = x.g.Store.Lock(ctx, x.place(), lockLife)
+		if errors.Is(err, cachewriter.ErrNoMeta) {
+			x.g.hintOnce(&x.g.hints.lock, "memcached gives no locks, so each gateway of the fleet fetches pages for itself: "+err.Error(),
+				"use memcached 1.6.10 or later without a proxy before it, or start without --fleet")
+		}
 		if err != nil && !errors.Is(err, cachewriter.ErrLocked) {
 			return false, nil // there is none to be had
 		}

@@ -25,7 +25,6 @@ func (x *exchange) forward(ctx context.Context) error {
 	for {
 		nc, err := x.pool.Dial(ctx, want)
 		if err != nil {
-			x.g.noteOutage(x.pool, err)
 			return dialFailure(ctx, err)
 		}
 		x.connected(ctx, nc)
@@ -34,7 +33,7 @@ func (x *exchange) forward(ctx context.Context) error {
 			nc.Report(outcome(err))
 		}
 		if err == nil {
-			x.g.noteAnswer(x.pool)
+			x.noteAnswer()
 			return nil
 		}
 		if ctx.Err() != nil || want.Avoid != nil || !x.mayRetry(err) {

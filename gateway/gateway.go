@@ -160,8 +160,6 @@ type Gateway struct {
 	hints   hints
 	flights flights
 
-	outages sync.Map // of *backend.Pool: until when they are thought to be without servers
-
 	refresher   refresher // see refresh
 	refreshOnce sync.Once
 

@@ -14,7 +14,7 @@ import (
 // hints are what an operator can mend in nginx's configuration. Each is given
 // once in the life of a gateway.
 type hints struct {
-	noMethod, noKey, noStatus, server, unkeyed, host, refresh sync.Once
+	noMethod, noKey, noStatus, server, unkeyed, host, refresh, lock sync.Once
 
 	lost sync.Map // names of headers that have been told; policy bounds them
 }

@@ -72,6 +72,7 @@ func (g *Gateway) refetch(ctx context.Context, f *refill) (became refetched) {
 	x.rec.request(vars, g.HideQuery)
 	x.rec.flight = "refresh"
 	ctx, x.cancel = context.WithCancelCause(ctx)
+	defer x.limit()()
 	defer x.dismiss()
 	became, err := x.renew(ctx)
 	x.awaitWritten()

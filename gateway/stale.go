@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"uwgate/cachewriter"
-	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
@@ -141,24 +140,14 @@ func (x *exchange) backendFailure(err error) error {
 // looked for: waiting for a connect to fail is of no use to anyone.
 const outage = time.Second
 
-// noteOutage remembers that a pool took no request.
-func (g *Gateway) noteOutage(pool *backend.Pool, err error) {
-	if errors.Is(err, backend.ErrUnavailable) {
-		g.outages.Store(pool, time.Now().Add(outage))
-	}
-}
-
 // isOut reports whether the pool has just been found without a server.
-func (g *Gateway) isOut(pool *backend.Pool) bool {
-	until, ok := g.outages.Load(pool)
-	return ok && time.Now().Before(until.(time.Time))
-}
+func (x *exchange) isOut() bool { return time.Since(x.pool.Outage()) < outage }
 
 // noteAnswer has what could not be fetched while the pool was without servers be
 // fetched now.
-func (g *Gateway) noteAnswer(pool *backend.Pool) {
-	if _, was := g.outages.LoadAndDelete(pool); was && g.keepsPages() {
-		g.refresh().hurry()
+func (x *exchange) noteAnswer() {
+	if x.pool.Recover() && x.g.keepsPages() {
+		x.g.refresh().hurry()
 	}
 }
 

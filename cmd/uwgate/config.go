@@ -211,7 +211,7 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 	var err error
 	p.Template, err = parseTemplate(c, cfg.template(c))
 	errs = append(errs, err)
-	errs = append(errs, checkTTLs(p), checkExcludes(p.Exclude), checkTrusted(p.TrustedHeaders), checkAllowed(p.AllowedHosts))
+	errs = append(errs, checkFlights(c), checkTTLs(p), checkExcludes(p.Exclude), checkTrusted(p.TrustedHeaders), checkAllowed(p.AllowedHosts))
 	if _, _, err := mime.ParseMediaType(p.HitType); err != nil {
 		errs = append(errs, fmt.Errorf("--hit-type %q: write a Content-Type, as in text/html; charset=utf-8", p.HitType))
 	}
@@ -246,6 +246,26 @@ func replaceDefaults(c *cli.Context, flag string, list *[]string) error {
 	return nil
 }
 
+// checkFlights looks at what is about many requests for one page.
+func checkFlights(c *cli.Context) error {
+	var errs []error
+	if d := c.Duration("coalesce-wait"); d < 0 {
+		errs = append(errs, fmt.Errorf("--coalesce-wait %v: give a time, or 0s for requests not to wait for each other", d))
+	}
+	for _, flag := range []string{"coalesce-followers", "refresh-concurrency"} {
+		if n := c.Int(flag); n < 1 {
+			errs = append(errs, fmt.Errorf("--%s %d: give a number from 1 on; --coalesce-wait 0s and --refresh-ahead=false turn off", flag, n))
+		}
+	}
+	if c.Bool("fleet") && c.Duration("coalesce-wait") == 0 {
+		errs = append(errs, errors.New("--fleet: with --coalesce-wait 0s no request waits for another gateway either; leave one of the two out"))
+	}
+	if c.Duration("grace") > 0 && !c.Bool("refresh-ahead") {
+		errs = append(errs, errors.New("--grace: with --refresh-ahead=false nobody fetches pages anew while they are served; leave one of the two out"))
+	}
+	return errors.Join(errs...)
+}
+
 func checkTTLs(p *policy.Policy) error {
 	var errs []error
 	for _, t := range []struct {
@@ -254,6 +274,14 @@ func checkTTLs(p *policy.Policy) error {
 	}{{"ttl", p.DefaultTTL}, {"min-ttl", p.MinTTL}, {"max-ttl", p.MaxTTL}} {
 		if t.ttl < 0 || t.ttl > maxTTL || t.ttl > 0 && t.ttl < time.Second {
 			errs = append(errs, fmt.Errorf("--%s %v: a lifetime is from 1s to 720h, the longest that memcached does not take for a date", t.flag, t.ttl))
+		}
+	}
+	for _, t := range []struct {
+		flag string
+		more time.Duration
+	}{{"grace", p.Grace}, {"stale-if-error", p.StaleIfError}} {
+		if t.more < 0 || t.more > p.MaxTTL {
+			errs = append(errs, fmt.Errorf("--%s %v: give a time from 0s, for not at all, to --max-ttl, which is %v", t.flag, t.more, p.MaxTTL))
 		}
 	}
 	if p.MaxTTL == 0 {

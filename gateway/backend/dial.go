@@ -108,6 +108,7 @@ func (d *dialing) failed(ctx context.Context, n *Node, err error) error {
 }
 
 func (d *dialing) unavailable() error {
+	d.p.outage.Store(time.Now().UnixNano())
 	if d.first == nil {
 		return fmt.Errorf("%w: the pool has no servers", ErrUnavailable)
 	}

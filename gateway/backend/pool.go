@@ -101,6 +101,8 @@ type Pool struct {
 type pool struct {
 	now atomic.Pointer[Pool] // the newest one, whose options are in force
 
+	outage atomic.Int64 // when a Dial last found no server, in nanoseconds; 0: one has been found since
+
 	mu       sync.Mutex // guards what follows, and the nodes' fields that say so
 	started  bool       // the options are read, the first Dial has begun
 	retired  bool       // nothing runs in the background any more
@@ -215,6 +217,22 @@ func (p *Pool) Dial(ctx context.Context, w Want) (*Conn, error) {
 			return nil, err
 		}
 	}
+}
+
+// Outage returns when a Dial last found no server, or the zero time if that has been
+// forgotten by Recover.
+func (p *Pool) Outage() time.Time {
+	if at := p.init().outage.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Recover is called when a server has answered. It reports, once, whether there was an
+// Outage before.
+func (p *Pool) Recover() bool {
+	o := &p.init().outage
+	return o.Load() != 0 && o.Swap(0) != 0
 }
 
 // begin counts a request, and waits for the first look-up of names where
