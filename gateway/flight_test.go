@@ -113,10 +113,14 @@ func TestPrivateCrowd(t *testing.T) {
 					t.Errorf("user %d got %q", i, got.raw)
 				}
 			}
-			ask(20)
-			if n := w.asked.Load(); n != 21 {
-				t.Errorf("the backend was asked %d times, want 21", n)
+			w.open = make(chan struct{})
+			var all sync.WaitGroup
+			for i := range 2 {
+				all.Go(func() { ask(20 + i) })
 			}
+			eventually(t, "both ask the backend", func() bool { return w.asked.Load() == 22 })
+			close(w.open)
+			all.Wait()
 			if n := b.Gateway.stats.waits.count(waitRefused); n != 19 {
 				t.Errorf("%d waited in vain, want 19: the crowd, and not the one after it", n)
 			}
@@ -411,7 +415,8 @@ func TestDeletedFlight(t *testing.T) {
 		io.WriteString(nc, page("new"))
 	}
 	close(w.open)
-	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, in *bufio.Reader) {
+	tune := func(g *Gateway) { g.CoalesceWait = time.Hour }
+	b := newBench(t, tune, func(nc net.Conn, req *uwsgi.Request, in *bufio.Reader) {
 		if old.asked.Load() == 0 {
 			old.play(nc, req, in)
 			return

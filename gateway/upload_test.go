@@ -331,3 +331,28 @@ func TestLargeBodyIsSentAgain(t *testing.T) {
 		}
 	})
 }
+
+// Bytes that nobody asked for do not cost the answer: a connection that is closed with
+// them unread would be reset.
+func TestSurplusBehindARequest(t *testing.T) {
+	onEach(t, func(t *testing.T, network string) {
+		answered, surplus := make(chan struct{}), make(chan struct{})
+		b := startBench(t, network, nil, startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
+			surplus <- struct{}{}
+			<-answered
+			io.WriteString(nc, page("hello", "Cache-Control: no-store"))
+		}))
+		for range 20 {
+			nc := b.dial()
+			nc.Write(encode(t, missed("/")))
+			<-surplus
+			nc.Write(make([]byte, 1000))
+			answered <- struct{}{}
+			raw, err := io.ReadAll(nc)
+			if got := parseAnswer(t, raw, err, "GET"); got.body != "hello" || got.err != nil {
+				t.Fatalf("got %q, %v", got.raw, got.err)
+			}
+			nc.Close()
+		}
+	})
+}

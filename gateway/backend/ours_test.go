@@ -11,6 +11,27 @@ import (
 	"time"
 )
 
+// That a pool has been found without a server is told until one answers.
+func TestOutage(t *testing.T) {
+	p, err := NewPool("127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if at := p.Outage(); !at.IsZero() || p.Recover() {
+		t.Errorf("before any request: %v", at)
+	}
+	if _, err := p.Dial(t.Context(), Want{}); !errors.Is(err, ErrUnavailable) {
+		t.Fatal(err)
+	}
+	if since := time.Since(p.Outage()); since < 0 || since > time.Minute {
+		t.Errorf("out for %v", since)
+	}
+	if !p.Recover() || p.Recover() || !p.Outage().IsZero() {
+		t.Error("recovered twice, or not at all")
+	}
+}
+
 // What we lack ourselves is not held against a server.
 func TestOurShortageEjectsNobody(t *testing.T) {
 	p, err := NewPool("127.0.0.1:1", "127.0.0.1:2")
