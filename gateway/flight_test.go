@@ -104,7 +104,7 @@ func TestPrivateCrowd(t *testing.T) {
 				}
 				io.WriteString(nc, page(body, line))
 			})
-			b := newBench(t, nil, w.play)
+			b := newBench(t, func(g *Gateway) { g.CoalesceWait = time.Hour }, w.play)
 			ask := func(i int) answer {
 				return b.get("/", uwsgi.Var{Name: "HTTP_X_USER", Value: fmt.Sprint("user", i)})
 			}
