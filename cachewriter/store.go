@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -346,99 +345,6 @@ func (s *store) settle(ctx context.Context, probe bool, start time.Time, err err
 
 // errTimeout ends a Delete that has used up Writer.Timeout.
 var errTimeout = errors.New("timed out")
-
-// delete drops what is queued of the keys, waits for what is being written of them,
-// and then deletes them together, all within ctx.
-func (s *store) delete(ctx context.Context, keys []string) error {
-	written, owed, err := s.beginDelete(keys)
-	if err != nil {
-		return err
-	}
-	err = s.deleteAfter(ctx, written, keys)
-	s.endDelete(keys, owed, err)
-	if err != nil {
-		return fmt.Errorf("cachewriter: delete on %s: %w", s.addr, err)
-	}
-	return nil
-}
-
-// beginDelete bars the keys' way to the server until endDelete. All of written are
-// closed once none of them is being written; owed is what the delete pays.
-func (s *store) beginDelete(keys []string) (written []<-chan struct{}, owed []*debt, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return nil, nil, ErrClosed
-	}
-	s.w.running.Add(1)
-	for _, key := range keys {
-		s.deleting[key]++
-		if el, ok := s.queued[key]; ok {
-			s.drop(el, DropSuperseded)
-		}
-		if busy := s.writing[key]; busy != nil {
-			written = append(written, busy)
-		}
-		owed = append(owed, s.debts.of(key))
-	}
-	return written, owed, nil
-}
-
-func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, keys []string) error {
-	for _, done := range written {
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	probe, ok := s.probe()
-	if !ok {
-		return ErrServerDown
-	}
-	start := s.w.clock()
-	c := s.checkOut()
-	err := c.delete(ctx, keys...)
-	s.checkIn(c)
-
-	s.mu.Lock()
-	report := s.settle(ctx, probe, start, err)
-	s.wakeWorkers()
-	s.mu.Unlock()
-	report()
-	return err
-}
-
-func (s *store) probe() (probe, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.breaker.begin()
-}
-
-// endDelete lets the keys' entries pass again. A delete that failed is owed before
-// they do.
-func (s *store) endDelete(keys []string, owed []*debt, err error) {
-	defer s.w.running.Done()
-	s.mu.Lock()
-	report := func() {}
-	if err == nil {
-		s.stats.Deletes++
-	} else {
-		s.stats.DeleteErrors++
-		s.pausePaying()
-		report = s.owe(keys)
-	}
-	for i, key := range keys {
-		if err == nil {
-			s.debts.forgive(owed[i])
-		}
-		if s.deleting[key]--; s.deleting[key] == 0 {
-			delete(s.deleting, key)
-		}
-	}
-	s.mu.Unlock()
-	report()
-}
 
 // checkOut hands out a client for one goroutine.
 func (s *store) checkOut() *client {

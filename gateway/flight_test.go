@@ -428,8 +428,8 @@ func TestDeletedFlight(t *testing.T) {
 	eventually(t, "a leader", func() bool { return old.asked.Load() == 1 })
 	post := setVar(missed("/"), uwsgi.Var{Name: "REQUEST_METHOD", Value: "POST"})
 	b.ask(post, nil)
-	if got := b.get("/"); got.body != "new" {
-		t.Errorf("after the POST: %q", got.raw)
+	if got := b.get("/"); got.body != "new" || b.Gateway.stats.waits.count(waitAgain) != 0 {
+		t.Errorf("after the POST: %q, having waited", got.raw)
 	}
 	close(old.open)
 	all.Wait()

@@ -1,0 +1,45 @@
+package gateway
+
+// A refreshQueue is a heap of pages by their turns, the latest first if latest is
+// set. A page can be in one queue of each slot.
+type refreshQueue struct {
+	pages  []*refreshPage
+	slot   int
+	latest bool
+}
+
+// first returns nil if the queue is empty.
+func (q *refreshQueue) first() *refreshPage {
+	if len(q.pages) == 0 {
+		return nil
+	}
+	return q.pages[0]
+}
+
+func (q *refreshQueue) Len() int { return len(q.pages) }
+
+func (q *refreshQueue) Less(i, j int) bool {
+	if q.latest {
+		i, j = j, i
+	}
+	return q.pages[i].at.Before(q.pages[j].at)
+}
+
+func (q *refreshQueue) Swap(i, j int) {
+	q.pages[i], q.pages[j] = q.pages[j], q.pages[i]
+	q.pages[i].place[q.slot], q.pages[j].place[q.slot] = i, j
+}
+
+func (q *refreshQueue) Push(x any) {
+	p := x.(*refreshPage)
+	p.place[q.slot] = len(q.pages)
+	q.pages = append(q.pages, p)
+}
+
+func (q *refreshQueue) Pop() any {
+	last := len(q.pages) - 1
+	p := q.pages[last]
+	q.pages[last] = nil
+	q.pages = q.pages[:last]
+	return p
+}
