@@ -1,0 +1,117 @@
+package socket
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// DialUnix connects to a UNIX socket by its path, or by its name in the abstract
+// namespace, which begins with @. That is done at once or not at all: a full backlog
+// is an error that is syscall.EAGAIN.
+func DialUnix(name string) (net.Conn, error) {
+	fd, err := newSocket(unix.AF_UNIX)
+	if err == nil {
+		err = connect(fd, &unix.SockaddrUnix{Name: name})
+	}
+	if err != nil {
+		return nil, refused(fd, &net.UnixAddr{Net: "unix", Name: name}, err)
+	}
+	return &Conn{fd: fd, dialed: true}, nil
+}
+
+// DialTCP connects within d, or until ctx is done.
+func DialTCP(ctx context.Context, to netip.AddrPort, d time.Duration) (net.Conn, error) {
+	family, sa := sockaddr(to)
+	fd, err := newSocket(family)
+	if err == nil {
+		err = connect(fd, sa)
+	}
+	if err != nil && err != unix.EINPROGRESS {
+		return nil, refused(fd, net.TCPAddrFromAddrPort(to), err)
+	}
+	c := &Conn{fd: fd, peer: to, dialed: true}
+	if err != nil {
+		// A server on the same machine has accepted by now.
+		err = connect(fd, sa)
+	}
+	switch {
+	case err == nil, err == unix.EISCONN:
+		err = nil
+	default:
+		err = c.awaitConnect(ctx, sa, d)
+	}
+	if err == nil && c.isLoop() {
+		err = unix.ECONNREFUSED
+	}
+	if err != nil {
+		c.Close()
+		return nil, refused(-1, net.TCPAddrFromAddrPort(to), err)
+	}
+	return c, nil
+}
+
+// awaitConnect waits until the connection is made.
+func (c *Conn) awaitConnect(ctx context.Context, sa unix.Sockaddr, d time.Duration) error {
+	c.SetWriteDeadline(time.Now().Add(d))
+	defer c.SetWriteDeadline(time.Time{})
+	defer context.AfterFunc(ctx, func() { c.SetWriteDeadline(time.Unix(1, 0)) })()
+	var err error
+	werr := rawConn{c}.Write(func(fd uintptr) bool {
+		err = connect(int(fd), sa)
+		return err != unix.EALREADY && err != unix.EINPROGRESS
+	})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case werr != nil:
+		return os.ErrDeadlineExceeded
+	case err == unix.EISCONN:
+		return nil
+	}
+	return err
+}
+
+// isLoop reports whether the connection is one with itself, as the system makes it if
+// nobody listens and the port that it chooses is that of the address.
+func (c *Conn) isLoop() bool {
+	return c.LocalAddr().(*net.TCPAddr).AddrPort() == c.peer
+}
+
+func newSocket(family int) (int, error) {
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	return fd, nil
+}
+
+func connect(fd int, sa unix.Sockaddr) error {
+	for {
+		if err := unix.Connect(fd, sa); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+func sockaddr(a netip.AddrPort) (family int, sa unix.Sockaddr) {
+	if ip := a.Addr().Unmap(); ip.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Addr: ip.As4(), Port: int(a.Port())}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
+}
+
+// refused closes fd, if there is one, and returns an error like those of package net.
+func refused(fd int, to net.Addr, err error) error {
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+	if errno, ok := err.(unix.Errno); ok {
+		err = os.NewSyscallError("connect", errno)
+	}
+	return &net.OpError{Op: "dial", Net: to.Network(), Addr: to, Err: err}
+}

@@ -1,0 +1,105 @@
+package socket
+
+import (
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A listener accepts Conns.
+type listener struct {
+	file *os.File
+	addr net.Addr
+
+	raw    syscall.RawConn
+	ready  func(fd uintptr) bool // is try
+	accept func(fd int) (*Conn, error)
+	nc     *Conn // what that has returned
+	err    error
+}
+
+// Listen returns a listener in the place of ln, whose connections are Conns; ln is of
+// no more use, and a path that it has is not unlinked when it is closed. It is ln
+// itself if that is neither a *net.TCPListener nor a *net.UnixListener. Accept is not
+// for concurrent use.
+func Listen(ln net.Listener) (net.Listener, error) {
+	l := &listener{addr: ln.Addr()}
+	var err error
+	switch ln := ln.(type) {
+	case *net.UnixListener:
+		l.accept = acceptUnix
+		l.file, err = ln.File()
+		ln.SetUnlinkOnClose(false)
+	case *net.TCPListener:
+		l.accept = acceptTCP
+		l.file, err = ln.File()
+	default:
+		return ln, nil
+	}
+	ln.Close()
+	if err != nil {
+		return nil, err
+	}
+	l.ready = l.try
+	l.raw, err = l.file.SyscallConn()
+	return l, err
+}
+
+// Addr implements net.Listener.
+func (l *listener) Addr() net.Addr { return l.addr }
+
+// Close implements net.Listener.
+func (l *listener) Close() error { return l.file.Close() }
+
+// SetDeadline bounds the wait of Accept.
+func (l *listener) SetDeadline(t time.Time) error { return l.file.SetDeadline(t) }
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	if err := l.raw.Read(l.ready); err != nil {
+		return nil, l.failure(err)
+	}
+	if l.err != nil {
+		return nil, l.failure(os.NewSyscallError("accept4", l.err))
+	}
+	return l.nc, nil
+}
+
+func (l *listener) failure(err error) error {
+	return &net.OpError{Op: "accept", Net: l.addr.Network(), Addr: l.addr, Err: err}
+}
+
+const acceptFlags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
+
+// try returns false if there is nothing to accept yet.
+func (l *listener) try(ln uintptr) bool {
+	for {
+		if l.nc, l.err = l.accept(int(ln)); !isPassing(l.err) {
+			return l.err != unix.EAGAIN
+		}
+	}
+}
+
+// acceptUnix does not ask who has connected: those sockets have no name.
+func acceptUnix(ln int) (*Conn, error) {
+	fd, err := accept(ln)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{fd: fd}, nil
+}
+
+func acceptTCP(ln int) (*Conn, error) {
+	fd, sa, err := unix.Accept4(ln, acceptFlags)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{fd: fd, peer: addrPort(sa)}, nil
+}
+
+// isPassing reports whether the next try may find another connection: this one has
+// gone, or the call was interrupted.
+func isPassing(err error) bool { return err == unix.EINTR || err == unix.ECONNABORTED }
