@@ -23,9 +23,10 @@ import (
 type exchange struct {
 	g      *Gateway
 	policy *policy.Policy // the one in force when the exchange began
-	cancel context.CancelCauseFunc
+	tether *tether
 
 	client net.Conn
+	closed bool          // client is, and nothing is left to be read from it
 	in     *bufio.Reader // what nginx sends
 	upload upload
 
@@ -39,7 +40,6 @@ type exchange struct {
 	asked    time.Time     // when a worker first got to see the request
 
 	conn    *backend.Conn
-	unhook  func() bool   // keeps the end of the context from closing conn
 	from    *bufio.Reader // what the backend sends
 	resp    *uwsgi.Response
 	body    *uwsgi.Body
@@ -75,8 +75,8 @@ var (
 	buffers        = sync.Pool{New: func() any { return new([backendBuffer]byte) }}
 )
 
-func newExchange(g *Gateway, nc net.Conn) *exchange {
-	x := &exchange{g: g, policy: g.policy(), client: nc, in: clientReaders.Get().(*bufio.Reader)}
+func newExchange(g *Gateway, nc net.Conn, t *tether) *exchange {
+	x := &exchange{g: g, policy: g.policy(), tether: t, client: nc, in: clientReaders.Get().(*bufio.Reader)}
 	x.in.Reset(nc)
 	x.rec.start = time.Now()
 	return x
@@ -84,11 +84,10 @@ func newExchange(g *Gateway, nc net.Conn) *exchange {
 
 // run is the journey. Whatever its outcome, the connection is closed, the
 // second goroutine has ended and the line is logged when it returns.
-func (x *exchange) run(ctx context.Context) {
-	ctx, x.cancel = context.WithCancelCause(ctx)
+func (x *exchange) run() {
 	defer x.release()
 	defer x.limit()()
-	err := x.answer(ctx)
+	err := x.answer(x.tether.ctx)
 	if err != nil {
 		x.landFailed(err)
 		x.fail(err)
@@ -107,7 +106,7 @@ func (x *exchange) run(ctx context.Context) {
 // limit bounds the whole exchange until the function that it returns is called.
 func (x *exchange) limit() (stop func() bool) {
 	if d := x.g.TotalTimeout; d > 0 {
-		return time.AfterFunc(d, func() { x.cancel(errTotalTimeout) }).Stop
+		return time.AfterFunc(d, func() { x.tether.end(errTotalTimeout) }).Stop
 	}
 	return func() bool { return false }
 }
@@ -414,6 +413,7 @@ func (x *exchange) finishClient() {
 		x.abort()
 	case x.isTaken() && x.endUpload() && hasNothing(x.client):
 		x.client.Close()
+		x.closed = true
 	default:
 		closeWrite(x.client)
 	}
@@ -443,7 +443,6 @@ func (x *exchange) release() {
 	defer x.later.Wait()
 	x.finishUpload()
 	x.client.Close()
-	x.cancel(nil)
 	x.spool.free(x.g)
 	x.giveClientBuffer()
 	x.giveBuffers()

@@ -247,7 +247,7 @@ func (f *flight) leave() {
 	defer f.mu.Unlock()
 	f.followers--
 	if f.followers == 0 && f.gone && f.leader != nil {
-		f.leader.cancel(errClientGone)
+		f.leader.tether.end(errClientGone)
 	}
 }
 

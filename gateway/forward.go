@@ -27,7 +27,7 @@ func (x *exchange) forward(ctx context.Context) error {
 		if err != nil {
 			return dialFailure(ctx, err)
 		}
-		x.connected(ctx, nc)
+		x.connected(nc)
 		err = x.ask(packet)
 		if ctx.Err() == nil { // else the client's leaving has broken it off
 			nc.Report(outcome(err))
@@ -101,12 +101,11 @@ func encodeFor(pool *backend.Pool, req *uwsgi.Request) ([]byte, error) {
 	return b, nil
 }
 
-// connected makes nc the backend of the exchange. It is closed when ctx is
-// done, which is how a reader or writer of it learns that nginx has left.
-func (x *exchange) connected(ctx context.Context, nc *backend.Conn) {
+// connected makes nc the backend of the exchange.
+func (x *exchange) connected(nc *backend.Conn) {
 	x.conn = nc
 	x.rec.backend = nc.Node.String()
-	x.unhook = context.AfterFunc(ctx, func() { nc.Close() })
+	x.tether.hold(nc)
 	if x.from == nil {
 		x.from = backendReaders.Get().(*bufio.Reader)
 	}
@@ -163,7 +162,7 @@ func (x *exchange) closeBackend() {
 	if x.conn == nil {
 		return
 	}
-	x.unhook()
+	x.tether.letGo()
 	x.conn.Close()
 	if x.upload.sent != nil {
 		<-x.upload.sent

@@ -18,6 +18,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/socket"
 	"uwgate/uwsgi"
 )
 
@@ -179,12 +180,10 @@ const backlogGrace = 50 * time.Millisecond
 // several listeners at once. A listener that fails ends it with that error,
 // after the requests in flight.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
-	// Requests outlive ctx: that is what draining means.
-	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
-	defer abandon()
-	c := newCrew(ctx.Done(), func(nc net.Conn) { g.serveConn(work, nc) })
+	var open tethers // requests outlive ctx: that is what draining means
+	c := newCrew(ctx.Done(), func(nc net.Conn) { g.serveConn(&open, nc) })
 	err := g.accept(ctx, ln, c.take)
-	if drained := g.drain(&c.all, abandon); err == nil {
+	if drained := g.drain(&c.all, open.cutAll); err == nil {
 		err = drained
 	}
 	return err
@@ -205,6 +204,10 @@ func (g *Gateway) accept(ctx context.Context, ln net.Listener, serve func(net.Co
 
 // acceptAll hands connections to serve until ctx is done and the backlog empty.
 func (g *Gateway) acceptAll(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
+	ln, err := socket.Listen(ln)
+	if err != nil {
+		return fmt.Errorf("gateway: accept: %w", err)
+	}
 	defer ln.Close()
 	defer context.AfterFunc(ctx, func() { closeSoon(ln) })()
 	var pause time.Duration
@@ -233,7 +236,9 @@ func closeSoon(ln net.Listener) {
 	if ul, ok := ln.(*net.UnixListener); ok {
 		// Close must not unlink: by then the path may be a successor's.
 		ul.SetUnlinkOnClose(false)
-		if path := ul.Addr().String(); path != "" && path[0] == '/' {
+	}
+	if isUnix(ln.Addr()) {
+		if path := ln.Addr().String(); path != "" && path[0] == '/' {
 			os.Remove(path)
 		}
 	}
@@ -243,6 +248,9 @@ func closeSoon(ln net.Listener) {
 	}
 	ln.Close()
 }
+
+// isUnix reports whether an address is one of UNIX sockets.
+func isUnix(addr net.Addr) bool { return addr.Network() == "unix" }
 
 // temporary reports whether Accept may succeed later.
 func temporary(err error) bool {
@@ -280,7 +288,7 @@ func (g *Gateway) policy() *policy.Policy {
 }
 
 // drain waits for the exchanges, and breaks them off after DrainTimeout.
-func (g *Gateway) drain(conns *sync.WaitGroup, abandon context.CancelFunc) error {
+func (g *Gateway) drain(conns *sync.WaitGroup, abandon func()) error {
 	done := make(chan struct{})
 	go func() {
 		conns.Wait()
@@ -304,20 +312,20 @@ func (g *Gateway) drain(conns *sync.WaitGroup, abandon context.CancelFunc) error
 		n, orDefault(g.DrainTimeout, 30*time.Second))
 }
 
-func (g *Gateway) serveConn(ctx context.Context, nc net.Conn) {
+func (g *Gateway) serveConn(open *tethers, nc net.Conn) {
 	defer nc.Close()
 	if !g.admits(nc) {
 		return
 	}
-	defer context.AfterFunc(ctx, func() { cut(nc, true) })()
+	t := open.add(nc)
+	defer open.remove(t)
 	g.stats.inFlight.Add(1)
 	defer g.stats.inFlight.Add(-1)
 	defer g.contain()
-	if !g.secures(ctx, nc) {
+	if !g.secures(t.ctx, nc) {
 		return
 	}
-	x := newExchange(g, nc)
-	x.run(ctx)
+	newExchange(g, nc, t).run()
 }
 
 // contain keeps a programmer's mistake in one request from ending all others.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net"
 	"syscall"
@@ -10,8 +11,8 @@ import (
 
 // awaitHangup waits until the peer of a UNIX socket, which has ended its own
 // direction, has closed the other one as well. Then it returns io.EOF.
-func awaitHangup(nc *net.UnixConn) error {
-	rc, err := nc.SyscallConn()
+func awaitHangup(nc net.Conn) error {
+	rc, err := rawConn(nc)
 	if err != nil {
 		return err
 	}
@@ -22,26 +23,18 @@ func awaitHangup(nc *net.UnixConn) error {
 	return io.EOF
 }
 
+// rawConn is the kernel's side of a connection, if the bytes on it are those.
+func rawConn(nc net.Conn) (syscall.RawConn, error) {
+	if sc, ok := nc.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
 // isHungUp reports whether both directions are closed. The end of the stream
 // does not tell: that comes of the one as well.
 func isHungUp(fd uintptr) bool {
 	fds := [1]unix.PollFd{{Fd: int32(fd)}}
 	n, err := unix.Poll(fds[:], 0)
 	return err == nil && n > 0 && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
-}
-
-// hasNothing reports whether nothing that the peer has sent is left to be read: else
-// closing the connection would reset it.
-func hasNothing(nc net.Conn) bool {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return false
-	}
-	unread := 1
-	rc.Control(func(fd uintptr) { unread, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
-	return err == nil && unread == 0
 }

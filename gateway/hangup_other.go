@@ -9,7 +9,4 @@ import (
 
 // awaitHangup takes the end of the stream for that of the connection: that a
 // UNIX socket can tell them apart is known of Linux alone.
-func awaitHangup(*net.UnixConn) error { return io.EOF }
-
-// hasNothing cannot tell.
-func hasNothing(net.Conn) bool { return false }
+func awaitHangup(net.Conn) error { return io.EOF }

@@ -16,16 +16,16 @@ import (
 // admits reports whether requests over nc are heard, and tells what to do about
 // those that are not.
 func (g *Gateway) admits(nc net.Conn) bool {
-	if !g.allowed(nc.RemoteAddr()) {
+	peer := nc.RemoteAddr()
+	if !g.allowed(peer) {
 		g.refuse("connection refused: peer is not allowed; if it is your nginx, add --allow-peer",
-			zap.Stringer("peer", nc.RemoteAddr()))
+			zap.Stringer("peer", peer))
 		return false
 	}
-	uc, ok := nc.(*net.UnixConn)
-	if !ok || g.PeerUsers == nil {
+	if g.PeerUsers == nil || !isUnix(peer) {
 		return true
 	}
-	p, err := processOf(uc)
+	p, err := processOf(nc)
 	switch {
 	case err != nil:
 		g.refuse("connection refused: the peer's user is not known", zap.Error(err))
@@ -140,11 +140,11 @@ func cut(nc net.Conn, spoil bool) {
 	if secure {
 		nc = tc.NetConn() // which says nothing of a close_notify
 	}
-	tcp, ok := nc.(*net.TCPConn)
+	tcp, ok := nc.(interface{ SetLinger(sec int) error })
 	switch {
 	case ok && spoil && secure:
-		tcp.SetWriteDeadline(time.Now().Add(spoilTimeout))
-		tcp.Write(badRecord)
+		nc.SetWriteDeadline(time.Now().Add(spoilTimeout))
+		nc.Write(badRecord)
 	case ok && spoil:
 		tcp.SetLinger(0)
 	}

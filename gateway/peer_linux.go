@@ -7,8 +7,8 @@ import (
 )
 
 // processOf asks the kernel who has connected.
-func processOf(nc *net.UnixConn) (process, error) {
-	rc, err := nc.SyscallConn()
+func processOf(nc net.Conn) (process, error) {
+	rc, err := rawConn(nc)
 	if err != nil {
 		return process{}, err
 	}

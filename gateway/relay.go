@@ -79,7 +79,7 @@ func (x *exchange) relayNotModified() error {
 	if err := x.write(resp.AppendHead(nil)); err != nil || !x.isWanted() || x.follows {
 		return err
 	}
-	x.unhook() // nginx leaves as soon as it has this
+	x.tether.letGo() // nginx leaves as soon as it has this
 	x.finishClient()
 	if x.takeIn() != nil {
 		x.page.reason = policy.Truncated
@@ -175,7 +175,7 @@ func (x *exchange) relayFailure(ctx context.Context, err error) error {
 // overlong reports whether the backend sends more than it announced. Then the
 // application's idea of the page is not what nginx was given.
 func (x *exchange) overlong() bool {
-	x.unhook() // nginx leaves as soon as it has the announced bytes
+	x.tether.letGo() // nginx leaves as soon as it has the announced bytes
 	x.conn.SetReadDeadline(time.Now().Add(settleTime))
 	return x.body.Surplus()
 }

@@ -71,10 +71,11 @@ func (g *Gateway) refetch(ctx context.Context, f *refill) (became refetched) {
 	x.rec.start = time.Now()
 	x.rec.request(vars, g.HideQuery)
 	x.rec.flight = "refresh"
-	ctx, x.cancel = context.WithCancelCause(ctx)
+	x.tether = newTether(ctx)
+	defer context.AfterFunc(ctx, func() { x.tether.end(nil) })()
 	defer x.limit()()
 	defer x.dismiss()
-	became, err := x.renew(ctx)
+	became, err := x.renew(x.tether.ctx)
 	x.awaitWritten()
 	x.rec.took = time.Since(x.rec.start)
 	g.recordRefresh(&x.rec, err)
@@ -86,7 +87,7 @@ func (x *exchange) dismiss() {
 	x.land(endOrphan, nil)
 	x.closeBackend()
 	x.tally()
-	x.cancel(nil)
+	x.tether.end(nil)
 	x.giveBuffers()
 }
 

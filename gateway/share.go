@@ -199,14 +199,23 @@ const maxPart = 128 << 10
 func (x *exchange) writePart(head, body []byte) (int, error) {
 	body = body[:min(len(body), maxPart)]
 	x.client.SetWriteDeadline(time.Now().Add(x.g.idleTimeout()))
-	parts := net.Buffers{head, body}
-	if len(head) == 0 {
-		parts = parts[1:]
-	}
-	if _, err := parts.WriteTo(x.client); err != nil {
+	if err := writeParts(x.client, head, body); err != nil {
 		return 0, writeFailure(err)
 	}
 	return len(body), nil
+}
+
+// writeParts writes both in one system call, if nc can do that.
+func writeParts(nc net.Conn, head, body []byte) error {
+	if len(head) == 0 {
+		_, err := nc.Write(body)
+		return err
+	}
+	if w, ok := nc.(interface{ WriteParts(parts ...[]byte) error }); ok {
+		return w.WriteParts(head, body)
+	}
+	_, err := (&net.Buffers{head, body}).WriteTo(nc)
+	return err
 }
 
 // offer tells the followers the judgement on the head.

@@ -4,7 +4,6 @@ import (
 	"io"
 	"math"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -127,15 +126,8 @@ func unwrap(s any) any {
 // descriptor is the kernel's side of a stream, nil if what is read and written
 // is not what the kernel has, as with TLS.
 func descriptor(s any) syscall.RawConn {
-	var sc syscall.Conn
-	switch s := unwrap(s).(type) {
-	case *net.TCPConn:
-		sc = s
-	case *net.UnixConn:
-		sc = s
-	case *os.File:
-		sc = s
-	default:
+	sc, ok := unwrap(s).(syscall.Conn)
+	if !ok {
 		return nil
 	}
 	rc, err := sc.SyscallConn()

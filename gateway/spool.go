@@ -135,7 +135,7 @@ func (x *exchange) sendSpooled(p *passage, sent chan<- struct{}) {
 	// A backend may stop reading: its answer will tell.
 	var werr writeError
 	if err != nil && !errors.As(err, &werr) {
-		x.cancel(errSpoolLost)
+		x.tether.end(errSpoolLost)
 	}
 }
 

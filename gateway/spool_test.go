@@ -202,17 +202,17 @@ func TestClientLeavesWithHalfABody(t *testing.T) {
 // A worker whose body was lost on the way gets no worse than a broken connection.
 func TestSpoolLost(t *testing.T) {
 	b := newBench(t, nil, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) { io.Copy(io.Discard, in) })
-	ctx, cancel := context.WithCancelCause(context.Background())
+	tether := newTether(context.Background())
 	f, err := createUnnamed(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
-	x := &exchange{g: b.Gateway, length: 10, spool: spool{file: f}, cancel: cancel}
+	x := &exchange{g: b.Gateway, length: 10, spool: spool{file: f}, tether: tether}
 	nc, _ := sockets(t, "unix")
 	x.conn = &backend.Conn{Conn: nc}
 	x.sendSpooled(x.toBackend(x.spool.origin(), x.length), make(chan struct{}))
-	if f, ok := goneFailure(ctx, "read answer").(*failure); !ok || f.status != 500 || f.side != sideGateway {
+	if f, ok := goneFailure(tether.ctx, "read answer").(*failure); !ok || f.status != 500 || f.side != sideGateway {
 		t.Errorf("got %v, want a 500 of ours", f)
 	}
 }

@@ -64,7 +64,7 @@ func (x *exchange) startReading(to net.Conn) {
 }
 
 // watchAfter is how long nobody watches whether nginx leaves.
-const watchAfter = 2 * time.Millisecond
+const watchAfter = 20 * time.Millisecond
 
 // runUpload ends when nginx closes its side, or at the last deadline.
 func (x *exchange) runUpload(to net.Conn, tunnel bool) {
@@ -166,15 +166,15 @@ func (x *exchange) watch(to net.Conn, tunnel bool) error {
 // clients may have closed no more than their own direction: a UNIX socket tells
 // which, and TCP only when it is written to.
 func (x *exchange) watchHalf(to net.Conn, tunnel bool) error {
-	nc, isUnix := x.client.(*net.UnixConn)
-	if !isUnix && !x.g.HalfClose {
+	overUnix := isUnix(x.client.RemoteAddr())
+	if !overUnix && !x.g.HalfClose {
 		return io.EOF
 	}
 	if tunnel {
 		closeWrite(to)
 	}
-	if isUnix {
-		return awaitHangup(nc)
+	if overUnix {
+		return awaitHangup(x.client)
 	}
 	return nil
 }
@@ -187,10 +187,10 @@ func (x *exchange) left(err error) {
 	switch {
 	case x.upload.finishing, err == nil:
 	case isTimeout(err):
-		x.cancel(errUploadStall)
+		x.tether.end(errUploadStall)
 	case x.flight != nil && x.g.flights.outlives(x.flight):
 	default:
-		x.cancel(errClientGone)
+		x.tether.end(errClientGone)
 	}
 }
 
@@ -208,6 +208,9 @@ func (u *upload) extend(client net.Conn, t time.Time) {
 // still sends, and waits for the goroutine.
 func (x *exchange) finishUpload() {
 	u := &x.upload
+	if x.closed && u.done == nil {
+		return
+	}
 	u.mu.Lock()
 	u.finishing = true
 	x.client.SetReadDeadline(time.Now().Add(x.g.lingerTimeout()))
@@ -243,4 +246,15 @@ func closeWrite(nc net.Conn) {
 	if half, ok := unwrap(nc).(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
+}
+
+// hasNothing reports whether nothing that the peer has sent is left to be read: else
+// closing the connection would reset it. It is false if the connection cannot tell.
+func hasNothing(nc net.Conn) bool {
+	c, ok := nc.(interface{ Unread() (int, error) })
+	if !ok {
+		return false
+	}
+	n, err := c.Unread()
+	return err == nil && n == 0
 }

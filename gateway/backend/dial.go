@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"syscall"
 	"time"
+
+	"uwgate/gateway/socket"
 )
 
 // maxAttempts bounds the servers that one request tries.
@@ -49,7 +52,10 @@ func (p *pool) dial(ctx context.Context, n *Node, limit time.Duration) (net.Conn
 	verify := n.tls.Load()
 	if verify == nil && n.network == "unix" {
 		// It is done at once or not at all, so there is nothing to call off.
-		return net.DialUnix("unix", nil, &net.UnixAddr{Name: n.addr, Net: "unix"})
+		return socket.DialUnix(n.addr)
+	}
+	if to, err := netip.ParseAddrPort(n.addr); err == nil && verify == nil && to.Addr().Zone() == "" {
+		return socket.DialTCP(ctx, to, limit)
 	}
 	d := net.Dialer{Timeout: limit, KeepAlive: -1} // a connection serves one request, and that has its timeouts
 	if verify == nil {
