@@ -57,11 +57,10 @@ const (
 type flights struct {
 	mu     sync.Mutex // guards everything below; held before a flight's
 	aloft  map[string]*flight
-	landed list.List                // of *flight that still are in aloft, the oldest first
-	bytes  int64                    // of their bodies
-	sweep  *time.Timer              // nil: nothing to sweep
-	alone  map[string]*list.Element // of keys that are not waited for
-	order  list.List                // of loner, the oldest first
+	landed list.List   // of *flight that still are in aloft, the oldest first
+	bytes  int64       // of their bodies
+	sweep  *time.Timer // nil: nothing to sweep
+	alone  loners
 }
 
 const (
@@ -70,18 +69,9 @@ const (
 	keepLanded      = time.Second
 	keepLandedBytes = 16 << 20
 
-	// aloneFor is how long a key whose page may not be shared is not waited for.
-	aloneFor  = 30 * time.Second
-	maxAlone  = 16384
 	lagFor    = 10 * time.Millisecond // see flight.startWriting
 	maxStrike = 1
 )
-
-// A loner is a key whose page turned out not to be for everyone.
-type loner struct {
-	key   string
-	until time.Time
-}
 
 // join returns the flight for a key: a new one, which the caller leads, or one that
 // it follows, unless room for followers is taken. Nil means to go alone.
@@ -89,7 +79,7 @@ func (fs *flights) join(x *exchange, strikes, room int) (f *flight, leads bool) 
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	key := x.plan.Key
-	if fs.isAlone(key, time.Now()) {
+	if fs.alone.has(key, time.Now()) {
 		return nil, false
 	}
 	f = fs.aloft[key]
@@ -204,27 +194,11 @@ func (fs *flights) clear() {
 func (fs *flights) setAlone(key string, alone bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if el := fs.alone[key]; el != nil {
-		fs.order.Remove(el)
-		delete(fs.alone, key)
+	if alone {
+		fs.alone.add(key, time.Now())
+	} else {
+		fs.alone.remove(key)
 	}
-	if !alone {
-		return
-	}
-	if fs.alone == nil {
-		fs.alone = make(map[string]*list.Element)
-	}
-	now := time.Now()
-	fs.alone[key] = fs.order.PushBack(loner{key, now.Add(aloneFor)})
-	for el := fs.order.Front(); fs.order.Len() > maxAlone || !el.Value.(loner).until.After(now); el = fs.order.Front() {
-		delete(fs.alone, el.Value.(loner).key)
-		fs.order.Remove(el)
-	}
-}
-
-func (fs *flights) isAlone(key string, now time.Time) bool {
-	el := fs.alone[key]
-	return el != nil && el.Value.(loner).until.After(now)
 }
 
 // enter adds a follower, and has the leader not wait for its own client any longer.
