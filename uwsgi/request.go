@@ -151,12 +151,13 @@ func readBlock(r *bufio.Reader, size int) (string, error) {
 
 // parse takes a block apart. The vars are substrings of it.
 func (l Limits) parse(block string) (Vars, error) {
-	vars := make(Vars, 0, min(countVars(block), l.vars()))
+	most, longest := l.vars(), l.name()
+	vars := make(Vars, 0, min(countVars(block), most))
 	for at := 0; at < len(block); {
-		if len(vars) == l.vars() {
-			return nil, malformed(TooManyVars, fmt.Sprintf("more than %d vars", l.vars()), at)
+		if len(vars) == most {
+			return nil, malformed(TooManyVars, fmt.Sprintf("more than %d vars", most), at)
 		}
-		v, next, err := l.parseVar(block, at)
+		v, next, err := parseVar(block, at, longest)
 		if err != nil {
 			return nil, err
 		}
@@ -166,8 +167,9 @@ func (l Limits) parse(block string) (Vars, error) {
 	return vars, nil
 }
 
-// parseVar reads the var at block[at:] and returns where the next one begins.
-func (l Limits) parseVar(block string, at int) (v Var, next int, err error) {
+// parseVar reads the var at block[at:], whose name may have that many bytes, and
+// returns where the next one begins.
+func parseVar(block string, at, longest int) (v Var, next int, err error) {
 	if len(block)-at < 2 {
 		return v, 0, malformed(TrailingBytes, "one byte left over after the last var", at)
 	}
@@ -175,7 +177,8 @@ func (l Limits) parseVar(block string, at int) (v Var, next int, err error) {
 	if !ok {
 		return v, 0, malformed(TruncatedKey, "vars end inside a name", at)
 	}
-	if code, what := l.checkName(name); code != "" {
+	if len(name) > longest || !validName(name) {
+		code, what := whyBadName(name, longest)
 		return v, 0, malformed(code, what, at)
 	}
 	value, end, ok := cutString(block, next)
@@ -216,29 +219,36 @@ func malformed(c Code, what string, at int) *FormatError {
 	return &FormatError{Code: c, What: what, Offset: int64(headerSize + at)}
 }
 
-func (l Limits) checkName(name string) (c Code, what string) {
-	if name == "" {
+// whyBadName is for a name that is too long, or not valid.
+func whyBadName(name string, longest int) (c Code, what string) {
+	switch {
+	case name == "":
 		return EmptyKey, "empty name"
+	case len(name) > longest:
+		return BadKey, fmt.Sprintf("name of %d bytes, limit %d", len(name), longest)
 	}
-	if len(name) > l.name() {
-		return BadKey, fmt.Sprintf("name of %d bytes, limit %d", len(name), l.name())
-	}
-	if !validName(name) {
-		return BadKey, fmt.Sprintf("name %.64q holds a byte that no name may hold", name)
-	}
-	return "", ""
+	return BadKey, fmt.Sprintf("name %.64q holds a byte that no name may hold", name)
 }
 
 // validName refuses what cannot be the name of an environment variable, or
 // would end a line in a log.
 func validName(name string) bool {
 	for i := range len(name) {
-		if c := name[i]; c < 0x21 || c == 0x7f || c == '=' {
+		if !nameBytes[name[i]] {
 			return false
 		}
 	}
 	return name != ""
 }
+
+// nameBytes are those that a name may hold. Every name is looked at twice, as it
+// comes and as it goes.
+var nameBytes = func() (ok [256]bool) {
+	for c := range ok {
+		ok[c] = c >= 0x21 && c != 0x7f && c != '='
+	}
+	return ok
+}()
 
 // IsPing reports whether the request asks only for a Pong.
 func (r *Request) IsPing() bool { return r.Modifier1 == modifierPing }
