@@ -24,7 +24,7 @@ func (h Header) Get(name string) string {
 func (h Header) Values(name string) []string {
 	var values []string
 	for _, f := range h {
-		if strings.EqualFold(f.Name, name) {
+		if equalName(f.Name, name) {
 			values = append(values, f.Value)
 		}
 	}
@@ -57,9 +57,12 @@ func (h *Header) Set(name, value string) {
 
 // Del drops all lines of that name, in place.
 func (h *Header) Del(name string) {
-	*h = slices.DeleteFunc(*h, func(f Field) bool { return strings.EqualFold(f.Name, name) })
+	*h = slices.DeleteFunc(*h, func(f Field) bool { return equalName(f.Name, name) })
 }
 
 func (h Header) index(name string) int {
-	return slices.IndexFunc(h, func(f Field) bool { return strings.EqualFold(f.Name, name) })
+	return slices.IndexFunc(h, func(f Field) bool { return equalName(f.Name, name) })
 }
+
+// equalName compares names, which are ASCII: most differ in length already.
+func equalName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }

@@ -2,13 +2,13 @@ package uwsgi
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 const (
@@ -61,17 +61,37 @@ func ReadResponse(r *bufio.Reader) (*Response, error) {
 	return nil, &FormatError{Code: TooManyInterim, What: fmt.Sprintf("more than %d interim answers", maxInterim), Offset: offset}
 }
 
-// headSpaces are not on the stack, which would have to be twice as large for them, while
-// an answer is waited for, too.
-var headSpaces = sync.Pool{New: func() any { return new([2048]byte) }}
-
 // readHead returns the lines up to and with the blank one. Offset is where the
 // head begins.
 func readHead(r *bufio.Reader, offset int64) (string, error) {
-	r.Peek(1)                               // whatever it says is said again: nobody waits with a space in hand
-	space := headSpaces.Get().(*[2048]byte) // most heads fit: no garbage but the string
-	defer headSpaces.Put(space)
-	head := space[:0]
+	r.Peek(1) // whatever it says is said again
+	here, _ := r.Peek(r.Buffered())
+	size := headSize(here)
+	if size == 0 || size > maxHead {
+		return readLines(r, offset)
+	}
+	head := string(here[:size])
+	r.Discard(size) // cannot fail: Peek has seen them
+	return head, nil
+}
+
+// headSize is how long the head at the start of b is; 0: its end is not there.
+func headSize(b []byte) int {
+	for at := 0; ; {
+		line := b[at : at+bytes.IndexByte(b[at:], '\n')+1]
+		if len(line) == 0 {
+			return 0
+		}
+		at += len(line)
+		if len(trimLine(line)) == 0 {
+			return at
+		}
+	}
+}
+
+// readLines is readHead for a head that comes in pieces, or never ends.
+func readLines(r *bufio.Reader, offset int64) (string, error) {
+	var head []byte
 	for {
 		start := len(head)
 		var err error
@@ -201,7 +221,7 @@ func cutStatus(s string) (code int, reason string, ok bool) {
 		return 0, "", false
 	}
 	code = int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
-	return code, strings.Trim(s[3:], " \t"), 100 <= code && code <= 599
+	return code, trimBlanks(s[3:]), 100 <= code && code <= 599
 }
 
 // fields reads the header lines up to the blank one.
@@ -232,18 +252,31 @@ func (p *headParser) fields() (Header, error) {
 
 // unfold replaces an obs-fold by one space (RFC 9112 §5.2).
 func unfold(f *Field, line string) {
-	f.Value = strings.Trim(f.Value+" "+strings.Trim(line, " \t"), " \t")
+	f.Value = trimBlanks(f.Value + " " + trimBlanks(line))
 }
 
 // cutField splits "name: value"; the name must be a token right before the
 // colon (RFC 9112 §5.1).
 func cutField(line string) (name, value string, ok bool) {
-	name, value, ok = strings.Cut(line, ":")
-	if !ok || !isToken(name) {
+	n := tokenLen(line)
+	if n == 0 || n == len(line) || line[n] != ':' {
 		return "", "", false
 	}
-	return name, strings.Trim(value, " \t"), true
+	return line[:n], trimBlanks(line[n+1:]), true
 }
+
+// trimBlanks is strings.Trim with " \t", without making a set of that each time.
+func trimBlanks(s string) string {
+	for s != "" && isBlank(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isBlank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 // isText refuses what readers down the line take for different things. An LF
 // cannot be in a line.
@@ -251,23 +284,23 @@ func isText(line string) bool {
 	return strings.IndexByte(line, 0) < 0 && strings.IndexByte(line, '\r') < 0
 }
 
-// isToken follows RFC 9110 §5.6.2.
-func isToken(s string) bool {
+// tokenLen is how many bytes at the start of s a token may hold (RFC 9110
+// §5.6.2).
+func tokenLen(s string) int {
 	for i := range len(s) {
-		if !isTokenByte(s[i]) {
-			return false
+		if !tokenBytes[s[i]] {
+			return i
 		}
 	}
-	return s != ""
+	return len(s)
 }
 
-func isTokenByte(c byte) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', isDigit(c):
-		return true
+var tokenBytes = func() (ok [256]bool) {
+	for _, c := range "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" {
+		ok[c] = true
 	}
-	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
-}
+	return ok
+}()
 
 // takeStatus finds the status of a CGI head (RFC 3875 §6.3; nginx's
 // ngx_http_uwsgi_process_header for a head without Status).
@@ -294,12 +327,12 @@ func (r *Response) takeStatus() error {
 func (r *Response) takeFraming() error {
 	for _, f := range r.Header {
 		switch {
-		case strings.EqualFold(f.Name, "Transfer-Encoding"):
+		case equalName(f.Name, "Transfer-Encoding"):
 			if r.Chunked || !strings.EqualFold(f.Value, "chunked") {
 				return &FormatError{Code: BadTransferEncoding, What: "Transfer-Encoding is not a single \"chunked\"", Offset: -1}
 			}
 			r.Chunked = true
-		case strings.EqualFold(f.Name, "Content-Length"):
+		case equalName(f.Name, "Content-Length"):
 			n, ok := parseLengths(f.Value)
 			if !ok || r.ContentLength >= 0 && r.ContentLength != n {
 				return &FormatError{Code: BadResponseLength, What: "Content-Length is not one decimal number", Offset: -1}
@@ -322,7 +355,7 @@ func (r *Response) takeFraming() error {
 func parseLengths(s string) (n int64, ok bool) {
 	n = -1
 	for part := range strings.SplitSeq(s, ",") {
-		m, ok := parseLength(strings.Trim(part, " \t"))
+		m, ok := parseLength(trimBlanks(part))
 		if !ok || n >= 0 && n != m {
 			return 0, false
 		}
@@ -341,7 +374,7 @@ func (r *Response) Clean() {
 	named := r.connectionOptions()
 	switching := r.StatusCode == 101 && r.Header.Has("Upgrade")
 	r.Header = slices.DeleteFunc(r.Header, func(f Field) bool {
-		if switching && strings.EqualFold(f.Name, "Upgrade") {
+		if switching && equalName(f.Name, "Upgrade") {
 			return false
 		}
 		return isHopByHop(f.Name) || containsFold(named, f.Name)
@@ -373,11 +406,11 @@ func (r *Response) setLength(n int64) {
 func (r *Response) connectionOptions() []string {
 	var names []string
 	for _, f := range r.Header {
-		if !strings.EqualFold(f.Name, "Connection") {
+		if !equalName(f.Name, "Connection") {
 			continue
 		}
 		for option := range strings.SplitSeq(f.Value, ",") {
-			option = strings.Trim(option, " \t")
+			option = trimBlanks(option)
 			if option != "" && !isEndToEnd(option) {
 				names = append(names, option)
 			}
@@ -397,7 +430,7 @@ func isEndToEnd(name string) bool {
 }
 
 func containsFold(names []string, name string) bool {
-	return slices.ContainsFunc(names, func(s string) bool { return len(s) == len(name) && strings.EqualFold(s, name) })
+	return slices.ContainsFunc(names, func(s string) bool { return equalName(s, name) })
 }
 
 func hasPrefixFold(s, prefix string) bool {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -262,6 +263,15 @@ func TestHeader(t *testing.T) {
 	}
 }
 
+// A reader that could hold more does not make heads longer.
+func TestHeadTooLargeIsSoInAnyReader(t *testing.T) {
+	in := "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("v", maxHead) + "\r\n\r\n"
+	for _, size := range []int{16, 4 << 10, 2 * maxHead} {
+		_, err := ReadResponse(bufio.NewReaderSize(strings.NewReader(in), size))
+		wantCode(t, err, HeadTooLarge)
+	}
+}
+
 func FuzzReadResponse(f *testing.F) {
 	for _, vec := range readVectors(f).Responses {
 		f.Add([]byte(vec.ResponseHex), "GET")
@@ -272,6 +282,13 @@ func FuzzReadResponse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, method string) {
 		br := bufio.NewReader(bytes.NewReader(in))
 		resp, err := ReadResponse(br)
+		slow, slowErr := ReadResponse(bufio.NewReader(iotest.OneByteReader(bytes.NewReader(in))))
+		if fmt.Sprint(err) != fmt.Sprint(slowErr) {
+			t.Fatalf("error %v, byte by byte %v", err, slowErr)
+		}
+		if err == nil {
+			wantResponse(t, slow, resp)
+		}
 		if err != nil {
 			if _, ok := errors.AsType[*FormatError](err); !ok && err != io.EOF {
 				t.Fatalf("error %v is no *FormatError", err)
