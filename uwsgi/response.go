@@ -460,7 +460,7 @@ func appendText(b []byte, s string) []byte {
 	start := len(b)
 	b = append(b, s...)
 	for i, c := range b[start:] {
-		if c == '\r' || c == '\n' || c == 0 {
+		if c <= '\r' && (c == '\r' || c == '\n' || c == 0) { // in one comparison for most
 			b[start+i] = ' '
 		}
 	}
