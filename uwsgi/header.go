@@ -34,8 +34,14 @@ func (h Header) Values(name string) []string {
 // Has reports whether there is a line of that name.
 func (h Header) Has(name string) bool { return h.index(name) >= 0 }
 
-// Clone returns a copy that shares nothing with h.
-func (h Header) Clone() Header { return slices.Clone(h) }
+// Clone returns a copy that shares nothing with h, with room for two lines more;
+// nil of nil.
+func (h Header) Clone() Header {
+	if h == nil {
+		return nil
+	}
+	return append(make(Header, 0, len(h)+2), h...)
+}
 
 // Add appends a line.
 func (h *Header) Add(name, value string) { *h = append(*h, Field{name, value}) }

@@ -349,6 +349,18 @@ func BenchmarkAppendHead(b *testing.B) {
 	}
 }
 
+func BenchmarkCloneAndAdd(b *testing.B) {
+	resp, err := ReadResponse(reader(benchHead))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		h := resp.Header.Clone()
+		h.Add("Cache-Status", "uwgate; fwd=miss")
+	}
+}
+
 func BenchmarkClean(b *testing.B) {
 	resp, err := ReadResponse(reader(benchHead))
 	if err != nil {
