@@ -114,6 +114,23 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
+func TestRepeatedAmongNamesThatCollide(t *testing.T) {
+	var v Vars
+	for c := byte('A'); c <= 'Z'; c++ {
+		v = append(v, Var{"HTTP_" + string(c) + "_HEADER", "1"}) // the letter counts for nothing in the hash
+	}
+	if name, ok := v.Repeated(); ok {
+		t.Errorf("Repeated() = %s without repeats", name)
+	}
+	if merged, err := v.Merge(); err != nil || len(merged) != len(v) {
+		t.Errorf("Merge() = %d vars, %v; want %d", len(merged), err, len(v))
+	}
+	v = append(v, Var{"HTTP_M_HEADER", "2"})
+	if name, ok := v.Repeated(); !ok || name != "HTTP_M_HEADER" {
+		t.Errorf("Repeated() = %q, %t; want HTTP_M_HEADER", name, ok)
+	}
+}
+
 func manyVars(n int) Vars {
 	v := make(Vars, 0, n+8)
 	for i := range n {
