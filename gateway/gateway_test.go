@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
@@ -381,7 +379,7 @@ func TestFillThatBeganBeforeAPurge(t *testing.T) {
 		t.Errorf("got %q, want the answer all the same", got.body)
 	}
 	eventually(t, "reason purged in the log", func() bool {
-		return b.access.FilterField(zap.String("reason", "purged")).Len() == 1
+		return b.lines(policy.Purged) == 1
 	})
 	if items := b.contents(); len(items) != 0 {
 		t.Errorf("memcached holds %v", items)

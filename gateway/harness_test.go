@@ -233,6 +233,11 @@ func (b *bench) line(n int) map[string]any {
 	return b.access.All()[n].ContextMap()
 }
 
+// lines is how many access lines give that reason.
+func (b *bench) lines(reason policy.Reason) int {
+	return b.access.Filter(func(e observer.LoggedEntry) bool { return e.ContextMap()["reason"] == string(reason) }).Len()
+}
+
 // eventually waits for what another goroutine is about to do.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
@@ -28,6 +29,7 @@ type record struct {
 	key     string
 	flight  string // leader, follower or refresh; empty: neither
 	ping    bool
+	err     error // what ended it, nil for a whole answer
 
 	hideQuery bool
 }
@@ -72,11 +74,9 @@ func (g *Gateway) record(r *record, err error) {
 		return
 	}
 	g.stats.count(r, err)
-	if ce := orNop(g.AccessLog).Check(zap.InfoLevel, "request"); ce != nil {
-		ce.Write(r.fields(err)...)
-	}
-	var f *failure
-	if !errors.As(err, &f) {
+	g.writeAccess("request", r, err)
+	f, ok := errors.AsType[*failure](err)
+	if !ok {
 		return
 	}
 	switch {
@@ -90,50 +90,61 @@ func (g *Gateway) record(r *record, err error) {
 // recordRefresh logs a request that nobody has sent. It is none of those that are
 // counted.
 func (g *Gateway) recordRefresh(r *record, err error) {
-	if ce := orNop(g.AccessLog).Check(zap.InfoLevel, "refresh"); ce != nil {
-		ce.Write(r.fields(err)...)
+	g.writeAccess("refresh", r, err)
+}
+
+func (g *Gateway) writeAccess(what string, r *record, err error) {
+	if g.AccessLog == nil {
+		return
+	}
+	if ce := g.AccessLog.Check(zap.InfoLevel, what); ce != nil {
+		r.err = err
+		ce.Write(zap.Inline(r))
 	}
 }
 
-// fields are those of the access line, the same names everywhere.
-func (r *record) fields(err error) []zap.Field {
-	verdict := "pass"
-	switch {
-	case r.ttl > 0 && r.observe:
-		verdict = "observe"
-	case r.ttl > 0:
-		verdict = "store"
-	}
+// MarshalLogObject adds the fields of the access line, the same names everywhere.
+// They go to the encoder one by one: a slice of them all would be a kilobyte of
+// garbage a request.
+func (r *record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	uri, key := r.uri, r.key
 	if r.hideQuery {
 		uri, _, _ = strings.Cut(uri, "?")
 		key, _, _ = strings.Cut(key, "?")
 	}
-	fields := make([]zap.Field, 0, 15)
-	fields = append(fields,
-		zap.String("method", r.method),
-		zap.String("uri", uri),
-		zap.Int("status", r.status),
-		zap.Int64("bytes", r.bytes),
-		zap.String("backend", r.backend),
-		zap.String("verdict", verdict),
-		zap.String("reason", string(r.reason)),
-		zap.Int64("ttl", int64(r.ttl/time.Second)),
-		zap.String("key", key),
-		zap.Duration("took", r.took),
-	)
+	enc.AddString("method", r.method)
+	enc.AddString("uri", uri)
+	enc.AddInt64("status", int64(r.status))
+	enc.AddInt64("bytes", r.bytes)
+	enc.AddString("backend", r.backend)
+	enc.AddString("verdict", r.decision())
+	enc.AddString("reason", string(r.reason))
+	enc.AddInt64("ttl", int64(r.ttl/time.Second))
+	enc.AddString("key", key)
+	enc.AddDuration("took", r.took)
 	if r.flight != "" {
-		fields = append(fields, zap.String("flight", r.flight))
+		enc.AddString("flight", r.flight)
 	}
 	if len(r.tags) > 0 {
-		fields = append(fields, zap.Strings("tags", r.tags))
+		zap.Strings("tags", r.tags).AddTo(enc)
 	}
-	var f *failure
-	if errors.As(err, &f) {
-		fields = append(fields, zap.String("side", string(f.side)), zap.Error(err))
+	if f, ok := errors.AsType[*failure](r.err); ok {
+		enc.AddString("side", string(f.side))
+		zap.Error(r.err).AddTo(enc)
 		if f.code != "" {
-			fields = append(fields, zap.String("code", string(f.code)))
+			enc.AddString("code", string(f.code))
 		}
 	}
-	return fields
+	return nil
+}
+
+// decision is the verdict in a word.
+func (r *record) decision() string {
+	switch {
+	case r.ttl > 0 && r.observe:
+		return "observe"
+	case r.ttl > 0:
+		return "store"
+	}
+	return "pass"
 }

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/zap"
-
 	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
@@ -46,7 +44,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("got %q, want the answer all the same", got.body)
 	}
 	eventually(t, "reason reloaded in the log", func() bool {
-		return b.access.FilterField(zap.String("reason", "reloaded")).Len() == 1
+		return b.lines(policy.Reloaded) == 1
 	})
 	b.get("/after")
 	b.line(2)

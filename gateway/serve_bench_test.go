@@ -5,10 +5,6 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
-
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
@@ -53,21 +49,5 @@ func BenchmarkServe(b *testing.B) {
 			b.Fatal(n, err)
 		}
 		nc.Close()
-	}
-}
-
-// BenchmarkRecord counts a request and writes its access line to nowhere.
-func BenchmarkRecord(b *testing.B) {
-	cfg := zap.NewProductionEncoderConfig()
-	cfg.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	core := zapcore.NewCore(zapcore.NewJSONEncoder(cfg), zapcore.AddSync(io.Discard), zapcore.InfoLevel)
-	g := &Gateway{AccessLog: zap.New(core)}
-	r := &record{
-		took: 1234567 * time.Nanosecond, method: "GET", uri: "/page/123456789", status: 200, bytes: 4096,
-		backend: "unix:/run/app.sock", reason: "no-store", key: "http://www.example.com/page/123456789",
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		g.record(r, nil)
 	}
 }

@@ -50,8 +50,7 @@ func (s *stats) count(r *record, err error) {
 	if r.reason != "" {
 		s.reasons.add(r.reason)
 	}
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		s.failures.add(f.side)
 	}
 }
