@@ -9,24 +9,29 @@ import (
 // sinkBudget is how much a slow destination may fall behind, in bytes.
 const sinkBudget = 4 << 20
 
+// sinkPause is how long after a write the next one waits for more lines: under
+// load one system call takes dozens of them.
+const sinkPause = 10 * time.Millisecond
+
 // A sink writes log lines to its destination from a goroutine of its own, so
-// that a full pipe or a slow disk never holds up a request. It keeps at most
-// sinkBudget bytes; what comes then is dropped, and a line tells how many. The
-// goroutine ends with close. Its methods are safe for concurrent use.
+// that a full pipe or a slow disk never holds up a request. A line goes out at
+// once, or sinkPause after the last write. It keeps at most sinkBudget bytes; what
+// comes then is dropped, and a line tells how many. The goroutine ends with close.
+// Its methods are safe for concurrent use.
 type sink struct {
 	mu      sync.Mutex // guards what follows
-	wake    *sync.Cond
 	pending []byte
 	dropped int
 	orders  []chan error // reopen the destination, then answer
 	closed  bool
 
-	done chan struct{}
+	wake  chan struct{} // holds one if there are lines
+	hurry chan struct{} // holds one if there is what cannot wait
+	done  chan struct{}
 }
 
 func newSink(dst reopener) *sink {
-	s := &sink{done: make(chan struct{})}
-	s.wake = sync.NewCond(&s.mu)
+	s := &sink{wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), done: make(chan struct{})}
 	go s.run(dst)
 	return s
 }
@@ -40,25 +45,48 @@ func (s *sink) Write(line []byte) (int, error) {
 	case len(s.pending)+len(line) > sinkBudget:
 		s.dropped++
 	default:
-		s.pending = append(s.pending, line...)
-		s.wake.Signal()
+		s.add(line)
 	}
 	return len(line), nil
 }
 
-// Sync has nothing to do: the goroutine writes as soon as it can.
+// add wakes the goroutine for the first line only, and again if so many have come
+// that it must not wait for more. The caller holds mu.
+func (s *sink) add(line []byte) {
+	before := len(s.pending)
+	s.pending = append(s.pending, line...)
+	if before == 0 {
+		nudge(s.wake)
+	}
+	if len(s.pending) > sinkBudget/4 {
+		nudge(s.hurry)
+	}
+}
+
+// nudge puts one in, unless there is one.
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Sync has nothing to do: the goroutine writes soon.
 func (s *sink) Sync() error { return nil }
 
 // run writes everything that is queued in one go, as often as there is any.
 func (s *sink) run(dst reopener) {
 	defer close(s.done)
 	var batch []byte
+	var written time.Time
 	for {
+		s.await(written)
 		var orders []chan error
 		var last bool
-		batch, orders, last = s.next(batch[:0])
+		batch, orders, last = s.take(batch[:0])
 		if len(batch) > 0 {
 			dst.Write(batch) // there is nobody to tell
+			written = time.Now()
 		}
 		for _, answer := range orders {
 			answer <- dst.Reopen()
@@ -69,13 +97,28 @@ func (s *sink) run(dst reopener) {
 	}
 }
 
-// next waits for something to do. It swaps spare for the pending lines.
-func (s *sink) next(spare []byte) (batch []byte, orders []chan error, last bool) {
+// await returns when there is something to do. written is when the last lines went
+// out: it waits for more of them only if that was a moment ago.
+func (s *sink) await(written time.Time) {
+	select {
+	case <-s.hurry:
+		return
+	case <-s.wake:
+	}
+	rest := sinkPause - time.Since(written)
+	if rest <= 0 {
+		return
+	}
+	select {
+	case <-s.hurry:
+	case <-time.After(rest):
+	}
+}
+
+// take swaps spare for the pending lines.
+func (s *sink) take(spare []byte) (batch []byte, orders []chan error, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.pending) == 0 && len(s.orders) == 0 && !s.closed {
-		s.wake.Wait()
-	}
 	batch, s.pending = s.pending, spare
 	if s.dropped > 0 {
 		batch = fmt.Appendf(batch, "{\"level\":\"warn\",\"msg\":\"log lines dropped: this sink was too slow\",\"lines\":%d}\n", s.dropped)
@@ -90,7 +133,7 @@ func (s *sink) reopen() error {
 	answer := make(chan error, 1)
 	s.mu.Lock()
 	s.orders = append(s.orders, answer)
-	s.wake.Signal()
+	nudge(s.hurry)
 	s.mu.Unlock()
 	select {
 	case err := <-answer:
@@ -104,7 +147,7 @@ func (s *sink) reopen() error {
 func (s *sink) close(d time.Duration) {
 	s.mu.Lock()
 	s.closed = true
-	s.wake.Signal()
+	nudge(s.hurry)
 	s.mu.Unlock()
 	select {
 	case <-s.done:

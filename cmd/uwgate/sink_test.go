@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -61,6 +63,79 @@ func TestSinkWritesEverythingBeforeItCloses(t *testing.T) {
 	if got := dst.got.String(); got != strings.Repeat("line\n", 1000) {
 		t.Errorf("%d bytes written, want 1000 lines", len(got))
 	}
+}
+
+// A ledger is a destination that notes what was done to it.
+type ledger struct {
+	mu   sync.Mutex // guards done
+	done []string
+}
+
+func (l *ledger) Write(b []byte) (int, error) {
+	l.note(string(b))
+	return len(b), nil
+}
+
+func (l *ledger) Reopen() error {
+	l.note("reopened")
+	return nil
+}
+
+func (l *ledger) note(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done = append(l.done, what)
+}
+
+// want waits until the sink has nothing to do before time goes on.
+func (l *ledger) want(t *testing.T, when string, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Equal(l.done, want) {
+		t.Errorf("%s: %q, want %q", when, l.done, want)
+	}
+	l.done = nil
+}
+
+func TestSinkGathersLinesThatComeInQuickSuccession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dst ledger
+		s := newSink(&dst)
+		write := func(line string) { s.Write([]byte(line)) }
+		write("a")
+		dst.want(t, "the first line", "a")
+		write("b")
+		dst.want(t, "a line at once after it")
+		time.Sleep(sinkPause - 1)
+		write("c")
+		dst.want(t, "one before the pause is over")
+		time.Sleep(1)
+		dst.want(t, "when the pause is over", "bc")
+		time.Sleep(sinkPause)
+		write("d")
+		dst.want(t, "a line after a pause", "d")
+
+		write("e")
+		s.reopen()
+		dst.want(t, "an order to reopen", "e", "reopened")
+		s.reopen()
+		dst.want(t, "an order beside no line", "reopened")
+		write("f")
+		dst.want(t, "a line behind orders")
+		time.Sleep(sinkPause)
+		dst.want(t, "and a pause later", "f")
+
+		many := strings.Repeat("g", sinkBudget/4)
+		write(many)
+		dst.want(t, "many lines")
+		write("h")
+		dst.want(t, "too many", many+"h")
+		write("i")
+		s.close(time.Minute)
+		dst.want(t, "the end", "i")
+	})
 }
 
 func TestLogFilesAreReopened(t *testing.T) {
