@@ -99,7 +99,7 @@ func (p *Policy) isOfSite(name string) bool {
 	if slices.Contains(personal, name) {
 		return false
 	}
-	if _, known := unkeyedVars[name]; known {
+	if _, known := unkeyedPlace(name); known {
 		return true
 	}
 	header := headerOf(name)

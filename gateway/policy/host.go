@@ -55,16 +55,30 @@ func hostIn(v uwsgi.Vars, key, host string) (other string) {
 // occurrence is taken, for it cannot lie before the true one; and it begins
 // with a slash, so that it cannot swallow a host. Arguments alone could.
 func aroundURI(v uwsgi.Vars, key string) (before, after string) {
-	path, query := v.Get("PATH_INFO"), v.Get("QUERY_STRING")
-	for _, uri := range []string{v.Get("REQUEST_URI"), path + "?" + query, path} {
-		if uri == "" || uri[0] != '/' && uri[0] != '?' {
-			continue
-		}
-		if i := strings.LastIndex(key, uri); i >= 0 {
-			return key[:i], key[i+len(uri):]
-		}
+	raw := v.Get("REQUEST_URI")
+	if before, after, found := cutLast(key, raw); found {
+		return before, after
 	}
-	return key, ""
+	path, query := v.Get("PATH_INFO"), v.Get("QUERY_STRING")
+	if before, after, found := cutLast(key, path+"?"+query); found {
+		return before, after
+	}
+	before, after, _ = cutLast(key, path)
+	return before, after
+}
+
+// cutLast cuts a key around the last occurrence of what can be a URI.
+func cutLast(key, uri string) (before, after string, found bool) {
+	if uri == "" || uri[0] != '/' && uri[0] != '?' {
+		return key, "", false
+	}
+	if before, found = strings.CutSuffix(key, uri); found { // as most keys end
+		return before, "", true
+	}
+	if i := strings.LastIndex(key, uri); i >= 0 {
+		return key[:i], key[i+len(uri):], true
+	}
+	return key, "", false
 }
 
 // hostsIn yields the words of s that can only be hosts: names of two labels
@@ -103,11 +117,20 @@ func isHost(word string) bool {
 		addr, err := netip.ParseAddr(strings.Trim(word, "[]"))
 		return err == nil && addr.Is6()
 	}
-	if addr, err := netip.ParseAddr(word); err == nil && addr.Is4() || equalFold(word, "localhost") {
+	if isIPv4(word) || equalFold(word, "localhost") {
 		return true
 	}
 	i := strings.LastIndexByte(word, '.')
 	return i > 0 && !strings.Contains(word, "..") && isTopLabel(word[i+1:])
+}
+
+// isIPv4 spares names the parser, and its errors.
+func isIPv4(word string) bool {
+	if !isDigit(word[len(word)-1]) {
+		return false
+	}
+	addr, err := netip.ParseAddr(word)
+	return err == nil && addr.Is4()
 }
 
 // isTopLabel tells com and xn--p1ai from the 2 of v1.2.

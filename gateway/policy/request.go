@@ -289,6 +289,9 @@ const (
 
 // lastEntry is the decisive one of $upstream_status and $upstream_addr.
 func lastEntry(s string) string {
+	if strings.IndexByte(s, ' ') < 0 { // as nearly always
+		return s
+	}
 	if i := strings.LastIndex(s, betweenAttempts); i >= 0 {
 		s = s[i+len(betweenAttempts):]
 	}

@@ -15,7 +15,7 @@ import (
 // nothing, and does not refuse.
 //
 // X-Forwarded-Proto is not among them: Firewall settles it.
-var unkeyed = []struct {
+var unkeyed = [...]struct {
 	header  string
 	repeats func(v uwsgi.Vars, value string) bool
 }{
@@ -47,20 +47,41 @@ var unkeyed = []struct {
 	{"Forwarded", repeatsForwarded}, // RFC 7239
 }
 
-// unkeyedVars are their places in unkeyed by the names of their vars.
-var unkeyedVars = func() map[string]int {
-	places := make(map[string]int, len(unkeyed))
+// unkeyedVars are the names of their vars, at the same places.
+var unkeyedVars = func() (names [len(unkeyed)]string) {
 	for i, u := range unkeyed {
-		places["HTTP_"+strings.ToUpper(strings.ReplaceAll(u.header, "-", "_"))] = i
+		names[i] = "HTTP_" + strings.ToUpper(strings.ReplaceAll(u.header, "-", "_"))
+	}
+	return names
+}()
+
+// unkeyedOfLen are their places by the length of the names: most vars are done
+// with by that alone.
+var unkeyedOfLen = func() (places [40][]int) {
+	for i, name := range unkeyedVars {
+		places[len(name)] = append(places[len(name)], i)
 	}
 	return places
 }()
+
+// unkeyedPlace finds a var among them.
+func unkeyedPlace(name string) (place int, known bool) {
+	if len(name) >= len(unkeyedOfLen) {
+		return 0, false
+	}
+	for _, place := range unkeyedOfLen[len(name)] {
+		if unkeyedVars[place] == name {
+			return place, true
+		}
+	}
+	return 0, false
+}
 
 // unkeyedHeader finds a header that pages may depend on, and that neither the
 // key contains nor the operator answers for.
 func (p *Policy) unkeyedHeader(v uwsgi.Vars) (at string, found bool) {
 	for i := range v {
-		place, known := unkeyedVars[v[i].Name]
+		place, known := unkeyedPlace(v[i].Name)
 		if !known || v[i].Value == "" {
 			continue
 		}
