@@ -79,7 +79,7 @@ func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, tr
 		n := p.ruleOf(v, plan, r.Header)
 		h := p.newHead(v, r, now)
 		h.rule, e.Rule = p.rule(n), p.ruleName(n)
-		e.addHead(h)
+		e.addHead(&h)
 		if v.Get("REQUEST_METHOD") != "HEAD" { // whose answer has no body
 			e.addBody(&content{p, r, body, whole, trailers})
 		}
@@ -183,8 +183,8 @@ func (e *Explanation) add(reason Reason, about string) {
 func (q *request) findings() []Finding {
 	e := Explanation{Refusals: []Finding{}}
 	for _, r := range requestRefusals {
-		if at, found := r.find(q); found {
-			e.add(r.reason, q.about(r.reason, at))
+		if at, found := q.find(r); found {
+			e.add(r, q.about(r, at))
 		}
 	}
 	plan := q.locate()
@@ -248,8 +248,8 @@ func (p *Policy) whyNotLookedUp(v uwsgi.Vars) string {
 // addHead adds what the head refuses for, lifetimes last.
 func (e *Explanation) addHead(h *head) {
 	for _, r := range headRefusals {
-		if at, found := r.find(h); found {
-			e.add(r.reason, h.about(r.reason, at))
+		if at, found := h.find(r); found {
+			e.add(r, h.about(r, at))
 		}
 	}
 	ttl, source := h.lifetime()
@@ -383,8 +383,8 @@ func (h *head) steps() []Step {
 	var decided Reason
 	var granted grant
 	for _, s := range sources {
-		g := s.ask(h)
-		step := Step{Source: string(s.reason), Value: h.spelled(s.reason, g)}
+		g := h.ask(s)
+		step := Step{Source: string(s), Value: h.spelled(s, g)}
 		switch {
 		case step.Value == "":
 			continue
@@ -394,10 +394,10 @@ func (h *head) steps() []Step {
 			step.Detail = "is not asked: " + string(decided) + " comes first"
 		case g.ttl <= 0:
 			step.Detail = "decides, and grants no lifetime"
-			decided, granted = s.reason, g
+			decided, granted = s, g
 		default:
 			step.Detail = "decides: " + seconds(g.ttl)
-			decided, granted = s.reason, g
+			decided, granted = s, g
 		}
 		steps = append(steps, step)
 	}

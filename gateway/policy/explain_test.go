@@ -78,7 +78,7 @@ func TestExplainAgrees(t *testing.T) {
 func TestEveryRefusalHasASentence(t *testing.T) {
 	other := map[Reason]bool{Purged: true, StoreFull: true, StoreDown: true, Reloaded: true, Shared: true, Found: true, Stale: true}
 	for _, s := range sources {
-		other[s.reason] = true
+		other[s] = true
 	}
 	for name, reason := range declaredReasons(t) {
 		if _, ok := sentences[reason]; ok == other[reason] {

@@ -24,23 +24,31 @@ func (g grant) left(age time.Duration) time.Duration {
 	return g.ttl - age
 }
 
-// A source is one that may grant a lifetime.
-type source struct {
-	reason Reason
-	ask    func(*head) grant
-}
+// sources are all that may grant a lifetime, by precedence. The first that says
+// anything decides; to explain, walk them all.
+var sources = []Reason{XAccelExpires, CDNCacheControl, SurrogateControl, SMaxAge, MaxAge, Expires, RuleTTL, DefaultTTL}
 
-// sources are all of them, by precedence. The first that says anything
-// decides; to explain, walk them all.
-var sources = []source{
-	{XAccelExpires, (*head).accelExpires},
-	{CDNCacheControl, (*head).byCDN},
-	{SurrogateControl, (*head).bySurrogate},
-	{SMaxAge, func(h *head) grant { return h.cc.sMaxAge.grant() }},
-	{MaxAge, func(h *head) grant { return h.cc.maxAge.grant() }},
-	{Expires, (*head).expires},
-	{RuleTTL, (*head).byRule},
-	{DefaultTTL, func(h *head) grant { return grant{given: true, ttl: h.p.DefaultTTL} }},
+// ask is what one of sources says.
+func (h *head) ask(source Reason) grant {
+	switch source {
+	case XAccelExpires:
+		return h.accelExpires()
+	case CDNCacheControl:
+		return h.byCDN()
+	case SurrogateControl:
+		return h.bySurrogate()
+	case SMaxAge:
+		return h.cc.sMaxAge.grant()
+	case MaxAge:
+		return h.cc.maxAge.grant()
+	case Expires:
+		return h.expires()
+	case RuleTTL:
+		return h.byRule()
+	case DefaultTTL:
+		return grant{given: true, ttl: h.p.DefaultTTL}
+	}
+	panic("policy: no source of lifetimes: " + string(source))
 }
 
 // lifetime is how long the answer is fresh from now on, and which source says
@@ -50,8 +58,8 @@ func (h *head) lifetime() (ttl time.Duration, reason Reason) {
 		return 0, Expired
 	}
 	for _, s := range sources {
-		if g := s.ask(h); g.given {
-			return g.left(h.age), s.reason
+		if g := h.ask(s); g.given {
+			return g.left(h.age), s
 		}
 	}
 	return 0, Expired

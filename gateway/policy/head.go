@@ -22,8 +22,8 @@ type head struct {
 	badAge    bool // see currentAge
 }
 
-func (p *Policy) newHead(v uwsgi.Vars, r *uwsgi.Response, now time.Time) *head {
-	h := &head{p: p, v: v, r: r, now: now, cc: responseControl(r.Header)}
+func (p *Policy) newHead(v uwsgi.Vars, r *uwsgi.Response, now time.Time) head {
+	h := head{p: p, v: v, r: r, now: now, cc: responseControl(r.Header)}
 	h.cdn = parseTargeted(r.Header, fieldCDN)
 	h.surrogate = parseTargeted(r.Header, fieldSurrogate)
 	age, ok := currentAge(r.Header, now)
@@ -31,36 +31,51 @@ func (p *Policy) newHead(v uwsgi.Vars, r *uwsgi.Response, now time.Time) *head {
 	return h
 }
 
-// A refusal is one thing in a head that speaks against storing. find tells
-// whether it is there, and the header at fault if that is one line's.
-type refusal struct {
-	reason Reason
-	find   func(*head) (at string, found bool)
+// headRefusals are all that can speak against storing in a head, lifetimes aside.
+// The first that find finds decides; to explain, walk them all.
+var headRefusals = []Reason{
+	Excluded, Status, AccelRedirect, SetCookie, NoStore, Private, NoCache, Vary, ContentEncoding, ContentRange,
+	DuplicateHeader, ContentType, HeaderLoss, NoLength, Empty, TooLarge,
 }
 
-// headRefusals are all of them, lifetimes aside. The first that is found
-// decides; to explain, walk them all.
-var headRefusals = []refusal{
-	{Excluded, (*head).findBypass},
-	{Status, func(h *head) (string, bool) { return "", h.r.StatusCode != 200 && !h.isStorableError() }},
-	{AccelRedirect, func(h *head) (string, bool) {
+// find tells whether one of headRefusals is there, and the header at fault if that
+// is one line's. A switch, unlike a table of functions, leaves h on the stack.
+func (h *head) find(r Reason) (at string, found bool) {
+	switch r {
+	case Excluded:
+		return h.findBypass()
+	case Status:
+		return "", h.r.StatusCode != 200 && !h.isStorableError()
+	case AccelRedirect:
 		return h.firstOf("X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File")
-	}},
-	{SetCookie, func(h *head) (string, bool) { return h.firstOf("Set-Cookie", "Set-Cookie2") }},
-	{NoStore, func(h *head) (string, bool) { return h.directive(func(cc *cacheControl) bool { return cc.noStore }) }},
-	{Private, func(h *head) (string, bool) { return h.directive(func(cc *cacheControl) bool { return cc.private }) }},
-	{NoCache, (*head).findNoCache},
-	{Vary, (*head).findVary},
-	{ContentEncoding, func(h *head) (string, bool) { return "Content-Encoding", isEncoded(h.r.Header) }},
-	{ContentRange, func(h *head) (string, bool) { return h.firstOf("Content-Range") }},
-	{DuplicateHeader, func(h *head) (string, bool) { return conflict(h.r.Header) }},
-	{ContentType, func(h *head) (string, bool) {
+	case SetCookie:
+		return h.firstOf("Set-Cookie", "Set-Cookie2")
+	case NoStore:
+		return h.directive(h.cc.noStore, h.cdn.words.noStore, h.surrogate.words.noStore)
+	case Private:
+		return h.directive(h.cc.private, h.cdn.words.private, h.surrogate.words.private)
+	case NoCache:
+		return h.findNoCache()
+	case Vary:
+		return h.findVary()
+	case ContentEncoding:
+		return "Content-Encoding", isEncoded(h.r.Header)
+	case ContentRange:
+		return h.firstOf("Content-Range")
+	case DuplicateHeader:
+		return conflict(h.r.Header)
+	case ContentType:
 		return "Content-Type", !h.p.Format.hasHead() && !h.p.isHitType(h.v, h.r.Header)
-	}},
-	{HeaderLoss, func(h *head) (string, bool) { return h.p.refusedHeader(h.r.Header) }},
-	{NoLength, func(h *head) (string, bool) { return "", !isFramed(h.r) && !h.p.endsItself(h.r) }},
-	{Empty, func(h *head) (string, bool) { return "", h.r.ContentLength == 0 && needsBody(h.r) }},
-	{TooLarge, func(h *head) (string, bool) { return "", h.r.ContentLength > h.p.BodyLimit() || h.hasLargeHead() }},
+	case HeaderLoss:
+		return h.p.refusedHeader(h.r.Header)
+	case NoLength:
+		return "", !isFramed(h.r) && !h.p.endsItself(h.r)
+	case Empty:
+		return "", h.r.ContentLength == 0 && needsBody(h.r)
+	case TooLarge:
+		return "", h.r.ContentLength > h.p.BodyLimit() || h.hasLargeHead()
+	}
+	panic("policy: no refusal of answers: " + string(r))
 }
 
 // isStorableError reports whether a rule wants the status stored, and a hit can
@@ -101,8 +116,8 @@ func (h *head) findBypass() (at string, found bool) {
 // none.
 func (h *head) refusal() Reason {
 	for _, r := range headRefusals {
-		if _, found := r.find(h); found {
-			return r.reason
+		if _, found := h.find(r); found {
+			return r
 		}
 	}
 	return ""
@@ -118,14 +133,14 @@ func (h *head) firstOf(names ...string) (at string, found bool) {
 	return "", false
 }
 
-// directive finds the field in which a directive stands.
-func (h *head) directive(isIn func(*cacheControl) bool) (at string, found bool) {
+// directive is the first of the fields in which a directive stands.
+func (h *head) directive(inCacheControl, inCDN, inSurrogate bool) (at string, found bool) {
 	switch {
-	case isIn(&h.cc):
+	case inCacheControl:
 		return "Cache-Control", true
-	case isIn(&h.cdn.words):
+	case inCDN:
 		return fieldCDN, true
-	case isIn(&h.surrogate.words):
+	case inSurrogate:
 		return fieldSurrogate, true
 	}
 	return "", false
@@ -133,7 +148,7 @@ func (h *head) directive(isIn func(*cacheControl) bool) (at string, found bool) 
 
 // findNoCache looks at Pragma only beside no Cache-Control (RFC 9111 §5.4).
 func (h *head) findNoCache() (at string, found bool) {
-	if at, found := h.directive(func(cc *cacheControl) bool { return cc.noCache }); found {
+	if at, found := h.directive(h.cc.noCache, h.cdn.words.noCache, h.surrogate.words.noCache); found {
 		return at, true
 	}
 	return "Pragma", !h.r.Header.Has("Cache-Control") && hasPragma(h.r.Header)

@@ -58,8 +58,8 @@ func (p *Policy) Request(v uwsgi.Vars) Plan {
 	q := p.newRequest(v)
 	plan := q.locate()
 	for _, r := range requestRefusals {
-		if _, found := r.find(q); found {
-			plan.Reason = r.reason
+		if _, found := q.find(r); found {
+			plan.Reason = r
 			break
 		}
 	}
@@ -74,32 +74,48 @@ type request struct {
 	firstRule, sureRule int // see matchRules
 }
 
-func (p *Policy) newRequest(v uwsgi.Vars) *request {
-	q := &request{p: p, v: v}
+func (p *Policy) newRequest(v uwsgi.Vars) request {
+	q := request{p: p, v: v}
 	q.firstRule, q.sureRule = p.matchRules(v)
 	return q
 }
 
 // requestRefusals are all that can speak against storing in the request itself,
-// its key aside. The first that is found decides; to explain, walk them all.
-// find tells whether it is there, and the name of the header, cookie or var at
-// fault if it has one.
-var requestRefusals = []struct {
-	reason Reason
-	find   func(*request) (at string, found bool)
-}{
-	{NoMethod, func(q *request) (string, bool) { return "REQUEST_METHOD", q.v.Get("REQUEST_METHOD") == "" }},
-	{Method, (*request).findMethod},
-	{Upgrade, func(q *request) (string, bool) { return q.firstOf("HTTP_UPGRADE") }},
-	{Excluded, (*request).findExclusion},
-	{Authorization, func(q *request) (string, bool) { return q.firstOf("HTTP_AUTHORIZATION", "REMOTE_USER") }}, // RFC 9111 §3.5
-	{IdentityCookie, func(q *request) (string, bool) { return q.p.identity(q.v) }},
-	{RequestBody, func(q *request) (string, bool) { return bodyAnnounced(q.v) }},
-	{RequestNoStore, func(q *request) (string, bool) { return "HTTP_CACHE_CONTROL", requestControl(q.v).noStore }}, // RFC 9111 §5.2.1.5
-	{UnkeyedHeader, func(q *request) (string, bool) { return q.p.unkeyedHeader(q.v) }},
-	// nginx may key on one of the two and the application answer the other.
-	{DuplicateHeader, func(q *request) (string, bool) { return q.v.Repeated() }},
-	{Host, func(q *request) (string, bool) { return q.p.foreignHost(q.v) }},
+// its key aside. The first that find finds decides; to explain, walk them all.
+var requestRefusals = []Reason{
+	NoMethod, Method, Upgrade, Excluded, Authorization, IdentityCookie, RequestBody, RequestNoStore,
+	UnkeyedHeader, DuplicateHeader, Host,
+}
+
+// find tells whether one of requestRefusals is there, and the name of the header,
+// cookie or var at fault if it has one. A switch, unlike a table of functions,
+// leaves q on the stack.
+func (q *request) find(r Reason) (at string, found bool) {
+	switch r {
+	case NoMethod:
+		return "REQUEST_METHOD", q.v.Get("REQUEST_METHOD") == ""
+	case Method:
+		return q.findMethod()
+	case Upgrade:
+		return q.firstOf("HTTP_UPGRADE")
+	case Excluded:
+		return q.findExclusion()
+	case Authorization:
+		return q.firstOf("HTTP_AUTHORIZATION", "REMOTE_USER") // RFC 9111 §3.5
+	case IdentityCookie:
+		return q.p.identity(q.v)
+	case RequestBody:
+		return bodyAnnounced(q.v)
+	case RequestNoStore:
+		return "HTTP_CACHE_CONTROL", forbidsStoring(q.v) // RFC 9111 §5.2.1.5
+	case UnkeyedHeader:
+		return q.p.unkeyedHeader(q.v)
+	case DuplicateHeader:
+		return q.v.Repeated() // nginx may key on one of the two and the application answer the other
+	case Host:
+		return q.p.foreignHost(q.v)
+	}
+	panic("policy: no refusal of requests: " + string(r))
 }
 
 func (q *request) findMethod() (at string, found bool) {
@@ -158,14 +174,14 @@ func bodyAnnounced(v uwsgi.Vars) (at string, found bool) {
 	return "", false
 }
 
-func requestControl(v uwsgi.Vars) cacheControl {
+func forbidsStoring(v uwsgi.Vars) bool {
 	var cc cacheControl
 	for i := range v {
 		if v[i].Name == "HTTP_CACHE_CONTROL" {
 			cc.parse(v[i].Value)
 		}
 	}
-	return cc
+	return cc.noStore
 }
 
 // locate finds the key, and whether nginx has looked it up and missed.
