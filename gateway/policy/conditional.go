@@ -16,7 +16,7 @@ import (
 // answer that does more than show the page: one that sets a cookie, or has nginx
 // send something else.
 func NotModified(v uwsgi.Vars, h uwsgi.Header) bool {
-	if v.Count("REQUEST_METHOD") != 1 || v.Get("REQUEST_METHOD") != "GET" {
+	if !isConditional(v) || v.Count("REQUEST_METHOD") != 1 || v.Get("REQUEST_METHOD") != "GET" {
 		return false
 	}
 	if v.Count("HTTP_IF_MATCH") > 0 || v.Count("HTTP_IF_UNMODIFIED_SINCE") > 0 {
@@ -34,6 +34,16 @@ func NotModified(v uwsgi.Vars, h uwsgi.Header) bool {
 		return n == 1 && hasTag(v.Get("HTTP_IF_NONE_MATCH"), h.Get("ETag"))
 	}
 	return v.Count("HTTP_IF_MODIFIED_SINCE") == 1 && isNoNewer(h.Get("Last-Modified"), v.Get("HTTP_IF_MODIFIED_SINCE"))
+}
+
+// isConditional lets most requests off: those that do not ask.
+func isConditional(v uwsgi.Vars) bool {
+	for i := range v {
+		if v[i].Name == "HTTP_IF_NONE_MATCH" || v[i].Name == "HTTP_IF_MODIFIED_SINCE" {
+			return true
+		}
+	}
+	return false
 }
 
 // actingFields are lost with a 304, and what they do with them.
