@@ -127,24 +127,37 @@ var headerRules = []headerRule{
 // unknown is the rule for all other headers.
 var unknown = headerRule{name: "*", class: ignore, why: "what it means to a browser is not known here; `X-…` is mostly for people"}
 
-func headerRuleOf(f uwsgi.Field) *headerRule {
+// headerRulesOf are the rules for names that begin with a letter, in their order.
+var headerRulesOf = func() (rules [256][]*headerRule) {
 	for i := range headerRules {
-		if headerRules[i].fits(f) {
-			return &headerRules[i]
+		r := &headerRules[i]
+		rules[lower(r.name[0])] = append(rules[lower(r.name[0])], r)
+	}
+	return rules
+}()
+
+func headerRuleOf(f uwsgi.Field) *headerRule {
+	if f.Name == "" {
+		return &unknown
+	}
+	for _, r := range headerRulesOf[lower(f.Name[0])] {
+		if r.fits(f) {
+			return r
 		}
 	}
 	return &unknown
 }
 
 func (r *headerRule) fits(f uwsgi.Field) bool {
-	prefix, starred := strings.CutSuffix(r.name, "*")
-	switch {
-	case starred && (len(f.Name) <= len(prefix) || !equalFold(f.Name[:len(prefix)], prefix)):
-		return false
-	case !starred && !equalFold(f.Name, r.name):
-		return false
+	return r.isFor(f.Name) && (r.only == nil || r.only(f.Value))
+}
+
+func (r *headerRule) isFor(name string) bool {
+	last := len(r.name) - 1
+	if r.name[last] != '*' {
+		return equalFold(name, r.name)
 	}
-	return r.only == nil || r.only(f.Value)
+	return len(name) > last && equalFold(name[:last], r.name[:last])
 }
 
 // Lost returns the headers that the page can do without, though it had better
