@@ -159,7 +159,7 @@ func FuzzFirewall(f *testing.F) {
 			}
 		}
 		for _, label := range dropped {
-			if label != "UWSGI_*" && (&Firewall{}).drops(uwsgi.Var{Name: label}, false) != label {
+			if label != "UWSGI_*" && (&Firewall{}).drops(&uwsgi.Var{Name: label}, false) != label {
 				t.Errorf("label %q is not among the known", label)
 			}
 		}

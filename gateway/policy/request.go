@@ -410,7 +410,11 @@ func (p *Policy) ForWorker(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 }
 
 func isHandover(name string) bool {
-	return name == varKey || name == varStatus || name == varServer
+	switch name { // by length first
+	case varKey, varStatus, varServer:
+		return true
+	}
+	return false
 }
 
 // isPartial tells the request headers on which an answer would be less than
