@@ -16,8 +16,8 @@ type head struct {
 	now       time.Time
 	rule      *Rule        // the one that matches, nil for none
 	cc        cacheControl // of the Cache-Control lines
-	cdn       targeted     // CDN-Cache-Control
-	surrogate targeted     // Surrogate-Control
+	cdn       *targeted    // CDN-Cache-Control
+	surrogate *targeted    // Surrogate-Control
 	age       time.Duration
 	badAge    bool // see currentAge
 }

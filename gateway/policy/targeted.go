@@ -25,9 +25,14 @@ type targeted struct {
 	maxAge, sMaxAge lifetime
 }
 
-// parseTargeted reads all lines of that name.
-func parseTargeted(h uwsgi.Header, name string) targeted {
-	t := targeted{valid: h.Has(name)}
+var absent targeted // not to be changed
+
+// parseTargeted reads all lines of that name. What it returns is not to be changed.
+func parseTargeted(h uwsgi.Header, name string) *targeted {
+	if !h.Has(name) {
+		return &absent
+	}
+	t := &targeted{valid: true}
 	for _, line := range h.Values(name) {
 		t.words.parse(line)
 		t.parse(line, name == fieldSurrogate)
