@@ -45,13 +45,24 @@ func (cc *cacheControl) parseBroken(rest string) {
 
 func (cc *cacheControl) parseItem(item string) {
 	name, value, _ := strings.Cut(item, "=")
-	if strings.ContainsAny(name, " \t;\"") || strings.ContainsAny(value, " \t;\"") && !isQuoted(value) {
+	if hasLooseEnd(name) || hasLooseEnd(value) && !isQuoted(value) {
 		for word := range strings.FieldsFuncSeq(item, isLooseEnd) {
 			cc.add(word, false)
 		}
 		return
 	}
 	cc.add(item, true)
+}
+
+// hasLooseEnd knows that an item has no comma but in quotes.
+func hasLooseEnd(s string) bool {
+	for i := range len(s) {
+		switch s[i] {
+		case ' ', '\t', ';', '"':
+			return true
+		}
+	}
+	return false
 }
 
 // isQuoted reports whether s is one quoted-string and nothing else.
