@@ -70,5 +70,6 @@ func (h Header) index(name string) int {
 	return slices.IndexFunc(h, func(f Field) bool { return equalName(f.Name, name) })
 }
 
-// equalName compares names, which are ASCII: most differ in length already.
+// equalName compares a name with one in ASCII: most differ in length already, and so
+// do those that only Unicode takes for the same.
 func equalName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }

@@ -64,7 +64,9 @@ func ReadResponse(r *bufio.Reader) (*Response, error) {
 // readHead returns the lines up to and with the blank one. Offset is where the
 // head begins.
 func readHead(r *bufio.Reader, offset int64) (string, error) {
-	r.Peek(1) // whatever it says is said again
+	if _, err := r.Peek(1); err != nil {
+		return "", headEnds(err, offset)
+	}
 	here, _ := r.Peek(r.Buffered())
 	size := headSize(here)
 	if size == 0 || size > maxHead {
@@ -89,6 +91,14 @@ func headSize(b []byte) int {
 	}
 }
 
+// headEnds is the error of a stream that ended before its head did.
+func headEnds(err error, at int64) error {
+	if err == io.EOF && at == 0 {
+		return io.EOF
+	}
+	return &FormatError{ShortHead, "answer ends inside its head", at, unexpected(err)}
+}
+
 // readLines is readHead for a head that comes in pieces, or never ends.
 func readLines(r *bufio.Reader, offset int64) (string, error) {
 	var head []byte
@@ -98,12 +108,10 @@ func readLines(r *bufio.Reader, offset int64) (string, error) {
 		head, err = appendLine(head, r, maxHead-start)
 		end := offset + int64(len(head))
 		switch {
-		case err == io.EOF && end == 0:
-			return "", io.EOF
 		case err == errLineTooLong:
 			return "", &FormatError{Code: HeadTooLarge, What: fmt.Sprintf("head over %d bytes", maxHead), Offset: end}
 		case err != nil:
-			return "", &FormatError{ShortHead, "answer ends inside its head", end, unexpected(err)}
+			return "", headEnds(err, end)
 		}
 		if len(trimLine(head[start:])) == 0 {
 			return string(head), nil
@@ -328,7 +336,7 @@ func (r *Response) takeFraming() error {
 	for _, f := range r.Header {
 		switch {
 		case equalName(f.Name, "Transfer-Encoding"):
-			if r.Chunked || !strings.EqualFold(f.Value, "chunked") {
+			if r.Chunked || !equalName(f.Value, "chunked") {
 				return &FormatError{Code: BadTransferEncoding, What: "Transfer-Encoding is not a single \"chunked\"", Offset: -1}
 			}
 			r.Chunked = true

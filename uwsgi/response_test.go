@@ -131,6 +131,7 @@ func TestReadResponseMalformed(t *testing.T) {
 		{"gzip coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", BadTransferEncoding, -1},
 		{"identity coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n", BadTransferEncoding, -1},
 		{"chunked twice", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", BadTransferEncoding, -1},
+		{"chunked with a Kelvin sign", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chun\u212aed\r\n\r\n", BadTransferEncoding, -1},
 		{"empty coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\n", BadTransferEncoding, -1},
 		{"nine interim answers", strings.Repeat("HTTP/1.1 100 x\r\n\r\n", 9), TooManyInterim, 9 * 18},
 		{"head over 64 KiB", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("v", 65536) + "\r\n\r\n", HeadTooLarge, 0},
@@ -179,6 +180,26 @@ func TestReadResponseEndOfStream(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The system tells of a reset once; behind it is an end that looks like any other.
+func TestReadResponseReset(t *testing.T) {
+	for _, came := range []string{"", "HTTP/1.1 200 OK\r\n"} {
+		reset := errors.New("connection reset by peer")
+		_, err := ReadResponse(bufio.NewReader(io.MultiReader(strings.NewReader(came), &failingOnce{reset})))
+		if !errors.Is(err, reset) {
+			t.Errorf("behind %q: %v, want the reset", came, err)
+		}
+	}
+}
+
+// failingOnce returns its error, and after that the end.
+type failingOnce struct{ err error }
+
+func (f *failingOnce) Read([]byte) (int, error) {
+	err := f.err
+	f.err = io.EOF
+	return 0, err
 }
 
 func TestClean(t *testing.T) {
