@@ -58,6 +58,7 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	defer allowGarbage()()
 	defer watchHosts(c.Context, g.Backends)()
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
 	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, s.tls, logs.log}).reload)()
