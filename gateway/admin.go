@@ -8,16 +8,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 
 	"uwgate/uwsgi"
 )
 
 // Admin answers what operators and their machines ask: /-/healthy (the
-// process lives), /-/ready (requests are being accepted), /metrics, and the API
-// below /api/v1/. It must not be reachable for visitors. The API answers callers
-// on a UNIX socket, whose file mode says who they are, and over TCP those who
-// know AdminToken.
+// process lives), /-/ready (requests are being accepted), /metrics, the API
+// below /api/v1/, and Go's profiles below /debug/pprof/. It must not be reachable
+// for visitors. API and profiles answer callers on a UNIX socket, whose file mode
+// says who they are, and over TCP those who know AdminToken.
 func (g *Gateway) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
@@ -27,7 +28,18 @@ func (g *Gateway) Admin() http.Handler {
 	mux.Handle("GET /metrics", g.metrics())
 	mux.HandleFunc("POST /api/v1/explain", g.guarded(g.explain))
 	mux.HandleFunc("GET /api/v1/status", g.guarded(g.status))
+	g.profiles(mux)
 	return mux
+}
+
+// profiles serves those of net/http/pprof that have something to tell. Its cmdline
+// is left out, since secrets may stand there.
+func (g *Gateway) profiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/profile", g.guarded(pprof.Profile))
+	mux.HandleFunc("GET /debug/pprof/trace", g.guarded(pprof.Trace))
+	for _, name := range []string{"allocs", "goroutine", "heap", "threadcreate"} {
+		mux.HandleFunc("GET /debug/pprof/"+name, g.guarded(pprof.Handler(name).ServeHTTP))
+	}
 }
 
 func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {

@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -41,4 +44,71 @@ func visit(h http.Handler, path string) (int, string) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 	return w.Code, w.Body.String()
+}
+
+// TestProfiles asks over real sockets: their kind decides who may ask.
+func TestProfiles(t *testing.T) {
+	b := newBench(t, nil, says(page("hello")))
+	b.AdminToken = "secret"
+	paths := map[string]int{
+		"allocs": 200, "goroutine": 200, "heap": 200, "threadcreate": 200,
+		"profile?seconds=1": 200, "trace?seconds=0.01": 200,
+		"cmdline": 404, "": 404,
+	}
+	for _, tt := range []struct {
+		name, network, address, token string
+		guarded                       bool
+	}{
+		{"over unix", "unix", filepath.Join(t.TempDir(), "admin.sock"), "", false},
+		{"with the token", "tcp", "127.0.0.1:0", "secret", false},
+		{"without it", "tcp", "127.0.0.1:0", "", true},
+		{"with another one", "tcp", "127.0.0.1:0", "guess", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ask := b.serveAdmin(t, tt.network, tt.address)
+			for path, want := range paths {
+				if tt.guarded && want == 200 {
+					want = http.StatusUnauthorized
+				}
+				if status, body := ask("/debug/pprof/"+path, tt.token); status != want || status == 200 && len(body) == 0 {
+					t.Errorf("%q: %d with %d bytes, want %d", path, status, len(body), want)
+				}
+			}
+		})
+	}
+}
+
+// serveAdmin returns what asks the admin listener for a path.
+func (b *bench) serveAdmin(t *testing.T, network, address string) func(path, token string) (status int, body string) {
+	t.Helper()
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: b.Admin()}
+	go srv.Serve(ln)
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		Dial:              func(_, _ string) (net.Conn, error) { return net.Dial(network, ln.Addr().String()) },
+	}}
+	t.Cleanup(func() { srv.Close() })
+	return func(path, token string) (int, string) {
+		req, err := http.NewRequest("GET", "http://uwgate"+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
 }

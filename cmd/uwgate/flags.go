@@ -155,8 +155,8 @@ func serveFlags() []cli.Flag {
 		period(catLimits, "memcached-timeout", "for one memcached operation", 250*time.Millisecond),
 		toggle(catLimits, "trust-forwarded-proto", "let clients' X-Forwarded-Proto and X-Forwarded-Ssl through to the application", false),
 
-		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready, /metrics, `uwgate explain` and `uwgate status`; none without it", ""),
-		text(catLogs, "admin-token", "`TOKEN` that explain needs when --admin is a TCP address; over a UNIX socket none is asked for", ""),
+		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready, /metrics, /debug/pprof/, `uwgate explain` and `uwgate status`; none without it", ""),
+		text(catLogs, "admin-token", "`TOKEN` that explain, status and profiles need when --admin is a TCP address; over a UNIX socket none is asked for", ""),
 		text(catLogs, "stats", "`ADDRESS` where each connection is told what FastRouter's stats server tells, for uwsgitop too; none without it", ""),
 		list(catLogs, "log", "`SINK`, as \"stderr console\", \"stdout json\" or \"file:/path json\"; files are reopened on USR1 (repeatable)", "stderr"),
 		text(catLogs, "log-level", "the least `LEVEL` to log: debug, info, warn or error; requests are info", "info"),
