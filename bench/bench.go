@@ -28,11 +28,12 @@ type effort struct {
 	points         int // of a series
 	stored         int // pages at the end of a series
 	traced         int // requests whose system calls are counted
+	profiled       int // seconds of a profile
 }
 
 var (
-	thorough = effort{warmup: 300 * time.Millisecond, window: 2 * time.Second, crowd: 5000, pages: 1000, points: 5, stored: 100000, traced: 2000}
-	hasty    = effort{warmup: 50 * time.Millisecond, window: 150 * time.Millisecond, crowd: 200, pages: 20, points: 2, stored: 1000, traced: 200}
+	thorough = effort{warmup: 300 * time.Millisecond, window: 2 * time.Second, crowd: 5000, pages: 1000, points: 5, stored: 100000, traced: 2000, profiled: 4}
+	hasty    = effort{warmup: 50 * time.Millisecond, window: 150 * time.Millisecond, crowd: 200, pages: 20, points: 2, stored: 1000, traced: 200, profiled: 1}
 )
 
 // A bench is a run under way.
@@ -122,20 +123,25 @@ func (b *bench) parts() []part {
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.out, format+"\n", args...) }
 
 func (b *bench) try(ctx context.Context, t *trial, r *report) error {
-	all, err := b.turns(ctx, t)
+	all, where, err := b.turns(ctx, t)
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.name, err)
 	}
 	r.findings = append(r.findings, t.judge(all)...)
 	detail := t.detail(all)
 	r.details = append(r.details, detail)
-	b.say("%s", detail.table)
+	b.say("%s", detail.text)
+	if s := t.explain(all, where); s.text != "" {
+		r.where = append(r.where, s)
+		b.say("%s", s.text)
+	}
 	return nil
 }
 
 func (b *bench) tryWaiting(ctx context.Context, r *report) error {
-	f, err := b.waiting(ctx)
-	r.findings = append(r.findings, f)
+	f, s, err := b.waiting(ctx)
+	r.findings, r.where = append(r.findings, f), append(r.where, s)
+	b.say("%s", s.text)
 	return err
 }
 
@@ -170,9 +176,9 @@ func (b *bench) tryCalls(ctx context.Context, r *report) error {
 		if err != nil {
 			return err
 		}
-		s := section{t.name, callsTable(all, t.among)}
+		s := section{t.name, callsTable(all, t.among).String()}
 		r.calls = append(r.calls, s)
-		b.say("%s\n%s", s.name, s.table)
+		b.say("%s\n%s", s.name, s.text)
 	}
 	return nil
 }

@@ -35,14 +35,18 @@ func TestBenchmark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, where, _ := strings.Cut(string(text), "## Where the time goes")
 	for _, tr := range trials() {
+		if !tr.isLarge() && !strings.Contains(where, "### "+tr.name) {
+			t.Errorf("nothing on where the time goes of %s", tr.name)
+		}
 		for _, want := range []string{"| " + tr.name, "### " + tr.name} {
 			if !strings.Contains(string(text), want) {
 				t.Errorf("no %q in performance.md", want)
 			}
 		}
 	}
-	for _, want := range []string{"requests waiting on slow workers", "in memcached", "through nginx", "pools", "go1."} {
+	for _, want := range []string{"requests waiting on slow workers", "in memcached", "through nginx", "pools", "go1.", "## Where the time goes", "goroutines' stacks"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in performance.md", want)
 		}

@@ -15,7 +15,7 @@ func runChild(args []string) (ran bool, err error) {
 	}
 	switch args[0] {
 	case "relay":
-		return true, runRelay(args[1], args[2])
+		return true, runRelay(args[1:])
 	case "worker", "raw-relay":
 	default:
 		return false, nil

@@ -31,8 +31,8 @@ type load struct {
 	warmup, window time.Duration
 	requests       int
 
-	// cpu is what the target has used so far; nil: not looked at.
-	cpu func() (time.Duration, error)
+	// used is what has been used so far; nil: not looked at.
+	used func() (usage, error)
 }
 
 // A tally is what came of a load within its window.
@@ -41,7 +41,7 @@ type tally struct {
 	answers   int   // that ended
 	bytes     int64 // of bodies that came
 	took      time.Duration
-	cpu       time.Duration   // of the target
+	used      usage
 	latencies []time.Duration // of requests that began, unordered
 	failed    int             // of all requests
 	failure   error           // the first one
@@ -91,7 +91,7 @@ type generator struct {
 	conns  []*conn // by descriptor
 	phase  phase
 	since  time.Duration // when the window began
-	before time.Duration // CPU time at that moment
+	before usage         // at that moment
 	buf    [256 << 10]byte
 }
 
@@ -147,21 +147,21 @@ func (g *generator) turn() error {
 	switch {
 	case g.phase == warming && g.now >= g.warmup:
 		g.phase, g.since = measured, g.now
-		g.before, err = g.used()
+		g.before, err = g.look()
 	case g.phase == measured && g.now >= g.since+g.window && len(g.latencies) > 0:
 		g.phase = draining
-		var cpu time.Duration
-		cpu, err = g.used()
-		g.tally.cpu, g.took = cpu-g.before, g.now-g.since
+		var used usage
+		used, err = g.look()
+		g.tally.used, g.took = used.since(g.before), g.now-g.since
 	}
 	return err
 }
 
-func (g *generator) used() (time.Duration, error) {
-	if g.load.cpu == nil {
-		return 0, nil
+func (g *generator) look() (usage, error) {
+	if g.load.used == nil {
+		return usage{}, nil
 	}
-	return g.load.cpu()
+	return g.load.used()
 }
 
 // startTimer wakes the generator whenever a request is due.

@@ -66,7 +66,7 @@ func TestLoadOfSoManyRequests(t *testing.T) {
 	for _, kind := range []string{onUnix, onTCP} {
 		l := newFake(t, kind, ok).load(t)
 		l.atOnce, l.requests, l.window = 3, 10, time.Hour
-		l.cpu = group{os.Getpid()}.cpu
+		l.used = (&target{group: group{os.Getpid()}}).used
 		got, err := l.run()
 		if err != nil {
 			t.Fatal(err)
@@ -80,13 +80,13 @@ func TestLoadOfSoManyRequests(t *testing.T) {
 func TestLoadForATime(t *testing.T) {
 	l := newFake(t, onUnix, ok).load(t)
 	l.atOnce, l.warmup, l.window = 2, 20*time.Millisecond, 50*time.Millisecond
-	l.cpu = group{os.Getpid()}.cpu
+	l.used = (&target{group: group{os.Getpid()}}).used
 	got, err := l.run()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.answers == 0 || got.begun <= got.answers || got.begun <= len(got.latencies) || got.took < l.window || got.cpu <= 0 {
-		t.Errorf("%d begun, %d answered in %v with %v of CPU; want some in %v, and some more before", got.begun, got.answers, got.took, got.cpu, l.window)
+	if got.answers == 0 || got.begun <= got.answers || got.begun <= len(got.latencies) || got.took < l.window || got.used.cpu <= 0 {
+		t.Errorf("%d begun, %d answered in %v with %v of CPU; want some in %v, and some more before", got.begun, got.answers, got.took, got.used.cpu, l.window)
 	}
 }
 
@@ -101,7 +101,7 @@ func TestLoadAtARate(t *testing.T) {
 		ok(nc, n)
 	}).load(t)
 	slowLoad := newFake(t, onUnix, ok).load(t)
-	slowLoad.cpu = func() (time.Duration, error) { <-time.After(pause); return 0, nil }
+	slowLoad.used = func() (usage, error) { <-time.After(pause); return usage{}, nil }
 	for _, tt := range []struct {
 		name string
 		load load

@@ -17,6 +17,8 @@ type measure struct {
 var (
 	cpuRequest = measure{"CPU per request", func(s sample) float64 { return float64(s.cpu) }, asDuration}
 	cpuMiB     = measure{"CPU per MiB", func(s sample) float64 { return float64(s.cpuMiB) }, asDuration}
+	system     = measure{"system", func(s sample) float64 { return float64(s.system) }, asDuration}
+	user       = measure{"user", func(s sample) float64 { return float64(s.cpu - s.system) }, asDuration}
 	rate       = measure{"requests/s", func(s sample) float64 { return s.rate }, asCount}
 	p50        = measure{"p50", func(s sample) float64 { return float64(s.p50) }, asDuration}
 	p99        = measure{"p99", func(s sample) float64 { return float64(s.p99) }, asDuration}
@@ -61,6 +63,8 @@ func asDuration(ns float64) string {
 func asCount(n float64) string { return fmt.Sprintf("%.0f", n) }
 
 func asRatio(n float64) string { return fmt.Sprintf("%.2f", n) }
+
+func asPercent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }
 
 func asKiB(bytes float64) string { return significant(bytes/1024) + " KiB" }
 

@@ -39,11 +39,15 @@ func TestRatio(t *testing.T) {
 
 func TestSample(t *testing.T) {
 	got := (&tally{
-		begun: 250, answers: 200, bytes: 4 << 20, took: 2 * time.Second, cpu: 40 * time.Millisecond,
+		begun: 250, answers: 200, bytes: 4 << 20, took: 2 * time.Second,
+		used:      usage{cpu: 40 * time.Millisecond, user: 10 * time.Millisecond, system: 30 * time.Millisecond, load: 20 * time.Millisecond, worker: 10 * time.Millisecond},
 		latencies: []time.Duration{4, 1, 3, 2}, failed: 1, failure: errors.New("closed"),
 	}).sample()
 	if got.cpu != 200*time.Microsecond || got.cpuMiB != 10*time.Millisecond || got.rate != 100 || got.p50 != 2 || got.p999 != 4 {
 		t.Errorf("got %+v", got)
+	}
+	if got.system != 150*time.Microsecond || got.load != 100*time.Microsecond || got.worker != 50*time.Microsecond {
+		t.Errorf("got %v in the kernel, %v of the load and %v of the worker, want 150, 100 and 50 µs", got.system, got.load, got.worker)
 	}
 	if !says(got.failure, "1 of 250 requests failed, the first with: closed") {
 		t.Errorf("failure: got %v", got.failure)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,16 +41,42 @@ func groupOf(pid int) (group, error) {
 	return g, nil
 }
 
-// groupField is the process group in /proc/PID/stat. The second field is a name, which
-// may contain anything.
+// groupField is the process group in /proc/PID/stat.
 func groupField(stat []byte) (int, bool) {
-	at := bytes.LastIndexByte(stat, ')')
-	fields := strings.Fields(string(stat[at+1:]))
-	if at < 0 || len(fields) < 3 {
+	fields := statFields(stat)
+	if len(fields) < 3 {
 		return 0, false
 	}
 	n, err := strconv.Atoi(fields[2])
 	return n, err == nil
+}
+
+// statFields are those of /proc/PID/stat from the third one. The second is a name,
+// which may contain anything.
+func statFields(stat []byte) []string {
+	at := bytes.LastIndexByte(stat, ')')
+	if at < 0 {
+		return nil
+	}
+	return strings.Fields(string(stat[at+1:]))
+}
+
+// A usage is CPU time: of a target, and of those who share the machine with it.
+type usage struct {
+	cpu, user, system time.Duration // exact; to some hundredths of a second
+	load, worker      time.Duration
+}
+
+func (u usage) since(before usage) usage {
+	return usage{u.cpu - before.cpu, u.user - before.user, u.system - before.system, u.load - before.load, u.worker - before.worker}
+}
+
+// inKernel is the part of cpu that was spent there.
+func (u usage) inKernel() time.Duration {
+	if u.user+u.system == 0 {
+		return 0
+	}
+	return time.Duration(float64(u.cpu) * float64(u.system) / float64(u.user+u.system))
 }
 
 // cpu is what all threads have used so far, user and system, those that have ended
@@ -69,6 +96,35 @@ func (g group) cpu() (time.Duration, error) {
 // cpuClock is what clock_getcpuclockid(3) returns: /proc/PID/stat has the same in
 // hundredths of a second.
 func cpuClock(pid int) int32 { return int32(^pid<<3 | 2) }
+
+// ticks are user and system time so far, as the kernel splits them by looking a
+// hundred times a second at who is running.
+func (g group) ticks() (user, system time.Duration, err error) {
+	for _, pid := range g {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return 0, 0, fmt.Errorf("bench: CPU time: %w", err)
+		}
+		u, s, ok := tickFields(text)
+		if !ok {
+			return 0, 0, fmt.Errorf("bench: no CPU time in /proc/%d/stat", pid)
+		}
+		user, system = user+u, system+s
+	}
+	return user, system, nil
+}
+
+// tickFields are utime and stime of /proc/PID/stat.
+func tickFields(stat []byte) (user, system time.Duration, ok bool) {
+	fields := statFields(stat)
+	if len(fields) < 13 {
+		return 0, 0, false
+	}
+	u, err := strconv.Atoi(fields[11])
+	s, err2 := strconv.Atoi(fields[12])
+	const unit = time.Second / 100
+	return time.Duration(u) * unit, time.Duration(s) * unit, errors.Join(err, err2) == nil
+}
 
 // resident is the memory that is in use, in bytes.
 func (g group) resident() (int64, error) {

@@ -45,8 +45,15 @@ func TestCPU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	user, system, err := g.ticks()
+	if err != nil {
+		t.Fatal(err)
+	}
 	in.Close()
 	cmd.Wait()
+	if diff := (user + system - got).Abs(); diff > got/5+50*time.Millisecond {
+		t.Errorf("%v of user and %v of system time, want %v of both", user, system, got)
+	}
 	want := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if diff := (got - want).Abs(); want < 20*time.Millisecond || diff > want/5 {
 		t.Errorf("got %v, the system says %v", got, want)
@@ -72,6 +79,31 @@ func TestGroupField(t *testing.T) {
 			t.Errorf("%s: got %d, %v, want %d, %v", tt.name, got, ok, tt.want, tt.ok)
 		}
 	}
+}
+
+func TestTickFields(t *testing.T) {
+	for _, tt := range []struct {
+		name, stat   string
+		user, system time.Duration
+		ok           bool
+	}{
+		{"plain", "4242 (a) b) R 1 4240 4239 0 -1 4194304 90 0 0 0 150 25 7 8 20 0", 1500 * time.Millisecond, 250 * time.Millisecond, true},
+		{"cut", "4242 (uwsgi) S 1 4240 4239 0 -1 4194304 90 0 0 0 150", 0, 0, false},
+		{"empty", "", 0, 0, false},
+	} {
+		user, system, ok := tickFields([]byte(tt.stat))
+		if user != tt.user || system != tt.system || ok != tt.ok {
+			t.Errorf("%s: got %v, %v, %v, want %v, %v, %v", tt.name, user, system, ok, tt.user, tt.system, tt.ok)
+		}
+	}
+}
+
+func FuzzStat(f *testing.F) {
+	f.Add([]byte("4242 (a) b) R 1 4240 4239 0 -1 4194304 90 0 0 0 150 25 7 8 20 0"))
+	f.Fuzz(func(t *testing.T, stat []byte) {
+		groupField(stat)
+		tickFields(stat)
+	})
 }
 
 func TestResident(t *testing.T) {

@@ -6,28 +6,38 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/pprof"
 	"os"
 	"strings"
 	"sync"
 )
 
-// A relay is the least that a relay in Go must do for a request without a body: accept,
-// read, connect, write, copy, close. It looks at nothing but the packet's length.
+// A relay is the least that a relay in Go must do: accept, read, connect, write, copy,
+// close. It looks at nothing but the packet's length, and that of the body if there may
+// be one.
 type relay struct {
 	to      net.Addr
+	uploads bool
 	buffers sync.Pool
 }
 
-// runRelay relays from one address to another until the process ends.
-func runRelay(from, to string) error {
-	ln, err := net.Listen(network(from))
+// runRelay relays until the process ends. The args are from where to where, the socket
+// of its profiles, and "uploads" if requests may have a body.
+func runRelay(args []string) error {
+	ln, err := net.Listen(network(args[0]))
 	if err != nil {
 		return fmt.Errorf("bench: relay: %w", err)
 	}
-	r := &relay{buffers: sync.Pool{New: func() any { return new([64 << 10]byte) }}}
-	if r.to, err = resolve(to); err != nil {
+	r := &relay{uploads: len(args) > 3, buffers: sync.Pool{New: func() any { return new([64 << 10]byte) }}}
+	if r.to, err = resolve(args[1]); err != nil {
 		return fmt.Errorf("bench: relay: %w", err)
 	}
+	profiles, err := net.Listen("unix", args[2])
+	if err != nil {
+		return fmt.Errorf("bench: relay: %w", err)
+	}
+	go http.Serve(profiles, http.HandlerFunc(pprof.Profile))
 	for {
 		nc, err := ln.Accept()
 		if err != nil {
@@ -67,7 +77,8 @@ func (r *relay) relay(client net.Conn, buf []byte) error {
 	if err != nil {
 		return err
 	}
-	if size := packetSize(buf[:n]); n < size {
+	size := packetSize(buf[:n])
+	if n < size {
 		if _, err := io.ReadFull(client, buf[n:size]); err != nil {
 			return err
 		}
@@ -78,10 +89,36 @@ func (r *relay) relay(client net.Conn, buf []byte) error {
 		return err
 	}
 	defer worker.Close()
+	more := 0
+	if r.uploads {
+		a, err := parseBlock(buf[blockHeader:size])
+		if err != nil {
+			return err
+		}
+		more = size + a.length - n
+	}
 	if _, err := worker.Write(buf[:n]); err != nil {
 		return err
 	}
+	if err := r.upload(worker, client, more, buf); err != nil {
+		return err
+	}
 	return pass(client, worker, buf)
+}
+
+// upload copies what is still to come of a body.
+func (r *relay) upload(worker, client net.Conn, more int, buf []byte) error {
+	for more > 0 {
+		n, err := client.Read(buf)
+		if err != nil {
+			return err
+		}
+		if _, err := worker.Write(buf[:n]); err != nil {
+			return err
+		}
+		more -= n
+	}
+	return nil
 }
 
 func (r *relay) dial() (net.Conn, error) {

@@ -15,15 +15,13 @@ type report struct {
 	rounds   int
 	findings []finding
 	details  []section // of every trial
+	where    []section // time and memory go to
 	calls    []section
 	growth   []series
 }
 
-// A section is a table with its heading.
-type section struct {
-	name  string
-	table table
-}
+// A section is tables, and what they say, with a heading.
+type section struct{ name, text string }
 
 // summary has a line for every finding.
 func (r *report) summary() table {
@@ -61,7 +59,7 @@ func (t *trial) detail(all results) section {
 		}
 		lines.add(append(line, asRatio(cost.ratio(all[name], all[fastRouter])), asRatio(p99.ratio(all[name], all[fastRouter])))...)
 	}
-	return section{t.name, lines}
+	return section{t.name, lines.String()}
 }
 
 // isLarge tells whether the bytes of an answer are what costs.
@@ -93,6 +91,8 @@ func (r *report) markdown() string {
 	b.WriteString(r.summary().String())
 	b.WriteString(reportDetails)
 	writeSections(&b, r.details)
+	b.WriteString(reportWhere)
+	writeSections(&b, r.where)
 	if len(r.calls) > 0 {
 		b.WriteString(reportCalls)
 		writeSections(&b, r.calls)
@@ -104,7 +104,7 @@ func (r *report) markdown() string {
 
 func writeSections(b *strings.Builder, all []section) {
 	for _, s := range all {
-		fmt.Fprintf(b, "\n### %s\n\n%s", s.name, s.table)
+		fmt.Fprintf(b, "\n### %s\n\n%s", s.name, s.text)
 	}
 }
 
@@ -132,6 +132,17 @@ const reportDetails = `
 
 Ratios are to FastRouter. The raw relay is the bare one with plain system calls in one thread, in the place
 of Go's package net.
+`
+
+const reportWhere = `
+## Where the time goes, and the memory
+
+Time is CPU time of a request. What of it is spent in the kernel, the kernel says. The rest of the tables is by Go's CPU
+profiles, taken for some seconds after the rounds, under the same load: their shares, times the CPU time that was
+measured without them. They look a hundred times a second, so that small figures are rough. The bare relay is measured
+here even where it is not among the targets above. Each sample counts once: as the system call in which it was taken, or
+as what its innermost function is that is of some kind here. A system call's time has in it all that the kernel does on
+the way, as waking the one who reads. The share of the machine is the offered rate times the CPU time of a request.
 `
 
 const reportCalls = `

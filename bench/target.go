@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -27,10 +28,12 @@ type target struct {
 	at      string // where it listens
 	process *stack.Process
 	group   group
+	worker  group  // that it shares
+	admin   string // where uwgate and the bare relay have their profiles
 }
 
-// launch starts a target between two sockets of a kind. The args are appended to
-// uwgate's.
+// launch starts a target between two sockets of a kind. The args are appended to those
+// of uwgate and of the bare relay.
 func (l *lab) launch(ctx context.Context, name, kind string, args ...string) (*target, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -39,10 +42,8 @@ func (l *lab) launch(ctx context.Context, name, kind string, args ...string) (*t
 	if err != nil {
 		return nil, err
 	}
-	t := &target{name: name, at: addr}
-	if t.process, err = l.program(name, addr, l.workerAt(kind), args); err != nil {
-		return nil, err
-	}
+	t := &target{name: name, at: addr, worker: group{l.worker.PID()}, admin: l.path("admin" + strconv.Itoa(l.names) + ".sock")}
+	t.process = l.program(t, l.workerAt(kind), args)
 	if err := t.process.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -82,34 +83,29 @@ func (l *lab) place(kind string) (string, error) {
 	return ports[0], nil
 }
 
-func (l *lab) program(name, addr, worker string, args []string) (*stack.Process, error) {
+func (l *lab) program(t *target, worker string, args []string) *stack.Process {
 	file := "target" + strconv.Itoa(l.names)
-	switch name {
+	switch t.name {
 	case fastRouter:
-		at, to := bare(addr), bare(worker)
-		return l.process(file, addr, l.uwsgi, "--plugins", "corerouter,fastrouter", "--master", "--die-on-term", "--no-orphans",
-			"--listen", strconv.Itoa(backlog), "--fastrouter", at, "--fastrouter-to", to), nil
+		return l.process(file, t.at, l.uwsgi, "--plugins", "corerouter,fastrouter", "--master", "--die-on-term", "--no-orphans",
+			"--listen", strconv.Itoa(backlog), "--fastrouter", bare(t.at), "--fastrouter-to", bare(worker))
 	case netRelay:
-		return l.process(file, addr, l.self, "relay", addr, worker), nil
+		return l.process(file, t.at, append([]string{l.self, "relay", t.at, worker, t.admin}, args...)...)
 	case rawRelay:
-		return l.process(file, addr, l.self, "raw-relay", strconv.Itoa(backlog), addr, worker), nil
+		return l.process(file, t.at, l.self, "raw-relay", strconv.Itoa(backlog), t.at, worker)
 	}
-	return l.gateway(file, addr, worker, args)
+	return l.gateway(file, t, worker, args)
 }
 
 // gateway is uwgate with its defaults.
-func (l *lab) gateway(file, addr, worker string, args []string) (*stack.Process, error) {
-	ports, err := stack.FreePorts(1)
-	if err != nil {
-		return nil, err
-	}
+func (l *lab) gateway(file string, t *target, worker string, args []string) *stack.Process {
 	command := append([]string{
-		l.uwgate, "serve", "--listen", addr, "--backend", worker, "--memcached", l.memcached.Addr,
-		"--admin", ports[0], "--log", "file:" + l.path(file+".access.log") + " json",
+		l.uwgate, "serve", "--listen", t.at, "--backend", worker, "--memcached", l.memcached.Addr,
+		"--admin", "unix:" + t.admin, "--log", "file:" + l.path(file+".access.log") + " json",
 	}, args...)
-	p := l.process(file, addr, command...)
+	p := l.process(file, t.at, command...)
 	p.Env = stack.UwgateEnv()
-	return p, nil
+	return p
 }
 
 // bare is an address as uWSGI writes it.
@@ -120,12 +116,27 @@ func bare(addr string) string {
 
 // run has a load go through the target. Requests that fail are in the tally.
 func (t *target) run(l load) (*tally, error) {
-	l.to, l.cpu = t.at, t.group.cpu
+	l.to, l.used = t.at, t.used
 	got, err := l.run()
 	if err != nil {
 		return nil, fmt.Errorf("bench: %s: %w; its last words:\n%s", t.name, err, t.process.Log())
 	}
 	return got, nil
+}
+
+// used is what has been used so far.
+func (t *target) used() (u usage, err error) {
+	if u.cpu, err = t.group.cpu(); err != nil {
+		return u, err
+	}
+	if u.user, u.system, err = t.group.ticks(); err != nil {
+		return u, err
+	}
+	if u.load, err = (group{os.Getpid()}).cpu(); err != nil {
+		return u, err
+	}
+	u.worker, err = t.worker.cpu()
+	return u, err
 }
 
 // stop ends the target.

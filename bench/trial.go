@@ -36,7 +36,10 @@ type claim struct {
 // A sample is what one target did in one round.
 type sample struct {
 	cpu, cpuMiB    time.Duration // for a request, for a MiB of answers
+	system         time.Duration // the part of cpu that was spent in the kernel
+	load, worker   time.Duration // what generator and worker used for a request
 	rate           float64       // requests a second
+	offered        float64       // requests a second that were begun; 0: as many as went
 	p50, p99, p999 time.Duration
 	failure        error   // of requests
 	stored         float64 // share of the answers that memcached got
@@ -45,13 +48,25 @@ type sample struct {
 // results are the samples of a trial: of each target one a round.
 type results map[string][]sample
 
-// turns goes through all rounds with the same processes.
-func (b *bench) turns(ctx context.Context, t *trial) (results, error) {
+// turns goes through all rounds with the same processes, and then looks where their
+// time goes.
+func (b *bench) turns(ctx context.Context, t *trial) (results, map[string]split, error) {
 	targets, err := b.launchAll(ctx, t)
 	defer stopAll(targets)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	all, err := b.compare(ctx, t, targets)
+	if err != nil || !t.isProfiled() {
+		return all, nil, err
+	}
+	where, err := b.profileAll(ctx, t, targets, all)
+	return all, where, err
+}
+
+// compare takes a sample of every target a round.
+func (b *bench) compare(ctx context.Context, t *trial, targets []*target) (results, error) {
+	var err error
 	rate := 0.0
 	if t.share > 0 {
 		if rate, err = b.capacity(t, targets[0]); err != nil {
@@ -128,10 +143,11 @@ func (b *bench) take(t *trial, target *target, rate float64) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	if got.cpu == 0 {
+	if got.used.cpu == 0 {
 		return sample{}, fmt.Errorf("bench: %s: none of the processes %v has worked", target.name, target.group)
 	}
 	s := got.sample()
+	s.offered = rate
 	if s.failure != nil {
 		b.say("%s: %v", target.name, s.failure)
 	}
@@ -144,9 +160,13 @@ func (b *bench) take(t *trial, target *target, rate float64) (sample, error) {
 func (t *tally) perSecond() float64 { return float64(t.answers) / t.took.Seconds() }
 
 func (t *tally) sample() sample {
+	n := time.Duration(t.answers)
 	return sample{
-		cpu:     t.cpu / time.Duration(t.answers),
-		cpuMiB:  time.Duration(float64(t.cpu) / (float64(t.bytes) / (1 << 20))),
+		cpu:     t.used.cpu / n,
+		cpuMiB:  time.Duration(float64(t.used.cpu) / (float64(t.bytes) / (1 << 20))),
+		system:  t.used.inKernel() / n,
+		load:    t.used.load / n,
+		worker:  t.used.worker / n,
 		rate:    t.perSecond(),
 		p50:     quantile(t.latencies, 0.5),
 		p99:     quantile(t.latencies, 0.99),

@@ -3,8 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -55,52 +58,123 @@ func (c *crowd) release() error {
 	return nil
 }
 
-// memory is what a request that waits for its worker takes of a target's memory, in
-// bytes, after some that did not.
-func (b *bench) memory(ctx context.Context, name string, n int) (float64, error) {
+// A footprint is memory in bytes: what the system has given, and what of it uwgate has
+// in use after a garbage collection.
+type footprint struct{ resident, heap, stacks float64 }
+
+// inUse has the target collect its garbage, and tells what is left.
+func (t *target) inUse(ctx context.Context) (heap, stacks float64, err error) {
+	if t.name != uwgate {
+		return 0, 0, nil
+	}
+	if _, err := t.ask(ctx, "/debug/pprof/heap?gc=1"); err != nil {
+		return 0, 0, err
+	}
+	metrics, err := t.ask(ctx, "/metrics")
+	if err != nil {
+		return 0, 0, err
+	}
+	heap, ok := metric(metrics, "go_memstats_heap_inuse_bytes")
+	stacks, ok2 := metric(metrics, "go_memstats_stack_inuse_bytes")
+	if !ok || !ok2 {
+		return 0, 0, fmt.Errorf("bench: /metrics of %s has no go_memstats", t.name)
+	}
+	return heap, stacks, nil
+}
+
+// metric reads the value of one without labels.
+func metric(text []byte, name string) (value float64, ok bool) {
+	for line := range bytes.Lines(text) {
+		if rest, found := bytes.CutPrefix(line, []byte(name+" ")); found {
+			value, err := strconv.ParseFloat(string(bytes.TrimSpace(rest)), 64)
+			return value, err == nil
+		}
+	}
+	return 0, false
+}
+
+// memory is what a target's memory grows by when n requests wait for their worker,
+// after some that did not.
+func (b *bench) memory(ctx context.Context, name string, n int) (grown footprint, err error) {
 	t, err := b.lab.launch(ctx, name, onUnix)
 	if err != nil {
-		return 0, err
+		return grown, err
 	}
 	defer t.stop()
 	l, err := b.load(&passing)
 	if err != nil {
-		return 0, err
+		return grown, err
 	}
 	if _, err := t.run(l); err != nil {
-		return 0, err
+		return grown, err
 	}
 	idle, err := t.group.resident()
 	if err != nil {
-		return 0, err
+		return grown, err
 	}
 	c, err := b.hold(t, n)
 	if err != nil {
-		return 0, err
+		return grown, err
 	}
 	full, err := t.group.resident()
 	if err != nil {
-		return 0, err
+		return grown, err
 	}
-	return float64(full-idle) / float64(n), c.release()
+	grown.resident = float64(full - idle)
+	grown.heap, grown.stacks, err = t.inUse(ctx)
+	if err := errors.Join(err, c.release()); err != nil {
+		return grown, err
+	}
+	heap, stacks, err := t.inUse(ctx) // what does not belong to those that waited
+	grown.heap -= heap
+	grown.stacks -= stacks
+	return grown, err
 }
 
-// waiting compares the memory in turns.
-func (b *bench) waiting(ctx context.Context) (finding, error) {
-	each := make(map[string][]float64)
+// waiting compares the memory in turns, and tells what uwgate's is.
+func (b *bench) waiting(ctx context.Context) (finding, section, error) {
+	each := make(map[string][]footprint)
 	for range b.rounds {
 		for _, name := range []string{fastRouter, uwgate} {
-			bytes, err := b.memory(ctx, name, b.crowd)
+			grown, err := b.memory(ctx, name, b.crowd)
 			if err != nil {
-				return finding{}, err
+				return finding{}, section{}, err
 			}
-			each[name] = append(each[name], bytes)
+			each[name] = append(each[name], grown)
 		}
 	}
-	ours := median(each[uwgate])
-	return finding{
+	a := anatomy{each[uwgate], float64(b.crowd)}
+	ours := a.median(resident)
+	f := finding{
 		work: fmt.Sprintf("%d requests waiting on slow workers, unix", b.crowd), what: "memory a request",
-		theirs: asKiB(median(each[fastRouter])), ours: asKiB(ours),
+		theirs: asKiB(anatomy{each[fastRouter], a.requests}.median(resident)), ours: asKiB(ours),
 		value: ours, bound: 10 << 10, text: asKiB,
-	}, nil
+	}
+	return f, section{f.work, a.table().String()}, nil
+}
+
+// An anatomy is what so many requests made memory grow by, in some rounds.
+type anatomy struct {
+	grown    []footprint
+	requests float64
+}
+
+func resident(f footprint) float64 { return f.resident }
+
+// median is that of a part of the memory, for a request.
+func (a anatomy) median(part func(footprint) float64) float64 {
+	values := make([]float64, len(a.grown))
+	for i, f := range a.grown {
+		values[i] = part(f) / a.requests
+	}
+	return median(values)
+}
+
+func (a anatomy) table() table {
+	t := table{{"memory of uwgate", "a request"}}
+	t.add("goroutines' stacks", asKiB(a.median(func(f footprint) float64 { return f.stacks })))
+	t.add("heap in use", asKiB(a.median(func(f footprint) float64 { return f.heap })))
+	t.add("the rest: garbage, gaps, the runtime's own", asKiB(a.median(func(f footprint) float64 { return f.resident - f.heap - f.stacks })))
+	t.add("all, resident", asKiB(a.median(resident)))
+	return t
 }
