@@ -9,7 +9,7 @@ DEMO     ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo demo-check test bench bench-faults test-compose vet fuzz clean FORCE
+.PHONY: help build deps demo demo-check test bench benchstat bench-faults test-compose vet fuzz clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,9 @@ test: deps ## run every test with -race; a server that is missing fails, not ski
 
 bench: deps bin/uwgate bin/bench ## measure uwgate beside FastRouter for some ten minutes, and write docs/performance.md anew
 	@bin/bench -uwgate bin/uwgate -docs docs $(BENCH_ARGS)
+
+benchstat: ## compare the Go benchmarks with those of the code that `make bench` measured last, or of BASE=COMMIT
+	@bench/compare
 
 bench-faults: deps ## go through docs/faults.md with uwgate and with uWSGI's FastRouter, and write it anew
 	UWGATE_TEST_STACK=1 $(GO) test -count=1 -run '^TestFaults$$' ./integration -faults $(CURDIR)/docs/faults.md
