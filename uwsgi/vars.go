@@ -153,14 +153,17 @@ func singleton(name string) bool {
 
 var nameSeed = maphash.MakeSeed()
 
+// few is how many vars a request has, if it has no more than usual.
+const few = 64
+
 // repeat looks for a var, or a header's, whose name occurred before, such that
-// counts agrees. It runs for every request: an open-addressed table on the stack
-// holds the 20 to 40 vars that nginx sends.
+// counts agrees. It runs for every request: an open-addressed table on the stack, which
+// must not grow for it, holds the 20 to 40 vars that nginx sends.
 func (v Vars) repeat(headers bool, counts func(first, again *Var) bool) (name string, found bool) {
-	var few [256]uint32
-	table := few[:] // places in v, from 1; 0: free
-	if size := 2 * len(v); size > len(few) {
-		table = make([]uint32, 1<<bits.Len(uint(size)))
+	var small [2 * few]uint16
+	table := small[:] // places in v, from 1; 0: free
+	if len(v) > few {
+		table = make([]uint16, 1<<bits.Len(uint(2*len(v))))
 	}
 	for i := range v {
 		if headers && !strings.HasPrefix(v[i].Name, "HTTP_") {
@@ -168,7 +171,7 @@ func (v Vars) repeat(headers bool, counts func(first, again *Var) bool) (name st
 		}
 		slot := v.slot(table, v[i].Name)
 		if table[slot] == 0 {
-			table[slot] = uint32(i + 1)
+			table[slot] = uint16(i + 1)
 			continue
 		}
 		if counts(&v[table[slot]-1], &v[i]) {
@@ -180,10 +183,10 @@ func (v Vars) repeat(headers bool, counts func(first, again *Var) bool) (name st
 
 // slot returns where the name stands in the table, or the free place for it.
 // The size of the table is a power of two, and there is always a free place.
-func (v Vars) slot(table []uint32, name string) uint64 {
+func (v Vars) slot(table []uint16, name string) uint64 {
 	mask := uint64(len(table) - 1)
 	var slot uint64
-	if len(v) <= 64 {
+	if len(v) <= few {
 		slot = hash(name) & mask
 	} else {
 		slot = maphash.String(nameSeed, name) & mask
