@@ -180,9 +180,14 @@ const backlogGrace = 50 * time.Millisecond
 // several listeners at once. A listener that fails ends it with that error,
 // after the requests in flight.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
-	var open tethers // requests outlive ctx: that is what draining means
+	watcher, err := socket.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("gateway: watch clients: %w", err)
+	}
+	defer watcher.Close()
+	open := tethers{watcher: watcher} // requests outlive ctx: that is what draining means
 	c := newCrew(ctx.Done(), func(nc net.Conn) { g.serveConn(&open, nc) })
-	err := g.accept(ctx, ln, c.take)
+	err = g.accept(ctx, ln, c.take)
 	if drained := g.drain(&c.all, open.cutAll); err == nil {
 		err = drained
 	}

@@ -4,14 +4,17 @@ import (
 	"context"
 	"net"
 	"sync"
+
+	"uwgate/gateway/socket"
 )
 
 // A tether is the context of an exchange, and holds its connection to a backend: that
 // is closed when the context ends, which is how a reader or writer of it learns of
 // it. Nothing is registered with a parent, since there is one for every request.
 type tether struct {
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	watcher *socket.Watcher // of clients; nil: none
 
 	mu    sync.Mutex
 	held  net.Conn // nil: none
@@ -57,6 +60,8 @@ func (t *tether) letGo() {
 
 // tethers are those of the clients that are being served.
 type tethers struct {
+	watcher *socket.Watcher
+
 	mu  sync.Mutex
 	all map[*tether]net.Conn // to the client
 	cut bool                 // whoever comes is cut off at once
@@ -65,6 +70,7 @@ type tethers struct {
 // add makes the tether of a client.
 func (s *tethers) add(client net.Conn) *tether {
 	t := newTether(context.Background())
+	t.watcher = s.watcher
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cut {

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"uwgate/gateway/socket"
 )
 
 // An upload is what an exchange does beside the reading of the answer. One
@@ -19,7 +21,10 @@ type upload struct {
 	size int64         // of what goes that way
 	done chan struct{} // closed when the first goroutine has ended; nil: not started
 	soon *time.Timer   // starts it if that is no hurry; nil: it is one
-	sent chan struct{} // closed when the second one has; nil: not started
+
+	watched bool          // it only starts a watch, which is on when it has ended
+	unwatch func()        // ends that; nil: there is none
+	sent    chan struct{} // closed when the second one has; nil: not started
 
 	mu        sync.Mutex
 	finishing bool // guarded by mu: the deadline for reading is the last one
@@ -60,7 +65,12 @@ func (x *exchange) startReading(to net.Conn) {
 		go x.runUpload(to, tunnel)
 		return
 	}
-	x.upload.soon = time.AfterFunc(watchAfter, x.runWatch)
+	watch := x.runWatch
+	if c, ok := x.client.(*socket.Conn); ok && x.tether.watcher != nil {
+		x.upload.watched = true
+		watch = func() { x.watchHangUp(c) }
+	}
+	x.upload.soon = time.AfterFunc(watchAfter, watch)
 }
 
 // watchAfter is how long nobody watches whether nginx leaves.
@@ -77,8 +87,16 @@ func (x *exchange) runUpload(to net.Conn, tunnel bool) {
 	x.left(err)
 }
 
-// runWatch is runUpload for a client that has sent everything. Its buffer is of no more
-// use, and there may be thousands who wait.
+// watchHangUp has the watcher see nginx leave. The client's buffer is of no more use, and
+// there may be thousands who wait.
+func (x *exchange) watchHangUp(c *socket.Conn) {
+	defer close(x.upload.done)
+	x.giveClientBuffer()
+	// One that cannot be watched is noticed when it is written to.
+	x.upload.unwatch, _ = x.tether.watcher.Watch(c, !x.mayHalfClose(), func() { x.left(io.EOF) })
+}
+
+// runWatch is watchHangUp with a goroutine, for a client that the watcher cannot watch.
 func (x *exchange) runWatch() {
 	defer close(x.upload.done)
 	x.giveClientBuffer()
@@ -166,18 +184,20 @@ func (x *exchange) watch(to net.Conn, tunnel bool) error {
 // clients may have closed no more than their own direction: a UNIX socket tells
 // which, and TCP only when it is written to.
 func (x *exchange) watchHalf(to net.Conn, tunnel bool) error {
-	overUnix := isUnix(x.client.RemoteAddr())
-	if !overUnix && !x.g.HalfClose {
+	if !x.mayHalfClose() {
 		return io.EOF
 	}
 	if tunnel {
 		closeWrite(to)
 	}
-	if overUnix {
+	if isUnix(x.client.RemoteAddr()) {
 		return awaitHangup(x.client)
 	}
 	return nil
 }
+
+// mayHalfClose reports whether a client that has ended its direction may still wait.
+func (x *exchange) mayHalfClose() bool { return x.g.HalfClose || isUnix(x.client.RemoteAddr()) }
 
 // left ends the exchange's context, unless its answer is through, or others wait
 // for it.
@@ -216,7 +236,7 @@ func (x *exchange) finishUpload() {
 	x.client.SetReadDeadline(time.Now().Add(x.g.lingerTimeout()))
 	u.mu.Unlock()
 	if !u.isReading() {
-		io.Copy(io.Discard, x.in)
+		io.Copy(io.Discard, x.client) // x.in may be given back
 		return
 	}
 	<-u.done
@@ -229,15 +249,23 @@ func (x *exchange) endUpload() bool {
 	x.upload.finishing = true
 	x.upload.mu.Unlock()
 	// Whoever reads throws away what comes.
-	return x.upload.isReading() || x.in.Buffered() == 0
+	return x.upload.isReading() || x.in == nil || x.in.Buffered() == 0
 }
 
 // isReading reports whether the first goroutine has been started. From then on it will
 // not be, if it has not.
 func (u *upload) isReading() bool {
-	if u.soon != nil && u.soon.Stop() {
-		u.soon, u.done = nil, nil
+	switch {
+	case u.soon != nil && u.soon.Stop():
+		u.done = nil
+	case u.watched && u.done != nil:
+		<-u.done
+		if u.unwatch != nil {
+			u.unwatch()
+		}
+		u.done = nil
 	}
+	u.soon = nil
 	return u.done != nil
 }
 

@@ -1,0 +1,110 @@
+package socket
+
+import (
+	"testing"
+	"time"
+)
+
+func TestWatcher(t *testing.T) {
+	for _, tt := range []struct {
+		name, network string
+		half          bool
+		leave         func(peer *Conn)
+		want          bool
+	}{
+		{"a peer closes", "unix", false, func(p *Conn) { p.Close() }, true},
+		{"a peer closes, TCP", "tcp", true, func(p *Conn) { p.Close() }, true},
+		{"a peer resets", "tcp", false, func(p *Conn) { p.SetLinger(0); p.Close() }, true},
+		{"a peer ends its direction", "unix", false, func(p *Conn) { p.CloseWrite() }, false},
+		{"a peer ends its direction, and that counts", "unix", true, func(p *Conn) { p.CloseWrite() }, true},
+		{"a peer ends its direction, TCP", "tcp", false, func(p *Conn) { p.CloseWrite() }, false},
+		{"a peer sends something", "unix", true, func(p *Conn) { p.Write([]byte("x")) }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWatcher(t)
+			d, a := pair(t, tt.network)
+			called := make(chan bool, 2)
+			stop, ok := w.Watch(a, tt.half, func() { called <- true })
+			if !ok {
+				t.Fatal("the connection cannot be watched")
+			}
+			defer stop()
+			tt.leave(d)
+			if !tt.want {
+				passing(t, w) // whatever comes before it has been seen
+				select {
+				case <-called:
+					t.Error("it has called")
+				default:
+				}
+				return
+			}
+			await(t, called)
+		})
+	}
+}
+
+func newWatcher(t *testing.T) *Watcher {
+	t.Helper()
+	w, err := NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.Close() })
+	return w
+}
+
+// passing has another peer leave, and waits until that has been noticed.
+func passing(t *testing.T, w *Watcher) {
+	t.Helper()
+	d, a := pair(t, "unix")
+	called := make(chan bool, 1)
+	if _, ok := w.Watch(a, true, func() { called <- true }); !ok {
+		t.Fatal("the connection cannot be watched")
+	}
+	d.Close()
+	await(t, called)
+}
+
+func await(t *testing.T, called chan bool) {
+	t.Helper()
+	select {
+	case <-called:
+	case <-time.After(patience):
+		t.Fatal("nobody has called")
+	}
+}
+
+func TestWatcherStops(t *testing.T) {
+	w := newWatcher(t)
+	d, a := pair(t, "unix")
+	stop, ok := w.Watch(a, true, func() { t.Error("it has called") })
+	if !ok {
+		t.Fatal("the connection cannot be watched")
+	}
+	stop()
+	d.Close()
+	passing(t, w)
+	if len(w.calls) != 0 {
+		t.Errorf("it keeps %d calls", len(w.calls))
+	}
+	a.Close()
+	if _, ok := w.Watch(a, true, func() {}); ok || len(w.calls) != 0 {
+		t.Errorf("a closed connection: %v, %d calls", ok, len(w.calls))
+	}
+}
+
+// A connection that has been closed must not be told of when another one has its
+// number.
+func TestWatcherTellsOneFromAnother(t *testing.T) {
+	w := newWatcher(t)
+	d, a := pair(t, "unix")
+	if _, ok := w.Watch(a, true, func() { t.Error("it has called for one that was closed before") }); !ok {
+		t.Fatal("the connection cannot be watched")
+	}
+	a.Close()
+	d.Close()
+	for range 100 {
+		passing(t, w)
+	}
+}
