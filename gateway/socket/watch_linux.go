@@ -106,3 +106,10 @@ func (w *Watcher) run() {
 		}
 	}
 }
+
+// Len returns how many connections it watches.
+func (w *Watcher) Len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.calls)
+}

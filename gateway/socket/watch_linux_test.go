@@ -85,12 +85,12 @@ func TestWatcherStops(t *testing.T) {
 	stop()
 	d.Close()
 	passing(t, w)
-	if len(w.calls) != 0 {
-		t.Errorf("it keeps %d calls", len(w.calls))
+	if n := w.Len(); n != 0 {
+		t.Errorf("it still watches %d", n)
 	}
 	a.Close()
-	if _, ok := w.Watch(a, true, func() {}); ok || len(w.calls) != 0 {
-		t.Errorf("a closed connection: %v, %d calls", ok, len(w.calls))
+	if _, ok := w.Watch(a, true, func() {}); ok || w.Len() != 0 {
+		t.Errorf("a closed connection: %v, %d are watched", ok, w.Len())
 	}
 }
 
