@@ -12,8 +12,8 @@
 //	store    what is whole and wanted; returns at once
 //	record   one log line, counters
 //
-// The decisions are those of package policy, the connections those of package
-// backend, the wire formats those of package uwsgi, and everything that
+// The decisions are those of package policy, the connections those of packages
+// backend and socket, the wire formats those of package uwsgi, and everything that
 // concerns memcached is behind cachewriter. What is left here is order: who
 // waits for whom, for how long, and whose fault it is when it goes wrong.
 //

@@ -25,10 +25,10 @@ import (
 // A Gateway answers nginx. Its fields are set before the first Serve and not
 // changed afterwards; its methods are safe for concurrent use.
 //
-// Every connection has one goroutine that Serve waits for, and, once the
-// request is under way, a second one that sees nginx leave, and before that
-// sends the body as it comes; a third one sends a body that has been spooled, if
-// it is large. The first one waits for both.
+// Every connection has one goroutine that Serve waits for. A second one sends the
+// body as it comes, if there is one, and then sees nginx leave; else one goroutine of
+// Serve sees that for all. Another one sends a body that has been spooled, if it is
+// large. The first one waits for both.
 type Gateway struct {
 	// Backends are the servers that answer. It must be set. Serve does not
 	// close it.

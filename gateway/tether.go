@@ -10,7 +10,8 @@ import (
 
 // A tether is the context of an exchange, and holds its connection to a backend: that
 // is closed when the context ends, which is how a reader or writer of it learns of
-// it. Nothing is registered with a parent, since there is one for every request.
+// it. It is cheaper than functions after the context, since there is one for every
+// request.
 type tether struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
@@ -21,8 +22,8 @@ type tether struct {
 	ended bool
 }
 
-// newTether makes one that ends with parent only if that cannot end, or the caller sees
-// to it.
+// newTether makes one whose context ends with parent, too; the caller calls end then,
+// or what is held stays open.
 func newTether(parent context.Context) *tether {
 	t := &tether{}
 	t.ctx, t.cancel = context.WithCancelCause(parent)

@@ -14,7 +14,8 @@ import (
 // An upload is what an exchange does beside the reading of the answer. One
 // goroutine reads from nginx: the body if it is not spooled, which it sends to
 // the backend, and from then on until nginx leaves. It alone reads from nginx
-// once it has been started. Another one sends a large body that is spooled.
+// once it has been started. Without a body all that it does is to have the tether's
+// watcher see nginx leave. Another one sends a large body that is spooled.
 type upload struct {
 	left int64         // bytes of the body still to come from nginx
 	body *passage      // to the backend; nil: all of it went out with the packet
@@ -22,8 +23,8 @@ type upload struct {
 	done chan struct{} // closed when the first goroutine has ended; nil: not started
 	soon *time.Timer   // starts it if that is no hurry; nil: it is one
 
-	watched bool          // it only starts a watch, which is on when it has ended
-	unwatch func()        // ends that; nil: there is none
+	watched bool          // all that it does is to start a watch
+	unwatch func()        // ends the watch, once done is closed; nil: there is none
 	sent    chan struct{} // closed when the second one has; nil: not started
 
 	mu        sync.Mutex
@@ -53,8 +54,8 @@ func (x *exchange) toBackend(from origin, length int64) *passage {
 }
 
 // startReading starts the goroutine that reads from nginx, once: what it sends
-// to one backend it cannot send to a second one. If there is nothing to send, it only
-// sees nginx leave, and most answers come before that is of use to anyone.
+// to one backend it cannot send to a second one. If there is nothing to send, only
+// nginx's leaving is to be seen, and most answers come before that is of use to anyone.
 func (x *exchange) startReading(to net.Conn) {
 	if x.upload.done != nil || x.client == nil {
 		return

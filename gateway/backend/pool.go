@@ -168,8 +168,7 @@ type Conn struct {
 	closed atomic.Bool
 }
 
-// Raw returns the connection under c: a *net.TCPConn, a *net.UnixConn or a
-// *tls.Conn.
+// Raw returns the connection under c: one of package socket or net, or a *tls.Conn.
 func (c *Conn) Raw() net.Conn { return c.Conn }
 
 // Close closes the connection. Only the first call does anything.
