@@ -191,6 +191,7 @@ func TestKilledInsideAnUnframedPage(t *testing.T) {
 // Bodies of any size leave uwgate as small as it was.
 func TestLargeBodiesTakeNoMemory(t *testing.T) {
 	const mib, room = 256, 24 << 20
+	t.Setenv("GOGC", "100") // so that it lets no garbage gather but its own
 	for _, m := range bodyModes[:2] {
 		t.Run(m.name, func(t *testing.T) {
 			w := startBodies(t, m.args)

@@ -9,15 +9,18 @@ import (
 // sinkBudget is how much a slow destination may fall behind, in bytes.
 const sinkBudget = 4 << 20
 
-// sinkPause is how long after a write the next one waits for more lines: under
-// load one system call takes dozens of them.
-const sinkPause = 10 * time.Millisecond
+// Under load one system call takes dozens of lines: after sinkBurst writes within
+// sinkPause the next one waits until that is over.
+const (
+	sinkPause = 10 * time.Millisecond
+	sinkBurst = 8
+)
 
 // A sink writes log lines to its destination from a goroutine of its own, so
 // that a full pipe or a slow disk never holds up a request. A line goes out at
-// once, or sinkPause after the last write. It keeps at most sinkBudget bytes; what
-// comes then is dropped, and a line tells how many. The goroutine ends with close.
-// Its methods are safe for concurrent use.
+// once, or where there are many within sinkPause. It keeps at most sinkBudget bytes;
+// what comes then is dropped, and a line tells how many. The goroutine ends with
+// close. Its methods are safe for concurrent use.
 type sink struct {
 	mu      sync.Mutex // guards what follows
 	pending []byte
@@ -78,15 +81,15 @@ func (s *sink) Sync() error { return nil }
 func (s *sink) run(dst reopener) {
 	defer close(s.done)
 	var batch []byte
-	var written time.Time
+	var p pace
 	for {
-		s.await(written)
+		s.await(p.rest())
 		var orders []chan error
 		var last bool
 		batch, orders, last = s.take(batch[:0])
 		if len(batch) > 0 {
 			dst.Write(batch) // there is nobody to tell
-			written = time.Now()
+			p.step()
 		}
 		for _, answer := range orders {
 			answer <- dst.Reopen()
@@ -97,16 +100,37 @@ func (s *sink) run(dst reopener) {
 	}
 }
 
-// await returns when there is something to do. written is when the last lines went
-// out: it waits for more of them only if that was a moment ago.
-func (s *sink) await(written time.Time) {
+// A pace is what the writes keep to.
+type pace struct {
+	since time.Time // the first write of a sinkPause
+	steps int       // writes since
+}
+
+// rest is how long the next write has to wait.
+func (p *pace) rest() time.Duration {
+	if p.steps < sinkBurst {
+		return 0
+	}
+	return sinkPause - time.Since(p.since)
+}
+
+// step counts a write.
+func (p *pace) step() {
+	if now := time.Now(); now.Sub(p.since) >= sinkPause {
+		p.since, p.steps = now, 0
+	}
+	p.steps++
+}
+
+// await returns when there is something to do, and for lines rest is over, too.
+func (s *sink) await(rest time.Duration) {
+	began := time.Now()
 	select {
 	case <-s.hurry:
 		return
 	case <-s.wake:
 	}
-	rest := sinkPause - time.Since(written)
-	if rest <= 0 {
+	if rest -= time.Since(began); rest <= 0 {
 		return
 	}
 	select {

@@ -104,19 +104,28 @@ func TestSinkGathersLinesThatComeInQuickSuccession(t *testing.T) {
 		var dst ledger
 		s := newSink(&dst)
 		write := func(line string) { s.Write([]byte(line)) }
-		write("a")
-		dst.want(t, "the first line", "a")
+		burst := func() {
+			for range sinkBurst {
+				write("a")
+				dst.want(t, "one of the first lines", "a")
+			}
+		}
+		burst()
 		write("b")
-		dst.want(t, "a line at once after it")
+		dst.want(t, "a line at once after them")
 		time.Sleep(sinkPause - 1)
 		write("c")
 		dst.want(t, "one before the pause is over")
 		time.Sleep(1)
 		dst.want(t, "when the pause is over", "bc")
 		time.Sleep(sinkPause)
+		burst()
+		time.Sleep(sinkPause)
 		write("d")
 		dst.want(t, "a line after a pause", "d")
 
+		time.Sleep(sinkPause)
+		burst()
 		write("e")
 		s.reopen()
 		dst.want(t, "an order to reopen", "e", "reopened")
@@ -127,6 +136,8 @@ func TestSinkGathersLinesThatComeInQuickSuccession(t *testing.T) {
 		time.Sleep(sinkPause)
 		dst.want(t, "and a pause later", "f")
 
+		time.Sleep(sinkPause)
+		burst()
 		many := strings.Repeat("g", sinkBudget/4)
 		write(many)
 		dst.want(t, "many lines")
