@@ -140,7 +140,7 @@ const reportWhere = `
 Time is CPU time of a request. What of it is spent in the kernel, the kernel says. The rest of the tables is by Go's CPU
 profiles, taken for some seconds after the rounds, under the same load: their shares, times the CPU time that was
 measured without them. They look a hundred times a second, so that small figures are rough. The bare relay is measured
-here even where it is not among the targets above. Each sample counts once: as the system call in which it was taken, or
+here even where it is not among the targets above, in those seconds alone. Each sample counts once: as the system call in which it was taken, or
 as what its innermost function is that is of some kind here. A system call's time has in it all that the kernel does on
 the way, as waking the one who reads. The share of the machine is the offered rate times the CPU time of a request.
 `
