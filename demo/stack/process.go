@@ -174,7 +174,15 @@ func (p *Process) Kill() error {
 
 // Pause stops the program and its workers as they are: the kernel still accepts
 // connections for it, and nobody answers.
-func (p *Process) Pause() error { return p.signal("pause", syscall.SIGSTOP) }
+func (p *Process) Pause() error {
+	if err := p.signal("pause", syscall.SIGSTOP); err != nil {
+		return err
+	}
+	if err := awaitPaused(p.PID()); err != nil {
+		return fmt.Errorf("stack: pause %s: %w", p.Name, err)
+	}
+	return nil
+}
 
 // Resume lets a paused program go on.
 func (p *Process) Resume() error { return p.signal("resume", syscall.SIGCONT) }

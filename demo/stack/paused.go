@@ -1,0 +1,49 @@
+package stack
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// awaitPaused waits until every thread of a process group has stopped: one that has a
+// processor may go on for a while after the signal, until another one hears of it. On a
+// system without /proc it does not wait.
+func awaitPaused(group int) error {
+	deadline := time.Now().Add(StopTimeout)
+	for !isPaused(group) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("its threads have not all stopped within %v", StopTimeout)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil
+}
+
+func isPaused(group int) bool {
+	threads, _ := filepath.Glob("/proc/[0-9]*/task/[0-9]*/stat")
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		if state, g := stateOf(stat); g == group && state != "T" && state != "Z" {
+			return false
+		}
+	}
+	return true
+}
+
+// stateOf reads the state and the process group of a line of proc(5)'s stat. The name
+// before them may hold anything, also parentheses.
+func stateOf(stat []byte) (state string, group int) {
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 3 {
+		return "", 0
+	}
+	group, _ = strconv.Atoi(string(fields[2]))
+	return string(fields[0]), group
+}
