@@ -289,19 +289,20 @@ func (c *Conn) LocalAddr() net.Addr {
 	}
 	local := &net.TCPAddr{}
 	c.control("get", func(fd int) error {
-		sa, err := unix.Getsockname(fd)
+		sa, err := syscall.Getsockname(fd)
 		local = net.TCPAddrFromAddrPort(addrPort(sa))
 		return err
 	})
 	return local
 }
 
-// addrPort is an address of TCP, the zero value if it is another one.
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
+// addrPort is an address of TCP, the zero value if it is another one. It is package
+// syscall's: package unix asks the system for the protocol of every address.
+func addrPort(sa syscall.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
 	}
 	return netip.AddrPort{}

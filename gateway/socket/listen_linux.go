@@ -93,7 +93,7 @@ func acceptUnix(ln int) (*Conn, error) {
 }
 
 func acceptTCP(ln int) (*Conn, error) {
-	fd, sa, err := unix.Accept4(ln, acceptFlags)
+	fd, sa, err := syscall.Accept4(ln, acceptFlags)
 	if err != nil {
 		return nil, err
 	}

@@ -273,7 +273,7 @@ func TestDialUnixWhenBusy(t *testing.T) {
 
 func TestDialTCPWaits(t *testing.T) {
 	fd := full(t, unix.AF_INET, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
-	sa, err := unix.Getsockname(fd)
+	sa, err := syscall.Getsockname(fd)
 	if err != nil {
 		t.Fatal(err)
 	}
