@@ -26,7 +26,7 @@ func plot(all []series) string {
 	rows := (len(all) + 1) / 2
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n",
-		2*panelWidth, rows*panelHeight)
+		2*panelWidth+10, rows*panelHeight) // the last label of an axis hangs over
 	b.WriteString(`<rect width="100%" height="100%" fill="white"/>` + "\n")
 	for i, s := range all {
 		fmt.Fprintf(&b, `<g transform="translate(%d %d)">`+"\n", i%2*panelWidth, i/2*panelHeight)
