@@ -91,6 +91,8 @@ func (x *exchange) run() {
 	if err != nil {
 		x.landFailed(err)
 		x.fail(err)
+	} else if !x.isWanted() {
+		x.closeBackend() // its place is free before the client sends its next request
 	}
 	x.finishClient()
 	x.rec.took = time.Since(x.rec.start)

@@ -20,7 +20,12 @@ import (
 )
 
 // networks are where connections are tested.
-var networks = []string{"unix", "tcp", "tcp6"}
+var networks = func() []string {
+	if nettest.SupportsIPv6() {
+		return []string{"unix", "tcp", "tcp6"}
+	}
+	return []string{"unix", "tcp"}
+}()
 
 // listen listens with a Listen of its own.
 func listen(t testing.TB, network string) net.Listener {
