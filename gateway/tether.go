@@ -99,7 +99,7 @@ func (s *tethers) cutAll() {
 	defer s.mu.Unlock()
 	s.cut = true
 	for t, client := range s.all {
-		t.cutOff(client)
+		go t.cutOff(client) // over TLS that may take its time
 	}
 }
 
