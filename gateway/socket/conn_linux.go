@@ -15,8 +15,8 @@ import (
 )
 
 // A Conn is a connection over TCP or a UNIX socket. It is a net.Conn and a
-// syscall.Conn, and its methods are safe for concurrent use, but it must be closed:
-// it has no finalizer.
+// syscall.Conn, and its methods are safe for concurrent use, but two Writes at once may
+// be mixed, and it must be closed: it has no finalizer.
 type Conn struct {
 	peer   netip.AddrPort // of TCP; zero: it is a UNIX socket
 	dialed bool

@@ -26,6 +26,7 @@ func DialUnix(name string) (net.Conn, error) {
 
 // DialTCP connects within d, or until ctx is done.
 func DialTCP(ctx context.Context, to netip.AddrPort, d time.Duration) (net.Conn, error) {
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port()) // as LocalAddr has it
 	family, sa := sockaddr(to)
 	fd, err := newSocket(family)
 	if err == nil {
@@ -99,8 +100,8 @@ func connect(fd int, sa unix.Sockaddr) error {
 }
 
 func sockaddr(a netip.AddrPort) (family int, sa unix.Sockaddr) {
-	if ip := a.Addr().Unmap(); ip.Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Addr: ip.As4(), Port: int(a.Port())}
+	if a.Addr().Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
 	}
 	return unix.AF_INET6, &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
 }
