@@ -67,7 +67,8 @@ func (b *breaker) fail(now time.Time, probe bool) (opened bool) {
 	return true
 }
 
-// failProbe leaves the backoff alone if the probe came early, as a Delete may.
+// failProbe leaves the backoff alone if the probe came early, as that of a queue that
+// is being closed does.
 func (b *breaker) failProbe(now time.Time, probe bool) {
 	if !probe {
 		return

@@ -2,11 +2,13 @@ package cachewriter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
 // delete drops what is queued of the keys, waits for what is being written of them,
-// and then deletes them together, all within ctx.
+// and then deletes them together, all within ctx. While the breaker is open it does
+// not wait at all: the keys are owed at once, and a worker that pays a debt is the probe.
 func (s *store) delete(ctx context.Context, keys []string) error {
 	written, owed, err := s.beginDelete(keys)
 	if err != nil {
@@ -43,6 +45,9 @@ func (s *store) beginDelete(keys []string) (written []<-chan struct{}, owed []*d
 }
 
 func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, keys []string) error {
+	if s.down() {
+		return ErrServerDown
+	}
 	for _, done := range written {
 		select {
 		case <-done:
@@ -50,8 +55,7 @@ func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, keys
 			return context.Cause(ctx)
 		}
 	}
-	probe, ok := s.probe()
-	if !ok {
+	if s.down() { // what was being written has opened it
 		return ErrServerDown
 	}
 	start := s.w.clock()
@@ -60,17 +64,11 @@ func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, keys
 	s.checkIn(c)
 
 	s.mu.Lock()
-	report := s.settle(ctx, probe, start, err)
+	report := s.settle(ctx, false, start, err)
 	s.wakeWorkers()
 	s.mu.Unlock()
 	report()
 	return err
-}
-
-func (s *store) probe() (probe, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.breaker.begin()
 }
 
 // endDelete lets the keys' entries pass again. A delete that failed is owed before
@@ -83,7 +81,9 @@ func (s *store) endDelete(keys []string, owed []*debt, err error) {
 		s.stats.Deletes++
 	} else {
 		s.stats.DeleteErrors++
-		s.pausePaying()
+		if !errors.Is(err, ErrServerDown) {
+			s.pausePaying()
+		}
 		report = s.owe(keys)
 	}
 	for i, key := range keys {

@@ -154,8 +154,8 @@ func testLockExpires(t *testing.T, r *realServer) {
 
 // What is to be had of a memcached that dies, and of the one that comes after it.
 func testLockKilled(t *testing.T, r *realServer) {
-	w := newWriter(t, r.address())
-	w.BackoffMin = time.Hour
+	w, c := newWriter(t, r.address()), new(clock)
+	w.now, w.BackoffMin = c.now, time.Hour
 	l := lock(t, w, "k", time.Minute)
 	r.stop()
 	start := time.Now()
@@ -183,9 +183,9 @@ func testLockKilled(t *testing.T, r *realServer) {
 	next := newWriter(t, r.address())
 	lock(t, next, "other", time.Minute) // has the CAS that l had
 	lock(t, next, "k", time.Minute)
-	if err := w.Delete(t.Context(), Entry{Key: "x"}); err != nil { // closes the breaker
-		t.Fatal(err)
-	}
+	c.advance(time.Hour)
+	put(t, w, Entry{Key: "x", Body: []byte("x"), Expires: c.now().Add(time.Hour)})
+	await(t, "the breaker is closed", func() bool { return w.Stats().Servers[0].Breaker == BreakerClosed })
 	if err := l.Unlock(t.Context()); err != ErrLockLost {
 		t.Errorf("Unlock after the restart: %v, want %v", err, ErrLockLost)
 	}

@@ -193,8 +193,8 @@ const maxFailover = 3
 // the key is deleted from all other servers of the ring, where nginx or Put may
 // have gone while the first was down.
 //
-// A server whose breaker is open is tried all the same, by one Delete at a time;
-// to the others it is ErrServerDown. The errors of several servers are joined.
+// A server whose breaker is open is not asked: its error is ErrServerDown, at once.
+// The errors of several servers are joined.
 func (w *Writer) Delete(ctx context.Context, e Entry) error {
 	key := Escape(e.Key)
 	if err := CheckKey(key); err != nil {

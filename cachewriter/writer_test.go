@@ -723,13 +723,15 @@ func TestDeleteCalledOff(t *testing.T) {
 	}
 }
 
-// An open breaker does not make Delete skip its attempt, and a Delete that gets
-// through closes it.
-func TestDeleteThroughOpenBreaker(t *testing.T) {
+// While the breaker is open Delete does not wait for the server: the delete is owed at
+// once, and a worker makes it when the server is back, with no call from outside.
+func TestDeleteDuringOutage(t *testing.T) {
 	f := startFake(t)
-	f.stop()
+	c := new(clock)
 	w := newWriter(t, f.addr)
-	for range tripAfter + 2 {
+	w.now, w.Timeout = c.now, time.Minute
+	f.on(onCommand("delete", act{say: "what?\r\n"}))
+	for range tripAfter {
 		if err := w.Delete(t.Context(), Entry{Key: "k"}); err == nil || errors.Is(err, ErrServerDown) {
 			t.Errorf("Delete: %v, want the error of an attempt", err)
 		}
@@ -737,15 +739,54 @@ func TestDeleteThroughOpenBreaker(t *testing.T) {
 	if got := w.Stats().Servers[0].Breaker; got != BreakerOpen {
 		t.Fatalf("breaker %s, want open", got)
 	}
-	f.start()
-	f.items["k"] = fakeItem{body: []byte("stale")}
-	if err := w.Delete(t.Context(), Entry{Key: "k"}); err != nil {
-		t.Error(err)
+	f.on(func(string) act { return act{hold: make(chan struct{})} }) // from now on it hangs
+	heard := len(f.commands(""))
+	for i := range 100 {
+		if err := w.Delete(t.Context(), Entry{Key: fmt.Sprint("k", i)}); !errors.Is(err, ErrServerDown) {
+			t.Errorf("Delete %d: %v, want %v", i, err, ErrServerDown)
+		}
 	}
-	wantValue(t, f, "k", "")
+	if got := f.commands("")[heard:]; len(got) > 0 {
+		t.Errorf("memcached heard %q, want nothing", got)
+	}
+	if got := w.Stats().Total.Owed; got != 101 {
+		t.Errorf("owed %d deletes, want 101", got)
+	}
+	f.on(nil)
+	f.mu.Lock()
+	f.items["k7"] = fakeItem{body: []byte("stale")}
+	f.mu.Unlock()
+	c.advance(w.backoffMin())
+	rouse(w, f)
+	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	wantValue(t, f, "k7", "")
 	if got := w.Stats().Servers[0].Breaker; got != BreakerClosed {
 		t.Errorf("breaker %s, want closed", got)
 	}
+}
+
+// A Delete does not wait either for a probe that is writing its key.
+func TestDeleteBesideProbe(t *testing.T) {
+	f := startFake(t)
+	c := new(clock)
+	w := newWriter(t, f.addr)
+	w.now, w.Timeout = c.now, time.Minute
+	f.on(onCommand("set", act{say: "what?\r\n"}))
+	for i := range tripAfter {
+		put(t, w, Entry{Key: "k", Expires: c.now().Add(time.Hour)})
+		await(t, "the write fails", func() bool { return w.Stats().Total.Failed == uint64(i+1) })
+	}
+	c.advance(w.backoffMin())
+	hold := make(chan struct{})
+	f.on(onCommand("set", act{hold: hold}))
+	put(t, w, Entry{Key: "k", Body: []byte("old"), Expires: c.now().Add(time.Hour)})
+	await(t, "the probe is being written", func() bool { return w.Stats().Servers[0].Breaker == BreakerProbing })
+	if err := w.Delete(t.Context(), Entry{Key: "k"}); !errors.Is(err, ErrServerDown) {
+		t.Errorf("Delete: %v, want %v", err, ErrServerDown)
+	}
+	close(hold)
+	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	wantValue(t, f, "k", "")
 }
 
 // With one of two servers dead the other loses the key, and the error names the
