@@ -146,10 +146,10 @@ func TestWorkerSeesNeitherMagicNorCacheVars(t *testing.T) {
 		io.WriteString(nc, page("hello"))
 	})
 	b.get("/p?q=1", uwsgi.Var{Name: "UWSGI_FILE", Value: "/tmp/evil.py"}, uwsgi.Var{Name: "HTTP_PROXY", Value: "x"},
-		uwsgi.Var{Name: "HTTP_IF_NONE_MATCH", Value: `"x"`}, uwsgi.Var{Name: "HTTP_RANGE", Value: "bytes=0-1"},
+		uwsgi.Var{Name: "HTTP_IF_NONE_MATCH", Value: `"x"`},
 		uwsgi.Var{Name: "HTTP_ACCEPT_ENCODING", Value: "gzip"}, uwsgi.Var{Name: "HTTP_ACCEPT", Value: "*/*"})
 	v := <-seen
-	for _, name := range []string{"UWSGI_FILE", "HTTP_PROXY", "HTTP_IF_NONE_MATCH", "HTTP_RANGE", "HTTP_ACCEPT_ENCODING", "CACHE_KEY", "CACHE_STATUS"} {
+	for _, name := range []string{"UWSGI_FILE", "HTTP_PROXY", "HTTP_IF_NONE_MATCH", "HTTP_ACCEPT_ENCODING", "CACHE_KEY", "CACHE_STATUS"} {
 		if v.Count(name) != 0 {
 			t.Errorf("the worker got %s", name)
 		}

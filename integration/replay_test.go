@@ -142,8 +142,6 @@ var requestReplays = []replay{
 	{name: "If-Modified-Since before", target: "/asked?f", first: "If-Modified-Since: Fri, 31 Dec 2021 23:59:59 GMT", shows: "Asked with [].", why: "it has changed since"},
 	{name: "If-None-Match beside If-Modified-Since", target: "/asked?g", first: "If-None-Match: \"v0\"\nIf-Modified-Since: Sat, 01 Jan 2022 00:00:00 GMT", shows: "Asked with [].",
 		why: "RFC 9110 §13.2.2: the tag decides alone"},
-	{name: "Range", target: "/asked?h", first: "Range: bytes=0-9", shows: "Asked with [].", why: "the whole page is fetched, and may be sent (RFC 9110 §14.2)"},
-	{name: "If-Range", target: "/asked?i", first: "Range: bytes=0-9\nIf-Range: \"v1\"", shows: "Asked with [].", why: "the same"},
 }
 
 // allReplays are those of every configuration.

@@ -14,6 +14,8 @@ var adviceOn = map[policy.Reason]string{
 	policy.Cookie:          "Cache-Control: s-maxage=… on pages that do not depend on cookies, or --harmless-cookie",
 	policy.RequestBody:     "nothing",
 	policy.RequestNoStore:  "nothing",
+	policy.Range:           "nothing: a request for the whole page fills",
+	policy.Precondition:    "nothing: a request without the condition fills",
 	policy.UnkeyedHeader:   "have nginx drop the header, or name it as --trusted-header if nginx or a proxy of yours sets it",
 	policy.DuplicateHeader: "for the answer: send it once",
 	policy.Host:            "uwsgi_param HTTP_HOST $host;, so that nginx and the application go by the same host, without a port that anybody may make up; if the name in the key is only a prefix, --key with the template",

@@ -39,7 +39,7 @@ func NotModified(v uwsgi.Vars, h uwsgi.Header) bool {
 // isConditional lets most requests off: those that do not ask.
 func isConditional(v uwsgi.Vars) bool {
 	for i := range v {
-		if v[i].Name == "HTTP_IF_NONE_MATCH" || v[i].Name == "HTTP_IF_MODIFIED_SINCE" {
+		if asksForChange(v[i].Name) {
 			return true
 		}
 	}

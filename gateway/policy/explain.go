@@ -138,6 +138,8 @@ var sentences = map[Reason]string{
 	IdentityCookie:  "the cookie %s tells who is asking",
 	RequestBody:     "the GET announces a body, with %s",
 	RequestNoStore:  "the client forbids it, with Cache-Control: no-store",
+	Range:           "the client asks for a part of the page, with %s",
+	Precondition:    "the client sets a condition that only the application can judge, with %s",
 	UnkeyedHeader:   "the client sent %s: the page may depend on it, and the key does not contain it",
 	DuplicateHeader: "%s was given more than once, with different values",
 	Host:            "%s",

@@ -27,6 +27,8 @@ const (
 	Cookie          Reason = "cookie"           // some other cookie, and only the default lifetime speaks for storing
 	RequestBody     Reason = "request-body"     // a GET that announces a body
 	RequestNoStore  Reason = "request-no-store" // the client's Cache-Control: no-store
+	Range           Reason = "range"            // the client asks for a part of the page
+	Precondition    Reason = "precondition"     // the client asks for the page on a condition that only the worker can judge
 	UnkeyedHeader   Reason = "unkeyed-header"   // a header that pages may depend on, and the key does not contain
 	DuplicateHeader Reason = "duplicate-header" // a header given twice with different values, in the request or in the response
 	Host            Reason = "host"             // not one of Policy.AllowedHosts, or the key is another host's

@@ -84,7 +84,7 @@ func (p *Policy) newRequest(v uwsgi.Vars) request {
 // its key aside. The first that find finds decides; to explain, walk them all.
 var requestRefusals = []Reason{
 	NoMethod, Method, Upgrade, Excluded, Authorization, IdentityCookie, RequestBody, RequestNoStore,
-	UnkeyedHeader, DuplicateHeader, Host,
+	Range, Precondition, UnkeyedHeader, DuplicateHeader, Host,
 }
 
 // find tells whether one of requestRefusals is there, and the name of the header,
@@ -108,6 +108,10 @@ func (q *request) find(r Reason) (at string, found bool) {
 		return bodyAnnounced(q.v)
 	case RequestNoStore:
 		return "HTTP_CACHE_CONTROL", forbidsStoring(q.v) // RFC 9111 §5.2.1.5
+	case Range:
+		return q.firstThat(isRange)
+	case Precondition:
+		return q.firstThat(isPrecondition)
 	case UnkeyedHeader:
 		return q.p.unkeyedHeader(q.v)
 	case DuplicateHeader:
@@ -131,6 +135,44 @@ func (q *request) firstOf(names ...string) (at string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// firstThat finds the first var whose name is one of those. It counts even if it is
+// empty.
+func (q *request) firstThat(is func(name string) bool) (at string, found bool) {
+	for i := range q.v {
+		if is(q.v[i].Name) {
+			return q.v[i].Name, true
+		}
+	}
+	return "", false
+}
+
+// isRange tells the headers with which a client asks for a part (RFC 9110 §14).
+// Request-Range is what Range was called once, and some servers still obey it.
+func isRange(name string) bool {
+	switch name {
+	case "HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_REQUEST_RANGE":
+		return true
+	}
+	return false
+}
+
+// isPrecondition tells the headers that may make an answer 412 (RFC 9110 §13.1.1 and
+// §13.1.4, WebDAV's If, and whatever else is named so). The two that ask whether the
+// page has changed are not among them: NotModified answers those.
+func isPrecondition(name string) bool {
+	if !strings.HasPrefix(name, "HTTP_IF") {
+		return name == "HTTP_UNLESS_MODIFIED_SINCE"
+	}
+	rest := name[len("HTTP_IF"):]
+	return rest == "" || rest[0] == '_' && rest != "_RANGE" && !asksForChange(name)
+}
+
+// asksForChange tells the headers with which a client asks whether it has the page
+// already.
+func asksForChange(name string) bool {
+	return name == "HTTP_IF_NONE_MATCH" || name == "HTTP_IF_MODIFIED_SINCE"
 }
 
 // isSet reports whether any var of that name has a value.
@@ -417,8 +459,6 @@ func isHandover(name string) bool {
 	return false
 }
 
-// isPartial tells the request headers on which an answer would be less than
-// the whole page, or encoded.
-func isPartial(name string) bool {
-	return strings.HasPrefix(name, "HTTP_IF_") || name == "HTTP_RANGE" || name == "HTTP_ACCEPT_ENCODING"
-}
+// isPartial tells the headers of a candidate's request on which an answer would
+// have no body, or an encoded one.
+func isPartial(name string) bool { return asksForChange(name) || name == "HTTP_ACCEPT_ENCODING" }

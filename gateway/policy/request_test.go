@@ -76,6 +76,25 @@ var requestRows = []requestRow{
 	row("client's no-cache: a reload", "", "HTTP_CACHE_CONTROL=no-cache"),
 	row("client's max-age=0", "", "HTTP_CACHE_CONTROL=max-age=0"),
 
+	row("Range", Range, "HTTP_RANGE=bytes=0-1"),
+	row("Range of all", Range, "HTTP_RANGE=bytes=0-"),
+	row("Range that is malformed", Range, "HTTP_RANGE=lines=1"),
+	row("empty Range", Range, "HTTP_RANGE="),
+	row("If-Range", Range, "HTTP_IF_RANGE=\"v1\""),
+	row("Range and If-Range", Range, "HTTP_RANGE=bytes=0-1", "HTTP_IF_RANGE=\"v1\""),
+	row("Range beside If-None-Match", Range, "HTTP_RANGE=bytes=0-1", "HTTP_IF_NONE_MATCH=\"v1\""),
+	row("Request-Range", Range, "HTTP_REQUEST_RANGE=bytes=0-1"),
+	row("If-Match", Precondition, "HTTP_IF_MATCH=\"v1\""),
+	row("If-Match: *", Precondition, "HTTP_IF_MATCH=*"),
+	row("empty If-Match", Precondition, "HTTP_IF_MATCH="),
+	row("If-Unmodified-Since", Precondition, "HTTP_IF_UNMODIFIED_SINCE=Sat, 01 Jan 2022 00:00:00 GMT"),
+	row("If of WebDAV", Precondition, "HTTP_IF=(<urn:x>)"),
+	row("If-Schedule-Tag-Match of CalDAV", Precondition, "HTTP_IF_SCHEDULE_TAG_MATCH=\"v1\""),
+	row("Unless-Modified-Since", Precondition, "HTTP_UNLESS_MODIFIED_SINCE=Sat, 01 Jan 2022 00:00:00 GMT"),
+	row("If-None-Match", "", "HTTP_IF_NONE_MATCH=\"v1\""),
+	row("If-Modified-Since", "", "HTTP_IF_MODIFIED_SINCE=Sat, 01 Jan 2022 00:00:00 GMT"),
+	row("a name that only begins so", "", "HTTP_RANGER=1", "HTTP_IFFY=1"),
+
 	row("X-Forwarded-Host of another", UnkeyedHeader, "HTTP_X_FORWARDED_HOST=evil.example"),
 	row("X-Forwarded-Host of our own", "", "HTTP_X_FORWARDED_HOST=www.example.com"),
 	row("an empty X-Forwarded-Host", "", "HTTP_X_FORWARDED_HOST="),
@@ -219,20 +238,23 @@ func TestServersNilKnowsNone(t *testing.T) {
 
 func TestForWorker(t *testing.T) {
 	conditional := []string{
-		"HTTP_IF_NONE_MATCH=x", "HTTP_IF_MODIFIED_SINCE=x", "HTTP_IF_RANGE=x", "HTTP_RANGE=bytes=0-1",
-		"HTTP_ACCEPT_ENCODING=gzip", "HTTP_ACCEPT=text/html",
+		"HTTP_IF_NONE_MATCH=x", "HTTP_IF_MODIFIED_SINCE=x", "HTTP_ACCEPT_ENCODING=gzip", "HTTP_ACCEPT=text/html",
 	}
+	with := func(more ...string) []string { return append(more, conditional...) }
+	asItCame := []string{"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_ACCEPT_ENCODING", "HTTP_ACCEPT"}
 	tests := []struct {
 		name       string
 		changes    []string
 		gone, kept []string
 	}{
 		{"candidate", conditional,
-			[]string{"CACHE_KEY", "CACHE_STATUS", "CACHE_SERVER", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE", "HTTP_RANGE", "HTTP_ACCEPT_ENCODING"},
+			[]string{"CACHE_KEY", "CACHE_STATUS", "CACHE_SERVER", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_ACCEPT_ENCODING"},
 			[]string{"HTTP_ACCEPT", "HTTP_HOST", "REQUEST_URI"}},
-		{"not to be stored", append([]string{"HTTP_AUTHORIZATION=x"}, conditional...),
-			[]string{"CACHE_KEY", "CACHE_STATUS", "CACHE_SERVER"},
-			[]string{"HTTP_IF_NONE_MATCH", "HTTP_RANGE", "HTTP_ACCEPT_ENCODING", "HTTP_AUTHORIZATION"}},
+		{"not to be stored", with("HTTP_AUTHORIZATION=x"),
+			[]string{"CACHE_KEY", "CACHE_STATUS", "CACHE_SERVER"}, append(asItCame, "HTTP_AUTHORIZATION")},
+		{"Range", with("HTTP_RANGE=bytes=0-1", "HTTP_IF_RANGE=x"), nil, append(asItCame, "HTTP_RANGE", "HTTP_IF_RANGE")},
+		{"If-Match", with("HTTP_IF_MATCH=x"), nil, append(asItCame, "HTTP_IF_MATCH")},
+		{"If-Unmodified-Since", with("HTTP_IF_UNMODIFIED_SINCE=x"), nil, append(asItCame, "HTTP_IF_UNMODIFIED_SINCE")},
 		{"body thrown away", []string{"HTTP_CONTENT_LENGTH=5", "CONTENT_LENGTH=5", "HTTP_TRANSFER_ENCODING=chunked"},
 			[]string{"HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING"}, []string{"CONTENT_LENGTH"}},
 	}
