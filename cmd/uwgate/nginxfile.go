@@ -31,6 +31,9 @@ func applyNginx(c *cli.Context) (*nginxconf.Settings, error) {
 			errs = append(errs, fmt.Errorf("--nginx: %w", doubt))
 		}
 	}
+	if s.Diverted != nil && c.IsSet("key") {
+		errs = append(errs, fmt.Errorf("--nginx: %w", s.Diverted)) // whatever the key
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}

@@ -12,6 +12,7 @@ type builder struct {
 	defs      *definitions
 	upstreams upstreams
 	passes    map[*directive]*Pass // by uwsgi_pass
+	lookups   map[*scope]*Lookup   // by the location, or the `if`, that asks
 	leads     map[*scope][]*scope  // to a named location, from those locations
 	fetched   map[*scope]bool      // the locations that srcache_fetch asks
 }
@@ -28,6 +29,7 @@ func build(ds []*directive, config *Config) error {
 		defs:      newDefinitions(http),
 		upstreams: newUpstreams(http),
 		passes:    map[*directive]*Pass{},
+		lookups:   map[*scope]*Lookup{},
 		leads:     map[*scope][]*scope{},
 		fetched:   map[*scope]bool{},
 	}
@@ -41,6 +43,7 @@ func build(ds []*directive, config *Config) error {
 		if err := b.collectLookups(server); err != nil {
 			return err
 		}
+		b.follow(server)
 	}
 	return nil
 }

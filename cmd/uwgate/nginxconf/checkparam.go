@@ -78,19 +78,51 @@ func fateOf(name string) string {
 // unasked is about a uwsgi_pass to which GETs come that were not looked up. A gateway
 // that derives the key takes them for misses, unless a param says that they are none.
 func (k *checker) unasked(p *Pass, ours []*Lookup) {
-	isMiss := slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isMiss(p) })
 	derives := k.g.Key != "" || slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isDerived() })
-	if isMiss || !derives || p.tells() || !mayBeGET(p.If.Value) {
+	ways := p.diverted()
+	if !derives || len(ways) == 0 {
 		return
 	}
-	const fix = "uwsgi_param CACHE_STATUS $upstream_status;   # without if_not_empty"
-	if p.If.IsZero() && !strings.HasPrefix(p.Location.Name, "@") {
-		k.warning(p.Place, Diverted, fix,
-			"requests come here that were not looked up, and nginx does not say so; uwgate, which makes the key itself, stores their pages, though nobody looks for them")
-		return
+	fix := "uwsgi_param CACHE_STATUS " + statusOf(ours) + ";   # without if_not_empty"
+	level, forWhom := Warning, ", though nobody looks for them"
+	switch some := slices.DeleteFunc(slices.Clone(ways), func(u Unasked) bool { return !u.Sometimes }); {
+	case len(some) > 0:
+		level, forWhom, ways = Error, " for everybody", some
+	case slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isMiss(p) }):
+		level = Note
 	}
-	k.error(p.Place, Diverted, fix,
-		"requests come here that were not looked up%s, and nginx does not say so; uwgate, which makes the key itself, stores their pages for everybody", p.only())
+	k.add(level, p.Place, Diverted, fix,
+		"requests come here that were not looked up%s%s, and nginx does not say so; uwgate, which makes the key itself, stores their pages%s", p.only(), whence(ways), forWhom)
+}
+
+// statusOf is the variable that tells the outcome of the lookups.
+func statusOf(ours []*Lookup) string {
+	if slices.ContainsFunc(ours, (*Lookup).hasHead) {
+		return "$srcache_fetch_status"
+	}
+	return "$upstream_status"
+}
+
+// diverted are the ways on which GETs come without a lookup, and without a word of it.
+func (p *Pass) diverted() []Unasked {
+	if p.tells() || !mayBeGET(p.If.Value) {
+		return nil
+	}
+	return p.Unasked
+}
+
+// whence names what sends requests on without a lookup: the first few.
+func whence(ways []Unasked) string {
+	var by []string
+	for _, u := range ways {
+		if !u.IsZero() && len(by) < 3 {
+			by = append(by, u.Value+" of "+u.Place.String())
+		}
+	}
+	if len(by) == 0 {
+		return ""
+	}
+	return " (" + join(by) + ")"
 }
 
 // isMiss reports whether requests come to the pass that memcached did not answer.

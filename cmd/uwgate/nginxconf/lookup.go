@@ -60,6 +60,7 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 		err = b.ask(l, s, d)
 	}
 	b.config.Lookups = append(b.config.Lookups, l)
+	b.lookups[s] = l
 	return err
 }
 

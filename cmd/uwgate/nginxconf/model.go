@@ -102,6 +102,13 @@ type Lookup struct {
 	// Skip is srcache_fetch_skip's condition, "" if there is none.
 	Skip Text
 
+	// Before is what changes the path of requests that come to be looked up, and
+	// IsConstant is set if it gives many URLs one path. Moved and Recut are what changes
+	// the path and the arguments of a miss before it comes to a uwsgi_pass. Zero: nothing.
+	Before       Text
+	Moved, Recut Text
+	IsConstant   bool
+
 	// Store are the arguments of an srcache_store, with which nginx stores pages by
 	// itself. Zero: there is none.
 	Store Text
@@ -204,10 +211,27 @@ type Pass struct {
 	Params     []Param
 	ParamsLost []Param
 
+	// Unasked are the ways on which GETs come that memcached was not asked for.
+	Unasked []Unasked
+
+	// Rewritten is what changes the path of requests that come here, and Doubtful what
+	// changes that of some requests for a URL, and not of others. Zero: nothing.
+	Rewritten, Doubtful Text
+
 	// KeySet is the place of the `set` by which $memcached_key (or the variable that
 	// CACHE_KEY hands over) has a value here although nothing was looked up. Zero:
 	// it has none.
 	KeySet Place
+}
+
+// An Unasked is a way on which GETs come to a uwsgi_pass without a lookup.
+type Unasked struct {
+	// Text is the directive that sends them on, such as `return 405`, with its place.
+	// Zero: their location has the uwsgi_pass itself.
+	Text
+
+	// Sometimes is set if other requests for the same URL may be looked up.
+	Sometimes bool
 }
 
 // A Param is a uwsgi_param line.

@@ -1,5 +1,7 @@
 package nginxconf
 
+import "slices"
+
 // collectPasses makes the Passes of a server's scopes, in the order of their places.
 func (b *builder) collectPasses(s *scope) {
 	for d, inner := range s.parts() {
@@ -61,4 +63,18 @@ func (b *builder) keySet(s *scope, params []Param) Place {
 		}
 	}
 	return Place{}
+}
+
+// arrive takes note of a way on which GETs come. Sometimes is set if others for the
+// same URL may be looked up.
+func (p *Pass) arrive(v visit, sometimes bool) {
+	p.Rewritten, p.Doubtful = first(p.Rewritten, v.path), first(p.Doubtful, v.doubt)
+	if l := v.asked; l != nil {
+		l.Moved, l.Recut = first(l.Moved, v.moved), first(l.Recut, v.recut)
+		return
+	}
+	u := Unasked{first(Text{}, v.by), sometimes || v.path != nil}
+	if !slices.Contains(p.Unasked, u) {
+		p.Unasked = append(p.Unasked, u)
+	}
 }

@@ -36,6 +36,11 @@ type Settings struct {
 	KeyErr     error
 	HandedOver bool
 
+	// Diverted says where requests reach the gateway that nginx has not looked up, though
+	// it looks others up for the same URLs, and does not say which is which. A gateway
+	// that makes the key itself would store their pages for everybody. Nil: nowhere.
+	Diverted error
+
 	// HitType is the Content-Type of hits by default, and Types is nginx's types map.
 	// They do not matter in FormatHTTP.
 	HitType string
@@ -63,8 +68,9 @@ func (c *Config) Settings(listen []string) (*Settings, error) {
 	}
 	s := SettingsOf(lookups...)
 	s.Gaps = c.Gaps
-	if !s.HandedOver {
-		s.doubt("key", cmp.Or(s.KeyErr, s.unproven(c, listen)))
+	diverted, wasted := s.unproven(c, listen)
+	if s.Diverted = diverted; !s.HandedOver {
+		s.doubt("key", cmp.Or(s.KeyErr, diverted, wasted))
 	}
 	return s, nil
 }
@@ -202,22 +208,36 @@ func (s *Settings) takeKey() {
 }
 
 // unproven says where requests come from that were not looked up. Where nginx does
-// not hand over what it has done, the gateway would take them for misses.
-func (s *Settings) unproven(c *Config, listen []string) error {
-	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS $%s;` beside CACHE_KEY, as `uwgate nginx` prints it"
+// not hand over what it has done, the gateway would take them for misses. Diverted are
+// those for URLs that others look up; of the rest the pages are only stored in vain.
+func (s *Settings) unproven(c *Config, listen []string) (diverted, wasted error) {
+	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS %s;` beside CACHE_KEY, as `uwgate nginx` prints it"
+	status := statusOf(s.Lookups)
 	for _, l := range s.Lookups {
 		if l.Skip.Value != "" && !l.Misses.tells() {
-			return fmt.Errorf("%v: requests are not looked up here, and the gateway could not tell them from misses; "+fix, l.Skip.Place, "srcache_fetch_status")
+			return fmt.Errorf("%v: requests are not looked up here, and the gateway could not tell them from misses; "+fix, l.Skip.Place, status), nil
 		}
 	}
 	k := listener(listen)
 	for _, p := range c.Passes {
+		if !k.reaches(p.Gateway) {
+			continue
+		}
 		isMiss := slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return l.isMiss(p) })
-		if !isMiss && !p.tells() && k.reaches(p.Gateway) && mayBeGET(p.If.Value) {
-			return fmt.Errorf("%v: requests come from here that were not looked up, and the gateway could not tell them from misses; "+fix, p.Place, "upstream_status")
+		for _, u := range p.diverted() {
+			err := fmt.Errorf("%v: requests come from here that were not looked up, and the gateway could not tell them from misses; "+fix, p.Place, status)
+			if !u.IsZero() {
+				err = fmt.Errorf("%v: %s sends requests to the uwsgi_pass of %v that were not looked up, and the gateway could not tell them from misses; "+fix, u.Place, u.Value, p.Place, status)
+			}
+			switch {
+			case u.Sometimes:
+				return err, nil
+			case !isMiss:
+				wasted = cmp.Or(wasted, err)
+			}
 		}
 	}
-	return nil
+	return nil, wasted
 }
 
 // handsOver reports whether the misses bring key and outcome.

@@ -1,0 +1,165 @@
+package nginxconf
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// looked is what a lookup consists of in the configurations below.
+const looked = `default_type text/html; charset utf-8; memcached_pass memcached; memcached_connect_timeout 200ms;
+	memcached_read_timeout 500ms;`
+
+// site is a configuration with the server's lines. LOOKUP stands for looked.
+func site(http, server string) string {
+	return `events {}
+http {
+	include mime.types;
+	upstream uwgate { server 127.0.0.1:3030; }
+	upstream memcached { server 127.0.0.1:11211 max_fails=0; }
+	` + http + `
+	server {
+		listen 127.0.0.1:18080;
+		server_name example.com;
+		include uwsgi_params;
+		uwsgi_param HTTP_HOST $host;
+		set $memcached_key "$scheme://$host$request_uri";
+` + strings.ReplaceAll(server, "LOOKUP", looked) + `
+	}
+}
+`
+}
+
+// readSite reads such a configuration from a folder of its own.
+func readSite(t *testing.T, conf string) *Config {
+	t.Helper()
+	dir := frame(t, "", "")
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if program, err := exec.LookPath("nginx"); err == nil {
+		if out, err := exec.Command(program, append(arguments(dir), "-t", "-g", "pid x.pid;")...).CombinedOutput(); err != nil && !strings.Contains(string(out), "unknown directive") {
+			t.Fatalf("nginx -t: %v\n%s", err, out)
+		}
+	}
+	c, err := Read(filepath.Join(dir, "nginx.conf"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// of are the findings with that code, by their levels.
+func of(found []Finding, code Code) (levels []string) {
+	for _, f := range found {
+		if f.Code == code {
+			levels = append(levels, string(f.Level))
+		}
+	}
+	return levels
+}
+
+// Requests that come to the gateway without a lookup must not be taken for misses. Where
+// they are for the same URLs as those that are looked up, check calls that an error, and
+// serve --nginx does not start. With CACHE_STATUS handed over nothing is wrong.
+func TestDiverted(t *testing.T) {
+	const (
+		refused  = "error"   // by check and by serve
+		wasteful = "warning" // for check; serve refuses
+		harmless = "note"    // for check alone
+		fine     = ""
+	)
+	const lookupAt405 = "LOOKUP error_page 404 405 502 504 = @app; } location @app { uwsgi_pass uwgate; }"
+	for _, tt := range []struct{ name, server, want string }{
+		{"nothing", "location / { " + lookupAt405, fine},
+
+		{"return 405", "location / { if ($cookie_member) { return 405; } " + lookupAt405, refused},
+		{"return 404", "location / { if ($cookie_member) { return 404; } " + lookupAt405, refused},
+		{"return 502", "location / { if ($http_x_member) { return 502; } " + lookupAt405, refused},
+		{"return 504", "location / { if ($arg_member = 1) { return 504; } " + lookupAt405, refused},
+		{"return 503, own page", "error_page 503 = @app; location / { if (-f /tmp/maintenance) { return 503; } LOOKUP error_page 404 405 502 503 504 = @app; } location @app { uwsgi_pass uwgate; }", refused},
+		{"return 418", "location / { error_page 404 405 418 502 504 = @app; if ($cookie_member) { return 418; } LOOKUP } location @app { uwsgi_pass uwgate; }", refused},
+		{"error_page within the if", "location / { if ($cookie_member) { error_page 410 = @app; return 410; } " + lookupAt405, refused},
+		{"inherited from the server", "error_page 404 405 418 502 504 = @app; location / { if ($cookie_member) { return 418; } LOOKUP } location @app { uwsgi_pass uwgate; }", refused},
+		{"inherited from an outer location", "location / { error_page 404 405 418 502 504 = @app; location /shop/ { if ($cookie_member) { return 418; } LOOKUP } } location @app { uwsgi_pass uwgate; }", refused},
+		{"return in the server", "if ($cookie_member) { return 405; } error_page 404 405 502 504 = @app; location / { LOOKUP } location @app { uwsgi_pass uwgate; }", refused},
+		{"return of a redirect", "location / { error_page 302 = @app; if ($cookie_member) { return 302 /login; } " + lookupAt405, refused},
+		{"rewrite to a redirect", "location / { error_page 302 404 405 502 504 = @app; if ($cookie_member) { rewrite ^ /login redirect; } LOOKUP } location @app { uwsgi_pass uwgate; }", refused},
+		{"through another named location", "location / { error_page 418 = @member; if ($cookie_member) { return 418; } " + lookupAt405 + " location @member { recursive_error_pages on; error_page 403 = @app; deny all; }", fine}, // error_page counts once
+		{"through another named location, recursive", "recursive_error_pages on; location / { error_page 418 = @member; error_page 404 405 502 504 = @app; if ($cookie_member) { return 418; } LOOKUP } location @member { error_page 403 = @app; deny all; } location @app { uwsgi_pass uwgate; }", refused},
+
+		{"a file that is not there", "location / { if ($cookie_guest) { memcached_pass memcached; } default_type text/html; charset utf-8; memcached_connect_timeout 200ms; memcached_read_timeout 500ms; error_page 404 405 502 504 = @app; } location @app { uwsgi_pass uwgate; }", refused},
+		{"try_files with a status", "location / { if ($cookie_guest) { memcached_pass memcached; } try_files $uri =404; default_type text/html; error_page 404 405 502 504 = @app; } location @app { uwsgi_pass uwgate; }", refused},
+		{"try_files to the pass", "location / { if ($cookie_guest) { memcached_pass memcached; } try_files $uri @app; default_type text/html; error_page 404 405 502 504 = @app; } location @app { uwsgi_pass uwgate; }", refused},
+		{"the pass behind the lookup's if", "location / { if ($cookie_guest) { memcached_pass memcached; } uwsgi_pass uwgate; error_page 404 405 502 504 = @app; } location @app { uwsgi_pass uwgate; }", refused},
+		{"another upstream's error", "location / { if ($cookie_member) { uwsgi_pass 127.0.0.1:3031; } " + lookupAt405, refused},
+		{"an intercepted error", "location / { LOOKUP error_page 404 405 502 504 = @app; } location @app { recursive_error_pages on; uwsgi_intercept_errors on; error_page 503 = @sorry; uwsgi_pass uwgate; } location @sorry { uwsgi_pass uwgate; }", refused}, // error_page counts once, but nothing else is known to lead there
+		{"an intercepted error, recursive", "recursive_error_pages on; location / { LOOKUP error_page 404 405 502 504 = @app; } location @app { uwsgi_intercept_errors on; error_page 503 = @sorry; uwsgi_pass uwgate; } location @sorry { uwsgi_pass uwgate; }", refused},
+
+		{"limit_req", "limit_req zone=z; location / { LOOKUP error_page 404 405 502 503 504 = @app; } location @app { uwsgi_pass uwgate; }", refused},
+		{"limit_req_status", "location / { limit_req zone=z; limit_req_status 404; " + lookupAt405, refused},
+		{"limit_req, no page for it", "location / { limit_req zone=z; " + lookupAt405, fine},
+		{"limit_conn", "location / { limit_conn c 1; limit_conn_status 429; error_page 404 405 429 502 504 = @app; LOOKUP } location @app { uwsgi_pass uwgate; }", refused},
+		{"auth_basic", "location / { auth_basic x; auth_basic_user_file users; error_page 401 404 405 502 504 = @app; LOOKUP } location @app { auth_basic off; uwsgi_pass uwgate; }", refused},
+		{"auth_basic off", "auth_basic x; location / { auth_basic off; error_page 401 404 405 502 504 = @app; LOOKUP } location @app { uwsgi_pass uwgate; }", fine},
+		{"auth_request", "location / { auth_request /auth; error_page 401 404 405 502 504 = @app; LOOKUP } location = /auth { internal; proxy_pass http://127.0.0.1:9000; } location @app { auth_request off; uwsgi_pass uwgate; }", refused},
+		{"deny", "location / { allow 10.0.0.0/8; deny all; error_page 403 404 405 502 504 = @app; LOOKUP } location @app { allow all; uwsgi_pass uwgate; }", refused},
+		{"deny elsewhere", "deny 10.0.0.1; location / { allow all; error_page 403 404 405 502 504 = @app; LOOKUP } location @app { uwsgi_pass uwgate; }", fine},
+		{"limit_except of other methods", "location / { limit_except GET { deny all; } error_page 403 404 405 502 504 = @app; LOOKUP } location @app { uwsgi_pass uwgate; }", fine},
+		{"limit_except of GET", "location / { limit_except POST { deny 10.0.0.1; } error_page 403 404 405 502 504 = @app; LOOKUP } location @app { uwsgi_pass uwgate; }", refused},
+
+		{"rewrite to another location", "location / { if ($cookie_member) { rewrite ^ /member/; } " + lookupAt405 + " location /member/ { uwsgi_pass uwgate; }", refused},
+		{"rewrite of the server", "if ($cookie_member) { rewrite ^(.*)$ /member$1; } location / { " + lookupAt405 + " location /member/ { uwsgi_pass uwgate; }", refused},
+
+		{"another location", "location / { " + lookupAt405 + " location /api/ { uwsgi_pass uwgate; }", wasteful},
+		{"files of another location", "error_page 404 405 502 504 = @app; location / { LOOKUP } location /static/ { root /srv; } location @app { uwsgi_pass uwgate; }", harmless},
+		{"an internal location", "error_page 404 405 502 504 = @app; location / { LOOKUP } location /inner/ { internal; root /srv; } location @app { uwsgi_pass uwgate; }", harmless},
+		{"another location's denial", "error_page 403 404 405 502 504 = @app; location / { LOOKUP } location /admin/ { deny all; } location @app { uwsgi_pass uwgate; }", harmless},
+
+		{"other methods before", "location / { if ($request_method = POST) { return 405; } if ($request_method !~ ^(GET|HEAD)$) { return 418; } " + lookupAt405, fine},
+		{"the lookup for GET alone", "location / { if ($request_method = GET) { memcached_pass memcached; } default_type text/html; uwsgi_pass uwgate; error_page 404 502 504 = @app; } location @app { uwsgi_pass uwgate; }", fine},
+		{"an answer of nginx's own", "location / { if ($http_user_agent ~ bot) { return 404 \"no bots\"; } if ($arg_x) { return 204; } if ($arg_y) { return 444; } " + lookupAt405, fine},
+		{"a status without a page", "location / { if ($http_user_agent ~ bot) { return 403; } " + lookupAt405, fine},
+		{"a page elsewhere", "location / { error_page 403 /403.html; if ($http_user_agent ~ bot) { return 403; } " + lookupAt405 + " location = /403.html { internal; root /srv; }", fine},
+		{"files before the lookup", "location / { try_files $uri @cache; } location @cache { " + lookupAt405, fine},
+		{"two lookups, one pass", "location /a/ { LOOKUP error_page 404 405 502 504 = @app; } location / { " + lookupAt405, fine},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			http := "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/s; limit_conn_zone $binary_remote_addr zone=c:1m;"
+			c := readSite(t, site(http, tt.server))
+			for _, g := range []Gateway{{}, {Key: DefaultKey}, {Listen: []string{"127.0.0.1:3030"}}} {
+				got := of(c.Check(g), Diverted)
+				if tt.want == fine && got != nil || tt.want != fine && !slices.Contains(got, tt.want) || tt.want != refused && slices.Contains(got, refused) {
+					t.Errorf("check says %q, want %q", got, tt.want)
+				}
+			}
+			s, err := c.Settings([]string{"127.0.0.1:3030"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if refuses := s.Unknown["key"] != nil; refuses != (tt.want == refused || tt.want == wasteful) {
+				t.Errorf("serve is told of the key: %v, and check says %q", s.Unknown["key"], tt.want)
+			}
+
+			if (s.Diverted != nil) != (tt.want == refused) {
+				t.Errorf("diverted: %v, and check says %q", s.Diverted, tt.want)
+			}
+
+			told := readSite(t, site(http, "uwsgi_param CACHE_STATUS $upstream_status; "+tt.server))
+			s, err = told.Settings([]string{"127.0.0.1:3030"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// A param of a location drops all those of the server.
+			if strings.Contains(tt.server, "uwsgi_param") {
+				return
+			}
+			if got := of(told.Check(Gateway{}), Diverted); got != nil || s.Diverted != nil || s.Unknown["key"] != nil {
+				t.Errorf("with CACHE_STATUS check says %q, and serve %v", got, s.Unknown["key"])
+			}
+		})
+	}
+}

@@ -1,0 +1,144 @@
+package nginxconf
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A step is a visit within the rewrite module.
+type step struct {
+	visit
+	isEnded bool       // no further directive of the block runs
+	to      *directive // the rewrite that sends it to another location
+}
+
+// rewritten runs the directives of the rewrite module in the visit's scope, and returns
+// the visits that they leave, each once. Those that they answer are followed here.
+func (f *flow) rewritten(v visit) []step {
+	return f.steps([]step{{visit: v}}, v.at.block, v.at)
+}
+
+func (f *flow) steps(in []step, block []*directive, at *scope) []step {
+	for _, d := range block {
+		if d.name != "set" && d.name != "break" && d.name != "return" && d.name != "rewrite" && d.name != "if" {
+			continue
+		}
+		var out []step
+		seen := map[step]bool{}
+		for _, s := range in {
+			after := []step{s}
+			if !s.isEnded {
+				after = f.step(s, d, at)
+			}
+			for _, s := range after {
+				same := step{visit{at: s.at, asked: s.asked, refused: s.refused}, s.isEnded, s.to}
+				for _, x := range []struct{ from, to **directive }{
+					{&s.by, &same.by}, {&s.path, &same.path}, {&s.args, &same.args}, {&s.doubt, &same.doubt}, {&s.split, &same.split},
+				} {
+					if *x.from != nil {
+						*x.to = at.directive
+					}
+				}
+				if !seen[same] {
+					seen[same] = true
+					out = append(out, s)
+				}
+			}
+		}
+		in = out
+	}
+	return in
+}
+
+// step runs one directive.
+func (f *flow) step(s step, d *directive, at *scope) []step {
+	switch d.name {
+	case "set":
+		if variableName(d.arg(0)) == "args" {
+			s.args, s.recut = d, d
+		}
+	case "break":
+		s.isEnded = true
+	case "return":
+		f.returns(s.visit, d)
+		return nil
+	case "rewrite":
+		return f.rewrite(s, d)
+	case "if":
+		return f.branch(s, d, at)
+	}
+	return []step{s}
+}
+
+// returns is about return. With a text it is an answer that no error_page changes, but
+// for a redirect.
+func (f *flow) returns(v visit, d *directive) {
+	code, err := strconv.Atoi(d.arg(0))
+	switch {
+	case err != nil:
+		f.fail(v, d, 302) // the URL alone
+	case len(d.args) == 1 || code < 400:
+		f.fail(v, d, code)
+	}
+}
+
+func (f *flow) rewrite(s step, d *directive) (out []step) {
+	if !d.matchesAll() {
+		out = append(out, s)
+	}
+	flag := d.arg(2)
+	if flag == "redirect" || flag == "permanent" || isElsewhere(d.arg(1)) {
+		f.fail(s.visit, d, 301, 302)
+		return out
+	}
+	s.visit = s.changed(d, d.arg(1))
+	s.isEnded = flag == "last" || flag == "break"
+	s.to = d
+	if flag == "break" && s.at.name != "server" {
+		s.to = nil
+	}
+	return append(out, s)
+}
+
+// isElsewhere reports whether a rewrite leads to a URL, which makes it a redirect.
+func isElsewhere(replacement string) bool {
+	return slices.ContainsFunc([]string{"http://", "https://", "$scheme"}, func(s string) bool { return strings.HasPrefix(replacement, s) })
+}
+
+// branch is about an if: GETs meet its condition, or do not, or it is not known.
+func (f *flow) branch(s step, d *directive, at *scope) (out []step) {
+	met, isKnown := isMet("GET", strings.Join(d.args, " "))
+	split := s.split
+	if !isKnown && (d.own("break") != nil || d.own("rewrite") != nil) {
+		split = d
+	}
+	if !isKnown || !met {
+		other := s
+		other.split = split
+		out = append(out, other)
+	}
+	if !isKnown || met {
+		s.split = split
+		scope := at
+		for _, inner := range at.inner {
+			if inner.directive == d {
+				scope, s.at = inner, inner
+			}
+		}
+		out = append(out, f.steps([]step{s}, d.block, scope)...)
+	}
+	return out
+}
+
+// isConstant reports whether a directive gives one path to many URLs.
+func isConstant(d *directive) bool {
+	target := d.arg(len(d.args) - 1)
+	if d.name == "rewrite" {
+		target = d.arg(1)
+		if !d.matchesAll() && !strings.ContainsAny(d.arg(0), ".*+[") {
+			return false // of one URL
+		}
+	}
+	return !slices.ContainsFunc(variables(target), func(name string) bool { return !isOfArgs(name) })
+}

@@ -1,0 +1,108 @@
+package integration
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"uwgate/demo/stack"
+)
+
+// keepsKey makes nginx keep the key to itself, but for what its lookups came to.
+var keepsKey = [2]string{"    uwsgi_param CACHE_KEY", "    #"}
+
+// A request that nginx sends on without a lookup is no miss. Where nginx does not say
+// which is which, a gateway that reads its configuration does not start; where it does,
+// the page is not stored, and that of who was looked up is.
+func TestDivertedRequests(t *testing.T) {
+	const asks, pages = "        memcached_pass memcached;", "error_page 404 405 502 504 = @uwgate;"
+	for _, tt := range []struct {
+		name  string
+		edits [][2]string
+	}{
+		{"return 405", [][2]string{{asks, "        if ($http_user_agent = member) { return 405; }\n" + asks}}},
+		{"return 418", [][2]string{
+			{asks, "        if ($http_user_agent = member) { return 418; }\n" + asks}, {pages, "error_page 404 405 418 502 504 = @uwgate;"},
+		}},
+		{"return of the server", [][2]string{
+			{"    location / {", "    if ($http_user_agent = member) { return 404; }\n    error_page 404 405 502 504 = @uwgate;\n    location / {"},
+		}},
+		{"a file that is not there", [][2]string{
+			{asks, "        if ($http_user_agent != member) { memcached_pass memcached; }"},
+		}},
+		{"the pass behind the lookup's if", [][2]string{
+			{asks, "        if ($http_user_agent != member) { memcached_pass memcached; }\n        uwsgi_pass uwgate;"},
+		}},
+		{"deny", [][2]string{
+			{asks, "        allow 127.0.0.2; deny all;\n        if ($http_user_agent != member) { set $x 1; }\n" + asks},
+			{pages, "error_page 403 404 405 502 504 = @uwgate;"},
+			{"location @uwgate {", "location @uwgate { allow all;"},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, stack.Config{
+				App: filepath.Join("testdata", "parity"), Workers: 1, ReadsNginx: true, NginxArgs: withoutBypass,
+				Edits: append([][2]string{keepsKey}, tt.edits...),
+			})
+			w.storesWhatWasLookedUp(tt.name != "deny")
+			w.refusesWithout("    uwsgi_param CACHE_STATUS")
+		})
+	}
+}
+
+// storesWhatWasLookedUp asks as a member, who is not looked up, and as a stranger, who
+// may be one.
+func (w *world) storesWhatWasLookedUp(strangers bool) {
+	w.t.Helper()
+	const member = "User-Agent: member"
+	mine := w.want(w.get("/page", member), 200)
+	w.settle()
+	if n := w.items(); n != 0 {
+		w.t.Errorf("memcached holds %d entries after a request that was not looked up", n)
+	}
+	first := w.want(w.get("/page"), 200)
+	if first.body == mine.body {
+		w.t.Errorf("a stranger got the member's page")
+	}
+	w.settle()
+	if !strangers {
+		return
+	}
+	if second := w.want(w.get("/page"), 200); second.body != first.body {
+		w.t.Errorf("the stranger's page is no hit: %.60q, then %.60q", first.body, second.body)
+	}
+	if again := w.want(w.get("/page", member), 200); again.body == first.body {
+		w.t.Errorf("the member got the stranger's page")
+	}
+}
+
+// refusesWithout starts a gateway for nginx's configuration without that line.
+func (w *world) refusesWithout(line string) {
+	w.t.Helper()
+	path := filepath.Join(w.Dir, "site.conf")
+	conf, err := os.ReadFile(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(conf), line, "    #", 1)), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+	defer os.WriteFile(path, conf, 0o644)
+	w.refuses()
+	w.refuses("--key", "$scheme://$host$request_uri")
+}
+
+func (w *world) refuses(args ...string) {
+	w.t.Helper()
+	args = append([]string{"serve", "--listen", w.Uwgate.Addr, "--backend", "127.0.0.1:1", "--nginx", filepath.Join(w.Dir, "nginx.conf")}, args...)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binary, args...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "site.conf:") || !strings.Contains(string(out), "uwsgi_param CACHE_STATUS $upstream_status;") {
+		w.t.Errorf("uwgate %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
