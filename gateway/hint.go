@@ -14,7 +14,7 @@ import (
 // hints are what an operator can mend in nginx's configuration. Each is given
 // once in the life of a gateway.
 type hints struct {
-	noMethod, noKey, noStatus, server, unkeyed, host, refresh, lock sync.Once
+	noMethod, noKey, noStatus, server, unkeyed, host, refresh, lock, repeat sync.Once
 
 	lost sync.Map // names of headers that have been told; policy bounds them
 }
@@ -34,11 +34,20 @@ func (g *Gateway) hint(p *policy.Policy, plan policy.Plan, v uwsgi.Vars) {
 	case policy.UnkeyedHeader:
 		g.hintOnce(&g.hints.unkeyed, "a request bore a header that pages may depend on and their key does not contain, and was not stored",
 			"if a proxy of yours sets it on every request (X-Forwarded-Port, X-Forwarded-Host), name it with --trusted-header; `uwgate explain` tells which one it is")
+	case policy.DuplicateHeader:
+		if name, found := v.Repeated(); found && !isClients(name) {
+			g.hintOnce(&g.hints.repeat, "nginx sends "+name+" more than once, with different values; the worker gets the last one, and the page is not stored",
+				"keep one uwsgi_param "+name+" in nginx's configuration (`include uwsgi_params;` counts), or give all of them the same value")
+		}
 	case policy.Host:
 		g.hintOnce(&g.hints.host, "a request's host is not the key's, or not an allowed one, and was not stored",
 			"have nginx pass `uwsgi_param HTTP_HOST $host;`, and name your hosts with --allowed-host")
 	}
 }
+
+// isClients reports whether a var is a header that a client may repeat. nginx refuses
+// a second Host.
+func isClients(name string) bool { return strings.HasPrefix(name, "HTTP_") && name != "HTTP_HOST" }
 
 // hintNotLookedUp tells a parameter that is missing from a lookup that was
 // skipped, as far as one request can tell.

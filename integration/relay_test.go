@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"os"
 	"strconv"
+	"strings"
 	"testing"
 
 	"uwgate/demo/stack"
@@ -53,4 +55,47 @@ func TestRangesAndPreconditions(t *testing.T) {
 	if v := a.visit("GET", "/part?changed", `If-None-Match: "v1"`); v.status != 304 || v.written != 1 {
 		t.Errorf("who has the page: got %d, stored %d; want 304, and the page stored", v.status, v.written)
 	}
+}
+
+// Where nginx's configuration sets a uwsgi_param twice the last one counts, and the
+// page is not stored. Equal values are one: the page is stored, under a key with the
+// host and the language, which covers Vary.
+func TestRepeatedParams(t *testing.T) {
+	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--key", "$scheme://$host$request_uri:$http_accept_language"}})
+	for _, tt := range []struct{ target, lines, body, reason, second string }{
+		{"/override/path", "", "PATH_INFO=/environ\nHTTP_HOST=127.0.0.1\n", "duplicate-header", "duplicate-header"},
+		{"/hosts", "Host: Shop.test:8080", "PATH_INFO=/environ\nHTTP_HOST=Shop.test:8080\nTENANT=another\n", "duplicate-header", "duplicate-header"},
+		{"/environ", "Accept-Language: de", "PATH_INFO=/environ\nHTTP_HOST=127.0.0.1\nHTTP_ACCEPT_LANGUAGE=de\n", "default-ttl", "hit"},
+		{"/environ", "Accept-Language: fr", "PATH_INFO=/environ\nHTTP_HOST=127.0.0.1\nHTTP_ACCEPT_LANGUAGE=fr\n", "default-ttl", "hit"},
+	} {
+		for _, reason := range []string{tt.reason, tt.second} {
+			if v := a.visit("GET", tt.target, tt.lines); v.status != 200 || v.body != tt.body || v.reason() != reason {
+				t.Errorf("%s with %q: got %d %q, %s; want 200 %q, %s", tt.target, tt.lines, v.status, v.body, v.reason(), tt.body, reason)
+			}
+		}
+	}
+	if log := a.Uwgate.Log(); strings.Count(log, "nginx sends PATH_INFO more than once") != 1 {
+		t.Error("the log does not tell once of PATH_INFO")
+	}
+}
+
+// A page is refreshed although nginx sends the same host twice.
+func TestRefreshWithRepeatedParams(t *testing.T) {
+	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{
+		"--key", "$scheme://$host$request_uri:$http_accept_language", "--refresh-ahead", "--ttl", "5s", "--jitter", "0",
+	}})
+	a.want(a.get("/environ"), 200)
+	a.eventually("the page refreshed", func() bool {
+		a.want(a.get("/environ"), 200)
+		return strings.Contains(a.accessLog(), `"refresh"`)
+	})
+}
+
+// accessLog is uwgate's, as it is.
+func (a *app) accessLog() string {
+	b, err := os.ReadFile(a.AccessLog)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return string(b)
 }

@@ -259,19 +259,23 @@ func (r *Request) WritePong(w io.Writer) error {
 	return err
 }
 
-// ContentLength returns the size of the body in bytes: the value of
+// ContentLength returns the size of the body in bytes: the last value of
 // CONTENT_LENGTH, 0 if that is absent or empty. Anything but decimal digits
 // within int64 is a *FormatError with the code BadContentLength, and so are two
-// different values: readers that disagree about where a request ends are how
-// requests get smuggled.
+// different values, unless the last one takes the others back (see Merge): readers
+// that disagree about where a request ends are how requests get smuggled.
 func (r *Request) ContentLength() (int64, error) {
-	s, ok := r.Vars.First("CONTENT_LENGTH")
+	var values []string
 	for _, v := range r.Vars {
-		if v.Name == "CONTENT_LENGTH" && v.Value != s {
-			return 0, &FormatError{Code: BadContentLength, What: "CONTENT_LENGTH is given more than once, with different values", Offset: -1}
+		if v.Name == "CONTENT_LENGTH" {
+			values = append(values, v.Value)
 		}
 	}
-	if !ok || s == "" {
+	if len(values) > 1 && !same(values) && !takenBack(values) {
+		return 0, &FormatError{Code: BadContentLength, What: "CONTENT_LENGTH is given more than once, with different values", Offset: -1}
+	}
+	s := r.Vars.Get("CONTENT_LENGTH")
+	if s == "" {
 		return 0, nil
 	}
 	n, ok := parseLength(s)

@@ -171,6 +171,9 @@ func TestContentLength(t *testing.T) {
 		{in: []string{"007"}, want: 7},
 		{in: []string{"9223372036854775807"}, want: 1<<63 - 1},
 		{in: []string{"7", "7"}, want: 7},
+		{in: []string{"7", ""}, want: 0},
+		{in: []string{"7", "7", ""}, want: 0},
+		{in: []string{"7", "8", ""}, bad: true},
 		{in: []string{"9223372036854775808"}, bad: true},
 		{in: []string{"18446744073709551617"}, bad: true}, // 1 to a worker, which wraps at 2^64
 		{in: []string{"+5"}, bad: true},

@@ -54,7 +54,7 @@ func ParseSubscription(datagram []byte) (*Subscription, error) {
 	if err != nil {
 		return nil, err
 	}
-	if name, found := vars.repeat(false, func(_, _ *Var) bool { return true }); found {
+	if name, found := vars.repeat(func(_, _ *Var) bool { return true }); found {
 		return nil, &FormatError{Code: DuplicateVar, What: fmt.Sprintf("%.64q is given more than once", name), Offset: -1}
 	}
 	s := &Subscription{Leave: datagram[3] == 1}

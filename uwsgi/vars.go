@@ -53,11 +53,28 @@ func (v Vars) Count(name string) int {
 	return n
 }
 
-// Repeated returns the name of an HTTP_ var that occurs with different values:
-// nginx before 1.23 keys on the first, later ones on the join of them, and the
-// worker sees the last.
+// Agreed reports whether all vars of that name have one value. It is true if there
+// are none.
+func (v Vars) Agreed(name string) bool {
+	first := -1
+	for i := range v {
+		switch {
+		case v[i].Name != name:
+		case first < 0:
+			first = i
+		case v[i].Value != v[first].Value:
+			return false
+		}
+	}
+	return true
+}
+
+// Repeated returns the name of a var that occurs with different values. Of a header,
+// nginx before 1.23 keys on the first one, later versions on the join of them. Of
+// another var, nobody but nginx's configuration knows which one its own variable
+// equals. The worker obeys the last one.
 func (v Vars) Repeated() (name string, ok bool) {
-	return v.repeat(true, func(first, again *Var) bool { return first.Value != again.Value })
+	return v.repeat(func(first, again *Var) bool { return first.Value != again.Value })
 }
 
 // Merge returns the vars with every name at most once, at the place of its
@@ -65,15 +82,20 @@ func (v Vars) Repeated() (name string, ok bool) {
 // changed. A name with one value, however often, keeps that value. Different
 // values of one name
 //
+//   - are an error for CONTENT_LENGTH, unless the last one takes the others back,
+//     which agree, and is empty: readers that disagree about where a request ends are
+//     how requests get smuggled;
 //   - are joined with "; " for HTTP_COOKIE, in wire order, empty ones left out;
-//   - are an error for a var without the prefix HTTP_, and for a header that
-//     RFC 9110 or its own specification allows once (see singleton);
+//   - are the last one for a var without the prefix HTTP_, and for a header that
+//     RFC 9110 or its own specification allows once (see singleton). The worker
+//     would obey the last one too, and nginx sends two where its configuration
+//     includes uwsgi_params and then overrides a line of it;
 //   - are joined with ", " for all other HTTP_ vars, as nginx does since 1.23:
 //     the lists of RFC 9110, HTTP_X_FORWARDED_FOR, headers that we do not know.
 //
 // The error is a *FormatError with the code DuplicateVar.
 func (v Vars) Merge() (Vars, error) {
-	if _, found := v.repeat(false, func(_, _ *Var) bool { return true }); !found {
+	if _, found := v.repeat(func(_, _ *Var) bool { return true }); !found {
 		return v, nil
 	}
 	values := make(map[string][]string, len(v))
@@ -100,11 +122,13 @@ func mergeValues(name string, values []string) (string, error) {
 	if same(values) {
 		return values[0], nil
 	}
-	if singleton(name) {
+	switch {
+	case name == "CONTENT_LENGTH" && !takenBack(values):
 		return "", &FormatError{Code: DuplicateVar, What: name + " is given more than once, with different values", Offset: -1}
-	}
-	if name == "HTTP_COOKIE" {
+	case name == "HTTP_COOKIE":
 		return joinFilled(values, "; "), nil
+	case singleton(name):
+		return values[len(values)-1], nil
 	}
 	return joinFilled(values, ", "), nil
 }
@@ -116,6 +140,14 @@ func same(values []string) bool {
 		}
 	}
 	return true
+}
+
+// takenBack reports whether the last value is empty and the others agree: nginx's
+// configuration says `uwsgi_param CONTENT_LENGTH "";` below uwsgi_params where it
+// sends no body.
+func takenBack(values []string) bool {
+	last := len(values) - 1
+	return values[last] == "" && same(values[:last])
 }
 
 // joinFilled leaves empty values out: an empty list element means nothing
@@ -131,8 +163,7 @@ func joinFilled(values []string, sep string) string {
 }
 
 // singleton tells whether a var has one value at most: every CGI
-// meta-variable, and the request headers that are not lists. Two of them mean
-// that two readers may choose differently.
+// meta-variable, and the request headers that are not lists.
 func singleton(name string) bool {
 	header, ok := strings.CutPrefix(name, "HTTP_")
 	if !ok {
@@ -156,19 +187,15 @@ var nameSeed = maphash.MakeSeed()
 // few is how many vars a request has, if it has no more than usual.
 const few = 64
 
-// repeat looks for a var, or a header's, whose name occurred before, such that
-// counts agrees. It runs for every request: an open-addressed table on the stack, which
+// repeat looks for a var whose name occurred before, such that counts agrees. It runs for every request: an open-addressed table on the stack, which
 // must not grow for it, holds the 20 to 40 vars that nginx sends.
-func (v Vars) repeat(headers bool, counts func(first, again *Var) bool) (name string, found bool) {
+func (v Vars) repeat(counts func(first, again *Var) bool) (name string, found bool) {
 	var small [2 * few]uint16
 	table := small[:] // places in v, from 1; 0: free
 	if len(v) > few {
 		table = make([]uint16, 1<<bits.Len(uint(2*len(v))))
 	}
 	for i := range v {
-		if headers && !strings.HasPrefix(v[i].Name, "HTTP_") {
-			continue
-		}
 		slot := v.slot(table, v[i].Name)
 		if table[slot] == 0 {
 			table[slot] = uint16(i + 1)

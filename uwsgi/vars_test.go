@@ -39,15 +39,18 @@ func TestMerge(t *testing.T) {
 	}{
 		{"nothing to do", Vars{{"A", "1"}, {"B", "1"}}, Vars{{"A", "1"}, {"B", "1"}}},
 		{"equal meta-variables", Vars{{"A", "1"}, {"B", "2"}, {"A", "1"}}, Vars{{"A", "1"}, {"B", "2"}}},
-		{"different meta-variables", Vars{{"PATH_INFO", "/a"}, {"PATH_INFO", "/b"}}, nil},
-		{"empty and filled meta-variable", Vars{{"HTTPS", ""}, {"HTTPS", "on"}}, nil},
+		{"different meta-variables", Vars{{"PATH_INFO", "/a"}, {"B", "1"}, {"PATH_INFO", "/b"}}, Vars{{"PATH_INFO", "/b"}, {"B", "1"}}},
+		{"empty and filled meta-variable", Vars{{"HTTPS", ""}, {"HTTPS", "on"}}, Vars{{"HTTPS", "on"}}},
+		{"filled and empty meta-variable", Vars{{"HTTPS", "on"}, {"HTTPS", ""}}, Vars{{"HTTPS", ""}}},
 		{"the content's own", Vars{{"CONTENT_LENGTH", "1"}, {"CONTENT_LENGTH", "01"}}, nil},
+		{"a length, an empty one, and another", Vars{{"CONTENT_LENGTH", "1"}, {"CONTENT_LENGTH", ""}, {"CONTENT_LENGTH", "2"}}, nil},
+		{"a length taken back", Vars{{"CONTENT_LENGTH", "1"}, {"CONTENT_LENGTH", ""}}, Vars{{"CONTENT_LENGTH", ""}}},
 		{"equal hosts", Vars{{"HTTP_HOST", "a"}, {"HTTP_HOST", "a"}}, Vars{{"HTTP_HOST", "a"}}},
-		{"different hosts", Vars{{"HTTP_HOST", "a"}, {"HTTP_HOST", "b"}}, nil},
-		{"credentials", Vars{{"HTTP_AUTHORIZATION", "Basic a"}, {"HTTP_AUTHORIZATION", "Basic b"}}, nil},
-		{"dates", Vars{{"HTTP_IF_MODIFIED_SINCE", "x"}, {"HTTP_IF_MODIFIED_SINCE", "y"}}, nil},
-		{"ranges", Vars{{"HTTP_RANGE", "bytes=0-1"}, {"HTTP_RANGE", "bytes=2-3"}}, nil},
-		{"lengths", Vars{{"HTTP_CONTENT_LENGTH", "1"}, {"HTTP_CONTENT_LENGTH", "2"}}, nil},
+		{"different hosts", Vars{{"HTTP_HOST", "a"}, {"HTTP_HOST", "b"}}, Vars{{"HTTP_HOST", "b"}}},
+		{"credentials", Vars{{"HTTP_AUTHORIZATION", "Basic a"}, {"HTTP_AUTHORIZATION", "Basic b"}}, Vars{{"HTTP_AUTHORIZATION", "Basic b"}}},
+		{"dates", Vars{{"HTTP_IF_MODIFIED_SINCE", "x"}, {"HTTP_IF_MODIFIED_SINCE", "y"}}, Vars{{"HTTP_IF_MODIFIED_SINCE", "y"}}},
+		{"ranges", Vars{{"HTTP_RANGE", "bytes=0-1"}, {"HTTP_RANGE", "bytes=2-3"}}, Vars{{"HTTP_RANGE", "bytes=2-3"}}},
+		{"lengths", Vars{{"HTTP_CONTENT_LENGTH", "1"}, {"HTTP_CONTENT_LENGTH", "2"}}, Vars{{"HTTP_CONTENT_LENGTH", "2"}}},
 		{"cookies", Vars{{"HTTP_COOKIE", "a=1"}, {"X", ""}, {"HTTP_COOKIE", "b=2"}, {"HTTP_COOKIE", ""}, {"HTTP_COOKIE", "a=1"}}, Vars{{"HTTP_COOKIE", "a=1; b=2; a=1"}, {"X", ""}}},
 		{"equal cookies", Vars{{"HTTP_COOKIE", "a=1"}, {"HTTP_COOKIE", "a=1"}}, Vars{{"HTTP_COOKIE", "a=1"}}},
 		{"forwarded for", Vars{{"HTTP_X_FORWARDED_FOR", "10.0.0.1"}, {"HTTP_X_FORWARDED_FOR", "10.0.0.2"}}, Vars{{"HTTP_X_FORWARDED_FOR", "10.0.0.1, 10.0.0.2"}}},
@@ -99,16 +102,24 @@ func TestRepeats(t *testing.T) {
 			if name, ok := v.Repeated(); ok {
 				t.Errorf("Repeated() = %s without repeats", name)
 			}
-			v = append(v, Var{"A", "1"}, Var{"HTTP_X", "1"}, Var{"A", "2"}, Var{"HTTP_X", "1"})
+			v = append(v, Var{"CONTENT_LENGTH", "1"}, Var{"HTTP_X", "1"}, Var{"CONTENT_LENGTH", "1"}, Var{"HTTP_X", "1"})
 			if name, ok := v.Repeated(); ok {
-				t.Errorf("Repeated() = %s, want nothing for equal headers and a meta-variable", name)
+				t.Errorf("Repeated() = %s, want nothing for equal vars", name)
 			}
-			if _, err := v.Merge(); err == nil {
-				t.Error("Merge does not see that A conflicts")
+			if merged, err := v.Merge(); err != nil || len(merged) != n+2 {
+				t.Errorf("Merge() = %d vars, %v; want %d", len(merged), err, n+2)
 			}
-			v = append(v, Var{"HTTP_X", "2"})
-			if name, ok := v.Repeated(); !ok || name != "HTTP_X" {
-				t.Errorf("Repeated() = %q, %t; want HTTP_X", name, ok)
+			for _, again := range []Var{{"HTTP_X", "2"}, {"CONTENT_LENGTH", "2"}} {
+				v := append(slices.Clone(v), again)
+				if name, ok := v.Repeated(); !ok || name != again.Name {
+					t.Errorf("Repeated() = %q, %t; want %s", name, ok, again.Name)
+				}
+				if v.Agreed(again.Name) || !v.Agreed("HTTP_Y") {
+					t.Error("Agreed does not see it, or sees more")
+				}
+			}
+			if _, err := append(v, Var{"CONTENT_LENGTH", "2"}).Merge(); err == nil {
+				t.Error("Merge does not see that CONTENT_LENGTH conflicts")
 			}
 		})
 	}

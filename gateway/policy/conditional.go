@@ -11,12 +11,12 @@ import (
 // of its request as received tell, may be answered 304 in place of a 200 with
 // that header (RFC 9110 §13.2.2). If-None-Match decides alone where there is
 // one; else If-Modified-Since does. It is false for other methods than GET,
-// for whatever is malformed or given twice, and beside If-Match and
+// for whatever is malformed or given twice with different values, and beside If-Match and
 // If-Unmodified-Since, which ask for more than we can say. It is false, too, of an
 // answer that does more than show the page: one that sets a cookie, or has nginx
 // send something else.
 func NotModified(v uwsgi.Vars, h uwsgi.Header) bool {
-	if !isConditional(v) || v.Count("REQUEST_METHOD") != 1 || v.Get("REQUEST_METHOD") != "GET" {
+	if !isConditional(v) || !v.Agreed("REQUEST_METHOD") || v.Get("REQUEST_METHOD") != "GET" {
 		return false
 	}
 	if v.Count("HTTP_IF_MATCH") > 0 || v.Count("HTTP_IF_UNMODIFIED_SINCE") > 0 {
@@ -30,10 +30,10 @@ func NotModified(v uwsgi.Vars, h uwsgi.Header) bool {
 			return false
 		}
 	}
-	if n := v.Count("HTTP_IF_NONE_MATCH"); n > 0 {
-		return n == 1 && hasTag(v.Get("HTTP_IF_NONE_MATCH"), h.Get("ETag"))
+	if tags, given := v.Lookup("HTTP_IF_NONE_MATCH"); given {
+		return v.Agreed("HTTP_IF_NONE_MATCH") && hasTag(tags, h.Get("ETag"))
 	}
-	return v.Count("HTTP_IF_MODIFIED_SINCE") == 1 && isNoNewer(h.Get("Last-Modified"), v.Get("HTTP_IF_MODIFIED_SINCE"))
+	return v.Agreed("HTTP_IF_MODIFIED_SINCE") && isNoNewer(h.Get("Last-Modified"), v.Get("HTTP_IF_MODIFIED_SINCE"))
 }
 
 // isConditional lets most requests off: those that do not ask.

@@ -51,7 +51,8 @@ func TestNotModified(t *testing.T) {
 		{"malformed: the page's tag", []string{"ETag: a"}, []string{"HTTP_IF_NONE_MATCH=a"}, true},
 		{"malformed: two tags of the page's", []string{`ETag: "a", "b"`}, []string{`HTTP_IF_NONE_MATCH="a"`}, true},
 		{"empty", []string{strong}, []string{"HTTP_IF_NONE_MATCH="}, true},
-		{"given twice", []string{strong}, []string{`+HTTP_IF_NONE_MATCH="a"`, `+HTTP_IF_NONE_MATCH="a"`}, true},
+		{"given twice", []string{strong}, []string{`+HTTP_IF_NONE_MATCH="b"`, `+HTTP_IF_NONE_MATCH="a"`}, true},
+		{"the same twice", []string{strong}, []string{`+HTTP_IF_NONE_MATCH="a"`, `+HTTP_IF_NONE_MATCH="a"`}, false},
 		{"the page has two tags", []string{strong, `ETag: "b"`}, []string{`HTTP_IF_NONE_MATCH="a"`}, true},
 
 		// RFC 9110 §13.1.3
@@ -63,7 +64,8 @@ func TestNotModified(t *testing.T) {
 		{"malformed date", []string{modified}, []string{"HTTP_IF_MODIFIED_SINCE=yesterday"}, true},
 		{"malformed date of the page", []string{"Last-Modified: x"}, []string{"HTTP_IF_MODIFIED_SINCE=x"}, true},
 		{"date with a length", []string{modified}, []string{"HTTP_IF_MODIFIED_SINCE=" + httpDate(0) + "; length=5"}, true},
-		{"date given twice", []string{modified}, []string{"+HTTP_IF_MODIFIED_SINCE=" + httpDate(0), "+HTTP_IF_MODIFIED_SINCE=" + httpDate(0)}, true},
+		{"date given twice", []string{modified}, []string{"+HTTP_IF_MODIFIED_SINCE=" + httpDate(0), "+HTTP_IF_MODIFIED_SINCE=" + httpDate(1)}, true},
+		{"the same date twice", []string{modified}, []string{"+HTTP_IF_MODIFIED_SINCE=" + httpDate(0), "+HTTP_IF_MODIFIED_SINCE=" + httpDate(0)}, false},
 
 		// RFC 9110 §13.2.2: which one counts
 		{"If-None-Match alone counts, no", []string{strong, modified}, []string{`HTTP_IF_NONE_MATCH="b"`, "HTTP_IF_MODIFIED_SINCE=" + httpDate(0)}, true},
@@ -76,7 +78,8 @@ func TestNotModified(t *testing.T) {
 		{"HEAD", []string{strong}, []string{"REQUEST_METHOD=HEAD", `HTTP_IF_NONE_MATCH="a"`}, true},
 		{"POST", []string{strong}, []string{"REQUEST_METHOD=POST", "HTTP_IF_NONE_MATCH=*"}, true},
 		{"no method", []string{strong}, []string{"-REQUEST_METHOD", "HTTP_IF_NONE_MATCH=*"}, true},
-		{"two methods", []string{strong}, []string{"+REQUEST_METHOD=GET", "HTTP_IF_NONE_MATCH=*"}, true},
+		{"two methods", []string{strong}, []string{"+REQUEST_METHOD=POST", "+REQUEST_METHOD=GET", "HTTP_IF_NONE_MATCH=*"}, true},
+		{"the same method twice", []string{strong}, []string{"+REQUEST_METHOD=GET", "HTTP_IF_NONE_MATCH=*"}, false},
 	}
 	for _, tt := range tests {
 		if got := NotModified(get(tt.vars...), page(tt.lines...).Header); got == tt.unsent {

@@ -235,8 +235,8 @@ func headerOf(name string) string {
 func (p *Policy) whyNotLookedUp(v uwsgi.Vars) string {
 	status, told := v.Lookup(varStatus)
 	switch addr := lastEntry(v.Get(varServer)); {
-	case v.Count(varStatus) > 1, v.Count(varServer) > 1:
-		return "nginx sent CACHE_STATUS or CACHE_SERVER more than once"
+	case !v.Agreed(varStatus), !v.Agreed(varServer):
+		return "nginx sent CACHE_STATUS or CACHE_SERVER more than once, with different values"
 	case addr != "" && !p.Knows(addr):
 		return "CACHE_SERVER is " + addr + ", which is not one of our memcached servers"
 	case !told:

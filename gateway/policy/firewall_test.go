@@ -64,6 +64,8 @@ func TestScreenDrops(t *testing.T) {
 		{name: "no method", vars: []string{"HTTP_HOST=x"}, want: []string{"HTTP_HOST=x"}},
 		{name: "nothing at all"},
 		{name: "cookies joined", vars: []string{"HTTP_COOKIE=a=1", "HTTP_X=y", "HTTP_COOKIE=b=2"}, want: []string{"HTTP_COOKIE=a=1; b=2", "HTTP_X=y"}},
+		{name: "the last of two counts", vars: []string{"PATH_INFO=/a", "HTTP_HOST=a", "PATH_INFO=/b", "HTTP_HOST=b"}, want: []string{"PATH_INFO=/b", "HTTP_HOST=b"}},
+		{name: "a length taken back", vars: []string{"CONTENT_LENGTH=5", "CONTENT_LENGTH="}, want: []string{"CONTENT_LENGTH="}},
 		{name: "repeats collapse", vars: []string{"REQUEST_URI=/", "REQUEST_URI=/"}, want: []string{"REQUEST_URI=/"}},
 		{name: "a key handed over twice breaks no page", vars: []string{"CACHE_KEY=a", "HTTP_X=y", "CACHE_KEY=b"}, want: []string{"HTTP_X=y", "CACHE_KEY=a", "CACHE_KEY=b"}},
 	}
@@ -116,8 +118,6 @@ func TestScreenRefuses(t *testing.T) {
 		{"length -5", []string{"CONTENT_LENGTH=-5"}, uwsgi.BadContentLength},
 		{"length 5,5", []string{"CONTENT_LENGTH=5,5"}, uwsgi.BadContentLength},
 		{"length over 2^63", []string{"CONTENT_LENGTH=99999999999999999999"}, uwsgi.BadContentLength},
-		{"two methods", []string{"REQUEST_METHOD=GET", "REQUEST_METHOD=POST"}, uwsgi.DuplicateVar},
-		{"two hosts", []string{"HTTP_HOST=a", "HTTP_HOST=b"}, uwsgi.DuplicateVar},
 		{"two lengths", []string{"CONTENT_LENGTH=1", "CONTENT_LENGTH=2"}, uwsgi.DuplicateVar},
 	}
 	for _, tt := range tests {

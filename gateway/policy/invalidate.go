@@ -90,7 +90,7 @@ func (p *Policy) target(v uwsgi.Vars, uri string) (Target, bool) {
 	t := Target{Key: key}
 	note := ""
 	switch {
-	case v.Count(varKey) > 1:
+	case !v.Agreed(varKey):
 		return Target{}, false
 	case key != "" && uri == own:
 		t.Addr = p.lookup(v).addr

@@ -30,7 +30,7 @@ const (
 	Range           Reason = "range"            // the client asks for a part of the page
 	Precondition    Reason = "precondition"     // the client asks for the page on a condition that only the worker can judge
 	UnkeyedHeader   Reason = "unkeyed-header"   // a header that pages may depend on, and the key does not contain
-	DuplicateHeader Reason = "duplicate-header" // a header given twice with different values, in the request or in the response
+	DuplicateHeader Reason = "duplicate-header" // a header or another var given twice with different values, in the request or in the response
 	Host            Reason = "host"             // not one of Policy.AllowedHosts, or the key is another host's
 	NoKey           Reason = "no-key"           // nginx handed no key over and none can be derived
 	NotLookedUp     Reason = "not-looked-up"    // nginx is not known to have asked for this key and missed

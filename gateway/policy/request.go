@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"uwgate/uwsgi"
@@ -115,11 +116,21 @@ func (q *request) find(r Reason) (at string, found bool) {
 	case UnkeyedHeader:
 		return q.p.unkeyedHeader(q.v)
 	case DuplicateHeader:
-		return q.v.Repeated() // nginx may key on one of the two and the application answer the other
+		return q.findRepeat()
 	case Host:
 		return q.p.foreignHost(q.v)
 	}
 	panic("policy: no refusal of requests: " + string(r))
+}
+
+// findRepeat finds a var with two values: nginx may key on one of the two, and the
+// application answer the other. Of what hands the key over, locate has the word.
+func (q *request) findRepeat() (at string, found bool) {
+	at, found = q.v.Repeated()
+	if !found || !isHandover(at) {
+		return at, found
+	}
+	return slices.DeleteFunc(slices.Clone(q.v), func(x uwsgi.Var) bool { return isHandover(x.Name) }).Repeated()
 }
 
 func (q *request) findMethod() (at string, found bool) {
@@ -276,14 +287,14 @@ func (p *Policy) cutsArgs(v uwsgi.Vars, sureRule int) bool {
 
 // key is the key that nginx asked for, or why there is none.
 func (p *Policy) key(v uwsgi.Vars) (key, note string) {
-	handed, ok := v.Lookup(varKey)
+	handed := handoverOf(v).key
 	switch {
-	case v.Count(varKey) > 1:
-		return "", "nginx sends CACHE_KEY more than once"
-	case ok && handed == "":
+	case handed.mixed:
+		return "", "nginx sends CACHE_KEY more than once, with different values"
+	case handed.sent && handed.value == "":
 		return "", "nginx hands an empty CACHE_KEY over"
-	case ok:
-		return handed, ""
+	case handed.sent:
+		return handed.value, ""
 	case p.Template == nil:
 		return "", "nginx hands no CACHE_KEY over, and there is no template"
 	}
@@ -301,6 +312,35 @@ func (p *Policy) expand(v uwsgi.Vars) (key, note string) {
 	return key, ""
 }
 
+// A handover is the vars with which nginx hands the key over.
+type handover struct{ key, status, server handed }
+
+// A handed is one of them: the last value if there are several.
+type handed struct {
+	value       string
+	sent, mixed bool // mixed: there are different values
+}
+
+// handoverOf finds all three in one pass.
+func handoverOf(v uwsgi.Vars) (h handover) {
+	for i := range v {
+		switch v[i].Name { // by length first
+		case varKey:
+			h.key.add(v[i].Value)
+		case varStatus:
+			h.status.add(v[i].Value)
+		case varServer:
+			h.server.add(v[i].Value)
+		}
+	}
+	return h
+}
+
+func (h *handed) add(value string) {
+	h.mixed = h.mixed || h.sent && h.value != value
+	h.value, h.sent = value, true
+}
+
 // A lookup is what nginx tells about its asking memcached.
 type lookup struct {
 	proven     bool   // the key was asked for, and missed
@@ -309,19 +349,18 @@ type lookup struct {
 }
 
 func (p *Policy) lookup(v uwsgi.Vars) lookup {
-	statuses, servers := v.Count(varStatus), v.Count(varServer)
-	all := v.Get(varStatus)
-	status := lastEntry(all)
-	l := lookup{addr: lastEntry(v.Get(varServer))}
-	l.thrownAway = statuses == 1 && isStatusCode(status) && isSafe(v.Get("REQUEST_METHOD"))
+	h := handoverOf(v)
+	status := lastEntry(h.status.value)
+	l := lookup{addr: lastEntry(h.server.value)}
+	l.thrownAway = h.status.sent && !h.status.mixed && isStatusCode(status) && isSafe(v.Get("REQUEST_METHOD"))
 	switch {
-	case statuses > 1 || servers > 1:
+	case h.status.mixed || h.server.mixed:
 	case l.addr != "" && !p.Knows(l.addr): // never connect to an address that only a packet names
-	case strings.Contains(all, betweenUses):
+	case strings.Contains(h.status.value, betweenUses):
 		// An answer with X-Accel-Redirect has made nginx look the first URL's
 		// key up once more: what comes now is another page in its place, which
 		// the application granted to this visitor.
-	case statuses == 1:
+	case h.status.sent:
 		l.proven = status == "404" || status == "MISS"
 	default:
 		// Silence proves nothing. A nginx that clears the key to bypass its
@@ -330,7 +369,7 @@ func (p *Policy) lookup(v uwsgi.Vars) lookup {
 		// A default template that happens to equal nginx's key would publish
 		// that private page. So the operator must have said that every GET
 		// that arrives was looked up.
-		l.proven = p.TemplateIsProof && v.Count(varKey) == 0
+		l.proven = p.TemplateIsProof && !h.key.sent
 	}
 	if !l.proven {
 		l.addr = ""

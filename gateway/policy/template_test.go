@@ -60,12 +60,13 @@ func TestExpand(t *testing.T) {
 		{"host, high bytes", "$host", unknown, []string{"HTTP_HOST=\xc3\x9c.x"}, "\xc3\x9c.x", ""},
 		{"host, none", "$host", unknown, []string{"-HTTP_HOST"}, "www.example.com", ""},
 		{"host, empty", "$host", unknown, []string{"HTTP_HOST="}, "www.example.com", ""},
-		{"host twice", "$host", unknown, []string{"+HTTP_HOST=x"}, "", "HTTP_HOST more than once"},
+		{"host twice, the last counts", "$host|$http_host", unknown, []string{"+HTTP_HOST=x"}, "x|x", ""},
+		{"host twice, the same", "$host|$http_host", unknown, []string{"+HTTP_HOST=www.example.com"}, "www.example.com|www.example.com", ""},
 		{"host, none at all", "$host", unknown, []string{"-HTTP_HOST", "-SERVER_NAME"}, "", "does not send SERVER_NAME"},
 
 		{"var missing", "$request_uri", unknown, []string{"-REQUEST_URI"}, "", "does not send REQUEST_URI; include uwsgi_params"},
-		{"var twice, different", "$uri", unknown, []string{"+PATH_INFO=/x"}, "", "PATH_INFO more than once"},
-		{"var twice, the same", "$uri", unknown, []string{"+PATH_INFO=/p"}, "", "PATH_INFO more than once"},
+		{"var twice, different", "$uri", unknown, []string{"+PATH_INFO=/x"}, "/x", ""},
+		{"var twice, the same", "$uri", unknown, []string{"+PATH_INFO=/p"}, "/p", ""},
 
 		{"arg", "$arg_Q", unknown, nil, "1", ""},
 		{"arg, first of two", "$arg_a", unknown, []string{"QUERY_STRING=b=0&A=1&a=2"}, "1", ""},
@@ -77,7 +78,10 @@ func TestExpand(t *testing.T) {
 		{"header twice, old", "$http_x", "1.22.1", []string{"+HTTP_X=a", "+HTTP_X=b"}, "a", ""},
 		{"header twice, new", "$http_x", "1.23.0", []string{"+HTTP_X=a", "+HTTP_X=b"}, "a, b", ""},
 		{"header twice, unknown", "$http_x", unknown, []string{"+HTTP_X=a", "+HTTP_X=b"}, "", "HTTP_X is repeated"},
-		{"header twice and equal, unknown", "$http_x", unknown, []string{"+HTTP_X=a", "+HTTP_X=a"}, "", "HTTP_X is repeated"},
+		{"header twice and equal, unknown", "$http_x", unknown, []string{"+HTTP_X=a", "+HTTP_X=a"}, "a", ""},
+		{"header twice and equal, new", "$http_x", "1.23.0", []string{"+HTTP_X=a", "+HTTP_X=a"}, "a", ""},
+		{"cookies twice and equal, old", "$http_cookie", "1.22.1", []string{"+HTTP_COOKIE=a", "+HTTP_COOKIE=a"}, "a; a", ""},
+		{"cookies twice and equal, new", "$http_cookie", "1.23.0", []string{"+HTTP_COOKIE=a", "+HTTP_COOKIE=a"}, "a", ""},
 		{"cookies joined by all", "$http_cookie", unknown, []string{"+HTTP_COOKIE=a", "+HTTP_COOKIE=b"}, "a; b", ""},
 		{"forwarded-for joined by all", "$http_x_forwarded_for", unknown, []string{"+HTTP_X_FORWARDED_FOR=a", "+HTTP_X_FORWARDED_FOR=b"}, "a, b", ""},
 

@@ -71,28 +71,14 @@ func hasName(name, prefix string) bool {
 	return len(name) > len(prefix) && strings.HasPrefix(name, prefix)
 }
 
-// single is the value of a var that comes from the configuration. Repeated, it
-// is an include with an override, and which of them agrees with nginx's own
-// variable cannot be known.
-func single(v uwsgi.Vars, name string) (value string, found bool, err error) {
-	for i := range v {
-		if v[i].Name != name {
-			continue
-		}
-		if found {
-			return "", false, fmt.Errorf("nginx sends %s more than once", name)
-		}
-		value, found = v[i].Value, true
-	}
-	return value, found, nil
-}
-
+// renderVar takes the last one of several, like the worker. If they differ the page
+// is not stored: see DuplicateHeader.
 func renderVar(_ *Template, v uwsgi.Vars, name string) (string, error) {
-	value, found, err := single(v, name)
-	if err == nil && !found {
-		err = fmt.Errorf("nginx does not send %s; include uwsgi_params where the uwsgi_pass is", name)
+	value, found := v.Lookup(name)
+	if !found {
+		return "", fmt.Errorf("nginx does not send %s; include uwsgi_params where the uwsgi_pass is", name)
 	}
-	return value, err
+	return value, nil
 }
 
 func renderIsArgs(t *Template, v uwsgi.Vars, _ string) (string, error) {
@@ -105,8 +91,7 @@ func renderIsArgs(t *Template, v uwsgi.Vars, _ string) (string, error) {
 
 // renderHTTPS knows that the stock line says if_not_empty.
 func renderHTTPS(_ *Template, v uwsgi.Vars, _ string) (string, error) {
-	value, _, err := single(v, "HTTPS")
-	return value, err
+	return v.Get("HTTPS"), nil
 }
 
 // renderContentLength refuses chunked bodies: their length was not known yet
@@ -122,11 +107,7 @@ func renderContentLength(t *Template, v uwsgi.Vars, _ string) (string, error) {
 // packet does not show is the host of an absolute-form target; the page is
 // then stored under the host that the worker was told, which is right too.
 func renderHost(t *Template, v uwsgi.Vars, _ string) (string, error) {
-	host, _, err := single(v, "HTTP_HOST")
-	if err != nil {
-		return "", err
-	}
-	if host = normalizeHost(host); host != "" {
+	if host := normalizeHost(v.Get("HTTP_HOST")); host != "" {
 		return host, nil
 	}
 	return renderVar(t, v, "SERVER_NAME")
@@ -168,15 +149,14 @@ func renderHTTPHost(t *Template, v uwsgi.Vars, _ string) (string, error) {
 	if t.Nginx.since(rewritesHost) {
 		return "", errors.New("since nginx 1.29.5 HTTP_HOST is not the client's header; use $host, or have nginx hand CACHE_KEY over")
 	}
-	host, _, err := single(v, "HTTP_HOST")
-	return host, err
+	return v.Get("HTTP_HOST"), nil
 }
 
 // renderRemoteUser is ngx_http_auth_basic_user.
 func renderRemoteUser(_ *Template, v uwsgi.Vars, _ string) (string, error) {
-	credentials, _, err := single(v, "HTTP_AUTHORIZATION")
-	if err != nil || len(credentials) < len("Basic ") || !equalFold(credentials[:len("Basic ")], "Basic ") {
-		return "", err
+	credentials := v.Get("HTTP_AUTHORIZATION")
+	if len(credentials) < len("Basic ") || !equalFold(credentials[:len("Basic ")], "Basic ") {
+		return "", nil
 	}
 	encoded, _, _ := strings.Cut(strings.TrimLeft(credentials[len("Basic "):], " "), "=")
 	decoded, err := base64.RawStdEncoding.DecodeString(encoded)
@@ -204,15 +184,17 @@ func renderArg(t *Template, v uwsgi.Vars, name string) (string, error) {
 	return "", nil
 }
 
-// renderHeader is $http_x.
+// renderHeader is $http_x. Where nginx joins repeated lines in the packet, equal vars
+// are two lines of its configuration; elsewhere it joins those of two headers alone.
 func renderHeader(t *Template, v uwsgi.Vars, name string) (string, error) {
 	first, _ := v.First(name)
+	joined := name == "HTTP_COOKIE" || name == "HTTP_X_FORWARDED_FOR"
 	switch {
-	case v.Count(name) < 2:
+	case v.Count(name) < 2, v.Agreed(name) && (!joined || t.Nginx.since(joinsHeaders)):
 		return first, nil
 	case name == "HTTP_COOKIE":
 		return join(v, name, "; "), nil
-	case name == "HTTP_X_FORWARDED_FOR", t.Nginx.since(joinsHeaders):
+	case joined, t.Nginx.since(joinsHeaders):
 		return join(v, name, ", "), nil
 	case t.Nginx.isKnown():
 		return first, nil

@@ -33,7 +33,8 @@ def part(environ, start_response, **_):
 def environ_(environ, start_response, **_):
     """Tells the variables that the tests send."""
     names = ["PATH_INFO", "HTTP_HOST", "HTTP_X_TENANT", "HTTP_ACCEPT_LANGUAGE", "HTTP_COOKIE", "TENANT"]
-    return answer(start_response, "".join("%s=%s\n" % (n, environ[n]) for n in names if n in environ).encode())
+    text = "".join("%s=%s\n" % (n, environ[n]) for n in names if n in environ).encode()
+    return answer(start_response, text, more=[("Vary", "Accept-Language")])
 
 
 def status(environ, start_response, code):
