@@ -49,7 +49,11 @@ func TestDivertedRequests(t *testing.T) {
 				Edits: append([][2]string{keepsKey}, tt.edits...),
 			})
 			w.storesWhatWasLookedUp(tt.name != "deny")
-			w.refusesWithout("    uwsgi_param CACHE_STATUS")
+			w.without("    uwsgi_param CACHE_STATUS", func() {
+				const fix = "uwsgi_param CACHE_STATUS $upstream_status;"
+				w.refuses(fix)
+				w.refuses(fix, "--key", "$scheme://$host$request_uri")
+			})
 		})
 	}
 }
@@ -80,8 +84,8 @@ func (w *world) storesWhatWasLookedUp(strangers bool) {
 	}
 }
 
-// refusesWithout starts a gateway for nginx's configuration without that line.
-func (w *world) refusesWithout(line string) {
+// without calls f while nginx's configuration lacks that line.
+func (w *world) without(line string, f func()) {
 	w.t.Helper()
 	path := filepath.Join(w.Dir, "site.conf")
 	conf, err := os.ReadFile(path)
@@ -91,18 +95,57 @@ func (w *world) refusesWithout(line string) {
 	if err := os.WriteFile(path, []byte(strings.Replace(string(conf), line, "    #", 1)), 0o644); err != nil {
 		w.t.Fatal(err)
 	}
-	defer os.WriteFile(path, conf, 0o644)
-	w.refuses()
-	w.refuses("--key", "$scheme://$host$request_uri")
+	f()
+	if err := os.WriteFile(path, conf, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
-func (w *world) refuses(args ...string) {
+// refuses starts a gateway for nginx's configuration, and wants it to end with the fix.
+func (w *world) refuses(fix string, args ...string) {
 	w.t.Helper()
-	args = append([]string{"serve", "--listen", w.Uwgate.Addr, "--backend", "127.0.0.1:1", "--nginx", filepath.Join(w.Dir, "nginx.conf")}, args...)
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
+	args = append([]string{"serve", "--listen", w.Uwgate.Addr, "--backend", "127.0.0.1:1", "--nginx", filepath.Join(w.Dir, "nginx.conf")}, args...)
 	out, err := exec.CommandContext(ctx, binary, args...).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "site.conf:") || !strings.Contains(string(out), "uwsgi_param CACHE_STATUS $upstream_status;") {
+	if err == nil || !strings.Contains(string(out), "site.conf:") || !strings.Contains(string(out), fix) {
 		w.t.Errorf("uwgate %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// A key that is made of what nginx rewrites later must be handed over. Then other pages
+// are stored and found, and no page under another one's key.
+func TestRewrittenKeys(t *testing.T) {
+	const pass, key = "location @uwgate {", `"$scheme://$host$request_uri"`
+	for _, tt := range []struct {
+		name  string
+		edits [][2]string
+	}{
+		{"rewrite", [][2]string{{key, `"$scheme://$host$uri$is_args$args"`}, {pass, pass + " rewrite ^/app(/.*)$ $1 break;"}}},
+		{"arguments", [][2]string{{key, `"$scheme://$host$uri$is_args$args"`}, {pass, pass + ` if ($args ~ ^x) { set $args "v=2&$args"; }`}}},
+		{"try_files", [][2]string{{key, `"$scheme://$host$uri$is_args$args"`}, {pass, pass + ` try_files /app$uri $uri @end; uwsgi_pass uwgate; } location @end {`}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, stack.Config{
+				App: filepath.Join("testdata", "parity"), Workers: 1, ReadsNginx: true, NginxArgs: withoutBypass, Edits: tt.edits,
+			})
+			for _, path := range []string{"/page", "/other?a=1"} {
+				first := w.fill([]string{path})[path]
+				if second := w.want(w.get(path), 200); second.body != first.body {
+					t.Errorf("%s is no hit: %.60q, then %.60q", path, first.body, second.body)
+				}
+			}
+			for _, path := range []string{"/app/page", "/app/other?x=1"} {
+				first := w.fill([]string{path})[path]
+				if !strings.Contains(first.body, "GET "+path) {
+					t.Errorf("%s: got %.80q", path, first.body)
+				}
+			}
+			if second := w.want(w.get("/page"), 200); !strings.Contains(second.body, "GET /page ") {
+				t.Errorf("/page: got %.80q", second.body)
+			}
+			w.without("    uwsgi_param CACHE_KEY", func() { w.refuses("hand it over") })
+		})
 	}
 }

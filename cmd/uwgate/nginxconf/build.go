@@ -15,6 +15,7 @@ type builder struct {
 	lookups   map[*scope]*Lookup   // by the location, or the `if`, that asks
 	leads     map[*scope][]*scope  // to a named location, from those locations
 	fetched   map[*scope]bool      // the locations that srcache_fetch asks
+	inKeys    map[string]bool      // the variables of which keys are made, by their names in lower case
 }
 
 // build reads off what the http blocks say.
@@ -32,6 +33,7 @@ func build(ds []*directive, config *Config) error {
 		lookups:   map[*scope]*Lookup{},
 		leads:     map[*scope][]*scope{},
 		fetched:   map[*scope]bool{},
+		inKeys:    madeIntoKeys(http),
 	}
 	root := newScope(http, nil)
 	for _, server := range root.inner {
@@ -46,6 +48,39 @@ func build(ds []*directive, config *Config) error {
 		b.follow(server)
 	}
 	return nil
+}
+
+// madeIntoKeys are the variables of which keys are made, those that other variables of
+// keys are made of among them.
+func madeIntoKeys(http *directive) map[string]bool {
+	made := map[string]bool{"memcached_key": true, "memc_key": true}
+	var sets []*directive
+	http.walk(func(d *directive) {
+		switch d.name {
+		case "set":
+			sets = append(sets, d)
+		case "srcache_fetch":
+			addVariables(made, d.arg(2))
+		}
+	})
+	for grown := true; grown; {
+		grown = false
+		for _, d := range sets {
+			if made[variableName(d.arg(0))] && addVariables(made, d.arg(1)) {
+				grown = true
+			}
+		}
+	}
+	return made
+}
+
+// addVariables adds those of an expression, and tells whether there were new ones.
+func addVariables(all map[string]bool, expression string) (grown bool) {
+	for _, name := range variables(expression) {
+		grown = grown || !all[name]
+		all[name] = true
+	}
+	return grown
 }
 
 // collectLeads finds the locations that send requests to named ones, by error_page or

@@ -28,6 +28,9 @@ type Gateway struct {
 	// AllowedHosts are globs of the hosts whose pages are stored. Empty: all.
 	AllowedHosts []string
 
+	// AllowRewrites is the word that pages may be stored whose path nginx has rewritten.
+	AllowRewrites bool
+
 	// VaryCookieAnonymous is the word that nginx looks nobody up who has one of the
 	// IdentityCookies, which are globs.
 	VaryCookieAnonymous bool
@@ -84,7 +87,7 @@ func (c *Config) Check(g Gateway) []Finding {
 // lookupChecks are the checks of one lookup.
 var lookupChecks = []func(*checker, *Lookup){
 	(*checker).misses, (*checker).errorPages, (*checker).timeouts,
-	(*checker).key, (*checker).handover, (*checker).keyParams, (*checker).hosts, (*checker).members,
+	(*checker).key, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).members,
 	(*checker).servers,
 	(*checker).format, (*checker).hitType, (*checker).types, (*checker).headers,
 }

@@ -23,6 +23,7 @@ const (
 	KeyNotDerivable Code = "key-not-derivable"
 	KeyConstant     Code = "key-constant"
 	KeyParams       Code = "key-params"
+	KeyRewritten    Code = "key-rewritten"
 	KeyLong         Code = "key-long"
 	KeyWithoutHost  Code = "key-without-host"
 

@@ -47,7 +47,7 @@ var settings = []sharedSetting{
 	{name: "gzip flag", flag: "gzip-flag", byDefault: strconv.Itoa(defaultGzipFlag),
 		told:  func(g *Gateway) bool { return g.GzipFlag != 0 },
 		value: func(l *Lookup) string { return onlyIf(l.Format == policy.FormatGzip, l.gzipFlag()) }},
-	{name: "key", flag: "key", wrong: []Code{KeyNotDerivable, KeyConstant, KeyNotSet, HandoverLost},
+	{name: "key", flag: "key", wrong: []Code{KeyNotDerivable, KeyConstant, KeyRewritten, KeyNotSet, HandoverLost},
 		told: func(g *Gateway) bool { return g.Key != "" },
 		value: func(l *Lookup) string {
 			return onlyIf(l.isDerived() && l.Key.Late == "", canonical(l.asked()))

@@ -27,7 +27,9 @@ type visit struct {
 	by    *directive // what sent the request on without a lookup; nil: nothing did
 
 	path, args   *directive // what changed them last; nil: nothing has
-	moved, recut *directive // what changed them since the lookup
+	moved, recut *directive // what changed them since the key was made, or since the lookup
+	before       *directive // what had changed the path when the key was made
+	isKeyed      bool       // a `set` has made the key
 
 	doubt    *directive // what changed the path of some requests for a URL, and not of others
 	split    *directive // what only some requests for a URL pass; nil: all come this way
@@ -38,14 +40,14 @@ type visit struct {
 
 // A sight is what visits must have in common to be followed once.
 type sight struct {
-	at                                                            *scope
-	asked                                                         *Lookup
-	refused                                                       *Pass
-	by, path, args, moved, recut, doubt, split, inside, hasFailed bool
+	at                                                                             *scope
+	asked                                                                          *Lookup
+	refused                                                                        *Pass
+	by, path, args, moved, recut, before, isKeyed, doubt, split, inside, hasFailed bool
 }
 
 func (v visit) sight() sight {
-	return sight{v.at, v.asked, v.refused, v.by != nil, v.path != nil, v.args != nil, v.moved != nil, v.recut != nil,
+	return sight{v.at, v.asked, v.refused, v.by != nil, v.path != nil, v.args != nil, v.moved != nil, v.recut != nil, v.before != nil, v.isKeyed,
 		v.doubt != nil, v.split != nil, v.inside, v.isFailed}
 }
 
@@ -308,12 +310,14 @@ func (f *flow) handle(v visit) {
 
 // lookUp is about a lookup that finds nothing.
 func (f *flow) lookUp(v visit, l *Lookup) visit {
-	if v.path != nil {
-		l.Before = first(l.Before, v.path)
-		l.IsConstant = l.IsConstant || isConstant(v.path)
+	if !v.isKeyed {
+		v.before, v.moved, v.recut = v.path, nil, nil // the key is made here
+	}
+	if l.Before = first(l.Before, v.before); v.before != nil {
+		l.IsConstant = l.IsConstant || isConstant(v.before)
 	}
 	f.lookups = append(f.lookups, l)
-	v.asked, v.by, v.moved, v.recut, v.refused = l, nil, nil, nil, nil
+	v.asked, v.by, v.refused = l, nil, nil
 	return v
 }
 

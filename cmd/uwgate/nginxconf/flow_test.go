@@ -163,3 +163,84 @@ func TestDiverted(t *testing.T) {
 		})
 	}
 }
+
+// What nginx makes of path and arguments after the key was made is not what the key was
+// made of: a gateway that derives it stores pages under other keys. Handed over it is
+// right, but where many URLs are looked up under one key.
+func TestRewrittenKey(t *testing.T) {
+	const (
+		derived = "error while the key is derived"
+		shared  = "error while the key is derived, else a warning"
+		always  = "error"
+		fine    = ""
+	)
+	const passes = " error_page 404 405 502 504 = @app; } location @app { "
+	for _, tt := range []struct{ name, key, server, want string }{
+		{"nothing", "$host$uri", "location / { LOOKUP" + passes + "uwsgi_pass uwgate; }", fine},
+		{"rewrite before the pass", "$host$uri", "location / { LOOKUP" + passes + "rewrite ^/app(/.*)$ $1 break; uwsgi_pass uwgate; }", derived},
+		{"rewrite, $document_uri", "$host$document_uri", "location / { LOOKUP" + passes + "rewrite ^/app(/.*)$ $1 break; uwsgi_pass uwgate; }", derived},
+		{"rewrite, the key has the URL", "$host$request_uri", "location / { LOOKUP" + passes + "rewrite ^/app(/.*)$ $1 break; uwsgi_pass uwgate; }", fine},
+		{"rewrite in an if", "$host$uri", "location / { LOOKUP" + passes + "if ($http_x) { rewrite ^ /x break; } uwsgi_pass uwgate; }", derived},
+		{"rewrite to a location", "$host$uri", "location / { LOOKUP" + passes + "uwsgi_pass uwgate; rewrite ^ /index.php last; } location /index.php { uwsgi_pass uwgate; }", derived},
+		{"set of the arguments", "$host$uri?$args", "location / { LOOKUP" + passes + "set $args \"v=2&$args\"; uwsgi_pass uwgate; }", derived},
+		{"set of the arguments, $query_string", "$host$uri?$query_string", "location / { LOOKUP" + passes + "set $args \"v=2&$args\"; uwsgi_pass uwgate; }", derived},
+		{"set of the arguments, $is_args", "$host$uri$is_args", "location / { LOOKUP" + passes + "set $args \"v=2&$args\"; uwsgi_pass uwgate; }", derived},
+		{"set of the arguments, one of them", "$host$uri?p=$arg_p", "location / { LOOKUP" + passes + "set $args \"p=2\"; uwsgi_pass uwgate; }", derived},
+		{"set of the arguments, not in the key", "$host$uri", "location / { LOOKUP" + passes + "set $args \"v=2&$args\"; uwsgi_pass uwgate; }", fine},
+		{"rewrite with arguments", "$host?$args", "location / { LOOKUP" + passes + "rewrite ^/(.*)$ /?page=$1 break; uwsgi_pass uwgate; }", derived},
+		{"rewrite between key and lookup", "$host$uri", "location / { rewrite ^ /index.php break; LOOKUP" + passes + "uwsgi_pass uwgate; }", derived},
+		{"error_page to a URI", "$host$request_uri", "location / { LOOKUP error_page 404 405 502 504 = /app; } location = /app { internal; uwsgi_pass uwgate; }", fine},
+		{"error_page to a URI, $args", "$host$request_uri$args", "location / { LOOKUP error_page 404 405 502 504 = /app; } location = /app { internal; uwsgi_pass uwgate; }", derived},
+		{"error_page to a URI with the arguments", "$host$request_uri$args", "location / { LOOKUP error_page 404 405 502 504 = /app?$args; } location = /app { internal; uwsgi_pass uwgate; }", fine},
+		{"error_page to a URI, the key is made once more", "$host$uri", "location / { LOOKUP error_page 404 405 502 504 = /app; } location = /app { internal; uwsgi_pass uwgate; }", always},
+		{"try_files of the pass", "$host$uri", "location / { LOOKUP" + passes + "try_files /other $uri @end; uwsgi_pass uwgate; } location @end { uwsgi_pass uwgate; }", derived},
+		{"try_files of the pass with the path alone", "$host$uri", "location / { LOOKUP" + passes + "try_files $uri @end; uwsgi_pass uwgate; } location @end { uwsgi_pass uwgate; }", fine},
+		{"try_files to the lookup", "$host$uri?$args", "location / { try_files $uri /index.php?$args; } location = /index.php { LOOKUP" + passes + "uwsgi_pass uwgate; }", shared},
+		{"try_files to the lookup, the key has the URL", "$host$request_uri", "location / { try_files $uri /index.php?$args; } location = /index.php { LOOKUP" + passes + "uwsgi_pass uwgate; }", fine},
+		{"rewrite to the lookup", "$host$uri", "rewrite ^ /index.php; set $memcached_key \"$host$uri\"; location / { LOOKUP" + passes + "uwsgi_pass uwgate; }", shared},
+		{"rewrite of a part to the lookup", "$host$uri", "rewrite ^/en(/.*)$ $1; set $memcached_key \"$host$uri\"; location / { LOOKUP" + passes + "uwsgi_pass uwgate; }", fine},
+		{"rewrite of one URL to the lookup", "$host$uri", "location = / { rewrite ^/$ /home; } location / { set $memcached_key \"$host$uri\"; LOOKUP" + passes + "uwsgi_pass uwgate; }", fine},
+		{"through another variable", "$host$page", "set $page $uri; set $memcached_key \"$host$page\"; location / { LOOKUP" + passes + "rewrite ^ /x break; uwsgi_pass uwgate; }", derived},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conf := strings.Replace(site("", tt.server), "$scheme://$host$request_uri", tt.key, 1)
+			check := func(conf string, refuses bool, want ...string) {
+				t.Helper()
+				c := readSite(t, conf)
+				if got := slices.Compact(of(c.Check(Gateway{}), KeyRewritten)); !slices.Equal(got, want) {
+					t.Errorf("check says %q, want %q", got, want)
+				}
+				s, err := c.Settings([]string{"127.0.0.1:3030"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := s.Unknown["key"]; (got != nil) != refuses {
+					t.Errorf("serve is told of the key: %v, want an error: %v", got, refuses)
+				}
+			}
+			const (
+				status = "uwsgi_param CACHE_STATUS $upstream_status;"
+				key    = "uwsgi_param CACHE_KEY $memcached_key;"
+			)
+			told, handed := strings.Replace(conf, "server {\n", "server {\n"+status, 1), strings.Replace(conf, "server {\n", "server {\n"+status+key, 1)
+			switch tt.want {
+			case fine:
+				check(told, false)
+				check(handed, false)
+			case derived:
+				check(told, true, "error")
+				check(handed, false)
+			case shared:
+				check(told, true, "error")
+				check(handed, false, "warning")
+			case always:
+				check(told, true, "error")
+				check(handed, true, "error")
+			}
+			if tt.want == derived && !strings.Contains(tt.key, "$page") {
+				// An expression is worth no more than the derived key.
+				check(strings.Replace(handed, "CACHE_KEY $memcached_key", `CACHE_KEY "`+tt.key+`"`, 1), true, "error")
+			}
+		})
+	}
+}

@@ -32,9 +32,10 @@ func (f *flow) steps(in []step, block []*directive, at *scope) []step {
 				after = f.step(s, d, at)
 			}
 			for _, s := range after {
-				same := step{visit{at: s.at, asked: s.asked, refused: s.refused}, s.isEnded, s.to}
+				same := step{visit{at: s.at, asked: s.asked, refused: s.refused, isKeyed: s.isKeyed}, s.isEnded, s.to}
 				for _, x := range []struct{ from, to **directive }{
 					{&s.by, &same.by}, {&s.path, &same.path}, {&s.args, &same.args}, {&s.doubt, &same.doubt}, {&s.split, &same.split},
+					{&s.moved, &same.moved}, {&s.recut, &same.recut}, {&s.before, &same.before},
 				} {
 					if *x.from != nil {
 						*x.to = at.directive
@@ -55,9 +56,7 @@ func (f *flow) steps(in []step, block []*directive, at *scope) []step {
 func (f *flow) step(s step, d *directive, at *scope) []step {
 	switch d.name {
 	case "set":
-		if variableName(d.arg(0)) == "args" {
-			s.args, s.recut = d, d
-		}
+		s.visit = f.set(s.visit, d)
 	case "break":
 		s.isEnded = true
 	case "return":
@@ -69,6 +68,29 @@ func (f *flow) step(s step, d *directive, at *scope) []step {
 		return f.branch(s, d, at)
 	}
 	return []step{s}
+}
+
+// set is about what a key is made of, and when.
+func (f *flow) set(v visit, d *directive) visit {
+	name := variableName(d.arg(0))
+	if name == "args" {
+		v.args, v.recut = d, d
+	}
+	if !f.b.inKeys[name] {
+		return v
+	}
+	used := variables(d.arg(1))
+	switch {
+	case v.asked != nil && v.moved != nil && slices.Contains(used, "uri"):
+		v.asked.Remade = first(v.asked.Remade, d)
+	case v.asked != nil:
+	case slices.Contains(used, "uri"):
+		v.before, v.moved, v.isKeyed = v.path, nil, true
+	}
+	if v.asked == nil && slices.ContainsFunc(used, isOfArgs) {
+		v.recut, v.isKeyed = nil, true
+	}
+	return v
 }
 
 // returns is about return. With a text it is an answer that no error_page changes, but
@@ -134,11 +156,15 @@ func (f *flow) branch(s step, d *directive, at *scope) (out []step) {
 // isConstant reports whether a directive gives one path to many URLs.
 func isConstant(d *directive) bool {
 	target := d.arg(len(d.args) - 1)
-	if d.name == "rewrite" {
+	switch d.name {
+	case "rewrite":
 		target = d.arg(1)
 		if !d.matchesAll() && !strings.ContainsAny(d.arg(0), ".*+[") {
 			return false // of one URL
 		}
+	case "try_files", "error_page":
+	default:
+		return false // index.html
 	}
 	return !slices.ContainsFunc(variables(target), func(name string) bool { return !isOfArgs(name) })
 }

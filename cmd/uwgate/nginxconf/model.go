@@ -102,12 +102,14 @@ type Lookup struct {
 	// Skip is srcache_fetch_skip's condition, "" if there is none.
 	Skip Text
 
-	// Before is what changes the path of requests that come to be looked up, and
+	// Before is what changes the path of requests before their key is made, and
 	// IsConstant is set if it gives many URLs one path. Moved and Recut are what changes
-	// the path and the arguments of a miss before it comes to a uwsgi_pass. Zero: nothing.
+	// the path and the arguments later, before a miss comes to a uwsgi_pass, and Remade
+	// is the `set` that makes another key of that. Zero: nothing.
 	Before       Text
-	Moved, Recut Text
 	IsConstant   bool
+	Moved, Recut Text
+	Remade       Text
 
 	// Store are the arguments of an srcache_store, with which nginx stores pages by
 	// itself. Zero: there is none.

@@ -53,6 +53,14 @@ func (d *directive) asBlock() Block { return Block{d.Place, strings.Join(d.args,
 // contexts need eight.
 const maxDepth = 50
 
+// walk calls f with all directives in the block, the outer ones first.
+func (d *directive) walk(f func(*directive)) {
+	for _, inner := range d.block {
+		f(inner)
+		inner.walk(f)
+	}
+}
+
 // A parser reads a configuration with all that it includes.
 type parser struct {
 	prefix string // the folder of relative includes

@@ -248,7 +248,8 @@ func (l *Lookup) handsOver() bool {
 	}
 	key, _ := find(l.Misses.Params, cacheKey)
 	status, _ := find(l.Misses.Params, cacheStatus)
-	return l.isKey(key.Value) && canonical(status.Value) == wanted
+	changed, _ := l.changes()
+	return l.isKey(key.Value) && canonical(status.Value) == wanted && changed == "" && l.Remade.IsZero()
 }
 
 // computable says why a template cannot stand in for the key.
@@ -259,6 +260,15 @@ func (l *Lookup) computable() error {
 	case len(l.Key.Opaque) > 0:
 		v := l.Key.Opaque[0]
 		return fmt.Errorf("%v: the key has %s, which nginx alone can compute (%s); hand it over (`uwgate nginx` prints how)", l.Key.Place, v.Name, v.Kind)
+	}
+	if name, by := l.changes(); name != "" {
+		return fmt.Errorf("%v: %s changes $%s, of which the key is made, after the key of %v was made; hand it over (`uwgate nginx` prints how)", by.Place, by.Value, name, l.Place)
+	}
+	if !l.Remade.IsZero() && l.Misses.has(cacheKey) {
+		return fmt.Errorf("%v: %s makes the key anew after the lookup of %v; set it in the location of the lookup", l.Remade.Place, l.Remade.Value, l.Place)
+	}
+	if l.isOneForMany() {
+		return fmt.Errorf("%v: all URLs that come by %s are looked up under one key, since it is made of $uri; make it of $request_uri, or hand it over (`uwgate nginx` prints how)", l.Before.Place, l.Before.Value)
 	}
 	if _, err := policy.ParseTemplate(l.asked()); err != nil {
 		return fmt.Errorf("%v: %w; hand the key over (`uwgate nginx` prints how)", l.Key.Place, err)
