@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"uwgate/uwsgi"
 )
 
 // pass checks one uwsgi_pass that leads to the gateway.
@@ -62,17 +60,9 @@ func (k *checker) repeated(p *Pass) {
 		case again.IfNotEmpty, first.IfNotEmpty, canonical(first.Value) == canonical(again.Value):
 		default:
 			k.error(again.Place, ParamTwice, "leave one of the two lines out",
-				"%s is %s here and %s in %s; uwgate %s", again.Name, again.Value, first.Value, first.Place, fateOf(again.Name))
+				"%s is %s here and %s in %s; where they differ the worker takes the last one, and uwgate stores nothing", again.Name, again.Value, first.Value, first.Place)
 		}
 	}
-}
-
-// fateOf is what becomes of requests with two values of a var.
-func fateOf(name string) string {
-	if _, err := (uwsgi.Vars{{Name: name, Value: "a"}, {Name: name, Value: "b"}}).Merge(); err != nil {
-		return "answers 400 where they differ"
-	}
-	return "stores nothing where they differ"
 }
 
 // unasked is about a uwsgi_pass to which GETs come that were not looked up. A gateway
@@ -214,23 +204,18 @@ func (k *checker) keyParams(l *Lookup) {
 	}
 }
 
-// keyParam checks the param of which the gateway makes a variable of the key. It must
-// stand there once, with one of the values.
+// keyParam checks the param of which the gateway makes a variable of the key. The last
+// one must have one of the values; others beside it are another finding.
 func (k *checker) keyParam(l *Lookup, name, param string, values ...string) {
 	fix := "uwsgi_param " + param + " " + values[0] + ";"
-	all := slices.DeleteFunc(slices.Clone(l.Misses.Params), func(p Param) bool { return p.Name != param })
-	if len(all) == 0 {
+	got, found := find(l.Misses.Params, param)
+	switch {
+	case !found:
 		k.add(k.absent(), l.Misses.Place, KeyParams, fix,
 			"uwgate makes $%s of the key from %s, which does not come this way; nothing is stored", name, param)
-		return
-	}
-	switch got := all[len(all)-1]; {
 	case !slices.Contains(values, canonical(got.Value)):
 		k.error(got.Place, KeyParams, fix+"   # or hand CACHE_KEY over",
 			"uwgate makes $%s of the key from %s, which is %s; so it stores pages where nginx does not look", name, param, got.Value)
-	case len(all) > 1:
-		k.error(got.Place, KeyParams, "leave one of the two lines out, or hand CACHE_KEY over",
-			"uwgate makes $%s of the key from %s, which stands twice, here and in %s; nothing is stored", name, param, all[0].Place)
 	}
 }
 
