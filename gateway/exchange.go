@@ -32,6 +32,7 @@ type exchange struct {
 
 	pool     *backend.Pool
 	received uwsgi.Vars // as nginx sent them: the key and the plan come from these
+	sent     [2]uint8   // the modifiers beside them
 	method   string
 	plan     policy.Plan
 	out      uwsgi.Request // as the worker gets it
@@ -165,7 +166,7 @@ func (x *exchange) answer(ctx context.Context) error {
 // read takes the request's packet from nginx.
 func (x *exchange) read() (*uwsgi.Request, error) {
 	x.client.SetReadDeadline(time.Now().Add(x.g.headTimeout()))
-	req, err := x.g.Limits.ReadRequest(x.in)
+	req, err := x.g.limits().ReadRequest(x.in)
 	if err == io.EOF {
 		x.g.wonder(x.client)
 	}
@@ -173,6 +174,7 @@ func (x *exchange) read() (*uwsgi.Request, error) {
 		return nil, readFailure(err)
 	}
 	x.received = req.Vars
+	x.sent = [2]uint8{req.Modifier1, req.Modifier2}
 	x.method = req.Vars.Get("REQUEST_METHOD")
 	x.rec.request(req.Vars, x.g.HideQuery)
 	return req, nil

@@ -116,6 +116,7 @@ func (x *exchange) connected(nc *backend.Conn) {
 func (x *exchange) ask(packet []byte) error {
 	x.conn.SetDeadline(time.Now().Add(x.g.firstByteTimeout()))
 	address(packet, x.conn.Node)
+	x.g.hintModifiers(x.sent, [2]uint8{packet[0], packet[3]})
 	// A worker may refuse a request without reading it all, and then the
 	// write fails though an answer has come: only reading tells.
 	n, werr := x.conn.Write(packet)

@@ -126,7 +126,8 @@ type Gateway struct {
 	// RefreshConcurrency is how many pages are fetched anew at once. Zero means 2.
 	RefreshConcurrency int
 
-	// Limits bound the requests that are read. The zero value is good.
+	// Limits bound the requests that are read. The zero value is good. Nil
+	// Modifiers mean uwsgi.PageModifiers here: the workers get those of their pool.
 	Limits uwsgi.Limits
 
 	// HandshakeTimeout bounds the handshake of a connection over TLS, which a
@@ -391,6 +392,17 @@ func orDefault(d, def time.Duration) time.Duration {
 	}
 	return d
 }
+
+// limits are those of the requests that are read.
+func (g *Gateway) limits() uwsgi.Limits {
+	l := g.Limits
+	if l.Modifiers == nil {
+		l.Modifiers = pageModifiers
+	}
+	return l
+}
+
+var pageModifiers = uwsgi.PageModifiers()
 
 func (g *Gateway) handshakeTimeout() time.Duration {
 	return orDefault(g.HandshakeTimeout, 5*time.Second)

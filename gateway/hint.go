@@ -14,7 +14,7 @@ import (
 // hints are what an operator can mend in nginx's configuration. Each is given
 // once in the life of a gateway.
 type hints struct {
-	noMethod, noKey, noStatus, server, unkeyed, host, refresh, lock, repeat sync.Once
+	noMethod, noKey, noStatus, server, unkeyed, host, refresh, lock, repeat, modifiers sync.Once
 
 	lost sync.Map // names of headers that have been told; policy bounds them
 }
@@ -43,6 +43,18 @@ func (g *Gateway) hint(p *policy.Policy, plan policy.Plan, v uwsgi.Vars) {
 		g.hintOnce(&g.hints.host, "a request's host is not the key's, or not an allowed one, and was not stored",
 			"have nginx pass `uwsgi_param HTTP_HOST $host;`, and name your hosts with --allowed-host")
 	}
+}
+
+// hintModifiers looks at what nginx put into the header of a request, beside what the
+// worker gets.
+func (g *Gateway) hintModifiers(sent, given [2]uint8) {
+	if sent == given || sent == [2]uint8{} {
+		return
+	}
+	number := func(n uint8) string { return strconv.Itoa(int(n)) }
+	g.hintOnce(&g.hints.modifiers, "uwsgi_modifier1 "+number(sent[0])+" and uwsgi_modifier2 "+number(sent[1])+" in nginx's configuration have no effect: the workers get "+
+		number(given[0])+" and "+number(given[1]),
+		"if they need nginx's, start with --modifier1 "+number(sent[0])+" --modifier2 "+number(sent[1])+", or say modifier1=N behind a --backend; else take uwsgi_modifier1 out of nginx's configuration")
 }
 
 // isClients reports whether a var is a header that a client may repeat. nginx refuses

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zaptest/observer"
+
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
@@ -78,6 +80,57 @@ func TestModifiersComeFromThePool(t *testing.T) {
 		if head := <-heads; head[0] != want[0] || head[3] != want[1] {
 			t.Errorf("%q: modifiers %d and %d, want %v", params, head[0], head[3], want)
 		}
+	}
+}
+
+// A page is asked for whatever the language that nginx thinks of; the log names the
+// flag once.
+func TestModifiersOfNginx(t *testing.T) {
+	got := make(chan [2]uint8, 1)
+	worker := serveConns(t, "unix", func(nc net.Conn) {
+		defer nc.Close()
+		var head [4]byte
+		io.ReadFull(nc, head[:])
+		got <- [2]uint8{head[0], head[3]}
+		io.WriteString(nc, page("hello"))
+	})
+	b := startBench(t, "unix", func(g *Gateway) { g.Backends.Default.Modifier1 = 5 }, "unix:"+worker)
+	ask := func(modifier1, modifier2 uint8, uri string) answer {
+		packet, err := (&uwsgi.Request{Modifier1: modifier1, Modifier2: modifier2, Vars: missed(uri)}).Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc := b.dial()
+		defer nc.Close()
+		nc.Write(packet)
+		raw, err := io.ReadAll(nc)
+		return parseAnswer(t, raw, err, "GET")
+	}
+	asks := 0
+	for _, m := range [][2]uint8{{0, 0}, {5, 0}, {30, 0}, {14, 0}, {9, 0}, {7, 0}, {6, 0}, {8, 0}, {11, 0}, {15, 0}, {19, 0}, {23, 0}, {24, 0}, {25, 0}, {27, 0}, {28, 0}, {35, 0}, {0, 3}} {
+		asks++
+		if a := ask(m[0], m[1], "/"+strconv.Itoa(asks)); a.status != 200 || a.body != "hello" {
+			t.Errorf("modifiers %v: got %d %q", m, a.status, a.body)
+			continue
+		}
+		if to := <-got; to != [2]uint8{5, 0} {
+			t.Errorf("modifiers %v: the worker got %v, want the pool's", m, to)
+		}
+	}
+	for _, m := range []uint8{10, 17, 18, 22, 31, 32, 48, 72, 98, 101, 109, 110, 111, 173, 200, 224, 250, 255} {
+		if a := ask(m, 0, "/"); a.status != 501 {
+			t.Errorf("modifier1 %d: got %d, want 501", m, a.status)
+		}
+	}
+	if len(got) > 0 {
+		t.Error("a worker was asked with a modifier that asks for no page")
+	}
+	hints := b.logs.Filter(func(e observer.LoggedEntry) bool { return strings.Contains(e.Message, "uwsgi_modifier1") }).All()
+	if len(hints) != 1 || !strings.Contains(fmt.Sprint(hints[0].ContextMap()), "--modifier1 30") {
+		t.Errorf("the log tells %v; want one line that names --modifier1 30", hints)
+	}
+	if stored := b.contents(); len(stored) != asks {
+		t.Errorf("%d pages are stored, want %d", len(stored), asks)
 	}
 }
 

@@ -31,7 +31,7 @@ type stats struct {
 	bytes        atomic.Uint64
 	spliced      atomic.Uint64
 	spoolFiles   atomic.Int64
-	statuses     [600]atomic.Uint64
+	statuses     [1000]atomic.Uint64
 	reasons      countMap[policy.Reason]
 	failures     countMap[side]
 	waits        countMap[wait]

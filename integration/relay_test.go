@@ -91,6 +91,36 @@ func TestRefreshWithRepeatedParams(t *testing.T) {
 	})
 }
 
+// Every status comes as the worker says it, those without a meaning too.
+func TestStatuses(t *testing.T) {
+	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf"})
+	for _, status := range []int{200, 201, 206, 299, 302, 304, 404, 418, 451, 499, 500, 505, 511, 599, 600, 699, 777, 900, 999} {
+		path := "/status?code=" + strconv.Itoa(status)
+		direct := a.visit("GET", "/direct"+path, "")
+		v := a.visit("GET", path, "")
+		if v.status != status || v.err != nil || v.status != direct.status || v.body != direct.body {
+			t.Errorf("%d: got %d %q, %v, and %d %q directly", status, v.status, v.body, v.err, direct.status, direct.body)
+		}
+		if stored := v.written == 1; stored != (status == 200) {
+			t.Errorf("%d: stored is %v", status, stored)
+		}
+		if status != 200 && !strings.Contains(a.metrics(), `uwgate_requests_total{status="`+strconv.Itoa(status)+`"`) {
+			t.Errorf("%d is not counted", status)
+		}
+	}
+}
+
+// nginx's uwsgi_modifier1 keeps no page from its visitor, and none out of the cache.
+func TestModifierOfNginx(t *testing.T) {
+	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--key", "$scheme://$host$request_uri"}})
+	if v := a.visit("GET", "/php?code=200", ""); v.status != 200 || v.body != "200" || v.reason() != "default-ttl" || v.written != 1 {
+		t.Errorf("got %d %q, %s, stored %d", v.status, v.body, v.reason(), v.written)
+	}
+	if log := a.Uwgate.Log(); strings.Count(log, "--modifier1 14") != 1 {
+		t.Error("the log does not name --modifier1 14 once")
+	}
+}
+
 // accessLog is uwgate's, as it is.
 func (a *app) accessLog() string {
 	b, err := os.ReadFile(a.AccessLog)

@@ -55,6 +55,18 @@ func orDefault(n, otherwise int) int {
 	return n
 }
 
+// PageModifiers are the values of modifier1 with which nginx may ask for a page, for
+// Limits: WSGI, the plugins of other languages and of files, and a ping. A packet
+// with another one (spooler, cache, RPC, signals, evaluation of code, …) is not a
+// request for a page, and HTTP and TLS look like none of these.
+func PageModifiers() []uint8 {
+	return []uint8{modifierWSGI,
+		5, 6, 7, 8, 9, 11, 14, 15, // PSGI, Lua, Rack, JVM, CGI, Go, PHP, Mono
+		19, 23, 24, 25, 27, 28, // SSI, XSLT, V8, GridFS, GlusterFS, RADOS
+		30, 35, // WSGI with SCRIPT_NAME cut off PATH_INFO, WebDAV
+		modifierPing}
+}
+
 func (l Limits) accept(modifier1 uint8) bool {
 	if l.Modifiers == nil {
 		return modifier1 == modifierWSGI || modifier1 == modifierPing

@@ -19,7 +19,7 @@ const (
 // A Response is the head of a worker's answer: plain HTTP/1 or CGI, without any
 // uwsgi header before it. Its content is read by Body.
 type Response struct {
-	StatusCode    int    // 100..599
+	StatusCode    int    // 100..999; what is over 599 has no meaning of its own, and browsers see it
 	Reason        string // as sent; may be empty
 	Header        Header
 	ContentLength int64 // of the body in bytes; -1: not declared, or void because of Chunked
@@ -229,7 +229,7 @@ func cutStatus(s string) (code int, reason string, ok bool) {
 		return 0, "", false
 	}
 	code = int(s[0]-'0')*100 + int(s[1]-'0')*10 + int(s[2]-'0')
-	return code, trimBlanks(s[3:]), 100 <= code && code <= 599
+	return code, trimBlanks(s[3:]), code >= 100
 }
 
 // fields reads the header lines up to the blank one.

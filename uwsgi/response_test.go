@@ -27,7 +27,9 @@ func TestReadResponse(t *testing.T) {
 		{"no reason", "HTTP/1.1 299\r\n\r\n", Response{StatusCode: 299, ContentLength: -1}},
 		{"empty reason", "HTTP/1.1 299 \r\n\r\n", Response{StatusCode: 299, ContentLength: -1}},
 		{"HTTP/2.0", "HTTP/2.0 200 OK\r\n\r\n", Response{StatusCode: 200, Reason: "OK", ContentLength: -1}},
-		{"edges of the status", "HTTP/1.1 599 x\r\n\r\n", Response{StatusCode: 599, Reason: "x", ContentLength: -1}},
+		{"edges of the status", "HTTP/1.1 999 x\r\n\r\n", Response{StatusCode: 999, Reason: "x", ContentLength: -1}},
+		{"first status without a class", "HTTP/1.1 600 x\r\n\r\n", Response{StatusCode: 600, Reason: "x", ContentLength: -1}},
+		{"CGI status without a class", "Status: 999 x\r\n\r\n", Response{StatusCode: 999, Reason: "x", ContentLength: -1, Header: Header{}}},
 		{"bare LF", "HTTP/1.1 200 OK\nA: b\n\n", Response{StatusCode: 200, Reason: "OK", Header: Header{{"A", "b"}}, ContentLength: -1}},
 		{"values are trimmed, names kept", "HTTP/1.1 200 OK\r\nx-A: \t b c \t\r\nX-a:\r\n\r\n",
 			Response{StatusCode: 200, Reason: "OK", Header: Header{{"x-A", "b c"}, {"X-a", ""}}, ContentLength: -1}},
@@ -97,7 +99,9 @@ func TestReadResponseMalformed(t *testing.T) {
 		offset int64
 	}{
 		{"status 99", "HTTP/1.1 099 x\r\n\r\n", BadStatusLine, 0},
-		{"status 600", "HTTP/1.1 600 x\r\n\r\n", BadStatusLine, 0},
+		{"status 000", "HTTP/1.1 000 x\r\n\r\n", BadStatusLine, 0},
+		{"status 1000", "HTTP/1.1 1000 x\r\n\r\n", BadStatusLine, 0},
+		{"CGI status 99", "Status: 99\r\n\r\n", BadStatusLine, -1},
 		{"two digits", "HTTP/1.1 20 x\r\n\r\n", BadStatusLine, 0},
 		{"four digits", "HTTP/1.1 2000 x\r\n\r\n", BadStatusLine, 0},
 		{"no status", "HTTP/1.1 \r\n\r\n", BadStatusLine, 0},

@@ -50,7 +50,7 @@ func parseRequest(data []byte) (*savedRequest, error) {
 
 func parsePacket(data []byte) (*savedRequest, error) {
 	r := bufio.NewReader(bytes.NewReader(data))
-	req, err := uwsgi.ReadRequest(r)
+	req, err := uwsgi.Limits{Modifiers: uwsgi.PageModifiers()}.ReadRequest(r)
 	if err != nil {
 		return nil, fmt.Errorf("has a zero byte, so it should be a uwsgi packet, but: %w", err)
 	}
