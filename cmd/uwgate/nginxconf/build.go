@@ -46,7 +46,9 @@ func build(ds []*directive, config *Config) error {
 			return err
 		}
 		b.follow(server)
+		b.collectSubrequests(server)
 	}
+	b.collectPrograms(http)
 	return nil
 }
 

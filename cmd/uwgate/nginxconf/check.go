@@ -79,6 +79,7 @@ func (c *Config) Check(g Gateway) []Finding {
 	for _, p := range k.passes(ours) {
 		k.pass(p, ours)
 	}
+	k.subrequests(ours)
 	k.agreement(ours)
 	k.notTold(ours)
 	return k.sorted()

@@ -165,6 +165,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 			g.Adds = append(g.Adds, uwsgi.Field{Name: name, Value: value})
 		case "--allowed-host":
 			g.AllowedHosts = append(g.AllowedHosts, value)
+		case "--allow-rewrites":
+			g.AllowRewrites = true
 		case "--vary-cookie":
 			g.VaryCookieAnonymous = value == "anonymous"
 		case "--identity-cookie":

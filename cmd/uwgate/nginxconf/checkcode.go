@@ -37,6 +37,8 @@ const (
 	HTTPHost    Code = "http-host"
 	Diverted    Code = "diverted"
 	Members     Code = "members-looked-up"
+	Rewritten   Code = "rewritten"
+	Subrequests Code = "subrequests"
 	MissNowhere Code = "miss-nowhere"
 	MissOther   Code = "miss-elsewhere"
 	TLSDiffers  Code = "tls-differs"

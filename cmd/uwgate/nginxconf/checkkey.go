@@ -168,54 +168,6 @@ func isUnbounded(name string) bool {
 		strings.HasPrefix(name, "http_") || strings.HasPrefix(name, "arg_") || strings.HasPrefix(name, "cookie_")
 }
 
-// rewritten is about a key that is made of a path or of arguments that nginx changes.
-func (k *checker) rewritten(l *Lookup) {
-	if l.Misses == nil || l.Key.Late != "" {
-		return
-	}
-	if name, by := l.changes(); name != "" {
-		k.error(by.Place, KeyRewritten, l.handoverLines(),
-			"the key has $%s, which %s changes after it was made; so uwgate stores pages where nginx does not look, and may store many under one key", name, by.Value)
-	}
-	if !l.Remade.IsZero() && l.Misses.has(cacheKey) {
-		k.error(l.Remade.Place, KeyRewritten, "set it in the location of the lookup",
-			"%s makes the key anew after the lookup, of another path (%s of %s); so uwgate stores pages where nginx does not look", l.Remade.Value, l.Moved.Value, l.Moved.Place)
-	}
-	if l.isOneForMany() {
-		level := Error
-		if !l.isDerived() && !k.g.AllowRewrites {
-			level = Warning // since nothing is stored
-		}
-		k.add(level, l.Before.Place, KeyRewritten, "set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+k.quotedKey()+";",
-			"all URLs that come by %s are looked up under one key, since it is made of $uri and not of $request_uri", l.Before.Value)
-	}
-}
-
-// changes is the variable of the derived key that nginx changes between the moment at
-// which the key is made and the uwsgi_pass, and by what. CACHE_KEY has such a variable
-// as well if it is an expression.
-func (l *Lookup) changes() (name string, by Text) {
-	expression := l.asked()
-	if handed, ok := find(l.Misses.Params, cacheKey); ok {
-		expression = handed.Value
-	}
-	for _, name := range variables(expression) {
-		switch {
-		case name == "uri" && !l.Moved.IsZero():
-			return name, l.Moved
-		case isOfArgs(name) && !l.Recut.IsZero():
-			return name, l.Recut
-		}
-	}
-	return "", Text{}
-}
-
-// isOneForMany reports whether many URLs are looked up under one key.
-func (l *Lookup) isOneForMany() bool {
-	names := variables(l.asked())
-	return l.IsConstant && slices.Contains(names, "uri") && !slices.Contains(names, "request_uri")
-}
-
 func (k *checker) keyLength(l *Lookup, asked string) {
 	if slices.ContainsFunc(k.found, func(f Finding) bool { return f.Code == KeyLong }) {
 		return // once is enough

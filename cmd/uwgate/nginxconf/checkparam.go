@@ -12,6 +12,7 @@ func (k *checker) pass(p *Pass, ours []*Lookup) {
 	k.method(p)
 	k.repeated(p)
 	k.unasked(p, ours)
+	k.rewrites(p, ours)
 }
 
 func (k *checker) method(p *Pass) {

@@ -17,7 +17,7 @@ type flow struct {
 	seen   map[sight]bool  // of one entry
 
 	arrivals []arrival // of one entry, in the order in which they were found
-	lookups  []*Lookup // that its requests have come to
+	lookups  []visit   // that have just been looked up, in vain
 }
 
 // A visit is a request on its way, with what has happened to it so far.
@@ -29,6 +29,7 @@ type visit struct {
 	path, args   *directive // what changed them last; nil: nothing has
 	moved, recut *directive // what changed them since the key was made, or since the lookup
 	before       *directive // what had changed the path when the key was made
+	remade       *directive // the `set` that has made another key since the lookup
 	isKeyed      bool       // a `set` has made the key
 
 	doubt    *directive // what changed the path of some requests for a URL, and not of others
@@ -40,14 +41,14 @@ type visit struct {
 
 // A sight is what visits must have in common to be followed once.
 type sight struct {
-	at                                                                             *scope
-	asked                                                                          *Lookup
-	refused                                                                        *Pass
-	by, path, args, moved, recut, before, isKeyed, doubt, split, inside, hasFailed bool
+	at                                                                                     *scope
+	asked                                                                                  *Lookup
+	refused                                                                                *Pass
+	by, path, args, moved, recut, before, isKeyed, remade, doubt, split, inside, hasFailed bool
 }
 
 func (v visit) sight() sight {
-	return sight{v.at, v.asked, v.refused, v.by != nil, v.path != nil, v.args != nil, v.moved != nil, v.recut != nil, v.before != nil, v.isKeyed,
+	return sight{v.at, v.asked, v.refused, v.by != nil, v.path != nil, v.args != nil, v.moved != nil, v.recut != nil, v.before != nil, v.isKeyed, v.remade != nil,
 		v.doubt != nil, v.split != nil, v.inside, v.isFailed}
 }
 
@@ -128,6 +129,12 @@ func (f *flow) begin() { f.seen, f.arrivals, f.lookups = map[sight]bool{}, nil, 
 // end takes note of where the requests of an entry have come. Sometimes is set if
 // others of the same URL may have gone elsewhere.
 func (f *flow) end(sometimes bool) {
+	for _, v := range f.lookups {
+		if l := v.asked; v.before != nil {
+			l.Before = first(l.Before, v.before)
+			l.IsConstant = l.IsConstant || isConstant(v.before)
+		}
+	}
 	for _, a := range f.arrivals {
 		a.pass.arrive(a.visit, sometimes || len(f.lookups) > 0)
 	}
@@ -313,11 +320,8 @@ func (f *flow) lookUp(v visit, l *Lookup) visit {
 	if !v.isKeyed {
 		v.before, v.moved, v.recut = v.path, nil, nil // the key is made here
 	}
-	if l.Before = first(l.Before, v.before); v.before != nil {
-		l.IsConstant = l.IsConstant || isConstant(v.before)
-	}
-	f.lookups = append(f.lookups, l)
 	v.asked, v.by, v.refused = l, nil, nil
+	f.lookups = append(f.lookups, v)
 	return v
 }
 

@@ -244,3 +244,100 @@ func TestRewrittenKey(t *testing.T) {
 		})
 	}
 }
+
+// A rewritten path is proven to follow from the URL only where nothing else can decide it.
+func TestRewritesProven(t *testing.T) {
+	const (
+		lookup = "LOOKUP error_page 404 405 502 504 = @app; }"
+		app    = " location @app { uwsgi_pass uwgate; }"
+		all    = "location / { " + lookup + app
+	)
+	for _, tt := range []struct {
+		name, http, server string
+		want               string // a part of why not, "" if it is proven
+	}{
+		{"nothing is rewritten", "", all, ""},
+		{"rewrite", "", "location / { " + lookup + " location @app { rewrite ^ /index.php?$args break; uwsgi_pass uwgate; }", ""},
+		{"rewrite of some paths", "", "location / { rewrite ^/old/(.*)$ /new/$1 last; " + lookup + app, ""},
+		{"rewrite of the server", "", "rewrite ^/en(/.*)$ $1; " + all, ""},
+		{"rewrite for a method", "", "location / { if ($request_method = GET) { rewrite ^/en(/.*)$ $1 break; } " + lookup + app, ""},
+		{"try_files", "", "location / { try_files $uri /index.php?$args; } location = /index.php { " + lookup + app, ""},
+		{"a page of files", "", "error_page 404 /404.html; " + all + " location = /404.html { root /srv; }", ""},
+		{"headers ignored", "", strings.Replace(all, "uwsgi_pass", "uwsgi_ignore_headers X-Accel-Redirect; uwsgi_pass", 1), ""},
+		{"an if that changes no path", "", "location / { if ($http_x) { set $y 1; } rewrite ^/en(/.*)$ $1 break; " + lookup + app, ""},
+		{"auth_request elsewhere", "", "auth_request /auth; location = /auth { auth_request off; proxy_pass http://127.0.0.1:9000; } " + all, ""},
+		{"mirror elsewhere", "", "mirror /mirror; location = /mirror { internal; proxy_pass http://127.0.0.1:9000; } " + all, ""},
+
+		{"rewrite in an if", "", "location / { if ($http_x) { rewrite ^ /sorry last; } " + lookup + app, "rewrite ^ /sorry last"},
+		{"rewrite while a file is there", "", "if (-f /tmp/maintenance) { rewrite ^ /sorry; } " + all, "rewrite ^ /sorry"},
+		{"rewrite behind an if with break", "", "location / { if ($http_x) { break; } rewrite ^ /sorry break; " + lookup + app, "rewrite ^ /sorry break"},
+		{"rewrite by a cookie", "", "location / { rewrite ^ /$cookie_site$uri break; " + lookup + app, "$cookie_site"},
+		{"rewrite by a map", "map $http_x $tenant { default a; }", "rewrite ^(.*)$ /$tenant$1; " + all, "$tenant"},
+		{"try_files with a file", "", "location / { " + lookup + " location @app { try_files /maintenance.html $uri @end; uwsgi_pass uwgate; } location @end { uwsgi_pass uwgate; }", "try_files"},
+		{"error_page that counts once", "", "error_page 503 /sorry/; location /shop/ { return 503; } " + all, ""},
+		{"error_page to a page", "", "recursive_error_pages on; error_page 404 /notfound/; location /files/ { root /srv; } " + all, "error_page 404 /notfound/"},
+		{"error_page of 503", "", "recursive_error_pages on; error_page 503 /sorry/; location /shop/ { return 503; } " + all, "error_page 503 /sorry/"},
+		{"an intercepted error", "", "recursive_error_pages on; uwsgi_intercept_errors on; location / { " + lookup + " location @app { error_page 404 /notfound/; uwsgi_pass uwgate; }", "error_page 404 /notfound/"},
+		{"a named location for an error", "", "location / { if ($http_x) { return 503; } LOOKUP error_page 404 405 502 504 = @app; error_page 503 = @sorry; }" + app + " location @sorry { rewrite ^ /sorry break; uwsgi_pass uwgate; }", "rewrite ^ /sorry break"},
+		{"ssi", "", "ssi on; " + all, "ssi on"},
+		{"ssi of http", "ssi on;", all, "ssi on"},
+		{"auth_request", "", "location /prot/ { auth_request /auth; root /srv; } " + all, "auth_request /auth"},
+		{"auth_request to the pass", "", "location /prot/ { auth_request /auth; root /srv; } location = /auth { internal; uwsgi_pass uwgate; } " + all, "auth_request /auth"},
+		{"mirror", "", "mirror /mirror; " + all, "mirror /mirror"},
+		{"add_before_body", "", "add_before_body /head; " + all, "add_before_body /head"},
+		{"add_after_body", "", "location / { add_after_body /foot; " + lookup + app, "add_after_body /foot"},
+		{"slice", "", "location / { slice 1m; " + lookup + app, "slice 1m"},
+		{"post_action", "", "location / { post_action /count; " + lookup + app, "post_action"},
+		{"lua", "", "location / { access_by_lua_block { ngx.exec('/x') } " + lookup + app, "access_by_lua_block"},
+		{"X-Accel-Redirect", "", strings.Replace(all, "uwsgi_pass", "uwsgi_param CACHE_STATUS $srcache_fetch_status; uwsgi_pass", 1), "X-Accel-Redirect"},
+		{"another path", "", "uwsgi_param PATH_INFO $http_x_path; " + all, "PATH_INFO is $http_x_path"},
+		{"a file that is not there", "", "include none.conf; " + all, "none.conf"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := frame(t, "", "")
+			conf := site(tt.http, "uwsgi_param CACHE_KEY $memcached_key; uwsgi_param CACHE_STATUS $upstream_status; "+tt.server)
+			if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			c, err := Read(filepath.Join(dir, "nginx.conf"), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := c.Settings([]string{"127.0.0.1:3030"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.RewritesProven != (tt.want == "") || s.RewritesProven != (s.RewritesErr == nil) || s.RewritesErr != nil && !strings.Contains(s.RewritesErr.Error(), tt.want) {
+				t.Errorf("got %v, %v, want %q", s.RewritesProven, s.RewritesErr, tt.want)
+			}
+		})
+	}
+}
+
+// What is asked for on behalf of a page has the page's own $request_uri, and so its key.
+func TestSubrequests(t *testing.T) {
+	const all = "location / { LOOKUP error_page 404 405 502 504 = @app; } location @app { uwsgi_pass uwgate; }"
+	for _, tt := range []struct {
+		name, key, server string
+		want              []string
+	}{
+		{"none", "$host$request_uri", all, nil},
+		{"ssi", "$host$request_uri", "ssi on; " + all, []string{"warning"}},
+		{"ssi off", "$host$request_uri", "ssi off; " + all, nil},
+		{"ssi, fragments apart", "$host$request_uri", "ssi on; " + all + " location /fragments/ { uwsgi_pass uwgate; }", []string{"warning"}},
+		{"ssi, keys of paths", "$host$uri$is_args$args", "ssi on; " + all, []string{"note"}},
+		{"auth_request", "$host$request_uri", "location /prot/ { auth_request /auth; root /srv; } " + all, []string{"warning"}},
+		{"auth_request to the gateway", "$host$request_uri", "location /prot/ { auth_request /auth; root /srv; } location = /auth { internal; uwsgi_pass uwgate; } " + all, []string{"note"}},
+		{"auth_request elsewhere", "$host$request_uri", "location /prot/ { auth_request /auth; root /srv; } location = /auth { internal; proxy_pass http://127.0.0.1:9000; } " + all, nil},
+		{"mirror", "$host$request_uri", "mirror /mirror; mirror /other; " + all + " location = /other { internal; return 204; }", []string{"warning"}},
+		{"add_before_body and add_after_body", "$host$request_uri", "location /static/ { add_before_body /head; add_after_body /foot; root /srv; } " + all, []string{"warning", "warning"}},
+		{"slice", "$host$request_uri", "location / { slice 1m; LOOKUP error_page 404 405 502 504 = @app; } location @app { uwsgi_pass uwgate; }", []string{"warning"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conf := strings.Replace(site("", tt.server), "$scheme://$host$request_uri", tt.key, 1)
+			if got := of(readSite(t, conf).Check(Gateway{}), Subrequests); !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

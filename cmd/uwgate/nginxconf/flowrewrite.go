@@ -35,7 +35,7 @@ func (f *flow) steps(in []step, block []*directive, at *scope) []step {
 				same := step{visit{at: s.at, asked: s.asked, refused: s.refused, isKeyed: s.isKeyed}, s.isEnded, s.to}
 				for _, x := range []struct{ from, to **directive }{
 					{&s.by, &same.by}, {&s.path, &same.path}, {&s.args, &same.args}, {&s.doubt, &same.doubt}, {&s.split, &same.split},
-					{&s.moved, &same.moved}, {&s.recut, &same.recut}, {&s.before, &same.before},
+					{&s.moved, &same.moved}, {&s.recut, &same.recut}, {&s.before, &same.before}, {&s.remade, &same.remade},
 				} {
 					if *x.from != nil {
 						*x.to = at.directive
@@ -82,7 +82,7 @@ func (f *flow) set(v visit, d *directive) visit {
 	used := variables(d.arg(1))
 	switch {
 	case v.asked != nil && v.moved != nil && slices.Contains(used, "uri"):
-		v.asked.Remade = first(v.asked.Remade, d)
+		v.remade = d
 	case v.asked != nil:
 	case slices.Contains(used, "uri"):
 		v.before, v.moved, v.isKeyed = v.path, nil, true

@@ -39,6 +39,11 @@ type Config struct {
 	Lookups []*Lookup // in the order of their places
 	Passes  []*Pass   // every uwsgi_pass, in the order of their places
 	Gaps    []Gap     // what could not be read
+
+	// Subrequests are those that come to a lookup or to a uwsgi_pass, and Programs the
+	// directives that may send requests anywhere, such as `access_by_lua_block`.
+	Subrequests []Subrequest
+	Programs    []Text
 }
 
 // A Gap is a part of the configuration that could not be read or does not make
@@ -199,6 +204,15 @@ type AddHeader struct {
 	Values []string
 }
 
+// A Subrequest is a directive by which nginx asks for one thing while it serves
+// another: `auth_request /auth`, `ssi on` and the like.
+type Subrequest struct {
+	Text
+	Kind    string    // the directive's name
+	Lookups []*Lookup // that it may come to
+	Passes  []*Pass   // likewise
+}
+
 // A Pass is a uwsgi_pass: where requests leave for a gateway or a worker.
 type Pass struct {
 	Place          // of uwsgi_pass
@@ -212,6 +226,8 @@ type Pass struct {
 	// has its own (ngx_http_uwsgi_merge_loc_conf).
 	Params     []Param
 	ParamsLost []Param
+
+	Ignored []string // of uwsgi_ignore_headers
 
 	// Unasked are the ways on which GETs come that memcached was not asked for.
 	Unasked []Unasked

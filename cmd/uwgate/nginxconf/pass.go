@@ -22,6 +22,7 @@ func (b *builder) newPass(s *scope, d *directive) *Pass {
 		Location: s.location().asBlock(),
 		If:       s.condition(),
 		Gateway:  b.upstreams.of(d),
+		Ignored:  s.find("uwsgi_ignore_headers").ignored(),
 	}
 	params, lost := s.inForce("uwsgi_param")
 	p.Params, p.ParamsLost = newParams(params), newParams(lost)
@@ -71,10 +72,19 @@ func (p *Pass) arrive(v visit, sometimes bool) {
 	p.Rewritten, p.Doubtful = first(p.Rewritten, v.path), first(p.Doubtful, v.doubt)
 	if l := v.asked; l != nil {
 		l.Moved, l.Recut = first(l.Moved, v.moved), first(l.Recut, v.recut)
+		l.Remade = first(l.Remade, v.remade)
 		return
 	}
 	u := Unasked{first(Text{}, v.by), sometimes || v.path != nil}
 	if !slices.Contains(p.Unasked, u) {
 		p.Unasked = append(p.Unasked, u)
 	}
+}
+
+// ignored are the headers of a uwsgi_ignore_headers.
+func (d *directive) ignored() []string {
+	if d == nil {
+		return nil
+	}
+	return d.args
 }

@@ -41,6 +41,12 @@ type Settings struct {
 	// that makes the key itself would store their pages for everybody. Nil: nowhere.
 	Diverted error
 
+	// RewritesProven is set if a path that nginx has rewritten follows from the URL alone:
+	// nothing makes subrequests that come to the gateway, no internal redirect does, and
+	// no rewrite happens to some requests only. RewritesErr says why it is not set.
+	RewritesProven bool
+	RewritesErr    error
+
 	// HitType is the Content-Type of hits by default, and Types is nginx's types map.
 	// They do not matter in FormatHTTP.
 	HitType string
@@ -68,6 +74,8 @@ func (c *Config) Settings(listen []string) (*Settings, error) {
 	}
 	s := SettingsOf(lookups...)
 	s.Gaps = c.Gaps
+	s.RewritesErr = c.rewritesErr(listener(listen).reaches, lookups)
+	s.RewritesProven = s.RewritesErr == nil
 	diverted, wasted := s.unproven(c, listen)
 	if s.Diverted = diverted; !s.HandedOver {
 		s.doubt("key", cmp.Or(s.KeyErr, diverted, wasted))
@@ -78,7 +86,7 @@ func (c *Config) Settings(listen []string) (*Settings, error) {
 // SettingsOf returns what a gateway has to know of these lookups, one at least, whose
 // misses lead somewhere.
 func SettingsOf(lookups ...*Lookup) *Settings {
-	s := &Settings{Lookups: lookups, Unknown: make(map[string]error)}
+	s := &Settings{Lookups: lookups, Unknown: make(map[string]error), RewritesErr: errRewritesUnread}
 	s.doubt("memcached", s.takeServers())
 	s.doubt("format", s.takeFormat())
 	s.takeKey()

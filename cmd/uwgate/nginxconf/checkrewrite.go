@@ -1,0 +1,157 @@
+package nginxconf
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// rewritten is about a key that is made of a path or of arguments that nginx changes.
+func (k *checker) rewritten(l *Lookup) {
+	if l.Misses == nil || l.Key.Late != "" {
+		return
+	}
+	if name, by := l.changes(); name != "" {
+		k.error(by.Place, KeyRewritten, l.handoverLines(),
+			"the key has $%s, which %s changes after it was made; so uwgate stores pages where nginx does not look, and may store many under one key", name, by.Value)
+	}
+	if !l.Remade.IsZero() && l.Misses.has(cacheKey) {
+		k.error(l.Remade.Place, KeyRewritten, "set it in the location of the lookup",
+			"%s makes the key anew after the lookup, of another path (%s of %s); so uwgate stores pages where nginx does not look", l.Remade.Value, l.Moved.Value, l.Moved.Place)
+	}
+	if l.isOneForMany() {
+		level := Error
+		if !l.isDerived() && !k.g.AllowRewrites {
+			level = Warning // since nothing is stored
+		}
+		k.add(level, l.Before.Place, KeyRewritten, "set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+k.quotedKey()+";",
+			"all URLs that come by %s are looked up under one key, since it is made of $uri and not of $request_uri", l.Before.Value)
+	}
+}
+
+// changes is the variable of the derived key that nginx changes between the moment at
+// which the key is made and the uwsgi_pass, and by what. CACHE_KEY has such a variable
+// as well if it is an expression.
+func (l *Lookup) changes() (name string, by Text) {
+	expression := l.asked()
+	if handed, ok := find(l.Misses.Params, cacheKey); ok {
+		expression = handed.Value
+	}
+	for _, name := range variables(expression) {
+		switch {
+		case name == "uri" && !l.Moved.IsZero():
+			return name, l.Moved
+		case isOfArgs(name) && !l.Recut.IsZero():
+			return name, l.Recut
+		}
+	}
+	return "", Text{}
+}
+
+// isOneForMany reports whether many URLs are looked up under one key.
+func (l *Lookup) isOneForMany() bool {
+	names := variables(l.asked())
+	return l.IsConstant && slices.Contains(names, "uri") && !slices.Contains(names, "request_uri")
+}
+
+// rewrites is about a path that nginx changes on the way to the gateway. What the worker
+// sees then need not be the page of the URL, and so it is not stored.
+func (k *checker) rewrites(p *Pass, ours []*Lookup) {
+	isWrong := slices.ContainsFunc(k.found, func(f Finding) bool {
+		return f.Place == p.Rewritten.Place && (f.Code == KeyRewritten || f.Code == ErrorPageTarget)
+	})
+	if p.Rewritten.IsZero() || k.g.AllowRewrites || isWrong {
+		return
+	}
+	fix := "--allow-rewrites   # if each URL has one page all the same"
+	err := k.config.rewritesErr(k.reaches, ours)
+	if err == nil {
+		k.note(p.Rewritten.Place, Rewritten, fix,
+			"%s changes the path of requests before they come to uwgate. It stores their pages with serve --nginx, since the URL alone decides which path that is; without, it does not", p.Rewritten.Value)
+		return
+	}
+	k.note(p.Rewritten.Place, Rewritten, fix,
+		"%s changes the path of requests before they come to uwgate, and so their pages are not stored: what the worker is asked for need not be the page of the URL (%v)", p.Rewritten.Value, err)
+}
+
+// rewritesErr says what else than the URL may decide which path the worker is asked for.
+// Nil: nothing does, so far as the configuration says.
+func (c *Config) rewritesErr(reaches func(Upstream) bool, ours []*Lookup) error {
+	if len(c.Gaps) > 0 {
+		return fmt.Errorf("%v: %s; what stands there is not known", c.Gaps[0].Place, c.Gaps[0].Text)
+	}
+	if len(c.Programs) > 0 {
+		return fmt.Errorf("%v: %s may send requests anywhere", c.Programs[0].Place, c.Programs[0].Value)
+	}
+	isOurs := func(p *Pass) bool { return reaches(p.Gateway) }
+	for _, sub := range c.Subrequests {
+		if slices.ContainsFunc(sub.Passes, isOurs) || slices.ContainsFunc(sub.Lookups, func(l *Lookup) bool { return slices.Contains(ours, l) }) {
+			return fmt.Errorf("%v: %s makes subrequests that come here", sub.Place, sub.Value)
+		}
+	}
+	for _, l := range ours {
+		if l.isOneForMany() {
+			return fmt.Errorf("%v: %s gives many URLs one path, and the key is made of that", l.Before.Place, l.Before.Value)
+		}
+	}
+	for _, p := range c.Passes {
+		if err := p.rewritesErr(); isOurs(p) && err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rewritesErr is about what comes to one uwsgi_pass.
+func (p *Pass) rewritesErr() error {
+	path, _ := find(p.Params, "PATH_INFO")
+	status, _ := find(p.Params, cacheStatus)
+	switch {
+	case !p.Doubtful.IsZero():
+		return fmt.Errorf("%v: %s does so for some requests for a URL, and not for others", p.Doubtful.Place, p.Doubtful.Value)
+	case path.Value != "" && canonical(path.Value) != "$uri":
+		return fmt.Errorf("%v: PATH_INFO is %s, which is not the path that nginx has come to", path.Place, path.Value)
+	case slices.ContainsFunc(p.Ignored, func(header string) bool { return strings.EqualFold(header, "X-Accel-Redirect") }):
+	case !slices.Contains(variables(status.Value), "upstream_status"):
+		return fmt.Errorf("%v: a response may send the request on by X-Accel-Redirect, and CACHE_STATUS does not tell; write uwsgi_ignore_headers X-Accel-Redirect, or put $upstream_status into CACHE_STATUS", p.Place)
+	}
+	return nil
+}
+
+// errRewritesUnread is for settings that were not read from a whole configuration.
+var errRewritesUnread = errors.New("the configuration around the lookup was not read")
+
+// subrequests is about what is asked for on behalf of another page, whose $request_uri it
+// has.
+func (k *checker) subrequests(ours []*Lookup) {
+	for _, sub := range k.config.Subrequests {
+		lookups := slices.DeleteFunc(slices.Clone(sub.Lookups), func(l *Lookup) bool { return !slices.Contains(ours, l) })
+		shared := slices.DeleteFunc(slices.Clone(lookups), func(l *Lookup) bool {
+			names := variables(l.asked())
+			return l.Key.Late != "" || len(l.Key.Opaque) > 0 || slices.Contains(names, "uri")
+		})
+		switch {
+		case len(shared) > 0:
+			k.warning(sub.Place, Subrequests, k.fragmentLines(shared[0]),
+				"subrequests of %s come to the lookup of %s under the key of the page that they belong to: once that is stored, they get the page; their own responses are not stored", sub.Value, shared[0].Place)
+		case len(lookups) > 0:
+			k.note(sub.Place, Subrequests, "",
+				"subrequests of %s come to the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)
+		case slices.ContainsFunc(sub.Passes, func(p *Pass) bool {
+			return slices.ContainsFunc(ours, func(l *Lookup) bool { return l.Misses != nil && l.Misses.Gateway.Name == p.Gateway.Name })
+		}):
+			k.note(sub.Place, Subrequests, "",
+				"subrequests of %s come to uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)
+		}
+	}
+}
+
+// fragmentLines are for what pages include.
+func (k *checker) fragmentLines(l *Lookup) string {
+	variable := cmp.Or(l.Key.Variable, "$memcached_key")
+	return "location /fragments/ { # for what is included alone, by whatever path it has\n" +
+		"    set " + variable + " \"$scheme://$host$uri$is_args$args\";\n" +
+		"    # the lookup, and CACHE_KEY handed over\n}"
+}

@@ -1,0 +1,82 @@
+package nginxconf
+
+import (
+	"slices"
+	"strings"
+)
+
+// collectSubrequests finds what makes subrequests that come to a lookup or to a
+// uwsgi_pass of the server. They have the $request_uri of the page that they belong to.
+func (b *builder) collectSubrequests(server *scope) {
+	collect := func(s *scope) {
+		for _, d := range s.block {
+			if starts := b.subrequests(server, s, d); starts != nil {
+				b.addSubrequest(server, d, starts)
+			}
+		}
+	}
+	collect(server.outer)
+	server.walk(collect)
+}
+
+// subrequests starts those that the directive makes in the scope, nil if it makes none.
+func (b *builder) subrequests(server, s *scope, d *directive) func(*flow) {
+	switch d.name {
+	case "auth_request", "mirror", "add_before_body", "add_after_body":
+		if d.arg(0) == "off" || d.arg(0) == "" {
+			return nil
+		}
+		return func(f *flow) { f.redirect(visit{}, d.arg(0), d) }
+	case "ssi":
+		if d.arg(0) != "on" {
+			return nil
+		}
+		return func(f *flow) { // to any URI
+			server.walk(func(l *scope) {
+				if l.name == "location" && !l.matcher().isNamed() {
+					f.enter(visit{at: l, inside: true})
+				}
+			})
+		}
+	case "slice":
+		if d.arg(0) == "0" || s.name != "location" {
+			return nil
+		}
+		return func(f *flow) { f.enter(visit{at: s, inside: true}) }
+	}
+	return nil
+}
+
+func (b *builder) addSubrequest(server *scope, d *directive, starts func(*flow)) {
+	f := &flow{b: b, server: server, known: map[*scope]bool{}}
+	f.begin()
+	starts(f)
+	sub := Subrequest{Text: first(Text{}, d), Kind: d.name}
+	for _, q := range f.lookups {
+		if !slices.Contains(sub.Lookups, q.asked) {
+			sub.Lookups = append(sub.Lookups, q.asked)
+		}
+	}
+	for _, a := range f.arrivals {
+		if !slices.Contains(sub.Passes, a.pass) {
+			sub.Passes = append(sub.Passes, a.pass)
+		}
+	}
+	if len(sub.Lookups)+len(sub.Passes) > 0 {
+		b.config.Subrequests = append(b.config.Subrequests, sub)
+	}
+}
+
+// collectPrograms finds what may send requests anywhere, and cannot be followed.
+func (b *builder) collectPrograms(http *directive) {
+	http.walk(func(d *directive) {
+		if isProgram(d.name) {
+			b.config.Programs = append(b.config.Programs, first(Text{}, &directive{Place: d.Place, name: d.name}))
+		}
+	})
+}
+
+func isProgram(name string) bool {
+	return strings.Contains(name, "_by_lua") || name == "perl" || name == "perl_set" || name == "post_action" || name == "eval" ||
+		strings.HasPrefix(name, "js_") && name != "js_import" && name != "js_path" || strings.HasPrefix(name, "echo_")
+}
