@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -34,7 +33,7 @@ func (x *exchange) relay(ctx context.Context) error {
 	}
 	buf := buffers.Get().(*[backendBuffer]byte)
 	defer buffers.Put(buf)
-	out := x.head().AppendHead(buf[:0])
+	out := x.appendHead(buf[:0])
 	err := x.sendWith(out)
 	for err == nil {
 		err = x.relayMore(buf[:])
@@ -49,19 +48,6 @@ func (x *exchange) relay(ctx context.Context) error {
 	return x.relayFailure(ctx, err)
 }
 
-// head is the answer's head as nginx gets it.
-func (x *exchange) head() *uwsgi.Response {
-	resp := *x.resp
-	resp.Header = resp.Header.Clone()
-	resp.Clean()
-	if x.verdict.Store() && x.g.AlignHeaders && x.policy.Format != policy.FormatHTTP {
-		resp.Header = policy.Align(resp.Header)
-	}
-	resp.Header.Add("Cache-Status", x.cacheStatus())
-	x.rec.status = resp.StatusCode
-	return &resp
-}
-
 // isNotModified reports whether the client has this very page already. A
 // candidate's worker was asked without the client's conditions, since the store
 // needs the whole page, so the answer to them is ours.
@@ -73,10 +59,9 @@ func (x *exchange) isNotModified() bool {
 func (x *exchange) relayNotModified() error {
 	resp := uwsgi.Response{StatusCode: http.StatusNotModified, Reason: "Not Modified"}
 	resp.Header = policy.NotModifiedHeader(x.resp.Header)
-	resp.Header.Add("Cache-Status", x.cacheStatus())
 	x.rec.status = resp.StatusCode
 	x.answered = true
-	if err := x.write(resp.AppendHead(nil)); err != nil || !x.isWanted() || x.follows {
+	if err := x.write(x.fitHead(nil, &resp, resp.Header)); err != nil || !x.isWanted() || x.follows {
 		return err
 	}
 	x.tether.letGo() // nginx leaves as soon as it has this
@@ -184,7 +169,7 @@ func (x *exchange) overlong() bool {
 // upload sends those from nginx.
 func (x *exchange) tunnel(ctx context.Context) error {
 	x.answered = true
-	if err := x.write(x.head().AppendHead(nil)); err != nil {
+	if err := x.write(x.appendHead(nil)); err != nil {
 		return err
 	}
 	buf := buffers.Get().(*[backendBuffer]byte)
@@ -236,37 +221,4 @@ func (c *capture) add(b []byte) {
 		return
 	}
 	c.value = append(c.value, b...)
-}
-
-// cacheStatus is our member of the Cache-Status list (RFC 9211). It is sent
-// with the head, so "stored" says what the answer will be if it comes whole.
-func (x *exchange) cacheStatus() string {
-	v := x.verdict
-	if v.Reason == policy.Found || v.Reason == policy.Stale {
-		b := append([]byte("uwgate; hit; ttl="), strconv.Itoa(int(v.TTL/time.Second))...)
-		return string(append(append(b, "; detail="...), v.Reason...))
-	}
-	b := []byte("uwgate; fwd=")
-	switch x.plan.Reason {
-	case "":
-		b = append(b, "uri-miss"...)
-	case policy.Method, policy.NoMethod:
-		b = append(b, "method"...)
-	default:
-		b = append(b, "bypass"...)
-	}
-	b = append(b, "; fwd-status="...)
-	b = strconv.AppendInt(b, int64(x.resp.StatusCode), 10)
-	if x.follows {
-		b = append(b, "; collapsed"...)
-	}
-	if v.Store() {
-		b = append(b, "; stored; ttl="...)
-		b = strconv.AppendInt(b, int64(v.TTL/time.Second), 10)
-	}
-	b = append(b, "; detail="...)
-	if v.Observe {
-		return string(append(b, policy.Observe...))
-	}
-	return string(append(b, v.Reason...))
 }

@@ -155,7 +155,7 @@ func (x *exchange) relayShared(ctx context.Context, f *flight, v *view) error {
 	if x.isNotModified() {
 		return x.relayNotModified()
 	}
-	out := x.head().AppendHead(nil)
+	out := x.appendHead(nil)
 	sent := 0
 	for {
 		x.answered = true

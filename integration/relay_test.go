@@ -121,6 +121,35 @@ func TestModifierOfNginx(t *testing.T) {
 	}
 }
 
+// What uwgate adds makes no head too large for nginx that it would have taken from the
+// worker, with the buffer of one page and with larger ones.
+func TestLargeHeads(t *testing.T) {
+	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--key", "$scheme://$host$request_uri"}})
+	for where, page := range map[string]int{"": os.Getpagesize(), "/5k": 5 << 10, "/8k": 8 << 10} {
+		var taken, refused int
+		for size := page - 200; size < page+20; size++ {
+			path := where + "/head?size=" + strconv.Itoa(size)
+			direct := a.fetch("GET", "/direct"+path, "")
+			got := a.fetch("GET", path, "")
+			if direct.err != nil {
+				t.Logf("%s: nginx breaks off what comes directly: %v", path, direct.err)
+				continue
+			}
+			if got.status != direct.status || got.err != nil || direct.status == 200 && (got.body != "hello" || got.header.Get("X-Fill") != direct.header.Get("X-Fill")) {
+				t.Errorf("%s: got %d %q, %v, and %d directly", path, got.status, got.body, got.err, direct.status)
+			}
+			if direct.status == 200 {
+				taken++
+			} else {
+				refused++
+			}
+		}
+		if taken < 60 || refused == 0 {
+			t.Errorf("%q: nginx takes %d heads directly and refuses %d; the sizes are wrong", where, taken, refused)
+		}
+	}
+}
+
 // accessLog is uwgate's, as it is.
 func (a *app) accessLog() string {
 	b, err := os.ReadFile(a.AccessLog)

@@ -22,6 +22,7 @@ type Response struct {
 	StatusCode    int    // 100..999; what is over 599 has no meaning of its own, and browsers see it
 	Reason        string // as sent; may be empty
 	Header        Header
+	Size          int   // of the head in bytes as it came; 0: it was not read
 	ContentLength int64 // of the body in bytes; -1: not declared, or void because of Chunked
 	Chunked       bool  // the body comes in chunks, which Body decodes
 
@@ -54,6 +55,7 @@ func ReadResponse(r *bufio.Reader) (*Response, error) {
 			return nil, err
 		}
 		if resp.StatusCode >= 200 || resp.StatusCode == 101 {
+			resp.Size = len(head)
 			return resp, nil
 		}
 		offset += int64(len(head))
@@ -448,16 +450,22 @@ func hasPrefixFold(s, prefix string) bool {
 // AppendHead appends the head to b: an HTTP/1.1 status line, the lines of Header
 // in order, a blank line. Header is written as it is, see Clean. A CR, LF or NUL
 // in a line becomes a space.
-func (r *Response) AppendHead(b []byte) []byte {
+func (r *Response) AppendHead(b []byte) []byte { return r.appendHead(b, r.Reason, ": ") }
+
+// AppendShortHead is AppendHead without what means nothing: the reason, and the space
+// behind each colon.
+func (r *Response) AppendShortHead(b []byte) []byte { return r.appendHead(b, "", ":") }
+
+func (r *Response) appendHead(b []byte, reason, colon string) []byte {
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(r.StatusCode), 10)
 	b = append(b, ' ') // even without a reason (RFC 9112 §4)
-	b = appendText(b, r.Reason)
+	b = appendText(b, reason)
 	b = append(b, "\r\n"...)
 	for i := range r.Header {
 		f := &r.Header[i]
 		b = appendText(b, f.Name)
-		b = append(b, ": "...)
+		b = append(b, colon...)
 		b = appendText(b, f.Value)
 		b = append(b, "\r\n"...)
 	}

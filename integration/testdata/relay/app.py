@@ -66,5 +66,5 @@ def answer(start_response, text, status="200 OK", more=()):
     return [text]
 
 
-PAGES = {"/part": part, "/environ": environ_, "/status": status, "/php": status, "/head": head, "/large": large, "/length": length,
+PAGES = {"/part": part, "/environ": environ_, "/status": status, "/php": status, "/head": head, "/5k/head": head, "/8k/head": head, "/large": large, "/length": length,
          "/auth": length, "/copy": length}

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"strconv"
+	"time"
+
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// nginx reads an answer's head into one buffer, of a memory page unless
+// uwsgi_buffer_size says another size, and answers 502 to a head that is larger.
+const (
+	headBuffer = 4 << 10 // the least that a page of memory has
+	bufferUnit = 1 << 10 // larger buffers are set by hand, in KiB
+)
+
+// headLimit is the size in bytes that a head may have for any nginx that would take
+// one of size bytes. nginx 1.22 breaks an answer off whose head fills the buffer to its
+// last byte.
+func headLimit(size int) int {
+	return max(size, headBuffer-1, (size+bufferUnit-1)/bufferUnit*bufferUnit-1)
+}
+
+// appendHead appends the answer's head as nginx gets it to b.
+func (x *exchange) appendHead(b []byte) []byte {
+	resp := *x.resp
+	resp.Header = resp.Header.Clone()
+	resp.Clean()
+	x.rec.status = resp.StatusCode
+	aligned := resp.Header
+	if x.verdict.Store() && x.g.AlignHeaders && x.policy.Format != policy.FormatHTTP {
+		aligned = policy.Align(resp.Header)
+	}
+	return x.fitHead(b, &resp, aligned)
+}
+
+// fitHead appends resp's head to b, with our Cache-Status, and aligned in the place
+// of its header. What would make it too large for an nginx that has room for the
+// worker's own is left out: first the most of the Cache-Status, then all of it, then
+// what has been aligned. If it is too large even so, that lies in how we write the
+// lines, and they are written shorter. It changes resp.
+func (x *exchange) fitHead(b []byte, resp *uwsgi.Response, aligned uwsgi.Header) []byte {
+	limit := len(b) + headLimit(x.resp.Size)
+	plain := resp.Header
+	for _, status := range []func() string{x.cacheStatus, x.shortCacheStatus} {
+		resp.Header = append(aligned, uwsgi.Field{Name: "Cache-Status", Value: status()})
+		if head := resp.AppendHead(b); len(head) <= limit {
+			return head
+		}
+	}
+	for _, resp.Header = range []uwsgi.Header{aligned, plain} {
+		if head := resp.AppendHead(b); len(head) <= limit {
+			return head
+		}
+	}
+	return resp.AppendShortHead(b)
+}
+
+// shortCacheStatus is the least that our member says.
+func (x *exchange) shortCacheStatus() string { return "uwgate; detail=" + x.detail() }
+
+// cacheStatus is our member of the Cache-Status list (RFC 9211). It is sent
+// with the head, so "stored" says what the answer will be if it comes whole.
+func (x *exchange) cacheStatus() string {
+	v := x.verdict
+	if v.Reason == policy.Found || v.Reason == policy.Stale {
+		b := append([]byte("uwgate; hit; ttl="), strconv.Itoa(int(v.TTL/time.Second))...)
+		return string(append(append(b, "; detail="...), v.Reason...))
+	}
+	b := []byte("uwgate; fwd=")
+	switch x.plan.Reason {
+	case "":
+		b = append(b, "uri-miss"...)
+	case policy.Method, policy.NoMethod:
+		b = append(b, "method"...)
+	default:
+		b = append(b, "bypass"...)
+	}
+	b = append(b, "; fwd-status="...)
+	b = strconv.AppendInt(b, int64(x.resp.StatusCode), 10)
+	if x.follows {
+		b = append(b, "; collapsed"...)
+	}
+	if v.Store() {
+		b = append(b, "; stored; ttl="...)
+		b = strconv.AppendInt(b, int64(v.TTL/time.Second), 10)
+	}
+	return string(append(append(b, "; detail="...), x.detail()...))
+}
+
+// detail is the word of the decision, as in the log.
+func (x *exchange) detail() string {
+	if x.verdict.Observe {
+		return string(policy.Observe)
+	}
+	return string(x.verdict.Reason)
+}

@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"uwgate/uwsgi"
+)
+
+// in is the bench as a subtest sees it.
+func (b *bench) in(t *testing.T) *bench {
+	other := *b
+	other.t = t
+	return &other
+}
+
+// withHead is an answer whose head has that many bytes, with its lines ended and
+// separated like that.
+func withHead(size int, status, colon, end string, lines ...string) string {
+	head := status + end
+	for _, line := range append([]string{"Content-Type: text/html; charset=utf-8", "Content-Length: 5"}, lines...) {
+		head += strings.Replace(line, ": ", colon, 1) + end
+	}
+	for len(head)+len(end) < size {
+		name := "X-Fill" + colon
+		fill := min(200, size-len(head)-2*len(end)-len(name))
+		if rest := size - len(head) - 2*len(end) - len(name) - fill; rest > 0 && rest < 20 {
+			fill -= 20 // so that the last line has room for its name
+		}
+		head += name + strings.Repeat("x", fill) + end
+	}
+	if len(head)+len(end) != size {
+		panic(fmt.Sprintf("head of %d bytes, not %d", len(head)+len(end), size))
+	}
+	return head + end + "hello"
+}
+
+// No head becomes too large for an nginx that has room for the worker's own.
+func TestHeadsFitWhereTheWorkersDid(t *testing.T) {
+	for _, how := range []struct{ name, status, colon, end string }{
+		{"HTTP", "HTTP/1.1 200 OK", ": ", "\r\n"},
+		{"no reason", "HTTP/1.1 200", ": ", "\r\n"},
+		{"CGI", "Status: 200 OK", ": ", "\r\n"},
+		{"no blanks", "HTTP/1.1 200 OK", ":", "\r\n"},
+		{"bare LF", "HTTP/1.1 200 OK", ": ", "\n"},
+	} {
+		for _, align := range []bool{true, false} {
+			b := newBench(t, func(g *Gateway) { g.AlignHeaders = align }, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
+				size, _ := strconv.Atoi(req.Vars.Get("QUERY_STRING"))
+				io.WriteString(nc, withHead(size, how.status, how.colon, how.end))
+			})
+			for _, size := range []int{120, 3800, 3900, 3950, 3985, 4000, 4008, 4050, 4064, 4080, 4090, 4095, 4096, 4100, 5000, 5100, 5119, 6143, 8000, 8150, 8191, 16383} {
+				t.Run(fmt.Sprint(how.name, "/", align, "/", size), func(t *testing.T) {
+					b, uri := b.in(t), "/?"+strconv.Itoa(size)
+					for _, v := range []uwsgi.Vars{missed(uri), request("GET", uri), missed(uri, uwsgi.Var{Name: "HTTP_COOKIE", Value: "sessionid=x"})} {
+						got := b.ask(v, nil)
+						head := len(got.raw) - len(got.body)
+						if got.status != 200 || got.body != "hello" || head > headLimit(size) {
+							t.Errorf("got %d %q with a head of %d bytes, of %d allowed", got.status, got.body, head, headLimit(size))
+						}
+						if status := got.header.Get("Cache-Status"); status == "" && size%1024 != 0 && head < headLimit(size)-100 || size < 3800 && !strings.Contains(status, "fwd=") {
+							t.Errorf("a head of %d bytes, of %d allowed, says %q", head, headLimit(size), status)
+						}
+						if n := len(got.header.Values("X-Fill")); n != strings.Count(withHead(size, how.status, how.colon, how.end), "X-Fill") {
+							t.Errorf("%d lines of the worker's own are left", n)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestHeadLimit(t *testing.T) {
+	for size, want := range map[int]int{0: 4095, 1: 4095, 4095: 4095, 4096: 4096, 4097: 5119, 5119: 5119, 5120: 5120, 8191: 8191, 65536: 65536} {
+		if got := headLimit(size); got != want {
+			t.Errorf("%d: got %d, want %d", size, got, want)
+		}
+	}
+}
