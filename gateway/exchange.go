@@ -47,7 +47,7 @@ type exchange struct {
 	verdict policy.Verdict
 	page    capture
 
-	flight  *flight // that it leads; nil: none. Set under upload.mu
+	flight  *flight // that it leads, until that ends; nil: none. Set under upload.mu
 	follows bool    // the answer is that of another's flight
 	lag     lag
 	settled bool // the page has been handed over, or refused

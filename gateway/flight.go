@@ -225,13 +225,16 @@ func (f *flight) leave() {
 	}
 }
 
-// outlives reports whether the fetch goes on though the leader's client has
-// left. If not, it can be joined no more.
+// outlives reports whether the fetch goes on for the followers though the leader's
+// client has left. If not, it can be joined no more.
 func (fs *flights) outlives(f *flight) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.ending != aloft {
+		return false
+	}
 	if f.followers == 0 {
 		fs.remove(f)
 		return false

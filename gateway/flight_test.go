@@ -553,10 +553,10 @@ func TestFlightsAtRandom(t *testing.T) {
 }
 
 // askAtRandom is a client that may leave, or read slowly.
-func (b *bench) askAtRandom(uri, user string) {
+func (b *bench) askAtRandom(uri, user string, more ...uwsgi.Var) {
 	nc := b.dial()
 	defer nc.Close()
-	nc.Write(encode(b.t, missed(uri, uwsgi.Var{Name: "HTTP_X_USER", Value: user})))
+	nc.Write(encode(b.t, missed(uri, append(more, uwsgi.Var{Name: "HTTP_X_USER", Value: user})...)))
 	var r io.Reader = nc
 	switch rand.IntN(6) {
 	case 0:

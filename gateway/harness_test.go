@@ -111,6 +111,9 @@ func (b *bench) close() {
 		b.t.Errorf("Serve: %v", err)
 	}
 	b.served <- nil
+	if n := b.Gateway.stats.panics.Load(); n > 0 {
+		b.t.Errorf("%d requests panicked: %v", n, b.logs.FilterMessageSnippet("panic").All())
+	}
 	if b.Store != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

@@ -75,7 +75,7 @@ const (
 // mayShare reports whether the request may wait for others, and they for it. One
 // that is to renew the page does not take part.
 func (x *exchange) mayShare() bool {
-	return x.plan.Reason == "" && !x.plan.Bypass && !x.policy.Observe && x.g.coalesceWait() > 0 && x.length == 0
+	return x.plan.Reason == "" && !x.plan.Bypass && !x.policy.Observes(x.plan) && x.g.coalesceWait() > 0 && x.length == 0
 }
 
 // lead makes the exchange the leader.
@@ -248,11 +248,17 @@ func (x *exchange) refuseFlight(remember bool) {
 	x.land(endRefused, nil)
 }
 
-// land ends the flight that the exchange leads, if it has not ended.
+// land ends the flight that the exchange leads. From then on it leads none: what it
+// still relays is for its own client alone.
 func (x *exchange) land(o ending, err error) {
-	if x.flight != nil {
-		x.g.flights.end(x.flight, o, err)
+	f := x.flight
+	if f == nil {
+		return
 	}
+	x.g.flights.end(f, o, err)
+	x.upload.mu.Lock()
+	defer x.upload.mu.Unlock()
+	x.flight, x.lag.lost = nil, f.isGone()
 }
 
 // landWith ends the flight of a page that has come to its end, and was stored, or
@@ -290,6 +296,7 @@ func (x *exchange) landFailed(err error) {
 // need not wait for it.
 type lag struct {
 	on   bool
+	lost bool   // the client had left when the flight ended
 	rest []byte // of the write that was given up
 	from int    // then this is where it goes on in the captured body
 }
@@ -348,7 +355,7 @@ func (x *exchange) pass(out []byte) error {
 
 // catchUp sends the leader's client what it has not got.
 func (x *exchange) catchUp() error {
-	if !x.lag.on || x.flight.isGone() {
+	if !x.lag.on || x.lag.lost {
 		return nil
 	}
 	l := x.lag

@@ -89,7 +89,7 @@ func parseCopy(b []byte, key string) (page *found, stored time.Time, err error) 
 
 // staleCopy returns the last good copy of the page, nil if there is none.
 func (x *exchange) staleCopy(ctx context.Context) *found {
-	if x.g.Store == nil || x.plan.Reason != "" || x.plan.Bypass || x.policy.Observe {
+	if x.g.Store == nil || x.plan.Reason != "" || x.plan.Bypass || x.policy.Observes(x.plan) {
 		return nil
 	}
 	item, err := x.g.Store.Get(ctx, x.place().Sibling(cachewriter.KindCopy))

@@ -296,6 +296,15 @@ func (p *Policy) rule(n int) *Rule {
 	return &p.Rules[n-1]
 }
 
+// Observes reports whether it is known before the response that it is only observed
+// (see Verdict.Observe), whatever it turns out to be.
+func (p *Policy) Observes(plan Plan) bool {
+	if p.Observe {
+		return true
+	}
+	return plan.sureRule > 0 && plan.firstRule == plan.sureRule && p.rule(plan.sureRule).Action == ActionObserve
+}
+
 // allows reports whether the conditions on the request hold.
 func (r *Rule) allows(l place) bool {
 	return (len(r.Hosts) == 0 || matchesAny(r.Hosts, l.host)) && r.isForPath(l) &&
