@@ -127,6 +127,7 @@ func toldGateway(c *cli.Context, file *configFile) (g nginxconf.Gateway, err err
 		Types:               p.Types,
 		Adds:                p.NginxAdds,
 		AllowedHosts:        p.AllowedHosts,
+		TrustForwardedProto: c.Bool("trust-forwarded-proto"),
 		VaryCookieAnonymous: p.VaryCookieAnonymous,
 		IdentityCookies:     p.Identities(),
 		Resolve:             func(host string) ([]string, error) { return lookUp(c.Context, host) },

@@ -25,8 +25,12 @@ type Gateway struct {
 	Types    map[string]string
 	Adds     []uwsgi.Field // what nginx is said to add to hits
 
-	// AllowedHosts are globs of the hosts whose pages are stored. Empty: all.
+	// AllowedHosts are globs of the hosts whose pages are stored. Empty: all that are in
+	// the key.
 	AllowedHosts []string
+
+	// TrustForwardedProto is set if the application sees clients' X-Forwarded-Proto.
+	TrustForwardedProto bool
 
 	// AllowRewrites is the word that pages may be stored whose path nginx has rewritten.
 	AllowRewrites bool
@@ -88,7 +92,7 @@ func (c *Config) Check(g Gateway) []Finding {
 // lookupChecks are the checks of one lookup.
 var lookupChecks = []func(*checker, *Lookup){
 	(*checker).misses, (*checker).errorPages, (*checker).timeouts,
-	(*checker).key, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).members,
+	(*checker).key, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).members,
 	(*checker).servers,
 	(*checker).format, (*checker).hitType, (*checker).types, (*checker).headers,
 }

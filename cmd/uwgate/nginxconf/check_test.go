@@ -165,6 +165,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 			g.Adds = append(g.Adds, uwsgi.Field{Name: name, Value: value})
 		case "--allowed-host":
 			g.AllowedHosts = append(g.AllowedHosts, value)
+		case "--trust-forwarded-proto":
+			g.TrustForwardedProto = true
 		case "--allow-rewrites":
 			g.AllowRewrites = true
 		case "--vary-cookie":
@@ -326,8 +328,8 @@ func TestRecipeFindings(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s", f.Level, f.Code))
 	}
 	want := []string{
-		"error no-method",
-		"note key-long", "note key-without-host",
+		"error key-without-host", "error no-method",
+		"note key-long",
 		"warning error-page-missing", "warning error-page-missing", // 405, 504
 		"warning timeout", "warning timeout",
 		"warning max-fails",

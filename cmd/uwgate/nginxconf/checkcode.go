@@ -26,6 +26,8 @@ const (
 	KeyRewritten    Code = "key-rewritten"
 	KeyLong         Code = "key-long"
 	KeyWithoutHost  Code = "key-without-host"
+	KeyWithoutArgs  Code = "key-without-args"
+	KeyScheme       Code = "key-scheme"
 
 	HandoverKey    Code = "handover-key"
 	HandoverStatus Code = "handover-status"

@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -221,7 +222,7 @@ func (k *checker) keyParam(l *Lookup, name, param string, values ...string) {
 }
 
 // hosts is about what a client can make the application believe, though the key says
-// something else.
+// something else. The gateway does not store it.
 func (k *checker) hosts(l *Lookup) {
 	if l.Misses == nil || l.Key.Late != "" {
 		return
@@ -234,20 +235,81 @@ func (k *checker) hosts(l *Lookup) {
 		param, ok := find(l.Misses.Params, "HTTP_HOST")
 		if !ok || canonical(param.Value) == "$http_host" {
 			k.warning(l.Misses.at(param.Place), HTTPHost, "uwsgi_param HTTP_HOST $host;",
-				"the key has $host, but the application gets the client's own Host header; with a made-up port, `Host: example.com:81`, it may write links that are stored for everybody")
+				"the key has $host, but the application gets the client's own Host header; where they differ, as for `Host: example.com:81`, nothing is stored")
 		}
 		return
 	}
-	ownHost := func(name string) bool { return name == "http_host" || name == "server_name" || name == "server_port" }
-	if len(k.g.AllowedHosts) > 0 || len(l.Key.Opaque) > 0 || slices.ContainsFunc(names, ownHost) {
+	if len(l.Key.Opaque) > 0 || slices.Contains(names, "http_host") || k.allowsWithoutHost(l) {
 		return
 	}
 	host := "example.com"
 	if len(l.Names) > 0 && !strings.ContainsAny(l.Names[0], "*~_") {
 		host = strings.TrimPrefix(l.Names[0], ".")
 	}
-	k.note(l.at(l.Key.Place), KeyWithoutHost, Flag{"allowed-host", host}.String(),
-		"the key %s has no host: all hosts share their pages, and so does a made-up one", l.asked())
+	fix, has := Flag{"allowed-host", host}.String(), "has no host"
+	if slices.Contains(names, "server_name") {
+		fix = "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + (&quoter{}).quoteKey(withHost(l.asked())) + ";"
+		has = "has $server_name, which is the same whatever host is asked for"
+	}
+	k.error(l.at(l.Key.Place), KeyWithoutHost, fix,
+		"the key %s %s: a page made for a made-up host would be everybody's, and so nothing is stored", l.asked(), has)
+}
+
+// allowsWithoutHost reports whether the key need not have a variable of the host: the
+// host itself stands there, or the gateway is told it.
+func (k *checker) allowsWithoutHost(l *Lookup) bool {
+	isThere := func(name string) bool { return strings.Contains(l.asked(), name) }
+	if slices.ContainsFunc(slices.Concat(l.Names, k.g.AllowedHosts), isThere) {
+		return true
+	}
+	switch len(k.g.AllowedHosts) {
+	case 0:
+		return false
+	case 1:
+		return !strings.Contains(k.g.AllowedHosts[0], "*") || !l.isDerived()
+	}
+	return !l.isDerived()
+}
+
+// withHost has $host in the place of $server_name.
+func withHost(key string) string {
+	e := slices.Clone(literally(key))
+	for i, p := range e {
+		if p.variable && lowerASCII(p.text) == "server_name" {
+			e[i].text = "host"
+		}
+	}
+	return e.String()
+}
+
+// keyParts is about what else the application sees, and the key does not say.
+func (k *checker) keyParts(l *Lookup) {
+	if l.Misses == nil || l.Key.Late != "" || len(l.Key.Opaque) > 0 {
+		return
+	}
+	names := variables(l.asked())
+	has := func(name string) bool { return slices.Contains(names, name) }
+	at, variable := l.at(l.Key.Place), cmp.Or(l.Key.Variable, "$memcached_key")
+	if has("uri") && !has("request_uri") && !slices.ContainsFunc(names, func(name string) bool { return isOfArgs(name) && name != "is_args" }) {
+		k.note(at, KeyWithoutArgs, "set "+variable+" "+(&quoter{}).quoteKey(withArgs(l.asked()))+";",
+			"the key %s has no arguments: pages of URLs with some are never stored", l.asked())
+	}
+	if k.g.TrustForwardedProto && has("scheme") && !has("http_x_forwarded_proto") {
+		k.warning(at, KeyScheme, "map $http_x_forwarded_proto $visitors_scheme { default $scheme; http http; https https; }   # at http level, and $visitors_scheme in the key",
+			"the key has $scheme, but with --trust-forwarded-proto the application goes by X-Forwarded-Proto; where they differ nothing is stored")
+	}
+}
+
+// withArgs has the arguments behind $uri.
+func withArgs(key string) string {
+	var all expression
+	for _, p := range literally(key) {
+		all = append(all, p)
+		if p.variable && canonical("$"+p.text) == "$uri" {
+			all = append(all, piece{"is_args", true}, piece{"args", true})
+		}
+	}
+	return all.String()
 }
 
 // at is the place, or that of the pass for what is not there.

@@ -23,8 +23,8 @@ func (k *checker) rewritten(l *Lookup) {
 	}
 	if l.isOneForMany() {
 		level := Error
-		if !l.isDerived() && !k.g.AllowRewrites {
-			level = Warning // since nothing is stored
+		if !l.isDerived() {
+			level = Warning // for it is the same page, if the application goes by PATH_INFO alone
 		}
 		k.add(level, l.Before.Place, KeyRewritten, "set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+k.quotedKey()+";",
 			"all URLs that come by %s are looked up under one key, since it is made of $uri and not of $request_uri", l.Before.Value)
@@ -56,8 +56,8 @@ func (l *Lookup) isOneForMany() bool {
 	return l.IsConstant && slices.Contains(names, "uri") && !slices.Contains(names, "request_uri")
 }
 
-// rewrites is about a path that nginx changes on the way to the gateway. What the worker
-// sees then need not be the page of the URL, and so it is not stored.
+// rewrites is about a path or arguments that nginx changes on the way to the gateway.
+// What the worker sees then need not be the page of the URL, and so it is not stored.
 func (k *checker) rewrites(p *Pass, ours []*Lookup) {
 	isWrong := slices.ContainsFunc(k.found, func(f Finding) bool {
 		return f.Place == p.Rewritten.Place && (f.Code == KeyRewritten || f.Code == ErrorPageTarget)
@@ -69,11 +69,11 @@ func (k *checker) rewrites(p *Pass, ours []*Lookup) {
 	err := k.config.rewritesErr(k.reaches, ours)
 	if err == nil {
 		k.note(p.Rewritten.Place, Rewritten, fix,
-			"%s changes the path of requests before they come to uwgate. It stores their pages with serve --nginx, since the URL alone decides which path that is; without, it does not", p.Rewritten.Value)
+			"%s changes path or arguments of requests before they come to uwgate. It stores their pages with serve --nginx, since the URL alone decides what comes of it; without, it does not", p.Rewritten.Value)
 		return
 	}
 	k.note(p.Rewritten.Place, Rewritten, fix,
-		"%s changes the path of requests before they come to uwgate, and so their pages are not stored: what the worker is asked for need not be the page of the URL (%v)", p.Rewritten.Value, err)
+		"%s changes path or arguments of requests before they come to uwgate, and so their pages are not stored: what the worker is asked for need not be the page of the URL (%v)", p.Rewritten.Value, err)
 }
 
 // rewritesErr says what else than the URL may decide which path the worker is asked for.
@@ -107,12 +107,15 @@ func (c *Config) rewritesErr(reaches func(Upstream) bool, ours []*Lookup) error 
 // rewritesErr is about what comes to one uwsgi_pass.
 func (p *Pass) rewritesErr() error {
 	path, _ := find(p.Params, "PATH_INFO")
+	query, _ := find(p.Params, "QUERY_STRING")
 	status, _ := find(p.Params, cacheStatus)
 	switch {
 	case !p.Doubtful.IsZero():
 		return fmt.Errorf("%v: %s does so for some requests for a URL, and not for others", p.Doubtful.Place, p.Doubtful.Value)
 	case path.Value != "" && canonical(path.Value) != "$uri":
 		return fmt.Errorf("%v: PATH_INFO is %s, which is not the path that nginx has come to", path.Place, path.Value)
+	case query.Value != "" && canonical(query.Value) != "$args":
+		return fmt.Errorf("%v: QUERY_STRING is %s, which is not the arguments that nginx has come to", query.Place, query.Value)
 	case slices.ContainsFunc(p.Ignored, func(header string) bool { return strings.EqualFold(header, "X-Accel-Redirect") }):
 	case !slices.Contains(variables(status.Value), "upstream_status"):
 		return fmt.Errorf("%v: a response may send the request on by X-Accel-Redirect, and CACHE_STATUS does not tell; write uwsgi_ignore_headers X-Accel-Redirect, or put $upstream_status into CACHE_STATUS", p.Place)

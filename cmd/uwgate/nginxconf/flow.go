@@ -32,7 +32,7 @@ type visit struct {
 	remade       *directive // the `set` that has made another key since the lookup
 	isKeyed      bool       // a `set` has made the key
 
-	doubt    *directive // what changed the path of some requests for a URL, and not of others
+	doubt    *directive // what changed them for some requests for a URL, and not for others
 	split    *directive // what only some requests for a URL pass; nil: all come this way
 	refused  *Pass      // that could not be reached; nil: none
 	inside   bool       // nginx has sent it on, so that internal locations take it

@@ -75,6 +75,9 @@ func (f *flow) set(v visit, d *directive) visit {
 	name := variableName(d.arg(0))
 	if name == "args" {
 		v.args, v.recut = d, d
+		if v.split != nil || !isMadeOfURI(d.arg(1)) {
+			v.doubt = d
+		}
 	}
 	if !f.b.inKeys[name] {
 		return v
@@ -132,7 +135,7 @@ func isElsewhere(replacement string) bool {
 func (f *flow) branch(s step, d *directive, at *scope) (out []step) {
 	met, isKnown := isMet("GET", strings.Join(d.args, " "))
 	split := s.split
-	if !isKnown && (d.own("break") != nil || d.own("rewrite") != nil) {
+	if !isKnown && d.decides() {
 		split = d
 	}
 	if !isKnown || !met {
@@ -151,6 +154,13 @@ func (f *flow) branch(s step, d *directive, at *scope) (out []step) {
 		out = append(out, f.steps([]step{s}, d.block, scope)...)
 	}
 	return out
+}
+
+// decides reports whether an if may change path or arguments, or keep others from doing
+// so.
+func (d *directive) decides() bool {
+	return d.own("break") != nil || d.own("rewrite") != nil ||
+		slices.ContainsFunc(d.own("set"), func(set *directive) bool { return variableName(set.arg(0)) == "args" })
 }
 
 // isConstant reports whether a directive gives one path to many URLs.

@@ -232,8 +232,8 @@ type Pass struct {
 	// Unasked are the ways on which GETs come that memcached was not asked for.
 	Unasked []Unasked
 
-	// Rewritten is what changes the path of requests that come here, and Doubtful what
-	// changes that of some requests for a URL, and not of others. Zero: nothing.
+	// Rewritten is what changes path or arguments of requests that come here, and Doubtful
+	// what changes those of some requests for a URL, and not of others. Zero: nothing.
 	Rewritten, Doubtful Text
 
 	// KeySet is the place of the `set` by which $memcached_key (or the variable that

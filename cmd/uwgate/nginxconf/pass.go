@@ -69,7 +69,7 @@ func (b *builder) keySet(s *scope, params []Param) Place {
 // arrive takes note of a way on which GETs come. Sometimes is set if others for the
 // same URL may be looked up.
 func (p *Pass) arrive(v visit, sometimes bool) {
-	p.Rewritten, p.Doubtful = first(p.Rewritten, v.path), first(p.Doubtful, v.doubt)
+	p.Rewritten, p.Doubtful = first(first(p.Rewritten, v.path), v.args), first(p.Doubtful, v.doubt)
 	if l := v.asked; l != nil {
 		l.Moved, l.Recut = first(l.Moved, v.moved), first(l.Recut, v.recut)
 		l.Remade = first(l.Remade, v.remade)
