@@ -258,9 +258,11 @@ func (k *checker) hosts(l *Lookup) {
 // allowsWithoutHost reports whether the key need not have a variable of the host: the
 // host itself stands there, or the gateway is told it.
 func (k *checker) allowsWithoutHost(l *Lookup) bool {
-	isThere := func(name string) bool { return strings.Contains(l.asked(), name) }
-	if slices.ContainsFunc(slices.Concat(l.Names, k.g.AllowedHosts), isThere) {
-		return true
+	for _, p := range literally(l.asked()) {
+		isThere := func(host string) bool { return strings.Contains(host, ".") && strings.Contains(p.text, host) }
+		if !p.variable && slices.ContainsFunc(slices.Concat(l.Names, k.g.AllowedHosts), isThere) {
+			return true
+		}
 	}
 	switch len(k.g.AllowedHosts) {
 	case 0:
