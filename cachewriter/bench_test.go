@@ -193,18 +193,21 @@ func startSink(b *testing.B) string {
 	return unixPrefix + socket
 }
 
-// sink answers sets and deletes until the Writer hangs up.
+// sink answers until the Writer hangs up.
 func sink(nc net.Conn) {
 	defer nc.Close()
 	br := bufio.NewReaderSize(nc, 64<<10)
-	stored, deleted := []byte("STORED\r\n"), []byte("DELETED\r\n")
+	stored, deleted, nothing := []byte("STORED\r\n"), []byte("DELETED\r\n"), []byte("END\r\n")
 	for {
 		line, err := br.ReadSlice('\n')
 		if err != nil {
 			return
 		}
 		answer := deleted
-		if bytes.HasPrefix(line, []byte("set ")) {
+		switch {
+		case bytes.HasPrefix(line, []byte("get")):
+			answer = nothing
+		case !bytes.HasPrefix(line, []byte("delete ")):
 			answer = stored
 			line = bytes.TrimSpace(line)
 			n, err := strconv.Atoi(string(line[bytes.LastIndexByte(line, ' ')+1:]))

@@ -37,18 +37,9 @@ func newClient(addr string, dialTimeout, timeout time.Duration) *client {
 	return &client{mc, l, &plainClient{link: newLink(addr, dialTimeout), timeout: timeout}}
 }
 
-// set stores a value; exptime is memcached's. The error is nil, wraps ErrRefused,
-// is the cause of ctx's end, or says that the server is broken.
-func (c *client) set(ctx context.Context, key string, body []byte, flags uint32, exptime int32) error {
-	if needsPlain(key) {
-		return c.plain.set(ctx, key, body, flags, exptime)
-	}
-	item := &memcache.Item{Key: key, Value: body, Flags: flags, Expiration: exptime}
-	return c.link.do(ctx, func() error { return verdict(c.common.Set(item)) })
-}
-
-// delete removes values, all in one round trip; that there was none is no error.
-// Errors are set's.
+// delete removes values, all in one round trip; that there was none is no error. The
+// error is nil, wraps ErrRefused, is the cause of ctx's end, or says that the server is
+// broken.
 func (c *client) delete(ctx context.Context, keys ...string) error {
 	if len(keys) > 1 || needsPlain(keys[0]) {
 		return c.plain.delete(ctx, keys...)

@@ -9,13 +9,13 @@ import (
 // delete drops what is queued of the keys, waits for what is being written of them,
 // and then deletes them together, all within ctx. While the breaker is open it does
 // not wait at all: the keys are owed at once, and a worker that pays a debt is the probe.
-func (s *store) delete(ctx context.Context, keys []string) error {
-	written, owed, err := s.beginDelete(keys)
+func (s *store) delete(ctx context.Context, p purge) error {
+	written, owed, err := s.beginDelete(p.keys)
 	if err != nil {
 		return err
 	}
-	err = s.deleteAfter(ctx, written, keys)
-	s.endDelete(keys, owed, err)
+	err = s.deleteAfter(ctx, written, p)
+	s.endDelete(p, owed, err)
 	if err != nil {
 		return fmt.Errorf("cachewriter: delete on %s: %w", s.addr, err)
 	}
@@ -44,7 +44,7 @@ func (s *store) beginDelete(keys []string) (written []<-chan struct{}, owed []*d
 	return written, owed, nil
 }
 
-func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, keys []string) error {
+func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, p purge) error {
 	if s.down() {
 		return ErrServerDown
 	}
@@ -60,7 +60,7 @@ func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, keys
 	}
 	start := s.w.clock()
 	c := s.checkOut()
-	err := c.delete(ctx, keys...)
+	err := c.purge(ctx, s.w, p)
 	s.checkIn(c)
 
 	s.mu.Lock()
@@ -73,7 +73,7 @@ func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, keys
 
 // endDelete lets the keys' entries pass again. A delete that failed is owed before
 // they do.
-func (s *store) endDelete(keys []string, owed []*debt, err error) {
+func (s *store) endDelete(p purge, owed []*debt, err error) {
 	defer s.w.running.Done()
 	s.mu.Lock()
 	report := func() {}
@@ -84,9 +84,9 @@ func (s *store) endDelete(keys []string, owed []*debt, err error) {
 		if !errors.Is(err, ErrServerDown) {
 			s.pausePaying()
 		}
-		report = s.owe(keys)
+		report = s.owe(p)
 	}
-	for i, key := range keys {
+	for i, key := range p.keys {
 		if err == nil {
 			s.debts.forgive(owed[i])
 		}

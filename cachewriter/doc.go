@@ -30,6 +30,11 @@
 //	w := &cachewriter.Writer{Ring: ring}
 //	err = w.Put(cachewriter.Entry{Key: ":1:/a b", Body: page, Expires: time.Now().Add(time.Minute)})
 //
+// A delete leaves a tombstone beside the page, which says when it was made. Before and
+// after a page is written the tombstone is read: a page that was asked for before the
+// delete is not stored, or is deleted again, whichever process made the delete. A
+// tombstone lives for 15 minutes, and a page that took longer is not stored.
+//
 // A server that missed a delete, since it was down or hung, is owed it: what was
 // purged meanwhile is gone before anything else is written there. A page whose
 // server is down is put where nginx goes on to (Ring.Order).

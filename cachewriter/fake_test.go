@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -166,7 +167,7 @@ func readBody(br *bufio.Reader, command string) ([]byte, error) {
 	at := 4
 	if len(words) > 2 && words[0] == "ms" {
 		at = 2
-	} else if len(words) != 5 || words[0] != "set" {
+	} else if len(words) < 5 || !slices.Contains([]string{"set", "add", "cas"}, words[0]) {
 		return nil, nil
 	}
 	if len(words[1]) > MaxKeyLen {
@@ -201,12 +202,18 @@ func (f *fake) answer(command string, body []byte) string {
 	key := words[1]
 	it, found := f.items[key]
 	switch {
-	case words[0] == "set" && body == nil:
+	case body == nil && (words[0] == "set" || words[0] == "add" || words[0] == "cas"):
 		return "CLIENT_ERROR bad command line format\r\n"
 	case words[0] == "set" && len(body) > fakeItemMax:
 		delete(f.items, key)
 		return "SERVER_ERROR object too large for cache\r\n"
-	case words[0] == "set":
+	case words[0] == "add" && found:
+		return "NOT_STORED\r\n"
+	case words[0] == "cas" && !found:
+		return "NOT_FOUND\r\n"
+	case words[0] == "cas" && words[5] != strconv.FormatUint(it.meta.cas, 10):
+		return "EXISTS\r\n"
+	case words[0] == "set", words[0] == "add", words[0] == "cas":
 		flags, _ := strconv.ParseUint(words[2], 10, 32)
 		exptime, _ := strconv.ParseInt(words[3], 10, 64)
 		f.items[key] = fakeItem{body: body, flags: uint32(flags), exptime: exptime, meta: f.newMeta()}
@@ -219,7 +226,7 @@ func (f *fake) answer(command string, body []byte) string {
 	case (words[0] == "get" || words[0] == "gets") && !found:
 		return "END\r\n"
 	case words[0] == "gets":
-		return fmt.Sprintf("VALUE %s %d %d 1\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.body)
+		return fmt.Sprintf("VALUE %s %d %d %d\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.meta.cas, it.body)
 	case words[0] == "get":
 		it.meta.hit = true
 		f.items[key] = it

@@ -14,6 +14,8 @@ const maxOwedBytes = 4 << 20
 // A debt is a delete that a server has missed.
 type debt struct {
 	key   string    // wire key
+	tomb  string    // see purge
+	at    time.Time // when it was purged
 	until time.Time // by then whatever lies under the key has expired
 	probe bool      // paying it is the breaker's probe
 }
@@ -28,23 +30,31 @@ type debts struct {
 	bytes int
 }
 
-// owe takes a debt on, in the place of an older one of the same key; false means
-// that there is no room.
-func (d *debts) owe(key string, until time.Time) bool {
-	d.forgive(d.of(key))
-	if len(d.byKey) >= d.maxEntries || d.bytes+len(key) > maxOwedBytes {
+// owe takes a debt on, in the place of an older one of the same key, whose tombstone it
+// takes over if it has none; false means that there is no room.
+func (d *debts) owe(x debt) bool {
+	if old := d.of(x.key); old != nil {
+		if x.tomb == "" {
+			x.tomb, x.at = old.tomb, old.at
+		}
+		d.forgive(old)
+	}
+	if len(d.byKey) >= d.maxEntries || d.bytes+x.size() > maxOwedBytes {
 		return false
 	}
-	d.insert(&debt{key: key, until: until}, d.list.PushBack)
+	d.insert(&x, d.list.PushBack)
 	return true
 }
+
+// size is the bytes of its keys.
+func (x *debt) size() int { return len(x.key) + len(x.tomb) }
 
 func (d *debts) insert(x *debt, push func(any) *list.Element) {
 	if d.byKey == nil {
 		d.byKey = make(map[string]*list.Element)
 	}
 	d.byKey[x.key] = push(x)
-	d.bytes += len(x.key)
+	d.bytes += x.size()
 }
 
 // of returns the debt of a key, nil if there is none.
@@ -64,7 +74,15 @@ func (d *debts) forgive(x *debt) {
 	}
 	d.list.Remove(d.byKey[x.key])
 	delete(d.byKey, x.key)
-	d.bytes -= len(x.key)
+	d.bytes -= x.size()
+}
+
+// forgiveStored removes a debt whose key has been stored since. One that has a
+// tombstone must be paid all the same: another gateway may yet store an older page.
+func (d *debts) forgiveStored(x *debt) {
+	if x != nil && x.tomb == "" {
+		d.forgive(x)
+	}
 }
 
 // takeBack restores a debt that could not be paid, unless there is a later one.
@@ -97,29 +115,29 @@ func (d *debts) len() int { return len(d.byKey) }
 
 // oweNow has the workers delete keys as soon as they can, without anybody waiting
 // for it. What is queued of the keys is dropped.
-func (s *store) oweNow(keys []string) {
+func (s *store) oweNow(p purge) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
 		return
 	}
-	for _, key := range keys {
+	for _, key := range p.keys {
 		if el, ok := s.queued[key]; ok {
 			s.drop(el, DropSuperseded)
 		}
 	}
-	report := s.owe(keys)
+	report := s.owe(p)
 	s.mu.Unlock()
 	report()
 }
 
 // owe takes debts on. It is called with mu held, and the function that it returns,
 // which logs, without.
-func (s *store) owe(keys []string) (report func()) {
+func (s *store) owe(p purge) (report func()) {
 	lost := false
 	until := s.w.clock().Add(s.w.oweFor())
-	for _, key := range keys {
-		if !s.debts.owe(key, until) {
+	for _, key := range p.keys {
+		if !s.debts.owe(debt{key: key, tomb: p.tomb, at: p.at, until: until}) {
 			s.stats.OwedLost++
 			lost = true
 		}
@@ -172,7 +190,7 @@ func (s *store) payAfter() time.Time {
 // pay deletes one key that is owed, and books what came of it.
 func (s *store) pay(c *client, x *debt) {
 	start := s.w.clock()
-	err := c.delete(s.w.life, x.key)
+	err := c.purge(s.w.life, s.w, purge{[]string{x.key}, x.tomb, x.at})
 
 	s.mu.Lock()
 	close(s.writing[x.key])

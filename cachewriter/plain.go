@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// A plainClient writes, deletes and reads keys that gomemcache refuses, with the
-// same commands of memcached's text protocol (doc/protocol.txt) and the same
-// results. The meta commands would not do: a memcached before 1.6.10, as in
+// A plainClient does what gomemcache does not: several commands on one connection, and
+// keys that gomemcache refuses. It speaks the classic commands of memcached's text
+// protocol (doc/protocol.txt). The meta commands would not do: a memcached before 1.6.10, as in
 // Debian 11, does not take `ms` in today's form and runs the value as commands.
 type plainClient struct {
 	link    *link
@@ -23,29 +24,125 @@ type plainClient struct {
 	rw *bufio.ReadWriter
 }
 
-func (p *plainClient) set(ctx context.Context, key string, body []byte, flags uint32, exptime int32) error {
-	return p.link.do(ctx, func() error {
-		return p.talk(func(w *bufio.Writer) {
-			fmt.Fprintf(w, "set %s %d %d %d\r\n", key, flags, exptime, len(body))
-			w.Write(body)
+func (p *plainClient) delete(ctx context.Context, keys ...string) error {
+	return p.link.do(ctx, func() error { return p.deleteNow(keys) })
+}
+
+// deleteNow, like every other method called so, runs within link.do.
+func (p *plainClient) deleteNow(keys []string) error {
+	return p.talk(func(w *bufio.Writer) {
+		for _, key := range keys {
+			w.WriteString("delete ")
+			w.WriteString(key)
 			w.WriteString("\r\n")
-		}, func(line string) error {
-			if line == "STORED" {
-				return nil
-			}
-			return unexpected(line)
-		})
+		}
+	}, func(line string) error { return p.readDeleted(line, len(keys)-1) })
+}
+
+// setNow stores the entry.
+func (p *plainClient) setNow(f *filling) error {
+	return p.talk(func(w *bufio.Writer) {
+		writeStorage(w, "set", f.key, f.body, int64(f.flags), int64(f.exptime))
+	}, func(line string) error {
+		if line == "STORED" {
+			return nil
+		}
+		return unexpected(line)
 	})
 }
 
-func (p *plainClient) delete(ctx context.Context, keys ...string) error {
-	return p.link.do(ctx, func() error {
-		return p.talk(func(w *bufio.Writer) {
-			for _, key := range keys {
-				fmt.Fprintf(w, "delete %s\r\n", key)
-			}
-		}, func(line string) error { return p.readDeleted(line, len(keys)-1) })
+// writeStorage writes a set or one of its like; numbers are the flags, the expiry, and
+// what follows the length.
+func writeStorage(w *bufio.Writer, verb, key string, value []byte, flags, exptime int64, more ...uint64) {
+	w.WriteString(verb)
+	w.WriteByte(' ')
+	w.WriteString(key)
+	b := w.AvailableBuffer()
+	for _, n := range []int64{flags, exptime, int64(len(value))} {
+		b = strconv.AppendInt(append(b, ' '), n, 10)
+	}
+	for _, n := range more {
+		b = strconv.AppendUint(append(b, ' '), n, 10)
+	}
+	w.Write(append(b, "\r\n"...))
+	w.Write(value)
+	w.WriteString("\r\n")
+}
+
+// read returns the value under a key, nil if there is none. It runs within link.do.
+func (p *plainClient) read(key string) (value []byte, err error) {
+	err = p.talk(func(w *bufio.Writer) {
+		w.WriteString("get ")
+		w.WriteString(key)
+		w.WriteString("\r\n")
+	}, func(line string) error {
+		item, err := p.readItem(line)
+		if item != nil {
+			value = item.Value
+		}
+		return err
 	})
+	return value, err
+}
+
+// A swap is what came of a conditional store.
+type swap struct {
+	stored bool
+	found  bool   // something lies under the key afterwards
+	value  []byte // that
+	cas    uint64 // of that
+}
+
+// add stores a value, for so many seconds, if nothing lies under the key. It runs
+// within link.do.
+func (p *plainClient) add(key string, value []byte, seconds int64) (s swap, err error) {
+	err = p.talk(func(w *bufio.Writer) {
+		writeStorage(w, "add", key, value, 0, seconds)
+		writeGets(w, key)
+	}, func(line string) (err error) {
+		s, err = p.readSwap(line, line == "NOT_STORED")
+		return err
+	})
+	return s, err
+}
+
+// replace stores a value, for so many seconds, if what lies under the key has that CAS.
+// It runs within link.do.
+func (p *plainClient) replace(key string, value []byte, seconds int64, cas uint64) (s swap, err error) {
+	err = p.talk(func(w *bufio.Writer) {
+		writeStorage(w, "cas", key, value, 0, seconds, cas)
+		writeGets(w, key)
+	}, func(line string) (err error) {
+		s, err = p.readSwap(line, line == "EXISTS" || line == "NOT_FOUND")
+		return err
+	})
+	return s, err
+}
+
+func writeGets(w *bufio.Writer, key string) {
+	w.WriteString("gets ")
+	w.WriteString(key)
+	w.WriteString("\r\n")
+}
+
+// readSwap reads the answers to a conditional store, of which line is the first, and to
+// the gets after it. A no is an answer.
+func (p *plainClient) readSwap(line string, no bool) (s swap, err error) {
+	if !no && line != "STORED" {
+		return s, unexpected(line)
+	}
+	s.stored = !no
+	head, err := p.readLine()
+	if err != nil || head == "END" {
+		return s, err
+	}
+	item, err := p.readItem(head)
+	if err != nil {
+		return s, err
+	}
+	s.found, s.value = true, item.Value
+	s.cas, err = strconv.ParseUint(head[strings.LastIndexByte(head, ' ')+1:], 10, 64)
+	return s, err
 }
 
 // readDeleted reads the answers to deletes, of which line is the first. The first

@@ -166,11 +166,15 @@ func TestProxyWithADeadServer(t *testing.T) {
 	if err := w.Delete(t.Context(), Entry{Key: dead}); !errors.Is(err, ErrRefused) {
 		t.Errorf("Delete: %v, want %v", err, ErrRefused)
 	}
-	if err := w.Delete(t.Context(), Entry{Key: alive}); err != nil {
+	// Its tombstone may lie on the dead one.
+	if err := w.Delete(t.Context(), Entry{Key: alive}); err != nil && !errors.Is(err, ErrRefused) {
 		t.Errorf("Delete of what the other holds: %v", err)
 	}
-	if s := w.Stats().Servers[0]; s.Owed != 1 || s.Breaker != BreakerClosed {
-		t.Errorf("%d deletes owed, breaker %s; want 1, closed", s.Owed, s.Breaker)
+	if got := get(t, p.backends[1], alive); got != "" {
+		t.Errorf("after Delete the other holds %q", got)
+	}
+	if s := w.Stats().Servers[0]; s.Owed == 0 || s.Breaker != BreakerClosed {
+		t.Errorf("%d deletes owed, breaker %s; want one at least, closed", s.Owed, s.Breaker)
 	}
 	os.Remove(p.backends[0].socket)
 	p.backends[0].start()

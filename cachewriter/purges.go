@@ -22,8 +22,8 @@ func (p *purges) place(key string) *atomic.Pointer[time.Time] {
 // note records that the key is being deleted.
 func (p *purges) note(key string, now time.Time) { p.place(key).Store(&now) }
 
-// since reports whether the key was deleted at began or later. Zero is now.
+// since reports whether the key was deleted at began or later.
 func (p *purges) since(key string, began time.Time) bool {
 	at := p.place(key).Load()
-	return at != nil && !began.IsZero() && !at.Before(began)
+	return at != nil && !at.Before(began)
 }

@@ -10,6 +10,9 @@ import (
 const (
 	KindLock = "l" // who fetches the page: Writer.Lock
 	KindCopy = "s" // the last good copy of the page
+
+	// KindTombstone says when the page was last purged: Writer.Delete.
+	KindTombstone = "d"
 )
 
 // Sibling returns the key, raw and wire key in one, of something that belongs to

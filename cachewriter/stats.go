@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A Drop is the cause for which an entry that Put was given for a server never
-// went out to it. The words are fit for a metric's label.
+// A Drop is the cause for which an entry that Put was given for a server is not
+// there. The words are fit for a metric's label.
 type Drop string
 
 const (
@@ -15,9 +15,10 @@ const (
 	DropExpired    Drop = "expired"     // its time passed in the queue
 	DropSuperseded Drop = "superseded"  // a later Put or a Delete of the same key came first
 	DropClosed     Drop = "closed"      // Close gave up on it
+	DropPurged     Drop = "purged"      // its page was purged after it was asked for; what had gone out is deleted
 )
 
-var drops = [...]Drop{DropQueueFull, DropServerDown, DropExpired, DropSuperseded, DropClosed}
+var drops = [...]Drop{DropQueueFull, DropServerDown, DropExpired, DropSuperseded, DropClosed, DropPurged}
 
 // Stats is a snapshot of a Writer's counters, which only ever grow, and gauges.
 type Stats struct {

@@ -61,9 +61,10 @@ type item struct {
 	body    []byte
 	flags   uint32
 	expires time.Time
-	began   time.Time // zero: now
+	began   time.Time // when the page was asked for
 	done    func()    // see Entry.Done; may be nil
 	page    string    // wire key of the page to which it belongs; a page's own
+	of      string    // that page's raw key
 	probe   bool      // it is the breaker's probe
 	debt    *debt     // what storing it makes needless; nil: nothing
 }
@@ -111,10 +112,12 @@ func (s *store) put(it *item) error {
 	}
 	// Under mu: a Delete notes the key first and then empties the queue, so
 	// that it either finds this item there or is seen here.
-	if s.w.purges.since(it.key, it.began) || s.w.purges.since(it.page, it.began) {
+	now := s.w.clock()
+	if now.Sub(it.began) >= maxFillAge || s.w.purges.since(it.key, it.began) || s.w.purges.since(it.page, it.began) {
+		s.stats.Dropped[DropPurged]++
 		return ErrPurged
 	}
-	if !s.breaker.admits(s.w.clock()) {
+	if !s.breaker.admits(now) {
 		s.stats.Dropped[DropServerDown]++
 		return ErrServerDown
 	}
@@ -270,7 +273,8 @@ func (s *store) dropAll(cause Drop) (n int) {
 // write sends one item and books what came of it.
 func (s *store) write(c *client, it *item) {
 	start := s.w.clock()
-	err := c.set(s.w.life, it.key, it.body, it.flags, exptime(start, it.expires))
+	f := s.newFilling(it, start)
+	err := c.fill(s.w.life, f)
 	took := s.w.clock().Sub(start)
 
 	s.mu.Lock()
@@ -281,8 +285,11 @@ func (s *store) write(c *client, it *item) {
 	switch {
 	case err == nil:
 		s.stats.Stored++
-		s.debts.forgive(it.debt)
+		s.debts.forgiveStored(it.debt)
 		s.stats.Latency.observe(took)
+	case errors.Is(err, ErrPurged):
+		s.stats.Dropped[DropPurged]++
+		err = nil // the server is well
 	case errors.Is(err, ErrRefused):
 		s.stats.Refused++
 		s.stats.Latency.observe(took)
@@ -292,9 +299,15 @@ func (s *store) write(c *client, it *item) {
 		s.stats.Failed++
 	}
 	report := s.settle(s.w.life, it.probe, start, err)
+	reportLoss := func() {}
+	if f.unsure && s.w.life.Err() == nil {
+		// It may lie there, and be older than a purge.
+		reportLoss = s.owe(purge{keys: []string{it.key}})
+	}
 	s.wakeWorkers()
 	s.mu.Unlock()
 	report()
+	reportLoss()
 }
 
 // wakeWorkers wakes the workers, if there is anything that one of them may have waited to do.

@@ -62,7 +62,7 @@ func (t *tier) putAt(addrs []string, key string, e Entry) error {
 	taken := false
 	for _, addr := range addrs {
 		err := t.stores[addr].put(&item{
-			key: key, page: cmp.Or(Escape(e.Of), key), body: e.Body, flags: e.Flags,
+			key: key, page: cmp.Or(Escape(e.Of), key), of: cmp.Or(e.Of, e.Key), body: e.Body, flags: e.Flags,
 			expires: e.Expires, began: e.Began, done: e.Done,
 		})
 		taken = taken || err == nil

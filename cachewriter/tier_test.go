@@ -14,7 +14,7 @@ func TestSetRing(t *testing.T) {
 	w.Workers = 1
 	hold := make(chan struct{})
 	for _, f := range []*fake{kept, leaves} {
-		f.on(func(string) act { return act{hold: hold} })
+		f.on(onCommand("set", act{hold: hold}))
 	}
 	put(t, w, page("first", "x"))
 	await(t, "both are being written", func() bool {

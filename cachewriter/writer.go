@@ -52,8 +52,9 @@ type Entry struct {
 	Done func()
 
 	// Began is when the page was asked for. A page that was already being
-	// made when its key was deleted may be the one that had to go: Put
-	// refuses it. Zero means now.
+	// made when its key was deleted, by whomever, may be the one that had to
+	// go: it is refused, by Put or later. So is one that was asked for about a
+	// quarter of an hour ago, for nobody knows that of it. Zero means now.
 	Began time.Time
 
 	// Of is the raw key of the page to which a sibling belongs; "" for a page.
@@ -126,10 +127,13 @@ type Writer struct {
 	changes sync.Mutex // held while tier is replaced, or closed
 	room    room
 	purges  purges
+	process process
 	life    context.Context // of the workers; ends when Close gives up
 	end     context.CancelFunc
 	running sync.WaitGroup // workers and Deletes
 	closed  atomic.Bool
+
+	clocksDiffer atomic.Bool // it has been logged
 }
 
 // Put queues an entry for its server, or its servers, and returns at once. An
@@ -148,8 +152,12 @@ func (w *Writer) Put(e Entry) error {
 	if err := CheckKey(key); err != nil {
 		return err
 	}
-	if !e.Expires.After(w.clock()) {
+	now := w.clock()
+	if !e.Expires.After(now) {
 		return ErrExpired
+	}
+	if e.Began.IsZero() {
+		e.Began = now.Add(1) // after every Delete that has returned, on a coarse clock, too
 	}
 	t := w.servers()
 	addrs, err := t.route(e)
@@ -183,6 +191,11 @@ const maxFailover = 3
 // was called brings it back: one still queued is dropped, one being written is
 // waited for. A Put during the Delete may be dropped. A Put after it is stored.
 //
+// Delete leaves a tombstone, so that other Writers do not store either what was asked
+// for before it. Between the store of such a page and its removal it may be seen, for
+// the time of two round trips to the server. A page that another Writer asked for within
+// 100 ms after Delete is not stored, since clocks may differ.
+//
 // A set that had timed out before may still lie in a hung server's socket, and
 // be carried out after the Delete: the entry's expiry bounds that, too.
 //
@@ -205,25 +218,49 @@ func (w *Writer) Delete(ctx context.Context, e Entry) error {
 	if err != nil {
 		return err
 	}
-	keys := []string{key}
-	if w.Copies && e.Of == "" {
-		keys = append(keys, Sibling(KindCopy, e.Key))
+	p := purge{keys: []string{key}, at: w.clock()}
+	if e.Of == "" {
+		p.tomb = Sibling(KindTombstone, e.Key)
 	}
-	w.purges.note(key, w.clock())
+	if w.Copies && e.Of == "" {
+		p.keys = append(p.keys, Sibling(KindCopy, e.Key))
+	}
+	w.purges.note(key, p.at)
 	for _, addr := range t.ring.live {
 		if !slices.Contains(addrs, addr) {
-			t.stores[addr].oweNow(keys)
+			t.stores[addr].oweNow(p)
 		}
 	}
+	return w.deleteAt(ctx, t, addrs, p)
+}
+
+// Expire removes a page whose time is over. It is no purge: its last good copy stays,
+// fills under way are stored, and only the servers that the ring names, or Addr, are
+// asked. Else it is Delete.
+func (w *Writer) Expire(ctx context.Context, e Entry) error {
+	key := Escape(e.Key)
+	if err := CheckKey(key); err != nil {
+		return err
+	}
+	t := w.servers()
+	addrs, err := t.holders(e)
+	if err != nil {
+		return err
+	}
+	return w.deleteAt(ctx, t, addrs, purge{keys: []string{key}, at: w.clock()})
+}
+
+// deleteAt deletes at several servers, within Timeout.
+func (w *Writer) deleteAt(ctx context.Context, t *tier, addrs []string, p purge) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
 	defer cancel()
 	if len(addrs) == 1 {
-		return t.stores[addrs[0]].delete(ctx, keys)
+		return t.stores[addrs[0]].delete(ctx, p)
 	}
 	errs := make([]error, len(addrs))
 	var all sync.WaitGroup
 	for i, addr := range addrs {
-		all.Go(func() { errs[i] = t.stores[addr].delete(ctx, keys) })
+		all.Go(func() { errs[i] = t.stores[addr].delete(ctx, p) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
@@ -281,6 +318,7 @@ func (w *Writer) init() {
 	w.life, w.end = context.WithCancel(context.Background())
 	w.room.left.Store(w.queueBytes())
 	w.purges.seed = maphash.MakeSeed()
+	w.process = newProcess(w.clock())
 	w.tier.Store(newTier(w, w.Ring, nil))
 }
 

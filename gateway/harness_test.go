@@ -327,8 +327,9 @@ func page(body string, lines ...string) string {
 type memcached struct {
 	addr string
 
-	mu      sync.Mutex // guards items
+	mu      sync.Mutex // guards everything below
 	items   map[string]item
+	tombs   map[string]item // what items would hold under keys of tombstones
 	deletes []string
 }
 
@@ -344,7 +345,7 @@ func startMemcached(t *testing.T) *memcached {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &memcached{addr: ln.Addr().String(), items: map[string]item{}}
+	m := &memcached{addr: ln.Addr().String(), items: map[string]item{}, tombs: map[string]item{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var conns sync.WaitGroup
 	conns.Go(func() {
@@ -371,20 +372,24 @@ func (m *memcached) serve(nc net.Conn) {
 		}
 		w := strings.Fields(line)
 		switch {
-		case len(w) >= 5 && w[0] == "set":
+		case len(w) >= 5 && (w[0] == "set" || w[0] == "add" || w[0] == "cas"):
 			n, _ := strconv.Atoi(w[4])
 			data := make([]byte, n+2)
 			if _, err := io.ReadFull(br, data); err != nil {
 				return
+			}
+			if _, ok := m.get(w[1]); ok && w[0] == "add" {
+				io.WriteString(nc, "NOT_STORED\r\n")
+				continue
 			}
 			m.set(w[1], item{string(data[:n]), w[2], w[3]})
 			io.WriteString(nc, "STORED\r\n")
 		case len(w) >= 2 && w[0] == "delete":
 			m.delete(w[1])
 			io.WriteString(nc, "DELETED\r\n")
-		case len(w) == 2 && w[0] == "gets":
+		case len(w) == 2 && (w[0] == "get" || w[0] == "gets"):
 			if it, ok := m.get(w[1]); ok {
-				fmt.Fprintf(nc, "VALUE %s %s %d 1\r\n%s\r\n", w[1], it.flags, len(it.body), it.body)
+				fmt.Fprintf(nc, "VALUE %s %s %d%s\r\n%s\r\n", w[1], it.flags, len(it.body), map[string]string{"gets": " 1"}[w[0]], it.body)
 			}
 			io.WriteString(nc, "END\r\n")
 		default:
@@ -396,7 +401,15 @@ func (m *memcached) serve(nc net.Conn) {
 func (m *memcached) set(key string, it item) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.items[key] = it
+	m.holder(key)[key] = it
+}
+
+// holder is the map that a key belongs to.
+func (m *memcached) holder(key string) map[string]item {
+	if strings.HasPrefix(key, cachewriter.Sibling(cachewriter.KindTombstone, "")[:6]) {
+		return m.tombs
+	}
+	return m.items
 }
 
 func (m *memcached) delete(key string) {
@@ -409,7 +422,7 @@ func (m *memcached) delete(key string) {
 func (m *memcached) get(key string) (item, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	it, ok := m.items[key]
+	it, ok := m.holder(key)[key]
 	return it, ok
 }
 

@@ -198,10 +198,24 @@ func (w *world) items() int {
 	return w.stat("curr_items")
 }
 
-// writes is how many entries memcached has been given since it started.
+// writes is how many entries memcached has been given since it started, tombstones
+// aside: only those are written with cas.
 func (w *world) writes() int {
 	w.t.Helper()
-	return w.stat("total_items")
+	return w.stat("total_items") - w.stat("cas_hits") - w.tombstones()
+}
+
+// tombstones is how many of those lie in memcached.
+func (w *world) tombstones() (n int) {
+	w.t.Helper()
+	for _, m := range w.Memcached {
+		for _, line := range w.talk(m.Addr, "lru_crawler metadump hash\r\n", "END") {
+			if strings.HasPrefix(line, "key=uwg%3Ad%3A") || strings.HasPrefix(line, "key=uwg:d:") {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // stat adds a number of `stats` up over all servers.
