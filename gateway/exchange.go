@@ -396,16 +396,45 @@ func (x *exchange) fail(err error) {
 	}
 	answer := ownAnswer(f.status, x.method)
 	x.answered = true
-	x.write(answer)
+	x.client.SetWriteDeadline(time.Now().Add(ownAnswerTimeout))
+	x.client.Write(answer)
 }
+
+// ownAnswerTimeout bounds the sending of an answer of ours, which is a few lines.
+const ownAnswerTimeout = 10 * time.Second
 
 // write sends b to nginx.
 func (x *exchange) write(b []byte) error {
-	x.client.SetWriteDeadline(time.Now().Add(x.g.idleTimeout()))
+	x.client.SetWriteDeadline(x.sendBy())
 	if _, err := x.client.Write(b); err != nil {
-		return writeFailure(err)
+		return x.sendFailure(err)
 	}
 	return nil
+}
+
+// sendBy is the deadline for a write to nginx that begins now; zero: there is none.
+func (x *exchange) sendBy() (by time.Time) {
+	if d := x.g.SendTimeout; d > 0 {
+		by = time.Now().Add(d)
+	}
+	if d := x.g.TotalTimeout; d > 0 {
+		if end := x.rec.start.Add(d); by.IsZero() || end.Before(by) {
+			by = end
+		}
+	}
+	return by
+}
+
+// sendFailure is the failure to send to nginx, for the reason why the exchange ends if
+// that is known.
+func (x *exchange) sendFailure(err error) error {
+	if end := x.g.TotalTimeout; end > 0 && isTimeout(err) && time.Since(x.rec.start) >= end {
+		x.tether.end(errTotalTimeout)
+	}
+	if gone := goneFailure(x.tether.ctx, "write answer"); gone != nil {
+		return gone
+	}
+	return writeFailure(err)
 }
 
 // finishClient ends the connection to nginx so that the answer arrives: a

@@ -250,10 +250,10 @@ func (f *flight) isGone() bool {
 	return f.gone
 }
 
-// startWriting sets the deadline for a write to the leader's client: a client that
-// does not read must not keep the followers waiting. It returns false if nothing
+// startWriting sets the deadline for a write to the leader's client, by or sooner: a
+// client that does not read must not keep the followers waiting. It returns false if nothing
 // should be written: over TLS a write that was given up cannot be taken up again.
-func (f *flight) startWriting(idle time.Duration, resumable bool) bool {
+func (f *flight) startWriting(by time.Time, resumable bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.followers > 0 && !resumable {
@@ -261,9 +261,9 @@ func (f *flight) startWriting(idle time.Duration, resumable bool) bool {
 	}
 	f.writing = resumable
 	if f.followers > 0 {
-		idle = lagFor
+		by = time.Now().Add(lagFor)
 	}
-	f.leader.client.SetWriteDeadline(time.Now().Add(idle))
+	f.leader.client.SetWriteDeadline(by)
 	return true
 }
 

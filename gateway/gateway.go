@@ -142,9 +142,15 @@ type Gateway struct {
 	// the last byte that a backend took of the request. Zero means 60 s.
 	FirstByteTimeout time.Duration
 
-	// IdleTimeout bounds every pause within a body, in both directions.
-	// Zero means 60 s.
+	// IdleTimeout bounds every pause within a body that comes: a request's from
+	// nginx, an answer's from a backend; and in which a backend takes nothing of a
+	// request's. Zero means 60 s.
 	IdleTimeout time.Duration
+
+	// SendTimeout bounds every pause in which nginx takes nothing of an answer.
+	// Zero means no bound: nginx stops reading for minutes while a slow visitor
+	// empties its temporary file, and has a send_timeout of its own for visitors.
+	SendTimeout time.Duration
 
 	// TotalTimeout bounds a whole request, from its first byte to the last of
 	// its answer. Zero means no bound.

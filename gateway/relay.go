@@ -98,14 +98,14 @@ func (x *exchange) relayMore(buf []byte) error {
 	if x.page.on || rest < worthSplicing || rest == endless && x.rec.bytes < worthSplicing {
 		return x.relayPart(buf)
 	}
-	p := passage{from: x.conn, to: x.client, left: rest, idle: x.g.idleTimeout(), spliced: x.g.stats.splice}
+	p := passage{from: x.conn, to: x.client, left: rest, idle: x.g.idleTimeout(), putBy: x.sendBy, spliced: x.g.stats.splice}
 	var took int64
 	p.moved = func(n int) { took += int64(n) }
 	err := p.run()
 	x.rec.bytes += took
 	var werr writeError
 	if errors.As(err, &werr) {
-		return writeFailure(werr)
+		return x.sendFailure(werr)
 	}
 	return x.body.Took(took, err)
 }

@@ -191,16 +191,16 @@ func brokenFlight(v *view) error {
 }
 
 // maxPart is how much of a page that is here is sent at a time, so that a slow
-// client is given the idle timeout for each.
+// client is given the send timeout for each.
 const maxPart = 128 << 10
 
 // writePart sends a head, if there is one, and as much of body as goes at a time,
 // and returns how much that was.
 func (x *exchange) writePart(head, body []byte) (int, error) {
 	body = body[:min(len(body), maxPart)]
-	x.client.SetWriteDeadline(time.Now().Add(x.g.idleTimeout()))
+	x.client.SetWriteDeadline(x.sendBy())
 	if err := writeParts(x.client, head, body); err != nil {
-		return 0, writeFailure(err)
+		return 0, x.sendFailure(err)
 	}
 	return len(body), nil
 }
@@ -334,7 +334,7 @@ func (x *exchange) pass(out []byte) error {
 		return nil
 	}
 	_, secured := x.client.(*tls.Conn)
-	if !x.flight.startWriting(x.g.idleTimeout(), !secured) {
+	if !x.flight.startWriting(x.sendBy(), !secured) {
 		x.lag = lag{on: true, rest: bytes.Clone(out), from: len(x.page.body())}
 		return nil
 	}
@@ -350,7 +350,7 @@ func (x *exchange) pass(out []byte) error {
 		x.lag.on = true // and nobody will catch up
 		return nil
 	}
-	return writeFailure(err)
+	return x.sendFailure(err)
 }
 
 // catchUp sends the leader's client what it has not got.

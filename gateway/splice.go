@@ -31,6 +31,8 @@ type passage struct {
 	idle  time.Duration // bounds every pause, on either side
 	moved func(n int)   // is told of each part that to has taken; may be nil
 
+	putBy func() time.Time // the deadline for a write that begins now; nil: by idle
+
 	spliced func(n int) // the same, of parts that went through the kernel alone
 
 	mu    sync.Mutex // held during a write
@@ -89,7 +91,11 @@ func (p *passage) copy() error {
 func (p *passage) put(n int, write func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.to.SetWriteDeadline(time.Now().Add(p.idle))
+	by := time.Now().Add(p.idle)
+	if p.putBy != nil {
+		by = p.putBy()
+	}
+	p.to.SetWriteDeadline(by)
 	if err := write(); err != nil {
 		return writeError{err}
 	}

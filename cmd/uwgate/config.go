@@ -397,8 +397,10 @@ func parseTimeouts(c *cli.Context, _ *config) error {
 			errs = append(errs, fmt.Errorf("--%s %v: give a time over 0, as in 1s", name, d))
 		}
 	}
-	if d := c.Duration("total-timeout"); d < 0 {
-		errs = append(errs, fmt.Errorf("--total-timeout %v: give a time, as in 5m, or 0s for no bound", d))
+	for _, name := range []string{"send-timeout", "total-timeout"} {
+		if d := c.Duration(name); d < 0 {
+			errs = append(errs, fmt.Errorf("--%s %v: give a time, as in 5m, or 0s for no bound", name, d))
+		}
 	}
 	if n := c.Uint("gzip-flag"); n == 0 || n > math.MaxUint32 || n&(n-1) != 0 {
 		errs = append(errs, fmt.Errorf("--gzip-flag %d: give one bit, 1, 2, 4 and so on, the same as nginx's memcached_gzip_flag", n))

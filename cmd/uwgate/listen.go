@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"uwgate/gateway/backend"
 )
@@ -36,7 +37,8 @@ func listen(ctx context.Context, addr string, mode os.FileMode) (net.Listener, e
 			return nil, err
 		}
 	}
-	lc := net.ListenConfig{KeepAlive: -1} // a connection serves one request, and that has its timeouts
+	// Nothing else tells that a client's machine has vanished: nginx may take its time.
+	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}}
 	ln, err := lc.Listen(ctx, network, address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w%s", addr, reason(err), listenAdvice(err))

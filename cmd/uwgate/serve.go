@@ -122,6 +122,7 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 		FirstByteTimeout:   c.Duration("first-byte-timeout"),
 		TotalTimeout:       c.Duration("total-timeout"),
 		IdleTimeout:        c.Duration("idle-timeout"),
+		SendTimeout:        c.Duration("send-timeout"),
 		DrainTimeout:       c.Duration("drain-timeout"),
 	}
 }

@@ -44,8 +44,26 @@ func Listen(ln net.Listener) (net.Listener, error) {
 		return nil, err
 	}
 	l.ready = l.try
-	l.raw, err = l.file.SyscallConn()
+	if l.raw, err = l.file.SyscallConn(); err != nil {
+		return nil, err
+	}
+	if isTCP := l.addr.Network() == "tcp"; isTCP {
+		err = l.raw.Control(keepAlive)
+	}
 	return l, err
+}
+
+// keepAlive has the connections of a listening socket, which inherit its options, ask
+// for a sign of life after a minute of silence, and break after four that did not come.
+func keepAlive(ln uintptr) {
+	for _, o := range [...]struct{ level, name, value int }{
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
+	} {
+		unix.SetsockoptInt(int(ln), o.level, o.name, o.value) // without it they are no worse than before
+	}
 }
 
 // Addr implements net.Listener.
