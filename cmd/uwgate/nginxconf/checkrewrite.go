@@ -66,7 +66,7 @@ func (k *checker) rewrites(p *Pass, ours []*Lookup) {
 		return
 	}
 	fix := "--allow-rewrites   # if each URL has one page all the same"
-	err := k.config.rewritesErr(k.reaches, ours)
+	err := k.config.rewritesErr(k.leads(ours), ours)
 	if err == nil {
 		k.note(p.Rewritten.Place, Rewritten, fix,
 			"%s changes path or arguments of requests before they come to uwgate. It stores their pages with serve --nginx, since the URL alone decides what comes of it; without, it does not", p.Rewritten.Value)

@@ -47,6 +47,10 @@ type Settings struct {
 	RewritesProven bool
 	RewritesErr    error
 
+	// ConstantVars are the vars that have one and the same value whatever nginx sends to
+	// the gateway, in order: no page differs by them.
+	ConstantVars []string
+
 	// HitType is the Content-Type of hits by default, and Types is nginx's types map.
 	// They do not matter in FormatHTTP.
 	HitType string
@@ -74,9 +78,11 @@ func (c *Config) Settings(listen []string) (*Settings, error) {
 	}
 	s := SettingsOf(lookups...)
 	s.Gaps = c.Gaps
-	s.RewritesErr = c.rewritesErr(listener(listen).reaches, lookups)
+	reaches := listener(listen).leads(lookups)
+	s.RewritesErr = c.rewritesErr(reaches, lookups)
 	s.RewritesProven = s.RewritesErr == nil
-	diverted, wasted := s.unproven(c, listen)
+	s.ConstantVars = c.constantVars(reaches)
+	diverted, wasted := s.unproven(c, reaches)
 	if s.Diverted = diverted; !s.HandedOver {
 		s.doubt("key", cmp.Or(s.KeyErr, diverted, wasted))
 	}
@@ -131,6 +137,16 @@ func (c *Config) lookupsFor(listen []string) ([]*Lookup, error) {
 	}
 	return nil, fmt.Errorf("%s: misses lead to %s, and none of these is the gateway at %s; give --listen as one of them",
 		c.Files[0], join(slices.Sorted(maps.Keys(targets))), strings.Join(listen, " "))
+}
+
+// leads tells which upstreams lead to the gateway: those at its addresses, and where the
+// lookups' misses go, which may be another name of it.
+func (k *checker) leads(ours []*Lookup) func(Upstream) bool {
+	return func(u Upstream) bool {
+		return k.reaches(u) || slices.ContainsFunc(ours, func(l *Lookup) bool {
+			return l.Misses != nil && l.Misses.Gateway.addresses() == u.addresses()
+		})
+	}
 }
 
 // listener is a checker that knows where the gateway listens.
@@ -218,7 +234,7 @@ func (s *Settings) takeKey() {
 // unproven says where requests come from that were not looked up. Where nginx does
 // not hand over what it has done, the gateway would take them for misses. Diverted are
 // those for URLs that others look up; of the rest the pages are only stored in vain.
-func (s *Settings) unproven(c *Config, listen []string) (diverted, wasted error) {
+func (s *Settings) unproven(c *Config, reaches func(Upstream) bool) (diverted, wasted error) {
 	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS %s;` beside CACHE_KEY, as `uwgate nginx` prints it"
 	status := statusOf(s.Lookups)
 	for _, l := range s.Lookups {
@@ -226,9 +242,8 @@ func (s *Settings) unproven(c *Config, listen []string) (diverted, wasted error)
 			return fmt.Errorf("%v: requests are not looked up here, and the gateway could not tell them from misses; "+fix, l.Skip.Place, status), nil
 		}
 	}
-	k := listener(listen)
 	for _, p := range c.Passes {
-		if !k.reaches(p.Gateway) {
+		if !reaches(p.Gateway) {
 			continue
 		}
 		isMiss := slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return l.isMiss(p) })
@@ -246,6 +261,40 @@ func (s *Settings) unproven(c *Config, listen []string) (diverted, wasted error)
 		}
 	}
 	return nil, wasted
+}
+
+// constantVars are the params without variables that every uwsgi_pass to the gateway has
+// with the same value.
+func (c *Config) constantVars(reaches func(Upstream) bool) []string {
+	var all map[string]string // nil: no uwsgi_pass yet
+	for _, p := range c.Passes {
+		if !reaches(p.Gateway) {
+			continue
+		}
+		own := p.constants()
+		if all == nil {
+			all = own
+		}
+		maps.DeleteFunc(all, func(name, value string) bool {
+			other, ok := own[name]
+			return !ok || other != value
+		})
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// constants are the values of the params without variables.
+func (p *Pass) constants() map[string]string {
+	values := map[string]string{}
+	for _, param := range p.Params {
+		values[param.Name] = param.Value
+	}
+	for _, param := range p.Params {
+		if param.Value != values[param.Name] || len(variables(param.Value)) > 0 {
+			delete(values, param.Name)
+		}
+	}
+	return values
 }
 
 // handsOver reports whether the misses bring key and outcome.

@@ -87,6 +87,9 @@ func (s *Settings) dump() string {
 	for _, h := range s.Adds {
 		line("adds", "%s: %s", h.Name, h.Value)
 	}
+	if s.ConstantVars != nil {
+		line("constant vars", "%s", strings.Join(s.ConstantVars, " "))
+	}
 	for _, flag := range slices.Sorted(maps.Keys(s.Unknown)) {
 		line(flag+" unknown", "%v", s.Unknown[flag])
 	}
