@@ -225,23 +225,34 @@ func (x *exchange) decide(ctx context.Context, clean uwsgi.Vars) {
 
 // awaitBody sees to it that the body announced by a GET is really coming. On its
 // way through memcached_pass nginx throws it away, and without CACHE_STATUS
-// nothing tells; a worker would wait for it in vain. nginx has read a body before
-// it connects, so one that comes is here at once.
+// nothing tells; a worker would wait for it in vain.
 func (x *exchange) awaitBody() error {
-	if x.length == 0 || x.method != "GET" && x.method != "HEAD" || x.in.Buffered() > 0 {
+	if x.length == 0 || x.method != "GET" && x.method != "HEAD" {
 		return nil
+	}
+	late, err := x.isBodyLate()
+	if late {
+		x.length = 0
+		withoutBody(x.out.Vars)
+	}
+	return err
+}
+
+// isBodyLate reports whether the body has not begun to come in time. If nginx has read it
+// before it connects, as it does unless told otherwise, it is here at once.
+func (x *exchange) isBodyLate() (late bool, err error) {
+	if x.in.Buffered() > 0 {
+		return false, nil
 	}
 	x.client.SetReadDeadline(time.Now().Add(bodyGrace))
-	_, err := x.in.Peek(1)
+	_, err = x.in.Peek(1)
 	switch {
 	case err == nil:
-		return nil
-	case !isTimeout(err):
-		return &failure{op: "read request body", side: sideClient, status: statusClientGone, err: errClientGone}
+		return false, nil
+	case isTimeout(err):
+		return true, nil
 	}
-	x.length = 0
-	withoutBody(x.out.Vars)
-	return nil
+	return false, &failure{op: "read request body", side: sideClient, status: statusClientGone, err: errClientGone}
 }
 
 // withoutBody changes the vars of a request to those of one without a body.
@@ -253,7 +264,7 @@ func withoutBody(v uwsgi.Vars) {
 	}
 }
 
-// bodyGrace is how long the first byte of a GET's body may take.
+// bodyGrace is how long the first byte of a body may take.
 const bodyGrace = time.Second
 
 // judge decides on the answer's head.

@@ -32,6 +32,11 @@ func (s *spool) isApart() bool { return s.file != nil || len(s.memory) > clientB
 
 // takeBody sees to it that the body is not too large, and takes it from nginx
 // before a worker is troubled, unless uploads are to be streamed.
+//
+// One that does not begin to come may never come: with uwsgi_pass_request_body off, as
+// for auth_request, nginx announces the visitor's body and does not send it. Or the
+// visitor is slow, and nginx does not read ahead (uwsgi_request_buffering off). Both
+// are served if that one body is streamed: a worker that does not read it answers.
 func (x *exchange) takeBody(ctx context.Context) error {
 	limit := x.g.MaxRequestBody
 	switch {
@@ -40,9 +45,25 @@ func (x *exchange) takeBody(ctx context.Context) error {
 			err: fmt.Errorf("%d bytes are announced, and --max-request-body allows %d", x.length, limit)}
 	case x.length == 0 || x.g.StreamUploads:
 		return nil
-	case x.length <= spoolInMemory && x.g.reserve(x.length):
+	}
+	if err := x.openSpool(); err != nil {
+		return err
+	}
+	if late, err := x.isBodyLate(); late || err != nil {
+		x.spool.free(x.g)
+		return err
+	}
+	if x.spool.file != nil {
+		return x.fileBody(ctx, x.spool.file)
+	}
+	return x.readBody(ctx, x.spool.memory)
+}
+
+// openSpool makes room for the body.
+func (x *exchange) openSpool() error {
+	if x.length <= spoolInMemory && x.g.reserve(x.length) {
 		x.spool.memory = make([]byte, x.length)
-		return x.readBody(ctx, x.spool.memory)
+		return nil
 	}
 	f, err := createUnnamed(x.g.SpoolDir)
 	if err != nil {
@@ -50,7 +71,7 @@ func (x *exchange) takeBody(ctx context.Context) error {
 	}
 	x.spool.file = f
 	x.g.stats.spoolFiles.Add(1)
-	return x.fileBody(ctx, f)
+	return nil
 }
 
 // reserve takes n bytes of the memory for bodies, and reports whether they were

@@ -11,9 +11,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"uwgate/gateway/backend"
 	"uwgate/uwsgi"
@@ -215,4 +217,49 @@ func TestSpoolLost(t *testing.T) {
 	if f, ok := goneFailure(tether.ctx, "read answer").(*failure); !ok || f.status != 500 || f.side != sideGateway {
 		t.Errorf("got %v, want a 500 of ours", f)
 	}
+}
+
+// nginx announces the visitor's body with an auth_request and does not send it: the
+// worker answers without.
+func TestAnnouncedBodyThatDoesNotCome(t *testing.T) {
+	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
+		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "GET", "HEAD"} {
+			t.Run(method, func(t *testing.T) {
+				t.Parallel()
+				b := newBench(t, tune, says(page("allowed")))
+				nc := b.dial()
+				nc.Write(encode(t, uploading(method, 100_000)))
+				raw, err := io.ReadAll(nc)
+				if got := parseAnswer(t, raw, err, method); got.status != 200 || got.err != nil || method != "HEAD" && got.body != "allowed" {
+					t.Errorf("got %q, %v", got.raw, got.err)
+				}
+				if took := b.line(0)["took"].(time.Duration); took > 10*bodyGrace {
+					t.Errorf("it took %v", took)
+				}
+			})
+		}
+	})
+}
+
+// A visitor whose body begins late, behind an nginx that does not wait for it, is
+// heard all the same.
+func TestLateBody(t *testing.T) {
+	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
+		for _, size := range []int{10, 100_000, 1 << 20} {
+			t.Run(strconv.Itoa(size), func(t *testing.T) {
+				t.Parallel()
+				body := noise(size)
+				b := newBench(t, tune, compares(body))
+				nc := b.dial()
+				nc.Write(encode(t, uploading("POST", size)))
+				<-time.After(bodyGrace + bodyGrace/4) // being late is the subject
+				nc.Write(body[:size/2])
+				nc.Write(body[size/2:])
+				raw, err := io.ReadAll(nc)
+				if got := parseAnswer(t, raw, err, "POST"); got.status != 200 || got.body != "same" {
+					t.Errorf("got %q, %v", got.raw, got.err)
+				}
+			})
+		}
+	})
 }

@@ -1,10 +1,13 @@
 package integration
 
 import (
+	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"uwgate/demo/stack"
 )
@@ -147,6 +150,52 @@ func TestLargeHeads(t *testing.T) {
 		if taken < 60 || refused == 0 {
 			t.Errorf("%q: nginx takes %d heads directly and refuses %d; the sizes are wrong", where, taken, refused)
 		}
+	}
+}
+
+// Subrequests that announce the visitor's body and do not send it are answered, and
+// the page itself gets the body.
+func TestAnnouncedBodiesOfSubrequests(t *testing.T) {
+	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf"})
+	body := strings.Repeat("b", 20_000)
+	for _, tt := range []struct{ path, want string }{
+		{"/guarded/length", "POST 20000 20000"},
+		{"/told/length", "POST 20000 20000"},
+		{"/mirrored/length", "POST 20000 20000"},
+		{"/bodiless/announced", "POST 20000"},
+	} {
+		start := time.Now()
+		if p := a.want(a.do("POST", tt.path, strings.NewReader(body)), 200); p.body != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.path, p.body, tt.want)
+		}
+		if took := time.Since(start); took > 10*time.Second || tt.path == "/told/length" && took > 900*time.Millisecond {
+			t.Errorf("%s took %v", tt.path, took)
+		}
+		if p := a.want(a.get(tt.path), 200); !strings.HasPrefix(p.body, "GET ") {
+			t.Errorf("%s: GET got %q", tt.path, p.body)
+		}
+	}
+	a.eventually("mirror answered", func() bool { return strings.Count(a.accessLog(), `"uri":"/mirrored/length","status":200`) >= 4 })
+}
+
+// A slow visitor, whose page does not fit into nginx's file, gets all of it, however
+// long nginx does not read.
+func TestSlowVisitor(t *testing.T) {
+	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--idle-timeout", "1s"}})
+	nc, err := net.Dial("tcp", a.Nginx.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.(*net.TCPConn).SetReadBuffer(64 << 10)
+	nc.SetDeadline(time.Now().Add(patience))
+	io.WriteString(nc, "GET /large?mib=24 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	<-time.After(3 * time.Second) // the pause is the subject
+	if p := readPage(nc, "GET"); p.status != 200 || len(p.body) != 24<<20 || p.err != nil {
+		t.Errorf("got %d with %d bytes, %v", p.status, len(p.body), p.err)
+	}
+	if l := a.line("/large?mib=24"); l.Status != 200 || strings.Contains(a.accessLog(), `"error"`) {
+		t.Errorf("the log says %+v", l)
 	}
 }
 

@@ -61,10 +61,16 @@ def length(environ, start_response, **_):
     return answer(start_response, ("%s %s %d" % (environ["REQUEST_METHOD"], environ.get("CONTENT_LENGTH"), len(body))).encode())
 
 
+def announced(environ, start_response, **_):
+    """Tells the body's length as announced, and reads none of it."""
+    return answer(start_response, ("%s %s" % (environ["REQUEST_METHOD"], environ.get("CONTENT_LENGTH"))).encode())
+
+
 def answer(start_response, text, status="200 OK", more=()):
     start_response(status, [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(text))), *more])
     return [text]
 
 
-PAGES = {"/part": part, "/environ": environ_, "/status": status, "/php": status, "/head": head, "/5k/head": head, "/8k/head": head, "/large": large, "/length": length,
-         "/auth": length, "/copy": length}
+PAGES = {"/part": part, "/environ": environ_, "/status": status, "/php": status, "/head": head, "/5k/head": head, "/8k/head": head, "/large": large, "/guarded/length": length,
+         "/told/length": length, "/mirrored/length": length, "/auth": announced, "/auth-told": length, "/copy": announced,
+         "/bodiless/announced": announced}
