@@ -98,7 +98,7 @@ func TestPrivateCrowd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newGate(func(_ int, nc net.Conn, req *uwsgi.Request) {
-				body := "for " + req.Vars.Get("HTTP_X_USER")
+				body := "for " + req.Vars.Get("HTTP_X_REQUEST_ID")
 				if name == "sentinel" {
 					body += " csrfmiddlewaretoken"
 				}
@@ -106,7 +106,7 @@ func TestPrivateCrowd(t *testing.T) {
 			})
 			b := newBench(t, func(g *Gateway) { g.CoalesceWait = time.Hour }, w.play)
 			ask := func(i int) answer {
-				return b.get("/", uwsgi.Var{Name: "HTTP_X_USER", Value: fmt.Sprint("user", i)})
+				return b.get("/", uwsgi.Var{Name: "HTTP_X_REQUEST_ID", Value: fmt.Sprint("user", i)})
 			}
 			for i, got := range b.crowd(w, 20, ask) {
 				if want := fmt.Sprint("for user", i); !strings.HasPrefix(got.body+" ", want+" ") || strings.Contains(got.raw, "collapsed") {
@@ -513,7 +513,7 @@ func TestFlightsAtRandom(t *testing.T) {
 		body := strings.Repeat(string(rune('a'+r.IntN(26))), 1+r.IntN(200<<10))
 		lines := []string{"X-Sum: " + sum(body)}
 		if r.IntN(8) == 0 {
-			lines = append(lines, "Cache-Control: private", "X-For: "+req.Vars.Get("HTTP_X_USER"))
+			lines = append(lines, "Cache-Control: private", "X-For: "+req.Vars.Get("HTTP_X_REQUEST_ID"))
 		}
 		answer := page(body, lines...)
 		switch r.IntN(10) {
@@ -556,7 +556,7 @@ func TestFlightsAtRandom(t *testing.T) {
 func (b *bench) askAtRandom(uri, user string, more ...uwsgi.Var) {
 	nc := b.dial()
 	defer nc.Close()
-	nc.Write(encode(b.t, missed(uri, append(more, uwsgi.Var{Name: "HTTP_X_USER", Value: user})...)))
+	nc.Write(encode(b.t, missed(uri, append(more, uwsgi.Var{Name: "HTTP_X_REQUEST_ID", Value: user})...)))
 	var r io.Reader = nc
 	switch rand.IntN(6) {
 	case 0:

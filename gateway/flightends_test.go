@@ -145,7 +145,7 @@ func TestFlightEndsAtRandom(t *testing.T) {
 		head := "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nX-Sum: " + sum(body) + "\r\n"
 		switch intN(12) {
 		case 0:
-			head += "Cache-Control: private\r\nX-For: " + req.Vars.Get("HTTP_X_USER") + "\r\n"
+			head += "Cache-Control: private\r\nX-For: " + req.Vars.Get("HTTP_X_REQUEST_ID") + "\r\n"
 		case 1:
 			head += "Cache-Control: max-age=60\r\n"
 		case 2:

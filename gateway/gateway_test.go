@@ -362,7 +362,7 @@ func TestBypass(t *testing.T) {
 func TestFillThatBeganBeforeAPurge(t *testing.T) {
 	began, goOn := make(chan struct{}), make(chan struct{})
 	b := newBench(t, bypassing(t), func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
-		if req.Vars.Get("HTTP_X_SLOW") != "" {
+		if req.Vars.Get("HTTP_X_MOZ") != "" {
 			close(began)
 			<-goOn
 			io.WriteString(nc, page("old"))
@@ -371,7 +371,7 @@ func TestFillThatBeganBeforeAPurge(t *testing.T) {
 		io.WriteString(nc, page("private now", "Cache-Control: private"))
 	})
 	done := make(chan answer)
-	go func() { done <- b.get("/p", uwsgi.Var{Name: "HTTP_X_SLOW", Value: "1"}) }()
+	go func() { done <- b.get("/p", uwsgi.Var{Name: "HTTP_X_MOZ", Value: "1"}) }()
 	<-began
 	b.get("/p?nocache=s3cret")
 	close(goOn)

@@ -19,7 +19,7 @@ import (
 func TestReload(t *testing.T) {
 	began, goOn := make(chan struct{}), make(chan struct{})
 	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
-		if req.Vars.Get("HTTP_X_SLOW") != "" {
+		if req.Vars.Get("HTTP_X_MOZ") != "" {
 			close(began)
 			<-goOn
 		}
@@ -28,7 +28,7 @@ func TestReload(t *testing.T) {
 	b.get("/before")
 	b.line(0)
 	done := make(chan answer)
-	go func() { done <- b.get("/slow", uwsgi.Var{Name: "HTTP_X_SLOW", Value: "1"}) }()
+	go func() { done <- b.get("/slow", uwsgi.Var{Name: "HTTP_X_MOZ", Value: "1"}) }()
 	<-began
 	other := startMemcached(t)
 	ring, err := cachewriter.NewRing(cachewriter.All, cachewriter.Server{Name: other.addr})

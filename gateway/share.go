@@ -75,7 +75,7 @@ const (
 // mayShare reports whether the request may wait for others, and they for it. One
 // that is to renew the page does not take part.
 func (x *exchange) mayShare() bool {
-	return x.plan.Reason == "" && !x.plan.Bypass && !x.policy.Observes(x.plan) && x.g.coalesceWait() > 0 && x.length == 0
+	return x.plan.Reason == "" && !x.plan.Alone && !x.plan.Bypass && !x.policy.Observes(x.plan) && x.g.coalesceWait() > 0 && x.length == 0
 }
 
 // lead makes the exchange the leader.

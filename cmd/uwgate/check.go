@@ -129,7 +129,7 @@ func toldGateway(c *cli.Context, file *configFile) (g nginxconf.Gateway, err err
 		AllowedHosts:        p.AllowedHosts,
 		TrustForwardedProto: c.Bool("trust-forwarded-proto"),
 		VaryCookieAnonymous: p.VaryCookieAnonymous,
-		IdentityCookies:     p.Identities(),
+		IdentityCookies:     p.Visitors.Cookies().Identity,
 		Resolve:             func(host string) ([]string, error) { return lookUp(c.Context, host) },
 	}
 	g.Key = c.String("key")

@@ -205,12 +205,15 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		p.Servers = cfg.ring.Has
 	}
 	errs = append(errs,
-		replaceDefaults(c, "identity-cookie", &p.IdentityCookies),
-		replaceDefaults(c, "harmless-cookie", &p.HarmlessCookies),
 		replaceDefaults(c, "sentinel", &p.Sentinels))
 	var err error
+	p.Visitors, err = parseVisitors(c)
+	errs = append(errs, err)
 	p.Template, err = parseTemplate(c, cfg.template(c))
 	errs = append(errs, err)
+	if p.Template != nil {
+		p.Template.Visitors = p.Visitors
+	}
 	errs = append(errs, checkFlights(c), checkTTLs(p), checkExcludes(p.Exclude), checkTrusted(p.TrustedHeaders), checkAllowed(p.AllowedHosts))
 	if _, _, err := mime.ParseMediaType(p.HitType); err != nil {
 		errs = append(errs, fmt.Errorf("--hit-type %q: write a Content-Type, as in text/html; charset=utf-8", p.HitType))
@@ -228,6 +231,39 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 	errs = append(errs, err, parseHits(c, cfg.files, p), parseChoices(c, p))
 	cfg.policy = p
 	return errors.Join(errs...)
+}
+
+// parseVisitors reads the flags that say what requests tell of their visitors. A flag
+// that the command does not have says nothing.
+func parseVisitors(c *cli.Context) (*policy.Visitors, error) {
+	var errs []error
+	read := func(flag string, isName func(string) bool, example string) []string {
+		values := c.StringSlice(flag)
+		for i, s := range values {
+			if s == "none" && i == 0 {
+				continue
+			}
+			if s == "none" || !isName(s) {
+				errs = append(errs, fmt.Errorf("--%s %q: write a name alone, as in %s; none, before all others, drops the defaults", flag, s, example))
+			}
+		}
+		return values
+	}
+	names := policy.VisitorNames{
+		IdentityCookies: read("identity-cookie", isCookieName, "sessionid"),
+		TokenCookies:    read("token-cookie", isCookieName, "csrftoken"),
+		HarmlessCookies: read("harmless-cookie", isCookieName, "theme"),
+		IdentityHeaders: read("identity-header", isHeaderName, "X-Api-Key"),
+		HarmlessHeaders: read("harmless-header", isHeaderName, "Cf-Ipcountry"),
+		HarmlessVars:    read("harmless-var", isHeaderName, "GEOIP_COUNTRY"),
+	}
+	return policy.NewVisitors(names), errors.Join(errs...)
+}
+
+// isCookieName leaves out what separates cookies, and what no reader takes for a part of
+// a name.
+func isCookieName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`;,="\[]`, r) })
 }
 
 // replaceDefaults sets a list that is nil, for its defaults, unless the flag was

@@ -40,7 +40,7 @@ func TestDefaultsProtect(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := cfg.policy
-	for name, list := range map[string][]string{"identity-cookie": p.IdentityCookies, "harmless-cookie": p.HarmlessCookies, "sentinel": p.Sentinels} {
+	for name, list := range map[string][]string{"sentinel": p.Sentinels} {
 		if list != nil {
 			t.Errorf("--%s: %q, want nil", name, list)
 		}
@@ -71,11 +71,12 @@ func TestPolicyFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := cfg.policy
-	if p.IdentityCookies == nil || len(p.IdentityCookies) != 0 {
-		t.Errorf("--identity-cookie none: %#v, want an empty list", p.IdentityCookies)
+	cookies := p.Visitors.Cookies()
+	if len(cookies.Identity) != 0 || !slices.Contains(cookies.Strangers, "a*") || !slices.Contains(cookies.Strangers, "_ga") {
+		t.Errorf("cookies: %+v, want no identity and two harmless ones more", cookies)
 	}
-	if !slices.Equal(p.HarmlessCookies, []string{"a*", "b"}) || !slices.Equal(p.Sentinels, []string{"secret, or not"}) {
-		t.Errorf("lists: %q, %q", p.HarmlessCookies, p.Sentinels)
+	if p.Template.Visitors != p.Visitors || !slices.Equal(p.Sentinels, []string{"secret, or not"}) {
+		t.Errorf("the template has other tables, or sentinels: %q", p.Sentinels)
 	}
 	if !p.Observe || !p.StrictHeaders || !p.VaryCookieAnonymous || !p.AcceptUnframed || p.Jitter != 0.125 {
 		t.Errorf("got %+v, want all of it on and a jitter of 0.125", p)

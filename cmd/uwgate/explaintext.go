@@ -168,6 +168,10 @@ func masked(name, value string) string {
 			rest = ";" + rest
 		}
 		return maskedCookie(cookie) + rest
+	default:
+		if (*policy.Visitors)(nil).IsIdentityHeader(name) {
+			return "…"
+		}
 	}
 	return value
 }

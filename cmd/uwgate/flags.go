@@ -94,6 +94,16 @@ func keyFlags() []cli.Flag {
 	}
 }
 
+// cookieFlags say whose pages are whose; with $visitor in the key they are about the
+// key, too.
+func cookieFlags() []cli.Flag {
+	return []cli.Flag{
+		list(catPolicy, "identity-cookie", "`COOKIE` that names the visitor: no page is stored for its bearers; globs; added to the defaults (docs/visitors.md), none first drops those (repeatable)"),
+		list(catPolicy, "token-cookie", "`COOKIE` that protects forms: no page is stored for its bearers, who are served what strangers are; globs; added to the defaults, such as csrftoken (repeatable)"),
+		list(catPolicy, "harmless-cookie", "`COOKIE` that pages do not depend on; globs; added to the defaults, those of analytics and consent tools (repeatable)"),
+	}
+}
+
 // serveFlags are all flags; a configuration file may hold any of them.
 func serveFlags() []cli.Flag {
 	flags := []cli.Flag{
@@ -109,6 +119,7 @@ func serveFlags() []cli.Flag {
 	flags = append(flags, poolFlags()...)
 	flags = append(flags, subscribeFlags()...)
 	flags = append(flags, keyFlags()...)
+	flags = append(flags, cookieFlags()...)
 	return append(flags,
 		period(catPolicy, "ttl", "lifetime of pages that name none themselves; 0 stores only those that do", 10*time.Minute),
 		period(catPolicy, "min-ttl", "no page is stored for less", 0),
@@ -119,8 +130,9 @@ func serveFlags() []cli.Flag {
 		toggle(catPolicy, "refresh-ahead", "fetch pages that are served anew before they expire", true),
 		&cli.IntFlag{Category: catPolicy, Name: "refresh-concurrency", Usage: "`NUMBER` of pages that are fetched anew at once", Value: 2, EnvVars: env("refresh-concurrency")},
 		list(catPolicy, "exclude", "never store what is below this path `PREFIX` (repeatable)"),
-		list(catPolicy, "identity-cookie", "`COOKIE` that tells who someone is; globs; replaces the defaults, the sessions of Django, Flask and Pyramid; none for none (repeatable)"),
-		list(catPolicy, "harmless-cookie", "`COOKIE` that pages do not depend on; globs; replaces the defaults, those of analytics and consent tools; none for none (repeatable)"),
+		list(catPolicy, "identity-header", "`HEADER` that names the visitor: no page is stored for requests with one; globs; added to the defaults, none first drops those (repeatable)"),
+		list(catPolicy, "harmless-header", "`HEADER` that pages do not depend on; globs; added to the defaults, those of browsers, proxies and CDNs (repeatable)"),
+		list(catPolicy, "harmless-var", "`VAR` of a uwsgi_param of yours that pages do not depend on; globs; added to the defaults, those of stock uwsgi_params (repeatable)"),
 		list(catPolicy, "sentinel", "never store a page that contains this `TEXT`; replaces the defaults, the names of CSRF tokens; none for none (repeatable)"),
 		list(catPolicy, "allowed-host", "store pages of this `HOST` only, as nginx's $host has it; globs (repeatable)"),
 		list(catPolicy, "trusted-header", "`NAME` of a request header that nginx or a proxy of yours sets, such as X-Forwarded-Host; else its presence refuses (repeatable)"),

@@ -70,7 +70,7 @@ func parseSnippet(c *cli.Context, file *configFile) (*nginxconf.Snippet, error) 
 		GzipFlag:        c.Uint("gzip-flag"),
 		Key:             c.String("key"),
 		HitType:         cfg.policy.HitType,
-		IdentityCookies: cfg.policy.Identities(),
+		IdentityCookies: cfg.policy.Visitors.Cookies().Identity,
 		Adds:            cfg.policy.NginxAdds,
 	}
 	var err error

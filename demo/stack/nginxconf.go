@@ -102,7 +102,7 @@ func (s *Stack) siteWithout(backend string) (string, error) {
 		Gateway:         backend,
 		Servers:         s.memcachedLines(),
 		Hash:            method,
-		IdentityCookies: (&policy.Policy{}).Identities(),
+		IdentityCookies: (*policy.Visitors)(nil).Cookies().Identity,
 		Adds:            djangoHeaders,
 	}).Write(&b)
 	return b.String(), err

@@ -23,10 +23,9 @@ const (
 // Firewall.Screen and ForWorker as those of any request. Request plans them for
 // the same key at the same server.
 //
-// Kept are the headers that the key contains, those that a proxy in front says of
-// the site, and those of TrustedHeaders; all others are left out, and
-// never kept is what tells a person. Vars that are no headers are kept, but those
-// that by their names tell the visitor.
+// Kept are the headers that the key contains, those that a proxy in front says of the
+// site, and those of TrustedHeaders; all others are left out. What names a visitor or a
+// client is never kept. Vars that are no headers are kept if they are neutral.
 //
 // It returns nil for a page that cannot be asked for in this way, so that only
 // visitors renew it. That is one
@@ -36,10 +35,12 @@ const (
 //     made it of anything, the kind of browser for instance, and the page that
 //     nobody gets would not be the one that belongs there;
 //   - whose key contains a cookie, or anything else that is left out;
+//   - for which nginx sends an unknown var: what the worker makes of it for nobody in
+//     particular is not known;
 //   - which may depend on a Forwarded that does not repeat what nginx says: even a
 //     proxy's cannot be kept, for it names the client.
 func (p *Policy) Anonymous(v uwsgi.Vars, plan Plan) uwsgi.Vars {
-	if plan.Reason != "" || !p.isTemplateRight(v, v.Get(varKey)) || p.isUnsettled(v) {
+	if plan.Reason != "" || plan.Alone || plan.oddVars || !p.isTemplateRight(v, v.Get(varKey)) || p.isUnsettled(v) {
 		return nil
 	}
 	if plan.Bypass {
@@ -77,7 +78,8 @@ func (p *Policy) withoutVisitor(v uwsgi.Vars) uwsgi.Vars {
 			x.Value = anonymousAddr
 		case x.Name == "REMOTE_PORT":
 			x.Value = anonymousPort
-		case tellsVisitor(x.Name):
+		case isHandover(x.Name):
+		case p.isOfVisitor(x.Name):
 			continue
 		}
 		out = append(out, x)
@@ -88,43 +90,49 @@ func (p *Policy) withoutVisitor(v uwsgi.Vars) uwsgi.Vars {
 	return out
 }
 
-// isOfSite reports whether a header's var says the same whoever asks. Those of
-// unkeyed do, for a request that is a candidate: they repeat what nginx says, or
-// are the operator's word, or in the key. Firewall has the word on the first two.
+// isOfSite reports whether a header's var says the same whoever asks. Unkeyed ones do,
+// for a request that is a candidate: they repeat what nginx says, or are the operator's
+// word, or in the key. Firewall has the word on the scheme.
 func (p *Policy) isOfSite(name string) bool {
 	switch name {
 	case "HTTP_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_SSL":
 		return true
-	}
-	if slices.Contains(personal, name) {
+	case "HTTP_COOKIE", "HTTP_FORWARDED": // the second names the client
 		return false
 	}
-	if _, known := unkeyedPlace(name); known {
+	class := unlisted
+	if m := p.Visitors.orDefault().headers.of(strings.TrimPrefix(name, "HTTP_")); m != nil {
+		class = m.trait
+	}
+	switch {
+	case class == identity, class == credentials, isOfClient(name):
+		return false
+	case class == unkeyed:
 		return true
 	}
-	header := headerOf(name)
-	return p.isTrusted(header) || p.Template.Covers(header)
+	return p.isTrusted(name) || p.Template.coversVar(name)
 }
 
-// personal are the vars of the headers that tell a person, whoever sets them and
-// whatever the key contains.
-var personal = []string{
-	"HTTP_COOKIE", "HTTP_COOKIE2", "HTTP_AUTHORIZATION", "HTTP_PROXY_AUTHORIZATION", "HTTP_FROM", "HTTP_REFERER",
-	"HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_ORIGINAL_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_CLIENT_IP", "HTTP_X_CLIENT_IP",
-	"HTTP_TRUE_CLIENT_IP", "HTTP_X_CLUSTER_CLIENT_IP", "HTTP_CF_CONNECTING_IP", "HTTP_CF_CONNECTING_IPV6", "HTTP_FASTLY_CLIENT_IP",
-}
-
-// tellsVisitor reports whether a var that is no header names who asks: REMOTE_USER,
-// AUTH_TYPE, SSL_CLIENT_S_DN and their like.
-func tellsVisitor(name string) bool {
-	for word := range strings.SplitSeq(name, "_") {
-		switch word {
-		case "REMOTE", "REAL", "IDENT", "USER", "AUTH", "CLIENT", "COOKIE", "SESSION":
-			return true
-		}
+// isOfVisitor reports whether a var that is no header names who asks, or the client.
+func (p *Policy) isOfVisitor(name string) bool {
+	switch m := p.Visitors.orDefault().vars.of(name); {
+	case isOfClient("HTTP_" + name), strings.HasPrefix(name, "REAL_"), strings.HasPrefix(name, "REALIP_"), strings.HasPrefix(name, "PROXY_PROTOCOL_"), name == "REMOTE_HOST":
+		return true
+	default:
+		return m != nil && m.trait == identity
 	}
-	return false
 }
+
+// isOfClient knows the vars of clientHeaders.
+func isOfClient(name string) bool { return ofClient[name] }
+
+var ofClient = func() map[string]bool {
+	names := map[string]bool{}
+	for _, header := range clientHeaders {
+		names["HTTP_"+upperSnake(header)] = true
+	}
+	return names
+}()
 
 // compact returns the vars in memory of their own: those of a request are parts of
 // its whole packet, the cookies among it.

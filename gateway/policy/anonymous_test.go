@@ -28,7 +28,7 @@ func texts(v uwsgi.Vars) []string {
 
 func TestAnonymous(t *testing.T) {
 	p := anonymousPolicy(t, ":1:$request_uri")
-	v := get("REMOTE_ADDR=203.0.113.9", "CONTENT_TYPE=text/plain", "+HTTPS=on", "+TENANT=shop", "+SSL_CLIENT_S_DN=CN=ann",
+	v := get("REMOTE_ADDR=203.0.113.9", "CONTENT_TYPE=text/plain", "+HTTPS=on", "+SERVER_ADDR=10.0.0.9", "+SSL_CLIENT_S_DN=",
 		"+HTTP_COOKIE=lang=de; _ga=1", "+HTTP_ACCEPT=text/html", "+HTTP_ACCEPT_LANGUAGE=de", "+HTTP_ACCEPT_ENCODING=gzip",
 		"+HTTP_REFERER=http://x/", "+HTTP_IF_NONE_MATCH=\"a\"", "+HTTP_X_FORWARDED_FOR=203.0.113.9",
 		"+HTTP_X_FORWARDED_PROTO=https", "+HTTP_X_FORWARDED_HOST=www.example.com", "+HTTP_CACHE_CONTROL=max-age=0", "+HTTP_VIA=1.1 x", "+HTTP_X_MADE_UP=1")
@@ -36,7 +36,7 @@ func TestAnonymous(t *testing.T) {
 		"QUERY_STRING=q=1", "REQUEST_METHOD=GET", "CONTENT_TYPE=", "CONTENT_LENGTH=", "REQUEST_URI=/p?q=1", "PATH_INFO=/p",
 		"DOCUMENT_ROOT=/srv/www", "SERVER_PROTOCOL=HTTP/1.1", "REQUEST_SCHEME=http", "REMOTE_ADDR=192.0.2.1", "REMOTE_PORT=0",
 		"SERVER_PORT=80", "SERVER_NAME=www.example.com", "CACHE_KEY=:1:/p?q=1", "CACHE_STATUS=404", "CACHE_SERVER=10.0.0.1:11211",
-		"HTTP_HOST=www.example.com", "HTTPS=on", "TENANT=shop",
+		"HTTP_HOST=www.example.com", "HTTPS=on", "SERVER_ADDR=10.0.0.9",
 		"HTTP_X_FORWARDED_PROTO=https", "HTTP_X_FORWARDED_HOST=www.example.com", "HTTP_USER_AGENT=uwgate-refresh",
 	}
 	before := texts(v)
@@ -52,6 +52,9 @@ func TestAnonymous(t *testing.T) {
 func TestAnonymousVars(t *testing.T) {
 	const kept, gone, never = "kept", "gone", "never"
 	languages := func(p *Policy) { p.Template, _ = ParseTemplate(":1:$request_uri$http_accept_language") }
+	harmless := func(name string) func(*Policy) {
+		return func(p *Policy) { p.Visitors = NewVisitors(VisitorNames{HarmlessVars: []string{name}}) }
+	}
 	trust := func(header string) func(*Policy) { return func(p *Policy) { p.TrustedHeaders = []string{header} } }
 	tests := []struct {
 		name   string
@@ -60,11 +63,11 @@ func TestAnonymousVars(t *testing.T) {
 		added  string
 		want   string
 	}{
-		{"a parameter of the operator's", nil, nil, "APP_MODE=live", kept},
+		{"an unknown var", nil, nil, "APP_MODE=live", never},
+		{"a parameter of the operator's", harmless("APP_MODE"), nil, "APP_MODE=live", kept},
 		{"a user", nil, nil, "REDIRECT_REMOTE_USER=", gone},
-		{"a password", nil, nil, "PHP_AUTH_PW=x", gone},
-		{"a client's certificate", nil, nil, "SSL_CLIENT_VERIFY=SUCCESS", gone},
-		{"a session of TLS", nil, nil, "SSL_SESSION_ID=x", gone},
+		{"no client's certificate", nil, nil, "SSL_CLIENT_VERIFY=NONE", gone},
+		{"an unknown header", nil, nil, "HTTP_X_TENANT=shop", gone},
 		{"an address under another name", nil, nil, "X_REAL_IP=203.0.113.9", gone},
 		{"the cipher", nil, nil, "SSL_CIPHER=AES", kept},
 		{"in the key", languages, []string{"CACHE_KEY=:1:/p?q=1de"}, "HTTP_ACCEPT_LANGUAGE=de", kept},
@@ -300,8 +303,8 @@ func mayStand(p *Policy, x uwsgi.Var) bool {
 	case x.Name == "REMOTE_PORT":
 		return x.Value == anonymousPort
 	case !isHeader:
-		return !tellsVisitor(x.Name)
-	case slices.Contains(personal, x.Name):
+		return !p.isOfVisitor(x.Name)
+	case isOfClient(x.Name), x.Name == "HTTP_COOKIE":
 		return false
 	case x.Name == "HTTP_HOST", x.Name == "HTTP_X_FORWARDED_HOST", x.Name == "HTTP_X_FORWARDED_PROTO":
 		return true // Request allows but repetitions, and Firewall has its own word

@@ -10,6 +10,7 @@ type cacheControl struct {
 	maxAge, sMaxAge lifetime
 
 	mustRevalidate           bool     // or proxy-revalidate
+	forAuthorized            bool     // public or must-revalidate, well-formed: RFC 9111 §3.5
 	whileRevalidate, ifError lifetime // stale-…
 }
 
@@ -93,17 +94,28 @@ func (cc *cacheControl) add(directive string, wellFormed bool) {
 		cc.private = true
 	case equalFold(name, "no-cache"):
 		cc.noCache = true
+	case equalFold(directive, "public"):
+		cc.forAuthorized = cc.forAuthorized || wellFormed
 	case equalFold(name, "max-age"):
 		cc.maxAge.addText(value, wellFormed)
 	case equalFold(name, "s-maxage"):
 		cc.sMaxAge.addText(value, wellFormed)
-	case equalFold(name, "must-revalidate"), equalFold(name, "proxy-revalidate"):
+	case equalFold(name, "must-revalidate"):
+		cc.mustRevalidate = true
+		cc.forAuthorized = cc.forAuthorized || wellFormed && value == ""
+	case equalFold(name, "proxy-revalidate"):
 		cc.mustRevalidate = true
 	case equalFold(name, "stale-while-revalidate"):
 		cc.whileRevalidate.addText(value, wellFormed)
 	case equalFold(name, "stale-if-error"):
 		cc.ifError.addText(value, wellFormed)
 	}
+}
+
+// allowsAuthorized reports whether the response to a request with Authorization may be
+// stored for others (RFC 9111 §3.5).
+func (cc *cacheControl) allowsAuthorized() bool {
+	return cc.forAuthorized || cc.sMaxAge.given && !cc.sMaxAge.bad
 }
 
 func (l *lifetime) addText(value string, wellFormed bool) {

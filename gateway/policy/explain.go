@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -135,7 +136,10 @@ var sentences = map[Reason]string{
 	Upgrade:         "the client asks for another protocol, with %s",
 	Excluded:        "%s keeps the page out of the cache",
 	Authorization:   "%s says who is asking",
-	IdentityCookie:  "the cookie %s tells who is asking",
+	IdentityCookie:  "the cookie %s names the visitor",
+	IdentityHeader:  "%s names the visitor",
+	IdentityVar:     "nginx sends %s, which names the visitor",
+	TokenCookie:     "the cookie %s protects forms: the page may hold the same token",
 	RequestBody:     "the GET announces a body, with %s",
 	RequestNoStore:  "the client forbids it, with Cache-Control: no-store",
 	Range:           "the client asks for a part of the page, with %s",
@@ -162,7 +166,9 @@ var sentences = map[Reason]string{
 	Empty:           "there is no body, and nginx would serve the emptiness",
 	TooLarge:        "%s",
 	Expired:         "%s",
-	Cookie:          "the cookie %s came along, and nothing in the answer says that the page does not depend on it",
+	Cookie:          "the cookie %s came along, and nothing in the response says that the page does not depend on it",
+	UnknownHeader:   "the client sent %s, and nothing in the response says that the page does not depend on it",
+	UnknownVar:      "nginx sends %s, and nothing in the response says that the page does not depend on it",
 	Truncated:       "the body is not what its head announced: %s",
 	Trailers:        "trailer fields followed the body, and a hit cannot carry them",
 	Sentinel:        "the body holds the word %s",
@@ -223,6 +229,9 @@ func headerOf(name string) string {
 	if !ok {
 		return name
 	}
+	if i := slices.IndexFunc(repeaters[:], func(r repeater) bool { return isHeaderVariable(r.header, header) }); i >= 0 {
+		return repeaters[i].header
+	}
 	words := strings.Split(strings.ToLower(header), "_")
 	for i, w := range words {
 		if w != "" {
@@ -258,8 +267,24 @@ func (e *Explanation) addHead(h *head) {
 	if ttl <= 0 {
 		e.add(Expired, h.whyExpired(source))
 	}
-	if name, found := h.p.otherCookie(h.v); found && source.isOurs() {
-		e.add(Cookie, name)
+	seen := h.p.look(h.v)
+	if seen.credentials && (source.isOurs() || !h.cc.allowsAuthorized()) {
+		e.add(Authorization, headerOf("HTTP_AUTHORIZATION"))
+	}
+	if source.isOurs() {
+		e.addUnknown(&seen)
+	}
+}
+
+// addUnknown adds what keeps a page out that says nothing of its freshness.
+func (e *Explanation) addUnknown(s *sight) {
+	for _, x := range []struct {
+		reason Reason
+		at     string
+	}{{Cookie, s.unknownCookie}, {UnknownHeader, headerOf(s.unknownHeader)}, {UnknownVar, s.unknownVar}} {
+		if x.at != "" {
+			e.add(x.reason, x.at)
+		}
 	}
 }
 

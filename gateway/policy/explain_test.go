@@ -90,15 +90,15 @@ func TestEveryRefusalHasASentence(t *testing.T) {
 func TestExplainRefusals(t *testing.T) {
 	p := testPolicy()
 	p.Rules = []Rule{{PathPrefix: "/x"}, {PathPrefix: "/admin", Action: ActionBypass}}
-	v := get("REQUEST_METHOD=POST", "REQUEST_URI=/admin/x", "PATH_INFO=/admin/x", "HTTP_COOKIE=lang=de; sessionid=top", "HTTP_AUTHORIZATION=Basic dG9wOnRvcA==",
+	v := get("REQUEST_METHOD=POST", "REQUEST_URI=/admin/x", "PATH_INFO=/admin/x", "HTTP_COOKIE=lang=de; sessionid=top", "REMOTE_USER=top",
 		"CONTENT_LENGTH=5", "HTTP_X_FORWARDED_HOST=evil.example", "CACHE_KEY=victim.example/admin/x", "CACHE_STATUS=502")
 	r := page("=404", "Set-Cookie: sessionid=top", "Cache-Control: private, max-age=0", "Content-Type: text/plain", "Content-Disposition: attachment", "Vary: Cookie")
 	e := p.Explain(v, r, []byte("csrf_token"), true, false, testNow)
 	want := []Finding{
 		{Method, "the method is POST, and only GET fills the cache"},
 		{Excluded, "the path's beginning /admin keeps the page out of the cache"},
-		{Authorization, "Authorization says who is asking"},
-		{IdentityCookie, "the cookie sessionid tells who is asking"},
+		{Authorization, "REMOTE_USER says who is asking"},
+		{IdentityCookie, "the cookie sessionid names the visitor"},
 		{RequestBody, "the GET announces a body, with CONTENT_LENGTH"},
 		{UnkeyedHeader, "the client sent X-Forwarded-Host: the page may depend on it, and the key does not contain it"},
 		{Host, "the key says victim.example, but the page is made for www.example.com"},

@@ -167,7 +167,7 @@ func TestUnkeyedHeadersAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, u := range unkeyed {
+	for _, u := range repeaters {
 		if !strings.Contains(string(page), u.header) {
 			t.Errorf("docs/decisions.md does not name %s", u.header)
 		}

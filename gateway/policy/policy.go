@@ -24,7 +24,7 @@ import (
 //     consulted instead. X-Accel-Expires is nginx's own word, and is ignored
 //     when malformed, as nginx ignores it.
 //   - There is no heuristic freshness (§4.2.2) but DefaultTTL, and that speaks
-//     only for answers to requests without cookies.
+//     only for responses to strangers: see Visitors.
 //   - CDN-Cache-Control and Surrogate-Control speak to us alone, so their
 //     lifetimes beat Cache-Control's. Yet no-store, private and no-cache refuse
 //     in any of the three, though RFC 9213 §2.2 would have us ignore
@@ -86,16 +86,9 @@ type Policy struct {
 	// /administrator too. Both the raw and the decoded path are compared.
 	Exclude []string
 
-	// IdentityCookies are globs (* alone is special, case is not) of cookies
-	// that tell who is asking; no request with one is stored. Nil means the
-	// sessions of Django, Flask and Pyramid: sessionid, csrftoken, session,
-	// remember_token, auth_tkt, _pyramid_*.
-	IdentityCookies []string
-
-	// HarmlessCookies are globs of cookies that no page depends on. A page
-	// that only DefaultTTL speaks for is not stored if the request has any
-	// other cookie. Nil means the usual analytics and consent cookies.
-	HarmlessCookies []string
+	// Visitors say of cookies, headers and vars whose pages are stored. Nil means the
+	// tables of visitortables.go.
+	Visitors *Visitors
 
 	// Sentinels are strings that no stored page may contain, compared byte
 	// for byte. Nil means the CSRF tokens' names csrfmiddlewaretoken,
@@ -146,14 +139,15 @@ type Policy struct {
 	// dot and ASCII case. Empty means all.
 	AllowedHosts []string
 
-	// TrustedHeaders are request headers of those that a page may depend on
-	// without saying so (X-Forwarded-Host and its kin), but which nginx or a
-	// proxy of the operator's sets: then they do not refuse. Case is ignored.
+	// TrustedHeaders are request headers that a page may depend on without saying so
+	// (X-Forwarded-Host and its kin, or an unknown one), but which nginx or a proxy of
+	// the operator's sets: then they do not refuse. Case is ignored.
 	TrustedHeaders []string
 
-	// VaryCookieAnonymous is the operator's word that nginx looks nobody up
-	// who has an identity cookie. Then Vary: Cookie does not refuse a page
-	// whose request had no cookies but harmless ones.
+	// VaryCookieAnonymous is the operator's word that nginx looks nobody up who has an
+	// identity cookie. Then Vary: Cookie does not refuse a page whose request had no
+	// cookies but harmless ones. Bearers of unknown cookies must have another key, as
+	// with $visitor: else they are served that page.
 	VaryCookieAnonymous bool
 
 	// Rules are what differs by host, path, argument or type. The first one
@@ -171,14 +165,7 @@ const (
 )
 
 var (
-	defaultSentinels       = []string{"csrfmiddlewaretoken", "csrf_token", "authenticity_token"}
-	defaultIdentityCookies = []string{"sessionid", "csrftoken", "session", "remember_token", "auth_tkt", "_pyramid_*"}
-	defaultHarmlessCookies = []string{
-		"_ga", "_ga_*", "_gid", "_gat", "_gat_*", "_gac_*", "_gcl_*", "__utm*", "_dc_gtm_*", // Google
-		"_fbp", "_fbc", "_uetsid", "_uetvid", "_clck", "_clsk", // Meta, Microsoft
-		"_hj*", "_pk_id*", "_pk_ses*", "_pk_ref*", "_mkto_trk", "__hstc", "hubspotutk", "__hssrc", "__hssc", // Hotjar, Matomo, Marketo, HubSpot
-		"CookieConsent", "cookieconsent_status", "cookie_consent", "OptanonConsent", "OptanonAlertBoxClosed", "euconsent-v2", // consent
-	}
+	defaultSentinels = []string{"csrfmiddlewaretoken", "csrf_token", "authenticity_token"}
 )
 
 // A Verdict is the decision about a response. TTL is how long it may be

@@ -23,8 +23,13 @@ const (
 	Upgrade         Reason = "upgrade"          // the client asks for another protocol
 	Excluded        Reason = "excluded"         // by Policy.Exclude, or by a rule
 	Authorization   Reason = "authorization"    // credentials came along, or nginx knows the user
-	IdentityCookie  Reason = "identity-cookie"  // a cookie that tells who is asking
-	Cookie          Reason = "cookie"           // some other cookie, and only the default lifetime speaks for storing
+	IdentityCookie  Reason = "identity-cookie"  // a cookie that names the visitor
+	IdentityHeader  Reason = "identity-header"  // a header that names the visitor
+	IdentityVar     Reason = "identity-var"     // a var of nginx's that names the visitor
+	TokenCookie     Reason = "token-cookie"     // a cookie that protects forms
+	Cookie          Reason = "cookie"           // an unknown cookie, and only --ttl or a rule grants a lifetime
+	UnknownHeader   Reason = "unknown-header"   // an unknown header, and only --ttl or a rule grants a lifetime
+	UnknownVar      Reason = "unknown-var"      // an unknown var, and only --ttl or a rule grants a lifetime
 	RequestBody     Reason = "request-body"     // a GET that announces a body
 	RequestNoStore  Reason = "request-no-store" // the client's Cache-Control: no-store
 	Range           Reason = "range"            // the client asks for a part of the page

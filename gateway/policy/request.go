@@ -38,6 +38,11 @@ type Plan struct {
 	// Note explains a NoKey to the operator. It holds no value of the request.
 	Note string
 
+	// Alone is set for a candidate with credentials: only what the response says of
+	// others allows to store the page (RFC 9111 §3.5), so nobody may wait for it, nor
+	// this request for another's.
+	Alone bool
+
 	// Bypass is set if the request carried the bypass argument. Then Key is
 	// that of the URL without it, whose entry is to be deleted, and URI is
 	// REQUEST_URI without it: the only one that may be logged.
@@ -51,6 +56,9 @@ type Plan struct {
 	// arguments.
 	firstRule, sureRule int
 	cuts                bool
+
+	unsure  Reason // see sight.unsure
+	oddVars bool   // nginx sends an unknown var
 }
 
 // Request plans a request by its vars as received: those that Firewall drops
@@ -61,9 +69,12 @@ func (p *Policy) Request(v uwsgi.Vars) Plan {
 	for _, r := range requestRefusals {
 		if _, found := q.find(r); found {
 			plan.Reason = r
-			break
+			return plan
 		}
 	}
+	seen := q.sight()
+	plan.Alone = seen.credentials
+	plan.unsure, plan.oddVars = seen.unsure(), seen.unknownVar != ""
 	return plan
 }
 
@@ -73,6 +84,9 @@ type request struct {
 	v uwsgi.Vars // as received
 
 	firstRule, sureRule int // see matchRules
+
+	seen   sight
+	looked bool // seen is made
 }
 
 func (p *Policy) newRequest(v uwsgi.Vars) request {
@@ -84,7 +98,7 @@ func (p *Policy) newRequest(v uwsgi.Vars) request {
 // requestRefusals are all that can speak against storing in the request itself,
 // its key aside. The first that find finds decides; to explain, walk them all.
 var requestRefusals = []Reason{
-	NoMethod, Method, Upgrade, Excluded, Authorization, IdentityCookie, RequestBody, RequestNoStore,
+	NoMethod, Method, Upgrade, Excluded, Authorization, IdentityCookie, IdentityHeader, IdentityVar, TokenCookie, RequestBody, RequestNoStore,
 	Range, Precondition, UnkeyedHeader, DuplicateHeader, Host,
 }
 
@@ -102,9 +116,15 @@ func (q *request) find(r Reason) (at string, found bool) {
 	case Excluded:
 		return q.findExclusion()
 	case Authorization:
-		return q.firstOf("HTTP_AUTHORIZATION", "REMOTE_USER") // RFC 9111 §3.5
+		return is(q.sight().authorization)
 	case IdentityCookie:
-		return q.p.identity(q.v)
+		return is(q.sight().identityCookie)
+	case IdentityHeader:
+		return is(q.sight().identityHeader)
+	case IdentityVar:
+		return is(q.sight().identityVar)
+	case TokenCookie:
+		return is(q.sight().tokenCookie)
 	case RequestBody:
 		return bodyAnnounced(q.v)
 	case RequestNoStore:
@@ -114,7 +134,7 @@ func (q *request) find(r Reason) (at string, found bool) {
 	case Precondition:
 		return q.firstThat(isPrecondition)
 	case UnkeyedHeader:
-		return q.p.unkeyedHeader(q.v)
+		return is(q.sight().unkeyedHeader)
 	case DuplicateHeader:
 		return q.findRepeat()
 	case Host:
@@ -132,6 +152,17 @@ func (q *request) findRepeat() (at string, found bool) {
 	}
 	return slices.DeleteFunc(slices.Clone(q.v), func(x uwsgi.Var) bool { return isHandover(x.Name) }).Repeated()
 }
+
+// sight looks at who asks, once.
+func (q *request) sight() *sight {
+	if !q.looked {
+		q.seen, q.looked = q.p.look(q.v), true
+	}
+	return &q.seen
+}
+
+// is tells a name that was found from none.
+func is(name string) (at string, found bool) { return name, name != "" }
 
 func (q *request) findMethod() (at string, found bool) {
 	method := q.v.Get("REQUEST_METHOD")
@@ -478,7 +509,7 @@ func (p *Policy) ForWorker(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 		switch {
 		case isHandover(x.Name):
 			continue
-		case plan.Reason == "" && isPartial(x.Name):
+		case plan.Reason == "" && !plan.Alone && isPartial(x.Name):
 			continue
 		case plan.LookedUp && (x.Name == "HTTP_CONTENT_LENGTH" || x.Name == "HTTP_TRANSFER_ENCODING"):
 			continue

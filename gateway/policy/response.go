@@ -25,8 +25,10 @@ func (p *Policy) Response(v uwsgi.Vars, plan Plan, r *uwsgi.Response, now time.T
 	switch {
 	case ttl <= 0:
 		return Verdict{Reason: Expired}
-	case source.isOurs() && p.hasOtherCookie(v):
-		return Verdict{Reason: Cookie}
+	case plan.Alone && (source.isOurs() || !h.cc.allowsAuthorized()):
+		return Verdict{Reason: Authorization}
+	case plan.unsure != "" && source.isOurs():
+		return Verdict{Reason: plan.unsure}
 	}
 	granted := p.grants(ttl, source, h.rule)
 	granted.Grace, granted.StaleIfError = h.stale()
@@ -83,7 +85,7 @@ func (p *Policy) coversVary(v uwsgi.Vars, h uwsgi.Header) bool {
 			if name == "" || equalFold(name, "Accept-Encoding") {
 				continue
 			}
-			if equalFold(name, "Cookie") && p.VaryCookieAnonymous && !p.hasOtherCookie(v) {
+			if equalFold(name, "Cookie") && p.VaryCookieAnonymous && p.Visitors.orDefault().ofCookies(v) == neutral {
 				continue
 			}
 			if !p.isInKey(v, name) {

@@ -296,6 +296,25 @@ var responseRows = []responseRow{
 	asked(res("another cookie", Cookie, 0), "HTTP_COOKIE=lang=de"),
 	asked(res("another cookie among harmless ones", Cookie, 0), "HTTP_COOKIE=_ga=1; lang=de"),
 	asked(res("a cookie without name", Cookie, 0), "HTTP_COOKIE=de"),
+	asked(res("another header", UnknownHeader, 0), "HTTP_X_TENANT=shop"),
+	asked(ok("another header, and the page's own word"), "HTTP_X_TENANT=shop"),
+	asked(res("another var", UnknownVar, 0), "GEOIP_COUNTRY=de"),
+	asked(ok("another var, and the page's own word"), "GEOIP_COUNTRY=de"),
+	asked(res("another var, empty", DefaultTTL, 600), "GEOIP_COUNTRY="),
+	under(asked(res("a rule and another var", UnknownVar, 0), "GEOIP_COUNTRY=de"), ruled),
+	under(asked(res("a rule and another header", UnknownHeader, 0), "HTTP_X_TENANT="), ruled),
+
+	// Authorization, RFC 9111 §3.5
+	asked(res("authorization", Authorization, 0), "HTTP_AUTHORIZATION=Basic eA=="),
+	asked(res("authorization, empty", Authorization, 0), "HTTP_AUTHORIZATION="),
+	asked(no("authorization and max-age", Authorization), "HTTP_AUTHORIZATION=Bearer x"),
+	asked(res("authorization and public alone", Authorization, 0, "Cache-Control: public"), "HTTP_AUTHORIZATION=Bearer x"),
+	asked(res("authorization and public", MaxAge, 60, "Cache-Control: public, max-age=60"), "HTTP_AUTHORIZATION=Bearer x"),
+	asked(res("authorization and s-maxage", SMaxAge, 60, "Cache-Control: s-maxage=60"), "HTTP_AUTHORIZATION=Bearer x"),
+	asked(res("authorization and a bad s-maxage", Authorization, 0, "Cache-Control: s-maxage=x", "X-Accel-Expires: 60"), "HTTP_AUTHORIZATION=Bearer x"),
+	asked(res("authorization and must-revalidate", MaxAge, 60, "Cache-Control: must-revalidate, max-age=60"), "HTTP_AUTHORIZATION=Bearer x"),
+	asked(res("authorization and proxy-revalidate", Authorization, 0, "Cache-Control: proxy-revalidate, max-age=60"), "HTTP_AUTHORIZATION=Bearer x"),
+	asked(res("authorization, public and a cookie of a session", IdentityCookie, 0, "Cache-Control: public, max-age=60"), "HTTP_AUTHORIZATION=Bearer x", "HTTP_COOKIE=sessionid=x"),
 	asked(res("separators only", DefaultTTL, 600), "HTTP_COOKIE=; ;"),
 	asked(res("another cookie, explicit lifetime", MaxAge, 60, "Cache-Control: max-age=60"), "HTTP_COOKIE=lang=de"),
 	asked(res("another cookie, Expires", Expires, 60, "Expires: "+httpDate(60)), "HTTP_COOKIE=lang=de"),
@@ -428,7 +447,7 @@ var responseRows = []responseRow{
 	no("large", TooLarge, "large"),
 
 	// The request's reasons come first.
-	asked(no("refused request", Authorization, "Set-Cookie: a=b"), "HTTP_AUTHORIZATION=x"),
+	asked(no("refused request", Authorization, "Set-Cookie: a=b"), "REMOTE_USER=x"),
 	asked(no("not looked up", NotLookedUp), "-CACHE_STATUS"),
 }
 

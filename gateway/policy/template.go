@@ -18,6 +18,10 @@ type Template struct {
 	// no key. Set it before the first use.
 	Nginx Version
 
+	// Visitors classify the cookies for $visitor; they are to be those of the Policy.
+	// Set it before the first use.
+	Visitors *Visitors
+
 	pieces []piece
 }
 
@@ -153,6 +157,27 @@ func (t *Template) Covers(header string) bool {
 			return true
 		}
 		if p.text == "host" && equalFold(header, "Host") {
+			return true
+		}
+	}
+	return false
+}
+
+// coversVar is Covers for the header of that var.
+func (t *Template) coversVar(name string) bool {
+	for i := range t.pieces {
+		if p := &t.pieces[i]; p.arg == name && strings.HasPrefix(p.text, "http_") {
+			return true
+		}
+	}
+	return false
+}
+
+// coversCookie reports whether the key contains the value of that cookie. nginx compares
+// without case and applications do not, so the template must spell it alike.
+func (t *Template) coversCookie(name string) bool {
+	for i := range t.pieces {
+		if p := &t.pieces[i]; p.arg == name && strings.HasPrefix(p.text, "cookie_") {
 			return true
 		}
 	}

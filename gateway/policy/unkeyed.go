@@ -1,24 +1,26 @@
 package policy
 
 import (
-	"slices"
 	"strings"
 
 	"uwgate/uwsgi"
 )
+
+// A repeater is an unkeyed header that may repeat what nginx says.
+type repeater struct {
+	header  string
+	repeats func(v uwsgi.Vars, value string) bool
+}
 
 // An unkeyed header is one that applications and their frameworks build pages
 // from, that any client can send, and that no key contains unless someone
 // thought of it: who sends it once poisons the page for everybody.
 //
 // Sent by a proxy, it mostly repeats what nginx says itself. Then it changes
-// nothing, and does not refuse.
+// nothing, and does not refuse. Those that never repeat are fragmentHeaders.
 //
 // X-Forwarded-Proto is not among them: Firewall settles it.
-var unkeyed = [...]struct {
-	header  string
-	repeats func(v uwsgi.Vars, value string) bool
-}{
+var repeaters = [...]repeater{
 	{"X-Forwarded-Host", repeatsHost}, // Django USE_X_FORWARDED_HOST, werkzeug ProxyFix
 	{"X-Host", repeatsHost},
 	{"X-Original-Host", repeatsHost},
@@ -30,13 +32,6 @@ var unkeyed = [...]struct {
 	{"X-Scheme", isVar("REQUEST_SCHEME")},
 	{"CloudFront-Forwarded-Proto", isVar("REQUEST_SCHEME")}, // Django SECURE_PROXY_SSL_HEADER, as the next
 	{"Front-End-Https", repeatsHTTPS},
-	{"X-Forwarded-Prefix", repeatsNothing}, // werkzeug ProxyFix
-	{"X-Script-Name", repeatsNothing},
-	{"X-Requested-With", repeatsNothing}, // and those below: a fragment in place of the page
-	{"HX-Request", repeatsNothing},
-	{"X-PJAX", repeatsNothing},
-	{"Turbo-Frame", repeatsNothing},
-	{"X-Inertia", repeatsNothing},
 	{"X-Original-URL", isVar("REQUEST_URI")}, // Symfony, and others after IIS
 	{"X-Original-URI", isVar("REQUEST_URI")},
 	{"X-Forwarded-Uri", isVar("REQUEST_URI")},
@@ -47,63 +42,11 @@ var unkeyed = [...]struct {
 	{"Forwarded", repeatsForwarded}, // RFC 7239
 }
 
-// unkeyedVars are the names of their vars, at the same places.
-var unkeyedVars = func() (names [len(unkeyed)]string) {
-	for i, u := range unkeyed {
-		names[i] = "HTTP_" + strings.ToUpper(strings.ReplaceAll(u.header, "-", "_"))
-	}
-	return names
-}()
-
-// unkeyedOfLen are their places by the length of the names: most vars are done
-// with by that alone.
-var unkeyedOfLen = func() (places [40][]int) {
-	for i, name := range unkeyedVars {
-		places[len(name)] = append(places[len(name)], i)
-	}
-	return places
-}()
-
-// unkeyedPlace finds a var among them.
-func unkeyedPlace(name string) (place int, known bool) {
-	if len(name) >= len(unkeyedOfLen) {
-		return 0, false
-	}
-	for _, place := range unkeyedOfLen[len(name)] {
-		if unkeyedVars[place] == name {
-			return place, true
-		}
-	}
-	return 0, false
-}
-
-// unkeyedHeader finds a header that pages may depend on, and that neither the
-// key contains nor the operator answers for.
-func (p *Policy) unkeyedHeader(v uwsgi.Vars) (at string, found bool) {
-	for i := range v {
-		place, known := unkeyedPlace(v[i].Name)
-		if !known || v[i].Value == "" {
-			continue
-		}
-		u := &unkeyed[place]
-		if !u.repeats(v, v[i].Value) && !p.isTrusted(u.header) && !p.isInKey(v, u.header) {
-			return u.header, true
-		}
-	}
-	return "", false
-}
-
-func (p *Policy) isTrusted(header string) bool {
-	return slices.ContainsFunc(p.TrustedHeaders, func(s string) bool { return equalFold(s, header) })
-}
-
-// isInKey reports whether the key certainly contains the header. Of a key that
-// was handed over only the template can tell, if it renders that very key.
+// isInKey reports whether the key certainly contains the header. Of a key that was
+// handed over only the template can tell, if it renders that very key.
 func (p *Policy) isInKey(v uwsgi.Vars, header string) bool {
 	return p.isTemplateRight(v, v.Get(varKey)) && p.Template.Covers(header)
 }
-
-func repeatsNothing(uwsgi.Vars, string) bool { return false }
 
 // isVar returns whether all members of a header's list are what nginx says in
 // that var.

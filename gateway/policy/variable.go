@@ -37,11 +37,14 @@ var copied = map[string]string{
 
 // newVariable finds out how a variable follows from the packet.
 func newVariable(name string) (piece, error) {
+	spelled := name
 	name = strings.ToLower(name)
 	p := piece{text: name}
 	switch {
 	case copied[name] != "":
 		p.render, p.arg = renderVar, copied[name]
+	case name == visitorVariable:
+		p.render = renderVisitor
 	case name == "is_args":
 		p.render = renderIsArgs
 	case name == "https":
@@ -57,7 +60,7 @@ func newVariable(name string) (piece, error) {
 	case hasName(name, "arg_"):
 		p.render, p.arg = renderArg, name[len("arg_"):]
 	case hasName(name, "cookie_"):
-		p.render, p.arg = renderCookie, name[len("cookie_"):]
+		p.render, p.arg = renderCookie, spelled[len("cookie_"):] // for coversCookie
 	case hasName(name, "http_"):
 		p.render, p.arg = renderHeader, strings.ToUpper(name)
 	default:
@@ -65,6 +68,23 @@ func newVariable(name string) (piece, error) {
 			"uwsgi_param CACHE_KEY $memcached_key if_not_empty; uwsgi_param CACHE_STATUS $upstream_status;", name)
 	}
 	return p, nil
+}
+
+// visitorVariable is the one variable that is ours and not nginx's: a map that `uwgate
+// nginx` prints makes it from the same tables. It keeps the pages of those who bear
+// unknown cookies apart from the pages of strangers.
+const visitorVariable = "visitor"
+
+// bearer is $visitor of whoever bears an unknown cookie. That of strangers is empty, and
+// so is that of whoever has an identity cookie: nobody looks them up, and what they ask
+// to have deleted is the strangers' page.
+const bearer = "+"
+
+func renderVisitor(t *Template, v uwsgi.Vars, _ string) (string, error) {
+	if t.Visitors.orDefault().ofCookies(v) == unlisted {
+		return bearer, nil
+	}
+	return "", nil
 }
 
 func hasName(name, prefix string) bool {

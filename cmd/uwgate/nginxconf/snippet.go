@@ -136,7 +136,7 @@ type snippetParts struct {
 	KeyVariable, Key        string
 	TypeLines               []string
 	GzipFlag                uint
-	Identity                string
+	Identity                []string
 	Headers                 []addedHeader
 	Cut                     string // the pattern of a run of ignored arguments
 	Asker                   string // what tells who is looked up
@@ -192,16 +192,47 @@ func serverLine(q *quoter, line string) string {
 	return q.quoteFields("a memcached server", fields)
 }
 
-// addCookies reads cookies as the gateway does: names without case, ended by
-// commas, too.
+// What ends a cookie for one reader or another, within the brackets of a regex: white
+// space and control bytes, quotes, commas, and all that policy takes for no part of one.
+const cookieEnds = `\x00-\x20",;\[\\\]\x7f-\xff`
+
+// addCookies reads cookies as the gateway does: names without case, and begun after any
+// byte that ends another cookie for some reader.
 func (s *Snippet) addCookies(p *snippetParts, q *quoter) {
 	p.Asker = "$request_method"
 	if len(s.IdentityCookies) == 0 {
 		return
 	}
 	p.Asker = `"$request_method$identified"`
-	names := patterns(s.IdentityCookies, `[^=;,]`)
-	p.Identity = q.quotePattern("an identity cookie", `~*(^|[;,])\s*(`+names+`)\s*(=|[;,]|$)`)
+	for globs := s.IdentityCookies; len(globs) > 0; {
+		n := min(len(globs), maxNames)
+		p.Identity = append(p.Identity, q.quoteRows("an identity cookie",
+			"~*(?x)(?:^|["+cookieEnds+"])"+cookiePrefix()+"(?:", rows(globs[:n]), ")(?:[="+cookieEnds+"]|$)"))
+		globs = globs[n:]
+	}
+}
+
+// maxNames of cookies are in one regex: nginx takes arguments of up to 4095 bytes.
+const maxNames = 120
+
+// cookiePrefix matches one of policy.CookiePrefixes, or nothing.
+func cookiePrefix() string { return "(?:" + patterns(policy.CookiePrefixes, "") + ")?" }
+
+// rows are patterns of cookies' names in lines that can be read, for a regex with (?x).
+func rows(globs []string) (lines []string) {
+	const width = 80
+	line := ""
+	for i, glob := range globs {
+		p := strings.ReplaceAll(patterns([]string{glob}, "[^=;]"), "#", `\#`)
+		if i < len(globs)-1 {
+			p += "|"
+		}
+		if line != "" && len(line)+len(p) > width {
+			lines, line = append(lines, line), ""
+		}
+		line += p
+	}
+	return append(lines, line)
 }
 
 func (s *Snippet) addArgs(p *snippetParts, q *quoter) {
@@ -342,6 +373,19 @@ func (q *quoter) quotePattern(what, s string) string {
 		b = append(b, s[i])
 	}
 	return string(append(b, '"'))
+}
+
+// quoteRows is quotePattern for a regex with (?x) of several lines.
+func (q *quoter) quoteRows(what, head string, rows []string, tail string) string {
+	text := strings.TrimSuffix(q.quotePattern(what, head), `"`)
+	for _, row := range rows {
+		row = q.quotePattern(what, row)
+		text += "\n        " + row[1:len(row)-1]
+	}
+	if text += "\n        " + q.quotePattern(what, tail)[1:]; len(text) > 4095 {
+		q.fail("%s: the names are too long for nginx, which takes 4095 bytes; use globs", what)
+	}
+	return text
 }
 
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }

@@ -170,7 +170,7 @@ func snippets() map[string]Snippet {
 		"unix": {"unix:/run/m1.sock", "unix:/run/m;2.sock", `unix:/run/m"3'\.sock`},
 	}
 	hashes := map[string]cachewriter.Method{"consistent": cachewriter.Consistent, "modulo": cachewriter.Modulo, "none": cachewriter.All, "one": cachewriter.All}
-	cookies := map[string][]string{"identity": (&policy.Policy{}).Identities(), "nobody": nil}
+	cookies := map[string][]string{"identity": (*policy.Visitors)(nil).Cookies().Identity, "nobody": nil}
 	extras := map[string]func(*Snippet){
 		"plain": func(*Snippet) {},
 		"adds": func(s *Snippet) {
@@ -348,7 +348,7 @@ func TestIgnoredArguments(t *testing.T) {
 func TestIdentityCookies(t *testing.T) {
 	globs := []string{"sessionid", "_pyramid_*", "a.b", "*-token"}
 	ask := serve(t, &Snippet{IdentityCookies: globs}, "$identified")
-	p := &policy.Policy{IdentityCookies: globs}
+	p := &policy.Policy{Visitors: policy.NewVisitors(policy.VisitorNames{IdentityCookies: append([]string{"none"}, globs...)})}
 	tests := []struct {
 		name, cookies string
 		want          bool
@@ -433,7 +433,7 @@ func TestSnippetErrors(t *testing.T) {
 func TestSnippetGolden(t *testing.T) {
 	three := []string{"10.0.0.1:11211 weight=2", "10.0.0.2:11211", "unix:/run/memcached.sock down"}
 	for name, s := range map[string]Snippet{
-		"body": {Servers: []string{"127.0.0.1:11211"}, IdentityCookies: (&policy.Policy{}).Identities()},
+		"body": {Servers: []string{"127.0.0.1:11211"}, IdentityCookies: (*policy.Visitors)(nil).Cookies().Identity},
 		"gzip": {Format: policy.FormatGzip, GzipFlag: 2, Servers: three, Hash: cachewriter.Consistent, Names: []string{"example.com"},
 			IdentityCookies: []string{"sessionid"}, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}, IgnoreArgs: []string{"utm_*", "gclid"}},
 		"http": {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, IdentityCookies: []string{"sessionid"}, Listen: []string{"80", "[::]:80 default_server"}},
