@@ -14,7 +14,7 @@ import (
 // hints are what an operator can mend in nginx's configuration. Each is given
 // once in the life of a gateway.
 type hints struct {
-	noMethod, noKey, noStatus, server, unkeyed, host, refresh, lock, repeat, modifiers sync.Once
+	noMethod, noKey, noStatus, server, unkeyed, host, rewritten, arguments, scheme, refresh, lock, repeat, modifiers sync.Once
 
 	lost sync.Map // names of headers that have been told; policy bounds them
 }
@@ -40,8 +40,17 @@ func (g *Gateway) hint(p *policy.Policy, plan policy.Plan, v uwsgi.Vars) {
 				"keep one uwsgi_param "+name+" in nginx's configuration (`include uwsgi_params;` counts), or give all of them the same value")
 		}
 	case policy.Host:
-		g.hintOnce(&g.hints.host, "a request's host is not the key's, or not an allowed one, and was not stored",
-			"have nginx pass `uwsgi_param HTTP_HOST $host;`, and name your hosts with --allowed-host")
+		g.hintOnce(&g.hints.host, "the host that the application sees is not in the key, or not an allowed one, and the page was not stored",
+			"have nginx pass `uwsgi_param HTTP_HOST $host;` and put $host into the key; if all pages are of one host, name it with --allowed-host")
+	case policy.Rewritten:
+		g.hintOnce(&g.hints.rewritten, "the application sees another path than the key says, and the page was not stored: a rewrite, an internal redirect (error_page, index, try_files) or a subrequest (SSI, auth_request, mirror)",
+			"if only rewrites of your own do that, and nothing makes subrequests: --allow-rewrites, with a key of $request_uri; else add `uwsgi_param CACHE_KEY $memcached_key if_not_empty;` and put $uri$is_args$args into the key")
+	case policy.Arguments:
+		g.hintOnce(&g.hints.arguments, "the application sees arguments that the key does not say, and the page was not stored",
+			"put $request_uri, or $uri$is_args$args, into the key; `uwgate nginx --ignore-arg` prints a configuration that leaves arguments out of both; for hashes of the URL: --opaque-key")
+	case policy.Scheme:
+		g.hintOnce(&g.hints.scheme, "the application sees another scheme than the key says, and the page was not stored",
+			"put $http_x_forwarded_proto, or a map of it, into the key in the place of $scheme; or start without --trust-forwarded-proto")
 	}
 }
 

@@ -41,7 +41,7 @@ func TestServeReadsNginx(t *testing.T) {
 // The recipe of 2013 hands nothing over. Its key is computed, since all that reaches
 // the gateway without a lookup are POSTs.
 func TestServeReadsTheRecipe(t *testing.T) {
-	w := start(t, stack.Config{Conf: "recipe", Memcached: 2, ReadsNginx: true})
+	w := start(t, stack.Config{Conf: "recipe", Memcached: 2, ReadsNginx: true, Args: []string{"--allowed-host", "127.0.0.1"}})
 	miss := w.want(w.get("/clock?a=%20b"), 200)
 	w.wantKey(":1:CUSTOMKEY:/clock?a=%2520b")
 	if hit := w.want(w.get("/clock?a=%20b"), 200); hit.body != miss.body {
@@ -85,7 +85,7 @@ func TestServeReadsNginxAgain(t *testing.T) {
 	w.fill([]string{"/other"})
 	w.wantKey("http://127.0.0.1/other")
 
-	rewrite(`"$scheme://$host$request_uri"`, `"v2:$request_uri"`)
+	rewrite(`"$scheme://$host$request_uri"`, `"v2:$host$request_uri"`)
 	if err := w.Nginx.Reload(); err != nil {
 		t.Fatal(err)
 	}
@@ -93,9 +93,9 @@ func TestServeReadsNginxAgain(t *testing.T) {
 	// nginx's old workers may take some connections more.
 	w.eventually("a page under the new key", func() bool {
 		w.want(w.get("/page"), 200)
-		return w.has("v2:/page")
+		return w.has("v2:127.0.0.1/page")
 	})
-	stored := strings.Join(slices.Concat(w.talk(w.Memcached[0].Addr, "get v2:/page\r\n", "END"), w.talk(w.Memcached[1].Addr, "get v2:/page\r\n", "END")), "\n")
+	stored := strings.Join(slices.Concat(w.talk(w.Memcached[0].Addr, "get v2:127.0.0.1/page\r\n", "END"), w.talk(w.Memcached[1].Addr, "get v2:127.0.0.1/page\r\n", "END")), "\n")
 	w.eventually("a hit under the new key", func() bool {
 		return strings.Contains(stored, strings.TrimSpace(w.want(w.get("/page"), 200).body))
 	})

@@ -199,7 +199,11 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		StrictHeaders:   c.Bool("strict-headers"),
 		TrustedHeaders:  c.StringSlice("trusted-header"),
 		AllowedHosts:    c.StringSlice("allowed-host"),
+		AllowRewrites:   c.Bool("allow-rewrites"),
+		OpaqueKey:       c.Bool("opaque-key"),
 		Observe:         c.Bool("observe"),
+
+		TrustForwardedProto: c.Bool("trust-forwarded-proto"),
 	}
 	if cfg.ring != nil {
 		p.Servers = cfg.ring.Has

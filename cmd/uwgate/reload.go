@@ -78,6 +78,7 @@ func (r *reloader) reload() {
 	changed, later := r.now.differences(next)
 	r.replacePools(next.pools)
 	if len(changed) > 0 {
+		next.policy.TrustForwardedProto = r.g.Firewall.TrustForwardedProto // which only a restart changes
 		r.g.Reload(next.policy, next.ring)
 		r.tls.take(next.tls)
 		// What needs a restart is compared with what was there at the start.

@@ -199,6 +199,9 @@ func (s *Stack) sharedArgs() []string {
 	}
 	if key := s.KeyTemplate(); key != "" {
 		args = append(args, "--key", key)
+		if !slices.Contains(s.cfg.Args, "--allowed-host") {
+			args = append(args, "--allowed-host", "127.0.0.1") // that key does not say the host
+		}
 	}
 	if s.cfg.Conf == "recommended" {
 		for _, h := range djangoHeaders {

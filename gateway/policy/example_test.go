@@ -14,6 +14,8 @@ func Example() {
 	rules := &policy.Policy{
 		Servers:    func(addr string) bool { return addr == "10.0.0.1:11211" },
 		DefaultTTL: 10 * time.Minute,
+
+		AllowedHosts: []string{"www.example.com"}, // the key does not say the host
 	}
 	firewall := &policy.Firewall{}
 
@@ -21,6 +23,7 @@ func Example() {
 		{Name: "REQUEST_METHOD", Value: "GET"},
 		{Name: "REQUEST_URI", Value: "/news"},
 		{Name: "PATH_INFO", Value: "/news"},
+		{Name: "HTTP_HOST", Value: "www.example.com"},
 		{Name: "CACHE_KEY", Value: ":1:site:/news"},
 		{Name: "CACHE_STATUS", Value: "404"},
 		{Name: "CACHE_SERVER", Value: "10.0.0.1:11211"},
@@ -46,6 +49,6 @@ func Example() {
 	fmt.Println("verdict:", verdict.Store(), verdict.TTL, verdict.Reason, "under", plan.Key)
 	// Output:
 	// dropped: [HTTP_PROXY]
-	// asked:   [{REQUEST_METHOD GET} {REQUEST_URI /news} {PATH_INFO /news}]
+	// asked:   [{REQUEST_METHOD GET} {REQUEST_URI /news} {PATH_INFO /news} {HTTP_HOST www.example.com}]
 	// verdict: true 1m0s s-maxage under :1:site:/news
 }

@@ -147,6 +147,9 @@ var sentences = map[Reason]string{
 	UnkeyedHeader:   "the client sent %s: the page may depend on it, and the key does not contain it",
 	DuplicateHeader: "%s was given more than once, with different values",
 	Host:            "%s",
+	Rewritten:       "the application sees the path %s, and the key does not say so: nginx has rewritten or redirected the request, or made it for another one",
+	Arguments:       "%s",
+	Scheme:          "%s says another scheme than the key",
 	NoKey:           "%s",
 	KeyTooLong:      "memcached takes keys of up to 250 bytes, and this one is longer once escaped",
 	NotLookedUp:     "%s",
@@ -190,12 +193,12 @@ func (e *Explanation) add(reason Reason, about string) {
 // findings are all refusals that lie in the request.
 func (q *request) findings() []Finding {
 	e := Explanation{Refusals: []Finding{}}
+	plan := q.locate()
 	for _, r := range requestRefusals {
 		if at, found := q.find(r); found {
 			e.add(r, q.about(r, at))
 		}
 	}
-	plan := q.locate()
 	switch plan.Reason {
 	case NoKey:
 		e.add(NoKey, plan.Note)
@@ -204,6 +207,11 @@ func (q *request) findings() []Finding {
 	}
 	if !q.p.lookup(q.v).proven {
 		e.add(NotLookedUp, q.p.whyNotLookedUp(q.v))
+	}
+	for _, f := range q.lacks() {
+		if _, told := q.find(Host); f.reason != Host || !told {
+			e.add(f.reason, q.about(f.reason, f.at))
+		}
 	}
 	return e.Refusals
 }
@@ -217,10 +225,29 @@ func (q *request) about(reason Reason, at string) string {
 		return "the path's beginning " + at
 	case reason == Host && len(q.p.AllowedHosts) > 0 && at == requestHost(q.v):
 		return "pages of the host " + at + " are not stored"
+	case reason == Arguments:
+		return aboutArguments(at)
+	case reason == Rewritten, reason == Scheme:
+		return at
+	case reason == Host && at == "":
+		return "the key does not say the host, " + requestHost(q.v)
+	case reason == Host && normalizeHost(at) == requestHost(q.v):
+		return "the application sees the host " + at + ", and the key does not say so"
 	case reason == Host:
 		return "the key says " + at + ", but the page is made for " + requestHost(q.v)
 	}
 	return headerOf(at)
+}
+
+// aboutArguments does not let a long query hide what is around it.
+func aboutArguments(query string) string {
+	if len(query) > maxLine {
+		query = query[:maxLine] + "…"
+	}
+	if query == "" {
+		return "the application sees no arguments, and the key is that of a URL with some"
+	}
+	return "the application sees the arguments " + query + ", and the key does not say exactly these"
 }
 
 // headerOf makes a header's name of a var's, and leaves all others alone.

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +43,36 @@ func get(changes ...string) uwsgi.Vars {
 	for _, change := range changes {
 		v = changed(v, change)
 	}
+	return asNginx(v, changes)
+}
+
+// asNginx makes what no change is about of the target fit the others, as in a packet
+// of nginx's: path, query, URI and key.
+func asNginx(v uwsgi.Vars, changes []string) uwsgi.Vars {
+	is := func(name string) bool {
+		return slices.ContainsFunc(changes, func(change string) bool {
+			named, _, _ := strings.Cut(strings.TrimLeft(change, "+-"), "=")
+			return named == name
+		})
+	}
+	fit := func(name, value string) {
+		if !is(name) && v.Count(name) == 1 {
+			v = changed(v, name+"="+value)
+		}
+	}
+	uri, path, query := is("REQUEST_URI"), is("PATH_INFO"), is("QUERY_STRING")
+	switch {
+	case uri:
+		raw, args, _ := cutQuery(v.Get("REQUEST_URI"))
+		fit("PATH_INFO", normalPath(raw))
+		fit("QUERY_STRING", args)
+	case (path || query) && v.Count("PATH_INFO") == 1 && v.Count("QUERY_STRING") == 1:
+		target := url.URL{Path: v.Get("PATH_INFO"), RawQuery: v.Get("QUERY_STRING")}
+		fit("REQUEST_URI", target.RequestURI())
+	default:
+		return v
+	}
+	fit("CACHE_KEY", ":1:"+v.Get("REQUEST_URI"))
 	return v
 }
 
@@ -108,5 +140,7 @@ func testPolicy() *Policy {
 		Servers:    func(addr string) bool { return addr == "10.0.0.1:11211" || addr == "unix:/m.sock" },
 		DefaultTTL: 10 * time.Minute,
 		Exclude:    []string{"/admin"},
+
+		AllowedHosts: []string{"www.example.com"}, // most keys of these tests are those of one site
 	}
 }

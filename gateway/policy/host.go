@@ -8,6 +8,10 @@ import (
 	"uwgate/uwsgi"
 )
 
+// HostOf returns nginx's $host of a request as far as the vars show it: in lower case,
+// without port and trailing dot.
+func HostOf(v uwsgi.Vars) string { return requestHost(v) }
+
 // requestHost is nginx's $host as far as the packet shows it: see renderHost.
 func requestHost(v uwsgi.Vars) string {
 	if host := normalizeHost(v.Get("HTTP_HOST")); host != "" {
@@ -31,14 +35,17 @@ func (p *Policy) foreignHost(v uwsgi.Vars) (at string, found bool) {
 	if key == "" {
 		return "", false
 	}
-	named := hostIn(v, key, host)
+	before, after := aroundURI(v.Get("REQUEST_URI"), v.Get("PATH_INFO"), v.Get("QUERY_STRING"), key)
+	if endsInHost(before, host) { // as in most keys
+		return "", false
+	}
+	named := hostIn(before, after, host)
 	return named, named != "" && !p.isTemplateRight(v, key)
 }
 
-// hostIn returns a host that stands in the key, outside of the request's own
+// hostIn returns a host that stands in the key, before or after the request's own
 // URI, if host itself does not; else "".
-func hostIn(v uwsgi.Vars, key, host string) (other string) {
-	before, after := aroundURI(v, key)
+func hostIn(before, after, host string) (other string) {
 	for _, part := range []string{before, after} {
 		for named := range hostsIn(part) {
 			if equalFold(named, host) {
@@ -54,17 +61,20 @@ func hostIn(v uwsgi.Vars, key, host string) (other string) {
 // the raw one, or the decoded path with or without its arguments. The last
 // occurrence is taken, for it cannot lie before the true one; and it begins
 // with a slash, so that it cannot swallow a host. Arguments alone could.
-func aroundURI(v uwsgi.Vars, key string) (before, after string) {
-	raw := v.Get("REQUEST_URI")
+func aroundURI(raw, path, query, key string) (before, after string) {
 	if before, after, found := cutLast(key, raw); found {
 		return before, after
 	}
-	path, query := v.Get("PATH_INFO"), v.Get("QUERY_STRING")
 	if before, after, found := cutLast(key, path+"?"+query); found {
 		return before, after
 	}
 	before, after, _ = cutLast(key, path)
 	return before, after
+}
+
+// around is aroundURI for what the application sees.
+func (s *seenURL) around(key string) (before, after string) {
+	return aroundURI(s.uri, s.path, s.query, key)
 }
 
 // cutLast cuts a key around the last occurrence of what can be a URI.

@@ -136,8 +136,23 @@ type Policy struct {
 
 	// AllowedHosts are globs of the hosts whose pages are stored, compared
 	// with the request's host as nginx normalises it: without port, trailing
-	// dot and ASCII case. Empty means all.
+	// dot and ASCII case. Empty means all that their keys contain. With one
+	// host a key need not contain it, and with several only if it was handed
+	// over and Template does not render it.
 	AllowedHosts []string
+
+	// AllowRewrites is the operator's word that the site's own rules alone
+	// change the path and query that the application sees, and that nothing
+	// makes subrequests. Then keys of $request_uri determine the page.
+	AllowRewrites bool
+
+	// OpaqueKey is the operator's word that handed-over keys in which no path
+	// can be read, such as hashes, differ by host, path and query.
+	OpaqueKey bool
+
+	// TrustForwardedProto is Firewall's: the application sees the
+	// X-Forwarded-Proto and X-Forwarded-Ssl that came.
+	TrustForwardedProto bool
 
 	// TrustedHeaders are request headers that a page may depend on without saying so
 	// (X-Forwarded-Host and its kin, or an unknown one), but which nginx or a proxy of

@@ -36,7 +36,10 @@ const (
 	Precondition    Reason = "precondition"     // the client asks for the page on a condition that only the worker can judge
 	UnkeyedHeader   Reason = "unkeyed-header"   // a header that pages may depend on, and the key does not contain
 	DuplicateHeader Reason = "duplicate-header" // a header or another var given twice with different values, in the request or in the response
-	Host            Reason = "host"             // not one of Policy.AllowedHosts, or the key is another host's
+	Host            Reason = "host"             // not one of Policy.AllowedHosts, or the key does not say what the application sees
+	Rewritten       Reason = "rewritten"        // the application sees a path that the key does not say
+	Arguments       Reason = "arguments"        // it sees arguments that the key does not say
+	Scheme          Reason = "scheme"           // it sees another scheme than the key says
 	NoKey           Reason = "no-key"           // nginx handed no key over and none can be derived
 	NotLookedUp     Reason = "not-looked-up"    // nginx is not known to have asked for this key and missed
 	KeyTooLong      Reason = "key-too-long"     // over 250 bytes once escaped: memcached refuses it

@@ -72,6 +72,9 @@ func (p *Policy) Request(v uwsgi.Vars) Plan {
 			return plan
 		}
 	}
+	if plan.Reason == "" {
+		plan.Reason, _ = q.undetermined()
+	}
 	seen := q.sight()
 	plan.Alone = seen.credentials
 	plan.unsure, plan.oddVars = seen.unsure(), seen.unknownVar != ""
@@ -87,6 +90,13 @@ type request struct {
 
 	seen   sight
 	looked bool // seen is made
+
+	// What locate has found: the key, and the vars that it is for.
+	key             string // "": there is none
+	asked           uwsgi.Vars
+	derived         bool // it was not handed over
+	rendered        bool // it is what Template renders
+	cutsAmbiguously bool // see repeatsKept
 }
 
 func (p *Policy) newRequest(v uwsgi.Vars) request {
@@ -273,6 +283,8 @@ func (q *request) locate() Plan {
 	miss := q.p.lookup(q.v)
 	plan := Plan{Addr: miss.addr, LookedUp: miss.thrownAway, firstRule: q.firstRule, sureRule: q.sureRule}
 	key, note := q.p.key(q.v)
+	q.derived = q.v.Count(varKey) == 0
+	q.rendered = note == "" && q.p.isTemplateRight(q.v, key)
 	asked, other := q.reduce(&plan)
 	if other {
 		plan.Addr, plan.URI = "", asked.Get("REQUEST_URI")
@@ -282,6 +294,9 @@ func (q *request) locate() Plan {
 		if note == "" && plan.Bypass && q.p.Bypass.isTold(key) {
 			key, note = "", "the bypass argument's secret stands in the key or URL a second time"
 		}
+	}
+	if note == "" {
+		q.key, q.asked = key, asked
 	}
 	switch {
 	case note != "":
@@ -305,7 +320,9 @@ func (q *request) reduce(plan *Plan) (asked uwsgi.Vars, other bool) {
 		asked = q.p.Bypass.strip(asked)
 	}
 	if q.p.cutsArgs(q.v, q.sureRule) {
-		asked, plan.cuts = cutArgs(asked, q.p.rule(q.sureRule).KeepArgs)
+		keep := q.p.rule(q.sureRule).KeepArgs
+		q.cutsAmbiguously = repeatsKept(queryOf(asked), keep)
+		asked, plan.cuts = cutArgs(asked, keep)
 	}
 	return asked, plan.Bypass || plan.cuts
 }
@@ -392,7 +409,9 @@ func (p *Policy) lookup(v uwsgi.Vars) lookup {
 		// key up once more: what comes now is another page in its place, which
 		// the application granted to this visitor.
 	case h.status.sent:
-		l.proven = status == "404" || status == "MISS"
+		// srcache's word stands alone: behind it may be the status of an upstream
+		// that was used since, as in MISS200.
+		l.proven = status == "404" || h.status.value == "MISS"
 	default:
 		// Silence proves nothing. A nginx that clears the key to bypass its
 		// cache (`if ($cookie_x) { set $memcached_key ""; uwsgi_pass … }`)
@@ -479,8 +498,7 @@ func (p *Policy) isTemplateRight(v uwsgi.Vars, key string) bool {
 	if v.Count(varKey) == 0 {
 		return true
 	}
-	own, err := p.Template.Expand(v)
-	return err == nil && own == key
+	return p.Template.renders(v, key)
 }
 
 // replaceURI makes of a page's key the key of another URL of the same site.

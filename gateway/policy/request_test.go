@@ -157,12 +157,16 @@ var requestRows = []requestRow{
 	row("unlisted server", NotLookedUp, "CACHE_SERVER=169.254.169.254:80"),
 	row("upstream's name instead of a server", NotLookedUp, "CACHE_SERVER=mem"),
 
-	row("key of 250 bytes", "", "CACHE_KEY="+strings.Repeat("k", 250)),
+	row("key of 250 bytes", "", "REQUEST_URI=/p", "CACHE_KEY="+strings.Repeat("k", 250)),
 	row("key of 251 bytes", KeyTooLong, "CACHE_KEY="+strings.Repeat("k", 251)),
 	row("key of 252 bytes once escaped", KeyTooLong, "CACHE_KEY="+strings.Repeat("%", 84)),
-	row("key of 249 bytes once escaped", "", "CACHE_KEY="+strings.Repeat(" ", 83)),
+	row("key of 249 bytes once escaped", "", "REQUEST_URI=/p", "CACHE_KEY="+strings.Repeat(" ", 83)),
 	row("key of 252 bytes once its spaces are escaped", KeyTooLong, "CACHE_KEY="+strings.Repeat(" ", 84)),
-	row("bytes that are not escaped", "", "CACHE_KEY="+strings.Repeat("\x7f\xff", 125)),
+	row("bytes that are not escaped", "", "REQUEST_URI=/p", "CACHE_KEY="+strings.Repeat("\x7f\xff", 125)),
+
+	row("a subrequest's packet", Rewritten, "PATH_INFO=/frag", "REQUEST_URI=/p?q=1"),
+	row("arguments that are in no key", Arguments, "CACHE_KEY=:1:/p"),
+	row("HTTPS where nginx has none", Scheme, "HTTPS=on"),
 
 	row("the method before the key", Method, "REQUEST_METHOD=POST", "-CACHE_KEY"),
 	row("the cookie before the lookup", IdentityCookie, "HTTP_COOKIE=sessionid=x", "-CACHE_STATUS"),

@@ -379,7 +379,7 @@ var responseRows = []responseRow{
 	asked(ok("nothing behind the dot", "Content-Type: text/html; charset=utf-8"), "PATH_INFO=/a."),
 	asked(ok("the last of two extensions", "Content-Type: application/zip"), "PATH_INFO=/a.html.zip"),
 	asked(ok("without PATH_INFO, by the URI", "Content-Type: text/css"), "-PATH_INFO", "REQUEST_URI=/a%2Ecss?x.html"),
-	asked(no("without PATH_INFO and URI", ContentType, "Content-Type: text/html; charset=utf-8"), "-PATH_INFO", "-REQUEST_URI"),
+	asked(no("without PATH_INFO and URI", Rewritten, "Content-Type: text/html; charset=utf-8"), "-PATH_INFO", "-REQUEST_URI"),
 
 	// What a hit cannot carry
 	ok("a stock Django page", "X-Frame-Options: DENY", "X-Content-Type-Options: nosniff", "Referrer-Policy: same-origin", "Cross-Origin-Opener-Policy: same-origin"),

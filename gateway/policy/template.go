@@ -23,6 +23,21 @@ type Template struct {
 	Visitors *Visitors
 
 	pieces []piece
+	says   says
+}
+
+// says is what of a request's target stands in the keys of a template.
+type says struct {
+	uri      bool     // $request_uri
+	path     bool     // $uri
+	query    bool     // $args
+	args     []string // the names of $arg_…, as they are written
+	host     bool     // $host or $http_host
+	httpHost bool     // $http_host
+	scheme   bool     // $scheme or $https
+	proto    bool     // $http_x_forwarded_proto
+	ssl      bool     // $http_x_forwarded_ssl
+	open     bool     // see Template.ambiguous: there is something to look at
 }
 
 // A piece is literal text, or a variable if render is set.
@@ -99,7 +114,132 @@ func ParseTemplate(s string) (*Template, error) {
 	if variables == 0 {
 		return nil, fmt.Errorf("policy: template %q has no variable, so all pages would have one key; write it as in nginx's `set $memcached_key`", s)
 	}
+	t.says = t.sum()
 	return t, nil
+}
+
+// sum finds out what the keys say.
+func (t *Template) sum() (s says) {
+	for i := range t.pieces {
+		p := &t.pieces[i]
+		if p.render == nil {
+			continue
+		}
+		switch p.text {
+		case "request_uri":
+			s.uri = true
+		case "uri", "document_uri":
+			s.path = true
+		case "args", "query_string":
+			s.query = true
+		case "host":
+			s.host = true
+		case "http_host":
+			s.host, s.httpHost = true, true
+		case "scheme", "https":
+			s.scheme = true
+		case "http_x_forwarded_proto":
+			s.proto = true
+		case "http_x_forwarded_ssl":
+			s.ssl = true
+		}
+		if strings.HasPrefix(p.text, "arg_") {
+			s.args = append(s.args, p.arg)
+		}
+		s.open = s.open || p.isOpen() && !t.endsClosed(i+1)
+	}
+	return s
+}
+
+// isOpen reports whether a client chooses the value freely, so that it may contain
+// anything.
+func (p *piece) isOpen() bool {
+	switch p.text {
+	case "request_uri", "uri", "document_uri", "args", "query_string", "remote_user", "content_type":
+		return p.render != nil
+	case "http_host", "http_x_forwarded_proto", "http_x_forwarded_ssl": // the page must be theirs
+		return false
+	}
+	return p.render != nil && (hasName(p.text, "arg_") || hasName(p.text, "cookie_") || hasName(p.text, "http_"))
+}
+
+// endsClosed reports whether a key can be read from its end up to the i-th piece:
+// nothing follows but literals, or a literal that stands out from all that follows
+// it, which no client chooses freely.
+func (t *Template) endsClosed(i int) bool {
+	rest := t.pieces[i:]
+	for j := range rest {
+		if rest[j].isOpen() {
+			return false
+		}
+	}
+	for j := range rest {
+		if rest[j].render != nil {
+			return j > 0 && strings.ContainsFunc(rest[0].text, func(r rune) bool {
+				return r >= 0x80 || !isNameByte(byte(r)) && !strings.ContainsRune("-.:[]/", r)
+			})
+		}
+	}
+	return true
+}
+
+// ambiguous returns the first variable whose value contains what stands behind it
+// in the template, so that the key could be read in two ways, and be that of two
+// pages; nil if there is none. The template renders.
+func (t *Template) ambiguous(v uwsgi.Vars) *piece {
+	for i := range t.pieces {
+		p := &t.pieces[i]
+		if !p.isOpen() || t.endsClosed(i+1) {
+			continue
+		}
+		value, err := p.render(t, v, p.arg)
+		if err == nil && value != "" && !t.isApart(v, value, i+1) {
+			return p
+		}
+	}
+	return nil
+}
+
+// isApart reports whether it is seen where a value ends that the i-th piece follows.
+func (t *Template) isApart(v uwsgi.Vars, value string, i int) bool {
+	for ; i < len(t.pieces); i++ {
+		p := &t.pieces[i]
+		switch {
+		case p.render == nil:
+			return !runsInto(value, p.text)
+		case p.text == "request_uri", p.text == "uri", p.text == "document_uri":
+			return !strings.ContainsAny(value, "/?")
+		case p.text == "is_args":
+			return strings.IndexByte(value, '?') < 0
+		}
+		if next, err := p.render(t, v, p.arg); err != nil || next != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// runsInto reports whether the literal that follows a value begins before its end.
+func runsInto(value, literal string) bool {
+	if strings.Contains(value, literal) {
+		return true
+	}
+	for n := 1; n < len(literal); n++ {
+		if strings.HasSuffix(value, literal[:n]) && strings.HasPrefix(literal, literal[n:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasLiteralHost reports whether a host stands in the template itself.
+func (t *Template) hasLiteralHost(host string) bool {
+	for i := range t.pieces {
+		if p := &t.pieces[i]; p.render == nil && hasHost(p.text, host) {
+			return true
+		}
+	}
+	return false
 }
 
 // cutVariable takes the name off what follows a dollar sign.
@@ -143,6 +283,25 @@ func (t *Template) Expand(v uwsgi.Vars) (string, error) {
 		key = append(key, value...)
 	}
 	return string(key), nil
+}
+
+// renders reports whether Expand returns that key.
+func (t *Template) renders(v uwsgi.Vars, key string) bool {
+	for i := range t.pieces {
+		p := &t.pieces[i]
+		text := p.text
+		if p.render != nil {
+			var err error
+			if text, err = p.render(t, v, p.arg); err != nil {
+				return false
+			}
+		}
+		if !strings.HasPrefix(key, text) {
+			return false
+		}
+		key = key[len(text):]
+	}
+	return key == ""
 }
 
 // Covers reports whether the key contains the whole value of that request

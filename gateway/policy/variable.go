@@ -36,9 +36,8 @@ var copied = map[string]string{
 }
 
 // newVariable finds out how a variable follows from the packet.
-func newVariable(name string) (piece, error) {
-	spelled := name
-	name = strings.ToLower(name)
+func newVariable(written string) (piece, error) {
+	name := strings.ToLower(written)
 	p := piece{text: name}
 	switch {
 	case copied[name] != "":
@@ -58,9 +57,9 @@ func newVariable(name string) (piece, error) {
 	case name == "content_length":
 		p.render = renderContentLength
 	case hasName(name, "arg_"):
-		p.render, p.arg = renderArg, name[len("arg_"):]
+		p.render, p.arg = renderArg, written[len("arg_"):]
 	case hasName(name, "cookie_"):
-		p.render, p.arg = renderCookie, spelled[len("cookie_"):] // for coversCookie
+		p.render, p.arg = renderCookie, written[len("cookie_"):] // for coversCookie
 	case hasName(name, "http_"):
 		p.render, p.arg = renderHeader, strings.ToUpper(name)
 	default:

@@ -171,7 +171,7 @@ func TestVisitors(t *testing.T) {
 		{"not where it begins so", UnknownVar, none, []string{"SCRIPT_NAME=/pa", "REQUEST_URI=/path"}},
 		{"fastcgi_params", fills, none, []string{"SERVER_ADDR=10.0.0.1", "SERVER_SOFTWARE=nginx/1.22.1", "GATEWAY_INTERFACE=CGI/1.1", "DOCUMENT_URI=/p", "REDIRECT_STATUS=200"}},
 		{"what the firewall drops", fills, none, []string{"UWSGI_FILE=/x"}},
-		{"the connection's encryption", fills, none, []string{"SSL_PROTOCOL=TLSv1.3", "SSL_CIPHER=x", "HTTPS=on"}},
+		{"the connection's encryption", fills, none, []string{"SSL_PROTOCOL=TLSv1.3", "SSL_CIPHER=x", "HTTPS=on", "REQUEST_SCHEME=https"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -297,21 +297,21 @@ func TestVisitorInKey(t *testing.T) {
 		changes        []string
 		want           Reason
 	}{
-		{"a header", "$request_uri$http_x_tenant", []string{"HTTP_X_TENANT=shop"}, DefaultTTL},
-		{"one header of two", "$request_uri$http_x_tenant", []string{"HTTP_X_TENANT=shop", "HTTP_X_DEVICE=tv"}, UnknownHeader},
-		{"a header of identity", "$request_uri$http_x_api_key", []string{"HTTP_X_API_KEY=k"}, DefaultTTL},
-		{"a header that changes the page", "$request_uri$http_hx_request", []string{"HTTP_HX_REQUEST=true"}, DefaultTTL},
-		{"a cookie", "$request_uri$cookie_theme", cookies("theme=dark"), DefaultTTL},
-		{"a cookie among harmless ones", "$request_uri$cookie_theme", cookies("_ga=1; theme=dark"), DefaultTTL},
-		{"one cookie of two", "$request_uri$cookie_theme", cookies("theme=dark; lang=de"), Cookie},
-		{"a cookie twice", "$request_uri$cookie_theme", cookies("theme=dark; theme=light"), Cookie},
-		{"a cookie in another case", "$request_uri$cookie_theme", cookies("Theme=dark"), Cookie},
-		{"a cookie that some readers find elsewhere", "$request_uri$cookie_theme", cookies("_ga=1 theme=dark"), Cookie},
-		{"a cookie in quotes", "$request_uri$cookie_theme", cookies(`theme="dark"`), Cookie},
-		{"all cookies", "$request_uri$http_cookie", cookies("theme=dark; lang=de"), DefaultTTL},
-		{"a session", "$request_uri$cookie_sessionid", cookies("sessionid=x"), IdentityCookie},
-		{"a session among all cookies", "$request_uri$http_cookie", cookies("sessionid=x"), IdentityCookie},
-		{"credentials", "$request_uri$http_authorization", []string{"HTTP_AUTHORIZATION=Basic eA=="}, Authorization},
+		{"a header", "$request_uri|$http_x_tenant", []string{"HTTP_X_TENANT=shop"}, DefaultTTL},
+		{"one header of two", "$request_uri|$http_x_tenant", []string{"HTTP_X_TENANT=shop", "HTTP_X_DEVICE=tv"}, UnknownHeader},
+		{"a header of identity", "$request_uri|$http_x_api_key", []string{"HTTP_X_API_KEY=k"}, DefaultTTL},
+		{"a header that changes the page", "$request_uri|$http_hx_request", []string{"HTTP_HX_REQUEST=true"}, DefaultTTL},
+		{"a cookie", "$request_uri|$cookie_theme", cookies("theme=dark"), DefaultTTL},
+		{"a cookie among harmless ones", "$request_uri|$cookie_theme", cookies("_ga=1; theme=dark"), DefaultTTL},
+		{"one cookie of two", "$request_uri|$cookie_theme", cookies("theme=dark; lang=de"), Cookie},
+		{"a cookie twice", "$request_uri|$cookie_theme", cookies("theme=dark; theme=light"), Cookie},
+		{"a cookie in another case", "$request_uri|$cookie_theme", cookies("Theme=dark"), Cookie},
+		{"a cookie that some readers find elsewhere", "$request_uri|$cookie_theme", cookies("_ga=1 theme=dark"), Cookie},
+		{"a cookie in quotes", "$request_uri|$cookie_theme", cookies(`theme="dark"`), Cookie},
+		{"all cookies", "$request_uri|$http_cookie", cookies("theme=dark; lang=de"), DefaultTTL},
+		{"a session", "$request_uri|$cookie_sessionid", cookies("sessionid=x"), IdentityCookie},
+		{"a session among all cookies", "$request_uri|$http_cookie", cookies("sessionid=x"), IdentityCookie},
+		{"credentials", "$request_uri|$http_authorization", []string{"HTTP_AUTHORIZATION=Basic eA=="}, Authorization},
 	}
 	for _, tt := range tests {
 		p, v := testPolicy(), get(append(tt.changes, "-CACHE_KEY")...)

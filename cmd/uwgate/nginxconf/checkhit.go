@@ -246,7 +246,8 @@ func (k *checker) added(l *Lookup, f uwsgi.Field) {
 // counts reports whether the gateway refuses pages for the loss of the header, unless it
 // is told that nginx adds it.
 func counts(f uwsgi.Field) bool {
-	v := uwsgi.Vars{{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "REQUEST_URI", Value: "/"}, {Name: "CACHE_KEY", Value: "/"}, {Name: "CACHE_STATUS", Value: "404"}}
+	v := uwsgi.Vars{{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "REQUEST_URI", Value: "/"}, {Name: "HTTP_HOST", Value: "localhost"},
+		{Name: "CACHE_KEY", Value: "localhost/"}, {Name: "CACHE_STATUS", Value: "404"}}
 	r := &uwsgi.Response{StatusCode: 200, Header: uwsgi.Header{{Name: "Content-Type", Value: defaultHitType}, f}}
 	isRefused := func(adds ...uwsgi.Field) bool {
 		p := policy.Policy{DefaultTTL: time.Minute, StrictHeaders: true, NginxAdds: adds}
