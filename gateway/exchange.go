@@ -204,6 +204,7 @@ func (x *exchange) screen() (uwsgi.Vars, error) {
 		return nil, screenFailure(err)
 	}
 	x.g.stats.dropVars(dropped)
+	x.g.hintProto(x.received)
 	return clean, nil
 }
 

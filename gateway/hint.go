@@ -14,7 +14,7 @@ import (
 // hints are what an operator can mend in nginx's configuration. Each is given
 // once in the life of a gateway.
 type hints struct {
-	noMethod, noKey, noStatus, server, unkeyed, host, rewritten, arguments, scheme, refresh, lock, repeat, modifiers sync.Once
+	noMethod, noKey, noStatus, server, unkeyed, host, rewritten, arguments, scheme, refresh, lock, repeat, modifiers, proto sync.Once
 
 	lost sync.Map // names of headers that have been told; policy bounds them
 }
@@ -64,6 +64,16 @@ func (g *Gateway) hintModifiers(sent, given [2]uint8) {
 	g.hintOnce(&g.hints.modifiers, "uwsgi_modifier1 "+number(sent[0])+" and uwsgi_modifier2 "+number(sent[1])+" in nginx's configuration have no effect: the workers get "+
 		number(given[0])+" and "+number(given[1]),
 		"if they need nginx's, start with --modifier1 "+number(sent[0])+" --modifier2 "+number(sent[1])+", or say modifier1=N behind a --backend; else take uwsgi_modifier1 out of nginx's configuration")
+}
+
+// hintProto looks at an X-Forwarded-Proto that the firewall has dropped.
+func (g *Gateway) hintProto(v uwsgi.Vars) {
+	told, own := v.Get("HTTP_X_FORWARDED_PROTO"), v.Get("REQUEST_SCHEME")
+	if g.firewall().TrustForwardedProto || told == "" || own == "" || strings.EqualFold(told, own) {
+		return
+	}
+	g.hintOnce(&g.hints.proto, "a request's X-Forwarded-Proto is another scheme than nginx's, and the application is told nginx's, "+strconv.Quote(own),
+		"if a proxy in front of nginx ends TLS, and sets or removes that header in every request, start with --trust-forwarded-proto")
 }
 
 // isClients reports whether a var is a header that a client may repeat. nginx refuses

@@ -355,3 +355,28 @@ func TestOutcome(t *testing.T) {
 		}
 	}
 }
+
+// A client's X-Forwarded-Proto that is dropped although it differs is told of once.
+func TestHintOfForwardedProto(t *testing.T) {
+	for _, tt := range []struct {
+		name, value string
+		trusted     bool
+		want        int
+	}{
+		{"another scheme", "https", false, 1},
+		{"nginx's own", "http", false, 0},
+		{"none", "", false, 0},
+		{"trusted", "https", true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, func(g *Gateway) { g.Firewall = &policy.Firewall{TrustForwardedProto: tt.trusted} }, says(page("hello")))
+			for range 3 {
+				b.get("/", uwsgi.Var{Name: "HTTP_X_FORWARDED_PROTO", Value: tt.value})
+			}
+			hints := b.logs.Filter(func(e observer.LoggedEntry) bool { return strings.Contains(fmt.Sprint(e.ContextMap()), "--trust-forwarded-proto") }).Len()
+			if hints != tt.want {
+				t.Errorf("the log names --trust-forwarded-proto %d times, want %d", hints, tt.want)
+			}
+		})
+	}
+}

@@ -262,6 +262,7 @@ var brokenLeaks = []leak{
 	{target: "compressed-chunked", reason: "content-encoding", why: "the same in chunks"},
 	{target: "brotli", reason: "content-encoding", why: "the same"},
 	{target: "part", status: 206, reason: "status", why: "a part is not the page"},
+	{target: "csp", reason: "header-loss", why: "a hit without it would run what the application forbids"},
 	{target: "part-as-a-whole", reason: "content-range", why: "a part is not the page, whatever the status"},
 	{target: "untyped", reason: "content-type", why: "nobody knows what it is"},
 	{target: "accel-redirect", status: 404, reason: "accel-redirect", why: "nginx puts another page in its place, or none"},

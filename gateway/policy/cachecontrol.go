@@ -6,6 +6,7 @@ import "strings"
 // (RFC 9111 §5.2). The zero value is an absent field.
 type cacheControl struct {
 	noStore, private, noCache bool
+	mustUnderstand            bool // well-formed
 
 	maxAge, sMaxAge lifetime
 
@@ -21,6 +22,11 @@ type lifetime struct {
 	seconds int64
 	value   string // as last given
 }
+
+// forbidsStoring reports whether an answer is not to be stored. no-store beside
+// must-understand is meant for caches that do not know the status (RFC 9111
+// §5.2.2.3), and of those that we do not know none is stored.
+func (cc *cacheControl) forbidsStoring() bool { return cc.noStore && !cc.mustUnderstand }
 
 // parse adds one field line. Refusals are looked for wherever words can stand,
 // so that a slip like "private; max-age=60" does not publish a page; lifetimes
@@ -90,6 +96,8 @@ func (cc *cacheControl) add(directive string, wellFormed bool) {
 	switch {
 	case equalFold(name, "no-store"):
 		cc.noStore = true
+	case equalFold(directive, "must-understand"):
+		cc.mustUnderstand = wellFormed
 	case equalFold(name, "private"):
 		cc.private = true
 	case equalFold(name, "no-cache"):

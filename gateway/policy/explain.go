@@ -396,8 +396,6 @@ func line(f uwsgi.Field) string {
 
 func (h *head) whyExpired(source Reason) string {
 	switch {
-	case h.badAge:
-		return "the answer's Age is malformed, and may hide any age"
 	case source == DefaultTTL && h.p.DefaultTTL <= 0:
 		return "the answer says nothing about its lifetime, and there is no default"
 	}
@@ -475,8 +473,6 @@ func (h *head) spelled(source Reason, g grant) string {
 func (h *head) adjustments(g grant) []Step {
 	var steps []Step
 	switch {
-	case h.badAge:
-		return []Step{{"age", h.r.Header.Get("Age"), "is malformed, so no lifetime can be trusted"}}
 	case h.age > 0 && g.absolute:
 		steps = append(steps, Step{"age", seconds(h.age), "is not subtracted: the lifetime ends at a fixed time"})
 	case h.age > 0:

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"net/http"
 	"strings"
 	"time"
 
@@ -54,9 +53,6 @@ func (h *head) ask(source Reason) grant {
 // lifetime is how long the answer is fresh from now on, and which source says
 // so. It is zero or negative if nothing grants a lifetime or none is left.
 func (h *head) lifetime() (ttl time.Duration, reason Reason) {
-	if h.badAge {
-		return 0, Expired
-	}
 	for _, s := range sources {
 		if g := h.ask(s); g.given {
 			return g.left(h.age), s
@@ -135,29 +131,30 @@ func (p *Policy) maxTTL() time.Duration {
 }
 
 // currentAge is RFC 9111 §4.2.3 without the delays, which are ours and short:
-// the greater of Age and the time since Date. A malformed Age may hide any, so
-// it is not ok.
-func currentAge(h uwsgi.Header, now time.Time) (age time.Duration, ok bool) {
+// the greater of Age and the time since Date.
+func currentAge(h uwsgi.Header, now time.Time) (age time.Duration) {
 	if date, ok := parseDate(h.Get("Date")); ok {
 		age = max(0, wholeSeconds(now.Sub(date)))
 	}
-	if !h.Has("Age") {
-		return age, true
+	return max(age, parseAge(h.Get("Age")))
+}
+
+// parseAge reads an Age as RFC 9111 §5.1 says: of a list the first member counts, and
+// what is no number is ignored.
+func parseAge(s string) time.Duration {
+	first, _, _ := strings.Cut(s, ",")
+	first = strings.Trim(first, " \t")
+	if first == "" || strings.Trim(first, "0123456789") != "" {
+		return 0
 	}
-	seconds, ok := parseSeconds(h.Get("Age"))
-	return max(age, time.Duration(seconds)*time.Second), ok
+	seconds, ok := parseSeconds(strings.TrimLeft(first, "0"))
+	if !ok && strings.Trim(first, "0") != "" {
+		seconds = maxSeconds // of more digits than anyone counts
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 func wholeSeconds(d time.Duration) time.Duration { return d.Truncate(time.Second) }
-
-// parseDate reads an HTTP date in all its forms (RFC 9110 §5.6.7).
-func parseDate(s string) (time.Time, bool) {
-	if s == "" {
-		return time.Time{}, false
-	}
-	t, err := http.ParseTime(s)
-	return t, err == nil
-}
 
 // expires is RFC 9111 §4.2.1 and §5.3: what is malformed, "0" above all, lies
 // in the past.

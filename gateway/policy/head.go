@@ -19,15 +19,13 @@ type head struct {
 	cdn       *targeted    // CDN-Cache-Control
 	surrogate *targeted    // Surrogate-Control
 	age       time.Duration
-	badAge    bool // see currentAge
 }
 
 func (p *Policy) newHead(v uwsgi.Vars, r *uwsgi.Response, now time.Time) head {
 	h := head{p: p, v: v, r: r, now: now, cc: responseControl(r.Header)}
 	h.cdn = parseTargeted(r.Header, fieldCDN)
 	h.surrogate = parseTargeted(r.Header, fieldSurrogate)
-	age, ok := currentAge(r.Header, now)
-	h.age, h.badAge = age, !ok
+	h.age = currentAge(r.Header, now)
 	return h
 }
 
@@ -51,7 +49,7 @@ func (h *head) find(r Reason) (at string, found bool) {
 	case SetCookie:
 		return h.firstOf("Set-Cookie", "Set-Cookie2")
 	case NoStore:
-		return h.directive(h.cc.noStore, h.cdn.words.noStore, h.surrogate.words.noStore)
+		return h.directive(h.cc.forbidsStoring(), h.cdn.words.forbidsStoring(), h.surrogate.words.noStore)
 	case Private:
 		return h.directive(h.cc.private, h.cdn.words.private, h.surrogate.words.private)
 	case NoCache:

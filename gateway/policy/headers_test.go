@@ -29,7 +29,7 @@ func TestLost(t *testing.T) {
 		{"a stock Django head, all declared", django, []string{"x-frame-options: DENY", "X-Content-Type-Options: nosniff", "Referrer-Policy: same-origin", "Cross-Origin-Opener-Policy: same-origin"}, nil},
 		{"declared with another value", django[1:2], []string{"X-Frame-Options: SAMEORIGIN"}, django[1:2]},
 		{"declared under another name", django[1:2], []string{"X-Frame: DENY"}, django[1:2]},
-		{"one of two lines declared", []string{"content-security-policy: a", "Content-Security-Policy: b"}, []string{"Content-Security-Policy: a"}, []string{"Content-Security-Policy: b"}},
+		{"one of two lines declared", []string{"permissions-policy: a", "Permissions-Policy: b"}, []string{"Permissions-Policy: a"}, []string{"Permissions-Policy: b"}},
 		{"declared more than once", []string{"Report-To: a", "Report-To: b"}, []string{"Report-To: b", "Report-To: a"}, nil},
 		{"what refuses is not only lost", []string{"Content-Language: de", "Content-Security-Policy: 'nonce-x'", "Refresh: 5"}, nil, nil},
 		{"no name behind a prefix", []string{"Cross-Origin-: x"}, nil, nil},

@@ -16,8 +16,8 @@ import (
 //   - Whatever forbids storing wins over whatever grants a lifetime. nginx
 //     itself lets X-Accel-Expires overrule Cache-Control; for lifetimes so do
 //     we, but no-store, private, no-cache and Set-Cookie stay refusals.
-//   - no-store refuses beside must-understand too (RFC 9111 §5.2.2.3 would let
-//     us ignore it), no-cache and private refuse with field names as well
+//   - no-store beside must-understand is ignored on a status that we store (RFC
+//     9111 §5.2.2.3). no-cache and private refuse with field names as well
 //     (§5.2.2.4, §5.2.2.7): we can neither revalidate nor leave a field out.
 //   - A lifetime that is malformed, or given twice with different values, is
 //     none (§4.2.1 lets a cache take the first); a lesser source is not

@@ -490,6 +490,7 @@ HEADS = {  # path: what the answer's head has besides type and length, or in the
     # A header is lost that matters.
     "/download": ['Content-Disposition: attachment; filename="report.html"'],
     "/nonce": ["Content-Security-Policy: default-src 'self'; script-src 'nonce-4AEemGb0xJptoIGFP3Nd'"],
+    "/csp": ["Content-Security-Policy: default-src 'self'; script-src 'self' 'sha256-4AEemGb0xJptoIGFP3Nd'"],
     "/nonce/report": ["Content-Security-Policy-Report-Only: script-src 'NONCE-4AEemGb0xJptoIGFP3Nd'"],
     "/refresh": ["Refresh: 5; url=/elsewhere"],
     "/cors": ["Access-Control-Allow-Origin: *"],
@@ -536,7 +537,7 @@ HEADS = {  # path: what the answer's head has besides type and length, or in the
     "/head/canonical": ['Link: <https://shop.example/a;b>; rel="canonical"'],
     "/head/security": ["X-Frame-Options: DENY", "X-Content-Type-Options: nosniff", "Referrer-Policy: same-origin",
                        "Cross-Origin-Opener-Policy: same-origin"],
-    "/head/policy": ["Content-Security-Policy: default-src 'self'; script-src 'self' 'sha256-4AEemGb0xJptoIGFP3Nd'",
+    "/head/policy": ["Content-Security-Policy-Report-Only: default-src 'self'; script-src 'self' 'sha256-4AEemGb0xJptoIGFP3Nd'",
                      "Strict-Transport-Security: max-age=31536000", "Permissions-Policy: camera=()"],
     "/head/own": ["Server: app", "X-Powered-By: Python", "X-Request-Id: 17", "X-UA-Compatible: IE=edge", "Server-Timing: db;dur=1"],
     "/head/type": ['Content-Type: Text/HTML;Charset="UTF-8"'],

@@ -1,0 +1,42 @@
+package policy
+
+import (
+	"strings"
+	"time"
+)
+
+// A dateForm is one in which HTTP writes dates (RFC 9110 §5.6.7).
+type dateForm struct {
+	layout string // behind the day's name
+	days   string // the names that it has for days
+}
+
+const (
+	shortDays = " Mon Tue Wed Thu Fri Sat Sun "
+	longDays  = " Monday Tuesday Wednesday Thursday Friday Saturday Sunday "
+)
+
+var dateForms = [...]dateForm{
+	{", 02 Jan 2006 15:04:05 GMT", shortDays},
+	{", 02-Jan-06 15:04:05 GMT", longDays}, // RFC 850
+	{" Jan _2 15:04:05 2006", shortDays},   // C's asctime
+}
+
+// parseDate reads an HTTP date in one of the three forms, and in none that is only like
+// them: http.ParseTime takes two spaces, an hour of one digit, and names in any case.
+// The name of another day than the date's is let pass.
+func parseDate(s string) (time.Time, bool) {
+	end := strings.IndexAny(s, ", ")
+	if end < 0 {
+		return time.Time{}, false
+	}
+	day, rest := s[:end], s[end:]
+	for i := range dateForms {
+		f := &dateForms[i]
+		t, err := time.Parse(f.layout, rest)
+		if err == nil && t.Format(f.layout) == rest && strings.Contains(f.days, " "+day+" ") {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
