@@ -116,7 +116,7 @@ func (x *explainer) fetch(ctx context.Context, pool *backend.Pool, req uwsgi.Req
 	if err != nil {
 		return f, err
 	}
-	nc, err := pool.Dial(ctx, backend.Want{Host: backend.WithoutPort(req.Vars.Get("HTTP_HOST"))})
+	nc, err := pool.Dial(ctx, backend.Want{Host: policy.HostOf(req.Vars)})
 	if err != nil {
 		return f, dialFailure(ctx, err)
 	}

@@ -22,6 +22,7 @@ type flight struct {
 	key     string
 	policy  *policy.Policy // whose verdict it is
 	pool    *backend.Pool  // that is asked
+	vars    uwsgi.Vars     // as the worker gets them; not to be changed
 	strikes int            // leaders of this page that failed in a row before this one
 
 	mu        sync.Mutex      // guards everything below
@@ -74,7 +75,8 @@ const (
 )
 
 // join returns the flight for a key: a new one, which the caller leads, or one that
-// it follows, unless room for followers is taken. Nil means to go alone.
+// it follows, unless room for followers is taken, or the worker would see another
+// target than that of the leader. Nil means to go alone.
 func (fs *flights) join(x *exchange, strikes, room int) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
@@ -84,14 +86,14 @@ func (fs *flights) join(x *exchange, strikes, room int) (f *flight, leads bool) 
 	}
 	f = fs.aloft[key]
 	if f == nil {
-		f = &flight{key: key, policy: x.policy, pool: x.pool, strikes: strikes, leader: x}
+		f = &flight{key: key, policy: x.policy, pool: x.pool, vars: x.out.Vars, strikes: strikes, leader: x}
 		if fs.aloft == nil {
 			fs.aloft = make(map[string]*flight)
 		}
 		fs.aloft[key] = f
 		return f, true
 	}
-	if f.policy != x.policy || f.pool != x.pool || !f.enter(room) {
+	if f.policy != x.policy || f.pool != x.pool || !policy.SameTarget(f.vars, x.out.Vars) || !f.enter(room) {
 		return nil, false
 	}
 	return f, false

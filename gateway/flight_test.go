@@ -606,3 +606,28 @@ func BenchmarkJoin(b *testing.B) {
 		f.leave()
 	}
 }
+
+// A flight is joined only by requests in which the worker sees the same target: the
+// page of another one is not theirs, whatever its key.
+func TestFlightOfTheSameTarget(t *testing.T) {
+	hosts := []string{"example.com", "example.com:80", "example.com"}
+	w := newGate(func(_ int, nc net.Conn, req *uwsgi.Request) { io.WriteString(nc, page(req.Vars.Get("HTTP_HOST"))) })
+	b := newBench(t, nil, w.play)
+	got := make([]answer, len(hosts))
+	var all sync.WaitGroup
+	for i, host := range hosts {
+		all.Go(func() { got[i] = b.get("/page", uwsgi.Var{Name: "HTTP_HOST", Value: host}) })
+		if i == 0 {
+			eventually(t, "the leader asks", func() bool { return w.asked.Load() == 1 })
+		}
+	}
+	eventually(t, "the other target is asked for", func() bool { return w.asked.Load() == 2 })
+	b.followed(1)
+	close(w.open)
+	all.Wait()
+	for i, host := range hosts {
+		if got[i].body != host {
+			t.Errorf("request %d got the page of %q, want that of %q", i, got[i].body, host)
+		}
+	}
+}

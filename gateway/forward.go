@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"uwgate/gateway/backend"
+	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
 
@@ -46,7 +47,7 @@ func (x *exchange) forward(ctx context.Context) error {
 
 // want is what the choice of a server depends on.
 func (x *exchange) want() backend.Want {
-	w := backend.Want{Host: backend.WithoutPort(x.received.Get("HTTP_HOST"))}
+	w := backend.Want{Host: policy.HostOf(x.received)}
 	switch x.pool.Choice {
 	case backend.HashKey:
 		if w.HashKey = x.plan.Key; w.HashKey == "" {

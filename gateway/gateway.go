@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -367,11 +368,22 @@ func (g *Gateway) firewallOf(pool *backend.Pool) *policy.Firewall {
 
 // poolFor returns the servers for a request, nil if there are none.
 func (g *Gateway) poolFor(v uwsgi.Vars) *backend.Pool {
-	host := v.Get("HTTP_HOST")
-	if host == "" {
-		host = v.Get("SERVER_NAME")
+	return g.Backends.For(poolHost(v), v.Get("UWSGI_FASTROUTER_KEY"))
+}
+
+// poolHost is the host that keys and rules go by, so that no spelling of a host leads
+// to another host's servers: with the port that the client named, for pools that have
+// one.
+func poolHost(v uwsgi.Vars) string {
+	host, sent := policy.HostOf(v), v.Get("HTTP_HOST")
+	i := strings.LastIndexByte(sent, ':')
+	switch {
+	case i < 0, i == len(sent)-1, strings.Trim(sent[i+1:], "0123456789") != "", strings.HasSuffix(sent, "]"):
+		return host
+	case sent[:i] == host:
+		return sent
 	}
-	return g.Backends.For(host, v.Get("UWSGI_FASTROUTER_KEY"))
+	return host + sent[i:]
 }
 
 // setVars gives a request the vars that its pool prescribes.

@@ -232,7 +232,7 @@ func TestPoolVars(t *testing.T) {
 func TestPoolByHost(t *testing.T) {
 	b := newBench(t, func(g *Gateway) {
 		g.Backends.TrustKey = true
-		for _, host := range []string{"a.example.com", "key"} {
+		for _, host := range []string{"a.example.com", "c.example.com:8080", "key"} {
 			p, err := backend.NewPool(startWorker(t, says(page(host))))
 			if err != nil {
 				t.Fatal(err)
@@ -242,6 +242,12 @@ func TestPoolByHost(t *testing.T) {
 	}, says(page("default")))
 	for _, tt := range []struct{ host, key, want string }{
 		{"A.example.com:8080", "", "a.example.com"},
+		{"a.example.com.", "", "a.example.com"},
+		{"A.Example.com.:80", "", "a.example.com"},
+		{"a.example.com:@b.example.com", "", "a.example.com"},
+		{"c.example.com:8080", "", "c.example.com:8080"},
+		{"C.example.com.:8080", "", "c.example.com:8080"},
+		{"c.example.com", "", "default"},
 		{"b.example.com", "", "default"},
 		{"b.example.com", "key", "key"},
 		{"a.example.com", "unknown", "a.example.com"},
