@@ -58,6 +58,10 @@ type exchange struct {
 	written chan struct{}     // closed once memcached has been told of the page; nil: nobody asks
 	later   sync.WaitGroup    // what is done while nobody waits for it
 
+	mustHear bool // the response is waited for though the client leaves; guarded by upload.mu
+	gone     bool // and it has left; guarded likewise
+	timedOut bool // no response came in time
+
 	unseen   bool // the backend has not got a byte of the request
 	cutOff   bool // it closed before it had got the packet
 	answered bool // something of an answer has been sent to nginx
@@ -90,6 +94,7 @@ func (x *exchange) run() {
 	defer x.limit()()
 	err := x.answer(x.tether.ctx)
 	if err != nil {
+		x.invalidateDoubtful()
 		x.landFailed(err)
 		x.fail(err)
 	} else if !x.isWanted() {
@@ -101,9 +106,10 @@ func (x *exchange) run() {
 		x.store()
 		err = x.unheard()
 	}
-	x.closeBackend()
 	x.tally()
 	x.g.record(&x.rec, err)
+	x.hearOut()
+	x.closeBackend()
 }
 
 // limit bounds the whole exchange until the function that it returns is called.
@@ -160,6 +166,10 @@ func (x *exchange) answer(ctx context.Context) error {
 	}
 	x.judge()
 	x.invalidate(ctx)
+	x.withdraw()
+	if err := x.goneUnheard(); err != nil {
+		return err
+	}
 	return x.relay(ctx)
 }
 
@@ -368,9 +378,11 @@ func (x *exchange) value() (value []byte, flags uint32) {
 	return value, flag
 }
 
-// delete removes entries, all within the time that one may take.
+// delete removes entries, all within the time that one may take. The end of ctx does not
+// end it: what was changed must go whether or not anybody waits.
 func (x *exchange) delete(ctx context.Context, targets []policy.Target) {
 	g := x.g
+	ctx = context.WithoutCancel(ctx)
 	for _, t := range targets {
 		g.flights.forget(t.Key)
 		if g.keepsPages() {

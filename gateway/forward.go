@@ -37,6 +37,10 @@ func (x *exchange) forward(ctx context.Context) error {
 			x.noteAnswer()
 			return nil
 		}
+		x.timedOut = isTimeout(err)
+		if gone := x.goneUnheard(); gone != nil {
+			return gone
+		}
 		if ctx.Err() != nil || want.Avoid != nil || !x.mayRetry(err) {
 			return answerFailure(ctx, "read answer", err)
 		}
@@ -120,9 +124,11 @@ func (x *exchange) ask(packet []byte) error {
 	x.g.hintModifiers(x.sent, [2]uint8{packet[0], packet[3]})
 	// A worker may refuse a request without reading it all, and then the
 	// write fails though an answer has come: only reading tells.
+	x.setMustHear(true)
+	defer x.setMustHear(false)
 	n, werr := x.conn.Write(packet)
-	if n == 0 && werr != nil {
-		x.unseen = true
+	x.unseen = n == 0 && werr != nil
+	if x.unseen {
 		return werr
 	}
 	x.cutOff = isCutOff(werr)

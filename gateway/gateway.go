@@ -169,6 +169,8 @@ type Gateway struct {
 	hints   hints
 	flights flights
 
+	withdrawn withdrawals
+
 	refresher   refresher // see refresh
 	refreshOnce sync.Once
 

@@ -46,9 +46,10 @@ func (f *refill) size() int64 {
 type refetched int
 
 const (
-	storedAnew  refetched = iota // it has been handed to the store, and to add
-	notStorable                  // it has become private, or a 404, …
-	fetchFailed                  // the backend did not give an answer that says anything of the page
+	storedAnew     refetched = iota // it has been handed to the store, and to add
+	withdrawnSince                  // it has become private, or a 404, …
+	notStorable                     // nobody can ask for it, or a word in it forbids
+	fetchFailed                     // the backend did not give an answer that says anything of the page
 )
 
 // A refreshEvent is one of the things that a refresher counts. The words are fit
@@ -78,7 +79,8 @@ const (
 // it. One that was is refetched, if visitors leave its backend room, as soon as one of
 // few slots is free. While a page may be served over its time (refill.hard lies after
 // soft) that is tried again until it must go, and a page that nobody was served is
-// deleted when its time is over, for its next visitor must not get it then.
+// deleted when its time is over, for its next visitor must not get it then. Its last good
+// copy stays. A page that is withdrawn is deleted at once, and its copy with it.
 //
 // Its exported fields and the functions are set before the first call of a method; all
 // methods are safe for concurrent use. The goroutines are run's.
@@ -105,7 +107,8 @@ type refresher struct {
 	lock func(ctx context.Context, f *refill) (unlock func(), ok bool)
 
 	usage  func(ctx context.Context, f *refill) (*cachewriter.Usage, error) // nil: what Store says
-	remove func(ctx context.Context, f *refill) error                       // nil: Store's Delete
+	expire func(ctx context.Context, f *refill) error                       // nil: Store's Expire
+	purge  func(ctx context.Context, f *refill) error                       // nil: Store's Delete
 	random func() float64                                                   // nil: rand.Float64
 
 	mu       sync.Mutex // guards everything below

@@ -50,8 +50,12 @@ func newRefreshTrial() *refreshTrial {
 		x.note("fetch", f)
 		return storedAnew
 	}
-	x.remove = func(_ context.Context, f *refill) error {
+	x.expire = func(_ context.Context, f *refill) error {
 		x.note("delete", f)
+		return nil
+	}
+	x.purge = func(_ context.Context, f *refill) error {
+		x.note("purge", f)
 		return nil
 	}
 	return x
@@ -250,6 +254,12 @@ func TestRefresh(t *testing.T) {
 		{name: "not storable after its time", ttl: 60 * s, grace: 30 * s, busy: until(60 * s), outcomes: []refetched{notStorable},
 			want:   []string{"59.55s ask p", "59.8s ask p", "1m0.05s ask p", "1m0.05s fetch p", "1m0.05s delete p"},
 			events: events{refreshPutOff: 2, refreshUnstorable: 1}},
+		{name: "withdrawn", ttl: 60 * s, outcomes: []refetched{withdrawnSince},
+			want:   []string{"57.55s ask p", "58.1s ask p", "58.1s fetch p", "58.1s purge p"},
+			events: events{refreshUnstorable: 1}},
+		{name: "withdrawn, with grace", ttl: 60 * s, grace: 30 * s, outcomes: []refetched{withdrawnSince},
+			want:   []string{"59.55s ask p", "59.55s fetch p", "59.55s purge p"},
+			events: events{refreshUnstorable: 1}},
 
 		{name: "backend down", ttl: 60 * s, outcomes: []refetched{fetchFailed},
 			want:   []string{"57.55s ask p", "58.1s ask p", "58.1s fetch p", "59.1s ask p", "59.1s fetch p"},
@@ -801,7 +811,7 @@ func TestRefreshReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := &cachewriter.Writer{Ring: ring}
+	store := &cachewriter.Writer{Ring: ring, Copies: true}
 	defer store.Close(t.Context())
 	entry := cachewriter.Entry{Key: "/a b", Body: []byte("hello"), Expires: time.Now().Add(2500 * time.Millisecond)}
 	if err := store.Put(entry); err != nil {
@@ -851,9 +861,23 @@ func TestRefreshReal(t *testing.T) {
 	cancel()
 	<-done
 	r.add(f)
-	r.delete(t.Context(), r.pages[f.entry.Key])
-	if u := ask(); u != nil {
-		t.Errorf("got %+v after it was deleted", u)
+	lastGood := f.entry.Sibling(cachewriter.KindCopy)
+	lastGood.Body, lastGood.Expires = []byte("copy"), time.Now().Add(time.Hour)
+	copied := func() bool {
+		item, err := store.Get(t.Context(), lastGood)
+		return err == nil && item != nil
+	}
+	if err := store.Put(lastGood); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "copied", copied)
+	r.delete(t.Context(), r.pages[f.entry.Key], r.expired)
+	if u := ask(); u != nil || !copied() {
+		t.Errorf("got %+v after it was deleted; its copy is there: %v", u, copied())
+	}
+	r.delete(t.Context(), r.pages[f.entry.Key], r.purged)
+	if copied() {
+		t.Error("it was withdrawn, and its copy is there")
 	}
 }
 

@@ -34,7 +34,7 @@ func (r *refresher) look(ctx context.Context, p *refreshPage) refreshStep {
 	case p.isReplaced(u, now):
 		return refreshStep{event: refreshElsewhere}
 	case p.ends:
-		r.delete(ctx, p)
+		r.delete(ctx, p, r.expired)
 		return refreshStep{}
 	}
 	if at := p.nextLook(u, now); at.Sub(now) >= minLookPause {
@@ -48,7 +48,7 @@ func (r *refresher) look(ctx context.Context, p *refreshPage) refreshStep {
 	case now.Before(p.soft):
 		return refreshStep{at: p.soft}
 	}
-	r.delete(ctx, p)
+	r.delete(ctx, p, r.expired)
 	return refreshStep{event: refreshCold}
 }
 
@@ -98,6 +98,9 @@ func (r *refresher) renew(ctx context.Context, p *refreshPage) refreshStep {
 	switch r.refetch(ctx, p.refill) {
 	case storedAnew:
 		return refreshStep{event: refreshDone}
+	case withdrawnSince:
+		r.delete(ctx, p, r.purged)
+		return refreshStep{event: refreshUnstorable}
 	case notStorable:
 		return r.end(ctx, p)
 	}
@@ -113,7 +116,7 @@ func (r *refresher) end(ctx context.Context, p *refreshPage) refreshStep {
 	case time.Now().Before(p.soft):
 		s.at, s.ends = p.soft, true
 	default:
-		r.delete(ctx, p)
+		r.delete(ctx, p, r.expired)
 	}
 	return s
 }
@@ -128,17 +131,29 @@ func (r *refresher) ask(ctx context.Context, f *refill) (*cachewriter.Usage, err
 	return r.Store.Usage(ctx, f.entry)
 }
 
+// expired removes a page whose time is over.
+func (r *refresher) expired(ctx context.Context, f *refill) error {
+	if r.expire != nil {
+		return r.expire(ctx, f)
+	}
+	return r.Store.Expire(ctx, f.entry)
+}
+
+// purged removes a page that is withdrawn, and its copy.
+func (r *refresher) purged(ctx context.Context, f *refill) error {
+	if r.purge != nil {
+		return r.purge(ctx, f)
+	}
+	return r.Store.Delete(ctx, f.entry)
+}
+
 // delete removes a page from the store, unless another has come in its place.
-func (r *refresher) delete(ctx context.Context, p *refreshPage) {
+func (r *refresher) delete(ctx context.Context, p *refreshPage, remove func(context.Context, *refill) error) {
 	r.mu.Lock()
 	current := r.pages[p.entry.Key] == p
 	r.mu.Unlock()
 	if !current {
 		return
-	}
-	remove := r.remove
-	if remove == nil {
-		remove = func(ctx context.Context, f *refill) error { return r.Store.Delete(ctx, f.entry) }
 	}
 	if err := remove(ctx, p.refill); err != nil {
 		orNop(r.Log).Warn("an entry could not be deleted; it stays until it expires or is refilled", zap.Error(err))

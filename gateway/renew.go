@@ -115,6 +115,8 @@ func (x *exchange) renew(ctx context.Context) (refetched, error) {
 	switch {
 	case x.resp.StatusCode >= 500:
 		return fetchFailed, nil
+	case x.policy.Withdraws(x.plan, x.resp, x.verdict):
+		return withdrawnSince, nil
 	case !x.verdict.Store():
 		return notStorable, nil
 	}

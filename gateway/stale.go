@@ -37,6 +37,7 @@ func (x *exchange) keepCopy(soft time.Time) {
 		return
 	}
 	x.g.stats.copies.add(copyKept)
+	x.g.withdrawn.forget(e.Key)
 }
 
 // cleanHead is the answer's head with the length of what was captured.

@@ -25,6 +25,7 @@ type stats struct {
 	probes       atomic.Uint64 // connections closed before a request
 	pings        atomic.Uint64
 	panics       atomic.Uint64
+	unheard      atomic.Uint64 // unsafe requests whose client left before the response
 	peersRefused atomic.Uint64
 	handshakes   countMap[string]
 	observed     atomic.Uint64 // pages that would have been stored
@@ -164,6 +165,7 @@ var (
 	splicedDesc    = desc("spliced_bytes_total", "Bytes of large bodies, either way, that did not pass through the program.")
 	probesDesc     = desc("probes_total", "Connections closed before a request.")
 	pingsDesc      = desc("pings_total", "uwsgi pings answered.")
+	unheardDesc    = desc("unheard_requests_total", "POSTs and the like whose client left before the worker responded; the worker was heard out.")
 	panicsDesc     = desc("panics_total", "Requests ended by a mistake in the program.")
 	refusedDesc    = desc("peers_refused_total", "Connections from addresses, or of users, that are not allowed.")
 	handshakeDesc  = desc("tls_handshakes_total", "TLS handshakes with clients, by result: full, resumed or failed.", "result")
@@ -255,6 +257,7 @@ func (c collector) requests(out sink) {
 	out.counter(bytesDesc, s.bytes.Load())
 	out.counter(probesDesc, s.probes.Load())
 	out.counter(pingsDesc, s.pings.Load())
+	out.counter(unheardDesc, s.unheard.Load())
 	out.counter(panicsDesc, s.panics.Load())
 	out.counter(refusedDesc, s.peersRefused.Load())
 	out.gauge(inFlightDesc, s.inFlight.Load())

@@ -209,6 +209,7 @@ func (x *exchange) left(err error) {
 	case x.upload.finishing, err == nil:
 	case isTimeout(err):
 		x.tether.end(errUploadStall)
+	case x.leavesUnheard():
 	case x.flight != nil && x.g.flights.outlives(x.flight):
 	default:
 		x.tether.end(errClientGone)

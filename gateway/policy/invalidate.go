@@ -24,11 +24,10 @@ type Target struct {
 // Of pages that have several keys, by cookie or language say, it is the one
 // that a GET with these vars would have been looked up under.
 func (p *Policy) Invalidated(v uwsgi.Vars, r *uwsgi.Response) []Target {
-	if method := v.Get("REQUEST_METHOD"); method == "" || isSafeMethod(method) || r.StatusCode < 200 || r.StatusCode > 399 {
+	if !IsUnsafe(v) || r.StatusCode < 200 || r.StatusCode > 399 {
 		return nil
 	}
-	own := v.Get("REQUEST_URI")
-	uris := []string{own}
+	uris := []string{v.Get("REQUEST_URI")}
 	for _, f := range r.Header {
 		if equalFold(f.Name, "Location") || equalFold(f.Name, "Content-Location") {
 			if uri, ok := sameHostURI(v, f.Value); ok && !slices.Contains(uris, uri) {
@@ -36,6 +35,26 @@ func (p *Policy) Invalidated(v uwsgi.Vars, r *uwsgi.Response) []Target {
 			}
 		}
 	}
+	return p.targets(v, uris)
+}
+
+// Doubtful returns the entries that a request may have made untrue of whose outcome
+// nothing is known: those of its own URI. Else it is Invalidated.
+func (p *Policy) Doubtful(v uwsgi.Vars) []Target {
+	if !IsUnsafe(v) {
+		return nil
+	}
+	return p.targets(v, []string{v.Get("REQUEST_URI")})
+}
+
+// IsUnsafe reports whether a request may change something, by its method.
+func IsUnsafe(v uwsgi.Vars) bool {
+	method := v.Get("REQUEST_METHOD")
+	return method != "" && !isSafeMethod(method)
+}
+
+// targets finds the entries of URIs, each once.
+func (p *Policy) targets(v uwsgi.Vars, uris []string) []Target {
 	var targets []Target
 	for _, uri := range uris {
 		t, ok := p.target(v, uri)

@@ -58,6 +58,28 @@ func TestInvalidated(t *testing.T) {
 	}
 }
 
+// Of a request without a response nothing is known but its own URI.
+func TestDoubtful(t *testing.T) {
+	for _, tt := range []struct {
+		changes []string
+		want    []Target
+	}{
+		{[]string{"REQUEST_METHOD=POST"}, []Target{{":1:/p?q=1", "10.0.0.1:11211"}}},
+		{[]string{"REQUEST_METHOD=PUT"}, []Target{{":1:/p?q=1", "10.0.0.1:11211"}}},
+		{[]string{"REQUEST_METHOD=PATCH"}, []Target{{":1:/p?q=1", "10.0.0.1:11211"}}},
+		{[]string{"REQUEST_METHOD=DELETE"}, []Target{{":1:/p?q=1", "10.0.0.1:11211"}}},
+		{[]string{"REQUEST_METHOD=FROB"}, []Target{{":1:/p?q=1", "10.0.0.1:11211"}}},
+		{nil, nil},
+		{[]string{"REQUEST_METHOD=HEAD"}, nil},
+		{[]string{"-REQUEST_METHOD"}, nil},
+		{[]string{"REQUEST_METHOD=POST", "-CACHE_KEY"}, nil},
+	} {
+		if got := testPolicy().Doubtful(get(tt.changes...)); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: got %+v, want %+v", tt.changes, got, tt.want)
+		}
+	}
+}
+
 func make255() []byte { return slices.Repeat([]byte("x"), 255) }
 
 func TestInvalidatedServer(t *testing.T) {

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"uwgate/cachewriter"
+	"uwgate/uwsgi"
+)
+
+// A page that is withdrawn does not come back as a copy when the backend fails.
+func TestWithdrawn(t *testing.T) {
+	empty := func(status string, lines ...string) string {
+		head := "HTTP/1.1 " + status + "\r\nContent-Length: 0\r\n"
+		for _, line := range lines {
+			head += line + "\r\n"
+		}
+		return head + "\r\n"
+	}
+	session := uwsgi.Var{Name: "HTTP_COOKIE", Value: "sessionid=1"}
+	theme := uwsgi.Var{Name: "HTTP_COOKIE", Value: "theme=dark"}
+	head := uwsgi.Var{Name: "REQUEST_METHOD", Value: "HEAD"}
+	part := uwsgi.Var{Name: "HTTP_RANGE", Value: "bytes=0-1"}
+	tests := []struct {
+		name   string
+		answer string
+		more   []uwsgi.Var
+		stays  bool
+	}{
+		{"404", empty("404 Not Found"), nil, false},
+		{"410", empty("410 Gone"), nil, false},
+		{"403", empty("403 Forbidden"), nil, false},
+		{"redirect", empty("302 Found", "Location: /login"), nil, false},
+		{"moved", empty("301 Moved Permanently", "Location: /new"), nil, false},
+		{"private", page("x", "Cache-Control: private"), nil, false},
+		{"no-store", page("x", "Cache-Control: no-store"), nil, false},
+		{"no-cache", page("x", "Cache-Control: no-cache"), nil, false},
+		{"Set-Cookie", page("x", kept, "Set-Cookie: a=b"), nil, false},
+		{"max-age=0", page("x", "Cache-Control: max-age=0"), nil, false},
+		{"503", empty("503 Busy"), nil, true},
+		{"429", empty("429 Slow down"), nil, true},
+		{"the page again", page("hello", kept), nil, true},
+		{"private to a member", page("x", "Cache-Control: private"), []uwsgi.Var{session}, true},
+		{"404 to a member", empty("404 Not Found"), []uwsgi.Var{session}, true},
+		{"private to who has an unknown cookie", page("x", "Cache-Control: private"), []uwsgi.Var{theme}, true},
+		{"404 to a HEAD", "HTTP/1.1 404 Not Found\r\n\r\n", []uwsgi.Var{head}, true},
+		{"404 to a part", empty("404 Not Found"), []uwsgi.Var{part}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var w moody
+			w.says(page("hello", kept))
+			b := newBench(t, func(g *Gateway) { g.CoalesceWait = -1; g.Store.Copies = true }, w.play)
+			b.get("/")
+			b.get("/twin")
+			b.copied("k:/")
+			b.copied("k:/twin")
+			w.says(tt.answer)
+			b.get("/", tt.more...)
+			w.says("")
+			b.settled()
+			if got := b.get("/"); (got.body == "hello") != tt.stays || !tt.stays && got.status != 502 {
+				t.Errorf("in the outage: %q", got.raw)
+			}
+			if got := b.get("/twin"); got.body != "hello" {
+				t.Errorf("the twin in the outage: %q", got.raw)
+			}
+		})
+	}
+}
+
+// settled waits for what requests do after their answers.
+func (b *bench) settled() {
+	b.t.Helper()
+	eventually(b.t, "all requests are through", func() bool { return b.stats.inFlight.Load() == 0 })
+}
+
+// A page that is never stored costs no delete a request; one that is stored in between
+// does.
+func TestWithdrawnOnce(t *testing.T) {
+	var w moody
+	b := newBench(t, func(g *Gateway) { g.CoalesceWait = -1; g.Store.Copies = true }, w.play)
+	copyKey := cachewriter.Sibling(cachewriter.KindCopy, "k:/")
+	deletes := func() (n int) {
+		b.settled()
+		b.store.mu.Lock()
+		defer b.store.mu.Unlock()
+		for _, key := range b.store.deletes {
+			if key == copyKey {
+				n++
+			}
+		}
+		return n
+	}
+	w.says(page("x", "Cache-Control: private"))
+	for range 20 {
+		b.get("/")
+	}
+	if n := deletes(); n != 1 {
+		t.Errorf("%d deletes for 20 requests", n)
+	}
+	w.says(page("hello", kept))
+	b.get("/")
+	b.copied("k:/")
+	w.says(page("x", "Cache-Control: private"))
+	b.get("/")
+	if n := deletes(); n != 2 || b.holds(copyKey) {
+		t.Errorf("%d deletes; there is a copy: %v", n, b.holds(copyKey))
+	}
+}
+
+func TestWithdrawals(t *testing.T) {
+	var w withdrawals
+	now := time.Now()
+	for i := range 100 {
+		key := cachewriter.Sibling(cachewriter.KindCopy, fmt.Sprint(i))
+		if !w.note(key, now) || w.note(key, now.Add(withdrawnFor-1)) {
+			t.Fatalf("%s: not once", key)
+		}
+		if !w.note(key, now.Add(withdrawnFor)) {
+			t.Errorf("%s: not again", key)
+		}
+		w.forget(key)
+		if !w.note(key, now.Add(withdrawnFor)) {
+			t.Errorf("%s: not after it was forgotten", key)
+		}
+	}
+	w.forget("unknown")
+	w.note("", now)
+}
