@@ -35,6 +35,8 @@ type exchange struct {
 	sent     [2]uint8   // the modifiers beside them
 	method   string
 	plan     policy.Plan
+	stranger bool          // a candidate's: see policy.IsStranger
+	clean    uwsgi.Vars    // what of them the worker may see
 	out      uwsgi.Request // as the worker gets it
 	length   int64         // of the body that goes with it
 	spool    spool         // holds that body, unless uploads are streamed
@@ -147,6 +149,7 @@ func (x *exchange) answer(ctx context.Context) error {
 	if done, err := x.share(ctx); done {
 		return err
 	}
+	x.askAsSent()
 	if done, err := x.lockPage(ctx); done {
 		return err
 	}
@@ -226,12 +229,19 @@ func (x *exchange) decide(ctx context.Context, clean uwsgi.Vars) {
 	if x.plan.Bypass && x.plan.Key != "" {
 		x.delete(ctx, []policy.Target{{Key: x.plan.Key, Addr: x.plan.Addr}})
 	}
-	x.out.Vars = setVars(x.policy.ForWorker(clean, x.plan), x.pool)
+	x.stranger = x.plan.Reason == "" && x.policy.IsStranger(x.received, x.plan)
+	x.clean = clean
+	x.compose()
+	// The firewall has seen to it that the length is a number.
+	x.length, _ = x.out.ContentLength()
+}
+
+// compose makes the vars that the worker gets.
+func (x *exchange) compose() {
+	x.out.Vars = setVars(x.policy.ForWorker(x.clean, x.plan), x.pool)
 	if x.g.AskToClose && !x.mayTunnel() {
 		x.out.Vars = append(x.out.Vars, uwsgi.Var{Name: "HTTP_CONNECTION", Value: "close"})
 	}
-	// The firewall has seen to it that the length is a number.
-	x.length, _ = x.out.ContentLength()
 }
 
 // awaitBody sees to it that the body announced by a GET is really coming. On its
@@ -288,6 +298,7 @@ func (x *exchange) judge() {
 		x.g.hintLost(x.policy.Lost(x.resp.Header))
 	}
 	x.rec.verdict(x.verdict)
+	x.markHead(now)
 	x.offer()
 }
 
@@ -318,6 +329,7 @@ func (x *exchange) store() {
 		x.rec.refuse(reason)
 	}
 	x.landWith(reason)
+	x.markEnd(reason)
 	x.unlockPage(reason)
 }
 

@@ -36,7 +36,7 @@ func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
 	}
 	deadline := time.Now().Add(x.g.coalesceWait())
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		x.lock, err = x.g.Store.Lock(ctx, x.place(), lockLife)
+		x.lock, err = x.g.Store.Lock(ctx, x.lockPlace(), lockLife)
 		if errors.Is(err, cachewriter.ErrNoMeta) {
 			x.g.hintOnce(&x.g.hints.lock, "memcached gives no locks, so each gateway of the fleet fetches pages for itself: "+err.Error(),
 				"use memcached 1.6.10 or later without a proxy before it, or start without --fleet")
@@ -55,7 +55,9 @@ func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
 			x.lock.Keep()
 			return false, nil
 		case state == cachewriter.Refused:
-			x.refuseFlight(true)
+			x.mark(uncacheable)
+			x.land(endRefused, nil)
+			x.askAsSent()
 			return false, nil
 		}
 		sleep(ctx, min(pause, time.Until(deadline)))
@@ -72,6 +74,16 @@ func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
 // place is where the page belongs.
 func (x *exchange) place() cachewriter.Entry {
 	return cachewriter.Entry{Key: x.plan.Key, Addr: x.plan.Addr}
+}
+
+// lockPlace is where the lock of the page belongs. Strangers do not wait for others, nor
+// believe what those have found, so that there is one for each of the two.
+func (x *exchange) lockPlace() cachewriter.Entry {
+	e := x.place()
+	if !x.stranger {
+		e.Key, e.HashKey = e.Key+" but for strangers", e.Key
+	}
+	return e
 }
 
 // A found page is one that lay in memcached.
@@ -103,7 +115,7 @@ func (x *exchange) lookAround(ctx context.Context) (*found, cachewriter.LockStat
 	if x.lock != nil {
 		return nil, cachewriter.Held
 	}
-	state, err := x.g.Store.Locked(ctx, x.place())
+	state, err := x.g.Store.Locked(ctx, x.lockPlace())
 	if err != nil {
 		x.g.log().Debug("the state of a lock is not known", zap.Error(err))
 	}
@@ -163,5 +175,5 @@ func endLock(ctx context.Context, lock *cachewriter.Lock, reason policy.Reason) 
 	case "", policy.StoreFull, policy.StoreDown, policy.Purged, policy.Reloaded, policy.Truncated, policy.Status, policy.Found:
 		return lock.Unlock(ctx)
 	}
-	return lock.Refuse(ctx, aloneFor)
+	return lock.Refuse(ctx, markFor)
 }

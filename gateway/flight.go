@@ -19,11 +19,13 @@ import (
 // What may not be stored is not shared either. Followers learn what became of
 // the flight from its ending. One that has landed is kept for a moment.
 type flight struct {
-	key     string
-	policy  *policy.Policy // whose verdict it is
-	pool    *backend.Pool  // that is asked
-	vars    uwsgi.Vars     // as the worker gets them; not to be changed
-	strikes int            // leaders of this page that failed in a row before this one
+	key      string
+	policy   *policy.Policy // whose verdict it is
+	pool     *backend.Pool  // that is asked
+	vars     uwsgi.Vars     // as the worker gets them; not to be changed
+	stranger bool           // its leader is one
+	strikes  int            // leaders of this page that failed in a row before this one
+	began    time.Time
 
 	mu        sync.Mutex      // guards everything below
 	news      chan struct{}   // closed at the next change; nil: nobody waits
@@ -49,9 +51,10 @@ type ending int
 const (
 	aloft ending = iota
 	endLanded
-	endRefused // not for everyone: each for himself
-	endFailed  // nobody takes requests: the error is everybody's
+	endRefused // the page is not for everyone: each follower asks for itself
+	endFailed  // no server takes requests: the error is everybody's
 	endOrphan  // the leader failed, perhaps by its own fault: one of the followers leads
+	endAlone   // the leader failed, and another leader may, too: each follower asks for itself
 )
 
 // flights are those of a gateway. The zero value is ready.
@@ -61,7 +64,7 @@ type flights struct {
 	landed list.List   // of *flight that still are in aloft, the oldest first
 	bytes  int64       // of their bodies
 	sweep  *time.Timer // nil: nothing to sweep
-	alone  loners
+	marks  marks
 }
 
 const (
@@ -77,23 +80,30 @@ const (
 // join returns the flight for a key: a new one, which the caller leads, or one that
 // it follows, unless room for followers is taken, or the worker would see another
 // target than that of the leader. Nil means to go alone.
+//
+// A stranger does not wait for a page before it is known that strangers may have it: it
+// leads another flight, in the place of one whose leader is no stranger.
 func (fs *flights) join(x *exchange, strikes, room int) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	key := x.plan.Key
-	if fs.alone.has(key, time.Now()) {
+	key, now := x.plan.Key, time.Now()
+	if fs.marks.of(key, x.stranger, now) != unmarked {
 		return nil, false
 	}
 	f = fs.aloft[key]
+	if f != nil && x.stranger && !f.isForStrangers() {
+		fs.remove(f)
+		f = nil
+	}
 	if f == nil {
-		f = &flight{key: key, policy: x.policy, pool: x.pool, vars: x.out.Vars, strikes: strikes, leader: x}
+		f = &flight{key: key, policy: x.policy, pool: x.pool, vars: x.out.Vars, stranger: x.stranger, strikes: strikes, began: now, leader: x}
 		if fs.aloft == nil {
 			fs.aloft = make(map[string]*flight)
 		}
 		fs.aloft[key] = f
 		return f, true
 	}
-	if f.policy != x.policy || f.pool != x.pool || !policy.SameTarget(f.vars, x.out.Vars) || !f.enter(room) {
+	if f.policy != x.policy || f.pool != x.pool || !policy.SameTarget(f.vars, x.out.Vars) || !f.enter(room, now.Add(-x.g.coalesceWait())) {
 		return nil, false
 	}
 	return f, false
@@ -140,7 +150,7 @@ func (fs *flights) end(f *flight, o ending, err error) {
 	f.ending, f.err, f.leader = o, err, nil
 	f.changed()
 	switch {
-	case o != endLanded:
+	case o != endLanded, f.value == nil: // nobody else will find it
 		fs.remove(f)
 	case fs.aloft[f.key] == f:
 		fs.keep(f, time.Now())
@@ -191,23 +201,53 @@ func (fs *flights) clear() {
 	fs.sweep = nil
 }
 
-// setAlone has requests for a key not wait for each other for a while, or wait
-// again.
-func (fs *flights) setAlone(key string, alone bool) {
+// setMark marks a key for those who come to ask for it like x.
+func (fs *flights) setMark(key string, stranger bool, m mark) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if alone {
-		fs.alone.add(key, time.Now())
-	} else {
-		fs.alone.remove(key)
+	fs.marks.set(key, stranger, m, time.Now())
+}
+
+// clearMarks has everybody wait for the pages of a key again.
+func (fs *flights) clearMarks(key string) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.marks.clear(key)
+}
+
+// markOf returns what is known of a key.
+func (fs *flights) markOf(key string, stranger bool) mark {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.marks.of(key, stranger, time.Now())
+}
+
+// markLate notes that somebody has waited for a flight in vain, so that those to come
+// do not, unless the flight has just ended.
+func (fs *flights) markLate(f *flight, stranger bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ending == aloft {
+		fs.marks.set(f.key, stranger, apart, time.Now())
 	}
 }
 
-// enter adds a follower, and has the leader not wait for its own client any longer.
-func (f *flight) enter(room int) bool {
+// isForStrangers reports whether a stranger may wait for the flight.
+func (f *flight) isForStrangers() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.followers >= room {
+	return f.stranger || f.resp != nil
+}
+
+// enter adds a follower, and has the leader not wait for its own client any longer. It
+// returns false if there is no room, or if the flight began before oldest and its page is
+// not coming yet: then it is not worth waiting for.
+func (f *flight) enter(room int, oldest time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.followers >= room || f.ending == aloft && !f.live && f.began.Before(oldest) {
 		return false
 	}
 	f.followers++

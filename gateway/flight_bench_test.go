@@ -17,7 +17,7 @@ func BenchmarkLead(b *testing.B) {
 			// Those that have landed are kept, but not as many.
 			keys := flightKeys(2 * keepLandedBytes / len(body))
 			var fs flights
-			x := &exchange{}
+			x := &exchange{g: &Gateway{}}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				x.plan.Key = keys[i%len(keys)]
@@ -26,6 +26,7 @@ func BenchmarkLead(b *testing.B) {
 					b.Fatal("does not lead")
 				}
 				f.grown(body)
+				f.stored(body)
 				fs.end(f, bm.ends, nil)
 			}
 		})
@@ -43,7 +44,7 @@ func flightKeys(n int) []string {
 // BenchmarkFollow joins a flight that is under way, and leaves it.
 func BenchmarkFollow(b *testing.B) {
 	var fs flights
-	x := &exchange{}
+	x := &exchange{g: &Gateway{}}
 	x.plan.Key = "k:/"
 	fs.join(x, 0, 10)
 	b.ReportAllocs()
@@ -61,7 +62,7 @@ func BenchmarkCrowd(b *testing.B) {
 	for _, n := range []int{10, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			var fs flights
-			x := &exchange{}
+			x := &exchange{g: &Gateway{}}
 			x.plan.Key = "k:/"
 			b.ReportAllocs()
 			for b.Loop() {
@@ -84,26 +85,26 @@ func BenchmarkCrowd(b *testing.B) {
 	}
 }
 
-// BenchmarkSetAlone is for keys whose pages turn out not to be for everyone, each of
+// BenchmarkSetMark is for keys whose pages turn out not to be for everyone, each of
 // which takes the place of another.
-func BenchmarkSetAlone(b *testing.B) {
-	keys := flightKeys(2 * maxAlone)
+func BenchmarkSetMark(b *testing.B) {
+	keys := flightKeys(2 * maxMarks)
 	var fs flights
 	for _, key := range keys {
-		fs.setAlone(key, true)
+		fs.setMark(key, false, uncacheable)
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		fs.setAlone(keys[i%len(keys)], true)
+		fs.setMark(keys[i%len(keys)], false, uncacheable)
 	}
 }
 
 // BenchmarkGoAlone joins no flight, for the key is one of those.
 func BenchmarkGoAlone(b *testing.B) {
 	var fs flights
-	x := &exchange{}
-	for _, key := range flightKeys(maxAlone) {
-		fs.setAlone(key, true)
+	x := &exchange{g: &Gateway{}}
+	for _, key := range flightKeys(maxMarks) {
+		fs.setMark(key, false, uncacheable)
 		x.plan.Key = key
 	}
 	b.ReportAllocs()

@@ -66,11 +66,11 @@ func TestCrowdOfAnObservedRule(t *testing.T) {
 			if tt.stored != "" {
 				observed = 0
 			}
-			if n := b.Gateway.stats.observed.Load(); n != observed {
-				t.Errorf("observed %d pages, want %d", n, observed)
-			}
 			if got := b.contents()["k:"+tt.uri].body; got != tt.stored {
 				t.Errorf("stored %q, want %q", got, tt.stored)
+			}
+			if n := b.Gateway.stats.observed.Load(); n != observed {
+				t.Errorf("observed %d pages, want %d", n, observed)
 			}
 		})
 	}

@@ -52,7 +52,7 @@ func (x *exchange) relay(ctx context.Context) error {
 // candidate's worker was asked without the client's conditions, since the store
 // needs the whole page, so the answer to them is ours.
 func (x *exchange) isNotModified() bool {
-	return x.plan.Reason == "" && x.resp.StatusCode == http.StatusOK && policy.NotModified(x.received, x.resp.Header)
+	return x.plan.Reason == "" && !x.plan.AsSent && x.resp.StatusCode == http.StatusOK && policy.NotModified(x.received, x.resp.Header)
 }
 
 // relayNotModified answers 304, and takes the page in when nginx has that.

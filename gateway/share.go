@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"time"
 
 	"uwgate/gateway/policy"
@@ -21,11 +22,13 @@ import (
 //     allow the page to be stored, too.
 //   - The page may not be stored: it goes alone, and so do all requests for that key
 //     for a while.
-//   - No backend takes the leader's request: that is its answer, too.
-//   - The leader fails otherwise, or is answered 5xx: one of the followers leads. If
-//     the next leader fails as well, nobody waits any longer: a failure without an
-//     answer is everybody's, an answer is each one's own.
-//   - It has waited for CoalesceWait without a byte: it goes alone.
+//   - No backend takes requests: that is its response, too.
+//   - The worker closed the leader's connection without a byte of a response, as one
+//     does that the request has crashed: it goes alone.
+//   - The leader fails otherwise, or gets a 5xx: one of the followers leads. If the
+//     next leader fails as well, each goes alone.
+//   - It has waited for CoalesceWait without a byte: it goes alone, and so do those
+//     who come for that key later, for a while.
 func (x *exchange) share(ctx context.Context) (done bool, err error) {
 	if !x.mayShare() {
 		return false, nil
@@ -49,7 +52,10 @@ func (x *exchange) share(ctx context.Context) (done bool, err error) {
 		f.leave()
 		x.g.stats.waits.add(next)
 		switch next {
-		case waitLate, waitRefused:
+		case waitLate:
+			x.g.flights.markLate(f, x.stranger)
+			return false, nil
+		case waitRefused, waitAlone:
 			return false, nil
 		case waitAgain:
 			strikes = f.strikesAfter()
@@ -68,6 +74,7 @@ const (
 	waitRefused wait = "refused" // the page is not for everyone: it goes alone
 	waitLate    wait = "late"    // the time was up: it goes alone
 	waitAgain   wait = "again"   // the leader failed: it leads, or waits for the next one
+	waitAlone   wait = "alone"   // the leader failed: it goes alone
 	waitFound   wait = "found"   // the page was in memcached by then
 	waitLeft    wait = "left"    // its client has left
 )
@@ -110,6 +117,8 @@ func (x *exchange) follow(ctx context.Context, f *flight, timeUp <-chan time.Tim
 		return waitFailed, v.err
 	case endOrphan:
 		return waitAgain, nil
+	case endAlone:
+		return waitAlone, nil
 	}
 	if v.ending == endRefused || !x.agrees(&v) {
 		return waitRefused, nil
@@ -119,9 +128,17 @@ func (x *exchange) follow(ctx context.Context, f *flight, timeUp <-chan time.Tim
 }
 
 // agrees reports whether the page could be stored for this request as well, or is
-// one that nginx would have given to it.
+// one that nginx would have given to it. If it is not for one who is no stranger, it
+// is not for others like it either.
 func (x *exchange) agrees(v *view) bool {
-	return v.reason != "" || x.policy.Response(x.received, x.plan, v.resp, time.Now()).Store()
+	if v.reason != "" {
+		return true
+	}
+	verdict := x.policy.Response(x.received, x.plan, v.resp, time.Now())
+	if !verdict.Store() && !x.stranger {
+		x.g.flights.setMark(x.plan.Key, false, uncacheable)
+	}
+	return verdict.Store()
 }
 
 // isStillThere is the second look at memcached, if the flight has landed: nginx
@@ -225,27 +242,98 @@ func (x *exchange) offer() {
 	}
 	switch {
 	case x.verdict.Store():
-		x.g.flights.setAlone(x.flight.key, false)
 		live := x.resp.ContentLength >= 0 && !x.resp.Chunked && !x.policy.JudgesBody()
 		x.flight.judged(x.resp, x.verdict.TTL, live)
 	case x.resp.StatusCode >= 500 && x.flight.strikes < maxStrike:
 		x.land(endOrphan, nil)
 	default:
-		x.refuseFlight(x.resp.StatusCode < 500)
+		x.land(endRefused, nil)
 		x.unlockPage(x.verdict.Reason)
 	}
 }
 
-// refuseFlight sends the followers away, and those to come if that is to be
-// remembered.
-func (x *exchange) refuseFlight(remember bool) {
-	if x.flight == nil {
+// markHead marks the key if the head of the response shows that the page cannot be
+// stored. A 5xx says nothing of the page. Nor does what only the client's own
+// Accept-Encoding and conditions have brought about: a mark must end, so that a page
+// that has become cacheable is asked for in a form that can be stored.
+func (x *exchange) markHead(now time.Time) {
+	reason := x.verdict.Reason
+	switch {
+	case x.plan.Reason != "", x.verdict.Store(), x.resp.StatusCode >= 500:
+		return
+	case x.isWanted(): // and only observed
+		if x.flight != nil {
+			x.g.flights.setMark(x.plan.Key, x.stranger, apart)
+		}
+		return
+	case x.plan.AsSent && x.resp.StatusCode == http.StatusNotModified:
+		return
+	case x.plan.AsSent && reason == policy.ContentEncoding:
+		plain := x.policy.Unencoded(x.received, x.plan, x.resp, now)
+		if plain.TTL > 0 {
+			x.unmarkEncoded()
+			return
+		}
+		reason = plain.Reason
+	}
+	x.mark(uncacheableFor(reason))
+}
+
+// unmarkEncoded has the page asked for in a form that can be stored, now that its head
+// shows nothing else against that.
+func (x *exchange) unmarkEncoded() {
+	if x.g.flights.markOf(x.plan.Key, x.stranger) == uncacheable {
+		x.g.flights.clearMarks(x.plan.Key)
+	}
+}
+
+// uncacheableFor is the mark for a refusal that a head has shown.
+func uncacheableFor(reason policy.Reason) mark {
+	switch reason {
+	case policy.NoLength, policy.TooLarge, policy.Empty:
+		return uncacheableWhole
+	}
+	return uncacheable
+}
+
+// mark marks the key for those who ask like x. What credentials have brought about
+// says nothing of others.
+func (x *exchange) mark(m mark) {
+	if !x.plan.Alone {
+		x.g.flights.setMark(x.plan.Key, x.stranger, m)
+	}
+}
+
+// markEnd marks the key if the end of the body has shown that the page cannot be
+// stored, and takes its marks off if it could.
+func (x *exchange) markEnd(reason policy.Reason) {
+	switch reason {
+	case policy.Purged, policy.Truncated, policy.Reloaded:
+	case "", policy.StoreFull, policy.StoreDown:
+		if x.verdict.Store() {
+			x.g.flights.clearMarks(x.plan.Key)
+		}
+	default:
+		x.mark(uncacheableWhole)
+	}
+}
+
+// outgrow ends the flight of a page that has become too large.
+func (x *exchange) outgrow() {
+	if x.flight != nil {
+		x.markEnd(policy.TooLarge)
+		x.land(endRefused, nil)
+	}
+}
+
+// askAsSent leaves the client's Accept-Encoding and conditions in the request of one
+// who asks alone for what is not expected to be stored.
+func (x *exchange) askAsSent() {
+	if x.plan.Reason != "" || x.plan.Bypass || x.flight != nil || x.g.flights.markOf(x.plan.Key, x.stranger) < uncacheable {
 		return
 	}
-	if remember {
-		x.g.flights.setAlone(x.flight.key, true)
-	}
-	x.land(endRefused, nil)
+	x.plan.AsSent = true
+	x.compose()
 }
 
 // land ends the flight that the exchange leads. From then on it leads none: what it
@@ -273,7 +361,7 @@ func (x *exchange) landWith(reason policy.Reason) {
 	case policy.Truncated, policy.Reloaded:
 		x.land(endOrphan, nil)
 	default:
-		x.refuseFlight(true)
+		x.land(endRefused, nil)
 	}
 }
 
@@ -285,11 +373,17 @@ func (x *exchange) landFailed(err error) {
 	var f *failure
 	o := endOrphan
 	switch {
-	case !errors.As(err, &f), f.side == sideClient:
-	case f.status == 503, x.flight.strikes >= maxStrike:
+	case errors.As(err, &f) && f.side == sideBackend && f.status == 503:
 		o = endFailed
+	case x.isCrash(f), x.flight.strikes >= maxStrike:
+		o = endAlone
 	}
 	x.land(o, err)
+}
+
+// isCrash reports whether the worker may have died of the request.
+func (x *exchange) isCrash(f *failure) bool {
+	return f != nil && f.side == sideBackend && x.resp == nil && isSilent(f.err)
 }
 
 // A lag is what the leader's own client has not been sent, so that the followers
@@ -307,7 +401,7 @@ func (x *exchange) capture(part []byte) {
 	switch {
 	case x.flight == nil:
 	case x.page.reason != "":
-		x.refuseFlight(true)
+		x.outgrow()
 	case x.page.on:
 		x.flight.grown(x.page.body())
 	}
@@ -316,7 +410,7 @@ func (x *exchange) capture(part []byte) {
 // hand captures a part of the body, and sends out, which ends with it, to nginx.
 func (x *exchange) hand(out, part []byte) error {
 	if x.lag.on && !x.page.fits(part) {
-		x.refuseFlight(true)
+		x.outgrow()
 		if err := x.catchUp(); err != nil {
 			return err
 		}

@@ -151,7 +151,7 @@ var (
 	failuresDesc   = desc("failures_total", "Requests that failed, by the side whose fault it was.", "side")
 	bytesDesc      = desc("response_bytes_total", "Bytes of answers' bodies sent to nginx.")
 	tookDesc       = desc("request_duration_seconds", "Time from the accepted connection to the last byte of the answer.")
-	waitsDesc      = desc("coalesced_total", "Ends of waits for a page that was being fetched for another request: shared, failed, refused, late, again, found or left.", "end")
+	waitsDesc      = desc("coalesced_total", "Ends of waits for a page that was being fetched for another request: shared, failed, refused, late, again, alone, found or left.", "end")
 	flightsDesc    = desc("flights", "Pages that are being fetched, and may turn out to be for everyone.")
 	followersDesc  = desc("flight_followers", "Requests that wait for one of them, or are being sent it.")
 	copiesDesc     = desc("copies_total", "Last good copies of pages: kept, lost for want of room, or served in the place of a failure.", "event")

@@ -52,6 +52,11 @@ type Plan struct {
 	Bypass bool
 	URI    string
 
+	// AsSent has ForWorker leave a candidate's Accept-Encoding and conditions in: the
+	// page is not expected to be storable, and its client is not to lose compression
+	// and 304 for that. Request leaves it false.
+	AsSent bool
+
 	// The rules by their numbers, see matchRules, and whether one of them cuts
 	// arguments.
 	firstRule, sureRule int
@@ -527,7 +532,7 @@ func (p *Policy) ForWorker(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 		switch {
 		case isHandover(x.Name):
 			continue
-		case plan.Reason == "" && !plan.Alone && isPartial(x.Name):
+		case plan.Reason == "" && !plan.Alone && !plan.AsSent && isPartial(x.Name):
 			continue
 		case plan.LookedUp && (x.Name == "HTTP_CONTENT_LENGTH" || x.Name == "HTTP_TRANSFER_ENCODING"):
 			continue

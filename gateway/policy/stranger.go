@@ -1,0 +1,27 @@
+package policy
+
+import (
+	"time"
+
+	"uwgate/uwsgi"
+)
+
+// IsStranger reports whether a candidate's request carries nothing that a page may depend on
+// beside its key. What a worker responds to such a request holds for all others like it;
+// what another request gets may be due to what it alone carries.
+func (p *Policy) IsStranger(v uwsgi.Vars, plan Plan) bool {
+	return plan.unsure == "" && !plan.Alone && (!isSet(v, "HTTP_ORIGIN") || p.isInKey(v, "Origin"))
+}
+
+// Unencoded is what Response would decide about the response if its body were not
+// encoded.
+func (p *Policy) Unencoded(v uwsgi.Vars, plan Plan, r *uwsgi.Response, now time.Time) Verdict {
+	plain := *r
+	plain.Header = nil
+	for _, f := range r.Header {
+		if !equalFold(f.Name, "Content-Encoding") {
+			plain.Header = append(plain.Header, f)
+		}
+	}
+	return p.Response(v, plan, &plain, now)
+}
