@@ -8,7 +8,8 @@
 //	UWGATE_TEST_STACK=1 go test -race ./integration  the same, for these tests only
 //	make bench-faults                                tries FastRouter as well, see docs/faults.md
 //
-// UWGATE_SOAK=10m has pages visited for that long, and UWGATE_TEST_BINARY names an
+// UWGATE_TEST_OPERATIONS and UWGATE_TEST_SEED are TestNothingOlder's: how much it does,
+// and what at random. UWGATE_SOAK=10m has pages visited for that long, and UWGATE_TEST_BINARY names an
 // uwgate to test in the place of the one that is built with the race detector.
 //
 // Without UWGATE_TEST_STACK a server that is not installed skips the tests; with

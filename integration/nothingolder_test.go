@@ -1,0 +1,413 @@
+package integration
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"uwgate/demo/stack"
+	"uwgate/uwsgi"
+)
+
+// TestNothingOlder runs two gateways, one memcached and an application whose pages have
+// versions, under a random load: visits, slow ones, POSTs, POSTs whose client leaves,
+// purges by bypass, and restarts of the gateways. No GET that began after the response to
+// a POST or a bypass may get an older version.
+//
+// Two exceptions are those of docs/invalidation.md. A page may be seen in memcached
+// between its store and the removal that its tombstone asks for: such a read is
+// repeated, and the old version must be gone at once. And who shares the response that
+// another visitor has asked for through the same gateway may get one from before a POST
+// through the other gateway; Cache-Status says collapsed.
+//
+// UWGATE_TEST_OPERATIONS runs that many operations instead of 100,000 (-short: 10,000),
+// and UWGATE_TEST_SEED repeats what a seed did, as far as the scheduler lets it.
+func TestNothingOlder(t *testing.T) {
+	usual := uint64(100000)
+	if testing.Short() {
+		usual = 10000
+	}
+	operations, seed := number(t, "UWGATE_TEST_OPERATIONS", usual), number(t, "UWGATE_TEST_SEED", rand.Uint64()>>1)
+	t.Logf("UWGATE_TEST_OPERATIONS=%d UWGATE_TEST_SEED=%d", operations, seed)
+	p := newPress(t)
+	const rounds, clients = 5, 12
+	for round := range uint64(rounds) {
+		var all sync.WaitGroup
+		for n := range uint64(clients) {
+			r := rand.New(rand.NewPCG(seed, round<<32|n))
+			all.Go(func() {
+				for range operations / rounds / clients {
+					p.operate(r)
+				}
+			})
+		}
+		time.Sleep(100 * time.Millisecond) // in the midst of it
+		p.restart(p.gateways[round%2])
+		all.Wait()
+		p.wantCurrent()
+		if t.Failed() {
+			break
+		}
+	}
+	t.Logf("%d hits, %d misses, %d POSTs, %d left, %d bypasses; seen for a moment: %d, for %v at most; shared and older: %d; refused: %d",
+		p.hits.Load(), p.misses.Load(), p.posts.Load(), p.abandoned.Load(), p.bypasses.Load(),
+		p.glimpses.Load(), time.Duration(p.longest.Load()), p.shared.Load(), p.refused.Load())
+	if hits := p.hits.Load(); hits < operations/10 {
+		t.Errorf("%d hits of %d operations: nothing was put to the test", hits, operations)
+	}
+	if n := p.glimpses.Load(); n > operations/200 {
+		t.Errorf("an old version was seen %d times", n)
+	}
+}
+
+func number(t *testing.T, env string, otherwise uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(env)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", env, err)
+	}
+	return n
+}
+
+const pressPages = 300
+
+// A press is what TestNothingOlder runs, and what its clients know.
+type press struct {
+	t         *testing.T
+	memcached *stack.Process
+	gateways  []*stack.Process
+	conns     sync.Pool // *memcachedConn
+
+	versions [pressPages]atomic.Int64 // of the application's pages
+	floor    [pressPages]atomic.Int64 // no GET that begins now may get an older one
+	busy     atomic.Int64             // requests that the application has not ended
+
+	hits, misses, posts, abandoned, bypasses, refused, glimpses, shared atomic.Uint64
+	longest                                                             atomic.Int64 // that an old version was seen
+}
+
+func newPress(t *testing.T) *press {
+	dir := t.TempDir()
+	p := &press{t: t}
+	program, err := stack.LookPath("memcached")
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := func(name, addr string, command ...string) *stack.Process {
+		return &stack.Process{Name: name, Addr: addr, LogFile: filepath.Join(dir, name+".log"), Command: command, Dir: dir,
+			Env: stack.UwgateEnv(), Ready: stack.Connects}
+	}
+	socket := filepath.Join(dir, "m")
+	command := []string{program, "-s", socket, "-a", "0666", "-t", "2"}
+	if os.Geteuid() == 0 {
+		command = append(command, "-u", "root")
+	}
+	p.memcached = process("memcached", "unix:"+socket, command...)
+	worker := "unix:" + filepath.Join(dir, "w")
+	p.startWorker(strings.TrimPrefix(worker, "unix:"))
+	for _, name := range []string{"a", "b"} {
+		addr := "unix:" + filepath.Join(dir, name)
+		p.gateways = append(p.gateways, process("uwgate-"+name, addr, binary, "serve", "--listen", addr, "--backend", worker,
+			"--memcached", "unix:"+socket, "--bypass-arg", "fresh=secret", "--log", "file:"+filepath.Join(dir, name+".access")+" json"))
+	}
+	for _, process := range append([]*stack.Process{p.memcached}, p.gateways...) {
+		t.Cleanup(func() { process.Kill() })
+		if err := process.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(p.end)
+	return p
+}
+
+// end looks at what the gateways said.
+func (p *press) end() {
+	for _, g := range p.gateways {
+		if err := g.Stop(context.Background()); err != nil {
+			p.t.Error(err)
+		}
+		if log := g.Log(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") || p.t.Failed() {
+			p.t.Errorf("%s's log:\n%.5000s", g.Name, log)
+		}
+	}
+}
+
+func (p *press) restart(g *stack.Process) {
+	if err := g.Stop(context.Background()); err != nil {
+		p.t.Error(err)
+	}
+	if err := g.Start(context.Background()); err != nil {
+		p.t.Error(err)
+	}
+}
+
+// startWorker runs the application, which speaks uwsgi.
+func (p *press) startWorker(socket string) {
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	conns.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conns.Go(func() { p.work(nc) })
+		}
+	})
+	p.t.Cleanup(func() { ln.Close(); conns.Wait() })
+}
+
+// work answers one request. A GET's version is that of its beginning, however slow it is.
+func (p *press) work(nc net.Conn) {
+	defer nc.Close()
+	p.busy.Add(1)
+	defer p.busy.Add(-1)
+	req, err := uwsgi.ReadRequest(bufio.NewReader(nc))
+	if err != nil {
+		return
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(req.Vars.Get("PATH_INFO"), "/"))
+	if err != nil {
+		return // a probe
+	}
+	if req.Vars.Get("REQUEST_METHOD") == "POST" {
+		linger()
+		version := p.versions[n].Add(1)
+		linger()
+		fmt.Fprintf(nc, "HTTP/1.1 303 See Other\r\nLocation: /%d\r\nX-Version: %d\r\nContent-Length: 0\r\n\r\n", n, version)
+		return
+	}
+	body := strconv.FormatInt(p.versions[n].Load(), 10)
+	linger()
+	fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: max-age=600\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// linger takes its time once in a while.
+func linger() {
+	switch n := rand.IntN(40); {
+	case n == 0:
+		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
+	case n < 8:
+		time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
+	}
+}
+
+// operate does one thing to one page.
+func (p *press) operate(r *rand.Rand) {
+	n, g := r.IntN(pressPages), p.gateways[r.IntN(2)]
+	switch what := r.IntN(100); {
+	case what < 6:
+		p.post(g, n)
+	case what < 9:
+		p.leave(g, n, time.Duration(r.IntN(3000))*time.Microsecond)
+	case what < 11:
+		p.bypass(g, n)
+	default:
+		p.visit(g, n)
+	}
+}
+
+// visit does what nginx does.
+func (p *press) visit(g *stack.Process, n int) {
+	floor := p.floor[n].Load()
+	if version, ok := p.stored(n); ok {
+		p.hits.Add(1)
+		if version < floor {
+			p.wantGone(n, version, floor)
+		}
+		return
+	}
+	p.misses.Add(1)
+	resp, body, err := p.ask(g, pressVars("GET", "/"+strconv.Itoa(n), uwsgi.Var{Name: "CACHE_STATUS", Value: "404"}))
+	if err != nil {
+		p.refuse()
+		return
+	}
+	version, err := strconv.ParseInt(body, 10, 64)
+	switch {
+	case err != nil || resp.StatusCode != 200:
+		p.t.Errorf("page %d: %d %q", n, resp.StatusCode, body)
+	case version >= floor:
+	case strings.Contains(resp.Header.Get("Cache-Status"), "collapsed"):
+		p.shared.Add(1)
+	default:
+		p.t.Errorf("page %d through %s: version %d after %d: %+v", n, g.Name, version, floor, resp.Header)
+	}
+}
+
+// wantGone looks again at a page that was too old.
+func (p *press) wantGone(n int, version, floor int64) {
+	p.glimpses.Add(1)
+	start := time.Now()
+	for {
+		again, ok := p.stored(n)
+		took := time.Since(start)
+		if !ok || again >= floor {
+			for longest := p.longest.Load(); int64(took) > longest && !p.longest.CompareAndSwap(longest, int64(took)); {
+				longest = p.longest.Load()
+			}
+			return
+		}
+		if took > time.Second { // the machine may be busy; an old page stays for minutes
+			p.t.Errorf("page %d is in memcached with version %d after %d", n, version, floor)
+			return
+		}
+	}
+}
+
+func (p *press) post(g *stack.Process, n int) {
+	resp, _, err := p.ask(g, pressVars("POST", "/"+strconv.Itoa(n)))
+	if err != nil || resp.StatusCode != 303 {
+		p.refuse() // it may have come about, or not
+		return
+	}
+	p.posts.Add(1)
+	version, _ := strconv.ParseInt(resp.Header.Get("X-Version"), 10, 64)
+	p.raise(n, version)
+}
+
+// refuse counts what a gateway did not answer that was being restarted.
+func (p *press) refuse() {
+	p.refused.Add(1)
+	time.Sleep(5 * time.Millisecond)
+}
+
+// leave sends a POST and does not wait for the response.
+func (p *press) leave(g *stack.Process, n int, after time.Duration) {
+	nc, err := net.Dial("unix", strings.TrimPrefix(g.Addr, "unix:"))
+	if err != nil {
+		p.refuse()
+		return
+	}
+	p.abandoned.Add(1)
+	req := uwsgi.Request{Vars: pressVars("POST", "/"+strconv.Itoa(n))}
+	req.Write(nc)
+	time.Sleep(after)
+	nc.Close()
+}
+
+func (p *press) bypass(g *stack.Process, n int) {
+	resp, body, err := p.ask(g, pressVars("GET", "/"+strconv.Itoa(n)+"?fresh=secret", uwsgi.Var{Name: "CACHE_STATUS", Value: "404"}))
+	if err != nil || resp.StatusCode != 200 {
+		p.refuse()
+		return
+	}
+	p.bypasses.Add(1)
+	version, _ := strconv.ParseInt(body, 10, 64)
+	p.raise(n, version)
+}
+
+func (p *press) raise(n int, version int64) {
+	for floor := p.floor[n].Load(); version > floor && !p.floor[n].CompareAndSwap(floor, version); {
+		floor = p.floor[n].Load()
+	}
+}
+
+// wantCurrent waits for what is under way, and then wants no page to be older than the
+// application's: what was changed by those who left is gone, too.
+func (p *press) wantCurrent() {
+	p.t.Helper()
+	end := time.Now().Add(patience)
+	for n := range p.versions {
+		for {
+			version, ok := p.stored(n)
+			current := p.versions[n].Load()
+			if p.busy.Load() == 0 && (!ok || version == current) {
+				break
+			}
+			if time.Now().After(end) {
+				p.t.Errorf("page %d is in memcached with version %d, and is %d; %d requests under way", n, version, current, p.busy.Load())
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func pressKey(n int) string { return "http://localhost/" + strconv.Itoa(n) }
+
+// pressVars are those of a request that nginx has passed on.
+func pressVars(method, uri string, more ...uwsgi.Var) uwsgi.Vars {
+	return append(append(vars(method, uri), uwsgi.Var{Name: "CACHE_KEY", Value: "http://localhost" + uri}), more...)
+}
+
+// ask sends a request to a gateway.
+func (p *press) ask(g *stack.Process, v uwsgi.Vars) (*uwsgi.Response, string, error) {
+	nc, err := net.Dial("unix", strings.TrimPrefix(g.Addr, "unix:"))
+	if err != nil {
+		return nil, "", err
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	if err := (&uwsgi.Request{Vars: v}).Write(nc); err != nil {
+		return nil, "", err
+	}
+	raw, err := io.ReadAll(nc)
+	if err != nil {
+		return nil, "", err
+	}
+	br := bufio.NewReader(bytes.NewReader(raw))
+	resp, err := uwsgi.ReadResponse(br)
+	if err != nil {
+		return nil, "", err
+	}
+	body, err := io.ReadAll(resp.Body(br, v.Get("REQUEST_METHOD")))
+	return resp, string(body), err
+}
+
+type memcachedConn struct {
+	net.Conn
+	br *bufio.Reader
+}
+
+// stored reads the version of a page in memcached, as nginx reads a page.
+func (p *press) stored(n int) (version int64, ok bool) {
+	c, _ := p.conns.Get().(*memcachedConn)
+	if c == nil {
+		nc, err := net.Dial("unix", strings.TrimPrefix(p.memcached.Addr, "unix:"))
+		if err != nil {
+			p.t.Error(err)
+			return 0, false
+		}
+		c = &memcachedConn{nc, bufio.NewReader(nc)}
+	}
+	fmt.Fprintf(c, "get %s\r\n", pressKey(n))
+	var lines []string
+	for len(lines) == 0 || lines[len(lines)-1] != "END" {
+		line, err := c.br.ReadString('\n')
+		if err != nil {
+			p.t.Error(err)
+			c.Close()
+			return 0, false
+		}
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	p.conns.Put(c)
+	if len(lines) < 3 {
+		return 0, false
+	}
+	version, err := strconv.ParseInt(lines[1], 10, 64)
+	if err != nil {
+		p.t.Errorf("page %d is %q", n, lines)
+	}
+	return version, true
+}
