@@ -54,6 +54,9 @@ type exchange struct {
 	lag     lag
 	settled bool // the page has been handed over, or refused
 
+	foreseen bool // it has been judged before its head was sent
+	stored   bool // it is stored, as far as can be known when the head is sent
+
 	refill *refill // what is fetched anew without a client; nil: there is one
 
 	lock    *cachewriter.Lock // nil: none

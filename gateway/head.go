@@ -29,7 +29,7 @@ func (x *exchange) appendHead(b []byte) []byte {
 	resp.Clean()
 	x.rec.status = resp.StatusCode
 	aligned := resp.Header
-	if x.verdict.Store() && x.g.AlignHeaders && x.policy.Format != policy.FormatHTTP {
+	if x.mayStore() && x.g.AlignHeaders && x.policy.Format != policy.FormatHTTP {
 		aligned = policy.Align(resp.Header)
 	}
 	return x.fitHead(b, &resp, aligned)
@@ -60,8 +60,12 @@ func (x *exchange) fitHead(b []byte, resp *uwsgi.Response, aligned uwsgi.Header)
 // shortCacheStatus is the least that our member says.
 func (x *exchange) shortCacheStatus() string { return "uwgate; detail=" + x.detail() }
 
-// cacheStatus is our member of the Cache-Status list (RFC 9211). It is sent
-// with the head, so "stored" says what the answer will be if it comes whole.
+// mayStore reports whether nothing speaks against storing the page so far.
+func (x *exchange) mayStore() bool { return x.verdict.Store() && x.page.reason == "" }
+
+// cacheStatus is our member of the Cache-Status list (RFC 9211). It is sent with
+// the head, and says "stored" only if nothing can refuse the page any more: of one
+// that is still on its way it tells the lifetime alone.
 func (x *exchange) cacheStatus() string {
 	v := x.verdict
 	if v.Reason == policy.Found || v.Reason == policy.Stale {
@@ -82,8 +86,11 @@ func (x *exchange) cacheStatus() string {
 	if x.follows {
 		b = append(b, "; collapsed"...)
 	}
-	if v.Store() {
-		b = append(b, "; stored; ttl="...)
+	if x.stored {
+		b = append(b, "; stored"...)
+	}
+	if x.mayStore() {
+		b = append(b, "; ttl="...)
 		b = strconv.AppendInt(b, int64(v.TTL/time.Second), 10)
 	}
 	return string(append(append(b, "; detail="...), x.detail()...))
@@ -91,8 +98,11 @@ func (x *exchange) cacheStatus() string {
 
 // detail is the word of the decision, as in the log.
 func (x *exchange) detail() string {
-	if x.verdict.Observe {
+	switch {
+	case x.verdict.Observe:
 		return string(policy.Observe)
+	case x.page.reason != "":
+		return string(x.page.reason)
 	}
 	return string(x.verdict.Reason)
 }

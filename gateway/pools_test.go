@@ -379,7 +379,9 @@ func TestHintOfForwardedProto(t *testing.T) {
 			for range 3 {
 				b.get("/", uwsgi.Var{Name: "HTTP_X_FORWARDED_PROTO", Value: tt.value})
 			}
-			hints := b.logs.Filter(func(e observer.LoggedEntry) bool { return strings.Contains(fmt.Sprint(e.ContextMap()), "--trust-forwarded-proto") }).Len()
+			hints := b.logs.Filter(func(e observer.LoggedEntry) bool {
+				return strings.Contains(fmt.Sprint(e.ContextMap()), "--trust-forwarded-proto")
+			}).Len()
 			if hints != tt.want {
 				t.Errorf("the log names --trust-forwarded-proto %d times, want %d", hints, tt.want)
 			}

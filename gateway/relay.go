@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -33,8 +34,7 @@ func (x *exchange) relay(ctx context.Context) error {
 	}
 	buf := buffers.Get().(*[backendBuffer]byte)
 	defer buffers.Put(buf)
-	out := x.appendHead(buf[:0])
-	err := x.sendWith(out)
+	err := x.sendHead(buf[:])
 	for err == nil {
 		err = x.relayMore(buf[:])
 	}
@@ -72,23 +72,65 @@ func (x *exchange) relayNotModified() error {
 	return nil
 }
 
-// sendWith writes out, and with it what is here already of the body: nginx
+// headRoom is how much of a buffer is kept for a head in front of its body.
+const headRoom = 4 << 10
+
+// sendHead sends the head, and with it what is here already of the body: nginx
 // before 1.31 mishandles a head that arrives in pieces, and a small page takes
-// one system call.
-func (x *exchange) sendWith(out []byte) error {
-	head := len(out)
-	var err error
-	if room := cap(out) - head; room > 0 && x.from.Buffered() > 0 {
-		var n int
-		n, err = x.body.Read(out[head : head+room])
-		out = out[:head+n]
+// one system call. A page that is here as a whole is judged first, so that its head
+// can say what becomes of it.
+func (x *exchange) sendHead(buf []byte) error {
+	n, err := x.readHere(buf[headRoom:])
+	part := buf[headRoom : headRoom+n]
+	if err == io.EOF {
+		x.foresee(part)
+	}
+	out := x.appendHead(buf[:0:headRoom])
+	if head := len(out); head <= headRoom {
+		out = buf[headRoom-head : headRoom+n]
+		copy(out, buf[:head])
+	} else {
+		out = append(out, part...)
 	}
 	x.answered = true
-	x.rec.bytes += int64(len(out) - head)
-	if werr := x.hand(out, out[head:]); werr != nil {
+	x.rec.bytes += int64(n)
+	if werr := x.hand(out, part); werr != nil {
 		return werr
 	}
 	return err
+}
+
+// readHere reads what is here of the body, without waiting for more. Of one in chunks
+// that is the first part, or all of it if it ends with what is here.
+func (x *exchange) readHere(b []byte) (n int, err error) {
+	here, _ := x.from.Peek(x.from.Buffered())
+	if len(here) == 0 && x.resp.ContentLength != 0 {
+		return 0, nil
+	}
+	atEnd := x.resp.Chunked && bytes.HasSuffix(here, []byte("0\r\n\r\n"))
+	n, err = x.body.Read(b)
+	for atEnd && err == nil && n < len(b) {
+		var m int
+		m, err = x.body.Read(b[n:])
+		n += m
+	}
+	return n, err
+}
+
+// foresee judges a page that has come as a whole with its head, before anything of it is
+// sent.
+func (x *exchange) foresee(page []byte) {
+	if !x.verdict.Store() || !x.page.fits(page) {
+		return
+	}
+	x.page.reason = x.policy.Body(x.resp, page, x.body.Whole(), x.body.Trailers())
+	x.foreseen = true
+	if x.page.reason != "" || x.g.Store == nil || x.from.Buffered() > 0 || x.policy != x.g.policy() {
+		return
+	}
+	e := x.place()
+	e.Body, e.Began = page, x.asked
+	x.stored = x.g.Store.Takes(e)
 }
 
 // relayMore has the kernel move what need not be looked at, if it is much. Of a
@@ -142,7 +184,7 @@ func (x *exchange) ended(err error) error {
 
 // complete looks at the body now that its last byte has been relayed.
 func (x *exchange) complete() {
-	if x.isWanted() && x.page.reason == "" {
+	if x.isWanted() && !x.foreseen && x.page.reason == "" {
 		x.page.reason = x.policy.Body(x.resp, x.page.body(), x.body.Whole(), x.body.Trailers())
 	}
 }

@@ -169,6 +169,10 @@ func (x *exchange) relayShared(ctx context.Context, f *flight, v *view) error {
 	}
 	x.verdict = policy.Verdict{TTL: v.ttl, Reason: x.rec.reason}
 	x.follows = true
+	if f != nil && v.ending == endLanded {
+		value, _ := f.landing()
+		x.stored = value != nil
+	}
 	if x.isNotModified() {
 		return x.relayNotModified()
 	}
