@@ -187,12 +187,12 @@ func (x *exchange) read() (*uwsgi.Request, error) {
 		x.g.wonder(x.client)
 	}
 	if err != nil {
-		return nil, readFailure(err)
+		return nil, readFailure(x.policy.Bypass.PublicError(err))
 	}
-	x.received = req.Vars
+	x.received = x.policy.Conceal(req.Vars)
 	x.sent = [2]uint8{req.Modifier1, req.Modifier2}
 	x.method = req.Vars.Get("REQUEST_METHOD")
-	x.rec.request(req.Vars, x.g.HideQuery)
+	x.rec.request(req.Vars, x.policy.PublicURI(req.Vars), x.g.HideQuery)
 	return req, nil
 }
 

@@ -35,9 +35,9 @@ type record struct {
 }
 
 // request notes what was asked.
-func (r *record) request(v uwsgi.Vars, hideQuery bool) {
+func (r *record) request(v uwsgi.Vars, uri string, hideQuery bool) {
 	r.method = v.Get("REQUEST_METHOD")
-	r.uri = v.Get("REQUEST_URI")
+	r.uri = uri
 	r.hideQuery = hideQuery
 }
 

@@ -69,7 +69,7 @@ func (g *Gateway) refetch(ctx context.Context, f *refill) (became refetched) {
 	}
 	x := &exchange{g: g, policy: g.policy(), received: vars, method: "GET", refill: f}
 	x.rec.start = time.Now()
-	x.rec.request(vars, g.HideQuery)
+	x.rec.request(vars, x.policy.PublicURI(vars), g.HideQuery)
 	x.rec.flight = "refresh"
 	x.tether = newTether(ctx)
 	defer context.AfterFunc(ctx, func() { x.tether.end(nil) })()

@@ -92,12 +92,12 @@ func (b Bypass) stripURI(uri string) string {
 
 // stripQuery removes every occurrence of the argument, whatever its value, and
 // those too whose name is the same only once decoded: to the application they
-// are one.
+// are one. Other arguments that repeat the secret go, too.
 func (b Bypass) stripQuery(query string) string {
 	var kept []string
 	for arg := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(arg, "=")
-		if decoded, err := url.QueryUnescape(name); name == b.Name || err == nil && decoded == b.Name {
+		if decoded, err := url.QueryUnescape(name); name == b.Name || err == nil && decoded == b.Name || b.isTold(arg) {
 			continue
 		}
 		kept = append(kept, arg)
@@ -135,14 +135,24 @@ func (b Bypass) strip(v uwsgi.Vars) uwsgi.Vars {
 	return clean
 }
 
-// isTold reports whether s contains the secret, percent-encoded or not.
+// isTold reports whether s contains the secret, percent-encoded or not, and even within a
+// URL that is an argument of another one's.
 func (b Bypass) isTold(s string) bool {
 	if b.Secret == "" {
 		return false
 	}
-	if strings.Contains(s, b.Secret) {
-		return true
+	for range 1 + maxEncodings {
+		if strings.Contains(s, b.Secret) {
+			return true
+		}
+		decoded, err := url.QueryUnescape(s)
+		if err != nil || decoded == s {
+			return false
+		}
+		s = decoded
 	}
-	decoded, err := url.QueryUnescape(s)
-	return err == nil && strings.Contains(decoded, b.Secret)
+	return false
 }
+
+// maxEncodings is how often the secret may be encoded: once for each URL within a URL.
+const maxEncodings = 3

@@ -1,0 +1,48 @@
+package policy
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// Conceal returns the vars of a request without the bypass argument's secret, which no
+// worker and no log is to see, wherever it stands: in another method's URL, in a Referer,
+// in an argument that holds a whole URL. A bypass itself is left as it is: Request and
+// ForWorker know it. It does not change v, and returns v itself if there is nothing to
+// conceal.
+func (p *Policy) Conceal(v uwsgi.Vars) uwsgi.Vars {
+	b := &p.Bypass
+	if b.Secret == "" || p.mayBypass(v) || !slices.ContainsFunc(v, func(x uwsgi.Var) bool { return b.isTold(x.Value) }) {
+		return v
+	}
+	return b.strip(v)
+}
+
+// PublicURI is the request's URI as a log may show it.
+func (p *Policy) PublicURI(v uwsgi.Vars) string { return p.Bypass.Public(v.Get("REQUEST_URI")) }
+
+// Public returns s as a log may show it, which may be a URI or hold one.
+func (b *Bypass) Public(s string) string {
+	if !b.isTold(s) {
+		return s
+	}
+	if s = b.stripURI(s); !b.isTold(s) {
+		return s
+	}
+	if s = strings.ReplaceAll(s, b.Secret, "***"); !b.isTold(s) {
+		return s
+	}
+	return "***"
+}
+
+// PublicError is err as a log may show it: what is malformed may hold anything.
+func (b *Bypass) PublicError(err error) error {
+	var format *uwsgi.FormatError
+	if !b.isTold(err.Error()) || !errors.As(err, &format) {
+		return err
+	}
+	return &uwsgi.FormatError{Code: format.Code, What: "malformed, and not shown: it holds the bypass argument's secret", Offset: format.Offset}
+}

@@ -1,0 +1,87 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"uwgate/uwsgi"
+)
+
+// The bypass argument's secret stands in no line of the logs and reaches no worker,
+// whatever is asked for and whatever becomes of it.
+func TestBypassSecretIsTold(t *testing.T) {
+	const uri = "/p?a=1&nocache=s3cret"
+	more := func(name, value string) uwsgi.Var { return uwsgi.Var{Name: name, Value: value} }
+	withKey := more("CACHE_KEY", "http://example.com"+uri)
+	for _, tt := range []struct {
+		name   string
+		packet []byte
+	}{
+		{"GET", encode(t, request("GET", uri, withKey, more("CACHE_STATUS", "404")))},
+		{"GET without a key", encode(t, request("GET", uri))},
+		{"GET with a Referer", encode(t, missed(uri, more("HTTP_REFERER", "http://example.com"+uri)))},
+		{"HEAD", encode(t, request("HEAD", uri, withKey))},
+		{"POST", encode(t, request("POST", uri, withKey))},
+		{"PUT", encode(t, request("PUT", uri, withKey, more("CACHE_STATUS", "405")))},
+		{"DELETE", encode(t, request("DELETE", uri))},
+		{"PURGE", encode(t, request("PURGE", uri))},
+		{"no method", encode(t, request("", uri))},
+		{"encoded", encode(t, request("POST", "/p?nocache=%733cret"))},
+		{"encoded name", encode(t, request("POST", "/p?no%63ache=s3cret"))},
+		{"the next page's Referer", encode(t, missed("/q", more("HTTP_REFERER", "http://example.com"+uri)))},
+		{"a header of another proxy", encode(t, missed("/q", more("HTTP_X_ORIGINAL_URI", uri)))},
+		{"a cookie", encode(t, missed("/q", more("HTTP_COOKIE", "last="+uri)))},
+		{"an argument with a URL", encode(t, missed("/login?next=/p%3Fnocache%3Ds3cret"))},
+		{"the same, encoded twice", encode(t, missed("/login?next=%2Fp%253Fnocache%253D%2573%2533cret"))},
+		{"in the POST's Referer", encode(t, request("POST", "/q", more("HTTP_REFERER", uri), more("HTTP_ORIGIN", "http://example.com")))},
+		{"refused by the firewall", encode(t, request("GET", uri, more("HTTP_X", "a\nb")))},
+		{"refused for its length", encode(t, request("POST", uri, more("CONTENT_LENGTH", "s3cret")))},
+		{"refused for a space", encode(t, request("GET", uri+" x"))},
+		{"malformed", append([]byte{0, 14, 0, 0}, "\x0a\x00x=s3cret\x00\x01\x00y"...)},
+		{"refused for its body", encode(t, request("POST", uri, more("CONTENT_LENGTH", "5000000")))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			seen := make(chan uwsgi.Vars, 1)
+			b := newBench(t, func(g *Gateway) { bypassing(t)(g); g.MaxRequestBody = 1 << 20 }, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
+				seen <- req.Vars
+				io.WriteString(nc, page("hello"))
+			})
+			nc := b.dial()
+			nc.Write(tt.packet)
+			io.ReadAll(nc)
+			nc.Close()
+			b.line(0)
+			b.close()
+			lines := append(b.access.All(), b.logs.All()...)
+			for _, l := range lines {
+				if text := fmt.Sprint(l.Message, l.ContextMap()); tells(text) {
+					t.Errorf("the log says %s", text)
+				}
+			}
+			select {
+			case v := <-seen:
+				if text := fmt.Sprint(v); tells(text) {
+					t.Errorf("the worker got %s", text)
+				}
+				if !strings.HasPrefix(v.Get("REQUEST_URI"), "/") {
+					t.Errorf("the worker got the URI %q", v.Get("REQUEST_URI"))
+				}
+			default:
+			}
+		})
+	}
+}
+
+// tells reports whether the secret stands in a text, however it is encoded.
+func tells(text string) bool {
+	for _, s := range []string{"s3cret", "%733cret", "2573%2533cret"} {
+		if strings.Contains(text, s) {
+			return true
+		}
+	}
+	return false
+}
