@@ -48,14 +48,30 @@ func readSettings(c *cli.Context) (*settings, error) {
 	return s, nil
 }
 
-// warn tells what of nginx's configuration the settings do not know.
+// warn tells what keeps all pages out, and what of nginx's configuration the settings do
+// not know.
 func (s *settings) warn(log *zap.Logger) {
+	s.warnHost(log)
 	if s.nginx == nil {
 		return
 	}
 	for _, gap := range s.nginx.Gaps {
 		log.Warn("a part of nginx's configuration is not known; if it is about memcached or uwgate, let uwgate read it",
 			zap.Stringer("place", gap.Place), zap.String("what", gap.Text))
+	}
+}
+
+// warnHost tells that the key does not say the host, and nothing else does.
+func (cfg *config) warnHost(log *zap.Logger) {
+	switch p := cfg.policy; {
+	case !p.LacksHost():
+	case len(p.AllowedHosts) == 0:
+		log.Warn("no page is stored: the key does not contain the host, so pages for a host that a client makes up would be served to everybody",
+			zap.String("fix", "put $host into nginx's key and --key, or name the one host of your site with --allowed-host"))
+	default:
+		log.Warn("no page is stored: the key does not contain the host, so the pages of several hosts would have the same keys",
+			zap.Strings("allowed_host", p.AllowedHosts),
+			zap.String("fix", "put $host into nginx's key and --key, or name one host alone, without *, with --allowed-host"))
 	}
 }
 

@@ -8,6 +8,12 @@ import (
 	"uwgate/uwsgi"
 )
 
+// LacksHost reports whether no page can be stored under the keys of Template: they do
+// not say the host, and AllowedHosts are not one host alone.
+func (p *Policy) LacksHost() bool {
+	return p.Template != nil && !p.Template.says.host && !p.Template.namesHost() && !p.hasOneHost()
+}
+
 // HostOf returns nginx's $host of a request as far as the vars show it: in lower case,
 // without port and trailing dot.
 func HostOf(v uwsgi.Vars) string { return requestHost(v) }

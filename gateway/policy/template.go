@@ -242,6 +242,19 @@ func (t *Template) hasLiteralHost(host string) bool {
 	return false
 }
 
+// namesHost reports whether any host stands in the template itself.
+func (t *Template) namesHost() bool {
+	for i := range t.pieces {
+		if t.pieces[i].render != nil {
+			continue
+		}
+		for range hostsIn(t.pieces[i].text) {
+			return true
+		}
+	}
+	return false
+}
+
 // cutVariable takes the name off what follows a dollar sign.
 func cutVariable(s string) (name, tail string, err error) {
 	inner, braced := strings.CutPrefix(s, "{")
