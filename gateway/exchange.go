@@ -227,6 +227,7 @@ func (x *exchange) screen() (uwsgi.Vars, error) {
 // decide plans what becomes of the answer, and says what the worker is asked.
 func (x *exchange) decide(ctx context.Context, clean uwsgi.Vars) {
 	x.plan = x.policy.Request(x.received)
+	x.contest(ctx)
 	x.rec.plan(x.plan)
 	x.g.hint(x.policy, x.plan, x.received)
 	if x.plan.Bypass && x.plan.Key != "" {
@@ -351,6 +352,9 @@ func (x *exchange) put() policy.Reason {
 	defer g.reloads.RUnlock()
 	if x.policy != g.policy() {
 		return policy.Reloaded
+	}
+	if x.isContested() {
+		return policy.Rewritten
 	}
 	f := x.keep(time.Now())
 	err := g.Store.Put(cachewriter.Entry{

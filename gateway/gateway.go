@@ -169,6 +169,8 @@ type Gateway struct {
 	hints   hints
 	flights flights
 
+	contested contested
+
 	withdrawn withdrawals
 
 	refresher   refresher // see refresh

@@ -133,7 +133,7 @@ func serveFlags() []cli.Flag {
 		list(catPolicy, "identity-header", "`HEADER` that names the visitor: no page is stored for requests with one; globs; added to the defaults, none first drops those (repeatable)"),
 		list(catPolicy, "harmless-header", "`HEADER` that pages do not depend on; globs; added to the defaults, those of browsers, proxies and CDNs (repeatable)"),
 		list(catPolicy, "harmless-var", "`VAR` of a uwsgi_param of yours that pages do not depend on; globs; added to the defaults, those of stock uwsgi_params (repeatable)"),
-		list(catPolicy, "sentinel", "never store a page that contains this `TEXT`; replaces the defaults, the names of CSRF tokens; none for none (repeatable)"),
+		list(catPolicy, "sentinel", "never store a page that contains this `TEXT`; replaces the defaults, the names of CSRF tokens and SSI's <!--#; none for none (repeatable)"),
 		list(catPolicy, "allowed-host", "store pages of this `HOST` only, as nginx's $host has it; globs; needed if the key does not contain the host (repeatable)"),
 		toggle(catPolicy, "allow-rewrites", "store pages under keys of $request_uri though nginx rewrites the path: only if the rewrites are the site's own, and nothing makes subrequests (SSI, auth_request, mirror)", false),
 		toggle(catPolicy, "opaque-key", "store pages with arguments under handed-over keys in which no path can be read, such as hashes: only if they differ by host, path and arguments", false),

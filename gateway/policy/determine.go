@@ -135,6 +135,7 @@ func (q *request) lacksURI(s *seenURL) (reason Reason, at string) {
 	} else {
 		reason = q.saidByText(&u)
 	}
+	q.contested = reason != "" && q.contests(&u)
 	switch reason {
 	case Rewritten:
 		return Rewritten, s.path
@@ -142,6 +143,30 @@ func (q *request) lacksURI(s *seenURL) (reason Reason, at string) {
 		return Arguments, s.query
 	}
 	return "", ""
+}
+
+// contests reports whether nginx has looked up, for this target, the key of another one.
+// Which key it was is not known if it is derived of what nginx has rewritten since. A
+// client cannot bring it about with the URL that it asks for.
+func (q *request) contests(u *target) bool {
+	switch {
+	case q.derived:
+		says := &q.p.Template.says
+		return !(u.fits && u.same) && !says.path && !says.query && says.args == nil
+	case !u.fits || !u.same:
+		return true
+	case q.rendered || strings.IndexByte(u.path, '?') >= 0:
+		return false
+	}
+	// It is an ordinary request. Has a subrequest left its key, or does nginx leave
+	// something out of this one, such as arguments?
+	start := uriStart(q.key)
+	if start < 0 {
+		return false
+	}
+	path, _, _ := strings.Cut(q.key[start:], "?")
+	path = strings.Trim(path, "/")
+	return !equalFold(path, strings.Trim(u.path, "/")) && !equalFold(path, strings.Trim(u.rawPath, "/"))
 }
 
 // A target is a seenURL beside the path of REQUEST_URI.

@@ -407,3 +407,42 @@ func TestSameTarget(t *testing.T) {
 		t.Error("without PATH_INFO, another URI is the same target")
 	}
 }
+
+// A key is contested if nginx has looked it up for something else than the page that
+// it stands for, and not by what a client asks for.
+func TestContested(t *testing.T) {
+	tests := []struct {
+		name, template, key string
+		changes             []string
+		want                bool
+	}{
+		{"page", "", "http://www.example.com/p?q=1", nil, false},
+		{"SSI include", "", "http://www.example.com/p?q=1", fragment, true},
+		{"SSI include, derived", "$host$request_uri", "", fragment, true},
+		{"SSI include, derived of its own path", "$host$uri$is_args$args", "", fragment, false},
+		{"SSI include under its own key", "", "http://www.example.com/frag", fragment, false},
+		{"SSI include of the page itself", "", "http://www.example.com/p?q=1", []string{"REQUEST_URI=/p?q=1", "QUERY_STRING=part=1"}, true},
+		{"SSI include, a hash", "", "d41d8cd98f00b204", fragment, true},
+		{"auth_request has left its key", "", "http://www.example.com/auth", nil, true},
+		{"not looked up", "", "http://www.example.com/p?q=1", append([]string{"CACHE_STATUS="}, fragment...), false},
+		{"arguments that are in no key", "", "http://www.example.com/list/", args("page=9"), false},
+		{"arguments that are in no key, derived", "$host$uri", "", args("page=9"), false},
+		{"an argument twice", paged, "", args("page=1&page=2"), false},
+		{"a query in the path", "", "www.example.com/a?b=1", []string{"REQUEST_URI=/a%3Fb=1", "PATH_INFO=/a?b=1"}, false},
+		{"a map without case", "", "www.example.com/p", []string{"REQUEST_URI=/P"}, false},
+		{"another host", "", "http://evil.example/p?q=1", nil, false},
+	}
+	for _, tt := range tests {
+		p := testPolicy()
+		if tt.template != "" {
+			p.Template = mustTemplate(t, tt.template, "")
+		}
+		changes := append([]string{"-CACHE_KEY"}, tt.changes...)
+		if tt.key != "" {
+			changes = append([]string{"CACHE_KEY=" + tt.key}, tt.changes...)
+		}
+		if got := p.Request(get(changes...)); got.Contested != tt.want || got.Contested && got.Reason == "" {
+			t.Errorf("%s: got %v (%s), want %v", tt.name, got.Contested, got.Reason, tt.want)
+		}
+	}
+}

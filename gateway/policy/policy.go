@@ -92,7 +92,9 @@ type Policy struct {
 
 	// Sentinels are strings that no stored page may contain, compared byte
 	// for byte. Nil means the CSRF tokens' names csrfmiddlewaretoken,
-	// csrf_token and authenticity_token; empty but not nil means none.
+	// csrf_token and authenticity_token, and the start of SSI commands: nginx
+	// looks up what a hit includes, and finds the page itself if the key is of
+	// $request_uri. Empty but not nil means none.
 	Sentinels []string
 
 	// Format says what is stored, and so what a hit can carry. Empty means
@@ -180,7 +182,7 @@ const (
 )
 
 var (
-	defaultSentinels = []string{"csrfmiddlewaretoken", "csrf_token", "authenticity_token"}
+	defaultSentinels = []string{"csrfmiddlewaretoken", "csrf_token", "authenticity_token", "<!--#"}
 )
 
 // A Verdict is the decision about a response. TTL is how long it may be

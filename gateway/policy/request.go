@@ -32,6 +32,11 @@ type Plan struct {
 	// has thrown the request's body away, whatever its vars announce.
 	LookedUp bool
 
+	// Contested is set if nginx looked Key up for another target than the one that
+	// a page under Key is for: for a subrequest, say. Then no page may be stored there,
+	// whoever asks: the next lookup for this target would find it.
+	Contested bool
+
 	// Reason is why the answer is not to be stored, "" for a candidate.
 	Reason Reason
 
@@ -79,6 +84,7 @@ func (p *Policy) Request(v uwsgi.Vars) Plan {
 	}
 	if plan.Reason == "" {
 		plan.Reason, _ = q.undetermined()
+		plan.Contested = q.contested
 	}
 	seen := q.sight()
 	plan.Alone = seen.credentials
@@ -102,6 +108,8 @@ type request struct {
 	derived         bool // it was not handed over
 	rendered        bool // it is what Template renders
 	cutsAmbiguously bool // see repeatsKept
+
+	contested bool // see Plan.Contested
 }
 
 func (p *Policy) newRequest(v uwsgi.Vars) request {
