@@ -47,7 +47,7 @@ var adviceOn = map[policy.Reason]string{
 	policy.Expired:         "--ttl, or the answer's Cache-Control",
 	policy.Truncated:       "mend the application",
 	policy.Trailers:        "do not send them",
-	policy.Sentinel:        "fetch the token with a script, or keep the form off the page; for SSI with keys of $uri$is_args$args, name the other words with --sentinel",
+	policy.Sentinel:        "fetch the token with a script, or keep the form off the page",
 	policy.Purged:          "nothing: the next visitor fills it",
 	policy.StoreFull:       "look at memcached; --queue-bytes, --queue-entries",
 	policy.StoreDown:       "look at memcached",
