@@ -54,10 +54,10 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 func (g *Gateway) guarded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case overUnix(r) || g.AdminToken != "" && bears(r, g.AdminToken):
+		case overFile(r) || g.AdminToken != "" && bears(r, g.AdminToken):
 			next(w, r)
 		case g.AdminToken == "":
-			http.Error(w, "over TCP the API wants a token: start with --admin-token, or with --admin unix:/path", http.StatusForbidden)
+			http.Error(w, "over TCP and abstract sockets the API wants a token: start with --admin-token, or with --admin unix:/path", http.StatusForbidden)
 		default:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "the token is missing or wrong: send Authorization: Bearer TOKEN", http.StatusUnauthorized)
@@ -65,9 +65,11 @@ func (g *Gateway) guarded(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-func overUnix(r *http.Request) bool {
+// overFile reports whether a request came over a UNIX socket that has a file, whose mode
+// says who may connect. Abstract ones, @name, have none.
+func overFile(r *http.Request) bool {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && addr.Network() == "unix"
+	return ok && addr.Network() == "unix" && !strings.HasPrefix(addr.String(), "@")
 }
 
 func bears(r *http.Request, token string) bool {

@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -110,5 +113,42 @@ func (b *bench) serveAdmin(t *testing.T, network, address string) func(path, tok
 			t.Fatal(err)
 		}
 		return resp.StatusCode, string(body)
+	}
+}
+
+// An abstract socket has no file whose mode says who may connect: the API wants the
+// token there, and none over a socket with a path.
+func TestAdminOnAbstractSocket(t *testing.T) {
+	b := newBench(t, func(g *Gateway) { g.AdminToken = "secret" }, says(page("hello")))
+	for _, tt := range []struct {
+		addr, token string
+		status      int
+	}{
+		{"@uwgate-test-" + filepath.Base(t.TempDir()) + strconv.Itoa(os.Getpid()), "", http.StatusUnauthorized},
+		{"@uwgate-test-" + filepath.Base(t.TempDir()) + strconv.Itoa(os.Getpid()), "secret", http.StatusOK},
+		{filepath.Join(t.TempDir(), "s"), "", http.StatusOK},
+	} {
+		ln, err := net.Listen("unix", tt.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := &http.Server{Handler: b.Admin()}
+		served := make(chan struct{})
+		go func() { srv.Serve(ln); close(served) }()
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", tt.addr) }}}
+		req, _ := http.NewRequest("GET", "http://uwgate/api/v1/status", nil)
+		if tt.token != "" {
+			req.Header.Set("Authorization", "Bearer "+tt.token)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != tt.status {
+			t.Errorf("%s with token %q: got %d, want %d", tt.addr, tt.token, resp.StatusCode, tt.status)
+		}
+		srv.Close()
+		<-served
 	}
 }

@@ -454,6 +454,13 @@ func parseTimeouts(c *cli.Context, _ *config) error {
 // minToken keeps a token from being guessed.
 const minToken = 16
 
+// isAbstract reports whether an address is that of a UNIX socket without a file, which
+// no mode guards.
+func isAbstract(addr string) bool {
+	network, name, err := backend.ParseAddr(addr)
+	return err == nil && network == "unix" && strings.HasPrefix(name, "@")
+}
+
 func parseLogs(c *cli.Context, cfg *config) error {
 	var errs []error
 	cfg.logs = c.StringSlice("log")
@@ -467,6 +474,9 @@ func parseLogs(c *cli.Context, cfg *config) error {
 		if _, _, err := backend.ParseAddr(addr); err != nil {
 			errs = append(errs, fmt.Errorf("--%s: %w", flag, err))
 		}
+	}
+	if isAbstract(cfg.admin) && c.String("admin-token") == "" {
+		errs = append(errs, fmt.Errorf("--admin %s: every process of this network namespace may connect to an abstract socket, whoever runs it; give an --admin-token, or a path, as in --admin unix:/run/uwgate-admin.sock", cfg.admin))
 	}
 	if s := c.String("admin-token"); s != "" && (len(s) < minToken || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })) {
 		errs = append(errs, fmt.Errorf("--admin-token: give at least %d letters and digits, as from `openssl rand -hex 16`", minToken))

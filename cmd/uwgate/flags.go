@@ -171,7 +171,7 @@ func serveFlags() []cli.Flag {
 		toggle(catLimits, "trust-forwarded-proto", "let clients' X-Forwarded-Proto and X-Forwarded-Ssl through to the application", false),
 
 		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready, /metrics, /debug/pprof/, `uwgate explain` and `uwgate status`; none without it", ""),
-		text(catLogs, "admin-token", "`TOKEN` that explain, status and profiles need when --admin is a TCP address; over a UNIX socket none is asked for", ""),
+		text(catLogs, "admin-token", "`TOKEN` that explain, status and profiles need when --admin is a TCP address, or an abstract socket as in @uwgate, which does not start without; over a UNIX socket by path none is asked for", ""),
 		text(catLogs, "stats", "`ADDRESS` where each connection is told what FastRouter's stats server tells, for uwsgitop too; none without it", ""),
 		list(catLogs, "log", "`SINK`, as \"stderr console\", \"stdout json\" or \"file:/path json\"; files are reopened on USR1 (repeatable)", "stderr"),
 		text(catLogs, "log-level", "the least `LEVEL` to log: debug, info, warn or error; requests are info", "info"),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -142,7 +143,24 @@ func (s *settings) differences(next *settings) (live, later []string) {
 	if !reflect.DeepEqual(s.file.pools, next.file.pools) {
 		live = append(live, poolsKey)
 	}
+	for _, name := range s.changedBehind(next) {
+		if !slices.Contains(live, name) {
+			live = append(live, name)
+		}
+	}
 	return live, later
+}
+
+// changedBehind names the settings whose words are the same, and not what they stand
+// for: the contents of a file, the addresses of names.
+func (s *settings) changedBehind(next *settings) (names []string) {
+	if !reflect.DeepEqual(s.ring, next.ring) {
+		names = append(names, "memcached")
+	}
+	if s.policy != nil && next.policy != nil && !maps.Equal(s.policy.Types, next.policy.Types) {
+		names = append(names, "mime-types")
+	}
+	return names
 }
 
 // isLive reports whether a flag is about the policy, the memcached servers, the
