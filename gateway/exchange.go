@@ -231,7 +231,7 @@ func (x *exchange) decide(ctx context.Context, clean uwsgi.Vars) {
 	x.rec.plan(x.plan)
 	x.g.hint(x.policy, x.plan, x.received)
 	if x.plan.Bypass && x.plan.Key != "" {
-		x.delete(ctx, []policy.Target{{Key: x.plan.Key, Addr: x.plan.Addr}})
+		x.delete(ctx, x.policy.Entries(x.received, x.plan))
 	}
 	x.stranger = x.plan.Reason == "" && x.policy.IsStranger(x.received, x.plan)
 	x.clean = clean

@@ -47,6 +47,8 @@ func TestHostOfKey(t *testing.T) {
 		{"a version", "v1.2:/p?q=1", nil, ""},
 		{"a version with a letter", "site.v2:/p?q=1", nil, ""},
 		{"the page's", "http://www.example.com/p?q=1", nil, ""},
+		{"the page's, of a bearer", "+http://www.example.com/p?q=1", nil, ""},
+		{"another, of a bearer", "+http://victim.example/p?q=1", nil, Host},
 		{"the page's in another case", "WWW.Example.com/p?q=1", nil, ""},
 		{"the page's, with port", "http://www.example.com:8080/p?q=1", []string{"HTTP_HOST=www.example.com:8080"}, ""},
 		{"the page's, whose header has a port", "http://www.example.com/p?q=1", []string{"HTTP_HOST=www.example.com:8080", "SERVER_PORT=8080"}, ""},

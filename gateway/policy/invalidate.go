@@ -21,8 +21,9 @@ type Target struct {
 // error. Each is there once. v are the vars as received. There are none for a
 // request without a method, nor for a URI whose key cannot be told.
 //
-// Of pages that have several keys, by cookie or language say, it is the one
-// that a GET with these vars would have been looked up under.
+// If Template has $visitor, the entries of all classes of visitors are among them. Of
+// pages that have several keys for another reason, by language say, it is the one that a
+// GET with these vars would have been looked up under.
 func (p *Policy) Invalidated(v uwsgi.Vars, r *uwsgi.Response) []Target {
 	if !IsUnsafe(v) || r.StatusCode < 200 || r.StatusCode > 399 {
 		return nil
@@ -60,8 +61,43 @@ func (p *Policy) targets(v uwsgi.Vars, uris []string) []Target {
 		t, ok := p.target(v, uri)
 		known := slices.ContainsFunc(targets, func(other Target) bool { return other.Key == t.Key })
 		if ok && !known {
-			targets = append(targets, t)
+			targets = append(append(targets, t), p.kin(p.asGet(v, uri), t.Key)...)
 		}
+	}
+	return targets
+}
+
+// Entries are the entry of the plan, and those of the same URL for other classes of
+// visitors. There are none for a plan without a key.
+func (p *Policy) Entries(v uwsgi.Vars, plan Plan) []Target {
+	if plan.Key == "" {
+		return nil
+	}
+	q := p.newRequest(v)
+	asked, _ := q.reduce(&Plan{})
+	return append([]Target{{Key: plan.Key, Addr: plan.Addr}}, p.kin(asked, plan.Key)...)
+}
+
+// kin are the entries that differ from the key by the class of visitors alone, for the
+// vars of its request. There are none if the template does not render the key.
+func (p *Policy) kin(v uwsgi.Vars, key string) (targets []Target) {
+	if p.Template == nil || !p.Template.isByVisitor() {
+		return nil
+	}
+	right := false
+	for _, class := range []string{"", bearer} {
+		other, err := p.Template.expand(v, &class)
+		switch {
+		case err != nil:
+			return nil
+		case other == key:
+			right = true
+		case wireLen(other) <= maxWireKey:
+			targets = append(targets, Target{Key: other})
+		}
+	}
+	if !right {
+		return nil
 	}
 	return targets
 }

@@ -152,3 +152,39 @@ func FuzzSameHostURI(f *testing.F) {
 		}
 	})
 }
+
+// With $visitor in the key a URL has an entry for each class of visitors.
+func TestEntriesOfAllVisitors(t *testing.T) {
+	keys := func(targets []Target) (keys []string) {
+		for _, target := range targets {
+			keys = append(keys, target.Key)
+		}
+		return keys
+	}
+	const derived = "-CACHE_KEY"
+	tests := []struct {
+		name, template string
+		changes        []string
+		want           []string
+	}{
+		{"a stranger", "$visitor$scheme://$host$request_uri", []string{derived}, []string{"http://www.example.com/p?q=1", "+http://www.example.com/p?q=1"}},
+		{"a bearer", "$visitor$scheme://$host$request_uri", []string{derived, "HTTP_COOKIE=theme=dark"}, []string{"+http://www.example.com/p?q=1", "http://www.example.com/p?q=1"}},
+		{"somebody", "$visitor$scheme://$host$request_uri", []string{derived, "HTTP_COOKIE=sessionid=x"}, []string{"http://www.example.com/p?q=1", "+http://www.example.com/p?q=1"}},
+		{"handed over", "$visitor$host$request_uri", []string{"CACHE_KEY=+www.example.com/p?q=1", "HTTP_COOKIE=theme=dark"}, []string{"+www.example.com/p?q=1", "www.example.com/p?q=1"}},
+		{"handed over, another key", "$visitor$host$request_uri", nil, []string{":1:/p?q=1"}},
+		{"in the middle", ":1:$visitor:$request_uri", []string{derived}, []string{":1::/p?q=1", ":1:+:/p?q=1"}},
+		{"not in the key", "$host$request_uri", []string{derived, "HTTP_COOKIE=theme=dark"}, []string{"www.example.com/p?q=1"}},
+	}
+	for _, tt := range tests {
+		p := testPolicy()
+		p.Template = mustTemplate(t, tt.template, "")
+		v := get(tt.changes...)
+		if got := keys(p.Entries(v, p.Request(v))); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+		post := changed(slices.Clone(v), "REQUEST_METHOD=POST")
+		if got := keys(p.Invalidated(post, page("=303"))); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: a POST: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

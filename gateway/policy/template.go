@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -281,12 +282,19 @@ func isNameByte(c byte) bool {
 
 // Expand renders the key of a request from its vars as received, repeats
 // included. The errors name what is missing or ambiguous, never its value.
-func (t *Template) Expand(v uwsgi.Vars) (string, error) {
+func (t *Template) Expand(v uwsgi.Vars) (string, error) { return t.expand(v, nil) }
+
+// expand is Expand for a visitor of that class, if any is given.
+func (t *Template) expand(v uwsgi.Vars, visitor *string) (string, error) {
 	key := make([]byte, 0, 128)
 	for i := range t.pieces {
 		p := &t.pieces[i]
-		if p.render == nil {
+		switch {
+		case p.render == nil:
 			key = append(key, p.text...)
+			continue
+		case visitor != nil && p.text == visitorVariable:
+			key = append(key, *visitor...)
 			continue
 		}
 		value, err := p.render(t, v, p.arg)
@@ -315,6 +323,11 @@ func (t *Template) renders(v uwsgi.Vars, key string) bool {
 		key = key[len(text):]
 	}
 	return key == ""
+}
+
+// isByVisitor reports whether pages of one URL have a key for each class of visitors.
+func (t *Template) isByVisitor() bool {
+	return slices.ContainsFunc(t.pieces, func(p piece) bool { return p.render != nil && p.text == visitorVariable })
 }
 
 // Covers reports whether the key contains the whole value of that request

@@ -94,6 +94,33 @@ func (w *Visitors) IsIdentityHeader(name string) bool {
 	return ok && m != nil && (m.trait == identity || m.trait == credentials)
 }
 
+// NotLookedUp are the headers whose bearers nginx is not to look up: those that name the
+// visitor or change the page. Globs stand for the members of them that are in wide use,
+// since nginx has a variable for each header and none for all. w may be nil.
+func (w *Visitors) NotLookedUp() (names []string) {
+	t := &w.orDefault().headers
+	add := func(header string) {
+		m := t.of(upperSnake(header))
+		if m != nil && (m.trait == identity || m.trait == credentials || m.trait == unkeyed && m.repeats == nil) && !slices.Contains(names, header) {
+			names = append(names, header)
+		}
+	}
+	add("Authorization")
+	for _, list := range [][]string{identityHeaders, fragmentHeaders, globMembers} {
+		for _, header := range list {
+			if !strings.Contains(header, "*") {
+				add(header)
+			}
+		}
+	}
+	for _, m := range t.all {
+		if m.given && !m.isGlob() && m.trait == identity {
+			add(strings.ReplaceAll(m.name, "_", "-"))
+		}
+	}
+	return names
+}
+
 // A mark is one entry of a table.
 type mark struct {
 	name  string // or glob

@@ -108,6 +108,18 @@ var fragmentHeaders = []string{
 	"X-Original-Path", "X-Waws-Unencoded-Url", "X-Envoy-Original-Path", "X-Envoy-Original-Host", "X-Http-Path-Override", "X-Http-Host-Override", "X-Forwarded-Method", "X-Middleware-*", // URLs and hosts in place of nginx's
 }
 
+// globMembers are those members of the globs above that are in wide use.
+var globMembers = []string{
+	"X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Access-Token", "X-Jwt-Assertion", "X-Webauth-User", "X-Authenticated-User", "X-Authenticated-Userid",
+	"Cf-Access-Jwt-Assertion", "Cf-Access-Client-Id", "Cf-Access-Authenticated-User-Email", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Identity", "X-Amzn-Oidc-Accesstoken",
+	"X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Subject", "X-Goog-Iap-Jwt-Assertion", "X-Goog-Authenticated-User-Email", "X-Ms-Client-Principal", "X-Ms-Client-Principal-Name",
+	"Tailscale-User-Login", "X-Authentik-Username", "X-Vouch-User", "X-Pomerium-Jwt-Assertion", "X-Consumer-Id", "X-Consumer-Username", "X-Credential-Identifier", "X-Gitlab-Token", "X-Shopify-Access-Token",
+	"Ssl-Client-Cert", "Ssl-Client-Subject-Dn", "X-Ssl-Client-Cert", "X-Ssl-Client-S-Dn", "X-Ssl-Client-Verify", "X-Client-Cert", "X-Forwarded-Tls-Client-Cert",
+	"HX-Request", "HX-Target", "HX-Boosted", "X-PJAX", "X-PJAX-Container", "Turbo-Frame", "X-Turbo-Request-Id", "X-Inertia", "X-Inertia-Partial-Data", "X-Up-Target", "X-Up-Version", "X-Up-Mode",
+	"X-Livewire", "X-Livewire-Navigate", "X-Alpine-Request", "X-Alpine-Target", "Datastar-Request", "X-Splade", "X-Spf-Request", "X-Swup", "X-October-Request-Handler", "X-Winter-Request-Handler",
+	"Next-Router-State-Tree", "Next-Router-Prefetch", "X-Vhm-Root", "X-Vhm-Host", "X-Diazo-Off",
+}
+
 // neutralHeaders are sent by every browser, or by what stands in front of nginx. Pages
 // that depend on one of them say so with Vary, as Accept-Language's do in Django. What
 // names a country, a device or a tenant is not among them: pages are made of it.
