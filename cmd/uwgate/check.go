@@ -130,6 +130,7 @@ func toldGateway(c *cli.Context, file *configFile) (g nginxconf.Gateway, err err
 		TrustForwardedProto: c.Bool("trust-forwarded-proto"),
 		VaryCookieAnonymous: p.VaryCookieAnonymous,
 		IdentityCookies:     p.Visitors.Cookies().Identity,
+		Visitors:            p.Visitors,
 		Resolve:             func(host string) ([]string, error) { return lookUp(c.Context, host) },
 	}
 	g.Key = c.String("key")

@@ -186,6 +186,9 @@ func afterMiss(c *cli.Context, q question) (question, error) {
 	if err != nil {
 		return q, err
 	}
+	if template.Visitors, err = parseVisitors(c); err != nil {
+		return q, err
+	}
 	key, err := template.Expand(q.vars)
 	if err != nil {
 		return q, fmt.Errorf("explain: the key %s: %w", expression, err)

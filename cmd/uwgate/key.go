@@ -22,7 +22,7 @@ func keyCommand() *cli.Command {
 		Usage: "show under which key, and on which memcached server, nginx looks for a page",
 		UsageText: "uwgate key --key ':1:CUSTOMKEY:$request_uri' --memcached 127.0.0.1:11211 https://example.com/a%20b?x=1\n" +
 			"uwgate key --raw --hash consistent --memcached a:11211 --memcached b:11211 ':1:CUSTOMKEY:/'",
-		Flags: append(keyFlags(),
+		Flags: append(append(keyFlags(), cookieFlags()...),
 			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "the request has this header, `'Name: value'` (repeatable)"},
 			&cli.BoolFlag{Name: "raw", Usage: "the arguments are keys as nginx evaluates $memcached_key, not URLs"},
 			&cli.BoolFlag{Name: "stdin", Usage: "read the arguments from standard input, one a line"},
@@ -84,6 +84,9 @@ func newKeyTeller(c *cli.Context, f files) (*keyTeller, error) {
 	}
 	var err error
 	if t.template, err = parseTemplate(c, key); err != nil {
+		return nil, err
+	}
+	if t.template.Visitors, err = parseVisitors(c); err != nil {
 		return nil, err
 	}
 	if t.headers, err = parseHeaders(c.StringSlice("header")); err != nil {

@@ -64,14 +64,15 @@ func parseSnippet(c *cli.Context, file *configFile) (*nginxconf.Snippet, error) 
 	cfg := config{files: files{file: file}}
 	errs := []error{parsePolicy(c, &cfg), parseTimeouts(c, &cfg)}
 	s := &nginxconf.Snippet{
-		Listen:          c.StringSlice("nginx-listen"),
-		Names:           c.StringSlice("server-name"),
-		Format:          cfg.policy.Format,
-		GzipFlag:        c.Uint("gzip-flag"),
-		Key:             c.String("key"),
-		HitType:         cfg.policy.HitType,
-		IdentityCookies: cfg.policy.Visitors.Cookies().Identity,
-		Adds:            cfg.policy.NginxAdds,
+		Listen:   c.StringSlice("nginx-listen"),
+		Names:    c.StringSlice("server-name"),
+		Format:   cfg.policy.Format,
+		GzipFlag: c.Uint("gzip-flag"),
+		Key:      c.String("key"),
+		HitType:  cfg.policy.HitType,
+		Visitors: cfg.policy.Visitors,
+		Trusted:  cfg.policy.TrustedHeaders,
+		Adds:     cfg.policy.NginxAdds,
 	}
 	var err error
 	s.Gateway, s.Secure, err = uwsgiPass(c.StringSlice("listen"))

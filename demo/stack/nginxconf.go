@@ -13,7 +13,6 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/nginxconf"
 	"uwgate/demo/nginx"
-	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
 
@@ -98,12 +97,11 @@ func (s *Stack) siteWithout(backend string) (string, error) {
 	}
 	var b strings.Builder
 	err = (&nginxconf.Snippet{
-		Listen:          []string{s.Nginx.Addr},
-		Gateway:         backend,
-		Servers:         s.memcachedLines(),
-		Hash:            method,
-		IdentityCookies: (*policy.Visitors)(nil).Cookies().Identity,
-		Adds:            djangoHeaders,
+		Listen:  []string{s.Nginx.Addr},
+		Gateway: backend,
+		Servers: s.memcachedLines(),
+		Hash:    method,
+		Adds:    djangoHeaders,
 	}).Write(&b)
 	return b.String(), err
 }

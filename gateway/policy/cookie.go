@@ -34,17 +34,14 @@ func (w *Visitors) eachInPart(part string, see func(class trait, name string)) {
 	}
 	name, value, _ := strings.Cut(part, "=")
 	name = trimBlank(name)
-	switch class := w.cookieName(name); {
+	switch {
 	case !isOneWord(name):
-		if class == neutral { // by a glob
-			class = unlisted
-		}
-		see(class, name)
+		see(unlisted, name)
 		w.eachWord(part, see)
 	case isOneWord(value): // as nearly always
-		see(class, name)
+		see(w.cookieName(name), name)
 	default:
-		see(class, name)
+		see(w.cookieName(name), name)
 		for value != "" && isCookieByte(value[0]) {
 			value = value[1:]
 		}

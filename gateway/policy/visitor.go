@@ -187,10 +187,15 @@ func (t *traits) settled(name string) *mark {
 			}
 		}
 	}
-	if word != nil {
+	if word == nil {
+		word = stricter(best, t.byGlob(name))
+	}
+	if word.name == name {
 		return word
 	}
-	return stricter(best, t.byGlob(name))
+	own := *word // a glob's
+	own.name = name
+	return &own
 }
 
 func stricter(a, b *mark) *mark {

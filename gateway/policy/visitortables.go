@@ -114,7 +114,7 @@ var globMembers = []string{
 	"Cf-Access-Jwt-Assertion", "Cf-Access-Client-Id", "Cf-Access-Authenticated-User-Email", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Identity", "X-Amzn-Oidc-Accesstoken",
 	"X-Amzn-Mtls-Clientcert", "X-Amzn-Mtls-Clientcert-Subject", "X-Goog-Iap-Jwt-Assertion", "X-Goog-Authenticated-User-Email", "X-Ms-Client-Principal", "X-Ms-Client-Principal-Name",
 	"Tailscale-User-Login", "X-Authentik-Username", "X-Vouch-User", "X-Pomerium-Jwt-Assertion", "X-Consumer-Id", "X-Consumer-Username", "X-Credential-Identifier", "X-Gitlab-Token", "X-Shopify-Access-Token",
-	"Ssl-Client-Cert", "Ssl-Client-Subject-Dn", "X-Ssl-Client-Cert", "X-Ssl-Client-S-Dn", "X-Ssl-Client-Verify", "X-Client-Cert", "X-Forwarded-Tls-Client-Cert",
+	"Ssl-Client-Cert", "Ssl-Client-Subject-Dn", "X-Ssl-Client-Cert", "X-Ssl-Client-S-Dn", "X-Client-Cert", "X-Forwarded-Tls-Client-Cert",
 	"HX-Request", "HX-Target", "HX-Boosted", "X-PJAX", "X-PJAX-Container", "Turbo-Frame", "X-Turbo-Request-Id", "X-Inertia", "X-Inertia-Partial-Data", "X-Up-Target", "X-Up-Version", "X-Up-Mode",
 	"X-Livewire", "X-Livewire-Navigate", "X-Alpine-Request", "X-Alpine-Target", "Datastar-Request", "X-Splade", "X-Spf-Request", "X-Swup", "X-October-Request-Handler", "X-Winter-Request-Handler",
 	"Next-Router-State-Tree", "Next-Router-Prefetch", "X-Vhm-Root", "X-Vhm-Host", "X-Diazo-Off",

@@ -35,6 +35,9 @@ func build(ds []*directive, config *Config) error {
 		fetched:   map[*scope]bool{},
 		inKeys:    madeIntoKeys(http),
 	}
+	if made, ok := b.defs.other["visitor"]; ok && made.isVisitor() {
+		config.visitor = made.by
+	}
 	root := newScope(http, nil)
 	for _, server := range root.inner {
 		if err := b.collectLeads(server); err != nil {

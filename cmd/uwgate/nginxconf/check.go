@@ -40,6 +40,9 @@ type Gateway struct {
 	VaryCookieAnonymous bool
 	IdentityCookies     []string
 
+	// Visitors are those of the gateway's $visitor. Nil: the tables of policy.
+	Visitors *policy.Visitors
+
 	// Resolve returns the addresses of a host, such as "10.0.0.1" and "::1", in the
 	// order in which nginx would have them. Nil: no name has any.
 	Resolve func(host string) ([]string, error)
@@ -92,7 +95,7 @@ func (c *Config) Check(g Gateway) []Finding {
 // lookupChecks are the checks of one lookup.
 var lookupChecks = []func(*checker, *Lookup){
 	(*checker).misses, (*checker).errorPages, (*checker).timeouts,
-	(*checker).key, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).members,
+	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).members,
 	(*checker).servers,
 	(*checker).format, (*checker).hitType, (*checker).types, (*checker).headers,
 }

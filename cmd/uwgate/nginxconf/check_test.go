@@ -173,6 +173,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 			g.VaryCookieAnonymous = value == "anonymous"
 		case "--identity-cookie":
 			g.IdentityCookies = append(g.IdentityCookies, value)
+		case "--harmless-cookie":
+			g.Visitors = policy.NewVisitors(policy.VisitorNames{HarmlessCookies: []string{value}})
 		default:
 			t.Fatalf("unknown flag %q", line)
 		}
@@ -290,7 +292,7 @@ func toldAll(t *testing.T, s *Snippet) Gateway {
 	t.Helper()
 	g := Gateway{
 		Listen: []string{listened(s)}, Key: s.Key, Hash: &s.Hash, Format: s.Format, GzipFlag: s.GzipFlag,
-		HitType: s.HitType, Adds: s.Adds, IdentityCookies: s.IdentityCookies, VaryCookieAnonymous: s.IdentityCookies != nil,
+		HitType: s.HitType, Adds: s.Adds, IdentityCookies: s.Visitors.Cookies().Identity, VaryCookieAnonymous: true, Visitors: s.Visitors,
 		Resolve: oneAddress,
 	}
 	if g.HitType == "" {

@@ -28,6 +28,7 @@ const (
 	KeyWithoutHost  Code = "key-without-host"
 	KeyWithoutArgs  Code = "key-without-args"
 	KeyScheme       Code = "key-scheme"
+	VisitorDiffers  Code = "visitor-differs"
 
 	HandoverKey    Code = "handover-key"
 	HandoverStatus Code = "handover-status"

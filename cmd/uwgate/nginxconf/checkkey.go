@@ -96,6 +96,9 @@ func (k *checker) quotedKey() string {
 	key := k.g.Key
 	if key == "" {
 		key = DefaultKey
+		if k.config.visitor == nil { // nginx would not know the variable
+			key = strings.TrimPrefix(key, "$visitor")
+		}
 	}
 	return (&quoter{}).quoteKey(key)
 }
@@ -153,7 +156,7 @@ func (l *Lookup) handoverLines() string {
 	variable := cmp.Or(l.Key.Asked.Value, l.Key.Variable, l.Key.Value)
 	status := "$upstream_status"
 	if l.hasHead() {
-		status = "$srcache_fetch_status"
+		status = fetchStatus
 	}
 	lines := "uwsgi_param CACHE_KEY " + nginxWord(variable) + " if_not_empty;\nuwsgi_param CACHE_STATUS " + status + ";"
 	if !l.hasHead() {
@@ -229,16 +232,33 @@ func (k *checker) handoverLost(l *Lookup) {
 		"%s do not come this way: the uwsgi_param of %s drops all those of outer levels", join(lost), p.nearest())
 }
 
+// fetchStatus is what srcache_fetch has found. The second variable is empty but after an
+// X-Accel-Redirect, when what comes is no page of the first URL.
+const fetchStatus = "$srcache_fetch_status$upstream_status"
+
+func isFetchStatus(expression string) bool {
+	s := canonical(expression)
+	return s == fetchStatus || s == "$srcache_fetch_status"
+}
+
+// isStatus reports whether the expression tells that the lookup has missed.
+func (l *Lookup) isStatus(expression string) bool {
+	if l.hasHead() {
+		return isFetchStatus(expression)
+	}
+	return canonical(expression) == "$upstream_status"
+}
+
 func (k *checker) handoverStatus(l *Lookup) {
 	p := l.Misses
 	wanted := "$upstream_status"
 	if l.hasHead() {
-		wanted = "$srcache_fetch_status"
+		wanted = fetchStatus
 	}
 	fix := "uwsgi_param CACHE_STATUS " + wanted + ";"
 	param, ok := find(p.Params, cacheStatus)
 	switch _, lost := find(p.ParamsLost, cacheStatus); {
-	case ok && canonical(param.Value) == wanted:
+	case ok && l.isStatus(param.Value):
 	case ok && (param.Value == "404" || param.Value == "MISS"):
 		k.error(param.Place, HandoverStatus, fix, "CACHE_STATUS is always %q: requests that were not looked up seem to be", param.Value)
 	case ok:

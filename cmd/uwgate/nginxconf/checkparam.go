@@ -2,9 +2,11 @@ package nginxconf
 
 import (
 	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+	"uwgate/gateway/policy"
 )
 
 // pass checks one uwsgi_pass that leads to the gateway.
@@ -90,7 +92,7 @@ func (k *checker) unasked(p *Pass, ours []*Lookup) {
 // statusOf is the variable that tells the outcome of the lookups.
 func statusOf(ours []*Lookup) string {
 	if slices.ContainsFunc(ours, (*Lookup).hasHead) {
-		return "$srcache_fetch_status"
+		return fetchStatus
 	}
 	return "$upstream_status"
 }
@@ -128,7 +130,7 @@ func (l *Lookup) isMiss(p *Pass) bool {
 // empty, or a key without one.
 func (p *Pass) tells() bool {
 	status, ok := find(p.Params, cacheStatus)
-	if ok && (!status.IfNotEmpty || canonical(status.Value) == "$srcache_fetch_status") {
+	if ok && (!status.IfNotEmpty || isFetchStatus(status.Value)) {
 		return true
 	}
 	key, ok := find(p.Params, cacheKey)
@@ -314,6 +316,48 @@ func withArgs(key string) string {
 	return all.String()
 }
 
+// visitors compares the map of $visitor in a key with the one that goes with the
+// gateway's flags.
+func (k *checker) visitors(l *Lookup) {
+	if k.config.visitor == nil || !slices.Contains(variables(l.asked()), "visitor") {
+		return
+	}
+	if want := visitorMap(k.g.Visitors); want == nil || want.isLike(k.config.visitor) {
+		return
+	}
+	level := Warning
+	if l.isDerived() {
+		level = Error
+	}
+	k.add(level, k.config.visitor.Place, VisitorDiffers, printedConfiguration,
+		"this map of $visitor is not the one that goes with uwgate's flags for cookies; what nginx and uwgate call a stranger differs, and pages are stored where nginx does not look")
+}
+
+// visitorMap is the map that a Snippet prints.
+func visitorMap(visitors *policy.Visitors) (visitor *directive) {
+	var b strings.Builder
+	s := Snippet{Gateway: "127.0.0.1:3030", Servers: []string{"127.0.0.1:11211"}, Visitors: visitors, Format: policy.FormatHTTP}
+	if err := s.Write(&b); err != nil {
+		return nil
+	}
+	text, _, _ := strings.Cut(b.String(), "\nserver {")
+	ds, err := newParser("", "").text("", text)
+	if err != nil {
+		return nil
+	}
+	for _, d := range ds {
+		if d.name == "map" && d.arg(1) == "$visitor" {
+			visitor = d
+		}
+	}
+	return visitor
+}
+
+// isLike reports whether two directives say the same, wherever they stand.
+func (d *directive) isLike(other *directive) bool {
+	return d.name == other.name && slices.Equal(d.args, other.args) && slices.EqualFunc(d.block, other.block, (*directive).isLike)
+}
+
 // at is the place, or that of the pass for what is not there.
 func (p *Pass) at(at Place) Place {
 	if at.IsZero() {
@@ -321,6 +365,9 @@ func (p *Pass) at(at Place) Place {
 	}
 	return at
 }
+
+// maxMissing is how many cookies are named.
+const maxMissing = 5
 
 var cookieVariable = regexp.MustCompile(`(?i)^\$\{?cookie_([a-z0-9_]+)\}?`)
 
@@ -350,6 +397,9 @@ func (k *checker) members(l *Lookup) {
 		if !slices.Contains(cookies, lowerASCII(glob)) {
 			missing = append(missing, glob)
 		}
+	}
+	if len(missing) > maxMissing {
+		missing = append(missing[:maxMissing:maxMissing], fmt.Sprintf("%d others", len(missing)-maxMissing))
 	}
 	if len(missing) > 0 {
 		k.error(l.Place, Members, printedConfiguration,

@@ -66,6 +66,12 @@ func (defs *definitions) add(d *directive, variable, value string) {
 	defs.other[name] = definition{Variable{Place: d.Place, Name: variable, Kind: d.name, Value: value}, d}
 }
 
+// isVisitor reports whether it is the map of which policy's templates have the variable,
+// too. Whether it is the map that goes with a gateway's flags is for Check to say.
+func (d definition) isVisitor() bool {
+	return d.Kind == "map" && strings.EqualFold(d.Name, "$visitor")
+}
+
 // addGeo knows that geo looks the client's address up unless told otherwise.
 func (defs *definitions) addGeo(d *directive) {
 	if len(d.args) == 2 {

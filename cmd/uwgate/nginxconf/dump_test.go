@@ -22,7 +22,7 @@ type dumper struct {
 func (d *dumper) fields(v reflect.Value, depth int) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if f.Name == "Place" || v.Field(i).IsZero() {
+		if f.Name == "Place" || !f.IsExported() || v.Field(i).IsZero() {
 			continue
 		}
 		d.named(f.Name, v.Field(i), depth)

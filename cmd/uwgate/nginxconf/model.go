@@ -40,6 +40,8 @@ type Config struct {
 	Passes  []*Pass   // every uwsgi_pass, in the order of their places
 	Gaps    []Gap     // what could not be read
 
+	visitor *directive // the map of $visitor; nil: there is none
+
 	// Subrequests are those that come to a lookup or to a uwsgi_pass, and Programs the
 	// directives that may send requests anywhere, such as `access_by_lua_block`.
 	Subrequests []Subrequest

@@ -202,13 +202,13 @@ func (r *rewriting) value(name string) (expression, []Variable) {
 	if value, ok := r.inSubrequest(lower); ok {
 		return value, nil
 	}
-	if made, ok := r.defs.other[lower]; ok {
+	if made, ok := r.defs.other[lower]; ok && !made.isVisitor() {
 		return itself, []Variable{{made.Place, "$" + name, made.Kind, made.Value}}
 	}
 	switch {
 	case isCapture(name):
 		return itself, []Variable{r.capture(name)}
-	case isOwn(lower):
+	case isOwn(lower), r.defs.other[lower].isVisitor():
 		return itself, nil
 	case r.defs.sets[lower] != nil:
 		return nil, nil // not set on this way: empty

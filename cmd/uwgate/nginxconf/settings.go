@@ -299,14 +299,10 @@ func (p *Pass) constants() map[string]string {
 
 // handsOver reports whether the misses bring key and outcome.
 func (l *Lookup) handsOver() bool {
-	wanted := "$upstream_status"
-	if l.hasHead() {
-		wanted = "$srcache_fetch_status"
-	}
 	key, _ := find(l.Misses.Params, cacheKey)
 	status, _ := find(l.Misses.Params, cacheStatus)
 	changed, _ := l.changes()
-	return l.isKey(key.Value) && canonical(status.Value) == wanted && changed == "" && l.Remade.IsZero()
+	return l.isKey(key.Value) && l.isStatus(status.Value) && changed == "" && l.Remade.IsZero()
 }
 
 // computable says why a template cannot stand in for the key.

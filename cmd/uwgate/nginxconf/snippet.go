@@ -58,8 +58,13 @@ type Snippet struct {
 	HitType   string
 	TypesFile string
 
-	// IdentityCookies are globs of the cookies whose bearers are not looked up.
-	IdentityCookies []string
+	// Visitors say who is not looked up, and whose pages have keys of their own. Nil:
+	// the tables of policy.
+	Visitors *policy.Visitors
+
+	// Trusted are headers that nginx or a proxy in front sets for all visitors. They
+	// keep nobody from being looked up, and neither do those that Key contains.
+	Trusted []string
 
 	// Adds are headers that hits are given. They do not matter in FormatHTTP, where
 	// a hit has its own.
@@ -71,7 +76,7 @@ type Snippet struct {
 }
 
 // DefaultKey is the key of a snippet that is told none.
-const DefaultKey = "$scheme://$host$request_uri"
+const DefaultKey = "$visitor$scheme://$host$request_uri"
 
 // TrackingArgs are globs of the arguments by which advertisers and newsletters
 // follow their visitors.
@@ -114,7 +119,7 @@ func (s *Snippet) Write(w io.Writer) error {
 	for _, srv := range s.Servers {
 		p.Servers = append(p.Servers, serverLine(&q, srv))
 	}
-	s.addCookies(p, &q)
+	s.addVisitors(p, &q)
 	s.addArgs(p, &q)
 	if !p.HTTP {
 		s.addHits(p, &q)
@@ -138,9 +143,13 @@ type snippetParts struct {
 	GzipFlag                uint
 	Identity                []string
 	Headers                 []addedHeader
-	Cut                     string // the pattern of a run of ignored arguments
-	Asker                   string // what tells who is looked up
+	Cut                     string         // the pattern of a run of ignored arguments
+	Strangers               string         // the regex of their cookies
+	Named                   []namedHeaders // whose senders are not looked up
 }
+
+// namedHeaders are headers in one line, and the variable that says if one is there.
+type namedHeaders struct{ Variable, Headers string }
 
 // An addedHeader is a header of hits, and the two variables that it takes: what
 // the gateway has sent, and what is to be added to that.
@@ -196,21 +205,61 @@ func serverLine(q *quoter, line string) string {
 // space and control bytes, quotes, commas, and all that policy takes for no part of one.
 const cookieEnds = `\x00-\x20",;\[\\\]\x7f-\xff`
 
-// addCookies reads cookies as the gateway does: names without case, and begun after any
+// addVisitors reads cookies as the gateway does: names without case, and begun after any
 // byte that ends another cookie for some reader.
-func (s *Snippet) addCookies(p *snippetParts, q *quoter) {
-	p.Asker = "$request_method"
-	if len(s.IdentityCookies) == 0 {
-		return
+func (s *Snippet) addVisitors(p *snippetParts, q *quoter) {
+	cookies := s.Visitors.Cookies()
+	exempt := ""
+	if len(cookies.Exempt) > 0 {
+		exempt = "(?!(?:" + patterns(cookies.Exempt, "") + ")(?:[=" + cookieEnds + "]|$))"
 	}
-	p.Asker = `"$request_method$identified"`
-	for globs := s.IdentityCookies; len(globs) > 0; {
+	for globs := cookies.Identity; len(globs) > 0; {
 		n := min(len(globs), maxNames)
 		p.Identity = append(p.Identity, q.quoteRows("an identity cookie",
-			"~*(?x)(?:^|["+cookieEnds+"])"+cookiePrefix()+"(?:", rows(globs[:n]), ")(?:[="+cookieEnds+"]|$)"))
+			"~*(?x)(?:^|["+cookieEnds+"])"+cookiePrefix()+exempt+"(?:", rows(globs[:n], "[^=;]"), ")(?:[="+cookieEnds+"]|$)"))
 		globs = globs[n:]
 	}
+	p.Strangers = s.strangers(q, cookies.Strangers)
+	for headers := s.headerVariables(); len(headers) > 0; {
+		n := min(len(headers), maxHeaders)
+		line := strings.Join(headers[:n], "")
+		p.Named = append(p.Named, namedHeaders{"$named_" + strconv.Itoa(len(p.Named)+1), line})
+		headers = headers[n:]
+	}
 }
+
+// headerVariables are those of the headers whose senders are not looked up.
+func (s *Snippet) headerVariables() (names []string) {
+	spell := func(header string) string { return "$http_" + strings.ReplaceAll(strings.ToLower(header), "-", "_") }
+	inKey := variables(s.key())
+	for _, header := range s.Visitors.NotLookedUp() {
+		name := spell(header)
+		isTrusted := slices.ContainsFunc(s.Trusted, func(trusted string) bool { return spell(trusted) == name })
+		if !isTrusted && !slices.Contains(inKey, name[1:]) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// strangers is the regex of a Cookie header that holds nothing but cookies of strangers.
+// Between semicolons stands one cookie; behind its value there may be words that some
+// reader takes for cookies. The other half is policy's cookie.go.
+func (s *Snippet) strangers(q *quoter, globs []string) string {
+	const (
+		blank = `[\x00-\x20]*+`
+		word  = `[^` + cookieEnds + `]*+`
+		name  = `[^=` + cookieEnds + `]`
+		gap   = `[\x00-\x20",\[\\\]\x7f-\xff]++`
+	)
+	// (?1) is a byte of a name, and (?2) a name.
+	return q.quoteRows("a harmless cookie",
+		`~*(?x)(?(DEFINE)(`+name+`))^(?:`+blank+`(?:(`+cookiePrefix()+`(?:`, rows(globs, "(?1)"),
+		`)(?!(?1)))`+blank+`(?:=`+word+`(?:`+gap+`(?:(?2)=`+word+`|(?1)*+(?!=)))*+)?)?(?:;|$))*+$`)
+}
+
+// maxHeaders are in one line.
+const maxHeaders = 40
 
 // maxNames of cookies are in one regex: nginx takes arguments of up to 4095 bytes.
 const maxNames = 120
@@ -219,11 +268,12 @@ const maxNames = 120
 func cookiePrefix() string { return "(?:" + patterns(policy.CookiePrefixes, "") + ")?" }
 
 // rows are patterns of cookies' names in lines that can be read, for a regex with (?x).
-func rows(globs []string) (lines []string) {
+// A star stands for any number of those characters.
+func rows(globs []string, any string) (lines []string) {
 	const width = 80
 	line := ""
 	for i, glob := range globs {
-		p := strings.ReplaceAll(patterns([]string{glob}, "[^=;]"), "#", `\#`)
+		p := strings.ReplaceAll(patterns([]string{glob}, any), "#", `\#`)
 		if i < len(globs)-1 {
 			p += "|"
 		}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -170,7 +171,7 @@ func snippets() map[string]Snippet {
 		"unix": {"unix:/run/m1.sock", "unix:/run/m;2.sock", `unix:/run/m"3'\.sock`},
 	}
 	hashes := map[string]cachewriter.Method{"consistent": cachewriter.Consistent, "modulo": cachewriter.Modulo, "none": cachewriter.All, "one": cachewriter.All}
-	cookies := map[string][]string{"identity": (*policy.Visitors)(nil).Cookies().Identity, "nobody": nil}
+	cookies := map[string]*policy.Visitors{"identity": nil, "nobody": onlyCookies()}
 	extras := map[string]func(*Snippet){
 		"plain": func(*Snippet) {},
 		"adds": func(s *Snippet) {
@@ -188,9 +189,9 @@ func snippets() map[string]Snippet {
 	all := map[string]Snippet{}
 	for place, lines := range servers {
 		for hash, method := range hashes {
-			for who, globs := range cookies {
+			for who, visitors := range cookies {
 				for extra, add := range extras {
-					s := Snippet{Gateway: "unix:/run/uwgate.sock", Hash: method, IdentityCookies: globs}
+					s := Snippet{Gateway: "unix:/run/uwgate.sock", Hash: method, Visitors: visitors}
 					s.Servers = []string{lines[0] + " weight=2", lines[1] + " max_fails=3 fail_timeout=1s", lines[2] + " down"}
 					if hash == "one" {
 						s.Servers = lines[:1]
@@ -302,7 +303,7 @@ func show(t *testing.T, client *http.Client, target, cookies string) string {
 // Ignored arguments are gone from the key and from what the worker sees,
 // whatever their place, and nothing else is.
 func TestIgnoredArguments(t *testing.T) {
-	ask := serve(t, &Snippet{IgnoreArgs: []string{"utm_*", "gclid", "a.b"}, IdentityCookies: []string{"sessionid"}},
+	ask := serve(t, &Snippet{IgnoreArgs: []string{"utm_*", "gclid", "a.b"}, Visitors: onlySession},
 		"$page_uri|$worker_uri|$worker_args")
 	tests := []struct{ name, target, want string }{
 		{"none", "/p", "/p"},
@@ -347,8 +348,8 @@ func TestIgnoredArguments(t *testing.T) {
 // nginx takes a visitor for a member exactly if the gateway does.
 func TestIdentityCookies(t *testing.T) {
 	globs := []string{"sessionid", "_pyramid_*", "a.b", "*-token"}
-	ask := serve(t, &Snippet{IdentityCookies: globs}, "$identified")
-	p := &policy.Policy{Visitors: policy.NewVisitors(policy.VisitorNames{IdentityCookies: append([]string{"none"}, globs...)})}
+	ask := serve(t, &Snippet{Visitors: onlyCookies(globs...)}, "$identified")
+	p := &policy.Policy{Visitors: onlyCookies(globs...)}
 	tests := []struct {
 		name, cookies string
 		want          bool
@@ -433,13 +434,13 @@ func TestSnippetErrors(t *testing.T) {
 func TestSnippetGolden(t *testing.T) {
 	three := []string{"10.0.0.1:11211 weight=2", "10.0.0.2:11211", "unix:/run/memcached.sock down"}
 	for name, s := range map[string]Snippet{
-		"body": {Servers: []string{"127.0.0.1:11211"}, IdentityCookies: (*policy.Visitors)(nil).Cookies().Identity},
+		"body": {Servers: []string{"127.0.0.1:11211"}, Visitors: nil},
 		"gzip": {Format: policy.FormatGzip, GzipFlag: 2, Servers: three, Hash: cachewriter.Consistent, Names: []string{"example.com"},
-			IdentityCookies: []string{"sessionid"}, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}, IgnoreArgs: []string{"utm_*", "gclid"}},
-		"http": {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, IdentityCookies: []string{"sessionid"}, Listen: []string{"80", "[::]:80 default_server"}},
+			Visitors: onlySession, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}, IgnoreArgs: []string{"utm_*", "gclid"}},
+		"http": {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, Visitors: onlySession, Listen: []string{"80", "[::]:80 default_server"}},
 		"none": {Servers: three, Hash: cachewriter.All},
 		"tls": {Gateway: "10.0.0.5:3031", Secure: true, CertName: "uwgate.example.com", ClientCert: true,
-			Servers: []string{"127.0.0.1:11211"}, IdentityCookies: []string{"sessionid"}},
+			Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.Gateway = cmp.Or(s.Gateway, "unix:/run/uwgate.sock")
@@ -453,6 +454,13 @@ func TestSnippetGolden(t *testing.T) {
 		})
 	}
 }
+
+// onlyCookies are tables with these identity cookies and no others.
+func onlyCookies(globs ...string) *policy.Visitors {
+	return policy.NewVisitors(policy.VisitorNames{IdentityCookies: append([]string{"none"}, globs...)})
+}
+
+var onlySession = onlyCookies("sessionid")
 
 func compareGolden(t *testing.T, path, got string) {
 	t.Helper()
@@ -484,6 +492,58 @@ func ExampleSnippet() {
 	}
 	// Output:
 	// uwsgi_param CACHE_KEY    $memcached_key   if_not_empty;  # where nginx looked,
-	// set $memcached_key "";
-	// set $memcached_key "$scheme://$host$request_uri";
+	// set $memcached_key "$visitor$scheme://$host$request_uri";
+}
+
+// nginx tells sessions and strangers by their cookies exactly as the gateway does.
+func TestVisitorsInNginx(t *testing.T) {
+	for name, visitors := range map[string]*policy.Visitors{
+		"tables": nil,
+		"flags": policy.NewVisitors(policy.VisitorNames{
+			IdentityCookies: []string{"shop_*", "a.b"}, HarmlessCookies: []string{"shop_theme", "sessionid", "x*y", "a#b"}, TokenCookies: []string{"form"},
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &Snippet{Visitors: visitors}
+			ask := serve(t, s, "$session_cookie|$visitor|")
+			tmpl, err := policy.ParseTemplate("$visitor$request_uri")
+			if err != nil {
+				t.Fatal(err)
+			}
+			tmpl.Visitors = visitors
+			p := &policy.Policy{Visitors: visitors, Template: tmpl}
+			for _, cookies := range cookieHeaders() {
+				vars := uwsgi.Vars{{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "REQUEST_URI", Value: "/"}, {Name: "HTTP_COOKIE", Value: cookies}}
+				key, err := tmpl.Expand(vars)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := "|"
+				if p.Request(vars).Reason == policy.IdentityCookie {
+					want = "1|"
+				}
+				want += strings.TrimSuffix(key, "/") + "|"
+				if got := ask("/", cookies); got != want {
+					t.Errorf("%q: nginx says %q, the gateway %q", cookies, got, want)
+				}
+			}
+		})
+	}
+}
+
+// cookieHeaders are made of names of all classes and of what separates cookies.
+func cookieHeaders() []string {
+	r := mathrand.New(mathrand.NewPCG(1, 2))
+	words := []string{"_ga", "_ga_X1", "sessionid", "csrftoken", "theme", "__Host-sessionid", "__Secure-_ga", "mp_1_mixpanel", "mp__mixpanel", "shop_theme",
+		"shop_x", "xxy", "form", "_pyramid_", "wp-x", "1", "", "SESSIONID", "a#b", "a.b", "CookieConsent", "messages"}
+	joints := []string{"; ", "; ", ";", "=", "=", "=", " ", ",", "\t", `"`, `\`, "[", "\xc2\xa0", " = ", "=;", ";;"}
+	headers := []string{"", "_ga=1", "_ga=1; theme", "sessionid", "_ga=1,2 3", `_ga="1"`, "_ga = 1", " ;_ga=1; "}
+	for len(headers) < 400 {
+		var b strings.Builder
+		for range 1 + r.IntN(6) {
+			b.WriteString(words[r.IntN(len(words))] + joints[r.IntN(len(joints))])
+		}
+		headers = append(headers, strings.Trim(b.String(), " \t"))
+	}
+	return headers
 }
