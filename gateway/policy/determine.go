@@ -66,6 +66,23 @@ func seenURLOf(v uwsgi.Vars) (s seenURL) {
 	return s
 }
 
+// url is what the application sees of the request as it came.
+func (q *request) url() *seenURL {
+	if !q.hasSeen {
+		q.sees, q.hasSeen = seenURLOf(q.v), true
+	}
+	return &q.sees
+}
+
+// askedURL is what it sees of what it is asked for.
+func (q *request) askedURL() *seenURL {
+	if len(q.asked) == len(q.v) && (len(q.v) == 0 || &q.asked[0] == &q.v[0]) {
+		return q.url()
+	}
+	s := seenURLOf(q.asked)
+	return &s
+}
+
 // SameTarget reports whether the application sees the same target in both requests: the
 // same path, query, host and scheme. a and b are vars as it gets them, after ForWorker.
 func SameTarget(a, b uwsgi.Vars) bool {
@@ -82,14 +99,14 @@ func SameTarget(a, b uwsgi.Vars) bool {
 // undetermined returns why the key does not determine the page, and what of the
 // request it lacks; "" if it does. locate has found the key.
 func (q *request) undetermined() (reason Reason, at string) {
-	s := seenURLOf(q.asked)
-	if at, found := q.lacksHost(&s); found {
+	s := q.askedURL()
+	if at, found := q.lacksHost(s); found {
 		return Host, at
 	}
-	if reason, at := q.lacksURI(&s); reason != "" {
+	if reason, at := q.lacksURI(s); reason != "" {
 		return reason, at
 	}
-	if at, found := q.lacksScheme(&s); found {
+	if at, found := q.lacksScheme(s); found {
 		return Scheme, at
 	}
 	return "", ""
@@ -106,14 +123,14 @@ func (q *request) lacks() (all []lack) {
 	if q.key == "" {
 		return nil
 	}
-	s := seenURLOf(q.asked)
-	if at, found := q.lacksHost(&s); found {
+	s := q.askedURL()
+	if at, found := q.lacksHost(s); found {
 		all = append(all, lack{Host, at})
 	}
-	if reason, at := q.lacksURI(&s); reason != "" {
+	if reason, at := q.lacksURI(s); reason != "" {
 		all = append(all, lack{reason, at})
 	}
-	if at, found := q.lacksScheme(&s); found {
+	if at, found := q.lacksScheme(s); found {
 		all = append(all, lack{Scheme, at})
 	}
 	return all
@@ -357,15 +374,20 @@ func isTail(c byte) bool { return strings.IndexByte("|#@;, ", c) >= 0 }
 // on, or else what it sees must be in the key. foreignHost has looked at what the
 // key says.
 func (q *request) lacksHost(s *seenURL) (at string, found bool) {
-	shown, host := s.host, normalizeHost(s.host)
-	if host == "" {
-		shown, host = s.server, normalizeHost(s.server)
-	}
+	shown, host := s.hosts()
 	if !isHostText(shown) || shown != host && !isHostPort(shown, host, s.port) && !q.isShownInKey(s, shown) {
 		return shown, true
 	}
 	said := len(q.p.AllowedHosts) > 0 && (!q.rendered || q.p.hasOneHost()) || q.saysHost(s, host)
 	return "", !said
+}
+
+// hosts returns the host as the application sees it, and as nginx has it in $host.
+func (s *seenURL) hosts() (shown, host string) {
+	if host = normalizeHost(s.host); host != "" {
+		return s.host, host
+	}
+	return s.server, normalizeHost(s.server)
 }
 
 // hasOneHost reports whether all pages are those of one host, so that the key need

@@ -32,8 +32,8 @@ func requestHost(v uwsgi.Vars) string {
 // The second happens when a client asks for `GET http://a/` with `Host: b`:
 // nginx makes its key of a, the worker its page of b. A key that the template
 // renders has its host from the same var as the page.
-func (p *Policy) foreignHost(v uwsgi.Vars) (at string, found bool) {
-	host := requestHost(v)
+func (p *Policy) foreignHost(v uwsgi.Vars, s *seenURL) (at string, found bool) {
+	_, host := s.hosts()
 	if len(p.AllowedHosts) > 0 && !matchesAny(p.AllowedHosts, host) {
 		return host, true
 	}
@@ -41,7 +41,7 @@ func (p *Policy) foreignHost(v uwsgi.Vars) (at string, found bool) {
 	if key == "" {
 		return "", false
 	}
-	before, after := aroundURI(v.Get("REQUEST_URI"), v.Get("PATH_INFO"), v.Get("QUERY_STRING"), key)
+	before, after := s.around(key)
 	if endsInHost(before, host) { // as in most keys
 		return "", false
 	}

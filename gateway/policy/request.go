@@ -110,6 +110,9 @@ type request struct {
 	cutsAmbiguously bool // see repeatsKept
 
 	contested bool // see Plan.Contested
+
+	sees    seenURL // of v, once url has been asked
+	hasSeen bool
 }
 
 func (p *Policy) newRequest(v uwsgi.Vars) request {
@@ -161,7 +164,7 @@ func (q *request) find(r Reason) (at string, found bool) {
 	case DuplicateHeader:
 		return q.findRepeat()
 	case Host:
-		return q.p.foreignHost(q.v)
+		return q.p.foreignHost(q.v, q.url())
 	}
 	panic("policy: no refusal of requests: " + string(r))
 }
