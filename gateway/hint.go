@@ -17,6 +17,63 @@ type hints struct {
 	noMethod, noKey, noStatus, server, unkeyed, host, rewritten, arguments, scheme, refresh, lock, repeat, modifiers, proto sync.Once
 
 	lost sync.Map // names of headers that have been told; policy bounds them
+
+	unknown unknownNames
+}
+
+// unknownNames are those of cookies, headers and vars that have been logged. Clients can
+// make names up, so there is a bound.
+type unknownNames struct {
+	mu    sync.Mutex
+	names map[string]bool // with their reasons
+}
+
+const (
+	maxUnknownNames = 100
+	maxUnknownName  = 64 // bytes
+)
+
+// hintUnknown names, once, what has kept a page out that says nothing of its freshness,
+// and the flag to add. It never tells a value.
+func (g *Gateway) hintUnknown(p *policy.Policy, v uwsgi.Vars, reason policy.Reason) {
+	kind := ""
+	switch reason {
+	case policy.Cookie:
+		kind = "cookie"
+	case policy.UnknownHeader:
+		kind = "header"
+	case policy.UnknownVar:
+		kind = "var"
+	default:
+		return
+	}
+	name := p.AtFault(v, reason)
+	if len(name) > maxUnknownName {
+		name = name[:maxUnknownName] + "…"
+	}
+	switch n := g.hints.unknown.add(kind + " " + name); {
+	case n == 0 || n > maxUnknownNames+1:
+	case n > maxUnknownNames:
+		g.log().Warn("more cookies, headers and vars that are not known keep pages from being stored; no more of them are named",
+			zap.String("fix", "let pages that do not depend on them say Cache-Control: max-age=…; `uwgate explain` names the one of a request"))
+	default:
+		g.log().Warn("a page was not stored because of an unknown "+kind, zap.String("name", name),
+			zap.String("fix", "if no page depends on it: --harmless-"+kind+" "+name))
+	}
+}
+
+// add returns the number of the name, from 1, and 0 if it was there before.
+func (u *unknownNames) add(name string) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.names[name] || len(u.names) > maxUnknownNames {
+		return 0
+	}
+	if u.names == nil {
+		u.names = map[string]bool{}
+	}
+	u.names[strings.Clone(name)] = true
+	return len(u.names)
 }
 
 // hint looks at a request that is not to be stored for a reason that lies in

@@ -211,7 +211,7 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 	errs = append(errs,
 		replaceDefaults(c, "sentinel", &p.Sentinels))
 	var err error
-	p.Visitors, err = parseVisitors(c)
+	p.Visitors, err = parseVisitors(c, cfg.constantVars()...)
 	errs = append(errs, err)
 	p.Template, err = parseTemplate(c, cfg.template(c))
 	errs = append(errs, err)
@@ -238,8 +238,8 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 }
 
 // parseVisitors reads the flags that say what requests tell of their visitors. A flag
-// that the command does not have says nothing.
-func parseVisitors(c *cli.Context) (*policy.Visitors, error) {
+// that the command does not have says nothing. constants are vars that are harmless, too.
+func parseVisitors(c *cli.Context, constants ...string) (*policy.Visitors, error) {
 	var errs []error
 	read := func(flag string, isName func(string) bool, example string) []string {
 		values := c.StringSlice(flag)
@@ -259,9 +259,23 @@ func parseVisitors(c *cli.Context) (*policy.Visitors, error) {
 		HarmlessCookies: read("harmless-cookie", isCookieName, "theme"),
 		IdentityHeaders: read("identity-header", isHeaderName, "X-Api-Key"),
 		HarmlessHeaders: read("harmless-header", isHeaderName, "Cf-Ipcountry"),
-		HarmlessVars:    read("harmless-var", isHeaderName, "GEOIP_COUNTRY"),
+		HarmlessVars:    append(read("harmless-var", isHeaderName, "GEOIP_COUNTRY"), constants...),
 	}
 	return policy.NewVisitors(names), errors.Join(errs...)
+}
+
+// constantVars are those whose value in nginx's configuration has no variables. Names of
+// headers are not among them: a client may send the same header.
+func (f files) constantVars() (names []string) {
+	if f.nginx == nil {
+		return nil
+	}
+	for _, name := range f.nginx.ConstantVars {
+		if !strings.HasPrefix(name, "HTTP_") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // isCookieName leaves out what separates cookies, and what no reader takes for a part of

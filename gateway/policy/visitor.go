@@ -374,6 +374,21 @@ func (s *sight) unsure() Reason {
 	return ""
 }
 
+// AtFault names what a reason such as Cookie is about, as a flag takes it: a cookie, a
+// header or a var that no table has. It is "" for other reasons.
+func (p *Policy) AtFault(v uwsgi.Vars, reason Reason) string {
+	s := p.look(v)
+	switch reason {
+	case Cookie:
+		return s.unknownCookie
+	case UnknownHeader:
+		return headerOf(s.unknownHeader)
+	case UnknownVar:
+		return s.unknownVar
+	}
+	return ""
+}
+
 func (p *Policy) isTrusted(name string) bool {
 	header := strings.TrimPrefix(name, "HTTP_")
 	return slices.ContainsFunc(p.TrustedHeaders, func(s string) bool { return isHeaderVariable(s, header) })
