@@ -55,7 +55,13 @@ func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, p pu
 			return context.Cause(ctx)
 		}
 	}
-	if s.down() { // what was being written has opened it
+	select {
+	case s.deletes <- struct{}{}:
+		defer func() { <-s.deletes }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if s.down() { // what was waited for has opened it
 		return ErrServerDown
 	}
 	start := s.w.clock()

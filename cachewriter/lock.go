@@ -59,7 +59,7 @@ func (w *Writer) Lock(ctx context.Context, e Entry, ttl time.Duration) (*Lock, e
 		return nil, err
 	}
 	l := &Lock{store: s, key: key, ttl: ttl}
-	err = s.attempt(ctx, func(ctx context.Context) (err error) {
+	err = s.visit(ctx, func(ctx context.Context) (err error) {
 		l.cas, err = s.meta.Set(ctx, l.key, MetaSet{
 			Value:   []byte("held by " + rand.Text()),
 			Expires: lockEnd(s.meta.clock(), ttl),
@@ -169,7 +169,7 @@ func (w *Writer) Locked(ctx context.Context, e Entry) (LockState, error) {
 		return Free, err
 	}
 	var item *MetaItem
-	err = s.attempt(ctx, func(ctx context.Context) (err error) {
+	err = s.visit(ctx, func(ctx context.Context) (err error) {
 		item, err = s.meta.Get(ctx, key, MetaGet{Value: true, Unseen: true})
 		return err
 	})

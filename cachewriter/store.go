@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,6 +26,11 @@ type store struct {
 	w       *Writer // for its options and what its stores share
 	workers int
 	meta    *Meta
+
+	looks   chan struct{} // places of visitors who wait for the server
+	given   atomic.Uint64 // how many places have been given back
+	stalled atomic.Bool   // somebody has waited for such a place in vain
+	deletes chan struct{} // places of Deletes that have a connection
 
 	mu         sync.Mutex               // guards everything below
 	work       *sync.Cond               // the queue or the debts, or what holds them up, have changed
@@ -82,6 +88,8 @@ func newStore(w *Writer, addr string, stores int) *store {
 		addr:     addr,
 		w:        w,
 		workers:  w.workers(),
+		looks:    make(chan struct{}, maxLooks),
+		deletes:  make(chan struct{}, maxDeleters),
 		queued:   make(map[string]*list.Element),
 		writing:  make(map[string]chan struct{}),
 		deleting: make(map[string]int),

@@ -57,6 +57,10 @@ type exchange struct {
 	foreseen bool // it has been judged before its head was sent
 	stored   bool // it is stored, as far as can be known when the head is sent
 
+	looked    bool // it has been looked for the page of a flight that had landed
+	lookedOld bool // it has been looked for the last good copy
+	blind     bool // memcached could not be looked at
+
 	refill *refill // what is fetched anew without a client; nil: there is one
 
 	lock    *cachewriter.Lock // nil: none

@@ -106,8 +106,7 @@ func left(item *cachewriter.Item) time.Duration {
 // lookAround looks for the page, and then at its lock: if it is gone by then the page
 // is there at the next look.
 func (x *exchange) lookAround(ctx context.Context) (*found, cachewriter.LockState) {
-	item, err := x.g.Store.Get(ctx, x.place())
-	if err == nil && item != nil && (item.Usage == nil || !item.Usage.Stale) {
+	if item := x.look(ctx, x.place()); item != nil && (item.Usage == nil || !item.Usage.Stale) {
 		if resp, body, err := x.policy.Hit(x.received, item.Value, item.Flags); err == nil {
 			return &found{item.Value, resp, body, left(item), policy.Found}, cachewriter.Free
 		}

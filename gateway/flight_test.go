@@ -381,11 +381,12 @@ func TestLiveFlight(t *testing.T) {
 
 func TestWaitIsBounded(t *testing.T) {
 	w := newGate(alike(page("hello")))
-	b := newBench(t, func(g *Gateway) { g.CoalesceWait = 20 * time.Millisecond }, w.play)
+	b := newBench(t, func(g *Gateway) { g.CoalesceWait = time.Second }, w.play)
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() { b.get("/") })
 	}
+	b.followed(2)
 	eventually(t, "all ask", func() bool { return w.asked.Load() == 3 })
 	close(w.open)
 	all.Wait()

@@ -191,7 +191,7 @@ func TestEndlessPage(t *testing.T) {
 				<-end
 			})
 			b := newBench(t, func(g *Gateway) {
-				g.CoalesceWait = 100 * time.Millisecond
+				g.CoalesceWait = time.Second
 				g.Policy.AcceptUnframed = tt.unframed
 			}, w.play)
 			defer close(end)
@@ -359,6 +359,7 @@ func TestCacheableAgain(t *testing.T) {
 			close(w.open)
 			b := newBench(t, nil, w.play)
 			b.get("/", acceptsGzip)
+			eventually(t, "a mark", func() bool { return b.markedUntil("k:/") != 0 })
 			until := b.markedUntil("k:/")
 			for n := range 3 {
 				if got := b.get("/", acceptsGzip); n == 0 && got.body != "compressed" || tt.expire && got.body != "compressed" {

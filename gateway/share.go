@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
 )
 
@@ -154,8 +155,23 @@ func (x *exchange) isStillThere(ctx context.Context, f *flight) bool {
 	if x.g.Store.IsPending(x.place()) {
 		return true
 	}
-	item, err := x.g.Store.Get(ctx, x.place())
-	return err == nil && item != nil && bytes.Equal(item.Value, value)
+	if x.looked { // one such look is enough
+		return false
+	}
+	x.looked = true
+	item := x.look(ctx, x.place())
+	return item != nil && bytes.Equal(item.Value, value)
+}
+
+// look looks for an entry in memcached, while this client waits. Once that has failed it
+// does not look for anything again.
+func (x *exchange) look(ctx context.Context, e cachewriter.Entry) *cachewriter.Item {
+	if x.blind {
+		return nil
+	}
+	item, err := x.g.Store.Look(ctx, e)
+	x.blind = err != nil
+	return item
 }
 
 // relayShared answers with a flight's page, as it comes if it is live.

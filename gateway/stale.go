@@ -93,8 +93,12 @@ func (x *exchange) staleCopy(ctx context.Context) *found {
 	if x.g.Store == nil || x.plan.Reason != "" || x.plan.Bypass || x.policy.Observes(x.plan) {
 		return nil
 	}
-	item, err := x.g.Store.Get(ctx, x.place().Sibling(cachewriter.KindCopy))
-	if err != nil || item == nil {
+	if x.lookedOld {
+		return nil
+	}
+	x.lookedOld = true
+	item := x.look(ctx, x.place().Sibling(cachewriter.KindCopy))
+	if item == nil {
 		return nil
 	}
 	page, stored, err := parseCopy(item.Value, x.plan.Key)
