@@ -452,7 +452,10 @@ func TestSecondLook(t *testing.T) {
 		io.WriteString(nc, page(fmt.Sprint("page ", n)))
 	})
 	b.get("/")
-	eventually(t, "stored", func() bool { _, ok := b.store.get("k:/"); return ok })
+	eventually(t, "stored", func() bool {
+		_, ok := b.store.get("k:/")
+		return ok && !b.Store.IsPending(cachewriter.Entry{Key: "k:/"})
+	})
 	if got := b.get("/"); got.body != "page 1" || !strings.Contains(got.raw, "collapsed") {
 		t.Errorf("right after: %q", got.raw)
 	}
