@@ -128,6 +128,7 @@ func toldGateway(c *cli.Context, file *configFile) (g nginxconf.Gateway, err err
 		Adds:                p.NginxAdds,
 		AllowedHosts:        p.AllowedHosts,
 		TrustForwardedProto: c.Bool("trust-forwarded-proto"),
+		AllowRewrites:       p.AllowRewrites,
 		VaryCookieAnonymous: p.VaryCookieAnonymous,
 		IdentityCookies:     p.Visitors.Cookies().Identity,
 		Visitors:            p.Visitors,

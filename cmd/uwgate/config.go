@@ -199,7 +199,7 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		StrictHeaders:   c.Bool("strict-headers"),
 		TrustedHeaders:  c.StringSlice("trusted-header"),
 		AllowedHosts:    c.StringSlice("allowed-host"),
-		AllowRewrites:   c.Bool("allow-rewrites"),
+		AllowRewrites:   c.Bool("allow-rewrites") || cfg.nginx != nil && cfg.nginx.RewritesProven,
 		OpaqueKey:       c.Bool("opaque-key"),
 		Observe:         c.Bool("observe"),
 

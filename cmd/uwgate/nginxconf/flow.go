@@ -14,11 +14,16 @@ type flow struct {
 	b      *builder
 	server *scope
 	known  map[*scope]bool // the locations that requests come to
+	visits int             // of locations, so far
 	seen   map[sight]bool  // of one entry
 
 	arrivals []arrival // of one entry, in the order in which they were found
 	lookups  []visit   // that have just been looked up, in vain
 }
+
+// maxVisits is how many visits of locations are followed in one server. Sites have some
+// ten a location.
+const maxVisits = 20_000
 
 // A visit is a request on its way, with what has happened to it so far.
 type visit struct {
@@ -79,6 +84,19 @@ func (b *builder) follow(server *scope) {
 		}
 	}
 	f.unknown()
+	if f.visits >= maxVisits {
+		f.giveUp()
+	}
+}
+
+// giveUp takes note that not all ways were followed: nothing is proven then.
+func (f *flow) giveUp() {
+	f.b.gap(f.server.directive, "the locations of %s have too many ways from one to another", f.server)
+	for _, p := range f.b.config.Passes {
+		if p.Server == f.server.asBlock() {
+			p.Unasked = append(p.Unasked, Unasked{Sometimes: true})
+		}
+	}
 }
 
 // unknown is about locations to which nothing that was read leads. A response's
@@ -143,9 +161,10 @@ func (f *flow) end(sometimes bool) {
 
 // enter is about a request that comes to a location.
 func (f *flow) enter(v visit) {
-	if v.at == nil || f.seen[v.sight()] {
+	if v.at == nil || f.seen[v.sight()] || f.visits >= maxVisits {
 		return
 	}
+	f.visits++
 	f.seen[v.sight()] = true
 	if d := v.at.find("internal"); d != nil && !v.inside {
 		f.fail(v, d, 404)

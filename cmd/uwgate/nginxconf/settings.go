@@ -283,14 +283,15 @@ func (c *Config) constantVars(reaches func(Upstream) bool) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// constants are the values of the params without variables.
+// constants are the values of the params without variables, those of headers left out.
 func (p *Pass) constants() map[string]string {
 	values := map[string]string{}
 	for _, param := range p.Params {
 		values[param.Name] = param.Value
 	}
 	for _, param := range p.Params {
-		if param.Value != values[param.Name] || len(variables(param.Value)) > 0 {
+		isHeader := strings.HasPrefix(param.Name, "HTTP_")
+		if isHeader || param.Value != values[param.Name] || len(variables(param.Value)) > 0 {
 			delete(values, param.Name)
 		}
 	}
