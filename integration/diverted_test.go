@@ -116,14 +116,14 @@ func (w *world) refuses(fix string, args ...string) {
 // A key that is made of what nginx rewrites later must be handed over. Then other pages
 // are stored and found, and no page under another one's key.
 func TestRewrittenKeys(t *testing.T) {
-	const pass, key = "location @uwgate {", `"$scheme://$host$request_uri"`
+	const pass, key = "location @uwgate {", `$scheme://$host$request_uri"`
 	for _, tt := range []struct {
 		name  string
 		edits [][2]string
 	}{
-		{"rewrite", [][2]string{{key, `"$scheme://$host$uri$is_args$args"`}, {pass, pass + " rewrite ^/app(/.*)$ $1 break;"}}},
-		{"arguments", [][2]string{{key, `"$scheme://$host$uri$is_args$args"`}, {pass, pass + ` if ($args ~ ^x) { set $args "v=2&$args"; }`}}},
-		{"try_files", [][2]string{{key, `"$scheme://$host$uri$is_args$args"`}, {pass, pass + ` try_files /app$uri $uri @end; uwsgi_pass uwgate; } location @end {`}}},
+		{"rewrite", [][2]string{{key, `$scheme://$host$uri$is_args$args"`}, {pass, pass + " rewrite ^/app(/.*)$ $1 break;"}}},
+		{"arguments", [][2]string{{key, `$scheme://$host$uri$is_args$args"`}, {pass, pass + ` if ($args ~ ^x) { set $args "v=2&$args"; }`}}},
+		{"try_files", [][2]string{{key, `$scheme://$host$uri$is_args$args"`}, {pass, pass + ` try_files /app$uri $uri @end; uwsgi_pass uwgate; } location @end {`}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

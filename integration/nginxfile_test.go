@@ -85,7 +85,7 @@ func TestServeReadsNginxAgain(t *testing.T) {
 	w.fill([]string{"/other"})
 	w.wantKey("http://127.0.0.1/other")
 
-	rewrite(`"$scheme://$host$request_uri"`, `"v2:$host$request_uri"`)
+	rewrite(`"$visitor$scheme://$host$request_uri"`, `"v2:$host$request_uri"`)
 	if err := w.Nginx.Reload(); err != nil {
 		t.Fatal(err)
 	}

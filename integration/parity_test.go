@@ -13,11 +13,9 @@ import (
 	"uwgate/demo/stack"
 )
 
-// derived makes nginx keep the key to itself, so that uwgate has to compute it.
-var derived = [][2]string{
-	{"    uwsgi_param CACHE_KEY", "    #"},
-	{"    uwsgi_param CACHE_STATUS", "    #"},
-}
+// derived makes nginx keep the key to itself, so that uwgate has to compute it. What the
+// lookup came to stays: not all requests are looked up.
+var derived = [][2]string{{"    uwsgi_param CACHE_KEY", "    #"}}
 
 // withoutBypass has nginx look everybody up, so that what it asks the gateway for
 // was looked up.
