@@ -149,6 +149,7 @@ var unkeyedLeaks = []leak{
 	{name: "X-Forwarded-Port", target: "/link?7", first: "X-Forwarded-Port: 1", shows: ":1/login", wants: `<a href="http://127.0.0.1`},
 	{name: "X-Forwarded-Prefix", target: "/link?8", first: "X-Forwarded-Prefix: /evil", shows: "/evil/login", wants: `<a href="http://127.0.0.1`},
 	{name: "X-Original-URL", target: "/rewritten?1", first: "X-Original-URL: /admin", shows: "This is /admin.", wants: "This is /rewritten."},
+	{name: "X-Original-URL, empty", target: "/rewritten?empty", first: "X-Original-URL:", shows: "This is /rewritten.", wants: "This is /rewritten."},
 	{name: "X-Rewrite-URL", target: "/rewritten?2", first: "X-Rewrite-URL: /admin", shows: "This is /admin.", wants: "This is /rewritten."},
 	{name: "X-HTTP-Method-Override", target: "/method?1", first: "X-HTTP-Method-Override: DELETE", shows: "You did DELETE.", wants: "You did GET."},
 	{name: "X-HTTP-Method", target: "/method?2", first: "X-HTTP-Method: DELETE", shows: "You did DELETE.", wants: "You did GET."},
