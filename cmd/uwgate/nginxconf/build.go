@@ -48,8 +48,12 @@ func build(ds []*directive, config *Config) error {
 		if err := b.collectLookups(server); err != nil {
 			return err
 		}
-		b.follow(server)
-		b.collectSubrequests(server)
+		work := newBudget(server)
+		b.follow(server, work)
+		b.collectSubrequests(server, work)
+		if work.isSpent() {
+			b.giveUp(server)
+		}
 	}
 	b.collectPrograms(http)
 	return nil

@@ -14,16 +14,34 @@ type flow struct {
 	b      *builder
 	server *scope
 	known  map[*scope]bool // the locations that requests come to
-	visits int             // of locations, so far
-	seen   map[sight]bool  // of one entry
+	budget *budget
+	seen   map[sight]bool // of one entry
 
 	arrivals []arrival // of one entry, in the order in which they were found
 	lookups  []visit   // that have just been looked up, in vain
 }
 
-// maxVisits is how many visits of locations are followed in one server. Sites have some
-// ten a location.
-const maxVisits = 20_000
+// A budget bounds the work of all flows of one server: the directives that are run, and
+// the locations that are compared with a path.
+type budget struct{ locations, spent int }
+
+// maxWork is a budget. It takes about a second. A site needs some thousands a location.
+const maxWork = 2_000_000
+
+func newBudget(server *scope) *budget {
+	b := &budget{}
+	server.walk(func(*scope) { b.locations++ })
+	return b
+}
+
+// spend reports whether there is still work to be had. Once there is none, not all
+// ways are followed.
+func (b *budget) spend(work int) bool {
+	b.spent += work
+	return !b.isSpent()
+}
+
+func (b *budget) isSpent() bool { return b.spent >= maxWork }
 
 // A visit is a request on its way, with what has happened to it so far.
 type visit struct {
@@ -57,6 +75,10 @@ func (v visit) sight() sight {
 		v.doubt != nil, v.split != nil, v.inside, v.isFailed}
 }
 
+func newFlow(b *builder, server *scope, work *budget) *flow {
+	return &flow{b: b, server: server, known: map[*scope]bool{}, budget: work}
+}
+
 // An arrival is a visit that has come to a uwsgi_pass.
 type arrival struct {
 	visit
@@ -64,8 +86,8 @@ type arrival struct {
 }
 
 // follow takes note of the ways on which requests come to the server's passes.
-func (b *builder) follow(server *scope) {
-	f := &flow{b: b, server: server, known: map[*scope]bool{}}
+func (b *builder) follow(server *scope, work *budget) {
+	f := newFlow(b, server, work)
 	f.begin()
 	f.beforeLocations()
 	for _, s := range f.rewritten(visit{at: server}) {
@@ -84,16 +106,13 @@ func (b *builder) follow(server *scope) {
 		}
 	}
 	f.unknown()
-	if f.visits >= maxVisits {
-		f.giveUp()
-	}
 }
 
-// giveUp takes note that not all ways were followed: nothing is proven then.
-func (f *flow) giveUp() {
-	f.b.gap(f.server.directive, "the locations of %s have too many ways from one to another", f.server)
-	for _, p := range f.b.config.Passes {
-		if p.Server == f.server.asBlock() {
+// giveUp takes note that not all ways in a server were followed: nothing is proven then.
+func (b *builder) giveUp(server *scope) {
+	b.gap(server.directive, "the locations of %s have too many ways from one to another", server)
+	for _, p := range b.config.Passes {
+		if p.Server == server.asBlock() {
 			p.Unasked = append(p.Unasked, Unasked{Sometimes: true})
 		}
 	}
@@ -161,10 +180,9 @@ func (f *flow) end(sometimes bool) {
 
 // enter is about a request that comes to a location.
 func (f *flow) enter(v visit) {
-	if v.at == nil || f.seen[v.sight()] || f.visits >= maxVisits {
+	if v.at == nil || f.seen[v.sight()] || !f.budget.spend(1) {
 		return
 	}
-	f.visits++
 	f.seen[v.sight()] = true
 	if d := v.at.find("internal"); d != nil && !v.inside {
 		f.fail(v, d, 404)
@@ -221,6 +239,9 @@ func (f *flow) redirect(v visit, target string, by *directive) {
 
 // destinations are the locations that may take a path with variables.
 func (f *flow) destinations(target string) (locations []*scope) {
+	if !f.budget.spend(f.budget.locations) {
+		return nil
+	}
 	path, _, _ := strings.Cut(target, "?")
 	prefix, _, isOpen := strings.Cut(path, "$")
 	if !isOpen {

@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -343,5 +344,31 @@ func TestSubrequests(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// Locations that lead to each other in more ways than can be followed end the reading in
+// time, and prove nothing.
+func TestTooManyWays(t *testing.T) {
+	var server strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&server, "location /l%d/ {\n", i)
+		for j := range 8 {
+			fmt.Fprintf(&server, "if ($http_a%d) { set $x%d $uri; rewrite ^/x(.*) /y$1; }\n", j, j)
+		}
+		fmt.Fprintf(&server, "try_files $uri /l%d/x$uri @n%d; }\n", (i+7)%200, i)
+		fmt.Fprintf(&server, "location @n%d { auth_request /l%d/; LOOKUP recursive_error_pages on; error_page 404 = @app; error_page 500 502 = /l%d/; }\n", i, (i+5)%200, (i+3)%200)
+	}
+	server.WriteString("location @app { uwsgi_pass uwgate; }\n")
+	c := readSite(t, site("", server.String()))
+	s, err := c.Settings([]string{"127.0.0.1:3030"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Diverted == nil || s.RewritesProven {
+		t.Errorf("diverted: %v, rewrites proven: %v; want an error and false", s.Diverted, s.RewritesProven)
+	}
+	if !slices.ContainsFunc(c.Gaps, func(g Gap) bool { return strings.Contains(g.Text, "too many ways") }) {
+		t.Errorf("gaps %v; want one about too many ways", c.Gaps)
 	}
 }

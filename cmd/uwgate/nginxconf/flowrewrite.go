@@ -27,6 +27,9 @@ func (f *flow) steps(in []step, block []*directive, at *scope) []step {
 		var out []step
 		seen := map[step]bool{}
 		for _, s := range in {
+			if !f.budget.spend(1) {
+				return nil
+			}
 			after := []step{s}
 			if !s.isEnded {
 				after = f.step(s, d, at)

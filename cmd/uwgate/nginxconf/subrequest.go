@@ -7,11 +7,11 @@ import (
 
 // collectSubrequests finds what makes subrequests that come to a lookup or to a
 // uwsgi_pass of the server. They have the $request_uri of the page that they belong to.
-func (b *builder) collectSubrequests(server *scope) {
+func (b *builder) collectSubrequests(server *scope, work *budget) {
 	collect := func(s *scope) {
 		for _, d := range s.block {
 			if starts := b.subrequests(server, s, d); starts != nil {
-				b.addSubrequest(server, d, starts)
+				b.addSubrequest(newFlow(b, server, work), d, starts)
 			}
 		}
 	}
@@ -47,8 +47,7 @@ func (b *builder) subrequests(server, s *scope, d *directive) func(*flow) {
 	return nil
 }
 
-func (b *builder) addSubrequest(server *scope, d *directive, starts func(*flow)) {
-	f := &flow{b: b, server: server, known: map[*scope]bool{}}
+func (b *builder) addSubrequest(f *flow, d *directive, starts func(*flow)) {
 	f.begin()
 	starts(f)
 	sub := Subrequest{Text: first(Text{}, d), Kind: d.name}
