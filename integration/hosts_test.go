@@ -100,6 +100,29 @@ func TestAbsoluteForm(t *testing.T) {
 	})
 }
 
+// A key that does not say the host is everybody's: pages are stored of the hosts that
+// --allowed-host names, and of none without it.
+func TestKeysWithoutHost(t *testing.T) {
+	for _, tt := range []struct{ name, key string }{
+		{"server_name", "$scheme://$server_name$request_uri"},
+		{"none", ":1:$request_uri"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			evil := leak{target: "/link?1", first: "Host: evil.test", shows: "//evil.test/login", reason: "host", next: "Host: shop.test", wants: "//shop.test/login"}
+			a := startApp(t, stack.Config{Args: []string{"--key", tt.key}})
+			evil.name, evil.why = "no host is allowed", "nobody has said whose pages these are"
+			a.tries(t, []leak{evil}, nil)
+			if log := a.Uwgate.Log(); !strings.Contains(log, "that a client makes up")  {
+				t.Errorf("the log does not say why:\n%s", log)
+			}
+			a = startApp(t, stack.Config{Args: []string{"--key", tt.key, "--allowed-host", "shop.test"}})
+			evil.name, evil.why, evil.then = "one is", "its pages would be the other's", "default-ttl"
+			a.tries(t, []leak{evil}, []replay{{name: "its page", target: "/link?2", first: "Host: shop.test", second: "Host: shop.test", shows: "//shop.test/login"}})
+		})
+	}
+}
+
 // A page that X-Accel-Redirect puts in the place of another is that visitor's:
 // the application has decided by what it saw. nginx goes to memcached and to the
 // application again then, under the key of the first URL, and says 404 twice.

@@ -315,7 +315,7 @@ func words(path string) string { return strings.ReplaceAll(strings.Trim(path, "/
 func TestLeaks(t *testing.T) {
 	for _, conf := range []string{"recommended", "recipe"} {
 		t.Run(conf, func(t *testing.T) {
-			a := startApp(t, stack.Config{Conf: conf, Args: []string{"--harmless-header", "X-Break"}})
+			a := startApp(t, stack.Config{Conf: conf})
 			for _, l := range allLeaks() {
 				if l.only == "" || l.only == conf {
 					t.Run(l.name, func(t *testing.T) { a.in(t).holds(l) })
