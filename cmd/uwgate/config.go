@@ -248,7 +248,7 @@ func parseVisitors(c *cli.Context, constants ...string) (*policy.Visitors, error
 				continue
 			}
 			if s == "none" || !isName(s) {
-				errs = append(errs, fmt.Errorf("--%s %q: write a name alone, as in %s; none, before all others, drops the defaults", flag, s, example))
+				errs = append(errs, fmt.Errorf("--%s %q: write a name alone, as in %s; none as the first value drops the defaults", flag, s, example))
 			}
 		}
 		return values
@@ -415,7 +415,7 @@ func parseChoices(c *cli.Context, p *policy.Policy) error {
 	case "anonymous":
 		p.VaryCookieAnonymous = true
 	default:
-		errs = append(errs, fmt.Errorf("--vary-cookie %q: there are refuse, and anonymous if nginx looks nobody with an identity cookie up", s))
+		errs = append(errs, fmt.Errorf("--vary-cookie %q: write refuse; or anonymous, if nginx looks up nobody with an identity cookie", s))
 	}
 	switch s := c.String("accept-unframed"); s {
 	case "":

@@ -30,6 +30,9 @@ func applyFile(c *cli.Context) (*configFile, error) {
 		}
 		for _, value := range s.values {
 			if err := c.Set(s.name, value); err != nil {
+				if isToggle(c.Command.Flags, s.name) {
+					err = errors.New("write true or false")
+				}
 				return nil, fmt.Errorf("%s: %s: %q: %w", s.place, s.name, value, err)
 			}
 		}
@@ -175,6 +178,11 @@ func find(flags []cli.Flag, name string) cli.Flag {
 		}
 	}
 	return nil
+}
+
+func isToggle(flags []cli.Flag, name string) bool {
+	_, ok := find(flags, name).(*cli.BoolFlag)
+	return ok
 }
 
 func repeatable(flags []cli.Flag, name string) bool {

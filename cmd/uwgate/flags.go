@@ -75,7 +75,7 @@ func (s *size) String() string {
 
 func configFlag() cli.Flag {
 	return &cli.StringFlag{Category: catLogs, Name: "config", EnvVars: env("config"), TakesFile: true,
-		Usage: "read flags from this YAML `FILE`, a key each; lists for flags that may be repeated; rules (docs/rules.md) and pools (docs/pools.md)"}
+		Usage: "read flags from this YAML `FILE`, a key each; lists for repeatable flags; rules (docs/rules.md) and pools (docs/pools.md)"}
 }
 
 func listenFlag() cli.Flag {
@@ -98,9 +98,9 @@ func keyFlags() []cli.Flag {
 // key, too.
 func cookieFlags() []cli.Flag {
 	return []cli.Flag{
-		list(catPolicy, "identity-cookie", "`COOKIE` that names the visitor: no page is stored for its bearers; globs; added to the defaults (docs/visitors.md), none first drops those (repeatable)"),
-		list(catPolicy, "token-cookie", "`COOKIE` that protects forms: no page is stored for its bearers, who are served what strangers are; globs; added to the defaults, such as csrftoken (repeatable)"),
-		list(catPolicy, "harmless-cookie", "`COOKIE` that pages do not depend on; globs; added to the defaults, those of analytics and consent tools (repeatable)"),
+		list(catPolicy, "identity-cookie", "store no page for requests with this `COOKIE`: it names the visitor; globs; added to the defaults (docs/visitors.md); none as the first value drops them (repeatable)"),
+		list(catPolicy, "token-cookie", "store no page for requests with this `COOKIE`, which protects forms, but serve them stored pages; globs; added to the defaults, such as csrftoken; none as the first value drops them (repeatable)"),
+		list(catPolicy, "harmless-cookie", "ignore this `COOKIE`: no page depends on it; globs; added to the defaults (analytics and consent tools); none as the first value drops them (repeatable)"),
 	}
 }
 
@@ -130,15 +130,15 @@ func serveFlags() []cli.Flag {
 		toggle(catPolicy, "refresh-ahead", "fetch pages that are served anew before they expire", true),
 		&cli.IntFlag{Category: catPolicy, Name: "refresh-concurrency", Usage: "`NUMBER` of pages that are fetched anew at once", Value: 2, EnvVars: env("refresh-concurrency")},
 		list(catPolicy, "exclude", "never store what is below this path `PREFIX` (repeatable)"),
-		list(catPolicy, "identity-header", "`HEADER` that names the visitor: no page is stored for requests with one; globs; added to the defaults, none first drops those (repeatable)"),
-		list(catPolicy, "harmless-header", "`HEADER` that pages do not depend on; globs; added to the defaults, those of browsers, proxies and CDNs (repeatable)"),
-		list(catPolicy, "harmless-var", "`VAR` of a uwsgi_param of yours that pages do not depend on; globs; added to the defaults, those of stock uwsgi_params (repeatable)"),
+		list(catPolicy, "identity-header", "store no page for requests with this `HEADER`: it names the visitor; globs; added to the defaults, such as X-Api-Key; none as the first value drops them (repeatable)"),
+		list(catPolicy, "harmless-header", "ignore this request `HEADER`: no page depends on it; globs; added to the defaults (browsers, proxies and CDNs); none as the first value drops them (repeatable)"),
+		list(catPolicy, "harmless-var", "ignore this `VAR`, a uwsgi_param of yours: no page depends on it; globs; added to the defaults (stock uwsgi_params); none as the first value drops them (repeatable)"),
 		list(catPolicy, "sentinel", "never store a page that contains this `TEXT`; replaces the defaults, the names of CSRF tokens and SSI's <!--#; none for none (repeatable)"),
-		list(catPolicy, "allowed-host", "store pages of this `HOST` only, as nginx's $host has it; globs; needed if the key does not contain the host (repeatable)"),
-		toggle(catPolicy, "allow-rewrites", "store pages under keys of $request_uri though nginx rewrites the path: only if the rewrites are the site's own, and nothing makes subrequests (SSI, auth_request, mirror)", false),
-		toggle(catPolicy, "opaque-key", "store pages with arguments under handed-over keys in which no path can be read, such as hashes: only if they differ by host, path and arguments", false),
-		list(catPolicy, "trusted-header", "`NAME` of a request header that nginx or a proxy of yours sets, such as X-Forwarded-Host; else its presence refuses (repeatable)"),
-		text(catPolicy, "vary-cookie", "`WHETHER` pages with Vary: Cookie are stored: refuse, or anonymous if nginx looks nobody with an identity cookie up", "refuse"),
+		list(catPolicy, "allowed-host", "store pages of this `HOST` only, as nginx's $host has it; globs; required if the key does not contain the host (repeatable)"),
+		toggle(catPolicy, "allow-rewrites", "store pages whose path nginx rewrites, under keys of $request_uri: only if each URL has one page and nothing makes subrequests (SSI, auth_request, mirror)", false),
+		toggle(catPolicy, "opaque-key", "store pages with arguments under handed-over keys that show no path, such as hashes: only if URLs that differ in host, path or arguments have different keys", false),
+		list(catPolicy, "trusted-header", "accept this request header `NAME`, such as X-Forwarded-Host: nginx or a proxy of yours sets it; without the flag, requests with it store nothing (repeatable)"),
+		text(catPolicy, "vary-cookie", "`WHETHER` to store pages with Vary: Cookie: refuse; or anonymous, for requests with harmless cookies only, if nginx looks up no other request under that key", "refuse"),
 		text(catPolicy, "format", "what is stored, as nginx reads it: `FORMAT` body (memcached_pass), gzip (with memcached_gzip_flag) or http (srcache_fetch)", "body"),
 		&cli.UintFlag{Category: catPolicy, Name: "gzip-flag", Usage: "`NUMBER` of nginx's memcached_gzip_flag, for the format gzip", Value: 2, EnvVars: env("gzip-flag")},
 		text(catPolicy, "hit-type", "Content-`TYPE` that nginx gives hits: its default_type and charset", "text/html; charset=utf-8"),
@@ -157,7 +157,7 @@ func serveFlags() []cli.Flag {
 		&cli.IntFlag{Category: catLimits, Name: "coalesce-followers", Usage: "`NUMBER` of requests that wait for one page; those beyond ask a backend", Value: 10000, EnvVars: env("coalesce-followers")},
 		period(catLimits, "first-byte-timeout", "from the end of the request to the first byte of the answer", time.Minute),
 		period(catLimits, "idle-timeout", "for every pause in which nothing comes of a request's or an answer's body", time.Minute),
-		period(catLimits, "send-timeout", "for every pause in which nginx takes nothing of an answer; 0 for no bound, which leaves slow visitors to nginx's send_timeout", 0),
+		period(catLimits, "send-timeout", "for every pause in which nginx reads nothing of a response; 0 for no bound: nginx's send_timeout ends slow clients", 0),
 		period(catLimits, "total-timeout", "for a whole request; 0 for no bound", 0),
 		period(catLimits, "drain-timeout", "for the requests in flight at the end; negative waits for ever", 30*time.Second),
 		amount(catLimits, "max-request-body", "`SIZE` of the largest request body, over it 413; 0 leaves that to nginx's client_max_body_size", 0),
@@ -171,7 +171,7 @@ func serveFlags() []cli.Flag {
 		toggle(catLimits, "trust-forwarded-proto", "let clients' X-Forwarded-Proto and X-Forwarded-Ssl through to the application", false),
 
 		text(catLogs, "admin", "`ADDRESS` for /-/healthy, /-/ready, /metrics, /debug/pprof/, `uwgate explain` and `uwgate status`; none without it", ""),
-		text(catLogs, "admin-token", "`TOKEN` that explain, status and profiles need when --admin is a TCP address, or an abstract socket as in @uwgate, which does not start without; over a UNIX socket by path none is asked for", ""),
+		text(catLogs, "admin-token", "require this `TOKEN` for explain, status and profiles if --admin is a TCP address or an abstract socket such as @uwgate; an abstract socket needs one to start; a UNIX socket by path asks for none", ""),
 		text(catLogs, "stats", "`ADDRESS` where each connection is told what FastRouter's stats server tells, for uwsgitop too; none without it", ""),
 		list(catLogs, "log", "`SINK`, as \"stderr console\", \"stdout json\" or \"file:/path json\"; files are reopened on USR1 (repeatable)", "stderr"),
 		text(catLogs, "log-level", "the least `LEVEL` to log: debug, info, warn or error; requests are info", "info"),

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"flag"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -24,19 +24,18 @@ type settings struct {
 // readSettings reads the command line of c once more, and then the files that it
 // names, as they are by now.
 func readSettings(c *cli.Context) (*settings, error) {
+	s := &settings{values: make(map[string]string)}
 	command := serveCommand()
-	set := flag.NewFlagSet(command.Name, flag.ContinueOnError)
-	for _, f := range command.Flags {
-		if err := f.Apply(set); err != nil {
-			return nil, err
-		}
+	command.Action = func(again *cli.Context) error {
+		s.c = again
+		return nil
 	}
+	app := newApp(c.App.Reader, c.App.Writer) // flags alone would not know how it separates lists
+	app.Commands = []*cli.Command{command}
 	// The app's arguments are the command and what follows it.
-	if err := set.Parse(c.Lineage()[1].Args().Tail()); err != nil {
+	if err := app.RunContext(c.Context, append([]string{app.Name}, c.Lineage()[1].Args().Slice()...)); err != nil {
 		return nil, err
 	}
-	s := &settings{c: cli.NewContext(c.App, set, c), values: make(map[string]string)}
-	s.c.Command = command
 	files, err := readFiles(s.c)
 	if err != nil {
 		return nil, err
@@ -44,9 +43,23 @@ func readSettings(c *cli.Context) (*settings, error) {
 	if s.config, err = parseConfig(s.c, files); err != nil {
 		return nil, err
 	}
-	set.VisitAll(func(f *flag.Flag) { s.values[f.Name] = f.Value.String() })
+	for _, f := range command.Flags {
+		s.values[f.Names()[0]] = valueOf(s.c, f)
+	}
 	s.tls.addTo(s.values)
 	return s, nil
+}
+
+// valueOf is what a flag holds, to be compared.
+func valueOf(c *cli.Context, f cli.Flag) string {
+	name := f.Names()[0]
+	switch f.(type) {
+	case *cli.StringSliceFlag:
+		return fmt.Sprintf("%q", c.StringSlice(name))
+	case *cli.GenericFlag:
+		return fmt.Sprint(c.Generic(name))
+	}
+	return fmt.Sprint(c.Value(name))
 }
 
 // warn tells what keeps all pages out, and what of nginx's configuration the settings do

@@ -20,12 +20,13 @@ func TestMain(m *testing.M) {
 //	hup                      the program in the background is sent a HUP
 //	told FILE REGEXP         until a new line of FILE matches, which all lines up to it are not any more
 //
-// and $FREE is an address where nobody listens.
+// $FREE is an address where nobody listens, and $LF is a line feed.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("FREE", freeAddress(t))
+			env.Setenv("LF", "\n")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
