@@ -300,7 +300,7 @@ const bodyGrace = time.Second
 func (x *exchange) judge() {
 	now := time.Now()
 	x.verdict = x.policy.Response(x.received, x.plan, x.resp, now)
-	x.g.hintUnknown(x.policy, x.received, x.verdict.Reason)
+	x.g.hintUnknown(x.policy, x.received, x.resp.Header, x.verdict.Reason)
 	if x.isWanted() {
 		x.verdict.TTL = x.policy.Spread(x.verdict, rand.Float64())
 		x.page = newCapture(x.policy.StoredHead(x.resp, now), x.resp.ContentLength, x.policy.BodyLimit())

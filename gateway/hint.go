@@ -33,12 +33,12 @@ const (
 	maxUnknownName  = 64 // bytes
 )
 
-// hintUnknown names, once, what has kept a page out that says nothing of its freshness,
-// and the flag to add. It never tells a value.
-func (g *Gateway) hintUnknown(p *policy.Policy, v uwsgi.Vars, reason policy.Reason) {
+// hintUnknown logs the name of an unknown cookie, header or var that has kept a page
+// out, once, and the flag to add. It never logs a value.
+func (g *Gateway) hintUnknown(p *policy.Policy, v uwsgi.Vars, h uwsgi.Header, reason policy.Reason) {
 	kind := ""
 	switch reason {
-	case policy.Cookie:
+	case policy.Cookie, policy.Vary:
 		kind = "cookie"
 	case policy.UnknownHeader:
 		kind = "header"
@@ -47,15 +47,18 @@ func (g *Gateway) hintUnknown(p *policy.Policy, v uwsgi.Vars, reason policy.Reas
 	default:
 		return
 	}
-	name := p.AtFault(v, reason)
+	name := p.AtFault(v, h, reason)
+	if name == "" {
+		return
+	}
 	if len(name) > maxUnknownName {
 		name = name[:maxUnknownName] + "…"
 	}
 	switch n := g.hints.unknown.add(kind + " " + name); {
 	case n == 0 || n > maxUnknownNames+1:
 	case n > maxUnknownNames:
-		g.log().Warn("more cookies, headers and vars that are not known keep pages from being stored; no more of them are named",
-			zap.String("fix", "let pages that do not depend on them say Cache-Control: max-age=…; `uwgate explain` names the one of a request"))
+		g.log().Warn("more unknown cookies, headers and vars keep pages from being stored; uwgate logs no more of their names",
+			zap.String("fix", "send Cache-Control: max-age=… with pages that do not depend on them; `uwgate explain` names the one of a request"))
 	default:
 		g.log().Warn("a page was not stored because of an unknown "+kind, zap.String("name", name),
 			zap.String("fix", "if no page depends on it: --harmless-"+kind+" "+name))
@@ -89,25 +92,25 @@ func (g *Gateway) hint(p *policy.Policy, plan policy.Plan, v uwsgi.Vars) {
 	case policy.NotLookedUp:
 		g.hintNotLookedUp(p, v)
 	case policy.UnkeyedHeader:
-		g.hintOnce(&g.hints.unkeyed, "a request bore a header that pages may depend on and their key does not contain, and was not stored",
-			"if a proxy of yours sets it on every request (X-Forwarded-Port, X-Forwarded-Host), name it with --trusted-header; `uwgate explain` tells which one it is")
+		g.hintOnce(&g.hints.unkeyed, "a page was not stored: the request has a header that pages may depend on, and the key does not contain it",
+			"if a proxy of yours sets it in every request (X-Forwarded-Port, X-Forwarded-Host), add --trusted-header NAME; `uwgate explain` says which header it is")
 	case policy.DuplicateHeader:
 		if name, found := v.Repeated(); found && !isClients(name) {
 			g.hintOnce(&g.hints.repeat, "nginx sends "+name+" more than once, with different values; the worker gets the last one, and the page is not stored",
 				"keep one uwsgi_param "+name+" in nginx's configuration (`include uwsgi_params;` counts), or give all of them the same value")
 		}
 	case policy.Host:
-		g.hintOnce(&g.hints.host, "the host that the application sees is not in the key, or not an allowed one, and the page was not stored",
-			"have nginx pass `uwsgi_param HTTP_HOST $host;` and put $host into the key; if all pages are of one host, name it with --allowed-host")
+		g.hintOnce(&g.hints.host, "a page was not stored: the key does not contain the host that the application sees, or the host is no --allowed-host",
+			"add `uwsgi_param HTTP_HOST $host;` and put $host into the key; if the site has one host, name it with --allowed-host")
 	case policy.Rewritten:
-		g.hintOnce(&g.hints.rewritten, "the application sees another path than the key says, and the page was not stored: a rewrite, an internal redirect (error_page, index, try_files) or a subrequest (SSI, auth_request, mirror)",
-			"if only rewrites of your own do that, and nothing makes subrequests: --allow-rewrites, with a key of $request_uri; else add `uwsgi_param CACHE_KEY $memcached_key if_not_empty;` and put $uri$is_args$args into the key")
+		g.hintOnce(&g.hints.rewritten, "a page was not stored: the application sees another path than the key says, after a rewrite, an internal redirect (error_page, index, try_files) or in a subrequest (SSI, auth_request, mirror)",
+			"if only rewrites do that, and nothing makes subrequests: --allow-rewrites, with $request_uri in the key; else add `uwsgi_param CACHE_KEY $memcached_key if_not_empty;` and put $uri$is_args$args into the key")
 	case policy.Arguments:
-		g.hintOnce(&g.hints.arguments, "the application sees arguments that the key does not say, and the page was not stored",
-			"put $request_uri, or $uri$is_args$args, into the key; `uwgate nginx --ignore-arg` prints a configuration that leaves arguments out of both; for hashes of the URL: --opaque-key")
+		g.hintOnce(&g.hints.arguments, "a page was not stored: the key does not contain the arguments that the application sees",
+			"put $request_uri, or $uri$is_args$args, into the key; if the key is a hash of the URL: --opaque-key; `uwgate nginx --ignore-arg NAME` prints a configuration that removes an argument from the key and from what the application sees")
 	case policy.Scheme:
-		g.hintOnce(&g.hints.scheme, "the application sees another scheme than the key says, and the page was not stored",
-			"put $http_x_forwarded_proto, or a map of it, into the key in the place of $scheme; or start without --trust-forwarded-proto")
+		g.hintOnce(&g.hints.scheme, "a page was not stored: the application sees another scheme than the key says",
+			"put $http_x_forwarded_proto, or a map of it, into the key in place of $scheme; or start without --trust-forwarded-proto")
 	}
 }
 
@@ -120,7 +123,7 @@ func (g *Gateway) hintModifiers(sent, given [2]uint8) {
 	number := func(n uint8) string { return strconv.Itoa(int(n)) }
 	g.hintOnce(&g.hints.modifiers, "uwsgi_modifier1 "+number(sent[0])+" and uwsgi_modifier2 "+number(sent[1])+" in nginx's configuration have no effect: the workers get "+
 		number(given[0])+" and "+number(given[1]),
-		"if they need nginx's, start with --modifier1 "+number(sent[0])+" --modifier2 "+number(sent[1])+", or say modifier1=N behind a --backend; else take uwsgi_modifier1 out of nginx's configuration")
+		"if they need nginx's, start with --modifier1 "+number(sent[0])+" --modifier2 "+number(sent[1])+", or add modifier1=N to a --backend; else remove uwsgi_modifier1 from nginx's configuration")
 }
 
 // hintProto looks at an X-Forwarded-Proto that the firewall has dropped.
@@ -129,8 +132,8 @@ func (g *Gateway) hintProto(v uwsgi.Vars) {
 	if g.firewall().TrustForwardedProto || told == "" || own == "" || strings.EqualFold(told, own) {
 		return
 	}
-	g.hintOnce(&g.hints.proto, "a request's X-Forwarded-Proto is another scheme than nginx's, and the application is told nginx's, "+strconv.Quote(own),
-		"if a proxy in front of nginx ends TLS, and sets or removes that header in every request, start with --trust-forwarded-proto")
+	g.hintOnce(&g.hints.proto, "a request's X-Forwarded-Proto differs from nginx's scheme; the application gets nginx's, "+strconv.Quote(own),
+		"if a proxy in front of nginx terminates TLS and sets or removes that header in every request, start with --trust-forwarded-proto")
 }
 
 // isClients reports whether a var is a header that a client may repeat. nginx refuses

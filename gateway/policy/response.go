@@ -76,6 +76,14 @@ func hasToken(list, token string) bool {
 // identity form, and Cookie, on the operator's word, if the page is the one for
 // visitors whose cookies say nothing.
 func (p *Policy) coversVary(v uwsgi.Vars, h uwsgi.Header) bool {
+	return p.coversVaryBut(v, h, func() bool {
+		return p.VaryCookieAnonymous && p.Visitors.orDefault().ofCookies(v) == neutral
+	})
+}
+
+// coversVaryBut is coversVary with a word of the caller's on Cookie, which is asked for
+// if Cookie is named.
+func (p *Policy) coversVaryBut(v uwsgi.Vars, h uwsgi.Header, coversCookie func() bool) bool {
 	for i := range h {
 		if !equalFold(h[i].Name, "Vary") {
 			continue
@@ -85,7 +93,7 @@ func (p *Policy) coversVary(v uwsgi.Vars, h uwsgi.Header) bool {
 			if name == "" || equalFold(name, "Accept-Encoding") {
 				continue
 			}
-			if equalFold(name, "Cookie") && p.VaryCookieAnonymous && p.Visitors.orDefault().ofCookies(v) == neutral {
+			if equalFold(name, "Cookie") && coversCookie() {
 				continue
 			}
 			if !p.isInKey(v, name) {

@@ -374,11 +374,16 @@ func (s *sight) unsure() Reason {
 	return ""
 }
 
-// AtFault names what a reason such as Cookie is about, as a flag takes it: a cookie, a
-// header or a var that no table has. It is "" for other reasons.
-func (p *Policy) AtFault(v uwsgi.Vars, reason Reason) string {
+// AtFault names what a verdict's reason such as Cookie is about, as a flag takes it: a
+// cookie, a header or a var that no table has. Vary is about a cookie if the page would
+// be stored without it. It is "" for other reasons.
+func (p *Policy) AtFault(v uwsgi.Vars, h uwsgi.Header, reason Reason) string {
 	s := p.look(v)
 	switch reason {
+	case Vary:
+		if p.VaryCookieAnonymous && p.coversVaryBut(v, h, func() bool { return true }) {
+			return s.unknownCookie
+		}
 	case Cookie:
 		return s.unknownCookie
 	case UnknownHeader:
