@@ -105,9 +105,9 @@ func (p *Policy) isOfSite(name string) bool {
 		class = m.trait
 	}
 	switch {
-	case class == identity, class == credentials, isOfClient(name):
+	case class == identity, class == seemsIdentity, class == credentials, isOfClient(name):
 		return false
-	case class == unkeyed:
+	case class == unkeyed, class == seemsUnkeyed:
 		return true
 	}
 	return p.isTrusted(name) || p.Template.coversVar(name)

@@ -134,6 +134,9 @@ func isOneWord(s string) bool {
 // lookAtCookies notes what a Cookie header shows.
 func (p *Policy) lookAtCookies(s *sight, w *Visitors, v uwsgi.Vars, header string) {
 	w.eachCookie(header, func(class trait, name string) {
+		if name == "" { // as in =abc
+			name = "="
+		}
 		switch class {
 		case identity:
 			note(&s.identityCookie, name)

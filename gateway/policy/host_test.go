@@ -125,6 +125,21 @@ func TestUnkeyedHeaders(t *testing.T) {
 		{"TLS of our own", []string{"HTTP_FRONT_END_HTTPS=off"}, ""},
 		{"TLS in nonsense", []string{"HTTP_FRONT_END_HTTPS=maybe"}, UnkeyedHeader},
 		{"scheme at CloudFront", []string{"HTTP_CLOUDFRONT_FORWARDED_PROTO=https"}, UnkeyedHeader},
+		{"scheme at Cloudflare", []string{`HTTP_CF_VISITOR={"scheme":"https"}`}, UnkeyedHeader},
+		{"scheme at Cloudflare, our own", []string{`HTTP_CF_VISITOR={"scheme":"http"}`}, ""},
+		{"scheme at Cloudflare, on https", []string{`HTTP_CF_VISITOR={"scheme":"https"}`, "REQUEST_SCHEME=https"}, ""},
+		{"scheme at Cloudflare, on https", []string{`HTTP_CF_VISITOR={"scheme":"http"}`, "REQUEST_SCHEME=https"}, UnkeyedHeader},
+		{"scheme at Cloudflare, another JSON", []string{`HTTP_CF_VISITOR={"scheme":"http","scheme":"https"}`}, UnkeyedHeader},
+		{"TLS at Fastly", []string{"HTTP_FASTLY_SSL=1"}, UnkeyedHeader},
+		{"TLS at Fastly, on https", []string{"HTTP_FASTLY_SSL=1", "REQUEST_SCHEME=https"}, ""},
+		{"TLS at Azure", []string{"HTTP_X_ARR_SSL=2048|256|C=US"}, UnkeyedHeader},
+		{"TLS at App Engine", []string{"HTTP_X_APPENGINE_HTTPS=on"}, UnkeyedHeader},
+		{"TLS at App Engine, our own", []string{"HTTP_X_APPENGINE_HTTPS=off"}, ""},
+		{"X-Forwarded-Https", []string{"HTTP_X_FORWARDED_HTTPS=on"}, UnkeyedHeader},
+		{"host at Fastly", []string{"HTTP_FASTLY_ORIG_HOST=evil.example"}, UnkeyedHeader},
+		{"host at Fastly, our own", []string{"HTTP_FASTLY_ORIG_HOST=www.example.com"}, ""},
+		{"host at Azure", []string{"HTTP_DISGUISED_HOST=evil.example"}, UnkeyedHeader},
+		{"host at App Engine", []string{"HTTP_X_APPENGINE_DEFAULT_VERSION_HOSTNAME=evil.example"}, UnkeyedHeader},
 		{"prefix", []string{"HTTP_X_FORWARDED_PREFIX=/evil"}, UnkeyedHeader},
 		{"original URL", []string{"HTTP_X_ORIGINAL_URL=/admin"}, UnkeyedHeader},
 		{"original URL of our own", []string{"HTTP_X_ORIGINAL_URL=/p?q=1"}, ""},
@@ -142,6 +157,35 @@ func TestUnkeyedHeaders(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := testPolicy().Request(get(tt.changes...)).Reason; got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Behind a proxy that ends TLS and is trusted, the other headers that say so repeat it.
+func TestUnkeyedHeadersOfATrustedProxy(t *testing.T) {
+	secure := []string{"HTTP_X_FORWARDED_PROTO=https", "CACHE_KEY=https://www.example.com/p?q=1"}
+	tests := []struct {
+		name    string
+		changes []string
+		want    Reason
+	}{
+		{"alone", nil, ""},
+		{"the port of https", []string{"HTTP_X_FORWARDED_PORT=443"}, ""},
+		{"nginx's port", []string{"HTTP_X_FORWARDED_PORT=80"}, UnkeyedHeader},
+		{"another port", []string{"HTTP_X_FORWARDED_PORT=8443"}, UnkeyedHeader},
+		{"Cloudflare", []string{`HTTP_CF_VISITOR={"scheme":"https"}`}, ""},
+		{"Cloudflare, and nginx's scheme", []string{`HTTP_CF_VISITOR={"scheme":"http"}`}, UnkeyedHeader},
+		{"CloudFront", []string{"HTTP_CLOUDFRONT_FORWARDED_PROTO=https"}, ""},
+		{"Fastly", []string{"HTTP_FASTLY_SSL=1"}, ""},
+		{"Microsoft", []string{"HTTP_FRONT_END_HTTPS=On"}, ""},
+		{"RFC 7239", []string{"HTTP_FORWARDED=for=x;proto=https"}, ""},
+		{"RFC 7239, and nginx's scheme", []string{"HTTP_FORWARDED=for=x;proto=http"}, UnkeyedHeader},
+	}
+	for _, tt := range tests {
+		p := testPolicy()
+		p.TrustForwardedProto = true
+		if got := p.Request(get(append(slices.Clone(secure), tt.changes...)...)).Reason; got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 
 	"uwgate/uwsgi"
@@ -19,19 +20,29 @@ type repeater struct {
 // Sent by a proxy, it mostly repeats what nginx says itself. Then it changes
 // nothing, and does not refuse. Those that never repeat are fragmentHeaders.
 //
-// X-Forwarded-Proto is not among them: Firewall settles it.
+// X-Forwarded-Proto is not among them: Firewall settles it. Headers that nobody here
+// knows, but whose names say what they are for, are in telling.
 var repeaters = [...]repeater{
 	{"X-Forwarded-Host", repeatsHost}, // Django USE_X_FORWARDED_HOST, werkzeug ProxyFix
 	{"X-Host", repeatsHost},
 	{"X-Original-Host", repeatsHost},
 	{"X-Forwarded-Server", repeatsHost},
-	{"X-Forwarded-Port", isVar("SERVER_PORT")}, // Django USE_X_FORWARDED_PORT
-	{"X-Forwarded-Scheme", isVar("REQUEST_SCHEME")},
-	{"X-Forwarded-Protocol", isVar("REQUEST_SCHEME")},
-	{"X-Url-Scheme", isVar("REQUEST_SCHEME")},
-	{"X-Scheme", isVar("REQUEST_SCHEME")},
-	{"CloudFront-Forwarded-Proto", isVar("REQUEST_SCHEME")}, // Django SECURE_PROXY_SSL_HEADER, as the next
+	{"Fastly-Orig-Host", repeatsHost},
+	{"Disguised-Host", repeatsHost}, // Azure, as the next
+	{"Was-Default-Hostname", repeatsHost},
+	{"X-Appengine-Default-Version-Hostname", repeatsHost}, // App Engine's get_default_version_hostname
+	{"X-Forwarded-Port", repeatsPort},                     // Django USE_X_FORWARDED_PORT
+	{"X-Forwarded-Scheme", repeatsScheme},
+	{"X-Forwarded-Protocol", repeatsScheme},
+	{"X-Url-Scheme", repeatsScheme},
+	{"X-Scheme", repeatsScheme},
+	{"CloudFront-Forwarded-Proto", repeatsScheme}, // Django SECURE_PROXY_SSL_HEADER, as the next ones
+	{"Cf-Visitor", repeatsVisitor},                // Cloudflare
 	{"Front-End-Https", repeatsHTTPS},
+	{"X-Forwarded-Https", repeatsHTTPS},
+	{"X-Appengine-Https", repeatsHTTPS},
+	{"X-Arr-Ssl", isSentOverTLS}, // Azure: the certificate, as the next one only on https
+	{"Fastly-Ssl", isSentOverTLS},
 	{"X-Original-URL", isVar("REQUEST_URI")}, // Symfony, and others after IIS
 	{"X-Original-URI", isVar("REQUEST_URI")},
 	{"X-Forwarded-Uri", isVar("REQUEST_URI")},
@@ -40,6 +51,46 @@ var repeaters = [...]repeater{
 	{"X-HTTP-Method", isVar("REQUEST_METHOD")},
 	{"X-Method-Override", isVar("REQUEST_METHOD")},
 	{"Forwarded", repeatsForwarded}, // RFC 7239
+}
+
+// A telling is a shape of names that gives away what a header is for. Nobody is known to
+// use the header; but an application that does makes another page of it, however long it
+// lets that page live. The tables know better: a name in one of them is not looked for
+// here.
+type telling struct {
+	glob    string
+	trait   trait // seemsUnkeyed or seemsIdentity
+	repeats func(v uwsgi.Vars, value string) bool
+}
+
+// tellings stand in the order in which they count, if several of one trait fit a name.
+var tellings = slices.Concat(
+	tell(seemsIdentity, nil,
+		"*-User", "*-User-*", "*-Username", "*-Userid", "*-Uid", "Uid", "*-Email", "*-Mail", "*-Login", "*-Account", "*-Account-Id", "*-Customer", "*-Customer-Id", "*-Member*", // who it is
+		"*-Admin", "*-Role", "*-Roles", "*-Group", "*-Groups", "*-Permissions", "*-Scopes", "*-Claims", "*-Principal", "*-Subject", "*-Dn", // what he may
+		"*Sso-*", "*Oidc*", "*Saml*", "*Ldap*", "*Kerberos*", "*-Auth", "Auth", "*Auth-*", "*Authorization*", "*Authenticated*", "*Authentication*", // how that is known
+		"*Token", "*Tokens", "Token-*", "*-Token-*", "*Secret", "*Password", "*Passwd", "*Passphrase", "*Credential", "*Credentials", "*Jwt", "*Bearer*", "*Api-Key", "*Apikey", "*Access-Key*",
+		"*Client-Cert*", "*Clientcert*", "*-Cert", "*-Certificate", "*Msisdn*", "*-Imsi",
+		"*Session", "*Session-Id", "*Sessionid", "*Session-*", "*-Sid", "Sid", "*Cookie", "*Cookies", "*-Cart", "*-Cart-*", "*-Basket*"),
+	tell(seemsUnkeyed, nil, // a URL of which it is not known what it belongs to
+		"*Forwarded-*", "*-Forwarded", "*Rewrite*", "*Override*", "*-Prefix", "Prefix", "*-Path", "*-Path-Info", "*Path-Base", "*Pathbase", "*Basepath", "*-Base", "*-Base-*", "*-Mount", "*-Mount-*", "*-Root", "*-Root-*",
+		"*Script-Name", "*-Script", "*-Query", "*-Query-String", "*-Route", "*-Route-*", "X-Invoke-*", "X-Matched-*"),
+	tell(seemsUnkeyed, isVar("REQUEST_URI"), "*-Url", "*-Uri", "*-Request-Target", "Url", "Uri"),
+	tell(seemsUnkeyed, isVar("REQUEST_METHOD"), "*-Method", "Method"),
+	tell(seemsUnkeyed, repeatsHost, "*-Host", "*Hostname", "*Vhost", "*-Authority", "*-Domain", "Domain", "*Server-Name", "*-Server"),
+	tell(seemsUnkeyed, repeatsScheme, "*-Proto", "Proto", "*-Protocol", "X-*Scheme", "*-Url-Scheme", "Uwsgi-Scheme", "Scheme"),
+	tell(seemsUnkeyed, repeatsHTTPS, "*Https", "*-Https-*", "*-Ssl", "*-Ssl-*", "Ssl", "*Sslon", "*Usessl", "*-Tls", "*-Secure"),
+	tell(seemsUnkeyed, repeatsPort, "*-Port"),
+	tell(seemsUnkeyed, nil, // a part of the page, or another form of it
+		"*Ajax*", "*Pjax*", "*Xhr*", "*Turbolinks*", "*Fragment*", "*Partial*", "*Composite*", "*-Frame", "*-Layout", "*-Template", "*-Component*", "*-Modal", "*-Async", "*-Async-*",
+		"*-Render*", "*-Prerender*", "*-Preview", "*-Format", "X-Accept", "*-Http-Accept"),
+)
+
+func tell(class trait, repeats func(v uwsgi.Vars, value string) bool, globs ...string) (all []telling) {
+	for _, glob := range globs {
+		all = append(all, telling{glob, class, repeats})
+	}
+	return all
 }
 
 // isInKey reports whether the key certainly contains the header. Of a key that was
@@ -57,16 +108,55 @@ func isVar(name string) func(uwsgi.Vars, string) bool {
 	}
 }
 
-// repeatsHTTPS compares on and off with nginx's scheme.
+// shownScheme is the scheme that the application sees, "" if it sees none. Firewall has
+// the word on HTTP_X_FORWARDED_PROTO, and lacksScheme compares it with the key.
+func shownScheme(v uwsgi.Vars) string {
+	if proto := v.Get("HTTP_X_FORWARDED_PROTO"); proto != "" {
+		return proto
+	}
+	return v.Get("REQUEST_SCHEME")
+}
+
+func repeatsScheme(v uwsgi.Vars, value string) bool {
+	own := shownScheme(v)
+	return own != "" && eachMember(value, func(member string) bool { return member == own })
+}
+
+// repeatsHTTPS compares on and off with the scheme.
 func repeatsHTTPS(v uwsgi.Vars, value string) bool {
 	switch {
 	case equalFold(value, "on"):
-		return v.Get("REQUEST_SCHEME") == "https"
+		return shownScheme(v) == "https"
 	case equalFold(value, "off"):
-		return v.Get("REQUEST_SCHEME") == "http"
+		return shownScheme(v) == "http"
 	}
 	return false
 }
+
+// isSentOverTLS is for headers that proxies send with https alone: that they are there is
+// what they say.
+func isSentOverTLS(v uwsgi.Vars, value string) bool {
+	return value != "" && shownScheme(v) == "https"
+}
+
+// repeatsVisitor compares with the scheme in Cloudflare's JSON.
+func repeatsVisitor(v uwsgi.Vars, value string) bool {
+	scheme, opened := strings.CutPrefix(value, `{"scheme":"`)
+	scheme, closed := strings.CutSuffix(scheme, `"}`)
+	return opened && closed && repeatsScheme(v, scheme)
+}
+
+// repeatsPort compares with nginx's port. If a proxy that is trusted names another scheme
+// than nginx's, browsers talk to the proxy, at the port of that scheme.
+func repeatsPort(v uwsgi.Vars, value string) bool {
+	port := v.Get("SERVER_PORT")
+	if scheme := shownScheme(v); scheme != v.Get("REQUEST_SCHEME") {
+		port = defaultPorts[scheme]
+	}
+	return port != "" && eachMember(value, func(member string) bool { return member == port })
+}
+
+var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
 func repeatsHost(v uwsgi.Vars, value string) bool {
 	return eachMember(value, func(member string) bool { return isOwnHost(v, member) })
@@ -106,7 +196,7 @@ func repeatsElement(v uwsgi.Vars, element string) bool {
 		switch {
 		case equalFold(name, "for"), equalFold(name, "by"), name == "":
 		case equalFold(name, "host") && isOwnHost(v, value):
-		case equalFold(name, "proto") && equalFold(value, v.Get("REQUEST_SCHEME")):
+		case equalFold(name, "proto") && equalFold(value, shownScheme(v)):
 		default:
 			return false
 		}

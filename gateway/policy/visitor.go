@@ -12,12 +12,14 @@ import (
 type trait uint8
 
 const (
-	unlisted    trait = iota // in no table: only a response that grants its own freshness is stored
-	neutral                  // no page depends on it
-	formToken                // a cookie that protects forms: never fills, and is looked up
-	unkeyed                  // a header that changes the page and is not in the key: never fills
-	identity                 // names the visitor: never fills, and is not looked up
-	credentials              // Authorization: RFC 9111 §3.5
+	unlisted      trait = iota // in no table: only a response that grants its own freshness is stored
+	seemsUnkeyed               // in no table, and called as an unkeyed header would be: never fills
+	seemsIdentity              // in no table, and called as one that names the visitor: never fills
+	neutral                    // no page depends on it
+	formToken                  // a cookie that protects forms: never fills, and is looked up
+	unkeyed                    // a header that changes the page and is not in the key: never fills
+	identity                   // names the visitor: never fills, and is not looked up
+	credentials                // Authorization: RFC 9111 §3.5
 )
 
 // Visitors classify by name what a request carries: cookies, headers and vars. The
@@ -59,6 +61,10 @@ func NewVisitors(n VisitorNames) *Visitors {
 		u := &repeaters[i]
 		h.all = append(h.all, &mark{name: upperSnake(u.header), trait: unkeyed, repeats: u.repeats})
 	}
+	for i := range tellings {
+		t := &tellings[i]
+		h.all = append(h.all, &mark{name: upperSnake(t.glob), trait: t.trait, repeats: t.repeats})
+	}
 	h.add(neutral, upperSnake, neutralHeaders, n.HarmlessHeaders)
 	h.add(neutral, upperSnake, clientHeaders, nil)
 	v.add(identity, asItIs, identityVars, nil)
@@ -91,7 +97,7 @@ func (w *Visitors) orDefault() *Visitors {
 func (w *Visitors) IsIdentityHeader(name string) bool {
 	header, ok := strings.CutPrefix(name, "HTTP_")
 	m := w.orDefault().headers.of(header)
-	return ok && m != nil && (m.trait == identity || m.trait == credentials)
+	return ok && m != nil && (m.trait == identity || m.trait == credentials || m.trait == seemsIdentity)
 }
 
 // NotLookedUp are the headers whose bearers nginx is not to look up: those that name the
@@ -306,7 +312,7 @@ func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 	case credentials:
 		s.credentials = true
 		return
-	case identity:
+	case identity, seemsIdentity:
 	default:
 		if p.isTrusted(x.Name) {
 			return
@@ -316,9 +322,9 @@ func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 		return
 	}
 	switch class {
-	case identity:
+	case identity, seemsIdentity:
 		note(&s.identityHeader, x.Name)
-	case unkeyed:
+	case unkeyed, seemsUnkeyed:
 		note(&s.unkeyedHeader, x.Name)
 	default:
 		note(&s.unknownHeader, x.Name)

@@ -130,19 +130,19 @@ var neutralHeaders = []string{
 	"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-Fetch-*", "Sec-Purpose", "Purpose", "X-Purpose", "X-Moz", "Sec-Speculation-Tags",
 	"Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform", "Sec-Ch-Ua-*", "Sec-Websocket-*", "Sec-Browsing-Topics", "Sec-Storage-Access", "Sec-Shared-Storage-Writable",
 	"Available-Dictionary", "Dictionary-Id", "Http2-Settings", "Early-Data", "Service-Worker", "Ua-Cpu", "Ua-Os", "Chrome-Proxy", "Device-Stock-Ua", "Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Transfer-Encoding", "Expect", "Max-Forwards", "Date", "Warning", "Mime-Version",
-	"Proxy",                                                     // dropped by the firewall
-	"X-Forwarded-Proto", "X-Forwarded-Ssl", "X-Forwarded-Https", // the firewall has the word
+	"Proxy",                                // dropped by the firewall
+	"X-Forwarded-Proto", "X-Forwarded-Ssl", // the firewall has the word
 	"Via", "X-Forwarded-By", "X-Proxy-Id", "X-Bluecoat-Via", "X-Imforwards", "Cdn-Loop", "X-Cache", "X-Cache-Lookup", "X-Cache-Hits", "X-Varnish", "X-Squid-*", // proxies
 	"X-Request-Id", "Request-Id", "X-Correlation-Id", "Correlation-Id", "Correlation-Context", "Request-Context", "X-Trace-Id", "X-Unique-Id", "X-Request-Start", "X-Queue-Start", "X-Start-Time", "X-Request-Time", // what logs and monitors go by
 	"Traceparent", "Tracestate", "B3", "X-B3-*", "Uber-Trace-Id", "Sentry-Trace", "X-Datadog-*", "Newrelic", "X-Newrelic-*", "X-Cloud-Trace-Context", "Grpc-Trace-Bin",
 	"Elastic-Apm-Traceparent", "X-Instana-*", "Sw6", "Sw8", "Sw8-*", "X-Dynatrace*", "X-Ruxit-*", "X-Ot-Span-Context", "Ot-Tracer-*", "X-Honeycomb-Trace", "X-Signalfx-*",
-	"Cf-Ray", "Cf-Visitor", "Cf-Ew-Via", "Cf-Worker", "Cf-Request-Id", "Cf-Warp-Tag-Id", "Cf-Cache-Status", "Cf-Connecting-O2o", // Cloudflare
+	"Cf-Ray", "Cf-Ew-Via", "Cf-Worker", "Cf-Request-Id", "Cf-Warp-Tag-Id", "Cf-Cache-Status", "Cf-Connecting-O2o", // Cloudflare
 	"X-Amz-Cf-Id", "X-Amz-Cf-Pop", "X-Amzn-Trace-Id", "X-Amzn-Requestid", "X-Amzn-Tls-*", "X-Amzn-Lambda-Context", // AWS
 	"CloudFront-Viewer-Http-Version", "CloudFront-Viewer-Tls", "CloudFront-Viewer-Ja3-Fingerprint", "CloudFront-Viewer-Ja4-Fingerprint", "CloudFront-Viewer-Header-Order", "CloudFront-Viewer-Header-Count", "CloudFront-Viewer-Asn",
-	"Fastly-Ff", "Fastly-Ssl", "Fastly-Orig-*", "Fastly-Temp-*", "Fastly-Client", "Fastly-Debug", "Fastly-Debug-*", "Fastly-No-Shield", "Fastly-Force-*", "Fastly-Cachetype", "Fastly-Soc-*", "Fastly-Key-*", "X-Fastly-*", "X-Timer", "X-Served-By", // Fastly
+	"Fastly-Ff", "Fastly-Orig-Accept-Encoding", "Fastly-Temp-*", "Fastly-Client", "Fastly-Debug", "Fastly-Debug-*", "Fastly-No-Shield", "Fastly-Force-*", "Fastly-Cachetype", "Fastly-Soc-*", "Fastly-Key-*", "X-Fastly-*", "X-Timer", "X-Served-By", // Fastly
 	"Akamai-Origin-Hop", "Akamai-Reputation", "X-Akamai-Config-Log-Detail", "X-Akamai-Request-*", "X-Akamai-Staging*", "X-Akamai-Grn", "Akamai-Grn", // Akamai
-	"X-Azure-Ref", "X-Azure-Requestchain", "X-Azure-Fdid", "X-Fd-Healthprobe", "X-Arr-Log-Id", "X-Arr-Ssl", "X-Site-Deployment-Id", "Was-Default-Hostname", "Disguised-Host", "X-Appgw-Trace-Id", // Azure
-	"X-Appengine-Https", "X-Appengine-Request-Log-Id", "X-Appengine-Timeout-Ms", "X-Appengine-Default-*", "X-Google-*", // Google
+	"X-Azure-Ref", "X-Azure-Requestchain", "X-Azure-Fdid", "X-Fd-Healthprobe", "X-Arr-Log-Id", "X-Site-Deployment-Id", "X-Appgw-Trace-Id", // Azure
+	"X-Appengine-Request-Log-Id", "X-Appengine-Timeout-Ms", "X-Appengine-Default-Namespace", "X-Google-*", // Google
 	"X-Envoy-Expected-Rq-Timeout-Ms", "X-Envoy-Attempt-Count", "X-Envoy-Internal", "X-Envoy-Decorator-Operation", "X-Envoy-Peer-Metadata*", "X-Envoy-Force-Trace", "X-Envoy-Retry-*", "X-Envoy-Upstream-*", "X-Istio-*", // Envoy, Istio
 	"X-Kong-*", "X-Traefik-*", "X-Haproxy-*", "Connect-Time", "Total-Route-Time", "X-Heroku-*", // Kong, HAProxy, Heroku
 	"Fly-Request-Id", "Fly-Region", "Fly-Traceparent", "Fly-Tracestate", "X-Vercel-Id", "X-Nf-Request-Id", "Rndr-Id", "X-Pull", "Cdn-Requestid", "Cdn-Connectionid", "Cdn-Serverid", "Cdn-Requestpullcode", "Cdn-Cacheid", // Fly, Vercel, Netlify, Render, KeyCDN, Bunny
