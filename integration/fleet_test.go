@@ -23,7 +23,8 @@ type fleet struct {
 	accessLog string
 }
 
-func startFleet(t *testing.T) *fleet {
+// startFleet runs an application of testdata, with these edits besides its own.
+func startFleet(t *testing.T, app string, args []string, edits ...[2]string) *fleet {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "uwgate-fleet-")
 	if err != nil {
@@ -31,9 +32,10 @@ func startFleet(t *testing.T) *fleet {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	sockets := []string{filepath.Join(dir, "uwgate.sock"), filepath.Join(dir, "second.sock")}
-	w := start(t, stack.Config{Conf: "recommended", App: "testdata/crowd", Dir: dir, Args: []string{"--fleet", "--memcached-timeout", "10s"}, Edits: [][2]string{
-		{"server unix:" + sockets[0] + ";", fmt.Sprintf("server unix:%s max_fails=0; server unix:%s max_fails=0;", sockets[0], sockets[1])},
-	}})
+	w := start(t, stack.Config{
+		Conf: "recommended", App: filepath.Join("testdata", app), Dir: dir, Args: append(args, "--fleet", "--memcached-timeout", "10s"),
+		Edits: append(edits, [2]string{"server unix:" + sockets[0] + ";", fmt.Sprintf("server unix:%s max_fails=0; server unix:%s max_fails=0;", sockets[0], sockets[1])}),
+	})
 	ports, err := stack.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +74,7 @@ func (f *fleet) asked(path string) int {
 
 // Whichever gateway nginx goes to, the workers are asked once.
 func TestFleetAndACrowd(t *testing.T) {
-	f := startFleet(t)
+	f := startFleet(t, "crowd", nil)
 	c := f.knock(visitors, "/cold")
 	for i, p := range c.pages {
 		if p.status != 200 || p.body != "<p>/cold for all</p>" {
@@ -105,7 +107,7 @@ func (f *fleet) fetching() *stack.Process {
 // A gateway that is killed while it fetches holds the others up for no longer than its
 // lock lives.
 func TestFleetLosesOne(t *testing.T) {
-	f := startFleet(t)
+	f := startFleet(t, "crowd", nil)
 	done := make(chan crowd)
 	start := time.Now()
 	go func() { done <- f.crowd(100, func(int) page { return f.get("/cold") }) }()

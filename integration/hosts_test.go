@@ -113,7 +113,7 @@ func TestKeysWithoutHost(t *testing.T) {
 			a := startApp(t, stack.Config{Args: []string{"--key", tt.key}})
 			evil.name, evil.why = "no host is allowed", "nobody has said whose pages these are"
 			a.tries(t, []leak{evil}, nil)
-			if log := a.Uwgate.Log(); !strings.Contains(log, "that a client makes up")  {
+			if log := a.Uwgate.Log(); !strings.Contains(log, "that a client makes up") {
 				t.Errorf("the log does not say why:\n%s", log)
 			}
 			a = startApp(t, stack.Config{Args: []string{"--key", tt.key, "--allowed-host", "shop.test"}})
