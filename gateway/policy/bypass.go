@@ -51,15 +51,15 @@ func (b Bypass) GoString() string { return "policy.Bypass{" + b.String() + "}" }
 
 // isAsked reports whether the request carries the argument with the secret.
 // Any other value makes it an argument like all others.
-func (b Bypass) isAsked(v uwsgi.Vars) bool {
+func (b *Bypass) isAsked(s *seenURL) bool {
 	if b.Name == "" || b.Secret == "" {
 		return false
 	}
-	_, query, _ := cutQuery(v.Get("REQUEST_URI"))
-	return b.isIn(query) || b.isIn(v.Get("QUERY_STRING"))
+	_, query, _ := cutQuery(s.uri)
+	return b.isIn(query) || s.query != query && b.isIn(s.query)
 }
 
-func (b Bypass) isIn(query string) bool {
+func (b *Bypass) isIn(query string) bool {
 	if !strings.Contains(query, b.Name) {
 		return false
 	}
@@ -72,7 +72,7 @@ func (b Bypass) isIn(query string) bool {
 	return false
 }
 
-func (b Bypass) isSecret(value string) bool {
+func (b *Bypass) isSecret(value string) bool {
 	same := subtle.ConstantTimeCompare([]byte(value), []byte(b.Secret))
 	if decoded, err := url.QueryUnescape(value); err == nil {
 		same |= subtle.ConstantTimeCompare([]byte(decoded), []byte(b.Secret))
@@ -82,7 +82,7 @@ func (b Bypass) isSecret(value string) bool {
 
 // stripURI returns the URI without the argument, and without the question mark
 // if nothing is left behind it.
-func (b Bypass) stripURI(uri string) string {
+func (b *Bypass) stripURI(uri string) string {
 	path, query, fragment := cutQuery(uri)
 	if rest := b.stripQuery(query); rest != "" {
 		return path + "?" + rest + fragment
@@ -93,7 +93,7 @@ func (b Bypass) stripURI(uri string) string {
 // stripQuery removes every occurrence of the argument, whatever its value, and
 // those too whose name is the same only once decoded: to the application they
 // are one. Other arguments that repeat the secret go, too.
-func (b Bypass) stripQuery(query string) string {
+func (b *Bypass) stripQuery(query string) string {
 	var kept []string
 	for arg := range strings.SplitSeq(query, "&") {
 		name, _, _ := strings.Cut(arg, "=")
@@ -119,7 +119,7 @@ func cutQuery(uri string) (path, query, fragment string) {
 // strip returns the vars of the same request without the argument. Other vars
 // that repeat the secret (the Referer of a reload, say) are left out: a page
 // might show them.
-func (b Bypass) strip(v uwsgi.Vars) uwsgi.Vars {
+func (b *Bypass) strip(v uwsgi.Vars) uwsgi.Vars {
 	clean := make(uwsgi.Vars, 0, len(v))
 	for _, x := range v {
 		switch {
@@ -137,7 +137,7 @@ func (b Bypass) strip(v uwsgi.Vars) uwsgi.Vars {
 
 // isTold reports whether s contains the secret, percent-encoded or not, and even within a
 // URL that is an argument of another one's.
-func (b Bypass) isTold(s string) bool {
+func (b *Bypass) isTold(s string) bool {
 	if b.Secret == "" {
 		return false
 	}

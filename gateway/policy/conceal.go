@@ -15,10 +15,16 @@ import (
 // conceal.
 func (p *Policy) Conceal(v uwsgi.Vars) uwsgi.Vars {
 	b := &p.Bypass
-	if b.Secret == "" || p.mayBypass(v) || !slices.ContainsFunc(v, func(x uwsgi.Var) bool { return b.isTold(x.Value) }) {
+	if b.Secret == "" || p.isBypass(v) || !slices.ContainsFunc(v, func(x uwsgi.Var) bool { return b.isTold(x.Value) }) {
 		return v
 	}
 	return b.strip(v)
+}
+
+func (p *Policy) isBypass(v uwsgi.Vars) bool {
+	var k packet
+	k.read(v)
+	return p.mayBypass(&k)
 }
 
 // PublicURI is the request's URI as a log may show it.

@@ -19,10 +19,20 @@ import (
 // subrequests: the packet of one may bring the key of another.
 
 // A seenURL is what the application sees of a request's target, and what nginx says of
-// it: of a var that is repeated, the last value.
+// it: see packet.read.
 type seenURL struct {
+	targetVars
+
+	// The host as the application sees it, and as nginx has it in $host.
+	shownHost, nginxHost string
+
+	around surroundings // of the URI in the last key that was asked for
+}
+
+// targetVars are the vars that are about the target.
+type targetVars struct {
 	uri         string // REQUEST_URI, which is the client's whatever nginx does
-	path, query string // PATH_INFO, QUERY_STRING
+	path, query string // PATH_INFO, QUERY_STRING; without that, what the URI says
 	script      string // SCRIPT_NAME: the path is what follows it
 	host        string // HTTP_HOST
 	server      string // SERVER_NAME
@@ -34,59 +44,35 @@ type seenURL struct {
 	hasPath, hasQuery, hasProto, hasSSL bool
 }
 
-// seenURLOf reads it in one pass.
-func seenURLOf(v uwsgi.Vars) (s seenURL) {
-	for i := range v {
-		x := &v[i]
-		switch x.Name {
-		case "REQUEST_URI":
-			s.uri = x.Value
-		case "PATH_INFO":
-			s.path, s.hasPath = x.Value, true
-		case "QUERY_STRING":
-			s.query, s.hasQuery = x.Value, true
-		case "SCRIPT_NAME":
-			s.script = x.Value
-		case "HTTP_HOST":
-			s.host = x.Value
-		case "SERVER_NAME":
-			s.server = x.Value
-		case "SERVER_PORT":
-			s.port = x.Value
-		case "REQUEST_SCHEME":
-			s.scheme = x.Value
-		case "HTTPS":
-			s.https = x.Value
-		case "HTTP_X_FORWARDED_PROTO":
-			s.proto, s.hasProto = x.Value, true
-		case "HTTP_X_FORWARDED_SSL":
-			s.ssl, s.hasSSL = x.Value, true
-		}
+// settle derives what is asked for more than once.
+func (s *seenURL) settle() {
+	if !s.hasQuery {
+		_, s.query, _ = cutQuery(s.uri) // the application has nothing else to take it from
 	}
-	return s
+	s.shownHost, s.nginxHost = s.host, normalizeHost(s.host)
+	if s.nginxHost == "" {
+		s.shownHost, s.nginxHost = s.server, normalizeHost(s.server)
+	}
 }
 
-// url is what the application sees of the request as it came.
-func (q *request) url() *seenURL {
-	if !q.hasSeen {
-		q.sees, q.hasSeen = seenURLOf(q.v), true
-	}
-	return &q.sees
+func seenURLOf(v uwsgi.Vars) seenURL {
+	var k packet
+	k.read(v)
+	return k.seenURL
 }
 
-// askedURL is what it sees of what it is asked for.
-func (q *request) askedURL() *seenURL {
+// askedURL is what the application sees of what it is asked for.
+func (q *request) askedURL() seenURL {
 	if len(q.asked) == len(q.v) && (len(q.v) == 0 || &q.asked[0] == &q.v[0]) {
-		return q.url()
+		return q.seenURL
 	}
-	s := seenURLOf(q.asked)
-	return &s
+	return seenURLOf(q.asked)
 }
 
 // SameTarget reports whether the application sees the same target in both requests: the
 // same path, query, host and scheme. a and b are vars as it gets them, after ForWorker.
 func SameTarget(a, b uwsgi.Vars) bool {
-	x, y := seenURLOf(a), seenURLOf(b)
+	x, y := seenURLOf(a).targetVars, seenURLOf(b).targetVars
 	if x.hasPath && y.hasPath {
 		x.uri, y.uri = "", ""
 	}
@@ -100,13 +86,13 @@ func SameTarget(a, b uwsgi.Vars) bool {
 // request it lacks; "" if it does. locate has found the key.
 func (q *request) undetermined() (reason Reason, at string) {
 	s := q.askedURL()
-	if at, found := q.lacksHost(s); found {
+	if at, found := q.lacksHost(&s); found {
 		return Host, at
 	}
-	if reason, at := q.lacksURI(s); reason != "" {
+	if reason, at := q.lacksURI(&s); reason != "" {
 		return reason, at
 	}
-	if at, found := q.lacksScheme(s); found {
+	if at, found := q.lacksScheme(&s); found {
 		return Scheme, at
 	}
 	return "", ""
@@ -124,13 +110,13 @@ func (q *request) lacks() (all []lack) {
 		return nil
 	}
 	s := q.askedURL()
-	if at, found := q.lacksHost(s); found {
+	if at, found := q.lacksHost(&s); found {
 		all = append(all, lack{Host, at})
 	}
-	if reason, at := q.lacksURI(s); reason != "" {
+	if reason, at := q.lacksURI(&s); reason != "" {
 		all = append(all, lack{reason, at})
 	}
-	if at, found := q.lacksScheme(s); found {
+	if at, found := q.lacksScheme(&s); found {
 		all = append(all, lack{Scheme, at})
 	}
 	return all
@@ -140,9 +126,6 @@ func (q *request) lacks() (all []lack) {
 // sees, Arguments if it does not say its query, else "".
 func (q *request) lacksURI(s *seenURL) (reason Reason, at string) {
 	path, query, _ := cutQuery(s.uri)
-	if !s.hasQuery {
-		s.query = query // the application has nothing else to take it from
-	}
 	u := target{seenURL: s, rawPath: path, fits: s.fits(path), same: s.query == query}
 	if q.cutsAmbiguously {
 		return Arguments, s.query
@@ -271,10 +254,7 @@ func hasEarlier(query string, n int, name string) bool {
 // by what stands in it.
 func (q *request) saidByText(u *target) Reason {
 	key := q.key
-	start := uriStart(key)
-	switch {
-	case hasURI(u.uri) && strings.HasSuffix(key, u.uri) && endsPrefix(key[:len(key)-len(u.uri)]),
-		start >= 0 && u.fits && u.same && isBounded(key[start:], u.uri):
+	if hasURI(u.uri) && strings.HasSuffix(key, u.uri) && endsPrefix(key[:len(key)-len(u.uri)]) {
 		switch {
 		case q.p.AllowRewrites, u.fits && u.same:
 			return ""
@@ -282,6 +262,11 @@ func (q *request) saidByText(u *target) Reason {
 			return Rewritten
 		}
 		return Arguments
+	}
+	start := uriStart(key)
+	switch {
+	case start >= 0 && u.fits && u.same && isBounded(key[start:], u.uri):
+		return ""
 	case start < 0: // a hash, or the value of a map: nginx's word is all there is
 		switch {
 		case !u.fits:
@@ -332,15 +317,22 @@ func hasURI(uri string) bool { return uri != "" && (uri[0] == '/' || uri[0] == '
 // uriStart is where the URI part of a key begins, behind scheme and host or whatever
 // the key begins with; -1 if it has none.
 func uriStart(key string) int {
-	i := strings.IndexAny(key, "/?")
+	i := pathStart(key, 0)
 	if i > 0 && key[i-1] == ':' && strings.HasPrefix(key[i:], "//") {
-		j := strings.IndexAny(key[i+2:], "/?")
-		if j < 0 {
-			return -1
-		}
-		return i + 2 + j
+		return pathStart(key, i+2)
 	}
 	return i
+}
+
+// pathStart is the place of the first slash or question mark from the i-th byte on, -1
+// if there is none.
+func pathStart(key string, i int) int {
+	for ; i < len(key); i++ {
+		if key[i] == '/' || key[i] == '?' {
+			return i
+		}
+	}
+	return -1
 }
 
 // endsPrefix reports whether a URI can begin behind prefix: what is before it must
@@ -374,20 +366,12 @@ func isTail(c byte) bool { return strings.IndexByte("|#@;, ", c) >= 0 }
 // on, or else what it sees must be in the key. foreignHost has looked at what the
 // key says.
 func (q *request) lacksHost(s *seenURL) (at string, found bool) {
-	shown, host := s.hosts()
+	shown, host := s.shownHost, s.nginxHost
 	if !isHostText(shown) || shown != host && !isHostPort(shown, host, s.port) && !q.isShownInKey(s, shown) {
 		return shown, true
 	}
 	said := len(q.p.AllowedHosts) > 0 && (!q.rendered || q.p.hasOneHost()) || q.saysHost(s, host)
 	return "", !said
-}
-
-// hosts returns the host as the application sees it, and as nginx has it in $host.
-func (s *seenURL) hosts() (shown, host string) {
-	if host = normalizeHost(s.host); host != "" {
-		return s.host, host
-	}
-	return s.server, normalizeHost(s.server)
 }
 
 // hasOneHost reports whether all pages are those of one host, so that the key need
@@ -405,20 +389,26 @@ func isHostPort(shown, host, port string) bool {
 // isHostText leaves out what could end a host in a key, or in the links of a page.
 func isHostText(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; !isNameByte(c) && c < 0x80 && strings.IndexByte("-.:[]", c) < 0 {
+		if !hostBytes[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
 
+var hostBytes = func() (is [256]bool) {
+	for c := range is {
+		is[c] = isNameByte(byte(c)) || c >= 0x80 || strings.IndexByte("-.:[]", byte(c)) >= 0
+	}
+	return is
+}()
+
 // isShownInKey reports whether the key contains the Host header as it was sent.
 func (q *request) isShownInKey(s *seenURL, shown string) bool {
 	if q.rendered {
 		return q.p.Template.says.httpHost
 	}
-	before, _ := s.around(q.key)
-	return endsInHost(before, shown)
+	return endsInHost(s.aroundURI(q.key).before, shown)
 }
 
 // saysHost reports whether the key contains the host.
@@ -426,8 +416,8 @@ func (q *request) saysHost(s *seenURL, host string) bool {
 	if q.rendered {
 		return q.p.Template.says.host || q.p.Template.hasLiteralHost(host)
 	}
-	before, after := s.around(q.key)
-	return endsInHost(before, host) || hasHost(before, host) || hasHost(after, host)
+	k := s.aroundURI(q.key)
+	return endsInHost(k.before, host) || hasHost(k.before, host) || hasHost(k.after, host)
 }
 
 // endsInHost reports whether what stands before the URI in a key ends in a host, and
@@ -490,7 +480,7 @@ func (q *request) schemeInKey(s *seenURL) (in keyedScheme) {
 			return in
 		}
 	}
-	before, _ := s.around(q.key)
+	before := s.aroundURI(q.key).before
 	if i := strings.Index(before, "://"); i >= 0 {
 		switch {
 		case strings.HasSuffix(before[:i], "https"):

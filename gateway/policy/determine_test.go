@@ -406,6 +406,9 @@ func TestSameTarget(t *testing.T) {
 	if SameTarget(get(without()...), changed(get(without()...), "REQUEST_URI=/q?q=1")) {
 		t.Error("without PATH_INFO, another URI is the same target")
 	}
+	if SameTarget(get("-QUERY_STRING"), changed(get("-QUERY_STRING"), "REQUEST_URI=/p?q=2")) {
+		t.Error("without QUERY_STRING, another query of the URI is the same target")
+	}
 }
 
 // A key is contested if nginx has looked it up for something else than the page that

@@ -67,10 +67,12 @@ type Decision struct {
 // as received, r is the head of the answer as it came, or nil to explain the
 // request only; body, whole and trailers are those of Body.
 func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, trailers bool, now time.Time) Explanation {
-	q, plan := p.newRequest(v), p.Request(v)
+	var q request
+	q.read(p, v)
+	plan := p.Request(v)
 	e := Explanation{
 		Key: plan.Key, KeySource: p.keySource(v), Server: plan.Addr, URI: plan.URI,
-		LookedUp: p.lookup(v).proven,
+		LookedUp: p.lookup(&q.packet).proven,
 		Refusals: q.findings(), Freshness: []Step{},
 	}
 	verdict := Verdict{Reason: plan.Reason}
@@ -205,7 +207,7 @@ func (q *request) findings() []Finding {
 	case KeyTooLong:
 		e.add(KeyTooLong, "")
 	}
-	if !q.p.lookup(q.v).proven {
+	if !q.p.lookup(&q.packet).proven {
 		e.add(NotLookedUp, q.p.whyNotLookedUp(q.v))
 	}
 	for _, f := range q.lacks() {

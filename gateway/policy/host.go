@@ -32,27 +32,48 @@ func requestHost(v uwsgi.Vars) string {
 // The second happens when a client asks for `GET http://a/` with `Host: b`:
 // nginx makes its key of a, the worker its page of b. A key that the template
 // renders has its host from the same var as the page.
-func (p *Policy) foreignHost(v uwsgi.Vars, s *seenURL) (at string, found bool) {
-	_, host := s.hosts()
-	if len(p.AllowedHosts) > 0 && !matchesAny(p.AllowedHosts, host) {
+func (q *request) foreignHost() (at string, found bool) {
+	host := q.nginxHost
+	if len(q.p.AllowedHosts) > 0 && !matchesAny(q.p.AllowedHosts, host) {
 		return host, true
 	}
-	key := v.Get(varKey)
+	key := q.handover.key.value
 	if key == "" {
 		return "", false
 	}
-	before, after := s.around(key)
-	if endsInHost(before, host) { // as in most keys
+	k := q.aroundURI(key)
+	if endsInHost(k.before, host) { // as in most keys
 		return "", false
 	}
-	named := hostIn(before, after, host)
-	return named, named != "" && !p.isTemplateRight(v, key)
+	named := k.hostBut(host)
+	return named, named != "" && !q.p.isTemplateRight(q.v, key)
 }
 
-// hostIn returns a host that stands in the key, before or after the request's own
-// URI, if host itself does not; else "".
-func hostIn(before, after, host string) (other string) {
-	for _, part := range []string{before, after} {
+// surroundings are what stands before and after the request's URI in a key.
+type surroundings struct{ key, before, after string }
+
+// aroundURI finds the URI in a key: the raw one, or the decoded path with or without its
+// arguments. The last occurrence is taken, for it cannot lie before the true one; and it
+// begins with a slash, so that it cannot swallow a host. Arguments alone could.
+func (s *seenURL) aroundURI(key string) *surroundings {
+	k := &s.around
+	if k.key == key {
+		return k
+	}
+	k.key = key
+	found := false
+	if k.before, k.after, found = cutLast(key, s.uri); found {
+		return k
+	}
+	if k.before, k.after, found = cutLast(key, s.path+"?"+s.query); !found {
+		k.before, k.after, _ = cutLast(key, s.path)
+	}
+	return k
+}
+
+// hostBut returns a host that stands there, if host itself does not; else "".
+func (k *surroundings) hostBut(host string) (other string) {
+	for _, part := range []string{k.before, k.after} {
 		for named := range hostsIn(part) {
 			if equalFold(named, host) {
 				return ""
@@ -61,26 +82,6 @@ func hostIn(before, after, host string) (other string) {
 		}
 	}
 	return other
-}
-
-// aroundURI returns what stands before and after the request's URI in a key:
-// the raw one, or the decoded path with or without its arguments. The last
-// occurrence is taken, for it cannot lie before the true one; and it begins
-// with a slash, so that it cannot swallow a host. Arguments alone could.
-func aroundURI(raw, path, query, key string) (before, after string) {
-	if before, after, found := cutLast(key, raw); found {
-		return before, after
-	}
-	if before, after, found := cutLast(key, path+"?"+query); found {
-		return before, after
-	}
-	before, after, _ = cutLast(key, path)
-	return before, after
-}
-
-// around is aroundURI for what the application sees.
-func (s *seenURL) around(key string) (before, after string) {
-	return aroundURI(s.uri, s.path, s.query, key)
 }
 
 // cutLast cuts a key around the last occurrence of what can be a URI.

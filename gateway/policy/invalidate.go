@@ -73,7 +73,8 @@ func (p *Policy) Entries(v uwsgi.Vars, plan Plan) []Target {
 	if plan.Key == "" {
 		return nil
 	}
-	q := p.newRequest(v)
+	var q request
+	q.read(p, v)
 	asked, _ := q.reduce(&Plan{})
 	return append([]Target{{Key: plan.Key, Addr: plan.Addr}}, p.kin(asked, plan.Key)...)
 }
@@ -141,16 +142,18 @@ func sameHostURI(v uwsgi.Vars, reference string) (uri string, ok bool) {
 // nginx hands over, or by the template.
 func (p *Policy) target(v uwsgi.Vars, uri string) (Target, bool) {
 	other, own := p.asGet(v, uri), v.Get("REQUEST_URI")
-	key := v.Get(varKey)
+	var k packet
+	k.read(v)
+	key := k.handover.key.value
 	t := Target{Key: key}
 	note := ""
 	switch {
-	case !v.Agreed(varKey):
+	case k.handover.key.mixed:
 		return Target{}, false
 	case key != "" && uri == own:
-		t.Addr = p.lookup(v).addr
-	case key != "":
-		t.Key, note = p.keyOf(other, v, key)
+		t.Addr = p.lookup(&k).addr
+	case key != "" && !p.isTemplateRight(v, key):
+		t.Key, note = replaceURI(key, own, other.Get("REQUEST_URI"))
 	case p.Template != nil:
 		t.Key, note = p.expand(other)
 	}
@@ -176,7 +179,8 @@ func (p *Policy) asGet(v uwsgi.Vars, uri string) uwsgi.Vars {
 			}
 		}
 	}
-	if _, sure := p.matchRules(other); p.cutsArgs(other, sure) {
+	seen := seenURLOf(other)
+	if _, sure := p.matchRules(&seen); p.cutsArgs(sure) && other.Count(varKey) == 0 {
 		other, _ = cutArgs(other, p.rule(sure).KeepArgs)
 	}
 	return other

@@ -108,7 +108,12 @@ func decodedPath(v uwsgi.Vars) (path string, ok bool) {
 	if path, ok = v.Lookup("PATH_INFO"); ok {
 		return path, true
 	}
-	raw, _, _ := cutQuery(v.Get("REQUEST_URI"))
+	return decoded(v.Get("REQUEST_URI"))
+}
+
+// decoded is the path of a URI, as decodedPath has it.
+func decoded(uri string) (path string, ok bool) {
+	raw, _, _ := cutQuery(uri)
 	path, err := url.PathUnescape(raw)
 	return path, err == nil && path != ""
 }

@@ -74,7 +74,8 @@ type Plan struct {
 // Request plans a request by its vars as received: those that Firewall drops
 // tell of bodies and repeated headers.
 func (p *Policy) Request(v uwsgi.Vars) Plan {
-	q := p.newRequest(v)
+	var q request
+	q.read(p, v)
 	plan := q.locate()
 	for _, r := range requestRefusals {
 		if _, found := q.find(r); found {
@@ -96,6 +97,7 @@ func (p *Policy) Request(v uwsgi.Vars) Plan {
 type request struct {
 	p *Policy
 	v uwsgi.Vars // as received
+	packet
 
 	firstRule, sureRule int // see matchRules
 
@@ -110,15 +112,14 @@ type request struct {
 	cutsAmbiguously bool // see repeatsKept
 
 	contested bool // see Plan.Contested
-
-	sees    seenURL // of v, once url has been asked
-	hasSeen bool
 }
 
-func (p *Policy) newRequest(v uwsgi.Vars) request {
-	q := request{p: p, v: v}
-	q.firstRule, q.sureRule = p.matchRules(v)
-	return q
+// read begins with the zero request.
+func (q *request) read(p *Policy, v uwsgi.Vars) {
+	q.p, q.v = p, v
+	q.packet.read(v)
+	q.firstRule, q.sureRule = p.matchRules(&q.seenURL)
+	q.derived = !q.handover.key.sent
 }
 
 // requestRefusals are all that can speak against storing in the request itself,
@@ -134,11 +135,11 @@ var requestRefusals = []Reason{
 func (q *request) find(r Reason) (at string, found bool) {
 	switch r {
 	case NoMethod:
-		return "REQUEST_METHOD", q.v.Get("REQUEST_METHOD") == ""
+		return "REQUEST_METHOD", q.method == ""
 	case Method:
-		return q.findMethod()
+		return q.method, q.method != "" && q.method != "GET"
 	case Upgrade:
-		return q.firstOf("HTTP_UPGRADE")
+		return "HTTP_UPGRADE", q.upgrades
 	case Excluded:
 		return q.findExclusion()
 	case Authorization:
@@ -152,19 +153,21 @@ func (q *request) find(r Reason) (at string, found bool) {
 	case TokenCookie:
 		return is(q.sight().tokenCookie)
 	case RequestBody:
-		return bodyAnnounced(q.v)
+		// On its way through memcached_pass nginx throws the body itself away, and
+		// the application may have waited for it: what counts is the announcement.
+		return is(q.body)
 	case RequestNoStore:
-		return "HTTP_CACHE_CONTROL", forbidsStoring(q.v) // RFC 9111 §5.2.1.5
+		return "HTTP_CACHE_CONTROL", q.noStore
 	case Range:
-		return q.firstThat(isRange)
+		return is(q.part)
 	case Precondition:
-		return q.firstThat(isPrecondition)
+		return is(q.condition)
 	case UnkeyedHeader:
 		return is(q.sight().unkeyedHeader)
 	case DuplicateHeader:
 		return q.findRepeat()
 	case Host:
-		return q.p.foreignHost(q.v, q.url())
+		return q.foreignHost()
 	}
 	panic("policy: no refusal of requests: " + string(r))
 }
@@ -190,59 +193,6 @@ func (q *request) sight() *sight {
 // is tells a name that was found from none.
 func is(name string) (at string, found bool) { return name, name != "" }
 
-func (q *request) findMethod() (at string, found bool) {
-	method := q.v.Get("REQUEST_METHOD")
-	return method, method != "" && method != "GET"
-}
-
-// firstOf finds the first of the names of which any var has a value.
-func (q *request) firstOf(names ...string) (at string, found bool) {
-	for _, name := range names {
-		if isSet(q.v, name) {
-			return name, true
-		}
-	}
-	return "", false
-}
-
-// firstThat finds the first var whose name is one of those. It counts even if it is
-// empty.
-func (q *request) firstThat(is func(name string) bool) (at string, found bool) {
-	for i := range q.v {
-		if is(q.v[i].Name) {
-			return q.v[i].Name, true
-		}
-	}
-	return "", false
-}
-
-// isRange tells the headers with which a client asks for a part (RFC 9110 §14).
-// Request-Range is what Range was called once, and some servers still obey it.
-func isRange(name string) bool {
-	switch name {
-	case "HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_REQUEST_RANGE":
-		return true
-	}
-	return false
-}
-
-// isPrecondition tells the headers that may make an answer 412 (RFC 9110 §13.1.1 and
-// §13.1.4, WebDAV's If, and whatever else is named so). The two that ask whether the
-// page has changed are not among them: NotModified answers those.
-func isPrecondition(name string) bool {
-	if !strings.HasPrefix(name, "HTTP_IF") {
-		return name == "HTTP_UNLESS_MODIFIED_SINCE"
-	}
-	rest := name[len("HTTP_IF"):]
-	return rest == "" || rest[0] == '_' && rest != "_RANGE" && !asksForChange(name)
-}
-
-// asksForChange tells the headers with which a client asks whether it has the page
-// already.
-func asksForChange(name string) bool {
-	return name == "HTTP_IF_NONE_MATCH" || name == "HTTP_IF_MODIFIED_SINCE"
-}
-
 // isSet reports whether any var of that name has a value.
 func isSet(v uwsgi.Vars, name string) bool {
 	for i := range v {
@@ -256,9 +206,8 @@ func isSet(v uwsgi.Vars, name string) bool {
 // findExclusion leaves a rule that bypasses to the answer as long as a rule
 // above it waits for one.
 func (q *request) findExclusion() (at string, found bool) {
-	raw, decoded := q.v.Get("REQUEST_URI"), q.v.Get("PATH_INFO")
 	for _, prefix := range q.p.Exclude {
-		if strings.HasPrefix(raw, prefix) || strings.HasPrefix(decoded, prefix) {
+		if strings.HasPrefix(q.uri, prefix) || strings.HasPrefix(q.path, prefix) {
 			return prefix, true
 		}
 	}
@@ -268,44 +217,17 @@ func (q *request) findExclusion() (at string, found bool) {
 	return "", false
 }
 
-// bodyAnnounced is about what is announced: on its way through memcached_pass
-// nginx throws the body itself away, and the application may have waited for it.
-func bodyAnnounced(v uwsgi.Vars) (at string, found bool) {
-	for i := range v {
-		switch v[i].Name {
-		case "CONTENT_LENGTH", "HTTP_CONTENT_LENGTH":
-			if strings.Trim(v[i].Value, "0") != "" {
-				return v[i].Name, true
-			}
-		case "HTTP_TRANSFER_ENCODING":
-			return v[i].Name, true
-		}
-	}
-	return "", false
-}
-
-func forbidsStoring(v uwsgi.Vars) bool {
-	var cc cacheControl
-	for i := range v {
-		if v[i].Name == "HTTP_CACHE_CONTROL" {
-			cc.parse(v[i].Value)
-		}
-	}
-	return cc.noStore
-}
-
 // locate finds the key, and whether nginx has looked it up and missed.
 func (q *request) locate() Plan {
-	miss := q.p.lookup(q.v)
+	miss := q.p.lookup(&q.packet)
 	plan := Plan{Addr: miss.addr, LookedUp: miss.thrownAway, firstRule: q.firstRule, sureRule: q.sureRule}
-	key, note := q.p.key(q.v)
-	q.derived = q.v.Count(varKey) == 0
-	q.rendered = note == "" && q.p.isTemplateRight(q.v, key)
+	key, note := q.askedKey()
+	q.rendered = note == "" && q.p.Template != nil && (q.derived || q.p.Template.renders(q.v, key))
 	asked, other := q.reduce(&plan)
 	if other {
 		plan.Addr, plan.URI = "", asked.Get("REQUEST_URI")
 		if note == "" {
-			key, note = q.p.keyOf(asked, q.v, key)
+			key, note = q.keyOf(asked, key)
 		}
 		if note == "" && plan.Bypass && q.p.Bypass.isTold(key) {
 			key, note = "", "the bypass argument's secret stands in the key or URL a second time"
@@ -331,11 +253,11 @@ func (q *request) locate() Plan {
 // cuts, notes in the plan what was there of them, and tells whether anything.
 func (q *request) reduce(plan *Plan) (asked uwsgi.Vars, other bool) {
 	asked = q.v
-	if q.p.mayBypass(q.v) {
+	if q.p.mayBypass(&q.packet) {
 		plan.Bypass = true
 		asked = q.p.Bypass.strip(asked)
 	}
-	if q.p.cutsArgs(q.v, q.sureRule) {
+	if q.derived && q.p.cutsArgs(q.sureRule) {
 		keep := q.p.rule(q.sureRule).KeepArgs
 		q.cutsAmbiguously = repeatsKept(queryOf(asked), keep)
 		asked, plan.cuts = cutArgs(asked, keep)
@@ -343,15 +265,15 @@ func (q *request) reduce(plan *Plan) (asked uwsgi.Vars, other bool) {
 	return asked, plan.Bypass || plan.cuts
 }
 
-// cutsArgs reports whether the key is derived, and the rule of that number
-// says from which arguments.
-func (p *Policy) cutsArgs(v uwsgi.Vars, sureRule int) bool {
-	return sureRule > 0 && p.rule(sureRule).KeepArgs != nil && p.Template != nil && v.Count(varKey) == 0
+// cutsArgs reports whether the rule of that number says from which arguments a key is
+// derived.
+func (p *Policy) cutsArgs(sureRule int) bool {
+	return sureRule > 0 && p.rule(sureRule).KeepArgs != nil && p.Template != nil
 }
 
-// key is the key that nginx asked for, or why there is none.
-func (p *Policy) key(v uwsgi.Vars) (key, note string) {
-	handed := handoverOf(v).key
+// askedKey is the key that nginx asked for, or why there is none.
+func (q *request) askedKey() (key, note string) {
+	handed := &q.handover.key
 	switch {
 	case handed.mixed:
 		return "", "nginx sends CACHE_KEY more than once, with different values"
@@ -359,10 +281,10 @@ func (p *Policy) key(v uwsgi.Vars) (key, note string) {
 		return "", "nginx hands an empty CACHE_KEY over"
 	case handed.sent:
 		return handed.value, ""
-	case p.Template == nil:
+	case q.p.Template == nil:
 		return "", "nginx hands no CACHE_KEY over, and there is no template"
 	}
-	return p.expand(v)
+	return q.p.expand(q.v)
 }
 
 func (p *Policy) expand(v uwsgi.Vars) (key, note string) {
@@ -376,35 +298,6 @@ func (p *Policy) expand(v uwsgi.Vars) (key, note string) {
 	return key, ""
 }
 
-// A handover is the vars with which nginx hands the key over.
-type handover struct{ key, status, server handed }
-
-// A handed is one of them: the last value if there are several.
-type handed struct {
-	value       string
-	sent, mixed bool // mixed: there are different values
-}
-
-// handoverOf finds all three in one pass.
-func handoverOf(v uwsgi.Vars) (h handover) {
-	for i := range v {
-		switch v[i].Name { // by length first
-		case varKey:
-			h.key.add(v[i].Value)
-		case varStatus:
-			h.status.add(v[i].Value)
-		case varServer:
-			h.server.add(v[i].Value)
-		}
-	}
-	return h
-}
-
-func (h *handed) add(value string) {
-	h.mixed = h.mixed || h.sent && h.value != value
-	h.value, h.sent = value, true
-}
-
 // A lookup is what nginx tells about its asking memcached.
 type lookup struct {
 	proven     bool   // the key was asked for, and missed
@@ -412,11 +305,11 @@ type lookup struct {
 	addr       string // the server that was asked
 }
 
-func (p *Policy) lookup(v uwsgi.Vars) lookup {
-	h := handoverOf(v)
+func (p *Policy) lookup(k *packet) lookup {
+	h := &k.handover
 	status := lastEntry(h.status.value)
 	l := lookup{addr: lastEntry(h.server.value)}
-	l.thrownAway = h.status.sent && !h.status.mixed && isStatusCode(status) && isSafe(v.Get("REQUEST_METHOD"))
+	l.thrownAway = h.status.sent && !h.status.mixed && isStatusCode(status) && isSafe(k.method)
 	switch {
 	case h.status.mixed || h.server.mixed:
 	case l.addr != "" && !p.Knows(l.addr): // never connect to an address that only a packet names
@@ -492,17 +385,17 @@ func wireLen(key string) int {
 	return n
 }
 
-func (p *Policy) mayBypass(v uwsgi.Vars) bool {
-	return isSafe(v.Get("REQUEST_METHOD")) && p.Bypass.isAsked(v)
+func (p *Policy) mayBypass(k *packet) bool {
+	return isSafe(k.method) && p.Bypass.isAsked(&k.seenURL)
 }
 
-// keyOf is the key of another URL of the same site, as which other are the
-// vars; key is that of the request v.
-func (p *Policy) keyOf(other, v uwsgi.Vars, key string) (otherKey, note string) {
-	if p.isTemplateRight(v, key) {
-		return p.expand(other)
+// keyOf is the key of another URL of the same site, as which other are the vars; key is
+// that of the request.
+func (q *request) keyOf(other uwsgi.Vars, key string) (otherKey, note string) {
+	if q.rendered {
+		return q.p.expand(other)
 	}
-	return replaceURI(key, v.Get("REQUEST_URI"), other.Get("REQUEST_URI"))
+	return replaceURI(key, q.uri, other.Get("REQUEST_URI"))
 }
 
 // isTemplateRight reports whether the template renders the key that nginx used

@@ -236,9 +236,11 @@ type place struct {
 	hasPath           bool // false if REQUEST_URI cannot be decoded: then no path matches
 }
 
-func placeOf(v uwsgi.Vars) place {
-	l := place{host: requestHost(v), query: queryOf(v)}
-	l.path, l.hasPath = decodedPath(v)
+func (s *seenURL) place() place {
+	l := place{host: s.nginxHost, path: s.path, query: s.query, hasPath: s.hasPath}
+	if !l.hasPath {
+		l.path, l.hasPath = decoded(s.uri)
+	}
 	return l
 }
 
@@ -254,11 +256,11 @@ func queryOf(v uwsgi.Vars) string {
 // matchRules finds the first rule that the request allows to match, and the
 // first of them that does not wait for the answer: as numbers from 1, zero if
 // there is none.
-func (p *Policy) matchRules(v uwsgi.Vars) (first, sure int) {
+func (p *Policy) matchRules(s *seenURL) (first, sure int) {
 	if len(p.Rules) == 0 {
 		return 0, 0
 	}
-	l := placeOf(v)
+	l := s.place()
 	for i := range p.Rules {
 		if !p.Rules[i].allows(l) {
 			continue
@@ -279,7 +281,8 @@ func (p *Policy) ruleOf(v uwsgi.Vars, plan Plan, h uwsgi.Header) int {
 	if plan.firstRule == 0 || plan.firstRule == plan.sureRule {
 		return plan.firstRule
 	}
-	l := placeOf(v)
+	s := seenURLOf(v)
+	l := s.place()
 	for n := plan.firstRule; n <= len(p.Rules) && n != plan.sureRule; n++ {
 		if r := &p.Rules[n-1]; r.isForType(h) && r.allows(l) {
 			return n

@@ -62,7 +62,8 @@ func TestRuleConditions(t *testing.T) {
 			if err := tt.rule.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			first, sure := rulesPolicy(tt.rule).matchRules(get(tt.changes...))
+			s := seenURLOf(get(tt.changes...))
+			first, sure := rulesPolicy(tt.rule).matchRules(&s)
 			if got := first == 1 && sure == 1; got != tt.want {
 				t.Errorf("got %v (%d, %d), want %v", got, first, sure, tt.want)
 			}
