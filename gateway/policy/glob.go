@@ -12,25 +12,28 @@ func matchesAny(globs []string, name string) bool {
 
 // matches compares without ASCII case; a * in glob stands for any bytes.
 func matches(glob, name string) bool {
-	return matchesGlob(glob, name, func(a, b byte) bool { return lower(a) == lower(b) })
+	return glob == name || matchesGlob(glob, name, true)
 }
 
 // matchesExactly compares with case.
 func matchesExactly(glob, s string) bool {
-	return matchesGlob(glob, s, func(a, b byte) bool { return a == b })
+	return matchesGlob(glob, s, false)
 }
 
 // matchesGlob goes back to the last star only: what an earlier one could take
 // instead, the last one can too. So a client's long path costs no more than
 // its length times the glob's.
-func matchesGlob(glob, s string, same func(a, b byte) bool) bool {
+func matchesGlob(glob, s string, fold bool) bool {
+	if last := len(glob) - 1; last >= 0 && glob[last] != '*' && (s == "" || !sameByte(glob[last], s[len(s)-1], fold)) {
+		return false // as most, and soonest seen there
+	}
 	g, star, from := 0, -1, 0 // star: the last one met; from: what follows it begins here
 	for i := 0; i < len(s); {
 		switch {
 		case g < len(glob) && glob[g] == '*':
 			star, from = g, i
 			g++
-		case g < len(glob) && same(glob[g], s[i]):
+		case g < len(glob) && sameByte(glob[g], s[i], fold):
 			g++
 			i++
 		case star >= 0:
@@ -45,6 +48,8 @@ func matchesGlob(glob, s string, same func(a, b byte) bool) bool {
 	}
 	return g == len(glob)
 }
+
+func sameByte(a, b byte, fold bool) bool { return a == b || fold && lower(a) == lower(b) }
 
 // equalFold folds ASCII only, as nginx does; strings.EqualFold would take the
 // Kelvin sign for a k.

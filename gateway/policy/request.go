@@ -175,6 +175,9 @@ func (q *request) find(r Reason) (at string, found bool) {
 // findRepeat finds a var with two values: nginx may key on one of the two, and the
 // application answer the other. Of what hands the key over, locate has the word.
 func (q *request) findRepeat() (at string, found bool) {
+	if !q.sight().mayRepeat {
+		return "", false
+	}
 	at, found = q.v.Repeated()
 	if !found || !isHandover(at) {
 		return at, found

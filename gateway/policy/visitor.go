@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -70,9 +71,9 @@ func NewVisitors(n VisitorNames) *Visitors {
 	v.add(identity, asItIs, identityVars, nil)
 	v.add(neutral, asItIs, neutralVars, n.HarmlessVars)
 	v.all = append(v.all, &mark{name: "SCRIPT_NAME", trait: unlisted, repeats: isMountPoint})
-	for _, t := range []*traits{c, h, v} {
-		t.settle()
-	}
+	c.settle(0)
+	h.settle(0)
+	v.settle(len(h.exact))
 	return w
 }
 
@@ -133,6 +134,9 @@ type mark struct {
 	trait trait
 	given bool // by the operator
 
+	// number is that of an exact name, from 1: the headers' first, then the vars'.
+	number int
+
 	// repeats reports whether the value says only what nginx says, and so changes no
 	// page: then the trait does not count. Nil: never.
 	repeats func(v uwsgi.Vars, value string) bool
@@ -145,7 +149,8 @@ func (m *mark) isGlob() bool { return strings.IndexByte(m.name, '*') >= 0 }
 type traits struct {
 	fold  bool         // whether case does not matter
 	all   []*mark      // in the order of the tables, the operator's among them
-	exact [512][]*mark // by slot; one for a name, with all that is said of it
+	exact []*mark      // one for a name without a star, with all that is said of it
+	slots []*mark      // the same, each in its slot or the next free one; a power of two
 	globs [256][]*mark // by the first byte, in lower case
 	wild  []*mark      // globs that begin with a star
 }
@@ -164,8 +169,10 @@ func (t *traits) add(class trait, spell func(string) string, builtin, given []st
 	}
 }
 
-// settle makes the table from all marks.
-func (t *traits) settle() {
+// settle makes the table from all marks, and numbers the exact names from the one after
+// last on.
+func (t *traits) settle(last int) {
+	t.slots = make([]*mark, 1<<bits.Len(uint(4*len(t.all))))
 	for _, m := range t.all {
 		switch first := strings.IndexByte(m.name, '*'); {
 		case first == 0:
@@ -175,8 +182,11 @@ func (t *traits) settle() {
 		}
 	}
 	for _, m := range t.all {
-		if s := slot(m.name); !m.isGlob() && t.exactly(m.name) == nil {
-			t.exact[s] = append(t.exact[s], t.settled(m.name))
+		if !m.isGlob() && t.exactly(m.name) == nil {
+			m = t.settled(m.name)
+			t.exact = append(t.exact, m)
+			m.number = last + len(t.exact)
+			*t.slotOf(m.name) = m
 		}
 	}
 }
@@ -211,17 +221,15 @@ func stricter(a, b *mark) *mark {
 	return a
 }
 
-// slot spreads names over the table by their length and a few of their bytes.
-func slot(name string) int {
+// hash spreads names, whatever their case, by their length and a few of their bytes.
+func hash(name string) uint32 {
 	n := len(name)
 	if n == 0 {
 		return 0
 	}
-	h := uint(n)
-	h = h*31 + uint(lower(name[n-1]))
-	h = h*31 + uint(lower(name[n/2]))
-	h = h*31 + uint(lower(name[n/4]))
-	return int(h % 512)
+	const lowerCase, golden = 0x202020, 0x9e3779b9 // the second is 2^32 over the golden ratio
+	few := uint32(name[n-1])<<16 | uint32(name[n/2])<<8 | uint32(name[n/4])
+	return (uint32(n)<<24 | few | lowerCase) * golden >> 16
 }
 
 // of returns what is said of the name, nil if nothing is.
@@ -232,13 +240,16 @@ func (t *traits) of(name string) *mark {
 	return t.byGlob(name)
 }
 
-func (t *traits) exactly(name string) *mark {
-	for _, m := range t.exact[slot(name)] {
-		if t.same(m, name) {
-			return m
+func (t *traits) exactly(name string) *mark { return *t.slotOf(name) }
+
+// slotOf is where the name's mark is, or the free slot for it.
+func (t *traits) slotOf(name string) **mark {
+	last := len(t.slots) - 1
+	for i := int(hash(name)) & last; ; i = (i + 1) & last {
+		if m := t.slots[i]; m == nil || t.same(m, name) {
+			return &t.slots[i]
 		}
 	}
-	return nil
 }
 
 func (t *traits) same(m *mark, name string) bool {
@@ -279,24 +290,54 @@ type sight struct {
 	identityHeader, identityVar              string
 	unkeyedHeader                            string
 	unknownCookie, unknownHeader, unknownVar string
+
+	mayRepeat bool // no var is repeated unless this is set
 }
 
 // look looks at every var once.
 func (p *Policy) look(v uwsgi.Vars) (s sight) {
 	w := p.Visitors.orDefault()
+	var met names
 	for i := range v {
 		x := &v[i]
 		header, isHeader := strings.CutPrefix(x.Name, "HTTP_")
+		var m *mark
+		if isHeader {
+			m = w.headers.of(header)
+		} else {
+			m = w.vars.of(x.Name)
+		}
+		s.mayRepeat = met.add(m) || s.mayRepeat
 		switch {
 		case isHeader && header == "COOKIE":
 			p.lookAtCookies(&s, w, v, x.Value)
+		case m != nil && m.trait == neutral: // as nearly all
 		case isHeader:
-			p.lookAtHeader(&s, w.headers.of(header), v, x)
+			p.lookAtHeader(&s, m, v, x)
 		default:
-			s.lookAtVar(w.vars.of(x.Name), v, x)
+			s.lookAtVar(m, v, x)
 		}
 	}
 	return s
+}
+
+// names are those that look has met. Most have a mark of their own, and are told apart
+// without comparing them.
+type names struct {
+	marked [16]uint64 // by number, a bit each
+	others bool
+}
+
+// add reports whether the name of that mark may have been there before.
+func (n *names) add(m *mark) (again bool) {
+	if m == nil || m.number == 0 || m.number >= 64*len(n.marked) {
+		again, n.others = n.others, true
+		return again
+	}
+	word, bit := &n.marked[m.number/64], uint64(1)<<(m.number%64)
+	again = *word&bit != 0
+	*word |= bit
+	return again
 }
 
 // lookAtHeader counts a header that is there without a value, too.
@@ -305,7 +346,7 @@ func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 	if m != nil {
 		class = m.trait
 	}
-	if class == neutral || m != nil && m.repeats != nil && m.repeats(v, x.Value) {
+	if m != nil && m.repeats != nil && m.repeats(v, x.Value) {
 		return
 	}
 	switch class {
@@ -335,7 +376,7 @@ func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 // is not set.
 func (s *sight) lookAtVar(m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 	switch {
-	case x.Value == "", m != nil && m.trait == neutral, m != nil && m.repeats != nil && m.repeats(v, x.Value):
+	case x.Value == "", m != nil && m.repeats != nil && m.repeats(v, x.Value):
 	case x.Name == "REMOTE_USER":
 		note(&s.authorization, x.Name)
 	case m != nil && m.trait == identity:

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -285,6 +286,43 @@ func TestTablesAgree(t *testing.T) {
 				t.Errorf("%s: got %+v, want the class %d of its own table", name, m, table.class)
 			}
 		}
+	}
+}
+
+// A var that is given twice with different values is found whatever the tables say of its
+// name, and a name that is there once is not.
+func TestRepeatsOfAllNames(t *testing.T) {
+	many := VisitorNames{HarmlessCookies: []string{"x"}}
+	for i := range 600 { // more than there are numbers for
+		many.HarmlessHeaders = append(many.HarmlessHeaders, fmt.Sprintf("X-Harmless-%d", i))
+		many.HarmlessVars = append(many.HarmlessVars, fmt.Sprintf("HARMLESS_%d", i))
+	}
+	p := &Policy{Visitors: NewVisitors(many)}
+	names := []string{"HTTP_X_UNKNOWN", "UNKNOWN", "HTTP_", "HTTP_COOKIE", "COOKIE", "HTTP_SEC_CH_UA_X", "CACHE_X"}
+	for prefix, t := range map[string]*traits{"HTTP_": &p.Visitors.headers, "": &p.Visitors.vars} {
+		for _, m := range t.all {
+			names = append(names, prefix+strings.ReplaceAll(m.name, "*", "x"))
+		}
+	}
+	all := make(uwsgi.Vars, 0, len(names))
+	for _, name := range names {
+		all = append(all, uwsgi.Var{Name: name, Value: "a"})
+		var q request
+		q.read(p, uwsgi.Vars{{Name: name, Value: "a"}, {Name: "OTHER", Value: "a"}, {Name: name, Value: "b"}})
+		if at, found := q.findRepeat(); found != !isHandover(name) || found && at != name {
+			t.Errorf("%s: got %q, %v", name, at, found)
+		}
+	}
+	for i, name := range names {
+		once := uwsgi.Vars{{Name: name, Value: "a"}, {Name: names[(i+1)%len(names)] + "_", Value: "b"}}
+		var q request
+		q.read(p, once)
+		if at, found := q.findRepeat(); found {
+			t.Errorf("%q: got %q", once, at)
+		}
+	}
+	if at, found := all.Repeated(); found {
+		t.Errorf("%s has two values", at)
 	}
 }
 
