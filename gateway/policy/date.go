@@ -33,10 +33,42 @@ func parseDate(s string) (time.Time, bool) {
 	day, rest := s[:end], s[end:]
 	for i := range dateForms {
 		f := &dateForms[i]
-		t, err := time.Parse(f.layout, rest)
-		if err == nil && t.Format(f.layout) == rest && strings.Contains(f.days, " "+day+" ") {
-			return t, true
+		if isLike(rest, f.layout) && strings.Contains(f.days, " "+day+" ") {
+			t, err := time.Parse(f.layout, rest)
+			return t, err == nil
 		}
 	}
 	return time.Time{}, false
+}
+
+// isLike reports whether s has digits, small letters and capitals where the layout has
+// them, and all else as it is there. That is where time.Parse is lax.
+func isLike(s, layout string) bool {
+	if len(s) != len(layout) {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch like := layout[i]; {
+		case isDigit(like):
+			if !isDigit(c) {
+				return false
+			}
+		case 'a' <= like && like <= 'z':
+			if c < 'a' || c > 'z' {
+				return false
+			}
+		case 'A' <= like && like <= 'Z':
+			if c < 'A' || c > 'Z' {
+				return false
+			}
+		case like == '_': // a space, or the first of two digits
+			if c != ' ' && (c < '1' || c > '9') {
+				return false
+			}
+		case c != like:
+			return false
+		}
+	}
+	return true
 }
