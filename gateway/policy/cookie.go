@@ -173,12 +173,12 @@ func isPlainCookie(v uwsgi.Vars, name string) bool {
 			continue
 		}
 		for part := range strings.SplitSeq(v[i].Value, ";") {
-			n, value, hasValue := strings.Cut(strings.TrimLeft(part, " "), "=")
+			n, value, _ := strings.Cut(strings.TrimLeft(part, " "), "=")
 			if !isOneWord(n) || !isOneWord(value) {
 				return false
 			}
 			if equalFold(n, name) {
-				if n != name || !hasValue {
+				if n != name || value == "" { // the key is that of none
 					return false
 				}
 				found++

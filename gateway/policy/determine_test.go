@@ -129,6 +129,13 @@ var determineRows = []struct {
 	{name: "a header runs into nothing", template: "$request_uri|$http_accept_language", changes: []string{"HTTP_ACCEPT_LANGUAGE=de|x"}},
 	{name: "the URL runs into a header", template: "$request_uri$http_accept_language", changes: []string{"HTTP_ACCEPT_LANGUAGE=de"}, want: Rewritten},
 	{name: "the URL runs into no header", template: "$request_uri$http_accept_language"},
+	{name: "a header runs into another", template: "$request_uri|$http_x_theme$http_x_lang", changes: []string{"HTTP_X_THEME=a", "HTTP_X_LANG=b"}, want: Arguments},
+	{name: "a header runs into one that is not there", template: "$request_uri|$http_x_theme$http_x_lang", changes: []string{"HTTP_X_THEME=ab"}, want: Arguments},
+	{name: "a header where another one may be", template: "$request_uri|$http_x_theme$http_x_lang", changes: []string{"HTTP_X_LANG=ab"}},
+	{name: "neither header", template: "$request_uri|$http_x_theme$http_x_lang"},
+	{name: "a cookie runs into one that is not there", template: "$request_uri|$cookie_theme$cookie_lang", changes: []string{"HTTP_COOKIE=theme=ab"}, want: Arguments},
+	{name: "a cookie and another behind a separator", template: "$request_uri|$cookie_theme|$cookie_lang", changes: []string{"HTTP_COOKIE=theme=ab"}},
+	{name: "an argument runs into one that is not there", template: "$uri?$arg_a$arg_b", changes: []string{"QUERY_STRING=a=12", "REQUEST_URI=/p?a=12"}, want: Arguments},
 	{name: "the URL holds the separator", template: "$request_uri|$http_accept_language", changes: []string{"REQUEST_URI=/p|de"}, want: Rewritten},
 	{name: "the URL holds the separator, by text", key: ":1:/p|de|en", changes: []string{"REQUEST_URI=/p|de"}, want: Arguments},
 	{name: "the host behind the URL", template: "$request_uri|$host", changes: []string{"REQUEST_URI=/p|x"}},
@@ -346,9 +353,10 @@ func BenchmarkUndetermined(b *testing.B) {
 func FuzzKeyDeterminesPage(f *testing.F) {
 	f.Add(0, "/a", "page=1", "/a?page=1", "")
 	f.Add(1, "/a", "page=1-2&sort=3", "/a", "page=1&sort=2-3")
+	f.Add(9, "/a", "page=12", "/a", "sort=12")
 	f.Fuzz(func(t *testing.T, n int, path, query, otherPath, otherQuery string) {
 		templates := []string{paged, "$host$uri?$arg_page-$arg_sort", "$host$uri$is_args$args", "$host$uri", "$host$request_uri",
-			"$host$uri|$arg_page", "$uri$host", "$host$uri$args", "$arg_page$uri"}
+			"$host$uri|$arg_page", "$uri$host", "$host$uri$args", "$arg_page$uri", "$host$uri?$arg_page$arg_sort"}
 		p := testPolicy()
 		p.Template = mustTemplate(t, templates[uint(n)%uint(len(templates))], "")
 		sees := func(path, query string) (key, target string, ok bool) {

@@ -164,6 +164,15 @@ func (p *piece) isOpen() bool {
 	return p.render != nil && (hasName(p.text, "arg_") || hasName(p.text, "cookie_") || hasName(p.text, "http_"))
 }
 
+// isOfURL reports whether the variable is the URL or a part of it that has no name.
+func (p *piece) isOfURL() bool {
+	switch p.text {
+	case "request_uri", "uri", "document_uri", "args", "query_string":
+		return true
+	}
+	return false
+}
+
 // endsClosed reports whether a key can be read from its end up to the i-th piece:
 // nothing follows but literals, or a literal that stands out from all that follows
 // it, which no client chooses freely.
@@ -194,15 +203,16 @@ func (t *Template) ambiguous(v uwsgi.Vars) *piece {
 			continue
 		}
 		value, err := p.render(t, v, p.arg)
-		if err == nil && value != "" && !t.isApart(v, value, i+1) {
+		if err == nil && value != "" && !t.isApart(v, value, i+1, p.isOfURL()) {
 			return p
 		}
 	}
 	return nil
 }
 
-// isApart reports whether it is seen where a value ends that the i-th piece follows.
-func (t *Template) isApart(v uwsgi.Vars, value string, i int) bool {
+// isApart reports whether it is seen where a value ends that the i-th piece follows. A
+// URL is as long as it can be: then it is what follows it that is refused.
+func (t *Template) isApart(v uwsgi.Vars, value string, i int, isOfURL bool) bool {
 	for ; i < len(t.pieces); i++ {
 		p := &t.pieces[i]
 		switch {
@@ -212,6 +222,8 @@ func (t *Template) isApart(v uwsgi.Vars, value string, i int) bool {
 			return !strings.ContainsAny(value, "/?")
 		case p.text == "is_args":
 			return strings.IndexByte(value, '?') < 0
+		case p.isOpen() && !isOfURL: // without a value here, another request has this one there
+			return false
 		}
 		if next, err := p.render(t, v, p.arg); err != nil || next != "" {
 			return false

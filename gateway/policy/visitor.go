@@ -359,7 +359,7 @@ func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 			return
 		}
 	}
-	if p.isVarInKey(v, x.Name) {
+	if x.Value != "" && p.isVarInKey(v, x.Name) { // without a value the key is that of none
 		return
 	}
 	switch class {
