@@ -192,10 +192,10 @@ func (w *world) read(resp *http.Response, err error) page {
 	return page{resp.StatusCode, resp.Header, string(b), err}
 }
 
-// items is how many entries all memcached servers hold together.
+// items is how many entries all memcached servers hold together, tombstones aside.
 func (w *world) items() int {
 	w.t.Helper()
-	return w.stat("curr_items")
+	return w.stat("curr_items") - w.tombstones()
 }
 
 // writes is how many entries memcached has been given since it started, tombstones
