@@ -87,7 +87,7 @@ func BenchmarkStore(b *testing.B) {
 	for _, size := range storeSizes {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
 			w, stored := benchWriter(b), make(chan struct{}, 1)
-			e := Entry{Key: typicalKey, Body: make([]byte, size), Expires: time.Now().Add(time.Hour), Done: func() { stored <- struct{}{} }}
+			e := Entry{Key: typicalKey, Body: make([]byte, size), Expires: time.Now().Add(time.Hour), Done: func(error) { stored <- struct{}{} }}
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -108,7 +108,7 @@ func BenchmarkStoreMany(b *testing.B) {
 	for _, size := range storeSizes {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
 			w, room := benchWriter(b), make(chan struct{}, atATime)
-			e := Entry{Body: make([]byte, size), Expires: time.Now().Add(time.Hour), Done: func() { <-room }}
+			e := Entry{Body: make([]byte, size), Expires: time.Now().Add(time.Hour), Done: func(error) { <-room }}
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {

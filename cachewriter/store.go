@@ -67,17 +67,18 @@ type item struct {
 	body    []byte
 	flags   uint32
 	expires time.Time
-	began   time.Time // when the page was asked for
-	done    func()    // see Entry.Done; may be nil
-	page    string    // wire key of the page to which it belongs; a page's own
-	of      string    // that page's raw key
-	probe   bool      // it is the breaker's probe
-	debt    *debt     // what storing it makes needless; nil: nothing
+	began   time.Time   // when the page was asked for
+	done    func(error) // see Entry.Done; may be nil
+	page    string      // wire key of the page to which it belongs; a page's own
+	of      string      // that page's raw key
+	probe   bool        // it is the breaker's probe
+	debt    *debt       // what storing it makes needless; nil: nothing
 }
 
-func (it *item) settle() {
+// settle says what became of the item on its server.
+func (it *item) settle(err error) {
 	if it.done != nil {
-		it.done()
+		it.done(err)
 	}
 }
 
@@ -131,7 +132,7 @@ func (s *store) put(it *item) error {
 	}
 	if s.deleting[it.key] > 0 {
 		s.stats.Dropped[DropSuperseded]++
-		it.settle()
+		it.settle(ErrPurged)
 		return nil
 	}
 	if !s.enqueue(it) {
@@ -157,7 +158,7 @@ func (s *store) enqueue(it *item) bool {
 		return false
 	}
 	el.Value = it
-	old.settle()
+	old.settle(errSuperseded)
 	s.stats.Dropped[DropSuperseded]++
 	return true
 }
@@ -266,9 +267,12 @@ func (s *store) drop(el *list.Element, cause Drop) {
 	it := s.queue.Remove(el).(*item)
 	delete(s.queued, it.key)
 	s.release(it)
-	it.settle()
+	it.settle(dropErrors[cause])
 	s.stats.Dropped[cause]++
 }
+
+// dropErrors are what Entry.Done gets of an entry that was queued.
+var dropErrors = map[Drop]error{DropExpired: ErrExpired, DropServerDown: ErrServerDown, DropClosed: ErrClosed, DropSuperseded: ErrPurged}
 
 func (s *store) dropAll(cause Drop) (n int) {
 	for el := s.queue.Front(); el != nil; el = s.queue.Front() {
@@ -289,7 +293,7 @@ func (s *store) write(c *client, it *item) {
 	close(s.writing[it.key])
 	delete(s.writing, it.key)
 	s.release(it)
-	it.settle()
+	it.settle(err)
 	switch {
 	case err == nil:
 		s.stats.Stored++

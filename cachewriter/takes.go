@@ -28,3 +28,19 @@ func (s *store) takes(it *item) bool {
 	return !s.closing && !s.breaker.open && !s.w.purges.since(it.key, it.began) &&
 		s.entries < s.maxEntries && (s.entries == 0 || s.bytes+size <= s.maxBytes) && s.w.room.left.Load() >= size
 }
+
+// IsDown reports whether the breaker of a server to which the entry belongs is open: what
+// becomes of the entry may not be known for long. Only Key, HashKey and Addr are looked at.
+func (w *Writer) IsDown(e Entry) bool {
+	t := w.servers()
+	addrs, err := t.route(e)
+	if err != nil {
+		return true
+	}
+	for _, addr := range addrs {
+		if t.stores[addr].down() {
+			return true
+		}
+	}
+	return false
+}

@@ -60,15 +60,20 @@ func (w *Writer) SetRing(ring *Ring) {
 func (t *tier) putAt(addrs []string, key string, e Entry) error {
 	var first error
 	taken := false
+	o := newOutcome(e.Done)
 	for _, addr := range addrs {
 		err := t.stores[addr].put(&item{
 			key: key, page: cmp.Or(Escape(e.Of), key), of: cmp.Or(e.Of, e.Key), body: e.Body, flags: e.Flags,
-			expires: e.Expires, began: e.Began, done: e.Done,
+			expires: e.Expires, began: e.Began, done: o.of(),
 		})
+		if err != nil {
+			o.add(err)
+		}
 		taken = taken || err == nil
 		first = cmp.Or(first, err)
 	}
 	if taken {
+		o.end()
 		return nil
 	}
 	return first

@@ -72,11 +72,13 @@ func testTombstone(t *testing.T, m memcached) {
 			t.Fatal(err)
 		}
 		purged := b.Stats().Total.Dropped[DropPurged]
-		done := make(chan struct{})
-		slow.Done = func() { close(done) }
+		done := make(chan error, 2)
+		slow.Done = func(err error) { done <- err }
 		put(t, b, slow)
 		put(t, b, slowCopy)
-		<-done
+		if err := <-done; err != ErrPurged {
+			t.Errorf("%q: done with %v", key, err)
+		}
 		wantDropped(t, settled(t, b), DropPurged, purged+2)
 		if got := get(t, m, Escape(key)) + get(t, m, slowCopy.Key); got != "" {
 			t.Errorf("%q: the old page came back: %q", key, got)
@@ -395,11 +397,14 @@ func TestClocksDiffer(t *testing.T) {
 			} else {
 				f.on(onCommand("mn", act{say: "ERROR\r\n"}))
 			}
-			for _, key := range []string{"k", "l"} {
+			keys := []string{"k", "l"}
+			for _, key := range keys {
 				f.items[Sibling(KindTombstone, key)] = fakeItem{
 					body:    purger.stone(at).append(nil),
 					exptime: int64((tombstoneLife - tt.age) / time.Second),
 				}
+			}
+			for _, key := range keys {
 				put(t, w, Entry{Key: key, Body: []byte("x"), Expires: c.now().Add(time.Hour), Began: c.now().Add(-tt.began)})
 			}
 			s := settled(t, w)

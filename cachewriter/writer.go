@@ -23,6 +23,8 @@ var (
 	ErrExpired       = errors.New("cachewriter: entry has expired")
 	ErrPurged        = errors.New("cachewriter: key was deleted while the page was being made")
 	ErrClosed        = errors.New("cachewriter: writer is closed")
+
+	errSuperseded = errors.New("cachewriter: a newer entry has taken the place of this one")
 )
 
 // An Entry is a page on its way into memcached.
@@ -46,10 +48,13 @@ type Entry struct {
 	// Expires is when the page must be gone. It must lie ahead.
 	Expires time.Time
 
-	// Done, unless nil, is called when the entry has been written or refused, or
-	// has been dropped, on each of its servers; not if Put returns an error. It must
-	// not wait for anything.
-	Done func()
+	// Done, unless nil, is called once, when it is known what became of the entry on
+	// all of its servers; not if Put returns an error. Nil means that it is stored, and
+	// that its page had not been purged by then, that is, at some time after the
+	// call of Put; on one server at least. ErrPurged means that it had been,
+	// ErrServerDown that it was dropped because the breaker has opened. After any
+	// other error nothing is known. Done must not wait for anything, nor call the Writer.
+	Done func(err error)
 
 	// Began is when the page was asked for. A page that was already being
 	// made when its key was deleted, by whomever, may be the one that had to

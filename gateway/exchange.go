@@ -57,14 +57,15 @@ type exchange struct {
 	foreseen bool // it has been judged before its head was sent
 	stored   bool // it is stored, as far as can be known when the head is sent
 
-	looked    bool // it has been looked for the page of a flight that had landed
-	lookedOld bool // it has been looked for the last good copy
-	blind     bool // memcached could not be looked at
+	came      time.Time // when it asked to share a page; see share
+	looked    bool      // it has been looked for the page of a flight that had landed
+	lookedOld bool      // it has been looked for the last good copy
+	blind     bool      // memcached could not be looked at
 
 	refill *refill // what is fetched anew without a client; nil: there is one
 
 	lock    *cachewriter.Lock // nil: none
-	written chan struct{}     // closed once memcached has been told of the page; nil: nobody asks
+	written chan struct{}     // closed once it is known what memcached has made of the page; nil: nobody asks
 	later   sync.WaitGroup    // what is done while nobody waits for it
 
 	mustHear bool // the response is waited for though the client leaves; guarded by upload.mu
@@ -362,6 +363,12 @@ func (x *exchange) put() policy.Reason {
 		return policy.Rewritten
 	}
 	f := x.keep(time.Now())
+	if x.flight != nil {
+		x.flight.stored(value)
+		if g.Store.IsDown(x.place()) {
+			x.flight.settle(time.Now(), false)
+		}
+	}
 	err := g.Store.Put(cachewriter.Entry{
 		Key:     x.plan.Key,
 		Addr:    x.plan.Addr,
@@ -373,9 +380,6 @@ func (x *exchange) put() policy.Reason {
 	})
 	switch {
 	case err == nil:
-		if x.flight != nil {
-			x.flight.stored(value)
-		}
 		x.keepCopy(f.soft)
 		if g.keepsPages() {
 			g.refresh().add(f)

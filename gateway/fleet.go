@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -89,6 +88,7 @@ func (x *exchange) lockPlace() cachewriter.Entry {
 // A found page is one that lay in memcached.
 type found struct {
 	value  []byte
+	at     time.Time // it lay there then or later
 	resp   *uwsgi.Response
 	body   []byte
 	ttl    time.Duration // negative: it is stale
@@ -106,9 +106,10 @@ func left(item *cachewriter.Item) time.Duration {
 // lookAround looks for the page, and then at its lock: if it is gone by then the page
 // is there at the next look.
 func (x *exchange) lookAround(ctx context.Context) (*found, cachewriter.LockState) {
+	at := time.Now()
 	if item := x.look(ctx, x.place()); item != nil && (item.Usage == nil || !item.Usage.Stale) {
 		if resp, body, err := x.policy.Hit(x.received, item.Value, item.Flags); err == nil {
-			return &found{item.Value, resp, body, left(item), policy.Found}, cachewriter.Free
+			return &found{item.Value, at, resp, body, left(item), policy.Found}, cachewriter.Free
 		}
 	}
 	if x.lock != nil {
@@ -132,14 +133,25 @@ func (x *exchange) relayFound(ctx context.Context, page *found) error {
 	return x.relayShared(ctx, nil, &view{resp: page.resp, ttl: page.ttl, body: page.body, ending: endLanded, reason: page.reason})
 }
 
-// whenWritten is what the Writer calls once the page is where it belongs, or has been
-// dropped. Nil: nobody has to know.
-func (x *exchange) whenWritten() func() {
-	if x.lock == nil && x.refill == nil {
+// whenWritten is what the Writer calls once the page is where it belongs, or is not known
+// to be. Nil: nobody has to know.
+func (x *exchange) whenWritten() func(error) {
+	f, put := x.flight, time.Now()
+	if x.lock != nil || x.refill != nil {
+		x.written = make(chan struct{})
+	}
+	written := x.written
+	if f == nil && written == nil {
 		return nil
 	}
-	x.written = make(chan struct{})
-	return sync.OnceFunc(func() { close(x.written) })
+	return func(err error) {
+		if f != nil {
+			f.settleBy(err, put)
+		}
+		if written != nil {
+			close(written)
+		}
+	}
 }
 
 // unlockPage gives the lock back in the background: when the page is there, or at once

@@ -3,9 +3,11 @@ package gateway
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
@@ -18,6 +20,9 @@ import (
 //
 // What may not be stored is not shared either. Followers learn what became of
 // the flight from its ending. One that has landed is kept for a moment.
+//
+// Another gateway may have purged the page while it was fetched. That shows when the page
+// is stored: see exchange.isCurrent.
 type flight struct {
 	key      string
 	policy   *policy.Policy // whose verdict it is
@@ -40,7 +45,9 @@ type flight struct {
 	body      []byte          // what is here of it; appended to, never changed
 	ending    ending          // once the leader has ended
 	err       error           // of endFailed
-	value     []byte          // as it was stored, of endLanded; nil: it was not
+	asOf      time.Time       // whoever came by then may have the page, whatever was purged; of endLanded
+	settled   bool            // asOf is final
+	value     []byte          // as it is to be stored, of endLanded; nil: it is not, or not known to be
 	landedAt  time.Time       // zero: not yet
 	kept      *list.Element   // guarded by flights.mu: its place in landed; nil: none
 }
@@ -91,7 +98,7 @@ func (fs *flights) join(x *exchange, strikes, room int) (f *flight, leads bool) 
 		return nil, false
 	}
 	f = fs.aloft[key]
-	if f != nil && x.stranger && !f.isForStrangers() {
+	if f != nil && (x.stranger && !f.isForStrangers() || f.isOver(x.came)) {
 		fs.remove(f)
 		f = nil
 	}
@@ -150,7 +157,7 @@ func (fs *flights) end(f *flight, o ending, err error) {
 	f.ending, f.err, f.leader = o, err, nil
 	f.changed()
 	switch {
-	case o != endLanded, f.value == nil: // nobody else will find it
+	case o != endLanded, f.value == nil && f.followers == 0: // nobody else will find it
 		fs.remove(f)
 	case fs.aloft[f.key] == f:
 		fs.keep(f, time.Now())
@@ -241,6 +248,13 @@ func (f *flight) isForStrangers() bool {
 	return f.stranger || f.resp != nil
 }
 
+// isOver reports whether the page is known not to be for one who came then.
+func (f *flight) isOver(came time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ending == endLanded && f.settled && f.value == nil && f.asOf.Before(came)
+}
+
 // enter adds a follower, and has the leader not wait for its own client any longer. It
 // returns false if there is no room, or if the flight began before oldest and its page is
 // not coming yet: then it is not worth waiting for.
@@ -326,12 +340,12 @@ func (f *flight) strikesAfter() int {
 	return 0
 }
 
-// judged tells the followers the head of a page that may be shared. If they have to
-// wait for its last byte, a thousand of them are not woken twice.
-func (f *flight) judged(resp *uwsgi.Response, ttl time.Duration, live bool) {
+// judged tells the followers the head of a page that may be shared, and was asked for at
+// that time. If they have to wait for its last byte, a thousand of them are not woken twice.
+func (f *flight) judged(resp *uwsgi.Response, ttl time.Duration, asked time.Time, live bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.resp, f.ttl, f.live = resp, ttl, live
+	f.resp, f.ttl, f.asOf, f.live = resp, ttl, asked, live
 	if live {
 		f.changed()
 	}
@@ -352,20 +366,56 @@ func (f *flight) hit(page *found) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.resp, f.ttl, f.body, f.value, f.reason = page.resp, page.ttl, page.body, page.value, page.reason
+	f.asOf, f.settled = page.at, true
 }
 
-// stored notes what memcached is given of the page.
+// stored notes what memcached is to be given of the page.
 func (f *flight) stored(value []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.value = value
 }
 
-// landing returns what was stored, and when; never, if it is under way.
-func (f *flight) landing() (value []byte, at time.Time) {
+// settle notes, once, until when no purge is known of that is newer than the page, and
+// whether the page is in memcached. A time before that when it was asked for says nothing.
+func (f *flight) settle(asOf time.Time, stored bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.value, f.landedAt
+	if f.settled {
+		return
+	}
+	f.settled = true
+	if asOf.After(f.asOf) {
+		f.asOf = asOf
+	}
+	if !stored {
+		f.value = nil
+	}
+	if f.ending != aloft {
+		f.changed()
+	}
+}
+
+// settleBy settles a flight by what has become of a page that was put at that time.
+func (f *flight) settleBy(err error, put time.Time) {
+	switch {
+	case err == nil:
+		f.settle(put, true)
+	case errors.Is(err, cachewriter.ErrServerDown):
+		f.settle(time.Now(), false)
+	default:
+		f.settle(time.Time{}, false)
+	}
+}
+
+// inStore is what memcached has got of a flight that has landed; nil: nothing is known.
+func (f *flight) inStore() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.settled {
+		return nil
+	}
+	return f.value
 }
 
 func (f *flight) changed() {
@@ -384,6 +434,9 @@ type view struct {
 	body   []byte
 	ending ending
 	err    error
+
+	asOf    time.Time
+	settled bool
 }
 
 // await returns the first view that is ready, or the last one when ctx ends or the
@@ -410,5 +463,5 @@ func (f *flight) view() (view, <-chan struct{}) {
 	if f.news == nil {
 		f.news = make(chan struct{})
 	}
-	return view{f.resp, f.ttl, f.live, f.reason, f.body, f.ending, f.err}, f.news
+	return view{f.resp, f.ttl, f.live, f.reason, f.body, f.ending, f.err, f.asOf, f.settled}, f.news
 }

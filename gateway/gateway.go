@@ -117,7 +117,8 @@ type Gateway struct {
 
 	// Fleet is set if other gateways fill the same memcached: then one of them
 	// fetches a page, and the others wait for that, too. It takes two more
-	// questions to memcached for each page that is fetched.
+	// questions to memcached for each page that is fetched. Followers get no page before
+	// it is whole: another gateway may have purged it.
 	Fleet bool
 
 	// RefreshAhead has pages that are served fetched anew before they expire, as

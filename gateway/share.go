@@ -21,6 +21,8 @@ import (
 // What becomes of a follower:
 //   - The page has landed, or is live: it is answered with that, if its own vars
 //     allow the page to be stored, too.
+//   - The page has landed, and may have been purged before this request came: one of
+//     those for whom that holds leads.
 //   - The page may not be stored: it goes alone, and so do all requests for that key
 //     for a while.
 //   - No backend takes requests: that is its response, too.
@@ -35,6 +37,7 @@ func (x *exchange) share(ctx context.Context) (done bool, err error) {
 		return false, nil
 	}
 	x.startReading(nil) // nginx may leave meanwhile
+	x.came = time.Now()
 	var timer *time.Timer
 	for strikes := 0; ; {
 		f, leads := x.g.flights.join(x, strikes, x.g.coalesceFollowers())
@@ -74,7 +77,7 @@ const (
 	waitFailed  wait = "failed"  // with an error
 	waitRefused wait = "refused" // the page is not for everyone: it goes alone
 	waitLate    wait = "late"    // the time was up: it goes alone
-	waitAgain   wait = "again"   // the leader failed: it leads, or waits for the next one
+	waitAgain   wait = "again"   // the leader failed, or the page may be old: it leads, or waits for the next one
 	waitAlone   wait = "alone"   // the leader failed: it goes alone
 	waitFound   wait = "found"   // the page was in memcached by then
 	waitLeft    wait = "left"    // its client has left
@@ -96,10 +99,6 @@ func (x *exchange) lead(f *flight) {
 
 // follow waits for what the leader finds.
 func (x *exchange) follow(ctx context.Context, f *flight, timeUp <-chan time.Time) (wait, error) {
-	if !x.isStillThere(ctx, f) {
-		x.g.flights.leaveOut(f)
-		return waitAgain, nil
-	}
 	v, ok := f.await(ctx, timeUp, func(v *view) bool { return v.resp != nil || v.ending != aloft })
 	if ok && v.ending == aloft && !x.agrees(&v) {
 		return waitRefused, nil
@@ -124,6 +123,13 @@ func (x *exchange) follow(ctx context.Context, f *flight, timeUp <-chan time.Tim
 	if v.ending == endRefused || !x.agrees(&v) {
 		return waitRefused, nil
 	}
+	if v.ending == endLanded && !x.isCurrent(ctx, f, &v) {
+		if left := goneFailure(ctx, "wait for the page"); left != nil {
+			return waitLeft, left
+		}
+		x.g.flights.leaveOut(f)
+		return waitAgain, nil
+	}
 	x.rec.flight = "follower"
 	return waitShared, x.relayShared(ctx, f, &v)
 }
@@ -142,20 +148,38 @@ func (x *exchange) agrees(v *view) bool {
 	return verdict.Store()
 }
 
-// isStillThere is the second look at memcached, if the flight has landed: nginx
-// may have looked before the page was there, or the page has been deleted since.
+// isCurrent reports whether the page of a flight that has landed is not older than a purge
+// that was over when this request came, through whatever gateway. So it is
+//   - if the request came before the worker was asked for the page;
+//   - if it came before the page was handed to memcached, and memcached has said since, when
+//     the page was stored, that there was no such purge;
+//   - if it came later, and the page lies in memcached.
+//
+// While memcached is down nobody can tell, and nobody waits for it.
+func (x *exchange) isCurrent(ctx context.Context, f *flight, v *view) bool {
+	if !v.asOf.Before(x.came) {
+		return true
+	}
+	if !v.settled {
+		timer := time.NewTimer(settleWait)
+		defer timer.Stop()
+		settled, ok := f.await(ctx, timer.C, func(v *view) bool { return v.settled })
+		if !ok {
+			return false
+		}
+		v = &settled
+	}
+	return !v.asOf.Before(x.came) || x.isStillThere(ctx, f)
+}
+
+// settleWait is how long a follower waits to hear what has become of a page in memcached.
+const settleWait = 100 * time.Millisecond
+
+// isStillThere is the second look at memcached: nginx may have looked before the page
+// was there, or the page has been deleted since.
 func (x *exchange) isStillThere(ctx context.Context, f *flight) bool {
-	value, at := f.landing()
-	switch {
-	case at.IsZero():
-		return true
-	case x.g.Store == nil:
-		return false
-	}
-	if x.g.Store.IsPending(x.place()) {
-		return true
-	}
-	if x.looked { // one such look is enough
+	value := f.inStore()
+	if value == nil || x.g.Store == nil || x.looked { // one such look is enough
 		return false
 	}
 	x.looked = true
@@ -186,8 +210,7 @@ func (x *exchange) relayShared(ctx context.Context, f *flight, v *view) error {
 	x.verdict = policy.Verdict{TTL: v.ttl, Reason: x.rec.reason}
 	x.follows = true
 	if f != nil && v.ending == endLanded {
-		value, _ := f.landing()
-		x.stored = value != nil
+		x.stored = f.inStore() != nil
 	}
 	if x.isNotModified() {
 		return x.relayNotModified()
@@ -262,8 +285,8 @@ func (x *exchange) offer() {
 	}
 	switch {
 	case x.verdict.Store():
-		live := x.resp.ContentLength >= 0 && !x.resp.Chunked && !x.policy.JudgesBody()
-		x.flight.judged(x.resp, x.verdict.TTL, live)
+		live := !x.g.Fleet && x.resp.ContentLength >= 0 && !x.resp.Chunked && !x.policy.JudgesBody()
+		x.flight.judged(x.resp, x.verdict.TTL, x.asked, live)
 	case x.resp.StatusCode >= 500 && x.flight.strikes < maxStrike:
 		x.land(endOrphan, nil)
 	default:
@@ -376,7 +399,13 @@ func (x *exchange) landWith(reason policy.Reason) {
 		return
 	}
 	switch reason {
-	case "", policy.StoreFull, policy.StoreDown, policy.Purged:
+	case "":
+		x.land(endLanded, nil)
+	case policy.StoreDown:
+		x.flight.settle(time.Now(), false)
+		x.land(endLanded, nil)
+	case policy.StoreFull, policy.Purged:
+		x.flight.settle(time.Time{}, false)
 		x.land(endLanded, nil)
 	case policy.Truncated, policy.Reloaded:
 		x.land(endOrphan, nil)

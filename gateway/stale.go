@@ -97,6 +97,7 @@ func (x *exchange) staleCopy(ctx context.Context) *found {
 		return nil
 	}
 	x.lookedOld = true
+	at := time.Now()
 	item := x.look(ctx, x.place().Sibling(cachewriter.KindCopy))
 	if item == nil {
 		return nil
@@ -105,6 +106,7 @@ func (x *exchange) staleCopy(ctx context.Context) *found {
 	if err != nil {
 		return nil
 	}
+	page.at = at
 	age := max(time.Since(stored), 0)
 	if said, err := strconv.ParseUint(page.resp.Header.Get("Age"), 10, 31); err == nil {
 		age += time.Duration(said) * time.Second

@@ -1,0 +1,110 @@
+package cachewriter
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// Done hears what has become of an entry on all its servers, once.
+func TestOutcome(t *testing.T) {
+	refused := errors.New("SERVER_ERROR")
+	tests := []struct {
+		name  string
+		acts  [2]act // of the servers, with set
+		purge [2]bool
+		want  error
+	}{
+		{"stored", [2]act{}, [2]bool{}, nil},
+		{"stored on one", [2]act{{say: "SERVER_ERROR full\r\n"}, {}}, [2]bool{}, nil},
+		{"refused", [2]act{{say: "SERVER_ERROR full\r\n"}, {say: "SERVER_ERROR full\r\n"}}, [2]bool{}, refused},
+		{"purged on one", [2]act{}, [2]bool{false, true}, ErrPurged},
+		{"purged", [2]act{}, [2]bool{true, true}, ErrPurged},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			servers := []*fake{startFake(t), startFake(t)}
+			other := newProcess(time.Now())
+			for i, f := range servers {
+				if tt.acts[i].say != "" {
+					f.on(onCommand("set ", tt.acts[i]))
+				}
+				if tt.purge[i] {
+					f.items[Sibling(KindTombstone, "k")] = fakeItem{body: other.stone(time.Now()).append(nil)}
+				}
+			}
+			w := newWriter(t, servers[0].addr)
+			w.Ring = newRing(t, All, Server{Name: "pair", Addrs: []string{servers[0].addr, servers[1].addr}})
+			done := make(chan error, 3)
+			e := page("k", "v")
+			e.Done = func(err error) { done <- err }
+			put(t, w, e)
+			switch err := <-done; {
+			case tt.want == refused && !errors.Is(err, ErrRefused), tt.want != refused && !errors.Is(err, tt.want):
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			settled(t, w)
+			if len(done) > 0 {
+				t.Errorf("called again with %v", <-done)
+			}
+		})
+	}
+}
+
+// What is queued hears why it was dropped.
+func TestOutcomeOfTheQueued(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  func(*testing.T, *Writer)
+		want error
+	}{
+		{"superseded", func(t *testing.T, w *Writer) { put(t, w, page("k", "newer")) }, errSuperseded},
+		{"deleted", func(t *testing.T, w *Writer) { go w.Delete(t.Context(), Entry{Key: "k"}) }, ErrPurged},
+		{"server gone from the ring", func(t *testing.T, w *Writer) { w.SetRing(newRing(t, All, Server{Name: "127.0.0.1:1"})) }, ErrClosed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, release := startFake(t), make(chan struct{})
+			f.on(onCommand("set ", act{hold: release}))
+			w := newWriter(t, f.addr)
+			w.Workers = 1
+			put(t, w, page("first", "v"))
+			await(t, "the worker is busy", func() bool { return len(f.commands("set ")) == 1 })
+			done := make(chan error, 2)
+			e := page("k", "v")
+			e.Done = func(err error) { done <- err }
+			put(t, w, e)
+			tt.end(t, w)
+			if err := <-done; err != tt.want {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			close(release)
+		})
+	}
+}
+
+// Where no server takes the entry the error of Put says all.
+func TestOutcomeOfNone(t *testing.T) {
+	w := newWriter(t, "127.0.0.1:1")
+	e := page("k", "v")
+	e.Done = func(err error) { t.Errorf("done with %v", err) }
+	if err := w.Delete(t.Context(), Entry{Key: "k"}); err == nil {
+		t.Fatal("deleted from nobody")
+	}
+	e = askedFor(e, time.Second)
+	if err := w.Put(e); !errors.Is(err, ErrPurged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestIsDown(t *testing.T) {
+	f := startFake(t)
+	w := newWriter(t, f.addr)
+	if w.IsDown(Entry{Key: "k"}) || !w.IsDown(Entry{Key: "k", Addr: "127.0.0.1:1"}) {
+		t.Error("a server that nobody has asked is down, or an unknown one is not")
+	}
+	f.stop()
+	await(t, "it is down", func() bool {
+		w.Put(page("k", "v"))
+		return w.IsDown(Entry{Key: "k"})
+	})
+}
