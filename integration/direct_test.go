@@ -14,7 +14,7 @@ import (
 // miss asks uwgate as nginx does after memcached had nothing.
 func (w *world) miss(uri string) page {
 	return w.ask(w.Uwgate.Addr, append(vars("GET", uri),
-		uwsgi.Var{Name: "CACHE_KEY", Value: "test:" + uri},
+		uwsgi.Var{Name: "CACHE_KEY", Value: "http://localhost" + uri},
 		uwsgi.Var{Name: "CACHE_STATUS", Value: "404"}), "")
 }
 

@@ -55,7 +55,7 @@ func TestTermLosesNothing(t *testing.T) {
 		t.Errorf("%d pages in memcached, want %d", got, n)
 	}
 	for _, i := range []int{0, n / 2, n - 1} {
-		lines := w.talk(w.Memcached[0].Addr, fmt.Sprintf("get test:/%d\r\n", i), "END")
+		lines := w.talk(w.Memcached[0].Addr, fmt.Sprintf("get http://localhost/%d\r\n", i), "END")
 		if len(lines) != 2 || lines[1] != body {
 			t.Errorf("page %d is stored as %d lines", i, len(lines))
 		}
