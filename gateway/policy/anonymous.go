@@ -58,7 +58,7 @@ func (p *Policy) Anonymous(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 // isUnsettled finds a Forwarded without which the page may be another. It is not kept.
 func (p *Policy) isUnsettled(v uwsgi.Vars) bool {
 	return slices.ContainsFunc(v, func(x uwsgi.Var) bool {
-		return x.Name == "HTTP_FORWARDED" && !repeatsForwarded(v, x.Value)
+		return x.Name == "HTTP_FORWARDED" && !repeatsForwarded(p, v, x.Value)
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 // A repeater is an unkeyed header that may repeat what nginx says.
 type repeater struct {
 	header  string
-	repeats func(v uwsgi.Vars, value string) bool
+	repeats func(p *Policy, v uwsgi.Vars, value string) bool
 }
 
 // An unkeyed header is one that applications and their frameworks build pages
@@ -60,7 +60,7 @@ var repeaters = [...]repeater{
 type telling struct {
 	glob    string
 	trait   trait // seemsUnkeyed or seemsIdentity
-	repeats func(v uwsgi.Vars, value string) bool
+	repeats func(p *Policy, v uwsgi.Vars, value string) bool
 }
 
 // tellings stand in the order in which they count, if several of one trait fit a name.
@@ -86,7 +86,7 @@ var tellings = slices.Concat(
 		"*-Render*", "*-Prerender*", "*-Preview", "*-Format", "X-Accept", "*-Http-Accept"),
 )
 
-func tell(class trait, repeats func(v uwsgi.Vars, value string) bool, globs ...string) (all []telling) {
+func tell(class trait, repeats func(p *Policy, v uwsgi.Vars, value string) bool, globs ...string) (all []telling) {
 	for _, glob := range globs {
 		all = append(all, telling{glob, class, repeats})
 	}
@@ -101,64 +101,71 @@ func (p *Policy) isInKey(v uwsgi.Vars, header string) bool {
 
 // isVar returns whether all members of a header's list are what nginx says in
 // that var.
-func isVar(name string) func(uwsgi.Vars, string) bool {
-	return func(v uwsgi.Vars, value string) bool {
+func isVar(name string) func(*Policy, uwsgi.Vars, string) bool {
+	return func(_ *Policy, v uwsgi.Vars, value string) bool {
 		own := v.Get(name)
 		return eachMember(value, func(member string) bool { return member == own })
 	}
 }
 
-// shownScheme is the scheme that the application sees, "" if it sees none. Firewall has
-// the word on HTTP_X_FORWARDED_PROTO, and lacksScheme compares it with the key.
-func shownScheme(v uwsgi.Vars) string {
-	if proto := v.Get("HTTP_X_FORWARDED_PROTO"); proto != "" {
-		return proto
+// shownScheme is the scheme that the application sees, "" if it sees none: what nginx
+// saw, or what the header says that Firewall lets through. lacksScheme compares it with
+// the key.
+func (p *Policy) shownScheme(v uwsgi.Vars) string {
+	if p.TrustForwardedProto {
+		if proto := v.Get("HTTP_X_FORWARDED_PROTO"); proto != "" {
+			return proto
+		}
 	}
 	return v.Get("REQUEST_SCHEME")
 }
 
-func repeatsScheme(v uwsgi.Vars, value string) bool {
-	own := shownScheme(v)
+func repeatsScheme(p *Policy, v uwsgi.Vars, value string) bool {
+	own := p.shownScheme(v)
 	return own != "" && eachMember(value, func(member string) bool { return member == own })
 }
 
 // repeatsHTTPS compares on and off with the scheme.
-func repeatsHTTPS(v uwsgi.Vars, value string) bool {
+func repeatsHTTPS(p *Policy, v uwsgi.Vars, value string) bool {
 	switch {
 	case equalFold(value, "on"):
-		return shownScheme(v) == "https"
+		return p.shownScheme(v) == "https"
 	case equalFold(value, "off"):
-		return shownScheme(v) == "http"
+		return p.shownScheme(v) == "http"
 	}
 	return false
 }
 
 // isSentOverTLS is for headers that proxies send with https alone: that they are there is
 // what they say.
-func isSentOverTLS(v uwsgi.Vars, value string) bool {
-	return value != "" && shownScheme(v) == "https"
+func isSentOverTLS(p *Policy, v uwsgi.Vars, value string) bool {
+	return value != "" && p.shownScheme(v) == "https"
 }
 
 // repeatsVisitor compares with the scheme in Cloudflare's JSON.
-func repeatsVisitor(v uwsgi.Vars, value string) bool {
+func repeatsVisitor(p *Policy, v uwsgi.Vars, value string) bool {
 	scheme, opened := strings.CutPrefix(value, `{"scheme":"`)
 	scheme, closed := strings.CutSuffix(scheme, `"}`)
-	return opened && closed && repeatsScheme(v, scheme)
+	return opened && closed && repeatsScheme(p, v, scheme)
 }
 
-// repeatsPort compares with nginx's port. If a proxy that is trusted names another scheme
-// than nginx's, browsers talk to the proxy, at the port of that scheme.
-func repeatsPort(v uwsgi.Vars, value string) bool {
-	port := v.Get("SERVER_PORT")
-	if scheme := shownScheme(v); scheme != v.Get("REQUEST_SCHEME") {
-		port = defaultPorts[scheme]
+// repeatsPort compares with nginx's port, and with the default port of the scheme if the
+// host that the application sees has none: a proxy in front of nginx listens there. If a
+// proxy that is trusted names another scheme than nginx's, nginx's port is not meant.
+func repeatsPort(p *Policy, v uwsgi.Vars, value string) bool {
+	scheme, own, usual := p.shownScheme(v), v.Get("SERVER_PORT"), ""
+	if scheme != v.Get("REQUEST_SCHEME") {
+		own = ""
 	}
-	return port != "" && eachMember(value, func(member string) bool { return member == port })
+	if shown := v.Get("HTTP_HOST"); equalFold(shown, requestHost(v)) {
+		usual = defaultPorts[scheme]
+	}
+	return eachMember(value, func(member string) bool { return member != "" && (member == own || member == usual) })
 }
 
 var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
-func repeatsHost(v uwsgi.Vars, value string) bool {
+func repeatsHost(_ *Policy, v uwsgi.Vars, value string) bool {
 	return eachMember(value, func(member string) bool { return isOwnHost(v, member) })
 }
 
@@ -176,10 +183,10 @@ func isOwnHost(v uwsgi.Vars, s string) bool {
 
 // repeatsForwarded asks of each element that its host and proto are nginx's
 // own (RFC 7239 §4). What names the client and the proxies changes no page.
-func repeatsForwarded(v uwsgi.Vars, value string) bool {
+func repeatsForwarded(p *Policy, v uwsgi.Vars, value string) bool {
 	for rest := value; rest != ""; {
 		element, tail, closed := cutItem(rest, ',')
-		if !closed || !repeatsElement(v, element) {
+		if !closed || !repeatsElement(p, v, element) {
 			return false
 		}
 		rest = tail
@@ -187,7 +194,7 @@ func repeatsForwarded(v uwsgi.Vars, value string) bool {
 	return true
 }
 
-func repeatsElement(v uwsgi.Vars, element string) bool {
+func repeatsElement(p *Policy, v uwsgi.Vars, element string) bool {
 	for rest := element; rest != ""; {
 		var pair string
 		pair, rest, _ = cutItem(rest, ';')
@@ -196,7 +203,7 @@ func repeatsElement(v uwsgi.Vars, element string) bool {
 		switch {
 		case equalFold(name, "for"), equalFold(name, "by"), name == "":
 		case equalFold(name, "host") && isOwnHost(v, value):
-		case equalFold(name, "proto") && equalFold(value, shownScheme(v)):
+		case equalFold(name, "proto") && equalFold(value, p.shownScheme(v)):
 		default:
 			return false
 		}

@@ -139,7 +139,7 @@ type mark struct {
 
 	// repeats reports whether the value says only what nginx says, and so changes no
 	// page: then the trait does not count. Nil: never.
-	repeats func(v uwsgi.Vars, value string) bool
+	repeats func(p *Policy, v uwsgi.Vars, value string) bool
 }
 
 func (m *mark) isGlob() bool { return strings.IndexByte(m.name, '*') >= 0 }
@@ -315,7 +315,7 @@ func (p *Policy) look(v uwsgi.Vars) (s sight) {
 		case isHeader:
 			p.lookAtHeader(&s, m, v, x)
 		default:
-			s.lookAtVar(m, v, x)
+			s.lookAtVar(p, m, v, x)
 		}
 	}
 	return s
@@ -346,7 +346,7 @@ func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 	if m != nil {
 		class = m.trait
 	}
-	if m != nil && m.repeats != nil && m.repeats(v, x.Value) {
+	if m != nil && m.repeats != nil && m.repeats(p, v, x.Value) {
 		return
 	}
 	switch class {
@@ -374,9 +374,9 @@ func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 
 // lookAtVar takes an empty value for none: that is what nginx makes of a variable that
 // is not set.
-func (s *sight) lookAtVar(m *mark, v uwsgi.Vars, x *uwsgi.Var) {
+func (s *sight) lookAtVar(p *Policy, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 	switch {
-	case x.Value == "", m != nil && m.repeats != nil && m.repeats(v, x.Value):
+	case x.Value == "", m != nil && m.repeats != nil && m.repeats(p, v, x.Value):
 	case x.Name == "REMOTE_USER":
 		note(&s.authorization, x.Name)
 	case m != nil && m.trait == identity:
@@ -395,7 +395,7 @@ func isNoCertificate(x *uwsgi.Var) bool {
 
 // isMountPoint reports whether a SCRIPT_NAME is the beginning of the URL, which the key
 // has.
-func isMountPoint(v uwsgi.Vars, value string) bool {
+func isMountPoint(_ *Policy, v uwsgi.Vars, value string) bool {
 	rest, ok := strings.CutPrefix(v.Get("REQUEST_URI"), value)
 	return ok && (rest == "" || rest[0] == '/' || rest[0] == '?' || value[len(value)-1] == '/')
 }

@@ -127,7 +127,7 @@ var neutralHeaders = []string{
 	"Host", "Connection", "User-Agent", "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cookie", // browsers
 	"Cache-Control", "Pragma", "Upgrade-Insecure-Requests", "Upgrade", "Dnt", "Sec-Gpc", "Save-Data", "Priority", "Te", "Trailer", "Keep-Alive", "Proxy-Connection",
 	"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range", "Want-Digest", "Want-Repr-Digest", "Want-Content-Digest",
-	"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-Fetch-*", "Sec-Purpose", "Purpose", "X-Purpose", "X-Moz", "Sec-Speculation-Tags",
+	"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-Fetch-*", "Sec-Purpose", "Purpose", "X-Purpose", "X-Moz", "Sec-Speculation-Tags", "Amp-Cache-Transform",
 	"Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform", "Sec-Ch-Ua-*", "Sec-Websocket-*", "Sec-Browsing-Topics", "Sec-Storage-Access", "Sec-Shared-Storage-Writable",
 	"Available-Dictionary", "Dictionary-Id", "Http2-Settings", "Early-Data", "Service-Worker", "Ua-Cpu", "Ua-Os", "Chrome-Proxy", "Device-Stock-Ua", "Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Transfer-Encoding", "Expect", "Max-Forwards", "Date", "Warning", "Mime-Version",
 	"Proxy",                                // dropped by the firewall
