@@ -67,7 +67,7 @@ func (c *Config) Check(g Gateway) []Finding {
 	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
 	for _, gap := range c.Gaps {
 		k.warning(gap.Place, Unreadable, "let whoever runs check read it, or mend the line",
-			"%s; what stands there is not known, and nothing is proven about it", gap.Text)
+			"%s; uwgate does not know what is there, and nothing is proven about it", gap.Text)
 	}
 	if len(c.Lookups) == 0 {
 		k.noLookup()

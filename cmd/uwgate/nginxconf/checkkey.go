@@ -265,7 +265,7 @@ func (k *checker) handoverStatus(l *Lookup) {
 		k.error(param.Place, HandoverStatus, fix, "CACHE_STATUS is %s, which never says that a page was looked up in vain; nothing is ever stored", param.Value)
 	case !p.has(cacheKey) && l.Skip.Value != "":
 		k.error(l.Skip.Place, Diverted, fix,
-			"requests that are skipped here come to uwgate all the same, and nginx does not say so; uwgate, which makes the key itself, stores their pages for everybody")
+			"requests that are skipped here come to uwgate all the same, and nginx does not say so; uwgate makes the key itself, and stores their pages for everybody")
 	case p.has(cacheKey) && !lost:
 		key, _ := find(p.Params, cacheKey)
 		k.add(k.absent(), key.Place, HandoverStatus, fix,

@@ -64,7 +64,7 @@ func (k *checker) repeated(p *Pass) {
 		case again.IfNotEmpty, first.IfNotEmpty, canonical(first.Value) == canonical(again.Value):
 		default:
 			k.error(again.Place, ParamTwice, "leave one of the two lines out",
-				"%s is %s here and %s in %s; where they differ the worker takes the last one, and uwgate stores nothing", again.Name, again.Value, first.Value, first.Place)
+				"%s is %s here and %s in %s; if they differ, the worker takes the last one and uwgate stores nothing", again.Name, again.Value, first.Value, first.Place)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (k *checker) unasked(p *Pass, ours []*Lookup) {
 		return
 	}
 	fix := "uwsgi_param CACHE_STATUS " + statusOf(ours) + ";   # without if_not_empty"
-	level, forWhom := Warning, ", though nobody looks for them"
+	level, forWhom := Warning, ", which nginx never looks up"
 	switch some := slices.DeleteFunc(slices.Clone(ways), func(u Unasked) bool { return !u.Sometimes }); {
 	case len(some) > 0:
 		level, forWhom, ways = Error, " for everybody", some
@@ -86,7 +86,7 @@ func (k *checker) unasked(p *Pass, ours []*Lookup) {
 		level = Note
 	}
 	k.add(level, p.Place, Diverted, fix,
-		"requests come here that were not looked up%s%s, and nginx does not say so; uwgate, which makes the key itself, stores their pages%s", p.only(), whence(ways), forWhom)
+		"requests reach this uwsgi_pass without a lookup%s%s, and nginx does not say so; uwgate makes the key itself, and stores their pages%s", p.only(), whence(ways), forWhom)
 }
 
 // statusOf is the variable that tells the outcome of the lookups.
@@ -237,7 +237,7 @@ func (k *checker) hosts(l *Lookup) {
 		param, ok := find(l.Misses.Params, "HTTP_HOST")
 		if !ok || canonical(param.Value) == "$http_host" {
 			k.warning(l.Misses.at(param.Place), HTTPHost, "uwsgi_param HTTP_HOST $host;",
-				"the key has $host, but the application gets the client's own Host header; where they differ, as for `Host: example.com:81`, nothing is stored")
+				"the key has $host, but the application gets the client's own Host header; if they differ, as for `Host: example.com:81`, nothing is stored")
 		}
 		return
 	}
@@ -251,10 +251,10 @@ func (k *checker) hosts(l *Lookup) {
 	fix, has := Flag{"allowed-host", host}.String(), "has no host"
 	if slices.Contains(names, "server_name") {
 		fix = "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + (&quoter{}).quoteKey(withHost(l.asked())) + ";"
-		has = "has $server_name, which is the same whatever host is asked for"
+		has = "has $server_name, which is the same for every requested host"
 	}
 	k.error(l.at(l.Key.Place), KeyWithoutHost, fix,
-		"the key %s %s: a page made for a made-up host would be everybody's, and so nothing is stored", l.asked(), has)
+		"the key %s %s: a page for an invented host would be served to everybody, so nothing is stored", l.asked(), has)
 }
 
 // allowsWithoutHost reports whether the key need not have a variable of the host: the
@@ -296,11 +296,11 @@ func (k *checker) keyParts(l *Lookup) {
 	at, variable := l.at(l.Key.Place), cmp.Or(l.Key.Variable, "$memcached_key")
 	if has("uri") && !has("request_uri") && !slices.ContainsFunc(names, func(name string) bool { return isOfArgs(name) && name != "is_args" }) {
 		k.note(at, KeyWithoutArgs, "set "+variable+" "+(&quoter{}).quoteKey(withArgs(l.asked()))+";",
-			"the key %s has no arguments: pages of URLs with some are never stored", l.asked())
+			"the key %s has no arguments: pages of URLs with arguments are never stored", l.asked())
 	}
 	if k.g.TrustForwardedProto && has("scheme") && !has("http_x_forwarded_proto") {
 		k.warning(at, KeyScheme, "map $http_x_forwarded_proto $visitors_scheme { default $scheme; http http; https https; }   # at http level, and $visitors_scheme in the key",
-			"the key has $scheme, but with --trust-forwarded-proto the application goes by X-Forwarded-Proto; where they differ nothing is stored")
+			"the key has $scheme, but with --trust-forwarded-proto the application uses X-Forwarded-Proto; if they differ, nothing is stored")
 	}
 }
 
@@ -330,7 +330,7 @@ func (k *checker) visitors(l *Lookup) {
 		level = Error
 	}
 	k.add(level, k.config.visitor.Place, VisitorDiffers, printedConfiguration,
-		"this map of $visitor is not the one that goes with uwgate's flags for cookies; what nginx and uwgate call a stranger differs, and pages are stored where nginx does not look")
+		"this map of $visitor differs from uwgate's flags for cookies: nginx and uwgate disagree on who is a stranger, and uwgate stores pages where nginx does not look")
 }
 
 // visitorMap is the map that a Snippet prints.
@@ -403,6 +403,6 @@ func (k *checker) members(l *Lookup) {
 	}
 	if len(missing) > 0 {
 		k.error(l.Place, Members, printedConfiguration,
-			"--vary-cookie anonymous says that nginx looks nobody up who has an identity cookie, but it does with %s; members get the page of the anonymous", join(missing))
+			"--vary-cookie anonymous says that nginx does not look up requests with an identity cookie, but it looks up those with %s; logged-in users get the pages of strangers", join(missing))
 	}
 }

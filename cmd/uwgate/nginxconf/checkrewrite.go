@@ -65,22 +65,22 @@ func (k *checker) rewrites(p *Pass, ours []*Lookup) {
 	if p.Rewritten.IsZero() || k.g.AllowRewrites || isWrong {
 		return
 	}
-	fix := "--allow-rewrites   # if each URL has one page all the same"
+	fix := "--allow-rewrites   # if each URL has one page nevertheless"
 	err := k.config.rewritesErr(k.leads(ours), ours)
 	if err == nil {
 		k.note(p.Rewritten.Place, Rewritten, fix,
-			"%s changes path or arguments of requests before they come to uwgate. It stores their pages with serve --nginx, since the URL alone decides what comes of it; without, it does not", p.Rewritten.Value)
+			"%s changes path or arguments before a request reaches uwgate. `uwgate serve --nginx` stores the pages, since the URL alone decides the result; without --nginx they are not stored", p.Rewritten.Value)
 		return
 	}
 	k.note(p.Rewritten.Place, Rewritten, fix,
-		"%s changes path or arguments of requests before they come to uwgate, and so their pages are not stored: what the worker is asked for need not be the page of the URL (%v)", p.Rewritten.Value, err)
+		"%s changes path or arguments before a request reaches uwgate, so such pages are not stored: the worker's response need not be the page of the URL (%v)", p.Rewritten.Value, err)
 }
 
 // rewritesErr says what else than the URL may decide which path the worker is asked for.
 // Nil: nothing does, so far as the configuration says.
 func (c *Config) rewritesErr(reaches func(Upstream) bool, ours []*Lookup) error {
 	if len(c.Gaps) > 0 {
-		return fmt.Errorf("%v: %s; what stands there is not known", c.Gaps[0].Place, c.Gaps[0].Text)
+		return fmt.Errorf("%v: %s; uwgate does not know what is there", c.Gaps[0].Place, c.Gaps[0].Text)
 	}
 	if len(c.Programs) > 0 {
 		return fmt.Errorf("%v: %s may send requests anywhere", c.Programs[0].Place, c.Programs[0].Value)
@@ -138,7 +138,7 @@ func (k *checker) subrequests(ours []*Lookup) {
 		switch {
 		case len(shared) > 0:
 			k.warning(sub.Place, Subrequests, k.fragmentLines(shared[0]),
-				"subrequests of %s come to the lookup of %s under the key of the page that they belong to: once that is stored, they get the page; their own responses are not stored", sub.Value, shared[0].Place)
+				"subrequests of %s come to the lookup of %s under the key of their page: once it is stored, nginx serves it to them; their own responses are not stored", sub.Value, shared[0].Place)
 		case len(lookups) > 0:
 			k.note(sub.Place, Subrequests, "",
 				"subrequests of %s come to the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)

@@ -239,7 +239,7 @@ func (s *Settings) unproven(c *Config, reaches func(Upstream) bool) (diverted, w
 	status := statusOf(s.Lookups)
 	for _, l := range s.Lookups {
 		if l.Skip.Value != "" && !l.Misses.tells() {
-			return fmt.Errorf("%v: requests are not looked up here, and the gateway could not tell them from misses; "+fix, l.Skip.Place, status), nil
+			return fmt.Errorf("%v: nginx does not look up requests here, and the gateway cannot distinguish them from misses; "+fix, l.Skip.Place, status), nil
 		}
 	}
 	for _, p := range c.Passes {
@@ -248,9 +248,9 @@ func (s *Settings) unproven(c *Config, reaches func(Upstream) bool) (diverted, w
 		}
 		isMiss := slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return l.isMiss(p) })
 		for _, u := range p.diverted() {
-			err := fmt.Errorf("%v: requests come from here that were not looked up, and the gateway could not tell them from misses; "+fix, p.Place, status)
+			err := fmt.Errorf("%v: requests come from here without a lookup, and the gateway cannot distinguish them from misses; "+fix, p.Place, status)
 			if !u.IsZero() {
-				err = fmt.Errorf("%v: %s sends requests to the uwsgi_pass of %v that were not looked up, and the gateway could not tell them from misses; "+fix, u.Place, u.Value, p.Place, status)
+				err = fmt.Errorf("%v: %s sends requests to the uwsgi_pass of %v that were not looked up, and the gateway cannot distinguish them from misses; "+fix, u.Place, u.Value, p.Place, status)
 			}
 			switch {
 			case u.Sometimes:
