@@ -380,6 +380,7 @@ func (x *exchange) put() policy.Reason {
 	})
 	switch {
 	case err == nil:
+		g.withdrawn.forget(x.plan.Key)
 		x.keepCopy(f.soft)
 		if g.keepsPages() {
 			g.refresh().add(f)

@@ -85,6 +85,7 @@ func (g *Gateway) refetch(ctx context.Context, f *refill) (became refetched) {
 // dismiss is release for a request without a client.
 func (x *exchange) dismiss() {
 	x.land(endOrphan, nil)
+	defer x.later.Wait()
 	x.closeBackend()
 	x.tally()
 	x.tether.end(nil)
@@ -116,6 +117,7 @@ func (x *exchange) renew(ctx context.Context) (refetched, error) {
 	case x.resp.StatusCode >= 500:
 		return fetchFailed, nil
 	case x.policy.Withdraws(x.plan, x.resp, x.verdict):
+		x.withdraw()
 		return withdrawnSince, nil
 	case !x.verdict.Store():
 		return notStorable, nil

@@ -8,31 +8,41 @@ import (
 	"go.uber.org/zap"
 
 	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
 )
 
-// withdraw deletes the last good copy of a page that the response takes back. Nobody
-// waits for it.
+// withdraw deletes the last good copy of a page that the response takes back, and the
+// entries of the same URL for other classes of visitors. The page itself is not in
+// memcached, or is the refresher's to delete. Nobody waits for it.
 func (x *exchange) withdraw() {
 	g := x.g
 	if g.Store == nil || x.policy.Observe || !x.policy.Withdraws(x.plan, x.resp, x.verdict) {
 		return
 	}
-	e := x.place().Sibling(cachewriter.KindCopy)
-	if !g.withdrawn.note(e.Key, time.Now()) {
-		return
+	now := time.Now()
+	if e := x.place().Sibling(cachewriter.KindCopy); g.withdrawn.note(e.Key, now) {
+		x.later.Go(func() {
+			if err := g.Store.Delete(context.Background(), e); err != nil {
+				g.log().Warn("the last good copy of a page that was withdrawn could not be deleted yet", zap.Error(err))
+			}
+		})
 	}
-	x.later.Go(func() {
-		if err := g.Store.Delete(context.Background(), e); err != nil {
-			g.log().Warn("the last good copy of a page that was withdrawn could not be deleted yet", zap.Error(err))
+	var kin []policy.Target
+	for _, t := range x.policy.Entries(x.received, x.plan)[1:] {
+		if g.withdrawn.note(t.Key, now) {
+			kin = append(kin, t)
 		}
-	})
+	}
+	if len(kin) > 0 {
+		x.later.Go(func() { x.delete(context.Background(), kin) })
+	}
 }
 
-// withdrawnFor is how long a copy is not deleted again. It keeps a page that is never
-// stored from costing a delete for every request.
+// withdrawnFor is how long an entry or a copy is not deleted again. It keeps a page that is
+// never stored from costing a delete for every request.
 const withdrawnFor = 5 * time.Second
 
-// withdrawals remember which copies were deleted lately. Keys share 4096 places: one
+// withdrawals remember which keys were deleted lately. Keys share 4096 places: one
 // that takes another's place costs a delete. The zero value is ready; it is safe for
 // concurrent use.
 type withdrawals struct {
@@ -44,16 +54,16 @@ type withdrawal struct {
 	at  time.Time
 }
 
-// place is where a key belongs. It ends with a hash, so that any letters of that do.
+// place is where a key belongs, by its last letters. That of a copy ends with a hash.
 func (w *withdrawals) place(key string) *atomic.Pointer[withdrawal] {
-	n := 0
-	for _, letter := range []byte(key[max(len(key)-4, 0):]) {
-		n = n*37 + int(letter)
+	n := uint32(0)
+	for _, letter := range []byte(key[max(len(key)-8, 0):]) {
+		n = n*37 + uint32(letter)
 	}
-	return &w.places[n%len(w.places)]
+	return &w.places[n%uint32(len(w.places))]
 }
 
-// note reports whether the copy is to be deleted now, and remembers it.
+// note reports whether a key is to be deleted now, and remembers it.
 func (w *withdrawals) note(key string, now time.Time) bool {
 	place := w.place(key)
 	if last := place.Load(); last != nil && last.key == key && now.Sub(last.at) < withdrawnFor {
@@ -63,7 +73,7 @@ func (w *withdrawals) note(key string, now time.Time) bool {
 	return true
 }
 
-// forget makes way for the next withdrawal: there is a copy again.
+// forget makes way for the next withdrawal: there is something again.
 func (w *withdrawals) forget(key string) {
 	place := w.place(key)
 	if last := place.Load(); last != nil && last.key == key {

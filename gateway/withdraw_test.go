@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
 
@@ -128,4 +129,58 @@ func TestWithdrawals(t *testing.T) {
 	}
 	w.forget("unknown")
 	w.note("", now)
+}
+
+// What a stranger's response takes back goes for all classes of visitors.
+func TestWithdrawnForAllVisitors(t *testing.T) {
+	theme := uwsgi.Var{Name: "HTTP_COOKIE", Value: "theme=dark"}
+	for _, tt := range []struct {
+		name   string
+		answer string
+		more   []uwsgi.Var
+		stays  bool
+	}{
+		{"404", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", nil, false},
+		{"private", page("x", "Cache-Control: private"), nil, false},
+		{"503", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", nil, true},
+		{"private to one of the others", page("x", "Cache-Control: private"), []uwsgi.Var{theme}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var w moody
+			w.says(page("hello", kept))
+			b := newBench(t, func(g *Gateway) {
+				g.CoalesceWait, g.Store.Copies = -1, true
+				g.Policy.Template, _ = policy.ParseTemplate("$visitor$scheme://$host$request_uri")
+			}, w.play)
+			at := func(visitor, uri string, more ...uwsgi.Var) []uwsgi.Var {
+				return append([]uwsgi.Var{{Name: "CACHE_KEY", Value: visitor + "http://example.com" + uri}}, more...)
+			}
+			b.get("/", at("+", "/", theme)...)
+			b.get("/twin", at("+", "/twin", theme)...)
+			b.copied("+http://example.com/")
+			b.copied("+http://example.com/twin")
+			w.says(tt.answer)
+			visitor := ""
+			if tt.more != nil {
+				visitor = "+"
+			}
+			for range 2 { // and once more, when it is stored again
+				b.get("/", at(visitor, "/", tt.more...)...)
+				b.settled()
+				copied := b.holds(cachewriter.Sibling(cachewriter.KindCopy, "+http://example.com/"))
+				if page := b.holds("+http://example.com/"); page != tt.stays || copied != tt.stays && visitor == "" {
+					t.Errorf("the page is there: %v, its copy: %v, want %v", page, copied, tt.stays)
+				}
+				if !b.holds("+http://example.com/twin") || !b.holds(cachewriter.Sibling(cachewriter.KindCopy, "+http://example.com/twin")) {
+					t.Error("the twin is gone")
+				}
+				w.says(page("hello", kept))
+				eventually(t, "stored again", func() bool {
+					b.get("/", at("+", "/", theme)...)
+					return b.holds("+http://example.com/") && b.holds(cachewriter.Sibling(cachewriter.KindCopy, "+http://example.com/"))
+				})
+				w.says(tt.answer)
+			}
+		})
+	}
 }
