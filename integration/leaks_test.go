@@ -2,6 +2,7 @@ package integration
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +56,12 @@ var visitorLeaks = []leak{
 	{name: "If-Range", target: "/asked?if-range",
 		first: "Range: bytes=0-9\nIf-Range: \"v1\"", reason: "range", shows: "'HTTP_RANGE', 'HTTP_IF_RANGE'", wants: "Asked with [].", then: "default-ttl",
 		why: "the same"},
+	{name: "If-Match", target: "/asked?if-match",
+		first: "If-Match: \"v1\"", reason: "precondition", shows: "['HTTP_IF_MATCH']", wants: "Asked with [].", then: "default-ttl",
+		why: "only the application can judge it"},
+	{name: "If-Unmodified-Since", target: "/asked?if-unmodified-since",
+		first: "If-Unmodified-Since: Sat, 01 Jan 2022 00:00:00 GMT", reason: "precondition", shows: "['HTTP_IF_UNMODIFIED_SINCE']", wants: "Asked with [].",
+		then: "default-ttl", why: "the same"},
 	{name: "two Cookie headers, the second with the session", target: "/member?3",
 		first: "Cookie: _ga=GA1.2.3\nCookie: sessionid=ana", shows: "Hello, ana.", reason: "identity-cookie",
 		wants: "Hello, stranger.", then: "default-ttl",
@@ -134,6 +141,32 @@ var visitorLeaks = []leak{
 		why: "the same"},
 }
 
+// The page shows what the visitor carries, and says nothing about it.
+var carriedLeaks = []leak{
+	{first: "X-Api-Key: s3cret", reason: "identity-header"},
+	{first: "Private-Token: s3cret", reason: "identity-header"},
+	{first: "X-Forwarded-User: ana", reason: "identity-header"},
+	{first: "Cf-Access-Jwt-Assertion: e.y.J", reason: "identity-header"},
+	{first: "X-Amzn-Oidc-Data: e.y.J", reason: "identity-header"},
+	{first: "Remote-User: ana", reason: "identity-header"},
+	{first: "X-Tenant: shop", reason: "unknown-header"},
+	{first: "X-Tenant:", reason: "unknown-header"},
+	{first: "Cookie: csrftoken=x", reason: "token-cookie"},
+	{first: "Cookie: XSRF-TOKEN=x; _ga=1", reason: "token-cookie"},
+	{first: "Cookie: messages=saved", reason: "identity-cookie"},
+	{first: "Cookie: django_language=de", reason: "identity-cookie"},
+	{first: "Cookie: _ga=1 sessionid=ana", reason: "identity-cookie"},
+	{first: "Cookie: \x1fsessionid=ana", reason: "identity-cookie"},
+	{first: "Cookie: a=\"b; sessionid=ana\"", reason: "identity-cookie"},
+	{first: "Cookie: csrftoken=x; sessionid=ana", reason: "identity-cookie"},
+	{first: "Cookie: cookie_consent=analytics", reason: "cookie"},
+	{first: "HX-Request: true", reason: "unkeyed-header"},
+	{first: "HX-Request:", reason: "unkeyed-header"},
+	{first: "Turbo-Frame: main", reason: "unkeyed-header"},
+	{first: "X-Up-Target: main", reason: "unkeyed-header"},
+	{first: "X-VHM-Root: /other", reason: "unkeyed-header"},
+}
+
 // A header that is in no key makes the page another.
 var unkeyedLeaks = []leak{
 	{name: "X-Forwarded-Host", target: "/link?1", first: "X-Forwarded-Host: evil.example", shows: "//evil.example/login", wants: `<a href="http://127.0.0.1`},
@@ -197,6 +230,8 @@ var headLeaks = []leak{
 	{target: "/expired/expires", reason: "expired", why: "it lies in the past"},
 	{target: "/expired/expires-0", reason: "expired", why: "RFC 9111 §5.3: 0 is the past"},
 	{target: "/expired/expires-words", reason: "expired", why: "what is malformed is the past"},
+	{target: "/expired/spaces", reason: "expired", why: "it is none of RFC 9110's three forms of a date, and so lies in the past"},
+	{target: "/expired/hour", reason: "expired", why: "the same: the hour has one digit"},
 	{target: "/expired/accel", reason: "expired", why: "X-Accel-Expires: 0 comes before max-age"},
 	{target: "/expired/accel-at", reason: "expired", why: "it lies in the past"},
 	{target: "/expired/cdn", reason: "expired", why: "CDN-Cache-Control comes before Cache-Control"},
@@ -293,6 +328,13 @@ func allLeaks() []leak {
 	for _, l := range unkeyedLeaks {
 		l.reason, l.then = "unkeyed-header", "default-ttl"
 		l.why = "the first visitor's header would make everybody's page"
+		all = append(all, l)
+	}
+	for i, l := range carriedLeaks {
+		l.name, l.target = "carried: "+l.first, fmt.Sprint("/carried?", i)
+		name, _, _ := strings.Cut(l.first, ":")
+		l.shows, l.wants, l.then = name+"=", "Carried: nothing.", "default-ttl"
+		l.why = "the page is that of who carries it"
 		all = append(all, l)
 	}
 	for _, l := range append(tokenLeaks, headLeaks...) {

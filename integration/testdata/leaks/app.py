@@ -143,6 +143,17 @@ def negotiated(environ):
     return whole("This is for people.")
 
 
+CARRIED = ["X-Api-Key", "Private-Token", "X-Forwarded-User", "Cf-Access-Jwt-Assertion", "X-Amzn-Oidc-Data", "Remote-User", "X-Tenant", "Cookie",
+           "HX-Request", "Turbo-Frame", "X-Up-Target", "X-VHM-Root"]
+
+
+@page("/carried")
+def carried(environ):
+    """Shows what the visitor carries, and says nothing about it."""
+    shown = [f"{name}={header(environ, name)}" for name in CARRIED if "HTTP_" + name.upper().replace("-", "_") in environ]
+    return whole(f"Carried: {'; '.join(shown) or 'nothing'}.")
+
+
 # --- Which page is asked for -------------------------------------------------
 
 
@@ -195,7 +206,8 @@ def held(environ):
 @page("/asked")
 def asked(environ):
     """Shows what a whole page must not depend on."""
-    names = ["HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_ACCEPT_ENCODING"]
+    names = ["HTTP_RANGE", "HTTP_IF_RANGE", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_MATCH",
+             "HTTP_IF_UNMODIFIED_SINCE", "HTTP_ACCEPT_ENCODING"]
     return whole(f"Asked with {[n for n in names if n in environ]}.",
                  'ETag: "v1"', "Last-Modified: Sat, 01 Jan 2022 00:00:00 GMT", "Vary: Accept-Encoding")
 
@@ -459,7 +471,8 @@ HEADS = {  # path: what the answer's head has besides type and length, or in the
     "/expired/accel-at": [f"X-Accel-Expires: @{int(time.time()) - 60}"],
     "/expired/cdn": ["CDN-Cache-Control: max-age=0", "Cache-Control: max-age=600"],
     "/expired/age": ["Cache-Control: max-age=60", "Age: 61"],
-    "/expired/age-words": ["Cache-Control: max-age=60", "Age: old"],
+    "/expired/spaces": [f"Expires: {at(600).replace(' ', '  ', 1)}"],
+    "/expired/hour": ["Expires: Fri, 01 Jan 2038 1:00:00 GMT"],
     "/expired/date": ["Cache-Control: max-age=60", f"Date: {at(-120)}"],
     "/two/expires": [f"Expires: {at(600)}", f"Expires: {at(60)}"],
     "/two/accel": ["X-Accel-Expires: 600", "X-Accel-Expires: 0"],
@@ -526,6 +539,10 @@ HEADS = {  # path: what the answer's head has besides type and length, or in the
     "/fresh/unknown": ["Cache-Control: max-age=600, x-private=1, no-storefront, stale-while-revalidating=60, stale-if-errors=60"],
     "/fresh/revalidate": ["Cache-Control: max-age=600, must-revalidate, proxy-revalidate, no-transform, must-understand"],
     "/fresh/age": ["Cache-Control: max-age=660", "Age: 60"],
+    "/fresh/age-words": ["Cache-Control: max-age=600", "Age: old"],
+    "/fresh/age-negative": ["Cache-Control: max-age=600", "Age: -1"],
+    "/fresh/age-fraction": ["Cache-Control: max-age=600", "Age: 1.5"],
+    "/fresh/age-list": ["Cache-Control: max-age=600", "Age: 0, old"],
     "/fresh/date": ["Cache-Control: max-age=660", f"Date: {at(-60)}"],
     "/fresh/pragma": ["Pragma: no-cache", "Cache-Control: max-age=600"],
     "/fresh/overflow": ["Cache-Control: max-age=99999999999"],
