@@ -83,7 +83,7 @@ func (g *Gateway) record(r *record, err error) {
 	case f.side == sideBackend:
 		g.log().Warn("backend failed", zap.String("backend", r.backend), zap.Int("status", r.status), zap.Error(err))
 	case f.side == sideGateway && f.status != 503:
-		g.log().Error("request failed for want of something here", zap.Int("status", r.status), zap.Error(err))
+		g.log().Error("request failed: a local resource is exhausted", zap.Int("status", r.status), zap.Error(err))
 	}
 }
 
