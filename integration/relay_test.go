@@ -3,6 +3,7 @@ package integration
 import (
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -176,6 +177,50 @@ func TestAnnouncedBodiesOfSubrequests(t *testing.T) {
 		}
 	}
 	a.eventually("mirror answered", func() bool { return strings.Count(a.accessLog(), `"uri":"/mirrored/length","status":200`) >= 4 })
+}
+
+// A page may depend on the body of a GET. So the printed configuration does not look
+// such a request up, and the application gets the body.
+func TestGetsWithBodies(t *testing.T) {
+	for _, format := range []string{"body", "gzip", "http"} {
+		t.Run(format, func(t *testing.T) {
+			a := startRelay(t, stack.Config{Format: format})
+			for range 2 {
+				for _, tt := range []struct {
+					body io.Reader
+					want string
+				}{
+					{strings.NewReader("q"), "GET 1 1"},
+					{strings.NewReader(strings.Repeat("q", 200_000)), "GET 200000 200000"},
+					{io.MultiReader(strings.NewReader("chunked")), "GET 7 7"},
+					{nil, "GET  0"},
+				} {
+					if p := a.want(a.do("GET", "/length", tt.body), 200); p.body != tt.want {
+						t.Errorf("got %q, want %q", p.body, tt.want)
+					}
+				}
+				a.settle()
+			}
+			a.visit("GET", "/part", "") // what is logged of those above is read
+			if v := a.visit("GET", "/length", "Content-Length: 0"); v.reason() != "hit" || v.body != "GET  0" {
+				t.Errorf("without a body: got %q, %s, want a hit", v.body, v.reason())
+			}
+		})
+	}
+}
+
+// The printed configuration's default_type and charset are for hits: what the
+// application sends keeps its own Content-Type, whoever asks.
+func TestContentTypeIsTheApplications(t *testing.T) {
+	a := startRelay(t, stack.Config{})
+	for _, typ := range []string{"text/html", "text/plain", "text/xml", "application/javascript", "text/html; charset=iso-8859-1"} {
+		for _, lines := range []string{"", "Cookie: sessionid=1", "Cookie: theme=dark", "Authorization: Basic YTpi", "X-Requested-With: fetch"} {
+			v := a.visit("GET", "/untold?type="+url.QueryEscape(typ)+"&"+url.QueryEscape(lines), lines)
+			if got := v.header.Get("Content-Type"); v.status != 200 || got != typ {
+				t.Errorf("%q with %q: got %d %q", typ, lines, v.status, got)
+			}
+		}
+	}
 }
 
 // A slow visitor, whose page does not fit into nginx's file, gets all of it, however

@@ -66,6 +66,13 @@ def announced(environ, start_response, **_):
     return answer(start_response, ("%s %s" % (environ["REQUEST_METHOD"], environ.get("CONTENT_LENGTH"))).encode())
 
 
+def untold(environ, start_response, type):
+    """A page in a legacy encoding, which may say so in itself alone."""
+    text = b"<meta charset=iso-8859-1>caf\xe9"
+    start_response("200 OK", [("Content-Type", type), ("Content-Length", str(len(text)))])
+    return [text]
+
+
 def answer(start_response, text, status="200 OK", more=()):
     start_response(status, [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(text))), *more])
     return [text]
@@ -73,4 +80,4 @@ def answer(start_response, text, status="200 OK", more=()):
 
 PAGES = {"/part": part, "/environ": environ_, "/status": status, "/php": status, "/head": head, "/5k/head": head, "/8k/head": head, "/large": large, "/guarded/length": length,
          "/told/length": length, "/mirrored/length": length, "/auth": announced, "/auth-told": length, "/copy": announced,
-         "/bodiless/announced": announced}
+         "/bodiless/announced": announced, "/length": length, "/untold": untold}
