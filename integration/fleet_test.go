@@ -57,20 +57,32 @@ func startFleet(t *testing.T, app string, args []string, edits ...[2]string) *fl
 }
 
 // asked is how often the workers have been asked for a path, by both gateways.
-func (f *fleet) asked(path string) int {
+func (f *fleet) asked(path string) (n int) {
 	f.t.Helper()
-	n := f.world.asked(path)
-	log, err := os.ReadFile(f.accessLog)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	for line := range strings.Lines(string(log)) {
+	f.settle()
+	for line := range strings.Lines(f.accessLogs()) {
 		if strings.Contains(line, `"uri":"`+path+`"`) && !strings.Contains(line, `"backend":""`) {
 			n++
 		}
 	}
 	return n
 }
+
+// accessLogs are those of both gateways.
+func (f *fleet) accessLogs() (text string) {
+	f.t.Helper()
+	for _, path := range []string{f.AccessLog, f.accessLog} {
+		log, err := os.ReadFile(path)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		text += string(log)
+	}
+	return text
+}
+
+// found is the reason of who is served a page that another gateway has fetched.
+const found = "found"
 
 // Whichever gateway nginx goes to, the workers are asked once.
 func TestFleetAndACrowd(t *testing.T) {
@@ -84,6 +96,9 @@ func TestFleetAndACrowd(t *testing.T) {
 	t.Logf("half of them had it in %v, 99 %% in %v", c.at(50), c.at(99))
 	if n := f.asked("/cold"); n != 1 {
 		t.Errorf("the workers were asked %d times, want once", n)
+	}
+	if log := f.accessLogs(); !strings.Contains(log, `"reason":"`+found+`"`) {
+		t.Error("the gateway that did not fetch the page has not found it in memcached")
 	}
 	c = f.crowd(100, func(i int) page { return f.get("/private", fmt.Sprint("X-User: ", i)) })
 	for i, p := range c.pages {

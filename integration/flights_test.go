@@ -103,6 +103,9 @@ func TestCrowdBehindACookie(t *testing.T) {
 				if n := w.asked("/cold"); n != 2*(round+1) {
 					t.Errorf("the workers were asked %d times by round %d, want twice a round", n, round)
 				}
+				if n := w.reasons("/cold")["shared"]; n < 29*(round+1) {
+					t.Errorf("%d visitors shared a page by round %d, want 29 a round at least", n, round)
+				}
 				key := w.pageKey("/cold")
 				w.wantKey(key)
 				w.wantHit("/cold", "/cold for all")
