@@ -73,6 +73,8 @@ func parseSnippet(c *cli.Context, file *configFile) (*nginxconf.Snippet, error) 
 		Visitors: cfg.policy.Visitors,
 		Trusted:  cfg.policy.TrustedHeaders,
 		Adds:     cfg.policy.NginxAdds,
+
+		ForwardedProto: cfg.policy.TrustForwardedProto,
 	}
 	var err error
 	s.Gateway, s.Secure, err = uwsgiPass(c.StringSlice("listen"))

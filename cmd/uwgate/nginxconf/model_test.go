@@ -36,7 +36,7 @@ func compareLookup(t *testing.T, s *Snippet, l *Lookup) {
 	if l.Format != s.Format || !slices.Equal(l.Names, s.Names) {
 		t.Errorf("format %s, names %q", l.Format, l.Names)
 	}
-	if l.Key.Expanded != s.key() || l.Key.Late != "" || !l.Key.Asked.IsZero() || len(l.Key.Opaque) > 0 != (len(s.IgnoreArgs) > 0) {
+	if l.Key.Expanded != s.key() || l.Key.Late != "" || !l.Key.Asked.IsZero() || len(l.Key.Opaque) > 0 != (len(s.IgnoreArgs) > 0 || s.ForwardedProto) {
 		t.Errorf("key %+v, want %s", l.Key, s.key())
 	}
 	if l.ConnectTimeout.Value != 200*time.Millisecond || l.ReadTimeout.Value != 500*time.Millisecond {

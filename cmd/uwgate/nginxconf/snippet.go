@@ -66,6 +66,10 @@ type Snippet struct {
 	// keep nobody from being looked up, and neither do those that Key contains.
 	Trusted []string
 
+	// ForwardedProto is set if the application sees the X-Forwarded-Proto of a proxy in
+	// front of nginx: the DefaultKey has that scheme instead of nginx's.
+	ForwardedProto bool
+
 	// Adds are headers that hits are given. They do not matter in FormatHTTP, where
 	// a hit has its own.
 	Adds []uwsgi.Field
@@ -101,6 +105,8 @@ func (s *Snippet) Write(w io.Writer) error {
 		Several:  len(s.Servers) > 1,
 		Mirrored: len(s.Servers) > 1 && s.Hash == cachewriter.All,
 		Key:      q.quoteKey(s.key()),
+
+		ForwardedProto: s.ForwardedProto && s.Key == "",
 	}
 	if s.Secure {
 		p.Pass = "suwsgi://uwgate"
@@ -134,6 +140,7 @@ func (s *Snippet) Write(w io.Writer) error {
 type snippetParts struct {
 	HTTP, Several, Mirrored bool
 	Secure, ClientCert      bool
+	ForwardedProto          bool
 	CertName                string
 	Listen, Names, Servers  []string
 	Gateway, Pass, Types    string
@@ -156,13 +163,17 @@ type namedHeaders struct{ Variable, Headers string }
 type addedHeader struct{ Name, Value, Sent, Variable string }
 
 func (s *Snippet) key() string {
-	switch {
-	case s.Key != "":
+	if s.Key != "" {
 		return s.Key
-	case len(s.IgnoreArgs) > 0:
-		return strings.Replace(DefaultKey, "$request_uri", "$page_uri", 1)
 	}
-	return DefaultKey
+	key := DefaultKey
+	if len(s.IgnoreArgs) > 0 {
+		key = strings.Replace(key, "$request_uri", "$page_uri", 1)
+	}
+	if s.ForwardedProto {
+		key = strings.Replace(key, "$scheme", "$visitors_scheme", 1)
+	}
+	return key
 }
 
 // hashLine is the method of several servers. In the subrequest that asks

@@ -185,6 +185,9 @@ func snippets() map[string]Snippet {
 			s.IgnoreArgs = TrackingArgs
 			s.HitType = "text/plain"
 		},
+		"proxy": func(s *Snippet) {
+			s.ForwardedProto = true
+		},
 	}
 	all := map[string]Snippet{}
 	for place, lines := range servers {
@@ -207,7 +210,7 @@ func snippets() map[string]Snippet {
 
 // serve runs an nginx with the snippet's maps, and returns what they make of a
 // request: the variables' values, "|" between them.
-func serve(t *testing.T, s *Snippet, variables string) func(target, cookies string) string {
+func serve(t *testing.T, s *Snippet, variables string) func(target, cookies string, headers ...string) string {
 	t.Helper()
 	program := nginxProgram(t)
 	s.Gateway, s.Servers, s.Listen = "unix:/none", []string{"unix:/none"}, []string{"unix:/tmp/never"}
@@ -218,9 +221,9 @@ func serve(t *testing.T, s *Snippet, variables string) func(target, cookies stri
 	replaceIn(t, filepath.Join(dir, "site.conf"), "unix:show.sock", "unix:"+socket)
 	start(t, program, dir, socket)
 	client := clientOf(socket)
-	return func(target, cookies string) string {
+	return func(target, cookies string, headers ...string) string {
 		t.Helper()
-		return show(t, client, target, cookies)
+		return show(t, client, target, cookies, headers...)
 	}
 }
 
@@ -278,7 +281,7 @@ func await(t *testing.T, socket, dir string) {
 	}
 }
 
-func show(t *testing.T, client *http.Client, target, cookies string) string {
+func show(t *testing.T, client *http.Client, target, cookies string, headers ...string) string {
 	t.Helper()
 	req, err := http.NewRequest("GET", "http://example.com", nil)
 	if err != nil {
@@ -287,6 +290,9 @@ func show(t *testing.T, client *http.Client, target, cookies string) string {
 	req.URL.Opaque = target
 	if cookies != "" {
 		req.Header.Set("Cookie", cookies)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -298,6 +304,23 @@ func show(t *testing.T, client *http.Client, target, cookies string) string {
 		t.Fatalf("%s: %s %q, %v", target, resp.Status, b, err)
 	}
 	return string(b)
+}
+
+// With a proxy that tells the scheme, the key has that one.
+func TestForwardedProto(t *testing.T) {
+	s := &Snippet{ForwardedProto: true, Visitors: onlySession}
+	if got, want := s.key(), "$visitor$visitors_scheme://$host$request_uri"; got != want {
+		t.Errorf("key %s, want %s", got, want)
+	}
+	if s := (&Snippet{ForwardedProto: true, Key: "$scheme://$host$uri"}); s.key() != s.Key {
+		t.Errorf("key %s, want %s", s.key(), s.Key)
+	}
+	ask := serve(t, s, "$visitors_scheme")
+	for proto, want := range map[string]string{"": "http", "http": "http", "https": "https", "ftp": "http", "https, http": "http"} {
+		if got := ask("/", "", "X-Forwarded-Proto", proto); got != want {
+			t.Errorf("X-Forwarded-Proto: %s: got %s, want %s", proto, got, want)
+		}
+	}
 }
 
 // Ignored arguments are gone from the key and from what the worker sees,
@@ -437,8 +460,9 @@ func TestSnippetGolden(t *testing.T) {
 		"body": {Servers: []string{"127.0.0.1:11211"}, Visitors: nil},
 		"gzip": {Format: policy.FormatGzip, GzipFlag: 2, Servers: three, Hash: cachewriter.Consistent, Names: []string{"example.com"},
 			Visitors: onlySession, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}, IgnoreArgs: []string{"utm_*", "gclid"}},
-		"http": {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, Visitors: onlySession, Listen: []string{"80", "[::]:80 default_server"}},
-		"none": {Servers: three, Hash: cachewriter.All},
+		"http":  {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, Visitors: onlySession, Listen: []string{"80", "[::]:80 default_server"}},
+		"none":  {Servers: three, Hash: cachewriter.All},
+		"proxy": {Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession, ForwardedProto: true},
 		"tls": {Gateway: "10.0.0.5:3031", Secure: true, CertName: "uwgate.example.com", ClientCert: true,
 			Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},
 	} {
