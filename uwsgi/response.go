@@ -376,7 +376,8 @@ func parseLengths(s string) (n int64, ok bool) {
 
 // Clean makes the header fit for the next hop. It drops the hop-by-hop lines
 // (RFC 9110 §7.6.1); a 101 keeps Upgrade, with the Connection line that belongs
-// to it. It leaves exactly one Content-Length line if ContentLength is known and
+// to it, and so does a 426, which must say what to upgrade to (§15.5.22), without
+// that line: nginx writes its own. It leaves exactly one Content-Length line if ContentLength is known and
 // the body was not chunked, else none; 1xx and 204 never have one. Judge the
 // answer first: afterwards neither Connection nor Transfer-Encoding can be seen.
 // It changes Header in place.
@@ -384,7 +385,7 @@ func (r *Response) Clean() {
 	named := r.connectionOptions()
 	switching := r.StatusCode == 101 && r.Header.Has("Upgrade")
 	r.Header = slices.DeleteFunc(r.Header, func(f Field) bool {
-		if switching && equalName(f.Name, "Upgrade") {
+		if (switching || r.StatusCode == 426) && equalName(f.Name, "Upgrade") {
 			return false
 		}
 		return isHopByHop(f.Name) || containsFold(named, f.Name)

@@ -231,6 +231,10 @@ func TestClean(t *testing.T) {
 		{"304 tells the length of the 200", Response{StatusCode: 304, Header: Header{{"Content-Length", "9"}}, ContentLength: 9}, Header{{"Content-Length", "9"}}},
 		{"101", Response{StatusCode: 101, Header: Header{{"Connection", "upgrade, X"}, {"X", "y"}, {"upgrade", "websocket"}, {"Content-Length", "0"}}, ContentLength: 0},
 			Header{{"upgrade", "websocket"}, {"Connection", "Upgrade"}}},
+		{"426 says what to upgrade to", Response{StatusCode: 426, Header: Header{{"Connection", "Upgrade, X"}, {"Upgrade", "websocket"}, {"X", "y"}, {"Content-Length", "2"}}, ContentLength: 2},
+			Header{{"Upgrade", "websocket"}, {"Content-Length", "2"}}},
+		{"426 without a Connection line", Response{StatusCode: 426, Header: Header{{"upgrade", "h2c, TLS/1.3"}, {"TE", "x"}}, ContentLength: 0},
+			Header{{"upgrade", "h2c, TLS/1.3"}, {"Content-Length", "0"}}},
 		{"101 to nothing", Response{StatusCode: 101, Header: Header{{"Connection", "close"}}, ContentLength: -1}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
