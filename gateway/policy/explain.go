@@ -149,7 +149,7 @@ var sentences = map[Reason]string{
 	UnkeyedHeader:   "the client sent %s: the page may depend on it, and the key does not contain it",
 	DuplicateHeader: "%s was given more than once, with different values",
 	Host:            "%s",
-	Rewritten:       "the application sees the path %s, and the key does not say so: nginx has rewritten or redirected the request, or made it for another one",
+	Rewritten:       "the application sees the path %s, and the key does not contain it: after a rewrite or an internal redirect of nginx, or in a subrequest",
 	Arguments:       "%s",
 	Scheme:          "%s says another scheme than the key",
 	NoKey:           "%s",
@@ -171,9 +171,9 @@ var sentences = map[Reason]string{
 	Empty:           "there is no body, and nginx would serve the emptiness",
 	TooLarge:        "%s",
 	Expired:         "%s",
-	Cookie:          "the cookie %s came along, and nothing in the response says that the page does not depend on it",
-	UnknownHeader:   "the client sent %s, and nothing in the response says that the page does not depend on it",
-	UnknownVar:      "nginx sends %s, and nothing in the response says that the page does not depend on it",
+	Cookie:          "the request has the unknown cookie %s, and the response has no lifetime of its own",
+	UnknownHeader:   "the request has the unknown header %s, and the response has no lifetime of its own",
+	UnknownVar:      "nginx sends the unknown var %s, and the response has no lifetime of its own",
 	Truncated:       "the body is not what its head announced: %s",
 	Trailers:        "trailer fields followed the body, and a hit cannot carry them",
 	Sentinel:        "the body holds the word %s",
@@ -232,9 +232,9 @@ func (q *request) about(reason Reason, at string) string {
 	case reason == Rewritten, reason == Scheme:
 		return at
 	case reason == Host && at == "":
-		return "the key does not say the host, " + requestHost(q.v)
+		return "the key does not contain the host, " + requestHost(q.v)
 	case reason == Host && normalizeHost(at) == requestHost(q.v):
-		return "the application sees the host " + at + ", and the key does not say so"
+		return "the application sees the host " + at + ", and the key does not contain it"
 	case reason == Host:
 		return "the key says " + at + ", but the page is made for " + requestHost(q.v)
 	}
@@ -247,9 +247,9 @@ func aboutArguments(query string) string {
 		query = query[:maxLine] + "…"
 	}
 	if query == "" {
-		return "the application sees no arguments, and the key is that of a URL with some"
+		return "the application sees no arguments, and the key is that of a URL with arguments"
 	}
-	return "the application sees the arguments " + query + ", and the key does not say exactly these"
+	return "the application sees the arguments " + query + ", and the key does not contain exactly these"
 }
 
 // headerOf makes a header's name of a var's, and leaves all others alone.
