@@ -18,7 +18,8 @@ import (
 )
 
 // An Explanation is everything that decides about one request, for people. Its
-// JSON form is that of the admin API.
+// JSON form is that of the admin API. It can be shown around: it hides the values of
+// cookies, credentials and whatever names the visitor, and the bypass argument's secret.
 type Explanation struct {
 	Vars    [][2]string `json:"vars"`              // as nginx would send them
 	Dropped []string    `json:"dropped"`           // by the firewall
@@ -59,7 +60,9 @@ type StoredUsage struct {
 // looks at what memcached holds. It writes nothing. It returns within the
 // gateway's timeouts.
 func (g *Gateway) Explain(ctx context.Context, received uwsgi.Vars) *Explanation {
-	x := explainer{g: g, policy: g.policy(), told: &Explanation{Vars: pairs(received), Dropped: []string{}}}
+	x := explainer{g: g, policy: g.policy()}
+	x.told = &Explanation{Vars: pairs(x.policy.PublicVars(received)), Dropped: []string{}}
+	received = x.policy.Conceal(received)
 	x.plan = x.policy.Request(received)
 	fresh := x.fresh(ctx, received)
 	x.told.Policy = x.policy.Explain(received, fresh.resp, fresh.body, fresh.whole, fresh.trailers, time.Now())
@@ -94,7 +97,7 @@ func (x *explainer) fresh(ctx context.Context, received uwsgi.Vars) (f fetched) 
 	clean, dropped, err := x.g.firewallOf(pool).Screen(received)
 	e.Dropped = append(e.Dropped, dropped...)
 	if err != nil {
-		e.Refused = screenFailure(err).Error()
+		e.Refused = x.policy.Bypass.Public(screenFailure(err).Error())
 		return f
 	}
 	method := received.Get("REQUEST_METHOD")
@@ -132,7 +135,7 @@ func (x *explainer) fetch(ctx context.Context, pool *backend.Pool, req uwsgi.Req
 	if err != nil {
 		return f, answerFailure(ctx, "read answer", err)
 	}
-	e.Status, e.Header = resp.StatusCode, fields(resp.Header)
+	e.Status, e.Header = resp.StatusCode, fields(x.policy.PublicHeader(resp.Header))
 	body := resp.Body(br, method)
 	b, err := io.ReadAll(io.LimitReader(body, x.policy.BodyLimit()+1))
 	if err != nil {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -84,4 +85,28 @@ func tells(text string) bool {
 		}
 	}
 	return false
+}
+
+// An explanation can be shown around.
+func TestExplainTellsNoSecret(t *testing.T) {
+	for _, method := range []string{"GET", "HEAD", "POST"} {
+		b := newBench(t, func(g *Gateway) { g.Policy.Bypass.Name, g.Policy.Bypass.Secret = "fresh", "s3cret!" },
+			says(page("hello", "Set-Cookie: sid=s3cret!", "Set-Cookie: other=s3same")))
+		v := missed("/?fresh=s3cret!&q=%2F%3Ffresh%3Ds3cret%21",
+			uwsgi.Var{Name: "REQUEST_METHOD", Value: method}, uwsgi.Var{Name: "HTTP_REFERER", Value: "http://x/?fresh=s3cret!"},
+			uwsgi.Var{Name: "HTTP_COOKIE", Value: "sessionid=s3same"}, uwsgi.Var{Name: "HTTP_AUTHORIZATION", Value: "Basic s3same"},
+			uwsgi.Var{Name: "HTTP_X_API_KEY", Value: "s3same"}, uwsgi.Var{Name: "REMOTE_USER", Value: "s3same"})
+		told, err := json.Marshal(b.Explain(t.Context(), v))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(told), "s3") {
+			t.Errorf("%s: %s", method, told)
+		}
+		for _, name := range []string{"sessionid", "HTTP_X_API_KEY", "REMOTE_USER", "fresh"} {
+			if !strings.Contains(string(told), name) {
+				t.Errorf("%s: %s is not named in %s", method, name, told)
+			}
+		}
+	}
 }

@@ -117,7 +117,7 @@ func (s *sheet) request(q question, e *gateway.Explanation) {
 	}
 	s.section("Request", longest(append(names, "assumed")...))
 	for _, v := range shown {
-		s.clipped(v[0], masked(v[0], v[1]))
+		s.clipped(v[0], v[1])
 	}
 	for i, a := range q.assumed {
 		s.row(onlyFirst(i, "assumed"), a)
@@ -145,43 +145,6 @@ func matters(v [2]string, all uwsgi.Vars) bool {
 	default:
 		return strings.HasPrefix(name, "HTTP_") || strings.HasPrefix(name, "UWSGI_")
 	}
-}
-
-// masked hides what somebody could log in with, since explanations get shown
-// around: the values of cookies and all of credentials.
-func masked(name, value string) string {
-	switch strings.ToUpper(strings.ReplaceAll(name, "-", "_")) {
-	case "HTTP_AUTHORIZATION", "HTTP_PROXY_AUTHORIZATION":
-		if scheme, _, ok := strings.Cut(value, " "); ok {
-			return scheme + " …"
-		}
-		return "…"
-	case "HTTP_COOKIE":
-		pieces := strings.Split(value, ";")
-		for i := range pieces {
-			pieces[i] = maskedCookie(pieces[i])
-		}
-		return strings.Join(pieces, ";")
-	case "SET_COOKIE":
-		cookie, rest, attributes := strings.Cut(value, ";")
-		if attributes {
-			rest = ";" + rest
-		}
-		return maskedCookie(cookie) + rest
-	default:
-		if (*policy.Visitors)(nil).IsIdentityHeader(name) {
-			return "…"
-		}
-	}
-	return value
-}
-
-func maskedCookie(s string) string {
-	name, value, ok := strings.Cut(s, "=")
-	if !ok || value == "" {
-		return s
-	}
-	return name + "=…"
 }
 
 func onlyFirst(i int, label string) string {
@@ -247,7 +210,7 @@ func (s *sheet) answer(e *gateway.Explanation) {
 		s.row("status", fmt.Sprint(e.Status))
 	}
 	for _, h := range e.Header {
-		s.clipped(h[0], masked(h[0], h[1]))
+		s.clipped(h[0], h[1])
 	}
 	if e.Refused != "" {
 		s.row("ended", e.Refused)

@@ -101,6 +101,12 @@ func (w *Visitors) IsIdentityHeader(name string) bool {
 	return ok && m != nil && (m.trait == identity || m.trait == credentials || m.trait == seemsIdentity)
 }
 
+// isIdentityVar is IsIdentityHeader for what is no header: nginx knows the visitor.
+func (w *Visitors) isIdentityVar(name string) bool {
+	m := w.orDefault().vars.of(name)
+	return m != nil && (m.trait == identity || m.trait == credentials || m.trait == seemsIdentity)
+}
+
 // NotLookedUp are the headers whose bearers nginx is not to look up: those that name the
 // visitor or change the page. Globs stand for the members of them that are in wide use,
 // since nginx has a variable for each header and none for all. w may be nil.
