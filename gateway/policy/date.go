@@ -7,68 +7,97 @@ import (
 
 // A dateForm is one in which HTTP writes dates (RFC 9110 §5.6.7).
 type dateForm struct {
-	layout string // behind the day's name
-	days   string // the names that it has for days
+	days string // the names that it has for days
+
+	// shape is what follows the name: 0 is a digit, A a capital, a a small letter, _ a
+	// space or a digit but 0, and all else itself.
+	shape string
+
+	day, month, year, clock int // where they begin in it
 }
 
 const (
 	shortDays = " Mon Tue Wed Thu Fri Sat Sun "
 	longDays  = " Monday Tuesday Wednesday Thursday Friday Saturday Sunday "
+	months    = "JanFebMarAprMayJunJulAugSepOctNovDec"
 )
 
 var dateForms = [...]dateForm{
-	{", 02 Jan 2006 15:04:05 GMT", shortDays},
-	{", 02-Jan-06 15:04:05 GMT", longDays}, // RFC 850
-	{" Jan _2 15:04:05 2006", shortDays},   // C's asctime
+	{shortDays, ", 00 Aaa 0000 00:00:00 GMT", 2, 5, 9, 14},
+	{longDays, ", 00-Aaa-00 00:00:00 GMT", 2, 5, 9, 12}, // RFC 850
+	{shortDays, " Aaa _0 00:00:00 0000", 5, 1, 17, 8},   // C's asctime
 }
 
 // parseDate reads an HTTP date in one of the three forms, and in none that is only like
 // them: http.ParseTime takes two spaces, an hour of one digit, and names in any case.
 // The name of another day than the date's is let pass.
 func parseDate(s string) (time.Time, bool) {
-	end := strings.IndexAny(s, ", ")
-	if end < 0 {
+	end := strings.IndexByte(s, ' ')
+	if end > 0 && s[end-1] == ',' {
+		end--
+	}
+	if end <= 0 {
 		return time.Time{}, false
 	}
 	day, rest := s[:end], s[end:]
 	for i := range dateForms {
-		f := &dateForms[i]
-		if isLike(rest, f.layout) && strings.Contains(f.days, " "+day+" ") {
-			t, err := time.Parse(f.layout, rest)
-			return t, err == nil
+		if f := &dateForms[i]; f.fits(rest) {
+			t, ok := f.read(rest)
+			return t, ok && strings.Contains(f.days, " "+day+" ")
 		}
 	}
 	return time.Time{}, false
 }
 
-// isLike reports whether s has digits, small letters and capitals where the layout has
-// them, and all else as it is there. That is where time.Parse is lax.
-func isLike(s, layout string) bool {
-	if len(s) != len(layout) {
+// fits reports whether s has the shape.
+func (f *dateForm) fits(s string) bool {
+	if len(s) != len(f.shape) {
 		return false
 	}
 	for i := range len(s) {
-		c := s[i]
-		switch like := layout[i]; {
-		case isDigit(like):
-			if !isDigit(c) {
-				return false
-			}
-		case 'a' <= like && like <= 'z':
-			if c < 'a' || c > 'z' {
-				return false
-			}
-		case 'A' <= like && like <= 'Z':
-			if c < 'A' || c > 'Z' {
-				return false
-			}
-		case like == '_': // a space, or the first of two digits
-			if c != ' ' && (c < '1' || c > '9') {
-				return false
-			}
-		case c != like:
+		c, fits := s[i], false
+		switch want := f.shape[i]; want {
+		case '0':
+			fits = isDigit(c)
+		case 'A':
+			fits = 'A' <= c && c <= 'Z'
+		case 'a':
+			fits = 'a' <= c && c <= 'z'
+		case '_':
+			fits = c == ' ' || '1' <= c && c <= '9'
+		default:
+			fits = c == want
+		}
+		if !fits {
 			return false
 		}
 	}
 	return true
+}
+
+// read reads what fits.
+func (f *dateForm) read(s string) (time.Time, bool) {
+	day, month := number(s[f.day:f.day+2]), strings.Index(months, s[f.month:f.month+3])
+	clock := s[f.clock:]
+	hour, minute, second := number(clock[:2]), number(clock[3:5]), number(clock[6:8])
+	year := number(s[f.year : f.year+2])
+	switch {
+	case f.days == shortDays:
+		year = 100*year + number(s[f.year+2:f.year+4])
+	case year < 69: // as package time reads two digits
+		year += 2000
+	default:
+		year += 1900
+	}
+	t := time.Date(year, time.Month(month/3+1), day, hour, minute, second, 0, time.UTC)
+	return t, month >= 0 && t.Day() == day && hour < 24 && minute < 60 && second < 60
+}
+
+// number is that of two digits, of which the first may be a space.
+func number(s string) int {
+	n := int(s[1] - '0')
+	if s[0] != ' ' {
+		n += 10 * int(s[0]-'0')
+	}
+	return n
 }

@@ -434,12 +434,13 @@ func (p *Policy) ForWorker(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 	if plan.cuts && plan.Reason == "" {
 		v, _ = cutArgs(v, p.rule(plan.sureRule).KeepArgs)
 	}
+	inFull := plan.Reason == "" && !plan.Alone && !plan.AsSent
 	out := make(uwsgi.Vars, 0, len(v))
 	for _, x := range v {
 		switch {
 		case isHandover(x.Name):
 			continue
-		case plan.Reason == "" && !plan.Alone && !plan.AsSent && isPartial(x.Name):
+		case inFull && isPartial(x.Name):
 			continue
 		case plan.LookedUp && (x.Name == "HTTP_CONTENT_LENGTH" || x.Name == "HTTP_TRANSFER_ENCODING"):
 			continue
