@@ -24,7 +24,7 @@ func TestWhoAsks(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			a := startVisitors(t, stack.Config{
 				Format: format,
-				Edits:  [][2]string{{certificate, "    uwsgi_param SSL_CLIENT_S_DN $http_x_request_id;\n" + certificate}},
+				Edits:  [][2]string{{certificate, "    uwsgi_param SSL_CLIENT_S_DN $http_x_request_id;\n    uwsgi_param TENANT $http_x_correlation_id if_not_empty;\n" + certificate}},
 			})
 			for i, tt := range []struct {
 				page, lines string
@@ -32,6 +32,7 @@ func TestWhoAsks(t *testing.T) {
 				then        string // the same, once the page of strangers is there
 			}{
 				{"/show", "X-Request-Id: CN=alice", "identity-var", "hit"}, // the lookup knows no certificates
+				{"/show", "X-Correlation-Id: shop", "unknown-var", "hit"},  // nor vars
 				{"/show", "X-Api-Key: s3cret", "identity-header", "identity-header"},
 				{"/show", "HX-Request:", "unkeyed-header", "hit"}, // an empty header is no value in nginx
 				{"/show", "HX-Request: true", "unkeyed-header", "unkeyed-header"},

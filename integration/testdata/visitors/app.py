@@ -1,7 +1,7 @@
 """Pages that show who asks, and say nothing of it."""
 
 NAMES = ["HTTP_COOKIE", "HTTP_X_API_KEY", "HTTP_HX_REQUEST", "HTTP_X_VHM_ROOT", "HTTP_X_UP_TARGET", "HTTP_AUTHORIZATION", "HTTP_X_TENANT",
-         "SSL_CLIENT_S_DN"]
+         "SSL_CLIENT_S_DN", "TENANT"]
 
 
 def application(environ, start_response):
