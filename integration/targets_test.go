@@ -153,18 +153,37 @@ func TestInternalRedirectsInFormatHTTP(t *testing.T) {
 }
 
 // A proxy's word on the scheme is what the application goes by, and so must be the
-// key's.
+// key's: the printed one has it, and under one of nginx's own scheme nothing is stored
+// for whom the proxy says another.
 func TestForwardedScheme(t *testing.T) {
-	w := start(t, stack.Config{App: filepath.Join("testdata", "targets"), Args: []string{"--trust-forwarded-proto"}})
-	if got := w.fetch("GET", "/page", "X-Forwarded-Proto: https"); !strings.HasSuffix(got.body, "https") {
-		t.Fatalf("the trap is not set: %q", got.body)
+	const proxys, own = "$visitors_scheme://$host", "$scheme://$host"
+	for _, tt := range []struct {
+		name   string
+		edits  [][2]string
+		reason string // of the page for https
+		stored bool
+	}{
+		{"printed", nil, "max-age", true},
+		{"nginx's own scheme", [][2]string{{proxys, own}}, "scheme", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := start(t, stack.Config{App: filepath.Join("testdata", "targets"), Edits: tt.edits, Args: []string{"--trust-forwarded-proto"}})
+			a := &app{w, w.AccessReader()}
+			v := a.visit("GET", "/page", "X-Forwarded-Proto: https")
+			if !strings.HasSuffix(v.body, "]https") || v.reason() != tt.reason || a.has("http://127.0.0.1/page") {
+				t.Errorf("for https: got %q, %s; http://127.0.0.1/page stored: %v", v.body, v.reason(), a.has("http://127.0.0.1/page"))
+			}
+			if stored := a.has("https://127.0.0.1/page"); stored != tt.stored {
+				t.Errorf("https://127.0.0.1/page stored: %v", stored)
+			}
+			for _, reason := range []string{"max-age", "hit"} {
+				if v := a.visit("GET", "/page", "X-Forwarded-Proto: http"); !strings.HasSuffix(v.body, "]http") || v.reason() != reason {
+					t.Errorf("for http: got %q, %s; want %s", v.body, v.reason(), reason)
+				}
+			}
+			if v := a.visit("GET", "/page", "X-Forwarded-Proto: https"); tt.stored && (v.reason() != "hit" || !strings.HasSuffix(v.body, "]https")) {
+				t.Errorf("for https again: got %q, %s", v.body, v.reason())
+			}
+		})
 	}
-	w.settle()
-	if line := w.line("/page"); line.Reason != "scheme" {
-		t.Errorf("logged %q, want scheme", line.Reason)
-	}
-	if got := w.fetch("GET", "/page", "X-Forwarded-Proto: http"); !strings.HasSuffix(got.body, "http") {
-		t.Errorf("the next visitor got %q", got.body)
-	}
-	w.wantKey("http://127.0.0.1/page")
 }
