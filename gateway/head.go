@@ -39,7 +39,8 @@ func (x *exchange) appendHead(b []byte) []byte {
 // of its header. What would make it too large for an nginx that has room for the
 // worker's own is left out: first the most of the Cache-Status, then all of it, then
 // what has been aligned. If it is too large even so, that lies in how we write the
-// lines, and they are written shorter. It changes resp.
+// lines, and they are written shorter, and as a CGI script would if that is not
+// enough: a script's head has no status line. It changes resp.
 func (x *exchange) fitHead(b []byte, resp *uwsgi.Response, aligned uwsgi.Header) []byte {
 	limit := len(b) + headLimit(x.resp.Size)
 	plain := resp.Header
@@ -54,7 +55,10 @@ func (x *exchange) fitHead(b []byte, resp *uwsgi.Response, aligned uwsgi.Header)
 			return head
 		}
 	}
-	return resp.AppendShortHead(b)
+	if head := resp.AppendShortHead(b); len(head) <= limit {
+		return head
+	}
+	return resp.AppendCGIHead(b)
 }
 
 // shortCacheStatus is the least that our member says.

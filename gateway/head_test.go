@@ -76,6 +76,36 @@ func TestHeadsFitWhereTheWorkersDid(t *testing.T) {
 	}
 }
 
+// A CGI script's head that fills nginx's buffer has few lines to write shorter, and
+// does not get a status line of ours.
+func TestScriptsHeadsFit(t *testing.T) {
+	for _, tt := range []struct {
+		first  string
+		status int
+	}{
+		{"X-First: 1", 200},
+		{"Location: /elsewhere", 302},
+		{"Status: 200 OK", 200},
+		{"Status: 404", 404},
+		{"Status: 999", 999},
+	} {
+		b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
+			size, _ := strconv.Atoi(req.Vars.Get("QUERY_STRING"))
+			head := tt.first + "\r\nContent-Length: 5\r\nX-Fill: "
+			io.WriteString(nc, head+strings.Repeat("x", size-len(head)-4)+"\r\n\r\nhello")
+		})
+		for size := 4070; size <= 4096; size++ {
+			for _, v := range []uwsgi.Vars{missed("/?" + strconv.Itoa(size)), request("GET", "/?"+strconv.Itoa(size))} {
+				raw := b.ask(v, nil).raw
+				resp, err := uwsgi.ReadResponse(bufio.NewReader(strings.NewReader(raw)))
+				if err != nil || resp.StatusCode != tt.status || resp.Size > headLimit(size) || !strings.HasSuffix(raw, "\r\n\r\nhello") {
+					t.Fatalf("%q, %d bytes: got %+v, %v", tt.first, size, resp, err)
+				}
+			}
+		}
+	}
+}
+
 func TestHeadLimit(t *testing.T) {
 	for size, want := range map[int]int{0: 4095, 1: 4095, 4095: 4095, 4096: 4096, 4097: 5119, 5119: 5119, 5120: 5120, 8191: 8191, 65536: 65536} {
 		if got := headLimit(size); got != want {

@@ -457,12 +457,32 @@ func (r *Response) AppendHead(b []byte) []byte { return r.appendHead(b, r.Reason
 // behind each colon.
 func (r *Response) AppendShortHead(b []byte) []byte { return r.appendHead(b, "", ":") }
 
+// AppendCGIHead is AppendShortHead as a CGI script writes it: the status stands in a
+// Status line, or nowhere if a head without one means it (RFC 3875 §6.3). nginx
+// reads such a head, too.
+func (r *Response) AppendCGIHead(b []byte) []byte {
+	implied := 200
+	if r.Header.Has("Location") {
+		implied = 302
+	}
+	if r.StatusCode != implied || len(r.Header) == 0 {
+		b = append(b, "Status:"...)
+		b = strconv.AppendInt(b, int64(r.StatusCode), 10)
+		b = append(b, "\r\n"...)
+	}
+	return r.appendFields(b, ":")
+}
+
 func (r *Response) appendHead(b []byte, reason, colon string) []byte {
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(r.StatusCode), 10)
 	b = append(b, ' ') // even without a reason (RFC 9112 §4)
 	b = appendText(b, reason)
 	b = append(b, "\r\n"...)
+	return r.appendFields(b, colon)
+}
+
+func (r *Response) appendFields(b []byte, colon string) []byte {
 	for i := range r.Header {
 		f := &r.Header[i]
 		b = appendText(b, f.Name)
