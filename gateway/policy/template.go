@@ -46,6 +46,8 @@ type piece struct {
 	text   string // the literal, or the variable's name in lower case
 	arg    string // what render needs: a var's name, or that of an argument, a cookie
 	render func(t *Template, v uwsgi.Vars, arg string) (string, error)
+
+	runsOn bool // its value is a client's free choice, and may not be seen to end
 }
 
 // A Version is that of an nginx. Zero means unknown.
@@ -119,7 +121,7 @@ func ParseTemplate(s string) (*Template, error) {
 	return t, nil
 }
 
-// sum finds out what the keys say.
+// sum finds out what the keys say, and which values run on.
 func (t *Template) sum() (s says) {
 	for i := range t.pieces {
 		p := &t.pieces[i]
@@ -147,7 +149,8 @@ func (t *Template) sum() (s says) {
 		if strings.HasPrefix(p.text, "arg_") {
 			s.args = append(s.args, p.arg)
 		}
-		s.open = s.open || p.isOpen() && !t.endsClosed(i+1)
+		p.runsOn = p.isOpen() && !t.endsClosed(i+1)
+		s.open = s.open || p.runsOn
 	}
 	return s
 }
@@ -199,7 +202,7 @@ func (t *Template) endsClosed(i int) bool {
 func (t *Template) ambiguous(v uwsgi.Vars) *piece {
 	for i := range t.pieces {
 		p := &t.pieces[i]
-		if !p.isOpen() || t.endsClosed(i+1) {
+		if !p.runsOn {
 			continue
 		}
 		value, err := p.render(t, v, p.arg)
