@@ -187,3 +187,26 @@ func TestForwardedScheme(t *testing.T) {
 		})
 	}
 }
+
+// What a load balancer that ends TLS sends besides the scheme repeats it.
+func TestBehindALoadBalancer(t *testing.T) {
+	w := start(t, stack.Config{App: filepath.Join("testdata", "targets"), Args: []string{"--trust-forwarded-proto"}})
+	const balancer = "X-Forwarded-Proto: https\nX-Forwarded-Port: 443\nX-Amzn-Trace-Id: Root=1-67"
+	secure := w.fetch("GET", "/page", balancer)
+	if !strings.HasSuffix(secure.body, "https") {
+		t.Fatalf("the application does not see the scheme: %q", secure.body)
+	}
+	w.wantKey("https://127.0.0.1/page")
+	if got := w.fetch("GET", "/page", "X-Forwarded-Proto: http"); !strings.HasSuffix(got.body, "http") {
+		t.Errorf("a visitor over http got %q", got.body)
+	}
+	w.wantKey("http://127.0.0.1/page")
+	if got := w.fetch("GET", "/page", balancer); got.body != secure.body || got.header.Get("Cache-Status") != "" {
+		t.Errorf("the next visitor over https got %q, Cache-Status %s; want a hit of %q", got.body, got.header.Get("Cache-Status"), secure.body)
+	}
+	w.fetch("GET", "/port", "X-Forwarded-Proto: https\nX-Forwarded-Port: 8443")
+	w.settle()
+	if line := w.line("/port"); line.Reason != "unkeyed-header" {
+		t.Errorf("another port: logged %q, want unkeyed-header", line.Reason)
+	}
+}

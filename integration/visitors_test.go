@@ -39,6 +39,13 @@ func TestWhoAsks(t *testing.T) {
 				{"/show", "X-VHM-Root: /other", "unkeyed-header", "unkeyed-header"},
 				{"/show", "X-Up-Target: .main", "unkeyed-header", "unkeyed-header"},
 				{"/show", "X-Tenant: shop", "unknown-header", "hit"},
+				{"/fresh", "X-Acme-Token: s3cret", "identity-header", "hit"}, // its name tells uwgate, not nginx
+				{"/fresh", "X-Proxy-Host: evil.example", "unkeyed-header", "hit"},
+				{"/fresh", "X-Client-Scheme: https", "unkeyed-header", "hit"},
+				{"/fresh", "X-Ingress-Path: /other", "unkeyed-header", "hit"},
+				{"/show", "Cf-Visitor: {\"scheme\":\"https\"}", "unkeyed-header", "hit"},
+				{"/show", "Fastly-Ssl: 1", "unkeyed-header", "hit"},
+				{"/show", "Cookie: =abc", "cookie", "cookie"},
 				{"/show", "Cookie: cookie_consent=analytics=1", "cookie", "cookie"},
 				{"/show", "Cookie: csrftoken=x", "token-cookie", "hit"},
 				{"/show", "Cookie: theme=dark", "cookie", "cookie"},

@@ -67,7 +67,7 @@ type Snippet struct {
 	Trusted []string
 
 	// ForwardedProto is set if the application sees the X-Forwarded-Proto of a proxy in
-	// front of nginx: the DefaultKey has that scheme instead of nginx's.
+	// front of nginx: if that is https, the DefaultKey says so, whatever nginx's is.
 	ForwardedProto bool
 
 	// Adds are headers that hits are given. They do not matter in FormatHTTP, where

@@ -306,7 +306,7 @@ func show(t *testing.T, client *http.Client, target, cookies string, headers ...
 	return string(b)
 }
 
-// With a proxy that tells the scheme, the key has that one.
+// With a proxy that tells which visitors came over https, the key says so of them.
 func TestForwardedProto(t *testing.T) {
 	s := &Snippet{ForwardedProto: true, Visitors: onlySession}
 	if got, want := s.key(), "$visitor$visitors_scheme://$host$request_uri"; got != want {
