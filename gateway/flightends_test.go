@@ -66,6 +66,7 @@ func TestCrowdOfAnObservedRule(t *testing.T) {
 			if tt.stored != "" {
 				observed = 0
 			}
+			eventually(t, "all are counted", func() bool { return b.Gateway.stats.observed.Load() >= observed })
 			if got := b.contents()["k:"+tt.uri].body; got != tt.stored {
 				t.Errorf("stored %q, want %q", got, tt.stored)
 			}

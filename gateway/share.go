@@ -173,7 +173,7 @@ func (x *exchange) isCurrent(ctx context.Context, f *flight, v *view) bool {
 }
 
 // settleWait is how long a follower waits to hear what has become of a page in memcached.
-const settleWait = 100 * time.Millisecond
+const settleWait = 250 * time.Millisecond
 
 // isStillThere is the second look at memcached: nginx may have looked before the page
 // was there, or the page has been deleted since.
