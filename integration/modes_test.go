@@ -12,7 +12,8 @@ import (
 )
 
 // A GET may announce a body, which nginx throws away on its way through
-// memcached_pass. A worker that waited for it would be lost for uWSGI's
+// memcached_pass. The printed configuration does not look it up, and nginx waits for the
+// body by itself. A worker that waited for it would be lost for uWSGI's
 // socket-timeout, four seconds, and any client could do that.
 func TestAnnouncedBodyHoldsNoWorker(t *testing.T) {
 	for _, conf := range []string{"recommended", "recipe"} {
@@ -22,15 +23,15 @@ func TestAnnouncedBodyHoldsNoWorker(t *testing.T) {
 				{"length", "Content-Length: 100000"},
 				{"chunks", "Transfer-Encoding: chunked"},
 			} {
-				t.Run(tt.name, func(t *testing.T) { a.in(t).isPromptBehind(tt.name, tt.line) })
+				t.Run(tt.name, func(t *testing.T) { a.in(t).isPromptBehind(tt.name, tt.line, conf == "recipe") })
 			}
 		})
 	}
 }
 
 // isPromptBehind asks for an ordinary page while five announced bodies do not
-// come.
-func (a *app) isPromptBehind(name, line string) {
+// come. nginx passes these on at once, or not before the bodies are there.
+func (a *app) isPromptBehind(name, line string, passed bool) {
 	a.t.Helper()
 	const announced, held = 5, 4 * time.Second
 	logged := len(a.lines())
@@ -42,15 +43,19 @@ func (a *app) isPromptBehind(name, line string) {
 		defer nc.Close()
 		fmt.Fprintf(nc, "GET /upload?%s%d HTTP/1.1\r\nHost: shop.example\r\n%s\r\n\r\n", name, i, line)
 	}
-	a.eventually("all with uwgate", func() bool {
-		return a.metric("uwgate_requests_in_flight")+len(a.lines())-logged >= announced
-	})
+	if passed {
+		a.eventually("all with uwgate", func() bool {
+			return a.metric("uwgate_requests_in_flight")+len(a.lines())-logged >= announced
+		})
+	}
 	began := time.Now()
 	ordinary := a.want(a.fetch("GET", "/fresh/default?"+name, ""), 200)
 	if took := time.Since(began); took > held/2 || !strings.Contains(ordinary.body, "This is") {
 		a.t.Errorf("an ordinary page took %v behind %d announced bodies: %.100q", took, announced, ordinary.body)
 	}
-	a.eventually("all answered", func() bool { return len(a.lines())-logged > announced })
+	if passed {
+		a.eventually("all answered", func() bool { return len(a.lines())-logged > announced })
+	}
 	a.wantKey(a.wireKey("/fresh/default?" + name))
 	for _, l := range a.lines()[logged:] {
 		if strings.HasPrefix(l.URI, "/upload") && (l.Status != 200 || l.Reason != "request-body" || a.has(a.wireKey(l.URI))) {
