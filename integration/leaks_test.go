@@ -132,11 +132,11 @@ var visitorLeaks = []leak{
 		shows: "Done.", reason: "method", wants: "('/any/options', '')", then: "default-ttl",
 		why: "what another method is answered is not the page"},
 	{name: "a GET with a body", target: "/upload",
-		first: "Content-Length: 5\nContent-Type: text/plain", reason: "request-body",
+		first: "Content-Length: 5\nContent-Type: text/plain\n\nhello", reason: "request-body",
 		wants: "You sent 0 bytes.", then: "default-ttl",
 		why: "the body is not in the key"},
 	{name: "a GET with a body in chunks", target: "/upload?2",
-		first: "Transfer-Encoding: chunked", reason: "request-body",
+		first: "Transfer-Encoding: chunked\n\n5\nhello\n0", reason: "request-body",
 		wants: "You sent 0 bytes.", then: "default-ttl",
 		why: "the same"},
 }
