@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -129,10 +130,13 @@ func TestAwkwardURLs(t *testing.T) {
 			for _, c := range vectors.Cases {
 				request := latin1(c.Request)
 				line, _, _ := strings.Cut(request, "\r\n")
-				if c.KeyWire == nil || c.ClientStatus != 200 || tried[line] || !storable(request) {
+				if c.KeyWire == nil || c.ClientStatus != 200 || tried[line] || c.Profile == "headers" || !storable(request) {
 					continue
 				}
 				tried[line] = true
+				if cfg.Conf == "recipe" { // whose key does not say the host, so that one is allowed
+					request = hostLine.ReplaceAllString(request, "\r\nHost: 127.0.0.1\r\n")
+				}
 				wire := ""
 				if c.Profile == "seed" && w.KeyTemplate() != "" {
 					wire = latin1(*c.KeyWire)
@@ -146,11 +150,13 @@ func TestAwkwardURLs(t *testing.T) {
 	}
 }
 
+var hostLine = regexp.MustCompile("(?i)\r\nhost:[^\r]*\r\n")
+
 // storable leaves out requests that are recorded for other things than their
 // URL: other methods, bodies, credentials, no host, keys that are too long.
 func storable(request string) bool {
 	lower := strings.ToLower(request)
-	for _, header := range []string{"\r\ncontent-length:", "\r\ntransfer-encoding:", "\r\nauthorization:", "\r\ncookie:", "\r\nupgrade:"} {
+	for _, header := range []string{"\r\ncontent-length:", "\r\ntransfer-encoding:", "\r\nauthorization:", "\r\ncookie:", "\r\nupgrade:", "\r\nx-tenant:"} {
 		if strings.Contains(lower, header) {
 			return false
 		}
@@ -174,7 +180,8 @@ func (w *world) fillAndHit(t *testing.T, id, request, wire string) {
 	}
 	hit := w.raw(request)
 	if s := hit.header.Get("Cache-Status"); s != "" && s != "uwgate; hit" || hit.body != miss.body {
-		t.Errorf("%s: not a hit: %q, logged %+v", id, strings.SplitN(request, "\r\n", 2)[0], w.lines()[len(w.lines())-1])
+		lines := w.lines()
+		t.Errorf("%s: not a hit: %q, logged %+v", id, strings.SplitN(request, "\r\n", 2)[0], lines[len(lines)-1])
 	}
 }
 
