@@ -85,6 +85,7 @@ func (x *exchange) sendHead(buf []byte) error {
 	if err == io.EOF {
 		x.foresee(part)
 	}
+	x.freePlace(err)
 	out := x.appendHead(buf[:0:headRoom])
 	if head := len(out); head <= headRoom {
 		out = buf[headRoom-head : headRoom+n]
@@ -98,6 +99,15 @@ func (x *exchange) sendHead(buf []byte) error {
 		return werr
 	}
 	return err
+}
+
+// freePlace closes the backend's connection if err says that the body has ended: the
+// server's place is free before the client gets the last byte, and sends its next request.
+// Of a page that is wanted, the surplus is still looked for.
+func (x *exchange) freePlace(err error) {
+	if err == io.EOF && !x.isWanted() {
+		x.closeBackend()
+	}
 }
 
 // readHere reads what is here of the body, without waiting for more. Of one in chunks
@@ -156,6 +166,7 @@ func (x *exchange) relayMore(buf []byte) error {
 func (x *exchange) relayPart(buf []byte) error {
 	x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
 	n, err := x.body.Read(buf)
+	x.freePlace(err)
 	if n > 0 {
 		x.rec.bytes += int64(n)
 		if werr := x.hand(buf[:n], buf[:n]); werr != nil {
