@@ -43,7 +43,9 @@ func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
 		if err != nil && !errors.Is(err, cachewriter.ErrLocked) {
 			return false, nil // there is none to be had
 		}
-		// Who had it before may have left the page.
+		// Who had it before may have left the page. A look that failed says nothing of
+		// the next one: the breaker ends this, and CoalesceWait.
+		x.blind = false
 		page, state := x.lookAround(ctx)
 		switch {
 		case page != nil:
