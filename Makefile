@@ -31,7 +31,7 @@ demo-check: deps bin/uwgate bin/demo ## the same without watching; exits 0 or 1
 	@bin/demo -check -uwgate bin/uwgate $(DEMO)
 
 test: deps ## run every test with -race; a server that is missing fails, not skips
-	UWGATE_TEST_STACK=1 $(GO) test -race ./...
+	UWGATE_TEST_STACK=1 $(GO) test -race -timeout 30m ./...
 
 bench: deps bin/uwgate bin/bench ## measure uwgate beside FastRouter for some ten minutes, and write docs/performance.md anew
 	@bin/bench -uwgate bin/uwgate -docs docs $(BENCH_ARGS)

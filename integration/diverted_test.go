@@ -18,6 +18,7 @@ var keepsKey = [2]string{"    uwsgi_param CACHE_KEY", "    #"}
 // which is which, a gateway that reads its configuration does not start; where it does,
 // the page is not stored, and that of who was looked up is.
 func TestDivertedRequests(t *testing.T) {
+	t.Parallel()
 	const asks, pages = "        memcached_pass memcached;", "error_page 404 405 502 504 = @uwgate;"
 	for _, tt := range []struct {
 		name  string
@@ -116,6 +117,7 @@ func (w *world) refuses(fix string, args ...string) {
 // A key that is made of what nginx rewrites later must be handed over. Then other pages
 // are stored and found, and no page under another one's key.
 func TestRewrittenKeys(t *testing.T) {
+	t.Parallel()
 	const pass, key = "location @uwgate {", `$scheme://$host$request_uri"`
 	for _, tt := range []struct {
 		name  string

@@ -20,6 +20,7 @@ type wish struct {
 // application makes of his own, however often and in whichever order pages are asked
 // for. And the page beside it is a hit.
 func TestInsideRequests(t *testing.T) {
+	t.Parallel()
 	const (
 		asksBody = "        memcached_pass memcached;"
 		asksHTTP = "        srcache_fetch GET "

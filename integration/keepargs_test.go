@@ -20,6 +20,7 @@ rules:
 // application may read another value, nothing is stored, and the ordinary page beside it
 // is. That holds for a derived key and for one that nginx hands over.
 func TestKeptArguments(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "rules.yaml")
 	if err := os.WriteFile(file, []byte(keptArgs), 0o644); err != nil {
 		t.Fatal(err)

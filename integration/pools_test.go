@@ -44,6 +44,7 @@ func startPools(t *testing.T, args ...string) *app {
 // However a host is written, its pool answers, and under its key lies what the pool made
 // for that very host.
 func TestPoolsByHost(t *testing.T) {
+	t.Parallel()
 	a := startPools(t)
 	for i, tt := range []struct{ host, pool string }{
 		{"shop.test.", "shop"},
@@ -105,6 +106,7 @@ func (a *app) holdsOnlyWhatKeysSay() {
 
 // Where the hosts of pages are named, those of no other host are stored, in any pool.
 func TestPoolsOfAllowedHosts(t *testing.T) {
+	t.Parallel()
 	a := startPools(t, "--allowed-host", "shop.test")
 	for _, tt := range []struct{ host, body, reason, then string }{
 		{"evil.test", "<p>site for evil.test/a</p>", "host", "host"},

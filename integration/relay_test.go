@@ -24,6 +24,7 @@ func startRelay(t *testing.T, cfg stack.Config) *app {
 // Who asks for a part, or under a condition, gets what the application makes of
 // that, and the page comes into memcached by those who ask for all of it.
 func TestRangesAndPreconditions(t *testing.T) {
+	t.Parallel()
 	a := startRelay(t, stack.Config{})
 	for i, tt := range []struct {
 		lines  string
@@ -65,6 +66,7 @@ func TestRangesAndPreconditions(t *testing.T) {
 // page is not stored. Equal values are one: the page is stored, under a key with the
 // host and the language, which covers Vary.
 func TestRepeatedParams(t *testing.T) {
+	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--key", "$scheme://$host$request_uri:$http_accept_language"}})
 	for _, tt := range []struct{ target, lines, body, reason, second string }{
 		{"/override/path", "", "PATH_INFO=/environ\nHTTP_HOST=127.0.0.1\n", "duplicate-header", "duplicate-header"},
@@ -97,6 +99,7 @@ func TestRefreshWithRepeatedParams(t *testing.T) {
 
 // Every status comes as the worker says it, those without a meaning too.
 func TestStatuses(t *testing.T) {
+	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf"})
 	for _, status := range []int{200, 201, 206, 299, 302, 304, 404, 418, 451, 499, 500, 505, 511, 599, 600, 699, 777, 900, 999} {
 		path := "/status?code=" + strconv.Itoa(status)
@@ -116,6 +119,7 @@ func TestStatuses(t *testing.T) {
 
 // nginx's uwsgi_modifier1 keeps no page from its visitor, and none out of the cache.
 func TestModifierOfNginx(t *testing.T) {
+	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--key", "$scheme://$host$request_uri"}})
 	if v := a.visit("GET", "/php?code=200", ""); v.status != 200 || v.body != "200" || v.reason() != "default-ttl" || v.written != 1 {
 		t.Errorf("got %d %q, %s, stored %d", v.status, v.body, v.reason(), v.written)
@@ -128,6 +132,7 @@ func TestModifierOfNginx(t *testing.T) {
 // What uwgate adds makes no head too large for nginx that it would have taken from the
 // worker, with the buffer of one page and with larger ones.
 func TestLargeHeads(t *testing.T) {
+	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--key", "$scheme://$host$request_uri"}})
 	for where, page := range map[string]int{"": os.Getpagesize(), "/5k": 5 << 10, "/8k": 8 << 10} {
 		var taken, refused int
@@ -157,6 +162,7 @@ func TestLargeHeads(t *testing.T) {
 // Subrequests that announce the visitor's body and do not send it are answered, and
 // the page itself gets the body.
 func TestAnnouncedBodiesOfSubrequests(t *testing.T) {
+	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf"})
 	body := strings.Repeat("b", 20_000)
 	for _, tt := range []struct{ path, want string }{
@@ -182,6 +188,7 @@ func TestAnnouncedBodiesOfSubrequests(t *testing.T) {
 // A page may depend on the body of a GET. So the printed configuration does not look
 // such a request up, and the application gets the body.
 func TestGetsWithBodies(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"body", "gzip", "http"} {
 		t.Run(format, func(t *testing.T) {
 			a := startRelay(t, stack.Config{Format: format})
@@ -212,6 +219,7 @@ func TestGetsWithBodies(t *testing.T) {
 // The printed configuration's default_type and charset are for hits: what the
 // application sends keeps its own Content-Type, whoever asks.
 func TestContentTypeIsTheApplications(t *testing.T) {
+	t.Parallel()
 	a := startRelay(t, stack.Config{})
 	for _, typ := range []string{"text/html", "text/plain", "text/xml", "application/javascript", "text/html; charset=iso-8859-1"} {
 		for _, lines := range []string{"", "Cookie: sessionid=1", "Cookie: theme=dark", "Authorization: Basic YTpi", "X-Requested-With: fetch"} {

@@ -93,6 +93,7 @@ type bearer struct {
 // Django gives cookies of four kinds. Who has one gets pages of his own, and fills
 // nothing; but the cookie of forms alone keeps nobody from the pages of strangers.
 func TestDjangosVisitors(t *testing.T) {
+	t.Parallel()
 	dir := prepareDjango(t)
 	for _, format := range []string{"body", "http"} {
 		t.Run(format, func(t *testing.T) {
@@ -134,6 +135,7 @@ func TestDjangosVisitors(t *testing.T) {
 // With --vary-cookie anonymous pages that have looked at the session are stored for those
 // who have none.
 func TestDjangosStrangers(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{App: prepareDjango(t), Module: "mysite.wsgi:application", Args: []string{"--vary-cookie", "anonymous"}})
 	a := &app{w, w.AccessReader()}
 	member := a.browser()
@@ -143,6 +145,7 @@ func TestDjangosStrangers(t *testing.T) {
 
 // Flask has one cookie, for sessions and for messages.
 func TestFlasksVisitors(t *testing.T) {
+	t.Parallel()
 	if out, err := exec.Command(python, "-c", "import flask").CombinedOutput(); err != nil {
 		if os.Getenv("UWGATE_TEST_STACK") == "" {
 			t.Skip("Flask is not installed; demo/install sees to it")

@@ -14,6 +14,7 @@ import (
 // nginx sends more than the requests of visitors. None of it is stored as the page
 // that it belongs to, nor does a page wait for it.
 func TestSubrequestsAreNoPages(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{Conf: filepath.Join("testdata", "targets", "nginx.conf"), App: filepath.Join("testdata", "targets"), Workers: 4})
 	page := func(pathAndQuery string) string {
 		path, query, _ := strings.Cut(pathAndQuery, "?")
@@ -90,6 +91,7 @@ func TestSubrequestsAreNoPages(t *testing.T) {
 // A rewrite of the moment is not stored as the page; one that is the site's own is, if
 // its operator says so.
 func TestRewrites(t *testing.T) {
+	t.Parallel()
 	conf, app := filepath.Join("testdata", "targets", "nginx.conf"), filepath.Join("testdata", "targets")
 	t.Run("refused", func(t *testing.T) {
 		w := start(t, stack.Config{Conf: conf, App: app})
@@ -126,6 +128,7 @@ func TestRewrites(t *testing.T) {
 
 // In the format http what nginx serves in the place of a page has a status of its own.
 func TestInternalRedirectsInFormatHTTP(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{
 		Format: "http", App: filepath.Join("testdata", "targets"),
 		Edits: [][2]string{{"    include uwsgi_params;", "    uwsgi_intercept_errors on; error_page 404 /notfound/; include uwsgi_params;"}},
@@ -156,6 +159,7 @@ func TestInternalRedirectsInFormatHTTP(t *testing.T) {
 // key's: the printed one has it, and under one of nginx's own scheme nothing is stored
 // for whom the proxy says another.
 func TestForwardedScheme(t *testing.T) {
+	t.Parallel()
 	const proxys, own = "$visitors_scheme://$host", "$scheme://$host"
 	for _, tt := range []struct {
 		name   string
@@ -190,6 +194,7 @@ func TestForwardedScheme(t *testing.T) {
 
 // What a load balancer that ends TLS sends besides the scheme repeats it.
 func TestBehindALoadBalancer(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{App: filepath.Join("testdata", "targets"), Args: []string{"--trust-forwarded-proto"}})
 	const balancer = "X-Forwarded-Proto: https\nX-Forwarded-Port: 443\nX-Amzn-Trace-Id: Root=1-67"
 	secure := w.fetch("GET", "/page", balancer)

@@ -19,6 +19,7 @@ func startVisitors(t *testing.T, cfg stack.Config) *app {
 // page of his own; then a stranger fills the page, and the visitor is, or is not, served
 // that.
 func TestWhoAsks(t *testing.T) {
+	t.Parallel()
 	const certificate = "    uwsgi_param HTTP_HOST "
 	for _, format := range []string{"body", "http"} {
 		t.Run(format, func(t *testing.T) {
@@ -108,6 +109,7 @@ func (a *app) hasEntriesOfBearers() {
 // The printed configuration with what makes subrequests: each request gets its own page,
 // and what may be stored is hit.
 func TestPrintedWithSubrequests(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"body", "http"} {
 		t.Run(format, func(t *testing.T) {
 			edits := [][2]string{{"    location / {", `    location = /auth { internal; uwsgi_pass uwgate; }
