@@ -25,12 +25,12 @@ func (m *moody) play(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 	}
 }
 
-// copied waits until the copy of a page is in memcached.
+// copied waits until a page and its copy are in memcached.
 func (b *bench) copied(key string) {
 	b.t.Helper()
 	eventually(b.t, "copied", func() bool {
 		_, ok := b.store.get(cachewriter.Sibling(cachewriter.KindCopy, key))
-		return ok
+		return ok && b.holds(key)
 	})
 }
 
