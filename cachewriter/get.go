@@ -33,6 +33,12 @@ type Usage struct {
 // With a server that speaks meta it leaves no trace. Any other takes it for a
 // visit: the page counts as served from then on.
 func (w *Writer) Get(ctx context.Context, e Entry) (*Item, error) {
+	return w.firstOf(ctx, e, "get from", (*store).get)
+}
+
+// firstOf returns what the first of an entry's servers has under its key, within ctx and
+// Timeout. An error ends the search; act is for its text.
+func (w *Writer) firstOf(ctx context.Context, e Entry, act string, get func(*store, context.Context, string) (*Item, error)) (*Item, error) {
 	key, stores, err := w.find(e)
 	if err != nil {
 		return nil, err
@@ -40,9 +46,9 @@ func (w *Writer) Get(ctx context.Context, e Entry) (*Item, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
 	defer cancel()
 	for _, s := range stores {
-		item, err := s.get(ctx, key)
+		item, err := get(s, ctx, key)
 		if err != nil {
-			return nil, fmt.Errorf("cachewriter: get from %s: %w", s.addr, err)
+			return nil, fmt.Errorf("cachewriter: %s %s: %w", act, s.addr, err)
 		}
 		if item != nil {
 			return item, nil

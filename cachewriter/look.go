@@ -3,7 +3,6 @@ package cachewriter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -21,22 +20,7 @@ const (
 // error is ErrServerDown, at once; if too many others are waiting for the server already
 // it is ErrBusy. The breaker hears of the end.
 func (w *Writer) Look(ctx context.Context, e Entry) (*Item, error) {
-	key, stores, err := w.find(e)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
-	defer cancel()
-	for _, s := range stores {
-		item, err := s.lookFor(ctx, key)
-		if err != nil {
-			return nil, fmt.Errorf("cachewriter: look at %s: %w", s.addr, err)
-		}
-		if item != nil {
-			return item, nil
-		}
-	}
-	return nil, nil
+	return w.firstOf(ctx, e, "look at", (*store).lookFor)
 }
 
 func (s *store) lookFor(ctx context.Context, key string) (item *Item, err error) {
