@@ -31,7 +31,7 @@ func (p *Policy) publicValue(name, value string) string {
 		return hidden
 	case name == "HTTP_COOKIE", name == "HTTP_COOKIE2":
 		return publicCookies(value)
-	case p.Visitors.IsIdentityHeader(name), p.Visitors.isIdentityVar(name):
+	case p.Visitors.isIdentityHeader(name), p.Visitors.isIdentityVar(name):
 		return hidden
 	}
 	return value

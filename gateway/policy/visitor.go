@@ -93,15 +93,15 @@ func (w *Visitors) orDefault() *Visitors {
 	return w
 }
 
-// IsIdentityHeader reports whether a var is that of a header which names the visitor, so
+// isIdentityHeader reports whether a var is that of a header which names the visitor, so
 // that its value is nobody else's business. w may be nil.
-func (w *Visitors) IsIdentityHeader(name string) bool {
+func (w *Visitors) isIdentityHeader(name string) bool {
 	header, ok := strings.CutPrefix(name, "HTTP_")
 	m := w.orDefault().headers.of(header)
 	return ok && m != nil && (m.trait == identity || m.trait == credentials || m.trait == seemsIdentity)
 }
 
-// isIdentityVar is IsIdentityHeader for what is no header: nginx knows the visitor.
+// isIdentityVar is isIdentityHeader for what is no header: nginx knows the visitor.
 func (w *Visitors) isIdentityVar(name string) bool {
 	m := w.orDefault().vars.of(name)
 	return m != nil && (m.trait == identity || m.trait == credentials || m.trait == seemsIdentity)
