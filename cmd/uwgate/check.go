@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cachewriter"
-	"uwgate/cmd/uwgate/nginxconf"
+	"uwgate/nginxconf"
 )
 
 func checkCommand() *cli.Command {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"uwgate/cmd/uwgate/nginxconf"
+	"uwgate/nginxconf"
 )
 
 // A checkReport is what check has found. Its JSON form is read by scripts, and docs/check.md

@@ -18,9 +18,9 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"uwgate/cachewriter"
-	"uwgate/cmd/uwgate/nginxconf"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
 	"uwgate/uwsgi"
 )
 

@@ -15,8 +15,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
 
-	"uwgate/cmd/uwgate/nginxconf"
 	"uwgate/gateway"
+	"uwgate/nginxconf"
 	"uwgate/uwsgi"
 )
 

@@ -15,7 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cachewriter"
-	"uwgate/cmd/uwgate/nginxconf"
+	"uwgate/nginxconf"
 )
 
 func nginxCommand() *cli.Command {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"uwgate/cmd/uwgate/nginxconf"
+	"uwgate/nginxconf"
 )
 
 // applyNginx sets the command's flags that nothing else has set from the

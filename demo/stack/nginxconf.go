@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"uwgate/cachewriter"
-	"uwgate/cmd/uwgate/nginxconf"
 	"uwgate/demo/nginx"
+	"uwgate/nginxconf"
 	"uwgate/uwsgi"
 )
 
