@@ -15,6 +15,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/refresh"
 	"uwgate/uwsgi"
 )
 
@@ -62,7 +63,7 @@ type exchange struct {
 	lookedOld bool      // it has been looked for the last good copy
 	blind     bool      // memcached could not be looked at
 
-	refill *refill // what is fetched anew without a client; nil: there is one
+	refreshed *refresh.Page // what is fetched anew without a client; nil: there is one
 
 	lock    *cachewriter.Lock // nil: none
 	written chan struct{}     // closed once it is known what memcached has made of the page; nil: nobody asks
@@ -374,16 +375,16 @@ func (x *exchange) put() policy.Reason {
 		Addr:    x.plan.Addr,
 		Body:    value,
 		Flags:   flags,
-		Expires: f.hard,
+		Expires: f.Hard,
 		Began:   x.asked,
 		Done:    x.whenWritten(),
 	})
 	switch {
 	case err == nil:
 		g.withdrawn.forget(x.plan.Key)
-		x.keepCopy(f.soft)
+		x.keepCopy(f.Soft)
 		if g.keepsPages() {
-			g.refresh().add(f)
+			g.schedule().Add(f)
 		}
 		return ""
 	case errors.Is(err, cachewriter.ErrPurged):
@@ -415,7 +416,7 @@ func (x *exchange) delete(ctx context.Context, targets []policy.Target) {
 	for _, t := range targets {
 		g.flights.forget(t.Key)
 		if g.keepsPages() {
-			g.refresh().forget(t.Key)
+			g.schedule().Forget(t.Key)
 		}
 	}
 	if g.Store == nil || x.policy.Observe {

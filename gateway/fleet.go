@@ -139,7 +139,7 @@ func (x *exchange) relayFound(ctx context.Context, page *found) error {
 // to be. Nil: nobody has to know.
 func (x *exchange) whenWritten() func(error) {
 	f, put := x.flight, time.Now()
-	if x.lock != nil || x.refill != nil {
+	if x.lock != nil || x.refreshed != nil {
 		x.written = make(chan struct{})
 	}
 	written := x.written

@@ -13,6 +13,7 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/refresh"
 	"uwgate/uwsgi"
 )
 
@@ -131,8 +132,8 @@ func TestStoredPageIsUnmarked(t *testing.T) {
 		{"a stranger", func(b *bench) { b.get("/") }},
 		{"one who is no stranger", func(b *bench) { b.get("/", dark) }},
 		{"a refresh", func(b *bench) {
-			f := &refill{entry: cachewriter.Entry{Key: "k:/"}, policy: b.policy(), vars: missed("/")}
-			if became := b.refetch(context.Background(), f); became != storedAnew {
+			f := &refresh.Page{Entry: cachewriter.Entry{Key: "k:/"}, Policy: b.policy(), Vars: missed("/")}
+			if became := b.refetch(context.Background(), f); became != refresh.Stored {
 				b.t.Errorf("the refetch became %v", became)
 			}
 		}},

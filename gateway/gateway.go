@@ -19,6 +19,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/refresh"
 	"uwgate/gateway/socket"
 	"uwgate/uwsgi"
 )
@@ -174,7 +175,7 @@ type Gateway struct {
 
 	withdrawn withdrawals
 
-	refresher   refresher // see refresh
+	refreshes   refresh.Schedule // see schedule
 	refreshOnce sync.Once
 
 	spooled atomic.Int64 // bytes of bodies in memory

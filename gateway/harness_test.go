@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -434,4 +436,37 @@ func (b *bench) contents() map[string]item {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
 	return b.store.items
+}
+
+// startRealMemcached returns the path of its socket.
+func startRealMemcached(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("memcached")
+	switch {
+	case err != nil && os.Getenv("UWGATE_TEST_STACK") == "1":
+		t.Fatalf("%v, and UWGATE_TEST_STACK=1", err)
+	case err != nil:
+		t.Skip(err)
+	}
+	socket := filepath.Join(t.TempDir(), "m")
+	args := []string{"-s", socket, "-m", "16", "-t", "1"}
+	if os.Getuid() == 0 {
+		args = append(args, "-u", "root")
+	}
+	cmd := exec.Command(path, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	eventually(t, "memcached listens", func() bool {
+		nc, err := net.Dial("unix", socket)
+		if err == nil {
+			nc.Close()
+		}
+		return err == nil
+	})
+	return socket
 }

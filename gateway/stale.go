@@ -154,7 +154,7 @@ func (x *exchange) isOut() bool { return time.Since(x.pool.Outage()) < outage }
 // fetched now.
 func (x *exchange) noteAnswer() {
 	if x.pool.Recover() && x.g.keepsPages() {
-		x.g.refresh().hurry()
+		x.g.schedule().Hurry()
 	}
 }
 

@@ -272,7 +272,7 @@ func (c collector) refreshes(out sink) {
 	if !c.g.keepsPages() {
 		return
 	}
-	s := c.g.refresh().stats()
+	s := c.g.schedule().Stats()
 	for event, n := range s.Events {
 		out.counter(refreshDesc, n, string(event))
 	}

@@ -77,7 +77,7 @@ func (g *Gateway) Status() *Status {
 	s.Reasons, s.Coalesced, s.Copies = g.stats.reasons.all(), g.stats.waits.all(), g.stats.copies.all()
 	s.Flights, s.Followers = g.flights.count()
 	if g.keepsPages() {
-		r := g.refresh().stats()
+		r := g.schedule().Stats()
 		s.Refresh = &RefreshStatus{Pages: r.Keys, Fetching: r.Fetching, Events: map[string]uint64{}}
 		for event, n := range r.Events {
 			s.Refresh.Events[string(event)] = n

@@ -13,7 +13,7 @@ import (
 
 // withdraw deletes the last good copy of a page that the response takes back, and the
 // entries of the same URL for other classes of visitors. The page itself is not in
-// memcached, or is the refresher's to delete. Nobody waits for it.
+// memcached, or is the schedule's to delete. Nobody waits for it.
 func (x *exchange) withdraw() {
 	g := x.g
 	if g.Store == nil || x.policy.Observe || !x.policy.Withdraws(x.plan, x.resp, x.verdict) {

@@ -1,4 +1,4 @@
-package gateway
+package refresh
 
 import (
 	"cmp"
@@ -25,11 +25,11 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A refreshTrial is a refresher with a scripted memcached and backend, which write
+// A trial is a Schedule with a scripted memcached and backend, which write
 // down what they are asked and when. It runs in a bubble of synctest, on whose clock
 // everything begins at 0.
-type refreshTrial struct {
-	refresher
+type trial struct {
+	Schedule
 	began time.Time
 	stop  func() // ends run and waits for it
 
@@ -37,35 +37,35 @@ type refreshTrial struct {
 	journal []string
 }
 
-// newRefreshTrial has every page found served and refetched at no cost, unless the
+// newTrial has every page found served and refetched at no cost, unless the
 // test changes that. Nothing is spread.
-func newRefreshTrial() *refreshTrial {
-	x := &refreshTrial{began: time.Now()}
+func newTrial() *trial {
+	x := &trial{began: time.Now()}
 	x.random = func() float64 { return 0 }
-	x.usage = func(_ context.Context, f *refill) (*cachewriter.Usage, error) {
+	x.usage = func(_ context.Context, f *Page) (*cachewriter.Usage, error) {
 		x.note("ask", f)
 		return x.stored(f, true), nil
 	}
-	x.refetch = func(_ context.Context, f *refill) refetched {
+	x.Fetch = func(_ context.Context, f *Page) Outcome {
 		x.note("fetch", f)
-		return storedAnew
+		return Stored
 	}
-	x.expire = func(_ context.Context, f *refill) error {
+	x.expire = func(_ context.Context, f *Page) error {
 		x.note("delete", f)
 		return nil
 	}
-	x.purge = func(_ context.Context, f *refill) error {
+	x.purge = func(_ context.Context, f *Page) error {
 		x.note("purge", f)
 		return nil
 	}
 	return x
 }
 
-func (x *refreshTrial) start() {
+func (x *trial) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
-		x.run(ctx)
+		x.Run(ctx)
 		close(done)
 	}()
 	x.stop = func() {
@@ -74,16 +74,16 @@ func (x *refreshTrial) start() {
 	}
 }
 
-func (x *refreshTrial) at() time.Duration { return time.Since(x.began) }
+func (x *trial) at() time.Duration { return time.Since(x.began) }
 
-func (x *refreshTrial) note(what string, f *refill) {
+func (x *trial) note(what string, f *Page) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.journal = append(x.journal, fmt.Sprintf("%v %s %s", x.at(), what, f.entry.Key))
+	x.journal = append(x.journal, fmt.Sprintf("%v %s %s", x.at(), what, f.Entry.Key))
 }
 
 // noted returns what has been noted since it was last called.
-func (x *refreshTrial) noted() []string {
+func (x *trial) noted() []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	lines := x.journal
@@ -93,21 +93,20 @@ func (x *refreshTrial) noted() []string {
 
 // stored is what memcached says of an entry that the Writer stored: seconds rounded
 // down.
-func (x *refreshTrial) stored(f *refill, served bool) *cachewriter.Usage {
-	return &cachewriter.Usage{TTL: time.Until(f.hard).Truncate(time.Second), Served: served}
+func (x *trial) stored(f *Page, served bool) *cachewriter.Usage {
+	return &cachewriter.Usage{TTL: time.Until(f.Hard).Truncate(time.Second), Served: served}
 }
 
 // page is one that was asked for took ago, is fresh for ttl and then served for
 // grace.
-func (x *refreshTrial) page(key string, ttl, grace, took time.Duration) *refill {
+func (x *trial) page(key string, ttl, grace, took time.Duration) *Page {
 	now := time.Now()
-	return &refill{
-		entry: cachewriter.Entry{Key: key},
-		vars:  uwsgi.Vars{{Name: "REQUEST_URI", Value: "/" + key}},
-		took:  took,
-		began: now.Add(-took),
-		soft:  now.Add(ttl),
-		hard:  now.Add(ttl + grace),
+	return &Page{
+		Entry: cachewriter.Entry{Key: key},
+		Vars:  uwsgi.Vars{{Name: "REQUEST_URI", Value: "/" + key}},
+		Took:  took,
+		Soft:  now.Add(ttl),
+		Hard:  now.Add(ttl + grace),
 	}
 }
 
@@ -118,10 +117,10 @@ func checkNoted(t *testing.T, got []string, want ...string) {
 	}
 }
 
-func checkEvents(t *testing.T, r *refresher, want map[refreshEvent]uint64) {
+func checkEvents(t *testing.T, r *Schedule, want map[Event]uint64) {
 	t.Helper()
-	got := r.stats().Events
-	delete(got, refreshAsked)
+	got := r.Stats().Events
+	delete(got, eventAsked)
 	for e, n := range want {
 		if got[e] != n {
 			t.Errorf("counted %d times %s, want %d", got[e], e, n)
@@ -141,11 +140,11 @@ func until(end time.Duration) func(time.Duration) bool {
 func always(time.Duration) bool { return true }
 func never(time.Duration) bool  { return false }
 
-type events = map[refreshEvent]uint64
+type events = map[Event]uint64
 
 // In every row a page "p", stored at 0, is watched until nobody does anything more.
 // It is served if served says so, and fetched 100 ms long.
-func TestRefresh(t *testing.T) {
+func TestSchedule(t *testing.T) {
 	const s = time.Second
 	tests := []struct {
 		name       string
@@ -155,94 +154,94 @@ func TestRefresh(t *testing.T) {
 		usage      func(at time.Duration) (*cachewriter.Usage, error) // in place of served
 		busy       func(at time.Duration) bool
 		locked     func(at time.Duration) bool
-		outcomes   []refetched // of one fetch after the other; the last one of all others
+		outcomes   []Outcome // of one fetch after the other; the last one of all others
 		want       []string
 		events     events
 	}{
 		{name: "served", ttl: 60 * s,
 			want:   []string{"57.55s ask p", "58.1s ask p", "58.1s fetch p"},
-			events: events{refreshDone: 1}},
+			events: events{eventDone: 1}},
 		{name: "served, with grace", ttl: 60 * s, grace: 30 * s,
 			want:   []string{"59.55s ask p", "59.55s fetch p"},
-			events: events{refreshDone: 1}},
+			events: events{eventDone: 1}},
 		{name: "short", ttl: 5 * s,
 			want:   []string{"2.55s ask p", "3.1s ask p", "3.1s fetch p"},
-			events: events{refreshDone: 1}},
+			events: events{eventDone: 1}},
 		{name: "shorter", ttl: 3 * s,
 			want:   []string{"1.5s ask p", "1.5s fetch p"},
-			events: events{refreshDone: 1}},
+			events: events{eventDone: 1}},
 		{name: "too short", ttl: 2900 * time.Millisecond},
 		{name: "slow", ttl: 60 * s, took: 5 * s,
 			want:   []string{"47.75s ask p", "48.5s ask p", "48.5s fetch p"},
-			events: events{refreshDone: 1}},
+			events: events{eventDone: 1}},
 		{name: "slower than half a life", ttl: 20 * s, took: 15 * s,
 			want:   []string{"10s ask p", "10s fetch p"},
-			events: events{refreshDone: 1}},
+			events: events{eventDone: 1}},
 
 		{name: "cold", ttl: 60 * s, served: never,
 			want:   []string{"57.55s ask p", "58.1s ask p"},
-			events: events{refreshCold: 1}},
+			events: events{eventCold: 1}},
 		{name: "cold, with grace", ttl: 60 * s, grace: 30 * s, served: never,
 			want:   []string{"59.55s ask p", "1m0s ask p", "1m0s delete p"},
-			events: events{refreshCold: 1}},
+			events: events{eventCold: 1}},
 		{name: "served at the last moment", ttl: 60 * s, grace: 30 * s, served: func(at time.Duration) bool { return at >= 59900*time.Millisecond },
 			want:   []string{"59.55s ask p", "1m0s ask p", "1m0s fetch p"},
-			events: events{refreshDone: 1}},
+			events: events{eventDone: 1}},
 
 		{name: "gone", ttl: 60 * s, usage: func(time.Duration) (*cachewriter.Usage, error) { return nil, nil },
 			want:   []string{"57.55s ask p"},
-			events: events{refreshGone: 1}},
+			events: events{eventGone: 1}},
 		{name: "stored by another gateway", ttl: 60 * s,
 			usage: func(time.Duration) (*cachewriter.Usage, error) {
 				return &cachewriter.Usage{TTL: 59 * s, Served: true}, nil
 			},
 			want:   []string{"57.55s ask p"},
-			events: events{refreshElsewhere: 1}},
+			events: events{eventElsewhere: 1}},
 		{name: "stored for ever", ttl: 60 * s,
 			usage: func(time.Duration) (*cachewriter.Usage, error) {
 				return &cachewriter.Usage{TTL: cachewriter.Forever, Served: true}, nil
 			},
 			want:   []string{"57.55s ask p"},
-			events: events{refreshElsewhere: 1}},
+			events: events{eventElsewhere: 1}},
 		{name: "perhaps stored by another gateway", ttl: 5 * s,
 			usage: func(at time.Duration) (*cachewriter.Usage, error) {
 				return &cachewriter.Usage{TTL: (6500*time.Millisecond - at).Truncate(s), Served: true}, nil
 			},
 			want:   []string{"2.55s ask p", "4.1s ask p", "4.65s ask p", "4.65s fetch p"},
-			events: events{refreshDone: 1}},
+			events: events{eventDone: 1}},
 		{name: "no meta commands", ttl: 60 * s,
 			usage: func(time.Duration) (*cachewriter.Usage, error) {
 				return nil, fmt.Errorf("x: %w", cachewriter.ErrNoMeta)
 			},
 			want:   []string{"57.55s ask p"},
-			events: events{refreshNoMeta: 1}},
+			events: events{eventNoMeta: 1}},
 		{name: "no answer from memcached", ttl: 60 * s, usage: unanswered,
 			want:   []string{"57.55s ask p", "58.55s ask p"},
-			events: events{refreshUnanswered: 2}},
+			events: events{eventUnanswered: 2}},
 		{name: "no answer from memcached, with grace", ttl: 60 * s, grace: 5 * s, usage: unanswered,
 			want:   []string{"59.55s ask p", "1m0.55s ask p", "1m2.55s ask p"},
-			events: events{refreshUnanswered: 3}},
+			events: events{eventUnanswered: 3}},
 
 		{name: "visitors first", ttl: 60 * s, busy: until(58500 * time.Millisecond),
 			want:   []string{"57.55s ask p", "58.1s ask p", "58.35s ask p", "58.6s ask p", "58.6s fetch p"},
-			events: events{refreshPutOff: 2, refreshDone: 1}},
+			events: events{eventPutOff: 2, eventDone: 1}},
 		{name: "visitors all the time", ttl: 4 * s, busy: always,
 			want:   []string{"2s ask p", "2.55s ask p", "2.8s ask p", "3.05s ask p", "3.3s ask p", "3.55s ask p", "3.8s ask p"},
-			events: events{refreshPutOff: 6, refreshGivenUp: 1}},
+			events: events{eventPutOff: 6, eventGivenUp: 1}},
 		{name: "visitors until after its time", ttl: 60 * s, grace: 30 * s, busy: until(60 * s),
 			want:   []string{"59.55s ask p", "59.8s ask p", "1m0.05s ask p", "1m0.05s fetch p"},
-			events: events{refreshPutOff: 2, refreshDone: 1}},
+			events: events{eventPutOff: 2, eventDone: 1}},
 
 		{name: "another gateway at work", ttl: 60 * s, grace: 30 * s, locked: until(60 * s),
 			want:   []string{"59.55s ask p", "59.9s ask p", "1m0.25s ask p", "1m0.25s ask p", "1m0.25s fetch p", "1m0.25s unlock p"},
-			events: events{refreshLocked: 2, refreshDone: 1}},
-		{name: "not storable any more", ttl: 60 * s, outcomes: []refetched{notStorable},
+			events: events{eventLocked: 2, eventDone: 1}},
+		{name: "not storable any more", ttl: 60 * s, outcomes: []Outcome{Unstorable},
 			want:   []string{"57.55s ask p", "58.1s ask p", "58.1s fetch p"},
-			events: events{refreshUnstorable: 1}},
-		{name: "not storable any more, with grace", ttl: 60 * s, grace: 30 * s, outcomes: []refetched{notStorable},
+			events: events{eventUnstorable: 1}},
+		{name: "not storable any more, with grace", ttl: 60 * s, grace: 30 * s, outcomes: []Outcome{Unstorable},
 			want:   []string{"59.55s ask p", "59.55s fetch p", "1m0s ask p", "1m0s delete p"},
-			events: events{refreshUnstorable: 1}},
-		{name: "not storable any more, and memcached silent at the end", ttl: 60 * s, grace: 30 * s, outcomes: []refetched{notStorable},
+			events: events{eventUnstorable: 1}},
+		{name: "not storable any more, and memcached silent at the end", ttl: 60 * s, grace: 30 * s, outcomes: []Outcome{Unstorable},
 			usage: func(at time.Duration) (*cachewriter.Usage, error) {
 				if at == 60*s {
 					return unanswered(at)
@@ -250,44 +249,44 @@ func TestRefresh(t *testing.T) {
 				return &cachewriter.Usage{TTL: 90*s - at, Served: true}, nil
 			},
 			want:   []string{"59.55s ask p", "59.55s fetch p", "1m0s ask p", "1m1s ask p", "1m1s delete p"},
-			events: events{refreshUnstorable: 1, refreshUnanswered: 1}},
-		{name: "not storable after its time", ttl: 60 * s, grace: 30 * s, busy: until(60 * s), outcomes: []refetched{notStorable},
+			events: events{eventUnstorable: 1, eventUnanswered: 1}},
+		{name: "not storable after its time", ttl: 60 * s, grace: 30 * s, busy: until(60 * s), outcomes: []Outcome{Unstorable},
 			want:   []string{"59.55s ask p", "59.8s ask p", "1m0.05s ask p", "1m0.05s fetch p", "1m0.05s delete p"},
-			events: events{refreshPutOff: 2, refreshUnstorable: 1}},
-		{name: "withdrawn", ttl: 60 * s, outcomes: []refetched{withdrawnSince},
+			events: events{eventPutOff: 2, eventUnstorable: 1}},
+		{name: "withdrawn", ttl: 60 * s, outcomes: []Outcome{Withdrawn},
 			want:   []string{"57.55s ask p", "58.1s ask p", "58.1s fetch p", "58.1s purge p"},
-			events: events{refreshUnstorable: 1}},
-		{name: "withdrawn, with grace", ttl: 60 * s, grace: 30 * s, outcomes: []refetched{withdrawnSince},
+			events: events{eventUnstorable: 1}},
+		{name: "withdrawn, with grace", ttl: 60 * s, grace: 30 * s, outcomes: []Outcome{Withdrawn},
 			want:   []string{"59.55s ask p", "59.55s fetch p", "59.55s purge p"},
-			events: events{refreshUnstorable: 1}},
+			events: events{eventUnstorable: 1}},
 
-		{name: "backend down", ttl: 60 * s, outcomes: []refetched{fetchFailed},
+		{name: "backend down", ttl: 60 * s, outcomes: []Outcome{Failed},
 			want:   []string{"57.55s ask p", "58.1s ask p", "58.1s fetch p", "59.1s ask p", "59.1s fetch p"},
-			events: events{refreshFailed: 2}},
-		{name: "backend down for a moment", ttl: 60 * s, outcomes: []refetched{fetchFailed, storedAnew},
+			events: events{eventFailed: 2}},
+		{name: "backend down for a moment", ttl: 60 * s, outcomes: []Outcome{Failed, Stored},
 			want:   []string{"57.55s ask p", "58.1s ask p", "58.1s fetch p", "59.1s ask p", "59.1s fetch p"},
-			events: events{refreshFailed: 1, refreshDone: 1}},
-		{name: "backend down without time for more", ttl: 4 * s, took: 2 * s, outcomes: []refetched{fetchFailed},
+			events: events{eventFailed: 1, eventDone: 1}},
+		{name: "backend down without time for more", ttl: 4 * s, took: 2 * s, outcomes: []Outcome{Failed},
 			want:   []string{"2s ask p", "2s fetch p"},
-			events: events{refreshFailed: 1}},
-		{name: "backend down with time for more than one more", ttl: 60 * s, took: 5 * s, outcomes: []refetched{fetchFailed},
+			events: events{eventFailed: 1}},
+		{name: "backend down with time for more than one more", ttl: 60 * s, took: 5 * s, outcomes: []Outcome{Failed},
 			want:   []string{"47.75s ask p", "48.5s ask p", "48.5s fetch p", "49.5s ask p", "49.5s fetch p"},
-			events: events{refreshFailed: 2}},
-		{name: "backend down for long, with grace", ttl: 60 * s, grace: 100 * s, outcomes: []refetched{fetchFailed},
+			events: events{eventFailed: 2}},
+		{name: "backend down for long, with grace", ttl: 60 * s, grace: 100 * s, outcomes: []Outcome{Failed},
 			want: []string{"59.55s ask p", "59.55s fetch p", "1m0.55s ask p", "1m0.55s fetch p", "1m2.55s ask p", "1m2.55s fetch p",
 				"1m6.55s ask p", "1m6.55s fetch p", "1m14.55s ask p", "1m14.55s fetch p", "1m30.55s ask p", "1m30.55s fetch p",
 				"2m0.55s ask p", "2m0.55s fetch p", "2m30.55s ask p", "2m30.55s fetch p"},
-			events: events{refreshFailed: 8}},
-		{name: "backend down, with grace", ttl: 60 * s, grace: 9 * s, outcomes: []refetched{fetchFailed},
+			events: events{eventFailed: 8}},
+		{name: "backend down, with grace", ttl: 60 * s, grace: 9 * s, outcomes: []Outcome{Failed},
 			want: []string{"59.55s ask p", "59.55s fetch p", "1m0.55s ask p", "1m0.55s fetch p", "1m2.55s ask p", "1m2.55s fetch p",
 				"1m6.55s ask p", "1m6.55s fetch p"},
-			events: events{refreshFailed: 4}},
+			events: events{eventFailed: 4}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := newRefreshTrial()
-				x.usage = func(_ context.Context, f *refill) (*cachewriter.Usage, error) {
+				x := newTrial()
+				x.usage = func(_ context.Context, f *Page) (*cachewriter.Usage, error) {
 					x.note("ask", f)
 					if tt.usage != nil {
 						return tt.usage(x.at())
@@ -295,29 +294,29 @@ func TestRefresh(t *testing.T) {
 					return x.stored(f, tt.served == nil || tt.served(x.at())), nil
 				}
 				fetches := 0
-				x.refetch = func(_ context.Context, f *refill) refetched {
+				x.Fetch = func(_ context.Context, f *Page) Outcome {
 					x.note("fetch", f)
 					if tt.outcomes == nil {
-						return storedAnew
+						return Stored
 					}
 					fetches++
 					return tt.outcomes[min(fetches, len(tt.outcomes))-1]
 				}
 				if tt.busy != nil {
-					x.busy = func(*refill) bool { return tt.busy(x.at()) }
+					x.Busy = func(*Page) bool { return tt.busy(x.at()) }
 				}
 				if tt.locked != nil {
-					x.lock = func(_ context.Context, f *refill) (func(), bool) {
+					x.Lock = func(_ context.Context, f *Page) (func(), bool) {
 						return func() { x.note("unlock", f) }, !tt.locked(x.at())
 					}
 				}
 				x.start()
-				x.add(x.page("p", tt.ttl, tt.grace, cmp.Or(tt.took, 100*time.Millisecond)))
+				x.Add(x.page("p", tt.ttl, tt.grace, cmp.Or(tt.took, 100*time.Millisecond)))
 				time.Sleep(2 * (tt.ttl + tt.grace))
 				x.stop()
 				checkNoted(t, x.noted(), tt.want...)
-				checkEvents(t, &x.refresher, tt.events)
-				if st := x.stats(); st.Keys != 0 || st.Bytes != 0 || st.Fetching != 0 {
+				checkEvents(t, &x.Schedule, tt.events)
+				if st := x.Stats(); st.Keys != 0 || st.Bytes != 0 || st.Fetching != 0 {
 					t.Errorf("%d keys with %d bytes are held at the end, %d fetching", st.Keys, st.Bytes, st.Fetching)
 				}
 			})
@@ -328,17 +327,17 @@ func TestRefresh(t *testing.T) {
 func unanswered(time.Duration) (*cachewriter.Usage, error) { return nil, errors.New("timed out") }
 
 // A hot page is fetched again and again; the store path adds what was stored.
-func TestRefreshGoesOn(t *testing.T) {
+func TestGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
-		x.refetch = func(_ context.Context, f *refill) refetched {
+		x := newTrial()
+		x.Fetch = func(_ context.Context, f *Page) Outcome {
 			x.note("fetch", f)
 			time.Sleep(50 * time.Millisecond)
-			x.add(x.page("p", 5*time.Second, 0, 50*time.Millisecond))
-			return storedAnew
+			x.Add(x.page("p", 5*time.Second, 0, 50*time.Millisecond))
+			return Stored
 		}
 		x.start()
-		x.add(x.page("p", 5*time.Second, 0, 50*time.Millisecond))
+		x.Add(x.page("p", 5*time.Second, 0, 50*time.Millisecond))
 		time.Sleep(10 * time.Minute)
 		x.stop()
 		fetches, last := 0, time.Duration(0)
@@ -355,18 +354,18 @@ func TestRefreshGoesOn(t *testing.T) {
 		if fetches < 150 || fetches > 250 {
 			t.Errorf("got %d fetches in 10 minutes", fetches)
 		}
-		if st := x.stats(); st.Keys != 1 || st.Events[refreshDone] != uint64(fetches) {
+		if st := x.Stats(); st.Keys != 1 || st.Events[eventDone] != uint64(fetches) {
 			t.Errorf("got %+v after %d fetches", st, fetches)
 		}
 	})
 }
 
 // What the fetch of a page takes is averaged over its fetches.
-func TestRefreshAdapts(t *testing.T) {
+func TestAdapts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
-		x.add(x.page("p", time.Minute, 0, time.Second))
-		x.add(x.page("p", time.Minute, 0, 5*time.Second))
+		x := newTrial()
+		x.Add(x.page("p", time.Minute, 0, time.Second))
+		x.Add(x.page("p", time.Minute, 0, 5*time.Second))
 		x.start()
 		time.Sleep(56*time.Second + 300*time.Millisecond)
 		x.stop()
@@ -375,13 +374,13 @@ func TestRefreshAdapts(t *testing.T) {
 	})
 }
 
-func TestRefreshSpread(t *testing.T) {
+func TestSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
+		x := newTrial()
 		x.random = nil
 		early, late := time.Duration(1<<62), time.Duration(0)
 		for i := range 200 {
-			x.add(x.page(fmt.Sprint(i), time.Minute, 0, 0))
+			x.Add(x.page(fmt.Sprint(i), time.Minute, 0, 0))
 			at := x.pages[fmt.Sprint(i)].at.Sub(x.began)
 			early, late = min(early, at), max(late, at)
 		}
@@ -391,41 +390,41 @@ func TestRefreshSpread(t *testing.T) {
 	})
 }
 
-func TestRefreshForget(t *testing.T) {
+func TestForget(t *testing.T) {
 	tests := []struct {
 		name   string
-		forget func(x *refreshTrial)
+		forget func(x *trial)
 		want   []string
 	}{
-		{"nothing", func(*refreshTrial) {}, []string{"58.1s fetch a", "59.1s fetch a", "58.1s fetch b", "59.1s fetch b"}},
-		{"one", func(x *refreshTrial) { x.forget("a") }, []string{"58.1s fetch b", "59.1s fetch b"}},
-		{"one that there is not", func(x *refreshTrial) { x.forget("c") }, []string{"58.1s fetch a", "59.1s fetch a", "58.1s fetch b", "59.1s fetch b"}},
-		{"all", func(x *refreshTrial) { x.clear() }, nil},
-		{"one that can be asked for by visitors alone", func(x *refreshTrial) {
+		{"nothing", func(*trial) {}, []string{"58.1s fetch a", "59.1s fetch a", "58.1s fetch b", "59.1s fetch b"}},
+		{"one", func(x *trial) { x.Forget("a") }, []string{"58.1s fetch b", "59.1s fetch b"}},
+		{"one that there is not", func(x *trial) { x.Forget("c") }, []string{"58.1s fetch a", "59.1s fetch a", "58.1s fetch b", "59.1s fetch b"}},
+		{"all", func(x *trial) { x.Clear() }, nil},
+		{"one that can be asked for by visitors alone", func(x *trial) {
 			f := x.page("a", time.Minute, 0, 0)
-			f.vars = nil
-			x.add(f)
+			f.Vars = nil
+			x.Add(f)
 		}, []string{"58.1s fetch b", "59.1s fetch b"}},
-		{"one during its fetch", func(x *refreshTrial) {
+		{"one during its fetch", func(x *trial) {
 			time.Sleep(58200 * time.Millisecond)
-			x.forget("a")
+			x.Forget("a")
 		}, []string{"58.1s fetch a", "58.1s fetch b", "59.6s fetch b"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := newRefreshTrial()
-				x.usage = func(_ context.Context, f *refill) (*cachewriter.Usage, error) { return x.stored(f, true), nil }
-				x.refetch = func(_ context.Context, f *refill) refetched {
+				x := newTrial()
+				x.usage = func(_ context.Context, f *Page) (*cachewriter.Usage, error) { return x.stored(f, true), nil }
+				x.Fetch = func(_ context.Context, f *Page) Outcome {
 					x.note("fetch", f)
 					if strings.HasPrefix(tt.name, "one during") {
 						time.Sleep(500 * time.Millisecond)
 					}
-					return fetchFailed
+					return Failed
 				}
 				x.start()
-				x.add(x.page("a", time.Minute, 0, 100*time.Millisecond))
-				x.add(x.page("b", time.Minute, 0, 100*time.Millisecond))
+				x.Add(x.page("a", time.Minute, 0, 100*time.Millisecond))
+				x.Add(x.page("b", time.Minute, 0, 100*time.Millisecond))
 				tt.forget(x)
 				time.Sleep(2 * time.Minute)
 				x.stop()
@@ -438,24 +437,24 @@ func TestRefreshForget(t *testing.T) {
 }
 
 // When a backend is back nothing waits for its next try.
-func TestRefreshHurry(t *testing.T) {
+func TestHurry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
+		x := newTrial()
 		var back atomic.Bool
-		x.refetch = func(_ context.Context, f *refill) refetched {
+		x.Fetch = func(_ context.Context, f *Page) Outcome {
 			if !back.Load() {
-				return fetchFailed
+				return Failed
 			}
 			x.note("fetch", f)
-			return storedAnew
+			return Stored
 		}
 		x.start()
-		x.add(x.page("down", 10*time.Second, time.Hour, 0))
-		x.add(x.page("later", time.Hour, time.Hour, 0))
+		x.Add(x.page("down", 10*time.Second, time.Hour, 0))
+		x.Add(x.page("later", time.Hour, time.Hour, 0))
 		time.Sleep(10 * time.Minute)
 		x.noted()
 		back.Store(true)
-		x.hurry()
+		x.Hurry()
 		synctest.Wait()
 		checkNoted(t, x.noted(), "10m0s ask down", "10m0s fetch down")
 		x.stop()
@@ -463,23 +462,23 @@ func TestRefreshHurry(t *testing.T) {
 }
 
 // Fetches keep to their slots.
-func TestRefreshConcurrency(t *testing.T) {
+func TestConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
+		x := newTrial()
 		x.Concurrency = 3
 		var g gauge
-		x.refetch = func(context.Context, *refill) refetched {
+		x.Fetch = func(context.Context, *Page) Outcome {
 			defer g.enter()()
 			time.Sleep(time.Second)
-			return storedAnew
+			return Stored
 		}
 		x.start()
 		for i := range 9 {
-			x.add(x.page(fmt.Sprint(i), time.Minute, time.Minute, 10*time.Second))
+			x.Add(x.page(fmt.Sprint(i), time.Minute, time.Minute, 10*time.Second))
 		}
 		time.Sleep(59 * time.Second)
 		x.stop()
-		if got := x.stats().Events[refreshDone]; got != 9 || g.most != 3 {
+		if got := x.Stats().Events[eventDone]; got != 9 || g.most != 3 {
 			t.Errorf("%d pages fetched, at most %d at once; want 9, 3 at once", got, g.most)
 		}
 	})
@@ -505,64 +504,64 @@ func (g *gauge) enter() (leave func()) {
 
 // Of the pages that wait for a slot the one that expires first gets it, and one that
 // has expired gets none.
-func TestRefreshOrder(t *testing.T) {
+func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
+		x := newTrial()
 		x.Concurrency = 1
-		x.usage = func(_ context.Context, f *refill) (*cachewriter.Usage, error) { return x.stored(f, true), nil }
-		x.refetch = func(_ context.Context, f *refill) refetched {
+		x.usage = func(_ context.Context, f *Page) (*cachewriter.Usage, error) { return x.stored(f, true), nil }
+		x.Fetch = func(_ context.Context, f *Page) Outcome {
 			x.note("fetch", f)
-			time.Sleep(f.took)
-			return storedAnew
+			time.Sleep(f.Took)
+			return Stored
 		}
 		x.start()
-		x.add(x.page("first", 80*time.Second, time.Minute, 20*time.Second))
-		x.add(x.page("early, but not urgent", 70*time.Second, time.Minute, 12*time.Second))
-		x.add(x.page("urgent", 60*time.Second, time.Minute, 5*time.Second))
-		x.add(x.page("too late", 50*time.Second, 0, time.Second))
+		x.Add(x.page("first", 80*time.Second, time.Minute, 20*time.Second))
+		x.Add(x.page("early, but not urgent", 70*time.Second, time.Minute, 12*time.Second))
+		x.Add(x.page("urgent", 60*time.Second, time.Minute, 5*time.Second))
+		x.Add(x.page("too late", 50*time.Second, 0, time.Second))
 		time.Sleep(2 * time.Minute)
 		x.stop()
 		checkNoted(t, x.noted(), "40s fetch first", "1m0s fetch urgent", "1m5s fetch early, but not urgent")
-		checkEvents(t, &x.refresher, events{refreshDone: 3, refreshGivenUp: 1})
+		checkEvents(t, &x.Schedule, events{eventDone: 3, eventGivenUp: 1})
 	})
 }
 
 // A memcached that hangs holds up few goroutines, and no fetch of another page.
-func TestRefreshLooksAreBounded(t *testing.T) {
+func TestLooksAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
+		x := newTrial()
 		var g gauge
-		x.usage = func(context.Context, *refill) (*cachewriter.Usage, error) {
+		x.usage = func(context.Context, *Page) (*cachewriter.Usage, error) {
 			defer g.enter()()
 			time.Sleep(250 * time.Millisecond)
 			return nil, errors.New("timed out")
 		}
 		x.start()
 		for i := range 100 {
-			x.add(x.page(fmt.Sprint(i), time.Minute, 0, 0))
+			x.Add(x.page(fmt.Sprint(i), time.Minute, 0, 0))
 		}
 		time.Sleep(2 * time.Minute)
 		x.stop()
-		if st := x.stats(); g.most != maxRefreshLooks || st.Keys != 0 {
-			t.Errorf("%d questions at once, want %d; %d pages left", g.most, maxRefreshLooks, st.Keys)
+		if st := x.Stats(); g.most != maxLooks || st.Keys != 0 {
+			t.Errorf("%d questions at once, want %d; %d pages left", g.most, maxLooks, st.Keys)
 		}
 	})
 }
 
 // The end of run ends what is under way.
-func TestRefreshStops(t *testing.T) {
+func TestStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
+		x := newTrial()
 		ended := false
-		x.refetch = func(ctx context.Context, _ *refill) refetched {
+		x.Fetch = func(ctx context.Context, _ *Page) Outcome {
 			<-ctx.Done()
 			ended = true
-			return fetchFailed
+			return Failed
 		}
 		x.start()
-		x.add(x.page("p", time.Minute, 0, 0))
+		x.Add(x.page("p", time.Minute, 0, 0))
 		time.Sleep(59 * time.Second)
-		if got := x.stats().Fetching; got != 1 {
+		if got := x.Stats().Fetching; got != 1 {
 			t.Errorf("%d fetches under way, want 1", got)
 		}
 		x.stop()
@@ -573,34 +572,34 @@ func TestRefreshStops(t *testing.T) {
 }
 
 // What has come in the place of a page is not deleted for its sake.
-func TestRefreshDeletesNoOther(t *testing.T) {
+func TestDeletesNoOther(t *testing.T) {
 	tests := []struct {
 		name     string
 		served   bool
-		another  func(x *refreshTrial)
+		another  func(x *trial)
 		deletion bool
 	}{
-		{"cold", false, func(*refreshTrial) {}, true},
-		{"not storable", true, func(*refreshTrial) {}, true},
-		{"cold, and filled by a visitor", false, func(x *refreshTrial) { x.add(x.page("p", time.Hour, 0, 0)) }, false},
-		{"not storable, and filled by a visitor", true, func(x *refreshTrial) { x.add(x.page("p", time.Hour, 0, 0)) }, false},
-		{"cold, and forgotten", false, func(x *refreshTrial) { x.forget("p") }, false},
+		{"cold", false, func(*trial) {}, true},
+		{"not storable", true, func(*trial) {}, true},
+		{"cold, and filled by a visitor", false, func(x *trial) { x.Add(x.page("p", time.Hour, 0, 0)) }, false},
+		{"not storable, and filled by a visitor", true, func(x *trial) { x.Add(x.page("p", time.Hour, 0, 0)) }, false},
+		{"cold, and forgotten", false, func(x *trial) { x.Forget("p") }, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := newRefreshTrial()
-				x.usage = func(_ context.Context, f *refill) (*cachewriter.Usage, error) {
+				x := newTrial()
+				x.usage = func(_ context.Context, f *Page) (*cachewriter.Usage, error) {
 					time.Sleep(100 * time.Millisecond)
 					return x.stored(f, tt.served), nil
 				}
-				x.busy = func(f *refill) bool { return time.Now().Before(f.soft) }
-				x.refetch = func(context.Context, *refill) refetched {
+				x.Busy = func(f *Page) bool { return time.Now().Before(f.Soft) }
+				x.Fetch = func(context.Context, *Page) Outcome {
 					time.Sleep(100 * time.Millisecond)
-					return notStorable
+					return Unstorable
 				}
 				x.start()
-				x.add(x.page("p", time.Minute, time.Minute, 0))
+				x.Add(x.page("p", time.Minute, time.Minute, 0))
 				time.Sleep(60*time.Second + 50*time.Millisecond)
 				tt.another(x)
 				time.Sleep(time.Minute)
@@ -614,26 +613,26 @@ func TestRefreshDeletesNoOther(t *testing.T) {
 }
 
 // The page whose turn is farthest away makes room.
-func TestRefreshMakesRoom(t *testing.T) {
+func TestMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
+		x := newTrial()
 		x.MaxKeys = 3
 		for i, minutes := range []time.Duration{3, 9, 5, 1, 7} {
-			x.add(x.page(fmt.Sprint(i), minutes*time.Minute, 0, 0))
+			x.Add(x.page(fmt.Sprint(i), minutes*time.Minute, 0, 0))
 		}
 		checkHeld(t, x, "0", "2", "3")
-		checkEvents(t, &x.refresher, events{refreshDropped: 2})
+		checkEvents(t, &x.Schedule, events{eventDropped: 2})
 
-		x.MaxBytes = x.stats().Bytes - 1
-		x.add(x.page("0", 3*time.Minute, 0, 0)) // replaces, and finds that there is too much
+		x.MaxBytes = x.Stats().Bytes - 1
+		x.Add(x.page("0", 3*time.Minute, 0, 0)) // replaces, and finds that there is too much
 		checkHeld(t, x, "0", "3")
 		x.MaxBytes = 1
-		x.add(x.page("4", time.Hour, 0, 0))
+		x.Add(x.page("4", time.Hour, 0, 0))
 		checkHeld(t, x)
 	})
 }
 
-func checkHeld(t *testing.T, x *refreshTrial, want ...string) {
+func checkHeld(t *testing.T, x *trial, want ...string) {
 	t.Helper()
 	var got []string
 	var bytes int64
@@ -648,19 +647,19 @@ func checkHeld(t *testing.T, x *refreshTrial, want ...string) {
 }
 
 // One line tells that memcached cannot.
-func TestRefreshNoMetaIsSaidOnce(t *testing.T) {
+func TestNoMetaIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
-		x := newRefreshTrial()
+		x := newTrial()
 		x.Log = zap.New(core)
-		x.usage = func(context.Context, *refill) (*cachewriter.Usage, error) { return nil, cachewriter.ErrNoMeta }
+		x.usage = func(context.Context, *Page) (*cachewriter.Usage, error) { return nil, cachewriter.ErrNoMeta }
 		x.start()
 		for i := range 3 {
-			x.add(x.page(fmt.Sprint(i), time.Minute, 0, 0))
+			x.Add(x.page(fmt.Sprint(i), time.Minute, 0, 0))
 		}
 		time.Sleep(time.Minute)
 		x.stop()
-		if st := x.stats(); logs.Len() != 1 || st.Events[refreshNoMeta] != 3 || st.Keys != 0 {
+		if st := x.Stats(); logs.Len() != 1 || st.Events[eventNoMeta] != 3 || st.Keys != 0 {
 			t.Errorf("%d lines, and %+v", logs.Len(), st)
 		}
 	})
@@ -668,15 +667,15 @@ func TestRefreshNoMetaIsSaidOnce(t *testing.T) {
 
 // The lock is asked for first, and then memcached once more: another gateway may
 // have fetched the page in between.
-func TestRefreshLocksAndLooksAgain(t *testing.T) {
+func TestLocksAndLooksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newRefreshTrial()
+		x := newTrial()
 		locked := false
-		x.lock = func(_ context.Context, f *refill) (func(), bool) {
+		x.Lock = func(_ context.Context, f *Page) (func(), bool) {
 			locked = true
 			return func() { x.note("unlock", f) }, true
 		}
-		x.usage = func(_ context.Context, f *refill) (*cachewriter.Usage, error) {
+		x.usage = func(_ context.Context, f *Page) (*cachewriter.Usage, error) {
 			x.note("ask", f)
 			u := x.stored(f, true)
 			if locked {
@@ -685,24 +684,24 @@ func TestRefreshLocksAndLooksAgain(t *testing.T) {
 			return u, nil
 		}
 		x.start()
-		x.add(x.page("p", time.Minute, 0, 0))
+		x.Add(x.page("p", time.Minute, 0, 0))
 		time.Sleep(time.Minute)
 		x.stop()
 		checkNoted(t, x.noted(), "57.75s ask p", "58.5s ask p", "58.5s ask p", "58.5s unlock p")
-		checkEvents(t, &x.refresher, events{refreshElsewhere: 1})
+		checkEvents(t, &x.Schedule, events{eventElsewhere: 1})
 	})
 }
 
 // Whatever comes in whatever order, the books are right, nothing is fetched twice at
 // once, and in the end nothing is left.
-func TestRefreshRandomly(t *testing.T) {
+func TestRandomly(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 0))
-			x := newRefreshTrial()
+			x := newTrial()
 			x.MaxKeys, x.random = 40, nil
 			var mu sync.Mutex // guards what follows, and r
-			fetching := make(map[*refill]bool)
+			fetching := make(map[*Page]bool)
 			var over atomic.Bool
 			chance := func(n int) bool {
 				mu.Lock()
@@ -714,7 +713,7 @@ func TestRefreshRandomly(t *testing.T) {
 				defer mu.Unlock()
 				return time.Duration(r.IntN(n)) * 10 * time.Millisecond
 			}
-			x.usage = func(_ context.Context, f *refill) (*cachewriter.Usage, error) {
+			x.usage = func(_ context.Context, f *Page) (*cachewriter.Usage, error) {
 				time.Sleep(some(10))
 				switch {
 				case over.Load() || chance(10):
@@ -724,12 +723,12 @@ func TestRefreshRandomly(t *testing.T) {
 				}
 				return x.stored(f, !chance(4)), nil
 			}
-			x.busy = func(*refill) bool { return chance(5) }
-			x.lock = func(context.Context, *refill) (func(), bool) { return func() {}, !chance(5) }
-			x.refetch = func(_ context.Context, f *refill) refetched {
+			x.Busy = func(*Page) bool { return chance(5) }
+			x.Lock = func(context.Context, *Page) (func(), bool) { return func() {}, !chance(5) }
+			x.Fetch = func(_ context.Context, f *Page) Outcome {
 				mu.Lock()
 				if fetching[f] {
-					t.Errorf("%s is being fetched already", f.entry.Key)
+					t.Errorf("%s is being fetched already", f.Entry.Key)
 				}
 				fetching[f] = true
 				mu.Unlock()
@@ -739,42 +738,42 @@ func TestRefreshRandomly(t *testing.T) {
 				mu.Unlock()
 				switch {
 				case chance(6):
-					return fetchFailed
+					return Failed
 				case over.Load() || chance(6):
-					return notStorable
+					return Unstorable
 				}
-				x.add(x.page(f.entry.Key, 3*time.Second+some(3000), some(1000), some(300)))
-				return storedAnew
+				x.Add(x.page(f.Entry.Key, 3*time.Second+some(3000), some(1000), some(300)))
+				return Stored
 			}
 			x.start()
 			for range 2000 {
 				key := fmt.Sprint(some(60) / 10)
 				switch {
 				case chance(300):
-					x.clear()
+					x.Clear()
 				case chance(20):
-					x.hurry()
+					x.Hurry()
 				case chance(4):
-					x.forget(key)
+					x.Forget(key)
 				default:
-					x.add(x.page(key, some(6000), some(1000), some(300)))
+					x.Add(x.page(key, some(6000), some(1000), some(300)))
 				}
 				time.Sleep(some(20))
-				checkBooks(t, &x.refresher)
+				checkBooks(t, &x.Schedule)
 			}
 			over.Store(true)
 			time.Sleep(time.Minute)
 			x.stop()
-			checkBooks(t, &x.refresher)
-			if st := x.stats(); st.Keys != 0 || st.Bytes != 0 || st.Fetching != 0 {
+			checkBooks(t, &x.Schedule)
+			if st := x.Stats(); st.Keys != 0 || st.Bytes != 0 || st.Fetching != 0 {
 				t.Errorf("left: %+v", st)
 			}
 		})
 	}
 }
 
-// checkBooks compares what a refresher knows with what it says.
-func checkBooks(t *testing.T, r *refresher) {
+// checkBooks compares what a Schedule knows with what it says.
+func checkBooks(t *testing.T, r *Schedule) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -782,8 +781,8 @@ func checkBooks(t *testing.T, r *refresher) {
 	inHand := len(r.pages)
 	for key, p := range r.pages {
 		bytes += p.size()
-		if p.entry.Key != key {
-			t.Fatalf("%q stands under %q", p.entry.Key, key)
+		if p.Entry.Key != key {
+			t.Fatalf("%q stands under %q", p.Entry.Key, key)
 		}
 		if p.queue != nil {
 			inHand--
@@ -799,13 +798,13 @@ func checkBooks(t *testing.T, r *refresher) {
 		t.Fatalf("%d and %d wait, %d are ready, %d in hand, of %d", r.waiting.Len(), r.farthest.Len(), r.ready.Len(), inHand, len(r.pages))
 	case len(r.pages) > r.maxKeys():
 		t.Fatalf("%d pages held, at most %d allowed", len(r.pages), r.maxKeys())
-	case r.fetching > r.concurrency() || r.looking > maxRefreshLooks || inHand > r.fetching+r.looking:
+	case r.fetching > r.concurrency() || r.looking > maxLooks || inHand > r.fetching+r.looking:
 		t.Fatalf("%d fetches, %d looks, %d pages in hand", r.fetching, r.looking, inHand)
 	}
 }
 
-// TestRefreshReal asks a real memcached.
-func TestRefreshReal(t *testing.T) {
+// TestReal asks a real memcached.
+func TestReal(t *testing.T) {
 	socket := startRealMemcached(t)
 	ring, err := cachewriter.NewRing(cachewriter.All, cachewriter.Server{Name: "unix:" + socket})
 	if err != nil {
@@ -817,14 +816,14 @@ func TestRefreshReal(t *testing.T) {
 	if err := store.Put(entry); err != nil {
 		t.Fatal(err)
 	}
-	r := &refresher{Store: store}
+	r := &Schedule{Store: store}
 	r.init()
-	f := &refill{entry: cachewriter.Entry{Key: entry.Key}, vars: uwsgi.Vars{{Name: "REQUEST_URI", Value: "/a%20b"}},
-		soft: time.Now().Add(time.Minute), hard: time.Now().Add(time.Minute)}
-	fetches := make(chan *refill)
-	r.refetch = func(_ context.Context, f *refill) refetched {
+	f := &Page{Entry: cachewriter.Entry{Key: entry.Key}, Vars: uwsgi.Vars{{Name: "REQUEST_URI", Value: "/a%20b"}},
+		Soft: time.Now().Add(time.Minute), Hard: time.Now().Add(time.Minute)}
+	fetches := make(chan *Page)
+	r.Fetch = func(_ context.Context, f *Page) Outcome {
 		fetches <- f
-		return storedAnew
+		return Stored
 	}
 	ask := func() *cachewriter.Usage {
 		u, err := r.ask(t.Context(), f)
@@ -845,12 +844,12 @@ func TestRefreshReal(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
-		r.run(ctx)
+		r.Run(ctx)
 		close(done)
 	}()
-	r.add(f)
+	r.Add(f)
 	r.mu.Lock()
-	p := r.pages[f.entry.Key]
+	p := r.pages[f.Entry.Key]
 	r.leave(p)
 	p.at = time.Now() // instead of a minute's waiting
 	r.wait(p)
@@ -860,8 +859,8 @@ func TestRefreshReal(t *testing.T) {
 	}
 	cancel()
 	<-done
-	r.add(f)
-	lastGood := f.entry.Sibling(cachewriter.KindCopy)
+	r.Add(f)
+	lastGood := f.Entry.Sibling(cachewriter.KindCopy)
 	lastGood.Body, lastGood.Expires = []byte("copy"), time.Now().Add(time.Hour)
 	copied := func() bool {
 		item, err := store.Get(t.Context(), lastGood)
@@ -871,11 +870,11 @@ func TestRefreshReal(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "copied", copied)
-	r.delete(t.Context(), r.pages[f.entry.Key], r.expired)
+	r.delete(t.Context(), r.pages[f.Entry.Key], r.expired)
 	if u := ask(); u != nil || !copied() {
 		t.Errorf("got %+v after it was deleted; its copy is there: %v", u, copied())
 	}
-	r.delete(t.Context(), r.pages[f.entry.Key], r.purged)
+	r.delete(t.Context(), r.pages[f.Entry.Key], r.purged)
 	if copied() {
 		t.Error("it was withdrawn, and its copy is there")
 	}
@@ -930,27 +929,27 @@ func hitMemcached(t *testing.T, socket, key string) {
 	}
 }
 
-// BenchmarkRefreshAdd replaces one of as many pages as are held.
-func BenchmarkRefreshAdd(b *testing.B) {
+// BenchmarkAdd replaces one of as many pages as are held.
+func BenchmarkAdd(b *testing.B) {
 	r, fills := fullRefresher()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		r.add(fills[i%len(fills)])
+		r.Add(fills[i%len(fills)])
 	}
 }
 
-// BenchmarkRefreshAddFull adds pages for which others must go.
-func BenchmarkRefreshAddFull(b *testing.B) {
+// BenchmarkAddFull adds pages for which others must go.
+func BenchmarkAddFull(b *testing.B) {
 	r, _ := fullRefresher()
 	fills := refills(2*r.maxKeys(), "other")
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		r.add(fills[i%len(fills)])
+		r.Add(fills[i%len(fills)])
 	}
 }
 
-// BenchmarkRefreshTurn takes the page whose turn is next, and puts it back.
-func BenchmarkRefreshTurn(b *testing.B) {
+// BenchmarkTurn takes the page whose turn is next, and puts it back.
+func BenchmarkTurn(b *testing.B) {
 	r, _ := fullRefresher()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -961,21 +960,21 @@ func BenchmarkRefreshTurn(b *testing.B) {
 	}
 }
 
-func fullRefresher() (*refresher, []*refill) {
-	r := &refresher{}
+func fullRefresher() (*Schedule, []*Page) {
+	r := &Schedule{}
 	fills := refills(r.maxKeys(), "page")
 	for _, f := range fills {
-		r.add(f)
+		r.Add(f)
 	}
 	return r, fills
 }
 
-func refills(n int, name string) []*refill {
-	fills := make([]*refill, n)
+func refills(n int, name string) []*Page {
+	fills := make([]*Page, n)
 	for i := range fills {
 		ttl := time.Hour + time.Duration(rand.IntN(3600))*time.Second
-		fills[i] = &refill{entry: cachewriter.Entry{Key: fmt.Sprint(name, i)}, vars: uwsgi.Vars{{Name: "REQUEST_URI", Value: "/"}},
-			took: 100 * time.Millisecond, soft: time.Now().Add(ttl), hard: time.Now().Add(ttl)}
+		fills[i] = &Page{Entry: cachewriter.Entry{Key: fmt.Sprint(name, i)}, Vars: uwsgi.Vars{{Name: "REQUEST_URI", Value: "/"}},
+			Took: 100 * time.Millisecond, Soft: time.Now().Add(ttl), Hard: time.Now().Add(ttl)}
 	}
 	return fills
 }

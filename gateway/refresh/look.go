@@ -1,0 +1,172 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"uwgate/cachewriter"
+)
+
+// A step is what becomes of a page that a goroutine had in its hands.
+type step struct {
+	event  Event     // to be counted; "": none
+	fetch  bool      // it is to be refetched as soon as there is a slot
+	at     time.Time // else when it is looked at again; zero: it is done with
+	failed bool      // something did, which may get better
+	ends   bool      // it is not to outlive soft
+}
+
+// look finds out whether a page is worth fetching.
+func (r *Schedule) look(ctx context.Context, p *planned) step {
+	u, err := r.ask(ctx, p.Page)
+	now := time.Now()
+	switch {
+	case errors.Is(err, cachewriter.ErrNoMeta):
+		r.complain(err)
+		return step{event: eventNoMeta}
+	case err != nil:
+		return p.retry(eventUnanswered, now)
+	case u == nil:
+		return step{event: eventGone}
+	case p.isReplaced(u, now):
+		return step{event: eventElsewhere}
+	case p.ends:
+		r.delete(ctx, p, r.expired)
+		return step{}
+	}
+	if at := p.nextLook(u, now); at.Sub(now) >= minLookPause {
+		return step{at: at}
+	}
+	switch {
+	case u.Served:
+		return step{fetch: true}
+	case p.grace() <= 0:
+		return step{event: eventCold}
+	case now.Before(p.Soft):
+		return step{at: p.Soft}
+	}
+	r.delete(ctx, p, r.expired)
+	return step{event: eventCold}
+}
+
+// isReplaced reports whether the entry certainly expires later than ours.
+func (p *planned) isReplaced(u *cachewriter.Usage, now time.Time) bool {
+	return u.TTL == cachewriter.Forever || u.TTL > p.Hard.Sub(now)+margin
+}
+
+// nextLook is firstLook by memcached's own word, whose clock may be some of a
+// second behind. It is later if the entry turns out to live longer than it had to,
+// and if another gateway has stored it in the meantime.
+func (p *planned) nextLook(u *cachewriter.Usage, now time.Time) time.Time {
+	return now.Add(u.TTL - time.Second - p.grace() - p.reach)
+}
+
+// retry is what becomes of a page after a failure: it gets another chance if it has
+// the time, and just one if it has no grace.
+func (p *planned) retry(event Event, now time.Time) step {
+	s := step{event: event, failed: true}
+	pause := min(minRetryPause<<min(p.tries, 10), maxRetryPause)
+	if at := now.Add(pause); at.Add(p.usual).Before(p.Hard) && (p.tries == 0 || p.grace() > 0) {
+		s.at = at
+	}
+	return s
+}
+
+// renew fetches a page, in a slot.
+func (r *Schedule) renew(ctx context.Context, p *planned) step {
+	now := time.Now()
+	switch {
+	case !now.Before(p.Hard):
+		return step{event: eventGivenUp}
+	case r.Busy != nil && r.Busy(p.Page):
+		return step{event: eventPutOff, at: now.Add(putOffPause)}
+	}
+	if r.Lock != nil {
+		unlock, ok := r.Lock(ctx, p.Page)
+		if !ok {
+			return step{event: eventLocked, at: now.Add(putOffPause + p.usual)}
+		}
+		defer unlock()
+		// Whoever had the lock before may have fetched it since we looked.
+		if s := r.look(ctx, p); !s.fetch {
+			return s
+		}
+	}
+	switch r.Fetch(ctx, p.Page) {
+	case Stored:
+		return step{event: eventDone}
+	case Withdrawn:
+		r.delete(ctx, p, r.purged)
+		return step{event: eventUnstorable}
+	case Unstorable:
+		return r.end(ctx, p)
+	}
+	return p.retry(eventFailed, time.Now())
+}
+
+// end is what becomes of a page that is not to be stored any more: it may be served
+// as long as it is fresh.
+func (r *Schedule) end(ctx context.Context, p *planned) step {
+	s := step{event: eventUnstorable}
+	switch {
+	case p.grace() <= 0: // memcached sees to it
+	case time.Now().Before(p.Soft):
+		s.at, s.ends = p.Soft, true
+	default:
+		r.delete(ctx, p, r.expired)
+	}
+	return s
+}
+
+func (r *Schedule) ask(ctx context.Context, f *Page) (*cachewriter.Usage, error) {
+	r.mu.Lock()
+	r.count(eventAsked)
+	r.mu.Unlock()
+	if r.usage != nil {
+		return r.usage(ctx, f)
+	}
+	return r.Store.Usage(ctx, f.Entry)
+}
+
+// expired removes a page whose time is over.
+func (r *Schedule) expired(ctx context.Context, f *Page) error {
+	if r.expire != nil {
+		return r.expire(ctx, f)
+	}
+	return r.Store.Expire(ctx, f.Entry)
+}
+
+// purged removes a page that is withdrawn, and its copy.
+func (r *Schedule) purged(ctx context.Context, f *Page) error {
+	if r.purge != nil {
+		return r.purge(ctx, f)
+	}
+	return r.Store.Delete(ctx, f.Entry)
+}
+
+// delete removes a page from the store, unless another has come in its place.
+func (r *Schedule) delete(ctx context.Context, p *planned, remove func(context.Context, *Page) error) {
+	r.mu.Lock()
+	current := r.pages[p.Entry.Key] == p
+	r.mu.Unlock()
+	if !current {
+		return
+	}
+	if err := remove(ctx, p.Page); err != nil {
+		r.log().Warn("an entry could not be deleted; it stays until it expires or is refilled", zap.Error(err))
+	}
+}
+
+// complain says once that memcached cannot tell.
+func (r *Schedule) complain(err error) {
+	r.mu.Lock()
+	first := !r.noMeta
+	r.noMeta = true
+	r.mu.Unlock()
+	if first {
+		r.log().Warn("memcached cannot tell which pages are served, so none is fetched again before it expires", zap.Error(err))
+	}
+}

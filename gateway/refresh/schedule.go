@@ -1,0 +1,401 @@
+package refresh
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// A Page is what a stored page was made of, as needed to make it once more. It is
+// not changed any more once it was given away.
+type Page struct {
+	Entry  cachewriter.Entry // Key, HashKey and Addr of the page; no body
+	Policy *policy.Policy
+	Vars   uwsgi.Vars    // of a request for the page; nil: nobody but a visitor can ask
+	Plan   policy.Plan   // of that request, if it is one that filled the page; else it is an anonymous one
+	Took   time.Duration // from the request to the last byte of the answer
+	Soft   time.Time     // when the page is no longer fresh
+	Hard   time.Time     // when memcached is to drop it; not before Soft
+}
+
+// grace is for how long the page is served over its time.
+func (f *Page) grace() time.Duration { return f.Hard.Sub(f.Soft) }
+
+// size is roughly what the Page takes of memory.
+func (f *Page) size() int64 {
+	const page, each = 512, 32 // the structs; two strings without their bytes
+	n := page + len(f.Entry.Key) + len(f.Entry.HashKey) + len(f.Entry.Addr) + each*len(f.Vars)
+	for i := range f.Vars {
+		n += len(f.Vars[i].Name) + len(f.Vars[i].Value)
+	}
+	return int64(n)
+}
+
+// An Outcome is what became of a page that was fetched once more.
+type Outcome int
+
+const (
+	Stored     Outcome = iota // it has been handed to the store, and to Add
+	Withdrawn                 // it has become private, or a 404, …
+	Unstorable                // nobody can ask for it, or a word in it forbids
+	Failed                    // the backend did not give an answer that says anything of the page
+)
+
+// An Event is one of the things that a Schedule counts. The words are fit
+// for a metric's label.
+type Event string
+
+const (
+	eventAsked      Event = "asked"      // memcached was asked whether a page is served
+	eventDone       Event = "refetched"  // a page was stored anew
+	eventCold       Event = "cold"       // nobody was served it, and so it dies
+	eventGone       Event = "gone"       // memcached has it no longer
+	eventElsewhere  Event = "elsewhere"  // somebody else has stored it since
+	eventLocked     Event = "locked"     // another gateway was just fetching it
+	eventPutOff     Event = "put-off"    // visitors came first
+	eventFailed     Event = "failed"     // the backend failed
+	eventUnstorable Event = "unstorable" // what came is not to be stored
+	eventUnanswered Event = "unanswered" // memcached failed
+	eventNoMeta     Event = "no-meta"    // memcached cannot tell
+	eventGivenUp    Event = "given-up"   // its time was over before it could be fetched
+	eventDropped    Event = "no-room"    // it was the one to make room
+)
+
+// A Schedule has pages that are served fetched once more before they expire, and
+// lets others die. It knows when, and asks others to do all else.
+//
+// Shortly before a page expires it asks memcached whether anyone has been served
+// it. One that was is refetched, if visitors leave its backend room, as soon as one of
+// few slots is free. While a page may be served over its time (Page.Hard lies after
+// Soft) that is tried again until it must go, and a page that nobody was served is
+// deleted when its time is over, for its next visitor must not get it then. Its last good
+// copy stays. A page that is withdrawn is deleted at once, and its copy with it.
+//
+// Its exported fields and the functions are set before the first call of a method; all
+// methods are safe for concurrent use. The goroutines are Run's.
+type Schedule struct {
+	Store *cachewriter.Writer
+	Log   *zap.Logger // nil is silent
+
+	// MaxKeys and MaxBytes bound what is held. Beyond them the page goes whose
+	// turn is farthest away. Zero means 16384 and 16 MiB.
+	MaxKeys  int
+	MaxBytes int64
+
+	// Concurrency is how many pages are fetched at once. Zero means 2.
+	Concurrency int
+
+	// Fetch fetches a page, and has Add called if it is stored. It must be set.
+	Fetch func(ctx context.Context, f *Page) Outcome
+
+	// Busy reports whether visitors wait for the page's backend. Nil: never.
+	Busy func(f *Page) bool
+
+	// Lock keeps other gateways from fetching the page until unlock; if it is not
+	// ok, one of them keeps us. Nil: there is only this one.
+	Lock func(ctx context.Context, f *Page) (unlock func(), ok bool)
+
+	usage  func(ctx context.Context, f *Page) (*cachewriter.Usage, error) // nil: what Store says
+	expire func(ctx context.Context, f *Page) error                       // nil: Store's Expire
+	purge  func(ctx context.Context, f *Page) error                       // nil: Store's Delete
+	random func() float64                                                 // nil: rand.Float64
+
+	mu       sync.Mutex // guards everything below
+	pages    map[string]*planned
+	bytes    int64 // of all pages
+	waiting  queue // for their time; the first to come first
+	farthest queue // the same pages, in the other order
+	ready    queue // for a slot to be refetched in; the first to expire first
+	looking  int   // questions to memcached under way
+	fetching int   // refetches under way
+	changed  chan struct{}
+	counts   map[Event]uint64
+	noMeta   bool // has been logged
+}
+
+const (
+	// MinTTL: memcached counts seconds, and what lives for no more than a
+	// few is gone before it could be asked about.
+	MinTTL = 3 * time.Second
+
+	// margin is how long before an entry's expiry memcached may drop it: a
+	// Writer rounds down to whole seconds, and memcached's own clock ticks once a
+	// second.
+	margin = 2 * time.Second
+
+	reserve       = 250 * time.Millisecond // beside the time that a fetch takes
+	spread        = 250 * time.Millisecond // what was stored together is not fetched together
+	putOffPause   = 250 * time.Millisecond // before a page that was put off is looked at again
+	minLookPause  = 500 * time.Millisecond
+	minRetryPause = time.Second
+	maxRetryPause = 30 * time.Second
+	maxLooks      = 8 // a memcached that hangs holds up no more goroutines
+)
+
+// A planned is a Page and its place in the schedule. It is in one of the queues
+// or in the hands of a goroutine.
+type planned struct {
+	*Page
+	usual time.Duration // that a fetch of the page takes
+	reach time.Duration // how long before it is needed a fetch is begun
+	at    time.Time     // its turn
+	tries int           // failures in a row
+	ends  bool          // it is not to outlive soft
+
+	queue *queue // that it is in: waiting or ready; nil: neither
+	place [2]int // there, and in farthest
+}
+
+// Add schedules a page that has been handed to the store, in the place of an older
+// one of the same key.
+func (r *Schedule) Add(f *Page) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.init()
+	usual := f.Took
+	if old := r.pages[f.Entry.Key]; old != nil {
+		usual = old.usual + (f.Took-old.usual)/4
+		r.drop(old)
+	}
+	now := time.Now()
+	if f.Vars == nil || f.Soft.Sub(now) < MinTTL {
+		return
+	}
+	p := &planned{Page: f, usual: usual}
+	p.reach = 2*usual + reserve + time.Duration(r.float()*float64(spread))
+	p.at = p.firstLook(now)
+	r.pages[f.Entry.Key] = p
+	r.bytes += f.size()
+	r.wait(p)
+	for len(r.pages) > r.maxKeys() || r.bytes > r.maxBytes() {
+		if !r.makeRoom() {
+			break
+		}
+	}
+}
+
+// firstLook is in time for a fetch before the page is no longer fresh, or gone. Half
+// of a page's life it is left alone.
+func (p *planned) firstLook(now time.Time) time.Time {
+	ttl := p.Soft.Sub(now)
+	needed := min(ttl, p.Hard.Sub(now)-margin)
+	return now.Add(max(needed-p.reach, ttl/2))
+}
+
+func (r *Schedule) makeRoom() bool {
+	p := r.farthest.first()
+	if p == nil {
+		return false
+	}
+	r.counts[eventDropped]++
+	r.drop(p)
+	return true
+}
+
+// Forget cancels what is planned for a page. A fetch under way goes on; whether its
+// page is stored, the store must know.
+func (r *Schedule) Forget(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.pages[key]; p != nil {
+		r.drop(p)
+	}
+}
+
+// Clear is Forget for all pages.
+func (r *Schedule) Clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.pages {
+		r.drop(p)
+	}
+}
+
+// Hurry has the pages that could not be fetched tried again at once: their backend
+// is back.
+func (r *Schedule) Hurry() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for _, p := range r.pages {
+		if p.tries > 0 && p.queue == &r.waiting && p.at.After(now) {
+			r.leave(p)
+			p.at = now
+			r.wait(p)
+		}
+	}
+}
+
+// Run does what is planned until ctx is done, and then waits for the fetches under
+// way, which it breaks off.
+func (r *Schedule) Run(ctx context.Context) {
+	r.mu.Lock()
+	r.init()
+	r.mu.Unlock()
+	var jobs sync.WaitGroup
+	defer jobs.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(r.begin(ctx, &jobs))
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-r.changed:
+		}
+	}
+}
+
+// begin starts all that is due and has room, and returns how long there is nothing
+// more to start.
+func (r *Schedule) begin(ctx context.Context, jobs *sync.WaitGroup) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	idle := time.Hour
+	for r.waiting.Len() > 0 && r.looking < maxLooks {
+		p := r.waiting.first()
+		if idle = time.Until(p.at); idle > 0 {
+			break
+		}
+		idle = time.Hour
+		r.leave(p)
+		r.looking++
+		jobs.Go(func() { r.finish(p, r.look(ctx, p), &r.looking) })
+	}
+	for r.ready.Len() > 0 && r.fetching < r.concurrency() {
+		p := r.ready.first()
+		r.leave(p)
+		r.fetching++
+		jobs.Go(func() { r.finish(p, r.renew(ctx, p), &r.fetching) })
+	}
+	return idle
+}
+
+// finish gives a page back, and the room that it took.
+func (r *Schedule) finish(p *planned, s step, room *int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*room--
+	r.wake()
+	r.count(s.event)
+	if r.pages[p.Entry.Key] != p {
+		return // forgotten, or another has come
+	}
+	if s.failed {
+		p.tries++
+	}
+	p.ends = p.ends || s.ends
+	switch {
+	case s.fetch:
+		p.at = p.Soft
+		r.enter(&r.ready, p)
+	case s.at.IsZero():
+		r.drop(p)
+	case !s.at.Before(p.Hard):
+		r.count(eventGivenUp)
+		r.drop(p)
+	default:
+		p.at = s.at
+		r.wait(p)
+	}
+}
+
+// A Stats is what a Schedule has counted, and what it holds.
+type Stats struct {
+	Events   map[Event]uint64
+	Keys     int
+	Bytes    int64
+	Fetching int
+}
+
+func (r *Schedule) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Stats{maps.Clone(r.counts), len(r.pages), r.bytes, r.fetching}
+}
+
+func (r *Schedule) init() {
+	if r.pages != nil {
+		return
+	}
+	r.pages = make(map[string]*planned)
+	r.counts = make(map[Event]uint64)
+	r.changed = make(chan struct{}, 1)
+	r.farthest.slot, r.farthest.latest = 1, true
+}
+
+func (r *Schedule) count(e Event) {
+	if e != "" {
+		r.counts[e]++
+	}
+}
+
+// wake has Run look at what has changed.
+func (r *Schedule) wake() {
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+// drop takes a page out of everything.
+func (r *Schedule) drop(p *planned) {
+	r.leave(p)
+	delete(r.pages, p.Entry.Key)
+	r.bytes -= p.size()
+}
+
+// wait has a page wait for its turn.
+func (r *Schedule) wait(p *planned) {
+	r.enter(&r.waiting, p)
+	heap.Push(&r.farthest, p)
+	if r.waiting.first() == p {
+		r.wake()
+	}
+}
+
+func (r *Schedule) enter(q *queue, p *planned) {
+	heap.Push(q, p)
+	p.queue = q
+}
+
+// leave takes a page out of the queue that it is in.
+func (r *Schedule) leave(p *planned) {
+	if p.queue == nil {
+		return
+	}
+	heap.Remove(p.queue, p.place[0])
+	if p.queue == &r.waiting {
+		heap.Remove(&r.farthest, p.place[1])
+	}
+	p.queue = nil
+}
+
+func (r *Schedule) float() float64 {
+	if r.random == nil {
+		return rand.Float64()
+	}
+	return r.random()
+}
+
+func (r *Schedule) log() *zap.Logger {
+	if r.Log == nil {
+		return zap.NewNop()
+	}
+	return r.Log
+}
+
+func (r *Schedule) maxKeys() int     { return cmp.Or(r.MaxKeys, 16384) }
+func (r *Schedule) maxBytes() int64  { return cmp.Or(r.MaxBytes, 16<<20) }
+func (r *Schedule) concurrency() int { return cmp.Or(r.Concurrency, 2) }
