@@ -395,7 +395,7 @@ func poolHost(v uwsgi.Vars) string {
 // setVars gives a request the vars that its pool prescribes.
 func setVars(v uwsgi.Vars, pool *backend.Pool) uwsgi.Vars {
 	for _, x := range pool.SetVars {
-		v = backend.SetVar(v, x)
+		v = v.Set(x)
 	}
 	return v
 }

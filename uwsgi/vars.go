@@ -53,6 +53,18 @@ func (v Vars) Count(name string) int {
 	return n
 }
 
+// Set returns the vars with x at the end in place of all vars of its name. It may
+// change v, as append does.
+func (v Vars) Set(x Var) Vars {
+	kept := v[:0]
+	for _, have := range v {
+		if have.Name != x.Name {
+			kept = append(kept, have)
+		}
+	}
+	return append(kept, x)
+}
+
 // Agreed reports whether all vars of that name have one value. It is true if there
 // are none.
 func (v Vars) Agreed(name string) bool {

@@ -161,3 +161,15 @@ func BenchmarkRepeated(b *testing.B) {
 		})
 	}
 }
+
+func TestSetVar(t *testing.T) {
+	for name, tt := range map[string]struct{ vars, want Vars }{
+		"none":     {nil, Vars{{"A", "new"}}},
+		"another":  {Vars{{"B", "1"}}, Vars{{"B", "1"}, {"A", "new"}}},
+		"repeated": {Vars{{"A", "1"}, {"B", "2"}, {"A", "3"}}, Vars{{"B", "2"}, {"A", "new"}}},
+	} {
+		if got := tt.vars.Set(Var{"A", "new"}); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+	}
+}

@@ -358,6 +358,6 @@ func addSetVar(p *backend.Pool, s string) error {
 	case strings.ContainsAny(value, "\r\n\x00"):
 		return errors.New("the value holds a line break or a zero byte")
 	}
-	p.SetVars = backend.SetVar(slices.Clone(p.SetVars), uwsgi.Var{Name: name, Value: value})
+	p.SetVars = slices.Clone(p.SetVars).Set(uwsgi.Var{Name: name, Value: value})
 	return nil
 }

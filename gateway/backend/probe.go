@@ -132,7 +132,7 @@ func (p *Pool) get(nc net.Conn, n *Node) error {
 	req := uwsgi.Request{Vars: p.Probe.vars()}
 	req.Modifier1, req.Modifier2 = n.Modifiers()
 	for _, v := range p.SetVars {
-		req.Vars = SetVar(req.Vars, v)
+		req.Vars = req.Vars.Set(v)
 	}
 	if err := req.Write(nc); err != nil {
 		return fmt.Errorf("send probe: %w", cause(err))
@@ -170,15 +170,4 @@ func (p Probe) vars() uwsgi.Vars {
 		{Name: "HTTP_HOST", Value: host},
 		{Name: "HTTP_USER_AGENT", Value: "uwgate-probe"},
 	}
-}
-
-// SetVar returns vars with v in place of those of its name. It may change them.
-func SetVar(vars uwsgi.Vars, v uwsgi.Var) uwsgi.Vars {
-	kept := vars[:0]
-	for _, have := range vars {
-		if have.Name != v.Name {
-			kept = append(kept, have)
-		}
-	}
-	return append(kept, v)
 }
