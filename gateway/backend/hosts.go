@@ -146,7 +146,7 @@ func (ps *Pools) Replace(next *Pools) {
 	}
 	for _, p := range next.configured() {
 		if old := gone[p.Name]; old != nil {
-			p.succeed(old, p.Specs())
+			p.Succeed(old, p.Specs())
 			delete(gone, p.Name)
 		}
 	}

@@ -280,10 +280,10 @@ func (p *Pool) init() *pool {
 // options are those in force.
 func (p *pool) options() *Pool { return p.now.Load() }
 
-// succeed makes p, which nobody uses yet, go on where old is, with those members.
+// Succeed makes p, which nobody uses yet, go on where old is, with those members.
 // Requests that hold old go on, too, by p's options as far as they are not those of
 // the request itself.
-func (p *Pool) succeed(old *Pool, members []NodeSpec) {
+func (p *Pool) Succeed(old *Pool, members []NodeSpec) {
 	p.init()
 	p.pool = old.init()
 	p.mu.Lock()

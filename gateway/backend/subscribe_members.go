@@ -103,7 +103,7 @@ func (s *Subscriptions) Replace(make func(key string) *Pool) {
 	s.Make = make
 	for key, sv := range s.services {
 		p := make(key)
-		p.succeed(sv.pool, sv.pool.Specs())
+		p.Succeed(sv.pool, sv.pool.Specs())
 		sv.pool = p
 		s.pools.Store(key, p)
 	}
