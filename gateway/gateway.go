@@ -21,6 +21,7 @@ import (
 	"uwgate/gateway/policy"
 	"uwgate/gateway/refresh"
 	"uwgate/gateway/socket"
+	"uwgate/gateway/subscription"
 	"uwgate/uwsgi"
 )
 
@@ -37,7 +38,7 @@ type Gateway struct {
 	Backends *backend.Pools
 
 	// Subscriptions are counted in the metrics. It may be nil.
-	Subscriptions *backend.Subscriptions
+	Subscriptions *subscription.Registry
 
 	// Policy decides what is stored, and under which key. It must be set. It is
 	// the first one: Reload puts another in its place.

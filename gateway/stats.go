@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"uwgate/cachewriter"
-	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/subscription"
 )
 
 // stats are the counters of a Gateway. The zero value is ready.
@@ -281,7 +281,7 @@ func (c collector) refreshes(out sink) {
 	out.gauge(refreshing, int64(s.Fetching))
 }
 
-func (c collector) subscriptions(out sink, s backend.SubscriptionStats) {
+func (c collector) subscriptions(out sink, s subscription.Stats) {
 	out.gauge(keysDesc, int64(s.Keys))
 	out.gauge(serversDesc, int64(s.Nodes))
 	out.counter(announcedDesc, s.Announced)

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"uwgate/gateway/backend"
+	"uwgate/gateway/subscription"
 )
 
 // statsTimeout bounds the sending of the statistics to one client.
@@ -49,17 +50,17 @@ func (g *Gateway) tellStats(ctx context.Context, nc net.Conn) {
 // uWSGI instance what uwsgitop shows. Where FastRouter has nothing to tell, lists
 // are left out.
 type routerStats struct {
-	Version        string         `json:"version"`
-	PID            int            `json:"pid"`
-	UID            int            `json:"uid"`
-	GID            int            `json:"gid"`
-	Cwd            string         `json:"cwd"`
-	ActiveSessions int64          `json:"active_sessions"`
-	FastRouter     []string       `json:"fastrouter"`
-	StaticNodes    []staticNode   `json:"static_nodes,omitempty"`
-	Subscriptions  []subscription `json:"subscriptions,omitempty"`
-	Cheap          int            `json:"cheap"`
-	Workers        []worker       `json:"workers"`
+	Version        string          `json:"version"`
+	PID            int             `json:"pid"`
+	UID            int             `json:"uid"`
+	GID            int             `json:"gid"`
+	Cwd            string          `json:"cwd"`
+	ActiveSessions int64           `json:"active_sessions"`
+	FastRouter     []string        `json:"fastrouter"`
+	StaticNodes    []staticNode    `json:"static_nodes,omitempty"`
+	Subscriptions  []subscribedKey `json:"subscriptions,omitempty"`
+	Cheap          int             `json:"cheap"`
+	Workers        []worker        `json:"workers"`
 }
 
 type staticNode struct {
@@ -68,7 +69,7 @@ type staticNode struct {
 	Grace int64  `json:"grace"` // when it was ejected, in seconds since 1970; 0: it is up
 }
 
-type subscription struct {
+type subscribedKey struct {
 	Key        string           `json:"key"`
 	Hash       uint32           `json:"hash"`
 	Hits       uint64           `json:"hits"`
@@ -131,7 +132,7 @@ func (g *Gateway) routerStats() *routerStats {
 	if g.Subscriptions != nil {
 		for _, sv := range g.Subscriptions.Services() {
 			subscribed[sv.Pool] = true
-			s.Subscriptions = append(s.Subscriptions, newSubscription(sv))
+			s.Subscriptions = append(s.Subscriptions, newSubscribedKey(sv))
 		}
 	}
 	for _, p := range g.Backends.All() {
@@ -149,8 +150,8 @@ func newStaticNode(n backend.NodeStats) staticNode {
 	return staticNode{Name: n.Name, Hits: n.Requests, Grace: seconds(n.EjectedAt)}
 }
 
-func newSubscription(sv backend.Service) subscription {
-	s := subscription{Key: sv.Key, Hash: slotHash(sv.Key), Nodes: []subscribedNode{}}
+func newSubscribedKey(sv subscription.Service) subscribedKey {
+	s := subscribedKey{Key: sv.Key, Hash: slotHash(sv.Key), Nodes: []subscribedNode{}}
 	for _, n := range sv.Pool.Stats() {
 		s.Hits += n.Requests
 		s.Nodes = append(s.Nodes, subscribedNode{

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"uwgate/gateway/backend"
+	"uwgate/gateway/subscription"
 	"uwgate/uwsgi"
 )
 
@@ -99,7 +99,7 @@ func (b *bench) tellsStats() (read func() map[string]any) {
 // Everything that FastRouter tells is there, of the same type. Its own text is not
 // JSON with such a key.
 func TestStatsAreFastRouters(t *testing.T) {
-	subs := &backend.Subscriptions{}
+	subs := &subscription.Registry{}
 	b := newBench(t, func(g *Gateway) { g.Subscriptions, g.Backends.Announced = subs, subs.Pools }, says(page("hello")))
 	announce(t, subs, &uwsgi.Subscription{Key: `<a\c>`, Address: "127.0.0.1:22216", Cores: 2, Weight: 7})
 	doc := b.tellsStats()()
@@ -125,7 +125,7 @@ func TestStatsAreFastRouters(t *testing.T) {
 }
 
 // announce sends a datagram and waits until it has been taken in.
-func announce(t *testing.T, subs *backend.Subscriptions, s *uwsgi.Subscription) {
+func announce(t *testing.T, subs *subscription.Registry, s *uwsgi.Subscription) {
 	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/subscription"
 	"uwgate/nginxconf"
 	"uwgate/uwsgi"
 )
@@ -43,7 +44,7 @@ type config struct {
 	logLevel   zapcore.Level
 	hideQuery  bool
 
-	subscriptions *backend.Subscriptions // nil: none
+	subscriptions *subscription.Registry // nil: none
 }
 
 // maxTTL is where memcached begins to take an expiry for a date.

@@ -20,6 +20,7 @@ import (
 	"uwgate/gateway"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/subscription"
 )
 
 func serveCommand() *cli.Command {
@@ -200,7 +201,7 @@ func (s sockets) close() {
 // run serves until ctx is done and the last request has ended, then writes
 // what is queued for memcached. The sockets for admin and statistics answer to the
 // end.
-func run(ctx context.Context, g *gateway.Gateway, subs *backend.Subscriptions, s sockets, log *zap.Logger) error {
+func run(ctx context.Context, g *gateway.Gateway, subs *subscription.Registry, s sockets, log *zap.Logger) error {
 	admin := &http.Server{Handler: g.Admin(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
 	adminDone := make(chan error, 1)
 	if s.admin != nil {

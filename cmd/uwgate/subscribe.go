@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/gateway/backend"
+	"uwgate/gateway/subscription"
 )
 
 func subscribeFlags() []cli.Flag {
@@ -40,7 +41,7 @@ func count(name, usage string, value int) cli.Flag {
 
 // parseSubscriptions comes after parsePools.
 func parseSubscriptions(c *cli.Context, cfg *config) error {
-	s := &backend.Subscriptions{
+	s := &subscription.Registry{
 		Tolerance: c.Duration("subscribe-tolerance"),
 		Snapshot:  c.String("subscribe-state"),
 		MaxKeys:   c.Int("subscribe-max-keys"),
@@ -97,7 +98,7 @@ func makesSubscribed(pools *backend.Pools) func(key string) *backend.Pool {
 	}
 }
 
-func parseSources(c *cli.Context, cfg *config, s *backend.Subscriptions) error {
+func parseSources(c *cli.Context, cfg *config, s *subscription.Registry) error {
 	var errs []error
 	cfg.subscribe = c.StringSlice("subscribe")
 	for _, addr := range cfg.subscribe {
@@ -115,7 +116,7 @@ func parseSources(c *cli.Context, cfg *config, s *backend.Subscriptions) error {
 	return errors.Join(errs...)
 }
 
-func parseSubscribeKeys(c *cli.Context, s *backend.Subscriptions) error {
+func parseSubscribeKeys(c *cli.Context, s *subscription.Registry) error {
 	for _, glob := range c.StringSlice("subscribe-key") {
 		if _, err := path.Match(glob, ""); err != nil || glob == "" {
 			return fmt.Errorf("--subscribe-key %q: write a host or another key, with * and ? if need be", glob)
@@ -125,7 +126,7 @@ func parseSubscribeKeys(c *cli.Context, s *backend.Subscriptions) error {
 	return nil
 }
 
-func parseModifiers(c *cli.Context, s *backend.Subscriptions) error {
+func parseModifiers(c *cli.Context, s *subscription.Registry) error {
 	for _, text := range c.StringSlice("subscribe-modifier") {
 		first, second, both := strings.Cut(text, ":")
 		if !both {
@@ -141,7 +142,7 @@ func parseModifiers(c *cli.Context, s *backend.Subscriptions) error {
 	return nil
 }
 
-func parseSign(text string, s *backend.Subscriptions) error {
+func parseSign(text string, s *subscription.Registry) error {
 	if text == "" {
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,35 +168,6 @@ func TestReplaceHosts(t *testing.T) {
 		time.Sleep(mapInterval + time.Second)
 		if p := ps.For("d.example", ""); p == nil || p.pool != shop {
 			t.Errorf("a change of the new file was not seen: %v", p)
-		}
-	})
-}
-
-// Servers that have announced themselves stay, and have the new options.
-func TestReplaceKeepsSubscriptions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sv := serveInBubble(&Subscriptions{})
-		ps := &Pools{Subscribed: sv.Pool, Announced: sv.Pools}
-		sv.send(here, hello(t, "a.example", "127.0.0.1:3031"))
-		before := ps.For("a.example", "")
-		ps.Replace(&Pools{})
-		sv.Replace(func(key string) *Pool { return &Pool{Name: "new " + key, MaxVars: 7} })
-		sv.send(here, hello(t, "b.example", "127.0.0.1:3032"))
-		wantAddrs(t, sv.Subscriptions, "a.example", "127.0.0.1:3031")
-		for _, host := range []string{"a.example", "b.example"} {
-			if p := ps.For(host, ""); p == nil || p.MaxVars != 7 || !strings.HasPrefix(p.Name, "new ") {
-				t.Errorf("%s: pool %+v, want one with the new options", host, p)
-			}
-		}
-		if p := ps.For("a.example", ""); p.pool != before.pool {
-			t.Error("the pool began anew")
-		}
-		sv.send(here, bye(t, "a.example", "127.0.0.1:3031"))
-		if len(ps.All()) != 1 {
-			t.Errorf("%d pools after one has left, want 1", len(ps.All()))
-		}
-		if err := sv.stop(); err != nil {
-			t.Error(err)
 		}
 	})
 }

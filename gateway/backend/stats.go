@@ -1,10 +1,6 @@
 package backend
 
-import (
-	"cmp"
-	"slices"
-	"time"
-)
+import "time"
 
 // NodeStats is what a pool tells about one of its servers.
 type NodeStats struct {
@@ -66,28 +62,4 @@ func (p *Pool) PoolStats() PoolStats {
 		Name: p.Name, Waiting: p.queue.length, Queued: c.queued, QueueFull: c.queueFull,
 		QueueTimeouts: c.queueTimeouts, Retries: c.retries, RetriesDenied: c.retriesDenied,
 	}
-}
-
-// A Service is a key and its pool.
-type Service struct {
-	Key  string
-	Pool *Pool
-	Seen map[string]time.Time // the last announcement of each server, by its address
-}
-
-// Services returns all keys that servers have announced themselves for, in their
-// order.
-func (s *Subscriptions) Services() []Service {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]Service, 0, len(s.services))
-	for _, sv := range s.services {
-		seen := make(map[string]time.Time, len(sv.members))
-		for _, m := range sv.members {
-			seen[m.Addr] = m.seen
-		}
-		all = append(all, Service{sv.key, sv.pool, seen})
-	}
-	slices.SortFunc(all, func(a, b Service) int { return cmp.Compare(a.Key, b.Key) })
-	return all
 }

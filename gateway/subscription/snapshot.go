@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"encoding/json"
@@ -37,7 +37,7 @@ const maxSnapshot = 256 << 20
 // of them announces itself again. Serve does it, too; later calls do nothing. A
 // file that cannot be read is logged and left as it is until the next one is
 // written.
-func (s *Subscriptions) Restore() {
+func (s *Registry) Restore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.restored || s.Snapshot == "" {
@@ -57,11 +57,11 @@ func (s *Subscriptions) Restore() {
 func readSnapshot(path string) (snap snapshot, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return snap, fmt.Errorf("backend: snapshot: %w", err)
+		return snap, fmt.Errorf("subscription: snapshot: %w", err)
 	}
 	defer f.Close()
 	if snap, err = parseSnapshot(io.LimitReader(f, maxSnapshot)); err != nil {
-		return snap, fmt.Errorf("backend: snapshot: %s: %w", path, err)
+		return snap, fmt.Errorf("subscription: snapshot: %s: %w", path, err)
 	}
 	return snap, nil
 }
@@ -73,7 +73,7 @@ func parseSnapshot(r io.Reader) (snap snapshot, err error) {
 
 // restore takes in what has not grown too old and may still announce itself. Who
 // is in it has the whole tolerance from now: nobody has listened in between.
-func (s *Subscriptions) restore(snap snapshot, now time.Time) {
+func (s *Registry) restore(snap snapshot, now time.Time) {
 	for _, e := range snap.Signed {
 		if !isForgotten(e.Unix, now) && s.replays.hasRoom(now) {
 			s.replays.add(signer{e.Key, e.Addr}, e.Unix)
@@ -94,7 +94,7 @@ func (s *Subscriptions) restore(snap snapshot, now time.Time) {
 }
 
 // saveWithin has watch write the snapshot. s.mu is held.
-func (s *Subscriptions) saveWithin(d time.Duration, now time.Time) {
+func (s *Registry) saveWithin(d time.Duration, now time.Time) {
 	if s.Snapshot == "" {
 		return
 	}
@@ -104,14 +104,14 @@ func (s *Subscriptions) saveWithin(d time.Duration, now time.Time) {
 	}
 }
 
-func (s *Subscriptions) isSaveDue(now time.Time) bool {
+func (s *Registry) isSaveDue(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.saveAt.IsZero() && !s.saveAt.After(now)
 }
 
 // save writes the snapshot. If that fails, it is tried again after a while.
-func (s *Subscriptions) save() {
+func (s *Registry) save() {
 	if s.Snapshot == "" {
 		return
 	}
@@ -128,7 +128,7 @@ func (s *Subscriptions) save() {
 	}
 }
 
-func (s *Subscriptions) snapshot(now time.Time) (snap snapshot) {
+func (s *Registry) snapshot(now time.Time) (snap snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.saveAt = time.Time{}
@@ -149,7 +149,7 @@ func (s *Subscriptions) snapshot(now time.Time) (snap snapshot) {
 func replaceFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("backend: snapshot: %w", err)
+		return fmt.Errorf("subscription: snapshot: %w", err)
 	}
 	_, err = f.Write(text)
 	err = errors.Join(err, f.Close())
@@ -158,7 +158,7 @@ func replaceFile(path string, text []byte) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
-		return fmt.Errorf("backend: snapshot: %w", err)
+		return fmt.Errorf("subscription: snapshot: %w", err)
 	}
 	return nil
 }

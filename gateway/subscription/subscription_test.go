@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"bytes"
@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"uwgate/gateway/backend"
 	"uwgate/uwsgi"
 )
 
@@ -75,13 +76,13 @@ func (c *packetConn) SetReadDeadline(t time.Time) error {
 
 // served runs Serve inside a bubble; send waits until a datagram was dealt with.
 type served struct {
-	*Subscriptions
+	*Registry
 	pc   *packetConn
 	stop func() error
 }
 
-func serveInBubble(s *Subscriptions) *served {
-	sv := &served{Subscriptions: s, pc: newPacketConn()}
+func serveInBubble(s *Registry) *served {
+	sv := &served{Registry: s, pc: newPacketConn()}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, sv.pc) }()
@@ -119,7 +120,7 @@ func bye(tb testing.TB, key, addr string) []byte {
 }
 
 // addrs are those of the servers of a key, in the order of the pool.
-func (s *Subscriptions) addrs(key string) []string {
+func (s *Registry) addrs(key string) []string {
 	p := s.Pool(key)
 	if p == nil {
 		return nil
@@ -131,7 +132,28 @@ func (s *Subscriptions) addrs(key string) []string {
 	return all
 }
 
-func wantAddrs(t *testing.T, s *Subscriptions, key string, want ...string) {
+// listen returns the address of a server that takes connections and never answers.
+func listen(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln.Addr().String()
+}
+
+// dial is Dial where it has to succeed.
+func dial(t *testing.T, p *backend.Pool) *backend.Conn {
+	t.Helper()
+	nc, err := p.Dial(t.Context(), backend.Want{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc
+}
+
+func wantAddrs(t *testing.T, s *Registry, key string, want ...string) {
 	t.Helper()
 	if got := s.addrs(key); !slices.Equal(got, want) {
 		t.Errorf("servers of %s: %q, want %q", key, got, want)
@@ -142,19 +164,19 @@ const here = "127.0.0.1:40000"
 
 func TestSubscribeAndExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serveInBubble(&Subscriptions{})
+		s := serveInBubble(&Registry{})
 		s.send(here, hello(t, "a.example", "127.0.0.1:1"))
 		time.Sleep(10 * time.Second)
 		s.send(here, hello(t, "a.example", "127.0.0.1:2"))
 		s.send(here, hello(t, "b.example", "127.0.0.1:3"))
-		wantAddrs(t, s.Subscriptions, "a.example", "127.0.0.1:1", "127.0.0.1:2")
+		wantAddrs(t, s.Registry, "a.example", "127.0.0.1:1", "127.0.0.1:2")
 
 		time.Sleep(7*time.Second - time.Nanosecond)
 		synctest.Wait()
-		wantAddrs(t, s.Subscriptions, "a.example", "127.0.0.1:1", "127.0.0.1:2")
+		wantAddrs(t, s.Registry, "a.example", "127.0.0.1:1", "127.0.0.1:2")
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		wantAddrs(t, s.Subscriptions, "a.example", "127.0.0.1:2")
+		wantAddrs(t, s.Registry, "a.example", "127.0.0.1:2")
 
 		s.send(here, hello(t, "b.example", "127.0.0.1:3"))
 		time.Sleep(10 * time.Second)
@@ -162,7 +184,7 @@ func TestSubscribeAndExpire(t *testing.T) {
 		if p := s.Pool("a.example"); p != nil {
 			t.Errorf("a.example has a pool of %d after all servers have expired", p.Len())
 		}
-		wantAddrs(t, s.Subscriptions, "b.example", "127.0.0.1:3")
+		wantAddrs(t, s.Registry, "b.example", "127.0.0.1:3")
 		if got := s.Stats(); got.Keys != 1 || got.Nodes != 1 || got.Announced != 4 || got.Expired != 2 {
 			t.Errorf("stats %+v, want 1 key, 1 node, 4 announced, 2 expired", got)
 		}
@@ -174,7 +196,7 @@ func TestSubscribeAndExpire(t *testing.T) {
 
 // Who has not run for a while cannot know who was silent.
 func TestExpiryThatComesLate(t *testing.T) {
-	s := &Subscriptions{}
+	s := &Registry{}
 	now := time.Now()
 	from := source{local: true}
 	for _, b := range [][]byte{hello(t, "a", ":1"), hello(t, "a", ":2")} {
@@ -193,12 +215,13 @@ func TestExpiryThatComesLate(t *testing.T) {
 
 func TestSubscriptionBecomesNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serveInBubble(&Subscriptions{AllowModifiers: [][2]uint8{{7, 2}}})
+		s := serveInBubble(&Registry{AllowModifiers: [][2]uint8{{7, 2}}})
 		defer s.stop()
-		sub := uwsgi.Subscription{Key: "a", Address: "127.0.0.1:1", Modifier1: 7, Modifier2: 2, Cores: 6, Load: 3, Weight: 20, Backup: true}
+		addr := listen(t)
+		sub := uwsgi.Subscription{Key: "a", Address: addr, Modifier1: 7, Modifier2: 2, Cores: 6, Load: 3, Weight: 20, Backup: true}
 		s.send(here, datagram(t, sub))
 		got := s.Pool("a").Stats()[0]
-		want := NodeStats{Pool: "a", Name: "127.0.0.1:1", Up: true, Limit: 1, Weight: 20, Cores: 6, Load: 3, Backup: true, Unproven: true, Modifier1: 7, Modifier2: 2}
+		want := backend.NodeStats{Pool: "a", Name: addr, Up: true, Limit: 1, Weight: 20, Cores: 6, Load: 3, Backup: true, Unproven: true, Modifier1: 7, Modifier2: 2}
 		if got != want {
 			t.Errorf("\n got %+v\nwant %+v", got, want)
 		}
@@ -212,9 +235,8 @@ func TestSubscriptionBecomesNode(t *testing.T) {
 
 		// What is proven stays so.
 		p := s.Pool("a")
-		simulate(p)
-		nc := dial(t, p, Want{})
-		nc.Report(Answered)
+		nc := dial(t, p)
+		nc.Report(backend.Answered)
 		nc.Close()
 		sub.Weight = 2
 		s.send(here, datagram(t, sub))
@@ -227,22 +249,19 @@ func TestSubscriptionBecomesNode(t *testing.T) {
 // A server that leaves gets no more requests, and what it has goes on.
 func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serveInBubble(&Subscriptions{})
+		s := serveInBubble(&Registry{})
 		defer s.stop()
-		s.send(here, hello(t, "a", "127.0.0.1:1"))
+		addr := listen(t)
+		s.send(here, hello(t, "a", addr))
 		p := s.Pool("a")
-		simulate(p)
-		nc, err := p.Dial(t.Context(), Want{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		nc := dial(t, p)
 		defer nc.Close()
 		s.send(here, bye(t, "a", "127.0.0.1:9")) // unknown
-		s.send(here, bye(t, "b", "127.0.0.1:1"))
-		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:1")
+		s.send(here, bye(t, "b", addr))
+		wantAddrs(t, s.Registry, "a", addr)
 		s.send(here, hello(t, "a", "127.0.0.1:2"))
-		s.send(here, bye(t, "a", "127.0.0.1:1"))
-		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:2")
+		s.send(here, bye(t, "a", addr))
+		wantAddrs(t, s.Registry, "a", "127.0.0.1:2")
 		if _, err := nc.Write([]byte("x")); err != nil {
 			t.Errorf("the request under way: %v", err)
 		}
@@ -250,16 +269,16 @@ func TestLeave(t *testing.T) {
 		if s.Pool("a") != nil {
 			t.Error("there is a pool after the last server has left")
 		}
-		if _, err := p.Dial(t.Context(), Want{}); !errors.Is(err, ErrUnavailable) {
-			t.Errorf("dial after the last server has left: %v, want %v", err, ErrUnavailable)
+		if _, err := p.Dial(t.Context(), backend.Want{}); !errors.Is(err, backend.ErrUnavailable) {
+			t.Errorf("dial after the last server has left: %v, want %v", err, backend.ErrUnavailable)
 		}
 		s.send(here, hello(t, "a", "127.0.0.1:2"))
-		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:2")
+		wantAddrs(t, s.Registry, "a", "127.0.0.1:2")
 	})
 }
 
 func TestSubscriptionLookup(t *testing.T) {
-	s := &Subscriptions{}
+	s := &Registry{}
 	for _, key := range []string{"www.example.com", "www.example.com:8080", ".example.com", ".x", "Upper", "[::1]", "one.example.com:80"} {
 		if err := s.take(hello(t, key, "127.0.0.1:1"), source{ip: netip.MustParseAddr("127.0.0.1")}, time.Now()); err != nil {
 			t.Fatal(err)
@@ -300,7 +319,7 @@ func TestSubscriptionLookup(t *testing.T) {
 // The largest datagram is taken, and none that only begins like one.
 func TestLargestSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serveInBubble(&Subscriptions{})
+		s := serveInBubble(&Registry{})
 		defer s.stop()
 		b := hello(t, "a", ":1")
 		pad := maxDatagram - len(b) - len("\x01\x00x\x00\x00")
@@ -308,9 +327,9 @@ func TestLargestSubscription(t *testing.T) {
 		b = append(b, make([]byte, pad)...)
 		binary.LittleEndian.PutUint16(b[1:], uint16(len(b)-4))
 		s.send(here, append(bytes.Clone(b), 0))
-		wantAddrs(t, s.Subscriptions, "a")
+		wantAddrs(t, s.Registry, "a")
 		s.send(here, b)
-		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:1")
+		wantAddrs(t, s.Registry, "a", "127.0.0.1:1")
 	})
 }
 
@@ -319,7 +338,7 @@ func TestAdmission(t *testing.T) {
 	private := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("fe80::/10")}
 	anywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	for name, tt := range map[string]struct {
-		server *Subscriptions
+		server *Registry
 		from   string // "": a UNIX socket
 		sub    uwsgi.Subscription
 		want   string // the node's address
@@ -327,16 +346,16 @@ func TestAdmission(t *testing.T) {
 	}{
 		"complete":                             {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:3031"}, want: "127.0.0.1:3031"},
 		"without a host":                       {from: "127.0.0.2", sub: uwsgi.Subscription{Address: ":3031"}, want: "127.0.0.2:3031"},
-		"any host":                             {server: &Subscriptions{Networks: private}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "0.0.0.0:3031"}, want: "10.1.2.3:3031"},
-		"any host of IPv6":                     {server: &Subscriptions{Networks: private}, from: "fd00::1", sub: uwsgi.Subscription{Address: "[::]:3031"}, want: "[fd00::1]:3031"},
-		"IPv4 in IPv6":                         {server: &Subscriptions{Networks: private}, from: "::ffff:10.1.2.3", sub: uwsgi.Subscription{Address: "[::ffff:10.9.9.9]:3031"}, want: "10.9.9.9:3031"},
-		"a zone":                               {server: &Subscriptions{Networks: private}, from: "fe80::1%eth0", sub: uwsgi.Subscription{Address: ":3031"}, want: "[fe80::1%eth0]:3031"},
-		"for another":                          {server: &Subscriptions{Networks: private}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "10.9.9.9:3031"}, want: "10.9.9.9:3031"},
+		"any host":                             {server: &Registry{Networks: private}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "0.0.0.0:3031"}, want: "10.1.2.3:3031"},
+		"any host of IPv6":                     {server: &Registry{Networks: private}, from: "fd00::1", sub: uwsgi.Subscription{Address: "[::]:3031"}, want: "[fd00::1]:3031"},
+		"IPv4 in IPv6":                         {server: &Registry{Networks: private}, from: "::ffff:10.1.2.3", sub: uwsgi.Subscription{Address: "[::ffff:10.9.9.9]:3031"}, want: "10.9.9.9:3031"},
+		"a zone":                               {server: &Registry{Networks: private}, from: "fe80::1%eth0", sub: uwsgi.Subscription{Address: ":3031"}, want: "[fe80::1%eth0]:3031"},
+		"for another":                          {server: &Registry{Networks: private}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "10.9.9.9:3031"}, want: "10.9.9.9:3031"},
 		"UNIX from UNIX":                       {sub: uwsgi.Subscription{Address: "/run/app.sock"}, want: "/run/app.sock"},
 		"abstract from UNIX":                   {sub: uwsgi.Subscription{Address: "@app"}, want: "@app"},
 		"without a host from UNIX":             {sub: uwsgi.Subscription{Address: ":3031"}, want: "127.0.0.1:3031"},
 		"elsewhere from UNIX":                  {sub: uwsgi.Subscription{Address: "192.0.2.1:3031"}, want: "192.0.2.1:3031"},
-		"UNIX from UDP, allowed":               {server: &Subscriptions{AllowUnix: true}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: "/run/app.sock"}, want: "/run/app.sock"},
+		"UNIX from UDP, allowed":               {server: &Registry{AllowUnix: true}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: "/run/app.sock"}, want: "/run/app.sock"},
 		"UNIX from UDP":                        {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "/run/app.sock"}, reason: RefusedAddress},
 		"abstract from UDP":                    {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "@app"}, reason: RefusedAddress},
 		"relative path":                        {sub: uwsgi.Subscription{Address: "app.sock"}, reason: RefusedAddress},
@@ -344,21 +363,21 @@ func TestAdmission(t *testing.T) {
 		"port 0":                               {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:0"}, reason: RefusedAddress},
 		"port 65536":                           {from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":65536"}, reason: RefusedAddress},
 		"no port":                              {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1"}, reason: RefusedAddress},
-		"multicast":                            {server: &Subscriptions{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "224.0.0.1:3031"}, reason: RefusedAddress},
-		"our loopback from afar":               {server: &Subscriptions{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:11211"}, reason: RefusedAddress},
-		"our loopback, mapped":                 {server: &Subscriptions{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "[::ffff:127.0.0.1]:11211"}, reason: RefusedAddress},
-		"outside of the networks":              {server: &Subscriptions{Networks: private}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "192.0.2.1:80"}, reason: RefusedAddress},
+		"multicast":                            {server: &Registry{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "224.0.0.1:3031"}, reason: RefusedAddress},
+		"our loopback from afar":               {server: &Registry{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:11211"}, reason: RefusedAddress},
+		"our loopback, mapped":                 {server: &Registry{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "[::ffff:127.0.0.1]:11211"}, reason: RefusedAddress},
+		"outside of the networks":              {server: &Registry{Networks: private}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "192.0.2.1:80"}, reason: RefusedAddress},
 		"from afar":                            {from: "10.0.0.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
-		"from another network":                 {server: &Subscriptions{Networks: private}, from: "192.0.2.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
-		"no network at all":                    {server: &Subscriptions{Networks: []netip.Prefix{}}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
-		"key of a glob":                        {server: &Subscriptions{Keys: []string{"x", "*.example"}}, sub: uwsgi.Subscription{Key: "a.b.example", Address: ":1"}, want: "127.0.0.1:1"},
-		"key of none":                          {server: &Subscriptions{Keys: []string{"x", "*.example"}}, sub: uwsgi.Subscription{Key: "a.example.org", Address: ":1"}, reason: RefusedKey},
-		"key in another case":                  {server: &Subscriptions{Keys: []string{"*.example"}}, sub: uwsgi.Subscription{Key: "a.EXAMPLE", Address: ":1"}, reason: RefusedKey},
-		"no key at all":                        {server: &Subscriptions{Keys: []string{}}, sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedKey},
+		"from another network":                 {server: &Registry{Networks: private}, from: "192.0.2.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
+		"no network at all":                    {server: &Registry{Networks: []netip.Prefix{}}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
+		"key of a glob":                        {server: &Registry{Keys: []string{"x", "*.example"}}, sub: uwsgi.Subscription{Key: "a.b.example", Address: ":1"}, want: "127.0.0.1:1"},
+		"key of none":                          {server: &Registry{Keys: []string{"x", "*.example"}}, sub: uwsgi.Subscription{Key: "a.example.org", Address: ":1"}, reason: RefusedKey},
+		"key in another case":                  {server: &Registry{Keys: []string{"*.example"}}, sub: uwsgi.Subscription{Key: "a.EXAMPLE", Address: ":1"}, reason: RefusedKey},
+		"no key at all":                        {server: &Registry{Keys: []string{}}, sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedKey},
 		"modifier":                             {sub: uwsgi.Subscription{Address: ":1", Modifier1: 5}, reason: RefusedModifier},
-		"modifier that is allowed":             {server: &Subscriptions{AllowModifiers: [][2]uint8{{5, 0}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5}, want: "127.0.0.1:1"},
-		"modifier2 beside it":                  {server: &Subscriptions{AllowModifiers: [][2]uint8{{5, 0}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5, Modifier2: 1}, reason: RefusedModifier},
-		"address without a host, to be signed": {server: &Subscriptions{PublicKeys: "/nowhere"}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedAddress},
+		"modifier that is allowed":             {server: &Registry{AllowModifiers: [][2]uint8{{5, 0}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5}, want: "127.0.0.1:1"},
+		"modifier2 beside it":                  {server: &Registry{AllowModifiers: [][2]uint8{{5, 0}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5, Modifier2: 1}, reason: RefusedModifier},
+		"address without a host, to be signed": {server: &Registry{PublicKeys: "/nowhere"}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedAddress},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.sub.Key == "" {
@@ -368,7 +387,7 @@ func TestAdmission(t *testing.T) {
 			if !from.local {
 				from = sourceOf(net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(tt.from), 9)), nil)
 			}
-			s := cmp.Or(tt.server, &Subscriptions{})
+			s := cmp.Or(tt.server, &Registry{})
 			err := s.take(datagram(t, tt.sub), from, time.Now())
 			wantRefusal(t, err, tt.reason)
 			got := strings.Join(s.addrs(tt.sub.Key), " ")
@@ -389,7 +408,7 @@ func wantRefusal(t *testing.T, err error, want Refusal) {
 }
 
 func TestSubscriptionLimits(t *testing.T) {
-	s := &Subscriptions{MaxKeys: 2, MaxNodes: 2}
+	s := &Registry{MaxKeys: 2, MaxNodes: 2}
 	from := source{local: true}
 	for _, step := range []struct {
 		key, addr string
@@ -459,14 +478,14 @@ func TestRate(t *testing.T) {
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
-		s := serveInBubble(&Subscriptions{Log: zap.New(core), Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, MaxKeys: 500})
+		s := serveInBubble(&Registry{Log: zap.New(core), Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, MaxKeys: 500})
 		defer s.stop()
 		for i := range 2000 {
 			s.send("10.0.0.1:9", hello(t, fmt.Sprintf("k%d.example", i%500), fmt.Sprintf("10.1.%d.%d:3031", i/200, i%200)))
 		}
 		time.Sleep(3 * time.Second) // the rate of 10.0.0.1 is used up, and others may share its slot
 		before := s.Pool("k7.example")
-		wantAddrs(t, s.Subscriptions, "k7.example", "10.1.0.7:3031", "10.1.2.107:3031", "10.1.5.7:3031", "10.1.7.107:3031")
+		wantAddrs(t, s.Registry, "k7.example", "10.1.0.7:3031", "10.1.2.107:3031", "10.1.5.7:3031", "10.1.7.107:3031")
 		good := hello(t, "k7.example", "10.9.9.9:3031")
 		began := time.Now()
 		bad := [][]byte{nil, []byte("GET / HTTP/1.1\r\n\r\n"), good[:len(good)-1], append(bytes.Clone(good), 0), make([]byte, 65000), bytes.Repeat([]byte{224}, 4096)}
@@ -504,7 +523,7 @@ func TestFlood(t *testing.T) {
 
 // TestRecordedSubscriptions plays what uWSGI 2.0.21 has sent.
 func TestRecordedSubscriptions(t *testing.T) {
-	s := &Subscriptions{AllowModifiers: [][2]uint8{{5, 0}, {7, 2}}, AllowUnix: true,
+	s := &Registry{AllowModifiers: [][2]uint8{{5, 0}, {7, 2}}, AllowUnix: true,
 		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}}
 	from := source{ip: netip.MustParseAddr("127.0.0.1")}
 	for _, line := range recorded(t) {
@@ -529,7 +548,7 @@ func FuzzSubscriptions(f *testing.F) {
 		f.Add(r.datagram, r.datagram, true)
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte, local bool) {
-		s := &Subscriptions{AllowModifiers: [][2]uint8{{5, 0}}}
+		s := &Registry{AllowModifiers: [][2]uint8{{5, 0}}}
 		for _, b := range [][]byte{first, second} {
 			s.receive(b, source{local: local, ip: netip.MustParseAddr("127.0.0.1")})
 			checkMembers(t, s)
@@ -538,7 +557,7 @@ func FuzzSubscriptions(f *testing.F) {
 }
 
 // checkMembers holds what lookups find against what the server knows.
-func checkMembers(t *testing.T, s *Subscriptions) {
+func checkMembers(t *testing.T, s *Registry) {
 	t.Helper()
 	members := 0
 	for key, sv := range s.services {
@@ -559,7 +578,7 @@ func TestServeUDP(t *testing.T) {
 			t.Skip(err)
 		}
 		core, logs := observer.New(zap.InfoLevel)
-		s := &Subscriptions{Log: zap.New(core)}
+		s := &Registry{Log: zap.New(core)}
 		stop := serve(t, s, pc)
 		c, err := net.Dial("udp", pc.LocalAddr().String())
 		if err != nil {
@@ -583,7 +602,7 @@ func TestServeUDP(t *testing.T) {
 }
 
 // serve starts Serve; the test waits for its end.
-func serve(t *testing.T, s *Subscriptions, pc net.PacketConn) (stop func()) {
+func serve(t *testing.T, s *Registry, pc net.PacketConn) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -630,7 +649,7 @@ func TestAcknowledgement(t *testing.T) {
 	dir := t.TempDir()
 	notify := listenUnixgram(t, filepath.Join(dir, "notify"))
 	pc := listenUnixgram(t, filepath.Join(dir, "server"))
-	s := &Subscriptions{}
+	s := &Registry{}
 	serve(t, s, pc)
 	c, err := net.Dial("unixgram", pc.LocalAddr().String())
 	if err != nil {
@@ -678,7 +697,7 @@ func TestAcknowledgement(t *testing.T) {
 // TestServeTwice has two sockets and one goroutine for expiry.
 func TestServeTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &Subscriptions{}
+		s := &Registry{}
 		one, two := serveInBubble(s), serveInBubble(s)
 		one.send(here, hello(t, "a", ":1"))
 		two.send(here, hello(t, "a", ":2"))
@@ -707,7 +726,7 @@ func TestServeTwice(t *testing.T) {
 func BenchmarkLookupUnderFlood(b *testing.B) {
 	for _, flooded := range []bool{false, true} {
 		b.Run(fmt.Sprintf("flood=%t", flooded), func(b *testing.B) {
-			s := &Subscriptions{Rate: 1 << 20}
+			s := &Registry{Rate: 1 << 20}
 			from := source{local: true}
 			for i := range 2000 {
 				if err := s.take(hello(b, fmt.Sprintf("k%d.example", i%500), fmt.Sprintf(":%d", 1+i)), from, time.Now()); err != nil {
@@ -740,7 +759,7 @@ func BenchmarkLookupUnderFlood(b *testing.B) {
 }
 
 func BenchmarkAnnounce(b *testing.B) {
-	s := &Subscriptions{Rate: 1 << 30}
+	s := &Registry{Rate: 1 << 30}
 	from := source{local: true}
 	var all [][]byte
 	for i := range 2000 {
@@ -750,4 +769,35 @@ func BenchmarkAnnounce(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		s.receive(all[i%len(all)], from)
 	}
+}
+
+// Servers that have announced themselves stay, and have the new options.
+func TestReplaceKeepsMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sv := serveInBubble(&Registry{})
+		ps := &backend.Pools{Subscribed: sv.Pool, Announced: sv.Pools}
+		addr := listen(t)
+		sv.send(here, hello(t, "a.example", addr))
+		before := ps.For("a.example", "")
+		dial(t, before).Close()
+		ps.Replace(&backend.Pools{})
+		sv.Replace(func(key string) *backend.Pool { return &backend.Pool{Name: "new " + key, MaxVars: 7} })
+		sv.send(here, hello(t, "b.example", "127.0.0.1:3032"))
+		wantAddrs(t, sv.Registry, "a.example", addr)
+		for _, host := range []string{"a.example", "b.example"} {
+			if p := ps.For(host, ""); p == nil || p.MaxVars != 7 || !strings.HasPrefix(p.Name, "new ") {
+				t.Errorf("%s: pool %+v, want one with the new options", host, p)
+			}
+		}
+		if p := ps.For("a.example", ""); p == before || p.Stats()[0].Requests != 1 {
+			t.Error("the pool began anew")
+		}
+		sv.send(here, bye(t, "a.example", addr))
+		if len(ps.All()) != 1 {
+			t.Errorf("%d pools after one has left, want 1", len(ps.All()))
+		}
+		if err := sv.stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }

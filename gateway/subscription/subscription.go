@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"context"
@@ -6,31 +6,34 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
+
+	"uwgate/gateway/backend"
 )
 
-// Subscriptions keeps the pools of servers that announce themselves with uWSGI's
+// A Registry keeps the pools of servers that announce themselves with uWSGI's
 // subscription datagrams. The exported fields are set before the first use; the
 // methods are safe for concurrent use.
 //
 // A server is a member from its first announcement until it says that it leaves,
-// or until it has been silent for Tolerance. It is [NodeSpec.Unproven] at first:
+// or until it has been silent for Tolerance. It is [backend.NodeSpec.Unproven] at first:
 // uWSGI announces itself before the application is loaded. Requests under way are
 // never cut off.
 //
 // What datagrams can cause is bounded: the number of keys, of servers and of
 // datagrams a second, and the time for which anything is remembered. A datagram
-// that is not allowed or malformed has no effect but on [Subscriptions.Stats] and,
+// that is not allowed or malformed has no effect but on [Registry.Stats] and,
 // once a second at most, on the log. If there are very many of them not all are read,
 // and nobody expires for what may have been among those.
 //
 // It has the goroutines that call Serve, and one for expiry and the snapshot as
 // long as there are any.
-type Subscriptions struct {
+type Registry struct {
 	// Networks are where UDP datagrams may come from, and where the servers may
 	// be that they announce. Nil means loopback alone. A loopback address is
 	// only taken from this machine. Whoever can write to a UNIX socket may
@@ -89,12 +92,12 @@ type Subscriptions struct {
 
 	// Make makes the pool for a key, and sets its options. Nil makes one with that
 	// Name.
-	Make func(key string) *Pool
+	Make func(key string) *backend.Pool
 
 	// Log is told who comes and goes, and of refusals. Nil is silent.
 	Log *zap.Logger
 
-	pools    sync.Map // *Pool by key: what Pool reads, so that no datagram holds up a request
+	pools    sync.Map // *backend.Pool by key: what Pool reads, so that no datagram holds up a request
 	rates    rates
 	refusals refusals
 
@@ -109,7 +112,7 @@ type Subscriptions struct {
 	replays   replays
 	rested    time.Time // when Serve last ended a rest
 	saveAt    time.Time // when the snapshot is due; zero: it is up to date
-	counts    SubscriptionStats
+	counts    Stats
 }
 
 const maxDatagram = 4096 // bytes, as uWSGI's own servers
@@ -117,7 +120,7 @@ const maxDatagram = 4096 // bytes, as uWSGI's own servers
 // Serve reads datagrams from pc until ctx is done, then returns nil; it closes pc.
 // It may be called for several sockets. The last call to return writes the
 // snapshot.
-func (s *Subscriptions) Serve(ctx context.Context, pc net.PacketConn) error {
+func (s *Registry) Serve(ctx context.Context, pc net.PacketConn) error {
 	defer s.enter()()
 	defer pc.Close()
 	defer context.AfterFunc(ctx, func() { pc.Close() })()
@@ -145,6 +148,8 @@ func (s *Subscriptions) Serve(ctx context.Context, pc net.PacketConn) error {
 	}
 }
 
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
 // pause keeps an error that lasts from becoming a busy loop.
 func pause(ctx context.Context, d time.Duration) {
 	select {
@@ -154,7 +159,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // enter begins a Serve and returns what ends it.
-func (s *Subscriptions) enter() (leave func()) {
+func (s *Registry) enter() (leave func()) {
 	s.Restore()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +173,7 @@ func (s *Subscriptions) enter() (leave func()) {
 	return s.leave
 }
 
-func (s *Subscriptions) leave() {
+func (s *Registry) leave() {
 	s.mu.Lock()
 	s.serving--
 	last, stop, stopped := s.serving == 0, s.stop, s.stopped
@@ -180,7 +185,7 @@ func (s *Subscriptions) leave() {
 }
 
 // watch lets servers expire and writes the snapshot.
-func (s *Subscriptions) watch(ctx context.Context, stopped chan<- struct{}, wake <-chan struct{}) {
+func (s *Registry) watch(ctx context.Context, stopped chan<- struct{}, wake <-chan struct{}) {
 	defer close(stopped)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -201,7 +206,7 @@ func (s *Subscriptions) watch(ctx context.Context, stopped chan<- struct{}, wake
 }
 
 // untilNext is the time until watch has something to do.
-func (s *Subscriptions) untilNext(now time.Time) time.Duration {
+func (s *Registry) untilNext(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := now.Add(time.Hour)
@@ -215,7 +220,7 @@ func (s *Subscriptions) untilNext(now time.Time) time.Duration {
 }
 
 // rouse has watch look again. It never waits. s.mu is held.
-func (s *Subscriptions) rouse() {
+func (s *Registry) rouse() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -226,7 +231,7 @@ func (s *Subscriptions) rouse() {
 // itself for it. A key is looked for as it is, in lower case, without its port,
 // and then by its suffixes: a server for .example.com has the requests of all
 // hosts below that, five labels deep at most.
-func (s *Subscriptions) Pool(key string) *Pool {
+func (s *Registry) Pool(key string) *backend.Pool {
 	if key == "" || len(key) > 255+len(":65535") {
 		return nil
 	}
@@ -237,20 +242,20 @@ func (s *Subscriptions) Pool(key string) *Pool {
 	if p := s.exact(lower); p != nil {
 		return p
 	}
-	host := WithoutPort(lower)
+	host := backend.WithoutPort(lower)
 	if p := s.exact(host); p != nil {
 		return p
 	}
 	return s.suffix(host)
 }
 
-func (s *Subscriptions) exact(key string) *Pool {
+func (s *Registry) exact(key string) *backend.Pool {
 	p, _ := s.pools.Load(key)
-	found, _ := p.(*Pool)
+	found, _ := p.(*backend.Pool)
 	return found
 }
 
-func (s *Subscriptions) suffix(host string) *Pool {
+func (s *Registry) suffix(host string) *backend.Pool {
 	for range 5 {
 		if host == "" {
 			return nil
@@ -268,20 +273,27 @@ func (s *Subscriptions) suffix(host string) *Pool {
 }
 
 // Pools returns all pools that Pool can return.
-func (s *Subscriptions) Pools() []*Pool {
-	var all []*Pool
+func (s *Registry) Pools() []*backend.Pool {
+	var all []*backend.Pool
 	s.pools.Range(func(_, p any) bool {
-		all = append(all, p.(*Pool))
+		all = append(all, p.(*backend.Pool))
 		return true
 	})
 	return all
 }
 
-func (s *Subscriptions) tolerance() time.Duration { return orDefault(s.Tolerance, 17*time.Second) }
+func (s *Registry) tolerance() time.Duration { return orDefault(s.Tolerance, 17*time.Second) }
 
-func (s *Subscriptions) maxKeys() int  { return numberOr(s.MaxKeys, 1024) }
-func (s *Subscriptions) maxNodes() int { return numberOr(s.MaxNodes, 128) }
-func (s *Subscriptions) rate() int     { return numberOr(s.Rate, 1000) }
+func (s *Registry) maxKeys() int  { return numberOr(s.MaxKeys, 1024) }
+func (s *Registry) maxNodes() int { return numberOr(s.MaxNodes, 128) }
+func (s *Registry) rate() int     { return numberOr(s.Rate, 1000) }
+
+func orDefault(d, def time.Duration) time.Duration {
+	if d <= 0 {
+		return def
+	}
+	return d
+}
 
 func numberOr(n, otherwise int) int {
 	if n <= 0 {
@@ -290,7 +302,7 @@ func numberOr(n, otherwise int) int {
 	return n
 }
 
-func (s *Subscriptions) log() *zap.Logger {
+func (s *Registry) log() *zap.Logger {
 	if s.Log == nil {
 		return zap.NewNop()
 	}

@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // for that stays, and no longer.
 func TestFloodOfMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serveInBubble(&Subscriptions{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+		s := serveInBubble(&Registry{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
 		defer s.stop()
 		s.send("10.0.0.1:9", hello(t, "a.example", "10.0.0.1:3031"))
 		began := time.Now()
@@ -23,12 +23,12 @@ func TestFloodOfMany(t *testing.T) {
 		if took := time.Since(began); took < 19*time.Second || took > 21*time.Second {
 			t.Errorf("20 seconds' worth was read in %v", took)
 		}
-		wantAddrs(t, s.Subscriptions, "a.example", "10.0.0.1:3031")
+		wantAddrs(t, s.Registry, "a.example", "10.0.0.1:3031")
 		time.Sleep(16 * time.Second)
-		wantAddrs(t, s.Subscriptions, "a.example", "10.0.0.1:3031")
+		wantAddrs(t, s.Registry, "a.example", "10.0.0.1:3031")
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		wantAddrs(t, s.Subscriptions, "a.example")
+		wantAddrs(t, s.Registry, "a.example")
 	})
 }
 

@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"uwgate/gateway/backend"
 	"uwgate/uwsgi"
 )
 
@@ -35,7 +36,7 @@ func (from source) String() string {
 }
 
 // receive takes one datagram to its end, and says why if it is refused.
-func (s *Subscriptions) receive(datagram []byte, from source) Refusal {
+func (s *Registry) receive(datagram []byte, from source) Refusal {
 	now := time.Now()
 	err := s.take(datagram, from, now)
 	if err == nil {
@@ -47,7 +48,7 @@ func (s *Subscriptions) receive(datagram []byte, from source) Refusal {
 }
 
 // take checks what costs least first.
-func (s *Subscriptions) take(datagram []byte, from source, now time.Time) error {
+func (s *Registry) take(datagram []byte, from source, now time.Time) error {
 	if !from.local && !s.isAllowed(from.ip) {
 		return refuse(RefusedSource, "its source is in none of the networks that are allowed")
 	}
@@ -75,7 +76,7 @@ func (s *Subscriptions) take(datagram []byte, from source, now time.Time) error 
 	return err
 }
 
-func (s *Subscriptions) takeAnnounce(sub *uwsgi.Subscription, a announced, now time.Time) (isNew bool, err error) {
+func (s *Registry) takeAnnounce(sub *uwsgi.Subscription, a announced, now time.Time) (isNew bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.remember(sub, a, now); err != nil {
@@ -88,7 +89,7 @@ func (s *Subscriptions) takeAnnounce(sub *uwsgi.Subscription, a announced, now t
 	return isNew, err
 }
 
-func (s *Subscriptions) takeLeave(sub *uwsgi.Subscription, a announced, now time.Time) error {
+func (s *Registry) takeLeave(sub *uwsgi.Subscription, a announced, now time.Time) error {
 	s.mu.Lock()
 	if err := s.remember(sub, a, now); err != nil {
 		s.mu.Unlock()
@@ -105,7 +106,7 @@ func (s *Subscriptions) takeLeave(sub *uwsgi.Subscription, a announced, now time
 
 // admit is what needs no signature: whether such a server may announce itself
 // for such a key.
-func (s *Subscriptions) admit(sub *uwsgi.Subscription, from source) (announced, error) {
+func (s *Registry) admit(sub *uwsgi.Subscription, from source) (announced, error) {
 	a := announced{
 		Key: sub.Key, Modifier1: sub.Modifier1, Modifier2: sub.Modifier2,
 		Cores: sub.Cores, Load: sub.Load, Weight: sub.Weight, Backup: sub.Backup, Local: from.local, Signed: s.PublicKeys != "",
@@ -118,7 +119,7 @@ func (s *Subscriptions) admit(sub *uwsgi.Subscription, from source) (announced, 
 	return a, err
 }
 
-func (s *Subscriptions) admitOptions(a announced) error {
+func (s *Registry) admitOptions(a announced) error {
 	if !s.isKeyAllowed(a.Key) {
 		return refuse(RefusedKey, "the key %q is not allowed", a.Key)
 	}
@@ -131,7 +132,7 @@ func (s *Subscriptions) admitOptions(a announced) error {
 
 // admitRestored is admit for what was admitted before: the options may be others
 // since.
-func (s *Subscriptions) admitRestored(a announced) error {
+func (s *Registry) admitRestored(a announced) error {
 	if s.PublicKeys != "" && !a.Signed {
 		return refuse(RefusedSignature, "it was not signed")
 	}
@@ -150,7 +151,7 @@ func (s *Subscriptions) admitRestored(a announced) error {
 	return err
 }
 
-func (s *Subscriptions) isKeyAllowed(key string) bool {
+func (s *Registry) isKeyAllowed(key string) bool {
 	return s.Keys == nil || slices.ContainsFunc(s.Keys, func(glob string) bool {
 		ok, _ := path.Match(glob, key)
 		return ok
@@ -158,7 +159,7 @@ func (s *Subscriptions) isKeyAllowed(key string) bool {
 }
 
 // isAllowed is about an address that is not mapped.
-func (s *Subscriptions) isAllowed(ip netip.Addr) bool {
+func (s *Registry) isAllowed(ip netip.Addr) bool {
 	if s.Networks == nil {
 		return ip.IsLoopback()
 	}
@@ -169,8 +170,8 @@ func (s *Subscriptions) isAllowed(ip netip.Addr) bool {
 // complete makes of an address as uWSGI was configured with it one that can be
 // dialled. Names are not taken: whoever sends a datagram shall not have us look
 // one up.
-func (s *Subscriptions) complete(address string, from source) (string, error) {
-	if network, path, err := ParseAddr(address); err == nil && network == "unix" {
+func (s *Registry) complete(address string, from source) (string, error) {
+	if network, path, err := backend.ParseAddr(address); err == nil && network == "unix" {
 		if !from.local && !s.AllowUnix {
 			return "", refuse(RefusedAddress, "the address %q is a UNIX socket, and the datagram came over UDP", address)
 		}
@@ -191,7 +192,7 @@ func (s *Subscriptions) complete(address string, from source) (string, error) {
 
 // completeHost gives an address without a host that of the datagram, which no
 // signature covers. What comes over a UNIX socket is on this machine.
-func (s *Subscriptions) completeHost(address string, port uint16, from source) (string, error) {
+func (s *Registry) completeHost(address string, port uint16, from source) (string, error) {
 	if s.PublicKeys != "" {
 		return "", refuse(RefusedAddress, "the address %q has no host that could be signed; give uWSGI addr=IP:port", address)
 	}
@@ -204,7 +205,7 @@ func (s *Subscriptions) completeHost(address string, port uint16, from source) (
 
 // admitAddr keeps a datagram from turning requests to where its sender could
 // not have a server.
-func (s *Subscriptions) admitAddr(ap netip.AddrPort, from source) error {
+func (s *Registry) admitAddr(ap netip.AddrPort, from source) error {
 	ip := ap.Addr()
 	switch {
 	case ip.IsMulticast():
@@ -225,7 +226,7 @@ func parseAddrPort(s string) (netip.AddrPort, error) {
 	}
 	ap, err := netip.ParseAddrPort(s)
 	if err == nil && ap.Port() == 0 {
-		err = fmt.Errorf("backend: address %q has no port", s)
+		err = fmt.Errorf("subscription: address %q has no port", s)
 	}
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), err
 }

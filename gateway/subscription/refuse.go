@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"fmt"
@@ -38,15 +38,15 @@ func refuse(r Refusal, format string, args ...any) error {
 
 func (r *refusal) Error() string { return r.err.Error() }
 
-// SubscriptionStats are numbers since the start, but for Keys and Nodes.
-type SubscriptionStats struct {
+// Stats are numbers since the start, but for Keys and Nodes.
+type Stats struct {
 	Keys, Nodes              int
 	Announced, Left, Expired uint64
 	Refused                  map[Refusal]uint64
 }
 
 // Stats returns the numbers of the server.
-func (s *Subscriptions) Stats() SubscriptionStats {
+func (s *Registry) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := s.counts
@@ -85,7 +85,7 @@ func (r *refusals) add(reason Refusal, now time.Time) (silent int, ok bool) {
 	return silent, true
 }
 
-func (s *Subscriptions) refused(r *refusal, from source, now time.Time) {
+func (s *Registry) refused(r *refusal, from source, now time.Time) {
 	if silent, ok := s.refusals.add(r.reason, now); ok {
 		s.log().Warn("subscription refused", zap.String("reason", string(r.reason)), zap.Stringer("from", from),
 			zap.Int("refused_before", silent), zap.Error(r))

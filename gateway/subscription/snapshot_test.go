@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"fmt"
@@ -16,8 +16,8 @@ import (
 func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "state.json")
-		begin := func(change func(*Subscriptions)) *served {
-			s := &Subscriptions{Snapshot: file, AllowModifiers: [][2]uint8{{5, 0}}}
+		begin := func(change func(*Registry)) *served {
+			s := &Registry{Snapshot: file, AllowModifiers: [][2]uint8{{5, 0}}}
 			if change != nil {
 				change(s)
 			}
@@ -34,34 +34,34 @@ func TestSnapshot(t *testing.T) {
 		time.Sleep(6 * time.Second) // a is 16 s old, b 6 s
 
 		s = begin(nil)
-		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:1")
+		wantAddrs(t, s.Registry, "a", "127.0.0.1:1")
 		if got := s.Pool("a").Stats()[0]; got.Weight != 2 || got.Cores != 4 || got.Modifier1 != 5 || !got.Unproven {
 			t.Errorf("restored %+v, want weight 2, 4 cores, modifier1 5, unproven", got)
 		}
 		time.Sleep(16 * time.Second)
 		synctest.Wait()
-		wantAddrs(t, s.Subscriptions, "b", "127.0.0.1:2")
+		wantAddrs(t, s.Registry, "b", "127.0.0.1:2")
 		s.send(here, hello(t, "b", "127.0.0.1:2"))
 		time.Sleep(time.Second)
 		synctest.Wait()
-		wantAddrs(t, s.Subscriptions, "a")
+		wantAddrs(t, s.Registry, "a")
 		s.stop()
 
-		s = begin(func(s *Subscriptions) { s.Keys = []string{"c"} })
-		wantAddrs(t, s.Subscriptions, "b")
+		s = begin(func(s *Registry) { s.Keys = []string{"c"} })
+		wantAddrs(t, s.Registry, "b")
 		s.stop()
 		s = begin(nil)
 		s.send(here, hello(t, "b", "127.0.0.1:2"))
 		s.stop()
-		s = begin(func(s *Subscriptions) { s.PublicKeys = "testdata" })
-		wantAddrs(t, s.Subscriptions, "b")
+		s = begin(func(s *Registry) { s.PublicKeys = "testdata" })
+		wantAddrs(t, s.Registry, "b")
 		s.stop()
 		s = begin(nil)
 		s.send(here, hello(t, "b", "127.0.0.1:2"))
 		s.stop()
 		time.Sleep(17 * time.Second)
 		s = begin(nil)
-		wantAddrs(t, s.Subscriptions, "b")
+		wantAddrs(t, s.Registry, "b")
 		s.stop()
 	})
 }
@@ -71,7 +71,7 @@ func TestSnapshot(t *testing.T) {
 func TestSnapshotIsWrittenSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "state.json")
-		s := serveInBubble(&Subscriptions{Snapshot: file})
+		s := serveInBubble(&Registry{Snapshot: file})
 		defer s.stop()
 		writes := 0
 		var last os.FileInfo
@@ -117,12 +117,12 @@ func TestSnapshotKeepsSignedTimes(t *testing.T) {
 		file := filepath.Join(dir, "state.json")
 		sub := uwsgi.Subscription{Key: "a", Address: "127.0.0.1:1"}
 		first := signed(t, sub, time.Now())
-		s := serveInBubble(&Subscriptions{Snapshot: file, PublicKeys: dir})
+		s := serveInBubble(&Registry{Snapshot: file, PublicKeys: dir})
 		s.send(here, first)
 		sub.Leave = true
 		s.send(here, signed(t, sub, time.Now().Add(time.Second)))
 		s.stop()
-		s = serveInBubble(&Subscriptions{Snapshot: file, PublicKeys: dir})
+		s = serveInBubble(&Registry{Snapshot: file, PublicKeys: dir})
 		defer s.stop()
 		s.send(here, first)
 		if got := s.Stats(); got.Refused[RefusedReplay] != 1 || got.Nodes != 0 {
@@ -146,8 +146,8 @@ func TestBrokenSnapshot(t *testing.T) {
 				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				s := serveInBubble(&Subscriptions{Snapshot: file})
-				wantAddrs(t, s.Subscriptions, "a")
+				s := serveInBubble(&Registry{Snapshot: file})
+				wantAddrs(t, s.Registry, "a")
 				s.send(here, hello(t, "b", ":1"))
 				s.stop()
 				if snap, err := readSnapshot(file); err != nil || len(snap.Nodes) != 1 || snap.Nodes[0].Key != "b" {
@@ -166,7 +166,7 @@ func FuzzSnapshot(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := &Subscriptions{AllowModifiers: [][2]uint8{{5, 0}}}
+		s := &Registry{AllowModifiers: [][2]uint8{{5, 0}}}
 		s.restore(snap, time.Now())
 		checkMembers(t, s)
 	})
@@ -175,10 +175,10 @@ func FuzzSnapshot(f *testing.F) {
 // A place that cannot be written to is no reason to stop.
 func TestSnapshotThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serveInBubble(&Subscriptions{Snapshot: filepath.Join(t.TempDir(), "no", "such", "dir")})
+		s := serveInBubble(&Registry{Snapshot: filepath.Join(t.TempDir(), "no", "such", "dir")})
 		s.send(here, hello(t, "a", ":1"))
 		time.Sleep(15 * time.Second)
-		wantAddrs(t, s.Subscriptions, "a", "127.0.0.1:1")
+		wantAddrs(t, s.Registry, "a", "127.0.0.1:1")
 		if err := s.stop(); err != nil {
 			t.Error(err)
 		}

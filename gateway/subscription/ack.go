@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"path/filepath"

@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"crypto"
@@ -23,7 +23,7 @@ const maxSkew = 60 * time.Second
 
 // verify checks a signature as PublicKeys describes it, but for its time's being
 // new: see remember. The file is read each time, so that keys can be replaced.
-func (s *Subscriptions) verify(sub *uwsgi.Subscription, now time.Time) error {
+func (s *Registry) verify(sub *uwsgi.Subscription, now time.Time) error {
 	if s.PublicKeys == "" {
 		return nil
 	}
@@ -44,7 +44,7 @@ func (s *Subscriptions) verify(sub *uwsgi.Subscription, now time.Time) error {
 	return nil
 }
 
-func (s *Subscriptions) digest() crypto.Hash {
+func (s *Registry) digest() crypto.Hash {
 	if s.Digest == 0 {
 		return crypto.SHA256
 	}
@@ -109,7 +109,7 @@ type replays struct {
 const maxSigners = 1 << 16
 
 // remember refuses what was signed no later than something before. s.mu is held.
-func (s *Subscriptions) remember(sub *uwsgi.Subscription, a announced, now time.Time) error {
+func (s *Registry) remember(sub *uwsgi.Subscription, a announced, now time.Time) error {
 	if s.PublicKeys == "" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"container/heap"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"uwgate/gateway/backend"
 )
 
 // An announced is a server as it announced itself for a key. It is also how the
@@ -24,8 +26,8 @@ type announced struct {
 	Signed    bool   `json:"signed"` // and its signature was right
 }
 
-func (a announced) spec() NodeSpec {
-	spec := NodeSpec{Addr: a.Addr, Weight: a.Weight, Cores: a.Cores, Load: a.Load, Backup: a.Backup, Unproven: true}
+func (a announced) spec() backend.NodeSpec {
+	spec := backend.NodeSpec{Addr: a.Addr, Weight: a.Weight, Cores: a.Cores, Load: a.Load, Backup: a.Backup, Unproven: true}
 	if a.Modifier1 != 0 || a.Modifier2 != 0 {
 		spec.Modifier1, spec.Modifier2 = &a.Modifier1, &a.Modifier2
 	}
@@ -35,7 +37,7 @@ func (a announced) spec() NodeSpec {
 // A service is the servers of a key. It has one at least.
 type service struct {
 	key     string
-	pool    *Pool
+	pool    *backend.Pool
 	members []*member // in the order in which they came
 }
 
@@ -56,7 +58,7 @@ func (sv *service) find(addr string) *member {
 }
 
 // announce takes a server in, or notes that it is still there. s.mu is held.
-func (s *Subscriptions) announce(a announced, now time.Time) (isNew bool, err error) {
+func (s *Registry) announce(a announced, now time.Time) (isNew bool, err error) {
 	sv := s.services[a.Key]
 	if sv == nil && len(s.services) >= s.maxKeys() {
 		return false, refuse(RefusedFull, "there are %d keys already", len(s.services))
@@ -81,12 +83,12 @@ func (s *Subscriptions) announce(a announced, now time.Time) (isNew bool, err er
 	return true, nil
 }
 
-func (s *Subscriptions) open(key string) *service {
+func (s *Registry) open(key string) *service {
 	sv := &service{key: key}
 	if s.Make != nil {
 		sv.pool = s.Make(key)
 	} else {
-		sv.pool = &Pool{Name: key}
+		sv.pool = &backend.Pool{Name: key}
 	}
 	if s.services == nil {
 		s.services = make(map[string]*service)
@@ -97,7 +99,7 @@ func (s *Subscriptions) open(key string) *service {
 
 // Replace has make in the place of Make, and the pools that are there go on with the
 // options of those that it makes.
-func (s *Subscriptions) Replace(make func(key string) *Pool) {
+func (s *Registry) Replace(make func(key string) *backend.Pool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Make = make
@@ -109,7 +111,7 @@ func (s *Subscriptions) Replace(make func(key string) *Pool) {
 	}
 }
 
-func (s *Subscriptions) join(sv *service, a announced, now time.Time) {
+func (s *Registry) join(sv *service, a announced, now time.Time) {
 	m := &member{announced: a, service: sv, seen: now, expires: now.Add(s.tolerance())}
 	sv.members = append(sv.members, m)
 	heap.Push(&s.deadlines, m)
@@ -121,7 +123,7 @@ func (s *Subscriptions) join(sv *service, a announced, now time.Time) {
 	s.log().Info("server subscribed", zap.String("key", a.Key), zap.String("server", a.Addr))
 }
 
-func (s *Subscriptions) renew(m *member, a announced, now time.Time) {
+func (s *Registry) renew(m *member, a announced, now time.Time) {
 	m.seen, m.expires = now, now.Add(s.tolerance())
 	heap.Fix(&s.deadlines, m.at)
 	a.Key, a.Addr = m.Key, m.Addr
@@ -137,7 +139,7 @@ func (s *Subscriptions) renew(m *member, a announced, now time.Time) {
 
 // drop takes a server out of everything but its pool: the caller goes on with
 // apply. s.mu is held.
-func (s *Subscriptions) drop(m *member, why string, now time.Time) {
+func (s *Registry) drop(m *member, why string, now time.Time) {
 	heap.Remove(&s.deadlines, m.at)
 	m.service.members = slices.DeleteFunc(m.service.members, func(other *member) bool { return other == m })
 	s.saveWithin(time.Second, now)
@@ -146,8 +148,8 @@ func (s *Subscriptions) drop(m *member, why string, now time.Time) {
 
 // apply makes the pool what the members are. A pool without any is returned, and
 // is to be closed when s.mu is no longer held: that may wait for a probe.
-func (s *Subscriptions) apply(sv *service) (empty *Pool) {
-	specs := make([]NodeSpec, 0, len(sv.members))
+func (s *Registry) apply(sv *service) (empty *backend.Pool) {
+	specs := make([]backend.NodeSpec, 0, len(sv.members))
 	for _, m := range sv.members {
 		specs = append(specs, m.spec())
 	}
@@ -163,7 +165,7 @@ func (s *Subscriptions) apply(sv *service) (empty *Pool) {
 }
 
 // withdraw is for a server that leaves. s.mu is held.
-func (s *Subscriptions) withdraw(a announced, now time.Time) (empty *Pool) {
+func (s *Registry) withdraw(a announced, now time.Time) (empty *backend.Pool) {
 	sv := s.services[a.Key]
 	if sv == nil {
 		return nil
@@ -177,13 +179,13 @@ func (s *Subscriptions) withdraw(a announced, now time.Time) (empty *Pool) {
 }
 
 // expire lets those go that have been silent for too long.
-func (s *Subscriptions) expire(now time.Time) {
+func (s *Registry) expire(now time.Time) {
 	for _, p := range s.expired(now) {
 		p.Close()
 	}
 }
 
-func (s *Subscriptions) expired(now time.Time) (empty []*Pool) {
+func (s *Registry) expired(now time.Time) (empty []*backend.Pool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgive(now)
@@ -208,7 +210,7 @@ func (s *Subscriptions) expired(now time.Time) (empty []*Pool) {
 // forgive gives everybody the whole tolerance if we come late ourselves, since a
 // machine or a container was paused: announcements wait to be read, or could not be
 // sent.
-func (s *Subscriptions) forgive(now time.Time) {
+func (s *Registry) forgive(now time.Time) {
 	if len(s.deadlines) == 0 || now.Sub(s.deadlines[0].expires) < 2*time.Second {
 		return
 	}

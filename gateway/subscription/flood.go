@@ -1,4 +1,4 @@
-package backend
+package subscription
 
 import (
 	"container/heap"
@@ -90,7 +90,7 @@ func (g *guard) apply() {
 
 // rest reads nothing for d, if that is anything. Announcements may be lost by that, so it is not
 // held against servers that are silent.
-func (s *Subscriptions) rest(ctx context.Context, d time.Duration) {
+func (s *Registry) rest(ctx context.Context, d time.Duration) {
 	if d == 0 {
 		return
 	}
@@ -102,7 +102,7 @@ func (s *Subscriptions) rest(ctx context.Context, d time.Duration) {
 
 // excuse reports whether the member may have been silent for our rest alone, and
 // gives it the tolerance from then if so. s.mu is held.
-func (s *Subscriptions) excuse(m *member, now time.Time) bool {
+func (s *Registry) excuse(m *member, now time.Time) bool {
 	until := s.rested.Add(s.tolerance())
 	if !until.After(now) {
 		return false
