@@ -107,7 +107,7 @@ func (s *story) hit(ctx context.Context, path string, first answer) error {
 	s.page.line("   nginx asked memcached and served what lay there.")
 	s.page.field("answer", "%d in %s, rendering %s", got.status, millis(got.took), got.token)
 	if got.token != first.token {
-		return fmt.Errorf("Django rendered it anew: rendering %s after %s", got.token, first.token)
+		return fmt.Errorf("rendering %s came after rendering %s: Django rendered the page again", got.token, first.token)
 	}
 	if n := s.renderings(path) - before; n != 0 {
 		return fmt.Errorf("uWSGI's log has %d more requests for it", n)

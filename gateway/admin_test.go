@@ -92,7 +92,9 @@ func (b *bench) serveAdmin(t *testing.T, network, address string) func(path, tok
 	go srv.Serve(ln)
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		Dial:              func(_, _ string) (net.Conn, error) { return net.Dial(network, ln.Addr().String()) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, ln.Addr().String())
+		},
 	}}
 	t.Cleanup(func() { srv.Close() })
 	return func(path, token string) (int, string) {

@@ -275,7 +275,8 @@ func isUnix(addr net.Addr) bool { return addr.Network() == "unix" }
 // temporary reports whether Accept may succeed later.
 func temporary(err error) bool {
 	var ne net.Error
-	return errors.As(err, &ne) && ne.Temporary() //nolint:staticcheck // net/http does the same for want of another word
+	//lint:ignore SA1019 net/http.Server decides by the same method.
+	return errors.As(err, &ne) && ne.Temporary()
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -116,7 +116,7 @@ func TestSinkGathersLinesThatComeInQuickSuccession(t *testing.T) {
 		time.Sleep(sinkPause - 1)
 		write("c")
 		dst.want(t, "one before the pause is over")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		dst.want(t, "when the pause is over", "bc")
 		time.Sleep(sinkPause)
 		burst()
