@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"uwgate/cmd/uwgate/settings"
 )
 
 // version is set by the linker (-X main.version=…); without it, the build
@@ -45,7 +47,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		name += " " + c.Command.Name
 	}
 	if unknown, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok && c.Command != nil {
-		if guess := cli.SuggestFlag(c.Command.Flags, trimDashes(unknown), true); guess != "" {
+		if guess := cli.SuggestFlag(c.Command.Flags, settings.TrimDashes(unknown), true); guess != "" {
 			err = fmt.Errorf("no such flag: %s; did you mean %s?", unknown, guess)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
@@ -52,7 +53,7 @@ type liveProof struct {
 // proveLive is `uwgate check --via`. The error says why nothing could be tried;
 // what is off is no error (see liveReport.hit). It reads the flags via and
 // header, and those of serve.
-func proveLive(c *cli.Context, f files) (*liveReport, error) {
+func proveLive(c *cli.Context, f settings.Files) (*liveReport, error) {
 	p, err := newLiveProof(c, f)
 	if err != nil {
 		return nil, err
@@ -60,20 +61,20 @@ func proveLive(c *cli.Context, f files) (*liveReport, error) {
 	return p.run(c.Context)
 }
 
-func newLiveProof(c *cli.Context, f files) (*liveProof, error) {
+func newLiveProof(c *cli.Context, f settings.Files) (*liveProof, error) {
 	if len(c.StringSlice("memcached")) == 0 {
 		return nil, errors.New("--memcached is missing: name the servers of nginx's memcached_pass as they are written there, as in --memcached 127.0.0.1:11211")
 	}
-	cfg := config{files: f}
-	if err := errors.Join(parsePolicy(c, &cfg), parseTimeouts(c, &cfg)); err != nil {
+	cfg := settings.Config{Files: f}
+	if err := errors.Join(settings.ParsePolicy(c, &cfg), settings.ParseTimeouts(c, &cfg)); err != nil {
 		return nil, err
 	}
 	p := &liveProof{
 		via: c.String("via"), headers: c.StringSlice("header"),
-		policy: cfg.policy, keyGiven: f.template(c) != "",
+		policy: cfg.Policy, keyGiven: f.Template(c) != "",
 	}
 	var err error
-	p.method, p.servers, err = parseServers(c)
+	p.method, p.servers, err = settings.ParseServers(c)
 	return p, err
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/policy"
 )
 
@@ -106,7 +107,7 @@ func requestLines(host, encoding string, given []string) ([]string, error) {
 	for _, line := range given {
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok || !isHeaderName(name) || strings.ContainsAny(value, "\r\n\x00") {
+		if !ok || !settings.IsHeaderName(name) || strings.ContainsAny(value, "\r\n\x00") {
 			return nil, fmt.Errorf("--header %q: write 'Name: value'", line)
 		}
 		switch strings.ToLower(name) {

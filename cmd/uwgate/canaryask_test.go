@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"uwgate/cmd/uwgate/settings"
 )
 
 func TestRequestLines(t *testing.T) {
@@ -55,7 +57,7 @@ func FuzzRequestLines(f *testing.F) {
 			t.Errorf("%q makes %d lines", given, n)
 		}
 		for _, line := range lines {
-			if name, _, ok := strings.Cut(line, ": "); strings.ContainsAny(line, "\r\n\x00") || !ok || !isHeaderName(name) {
+			if name, _, ok := strings.Cut(line, ": "); strings.ContainsAny(line, "\r\n\x00") || !ok || !settings.IsHeaderName(name) {
 				t.Errorf("%q makes the line %q", given, line)
 			}
 		}

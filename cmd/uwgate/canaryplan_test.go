@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/settings"
 )
 
 func TestFreshTarget(t *testing.T) {
@@ -36,7 +37,7 @@ func planned(t *testing.T, args ...string) (p *liveProof, probes []*probe, err e
 	t.Helper()
 	app := newApp(strings.NewReader(""), io.Discard)
 	app.Command("check").Action = func(c *cli.Context) error {
-		if p, err = newLiveProof(c, files{file: &configFile{}}); err == nil {
+		if p, err = newLiveProof(c, settings.Files{File: &settings.ConfigFile{}}); err == nil {
 			probes, err = p.prepare()
 		}
 		return err

@@ -21,6 +21,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/settings"
 )
 
 // A fakeCache is a memcached on a real socket that takes what a live proof sends, and
@@ -314,7 +315,7 @@ func (s *fakeSite) check(ctx context.Context, prepared func(*liveProof), args ..
 	}
 	app := newApp(strings.NewReader(""), io.Discard)
 	app.Command("check").Action = func(c *cli.Context) error {
-		p, err := newLiveProof(c, files{file: &configFile{}})
+		p, err := newLiveProof(c, settings.Files{File: &settings.ConfigFile{}})
 		if err != nil {
 			return err
 		}

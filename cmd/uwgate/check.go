@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/nginxconf"
 )
 
@@ -41,7 +42,7 @@ func checkFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "the request of --via has this header, `'Name: value'` (repeatable)"},
 		&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 	}
-	return append(own, slices.DeleteFunc(serveFlags(), func(f cli.Flag) bool { return f.Names()[0] == "nginx" })...)
+	return append(own, slices.DeleteFunc(settings.ServeFlags(), func(f cli.Flag) bool { return f.Names()[0] == "nginx" })...)
 }
 
 // errOff ends a run of check that has said what is off.
@@ -78,7 +79,7 @@ func runChecks(c *cli.Context) (*checkReport, error) {
 	if c.Args().Present() {
 		return nil, fmt.Errorf("check takes flags only, not %q; `uwgate check --help` lists them", c.Args().First())
 	}
-	file, err := applyFile(c)
+	file, err := settings.ApplyFile(c)
 	if err != nil {
 		return nil, err
 	}
@@ -87,12 +88,12 @@ func runChecks(c *cli.Context) (*checkReport, error) {
 	case via == "" && c.IsSet("header"):
 		return nil, errors.New("-H goes with --via, whose request has the header")
 	case path == "" && via == "":
-		if _, err := parseConfig(c, files{file: file}); err != nil {
+		if _, err := settings.ParseConfig(c, settings.Files{File: file}); err != nil {
 			return nil, err
 		}
 		return &checkReport{}, nil
 	case path == "":
-		live, err := proveLive(c, files{file: file})
+		live, err := proveLive(c, settings.Files{File: file})
 		if err != nil {
 			return nil, err
 		}
@@ -114,15 +115,15 @@ func runChecks(c *cli.Context) (*checkReport, error) {
 	if err != nil {
 		return report, err
 	}
-	report.Live, err = proveLive(c, files{file, nginx})
+	report.Live, err = proveLive(c, settings.Files{File: file, Nginx: nginx})
 	return report, err
 }
 
 // toldGateway is what the flags that are given say. It looks no name up.
-func toldGateway(c *cli.Context, file *configFile) (g nginxconf.Gateway, err error) {
-	cfg := config{files: files{file: file}}
-	errs := []error{parsePolicy(c, &cfg), parseTimeouts(c, &cfg)}
-	p := cfg.policy
+func toldGateway(c *cli.Context, file *settings.ConfigFile) (g nginxconf.Gateway, err error) {
+	cfg := settings.Config{Files: settings.Files{File: file}}
+	errs := []error{settings.ParsePolicy(c, &cfg), settings.ParseTimeouts(c, &cfg)}
+	p := cfg.Policy
 	g = nginxconf.Gateway{
 		Types:               p.Types,
 		Adds:                p.NginxAdds,
@@ -187,7 +188,7 @@ func takeFlags(c *cli.Context, conf *nginxconf.Config, via string) (*nginxconf.S
 	if s.Key == "" && !c.IsSet("key") {
 		return nil, fmt.Errorf("--via: %w; or give --key, as it is for that URL", s.KeyErr)
 	}
-	return s, setUnset(c, s)
+	return s, settings.SetUnset(c, s)
 }
 
 // lookupOf is a lookup of the URL's host, or else the first one; nil if there is none.

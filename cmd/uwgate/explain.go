@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
 
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway"
 	"uwgate/nginxconf"
 	"uwgate/uwsgi"
@@ -38,7 +39,7 @@ func explainCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "the request has this header, `'Name: value'` (repeatable)"},
 			&cli.StringFlag{Name: "method", Aliases: []string{"X"}, Usage: "`METHOD` of the request; only of GET and HEAD is the answer fetched", Value: "GET"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
-		}, serveFlags()...),
+		}, settings.ServeFlags()...),
 		OnUsageError: usageError,
 		Action:       explain,
 	}
@@ -51,7 +52,7 @@ func explain(c *cli.Context) error {
 	// A file may have both, being that of `serve`. Then the running gateway
 	// knows best, unless the command line names a worker.
 	direct := c.IsSet("backend") && !c.IsSet("admin")
-	files, err := readFiles(c)
+	files, err := settings.ReadFiles(c)
 	if err != nil {
 		return err
 	}
@@ -92,11 +93,11 @@ func writeJSON(w io.Writer, v any) error {
 type question struct {
 	vars    uwsgi.Vars
 	assumed []string // what nobody has said, in sentences
-	files   files
+	files   settings.Files
 }
 
 // newQuestion makes the request of the URL, or of the file.
-func newQuestion(c *cli.Context, f files) (question, error) {
+func newQuestion(c *cli.Context, f settings.Files) (question, error) {
 	path := c.String("request-file")
 	switch {
 	case path != "" && c.Args().Present():
@@ -131,7 +132,7 @@ func assumedOrigin(target string, headers uwsgi.Vars) []string {
 	return []string{"The scheme is http and the host localhost; for others write the whole URL."}
 }
 
-func questionOfFile(c *cli.Context, f files, path string) (question, error) {
+func questionOfFile(c *cli.Context, f settings.Files, path string) (question, error) {
 	data, err := readAll(c, path)
 	if err != nil {
 		return question{}, fmt.Errorf("--request-file: %w", err)
@@ -177,16 +178,16 @@ func inFile(path string, err error) error {
 func afterMiss(c *cli.Context, q question) (question, error) {
 	method := q.vars.Get("REQUEST_METHOD")
 	asks := method == "GET" || method == "HEAD"
-	if q.files.derivedKey(c) != "" {
+	if q.files.DerivedKey(c) != "" {
 		q.assumed = append(q.assumed, "nginx hands no key over: it is derived by --key"+yesNo(c.String("key") == "", ", as --nginx has it.", "."))
 		return q, nil
 	}
-	expression := cmp.Or(q.files.template(c), nginxconf.DefaultKey)
-	template, err := parseTemplate(c, expression)
+	expression := cmp.Or(q.files.Template(c), nginxconf.DefaultKey)
+	template, err := settings.ParseTemplate(c, expression)
 	if err != nil {
 		return q, err
 	}
-	if template.Visitors, err = parseVisitors(c); err != nil {
+	if template.Visitors, err = settings.ParseVisitors(c); err != nil {
 		return q, err
 	}
 	key, err := template.Expand(q.vars)
@@ -206,8 +207,8 @@ func afterMiss(c *cli.Context, q question) (question, error) {
 }
 
 // askWorker decides in this process, by the flags and rules of serve.
-func askWorker(c *cli.Context, f files, vars uwsgi.Vars) (*gateway.Explanation, error) {
-	cfg, err := parseConfig(c, f)
+func askWorker(c *cli.Context, f settings.Files, vars uwsgi.Vars) (*gateway.Explanation, error) {
+	cfg, err := settings.ParseConfig(c, f)
 	if err != nil {
 		return nil, err
 	}

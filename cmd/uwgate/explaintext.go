@@ -175,19 +175,8 @@ func (s *sheet) key(q question, e *gateway.Explanation) {
 		s.value("asked for", p.URI)
 	}
 	if p.Rule != "" {
-		s.row("rule", p.Rule+whichRule(q.files.file.rules, p.Rule))
+		s.row("rule", p.Rule+q.files.WhichRule(p.Rule))
 	}
-}
-
-// whichRule tells where in the file the rule stands, if the gateway has the
-// rules of that file.
-func whichRule(rules []rule, told string) string {
-	for i, r := range rules {
-		if fmt.Sprintf("%d: %v", i+1, &r.Rule) == told {
-			return " (" + strings.TrimPrefix(r.name+", "+r.place, ", ") + ")"
-		}
-	}
-	return ""
 }
 
 func yesNo(b bool, yes, no string) string {

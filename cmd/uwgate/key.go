@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
@@ -22,13 +23,13 @@ func keyCommand() *cli.Command {
 		Usage: "show under which key, and on which memcached server, nginx looks for a page",
 		UsageText: "uwgate key --key ':1:CUSTOMKEY:$request_uri' --memcached 127.0.0.1:11211 https://example.com/a%20b?x=1\n" +
 			"uwgate key --raw --hash consistent --memcached a:11211 --memcached b:11211 ':1:CUSTOMKEY:/'",
-		Flags: append(append(keyFlags(), cookieFlags()...),
+		Flags: append(append(settings.KeyFlags(), settings.CookieFlags()...),
 			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "the request has this header, `'Name: value'` (repeatable)"},
 			&cli.BoolFlag{Name: "raw", Usage: "the arguments are keys as nginx evaluates $memcached_key, not URLs"},
 			&cli.BoolFlag{Name: "stdin", Usage: "read the arguments from standard input, one a line"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object a line"},
-			listenFlag(),
-			configFlag(),
+			settings.ListenFlag(),
+			settings.ConfigFlag(),
 		),
 		OnUsageError: usageError,
 		Action:       showKeys,
@@ -55,7 +56,7 @@ type keyTeller struct {
 }
 
 func showKeys(c *cli.Context) error {
-	f, err := readFiles(c)
+	f, err := settings.ReadFiles(c)
 	if err != nil {
 		return err
 	}
@@ -76,24 +77,24 @@ func showKeys(c *cli.Context) error {
 	})
 }
 
-func newKeyTeller(c *cli.Context, f files) (*keyTeller, error) {
+func newKeyTeller(c *cli.Context, f settings.Files) (*keyTeller, error) {
 	t := &keyTeller{raw: c.Bool("raw")}
-	key := f.template(c)
-	if key == "" && f.nginx != nil && !t.raw {
-		return nil, fmt.Errorf("--nginx: %w", f.nginx.KeyErr)
+	key := f.Template(c)
+	if key == "" && f.Nginx != nil && !t.raw {
+		return nil, fmt.Errorf("--nginx: %w", f.Nginx.KeyErr)
 	}
 	var err error
-	if t.template, err = parseTemplate(c, key); err != nil {
+	if t.template, err = settings.ParseTemplate(c, key); err != nil {
 		return nil, err
 	}
-	if t.template.Visitors, err = parseVisitors(c); err != nil {
+	if t.template.Visitors, err = settings.ParseVisitors(c); err != nil {
 		return nil, err
 	}
 	if t.headers, err = parseHeaders(c.StringSlice("header")); err != nil {
 		return nil, err
 	}
 	if len(c.StringSlice("memcached")) > 0 {
-		if t.ring, err = parseRing(c); err != nil {
+		if t.ring, err = settings.ParseRing(c); err != nil {
 			return nil, err
 		}
 	}

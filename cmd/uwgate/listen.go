@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,18 +11,19 @@ import (
 	"syscall"
 	"time"
 
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/backend"
 )
 
 // listenUWSGI opens a socket for requests, which come over TLS if addr is
 // suwsgi:host:port.
-func listenUWSGI(ctx context.Context, addr string, cfg *config) (net.Listener, error) {
-	rest, secure := cutTLS(addr)
-	ln, err := listen(ctx, rest, cfg.socketMode)
+func listenUWSGI(ctx context.Context, addr string, cfg *settings.Config) (net.Listener, error) {
+	rest, secure := settings.CutTLS(addr)
+	ln, err := listen(ctx, rest, cfg.SocketMode)
 	if err != nil || !secure {
 		return ln, err
 	}
-	return tlsListener{ln.(*net.TCPListener), cfg.tls}, nil
+	return tlsListener{ln.(*net.TCPListener), cfg.TLS}, nil
 }
 
 // listen opens the socket at addr. A UNIX socket gets mode, and takes the
@@ -50,6 +52,38 @@ func listen(ctx context.Context, addr string, mode os.FileMode) (net.Listener, e
 		}
 	}
 	return ln, nil
+}
+
+// listenPacket opens the socket for announcements at addr, as listen does for
+// requests.
+func listenPacket(ctx context.Context, addr string, mode os.FileMode) (net.PacketConn, error) {
+	network, address, err := backend.ParseAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	if network == "tcp" {
+		network = "udp"
+	} else {
+		network = "unixgram"
+	}
+	onDisk := network == "unixgram" && !strings.HasPrefix(address, "@")
+	if onDisk {
+		if err := removeStale(network, address); err != nil {
+			return nil, err
+		}
+	}
+	var lc net.ListenConfig
+	pc, err := lc.ListenPacket(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe at %s: %w%s", addr, reason(err), listenAdvice(err))
+	}
+	if onDisk {
+		if err := os.Chmod(address, mode); err != nil {
+			pc.Close()
+			return nil, fmt.Errorf("subscribe at %s: %w", addr, err)
+		}
+	}
+	return pc, nil
 }
 
 // removeStale removes a socket that nobody listens on.
@@ -93,4 +127,19 @@ func listenAdvice(err error) string {
 		return "; this machine does not have that address"
 	}
 	return ""
+}
+
+// A tlsListener has its connections speak TLS. They begin with that when they are
+// first used, not in Accept.
+type tlsListener struct {
+	*net.TCPListener
+	settings *settings.TLSSettings
+}
+
+func (l tlsListener) Accept() (net.Conn, error) {
+	nc, err := l.TCPListener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(nc, l.settings.Load()), nil
 }

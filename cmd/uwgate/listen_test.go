@@ -54,21 +54,3 @@ func TestListenSaysWhatToDo(t *testing.T) {
 		}
 	}
 }
-
-func TestSizes(t *testing.T) {
-	for text, want := range map[string]size{"0": 0, "1023": 1023, "1k": 1 << 10, "2M": 2 << 20, "1MiB": 1 << 20, "3GB": 3 << 30} {
-		var got size
-		if err := got.Set(text); err != nil || got != want {
-			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
-		}
-		var again size
-		if err := again.Set(got.String()); err != nil || again != got {
-			t.Errorf("%q prints as %q, which reads as %d", text, got.String(), again)
-		}
-	}
-	for _, text := range []string{"", "-1", "k", "1kk", "1.5M", "9999999999G", "1 000"} {
-		if got := new(size); got.Set(text) == nil {
-			t.Errorf("%q reads as %d, want an error", text, *got)
-		}
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/nginxconf"
 )
 
@@ -36,18 +37,18 @@ const catSite = "0. The site"
 // nginxFlags are those of serve, but for the one that reads what is written here.
 func nginxFlags() []cli.Flag {
 	site := []cli.Flag{
-		list(catSite, "server-name", "`NAME` of the site, for server_name (repeatable)"),
-		list(catSite, "nginx-listen", "`ADDRESS` for nginx's listen, as \"443 ssl\" (repeatable)", "80"),
-		list(catSite, "ignore-arg", "`ARGUMENT` that no page depends on, cut from the key; globs; tracking for those of advertisers and newsletters (repeatable)"),
+		settings.List(catSite, "server-name", "`NAME` of the site, for server_name (repeatable)"),
+		settings.List(catSite, "nginx-listen", "`ADDRESS` for nginx's listen, as \"443 ssl\" (repeatable)", "80"),
+		settings.List(catSite, "ignore-arg", "`ARGUMENT` that no page depends on, cut from the key; globs; tracking for those of advertisers and newsletters (repeatable)"),
 	}
-	return append(site, slices.DeleteFunc(serveFlags(), func(f cli.Flag) bool { return f.Names()[0] == "nginx" })...)
+	return append(site, slices.DeleteFunc(settings.ServeFlags(), func(f cli.Flag) bool { return f.Names()[0] == "nginx" })...)
 }
 
 func printNginx(c *cli.Context) error {
 	if c.Args().Present() {
 		return fmt.Errorf("nginx takes flags only, not %q; `uwgate nginx --help` lists them", c.Args().First())
 	}
-	file, err := applyFile(c)
+	file, err := settings.ApplyFile(c)
 	if err != nil {
 		return err
 	}
@@ -60,21 +61,21 @@ func printNginx(c *cli.Context) error {
 
 // parseSnippet reads the flags that nginx must know of and reports all that is
 // wrong in them. It asks no resolver.
-func parseSnippet(c *cli.Context, file *configFile) (*nginxconf.Snippet, error) {
-	cfg := config{files: files{file: file}}
-	errs := []error{parsePolicy(c, &cfg), parseTimeouts(c, &cfg)}
+func parseSnippet(c *cli.Context, file *settings.ConfigFile) (*nginxconf.Snippet, error) {
+	cfg := settings.Config{Files: settings.Files{File: file}}
+	errs := []error{settings.ParsePolicy(c, &cfg), settings.ParseTimeouts(c, &cfg)}
 	s := &nginxconf.Snippet{
 		Listen:   c.StringSlice("nginx-listen"),
 		Names:    c.StringSlice("server-name"),
-		Format:   cfg.policy.Format,
+		Format:   cfg.Policy.Format,
 		GzipFlag: c.Uint("gzip-flag"),
 		Key:      c.String("key"),
-		HitType:  cfg.policy.HitType,
-		Visitors: cfg.policy.Visitors,
-		Trusted:  cfg.policy.TrustedHeaders,
-		Adds:     cfg.policy.NginxAdds,
+		HitType:  cfg.Policy.HitType,
+		Visitors: cfg.Policy.Visitors,
+		Trusted:  cfg.Policy.TrustedHeaders,
+		Adds:     cfg.Policy.NginxAdds,
 
-		ForwardedProto: cfg.policy.TrustForwardedProto,
+		ForwardedProto: cfg.Policy.TrustForwardedProto,
 	}
 	var err error
 	s.Gateway, s.Secure, err = uwsgiPass(c.StringSlice("listen"))
@@ -95,7 +96,7 @@ func parseSnippet(c *cli.Context, file *configFile) (*nginxconf.Snippet, error) 
 // writes it, and whether it is for TLS.
 func uwsgiPass(listen []string) (target string, secure bool, err error) {
 	for _, addr := range listen {
-		network, address, secure, err := parseListen(addr)
+		network, address, secure, err := settings.ParseListen(addr)
 		if err != nil {
 			return "", false, fmt.Errorf("--listen: %w", err)
 		}

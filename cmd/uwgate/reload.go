@@ -10,21 +10,22 @@ import (
 	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
 
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway"
 	"uwgate/gateway/backend"
 )
 
-// settings are what serve was told, as it stands at one moment.
-type settings struct {
-	*config
+// A snapshot is what serve was told, as it stands at one moment.
+type snapshot struct {
+	*settings.Config
 	c      *cli.Context
 	values map[string]string // of every flag, wherever from
 }
 
 // readSettings reads the command line of c once more, and then the files that it
 // names, as they are by now.
-func readSettings(c *cli.Context) (*settings, error) {
-	s := &settings{values: make(map[string]string)}
+func readSettings(c *cli.Context) (*snapshot, error) {
+	s := &snapshot{values: make(map[string]string)}
 	command := serveCommand()
 	command.Action = func(again *cli.Context) error {
 		s.c = again
@@ -36,17 +37,17 @@ func readSettings(c *cli.Context) (*settings, error) {
 	if err := app.RunContext(c.Context, append([]string{app.Name}, c.Lineage()[1].Args().Slice()...)); err != nil {
 		return nil, err
 	}
-	files, err := readFiles(s.c)
+	files, err := settings.ReadFiles(s.c)
 	if err != nil {
 		return nil, err
 	}
-	if s.config, err = parseConfig(s.c, files); err != nil {
+	if s.Config, err = settings.ParseConfig(s.c, files); err != nil {
 		return nil, err
 	}
 	for _, f := range command.Flags {
 		s.values[f.Names()[0]] = valueOf(s.c, f)
 	}
-	s.tls.addTo(s.values)
+	s.TLS.AddTo(s.values)
 	return s, nil
 }
 
@@ -64,20 +65,20 @@ func valueOf(c *cli.Context, f cli.Flag) string {
 
 // warn tells what keeps all pages out, and what of nginx's configuration the settings do
 // not know.
-func (s *settings) warn(log *zap.Logger) {
+func (s *snapshot) warn(log *zap.Logger) {
 	s.warnHost(log)
-	if s.nginx == nil {
+	if s.Nginx == nil {
 		return
 	}
-	for _, gap := range s.nginx.Gaps {
+	for _, gap := range s.Nginx.Gaps {
 		log.Warn("a part of nginx's configuration is not known; if it is about memcached or uwgate, let uwgate read it",
 			zap.Stringer("place", gap.Place), zap.String("what", gap.Text))
 	}
 }
 
 // warnHost tells that the key does not say the host, and nothing else does.
-func (cfg *config) warnHost(log *zap.Logger) {
-	switch p := cfg.policy; {
+func (s *snapshot) warnHost(log *zap.Logger) {
+	switch p := s.Policy; {
 	case !p.LacksHost():
 	case len(p.AllowedHosts) == 0:
 		log.Warn("no page is stored: the key does not contain the host, so pages for a host that a client makes up would be served to everybody",
@@ -92,9 +93,9 @@ func (cfg *config) warnHost(log *zap.Logger) {
 // A reloader puts new settings in force, if all of them are in order.
 type reloader struct {
 	c   *cli.Context // of the command line
-	now *settings
+	now *snapshot
 	g   *gateway.Gateway
-	tls *tlsSettings // of what listens; nil: nothing for TLS
+	tls *settings.TLSSettings // of what listens; nil: nothing for TLS
 	log *zap.Logger
 }
 
@@ -106,11 +107,11 @@ func (r *reloader) reload() {
 	}
 	next.warn(r.log)
 	changed, later := r.now.differences(next)
-	r.replacePools(next.pools)
+	r.replacePools(next.Pools)
 	if len(changed) > 0 {
-		next.policy.TrustForwardedProto = r.g.Firewall.TrustForwardedProto // which only a restart changes
-		r.g.Reload(next.policy, next.ring)
-		r.tls.take(next.tls)
+		next.Policy.TrustForwardedProto = r.g.Firewall.TrustForwardedProto // which only a restart changes
+		r.g.Reload(next.Policy, next.Ring)
+		r.tls.Take(next.TLS)
 		// What needs a restart is compared with what was there at the start.
 		for _, name := range later {
 			next.values[name] = r.now.values[name]
@@ -130,13 +131,13 @@ func (r *reloader) replacePools(next *backend.Pools) {
 	logPools(next, r.log)
 	r.g.Backends.Replace(next)
 	if s := r.g.Subscriptions; s != nil {
-		s.Replace(makesSubscribed(next))
+		s.Replace(settings.MakesSubscribed(next))
 	}
 }
 
 // differences names the settings that are not the same: those that can change
 // while the gateway runs, and those that cannot.
-func (s *settings) differences(next *settings) (live, later []string) {
+func (s *snapshot) differences(next *snapshot) (live, later []string) {
 	for _, f := range s.c.Command.Flags {
 		name := f.Names()[0]
 		switch {
@@ -147,14 +148,14 @@ func (s *settings) differences(next *settings) (live, later []string) {
 			later = append(later, name)
 		}
 	}
-	if !reflect.DeepEqual(s.file.rules, next.file.rules) {
-		live = append(live, rulesKey)
+	if !reflect.DeepEqual(s.File.Rules, next.File.Rules) {
+		live = append(live, settings.RulesKey)
 	}
-	if len(live) == 0 && !reflect.DeepEqual(s.nginx, next.nginx) {
+	if len(live) == 0 && !reflect.DeepEqual(s.Nginx, next.Nginx) {
 		live = append(live, "nginx")
 	}
-	if !reflect.DeepEqual(s.file.pools, next.file.pools) {
-		live = append(live, poolsKey)
+	if !reflect.DeepEqual(s.File.Pools, next.File.Pools) {
+		live = append(live, settings.PoolsKey)
 	}
 	for _, name := range s.changedBehind(next) {
 		if !slices.Contains(live, name) {
@@ -166,11 +167,11 @@ func (s *settings) differences(next *settings) (live, later []string) {
 
 // changedBehind names the settings whose words are the same, and not what they stand
 // for: the contents of a file, the addresses of names.
-func (s *settings) changedBehind(next *settings) (names []string) {
-	if !reflect.DeepEqual(s.ring, next.ring) {
+func (s *snapshot) changedBehind(next *snapshot) (names []string) {
+	if !reflect.DeepEqual(s.Ring, next.Ring) {
 		names = append(names, "memcached")
 	}
-	if s.policy != nil && next.policy != nil && !maps.Equal(s.policy.Types, next.policy.Types) {
+	if s.Policy != nil && next.Policy != nil && !maps.Equal(s.Policy.Types, next.Policy.Types) {
 		names = append(names, "mime-types")
 	}
 	return names
@@ -181,11 +182,11 @@ func (s *settings) changedBehind(next *settings) (names []string) {
 func isLive(f cli.Flag) bool {
 	name := f.Names()[0]
 	switch f.(cli.CategorizableFlag).GetCategory() {
-	case catKey:
+	case settings.CatKey:
 		return true
-	case catPolicy:
+	case settings.CatPolicy:
 		return !slices.Contains([]string{"align-headers", "refresh-ahead", "refresh-concurrency"}, name)
-	case catPools:
+	case settings.CatPools:
 		return name != "subscribe" && !strings.HasPrefix(name, "subscribe-")
 	}
 	return name == "backend" || strings.HasPrefix(name, "tls-")

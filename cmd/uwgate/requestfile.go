@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/uwsgi"
 )
 
@@ -109,7 +110,7 @@ func parseLines(text string) (*savedRequest, error) {
 			return nil, &lineError{1, "no line begins with `> `, which is how `curl -v` marks what it sends"}
 		}
 	}
-	if name, _, ok := strings.Cut(lines[0].text, "="); ok && isVarName(name) {
+	if name, _, ok := strings.Cut(lines[0].text, "="); ok && settings.IsVarName(name) {
 		return parseVarLines(lines)
 	}
 	return parseHTTP(lines)
@@ -144,25 +145,13 @@ func sentByCurl(lines []line) []line {
 	return sent
 }
 
-// isVarName is about names as nginx's uwsgi_param gives them, which no request
-// line begins with.
-func isVarName(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.') {
-			return false
-		}
-	}
-	return s != ""
-}
-
 func parseVarLines(lines []line) (*savedRequest, error) {
 	v := uwsgi.Vars{}
 	for _, l := range lines {
 		name, value, ok := strings.Cut(l.text, "=")
 		switch {
 		case strings.TrimSpace(l.text) == "":
-		case !ok || !isVarName(name):
+		case !ok || !settings.IsVarName(name):
 			return nil, &lineError{l.number, fmt.Sprintf("%.40q is not of the form NAME=value, as the lines above", l.text)}
 		default:
 			v = append(v, uwsgi.Var{Name: name, Value: value})

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
@@ -29,7 +30,7 @@ func serveCommand() *cli.Command {
 		Usage: "run the gateway",
 		UsageText: "uwgate serve --listen unix:/run/uwgate.sock --backend unix:/run/app.sock --memcached 127.0.0.1:11211\n" +
 			"uwgate serve --config /etc/uwgate.yaml",
-		Flags:        serveFlags(),
+		Flags:        settings.ServeFlags(),
 		OnUsageError: usageError,
 		Action:       serve,
 	}
@@ -45,25 +46,25 @@ func serve(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	logs, err := openLogs(s.logs, s.logLevel, c.App.Writer, os.Stderr)
+	logs, err := openLogs(s.Logs, s.LogLevel, c.App.Writer, os.Stderr)
 	if err != nil {
 		return err
 	}
 	defer logs.close()
 	s.warn(logs.log)
-	g := assemble(s.c, s.config, logs)
+	g := assemble(s.c, s.Config, logs)
 	if err := trySpool(g, logs.log); err != nil {
 		return err
 	}
-	sockets, err := openSockets(c.Context, s.config)
+	sockets, err := openSockets(c.Context, s.Config)
 	if err != nil {
 		return err
 	}
 	defer allowGarbage()()
 	defer watchHosts(c.Context, g.Backends)()
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
-	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, s.tls, logs.log}).reload)()
-	return run(c.Context, g, s.subscriptions, sockets, logs.log)
+	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, s.TLS, logs.log}).reload)()
+	return run(c.Context, g, s.Subscriptions, sockets, logs.log)
 }
 
 // trySpool finds out whether large request bodies have a place. One that was named
@@ -80,25 +81,25 @@ func trySpool(g *gateway.Gateway, log *zap.Logger) error {
 }
 
 // assemble wires the packages together.
-func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
-	logPools(cfg.pools, logs.log)
-	if s := cfg.subscriptions; s != nil {
+func assemble(c *cli.Context, cfg *settings.Config, logs *logbook) *gateway.Gateway {
+	logPools(cfg.Pools, logs.log)
+	if s := cfg.Subscriptions; s != nil {
 		s.Log = logs.log
 		s.Restore()
 	}
 	return &gateway.Gateway{
-		Backends:      cfg.pools,
-		Subscriptions: cfg.subscriptions,
-		Policy:        cfg.policy,
+		Backends:      cfg.Pools,
+		Subscriptions: cfg.Subscriptions,
+		Policy:        cfg.Policy,
 		Firewall:      &policy.Firewall{TrustForwardedProto: c.Bool("trust-forwarded-proto")},
 		Store: &cachewriter.Writer{
-			Ring:         cfg.ring,
+			Ring:         cfg.Ring,
 			Log:          logs.log,
 			DialTimeout:  c.Duration("memcached-connect-timeout"),
 			Timeout:      c.Duration("memcached-timeout"),
 			QueueBytes:   bytesOf(c, "queue-bytes"),
 			QueueEntries: c.Int("queue-entries"),
-			OweFor:       2 * cfg.policy.MaxTTL, // a copy may outlive its page by as much
+			OweFor:       2 * cfg.Policy.MaxTTL, // a copy may outlive its page by as much
 			Copies:       true,
 		},
 		CoalesceWait:       cmp.Or(c.Duration("coalesce-wait"), -1),
@@ -109,11 +110,11 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 		Version:            buildVersion(),
 		Log:                logs.log,
 		AccessLog:          logs.access,
-		HideQuery:          cfg.hideQuery,
+		HideQuery:          cfg.HideQuery,
 		AdminToken:         c.String("admin-token"),
 		AlignHeaders:       c.Bool("align-headers"),
-		Peers:              cfg.peers,
-		PeerUsers:          cfg.users,
+		Peers:              cfg.Peers,
+		PeerUsers:          cfg.Users,
 		HalfClose:          c.Bool("half-close"),
 		AskToClose:         c.Bool("ask-to-close"),
 		StreamUploads:      c.Bool("stream-uploads"),
@@ -129,7 +130,7 @@ func assemble(c *cli.Context, cfg *config, logs *logbook) *gateway.Gateway {
 }
 
 // bytesOf is the value of an amount.
-func bytesOf(c *cli.Context, name string) int64 { return int64(*c.Generic(name).(*size)) }
+func bytesOf(c *cli.Context, name string) int64 { return int64(*c.Generic(name).(*settings.Size)) }
 
 // logPools has the pools log, and those that a map file makes later.
 func logPools(pools *backend.Pools, log *zap.Logger) {
@@ -155,31 +156,31 @@ type sockets struct {
 	stats     net.Listener // nil: none
 }
 
-func openSockets(ctx context.Context, cfg *config) (s sockets, err error) {
+func openSockets(ctx context.Context, cfg *settings.Config) (s sockets, err error) {
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	for _, addr := range cfg.listen {
+	for _, addr := range cfg.Listen {
 		ln, err := listenUWSGI(ctx, addr, cfg)
 		if err != nil {
 			return s, err
 		}
 		s.nginx = append(s.nginx, ln)
 	}
-	for _, addr := range cfg.subscribe {
-		pc, err := listenPacket(ctx, addr, cfg.socketMode)
+	for _, addr := range cfg.Subscribe {
+		pc, err := listenPacket(ctx, addr, cfg.SocketMode)
 		if err != nil {
 			return s, err
 		}
 		s.subscribe = append(s.subscribe, pc)
 	}
-	if cfg.admin != "" {
-		s.admin, err = listen(ctx, cfg.admin, 0o660)
+	if cfg.Admin != "" {
+		s.admin, err = listen(ctx, cfg.Admin, 0o660)
 	}
-	if cfg.stats != "" && err == nil {
-		s.stats, err = listen(ctx, cfg.stats, 0o660)
+	if cfg.Stats != "" && err == nil {
+		s.stats, err = listen(ctx, cfg.Stats, 0o660)
 	}
 	return s, err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway"
 )
 
@@ -22,7 +23,7 @@ func statusCommand() *cli.Command {
 		Name:         "status",
 		Usage:        "show what a running gateway is doing",
 		UsageText:    "uwgate status --admin unix:/run/uwgate-admin.sock\nuwgate status --config /etc/uwgate.yaml --json",
-		Flags:        append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON object"}}, serveFlags()...),
+		Flags:        append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON object"}}, settings.ServeFlags()...),
 		OnUsageError: usageError,
 		Action:       status,
 	}
@@ -34,7 +35,7 @@ func status(c *cli.Context) error {
 	if c.Args().Present() {
 		return fmt.Errorf("status takes flags only, not %q; `uwgate status --help` lists them", c.Args().First())
 	}
-	if _, err := readFiles(c); err != nil {
+	if _, err := settings.ReadFiles(c); err != nil {
 		return err
 	}
 	if c.String("admin") == "" {

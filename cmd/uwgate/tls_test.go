@@ -7,12 +7,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"maps"
 	"math/big"
 	"net"
-	"strings"
 	"testing"
 	"time"
+
+	"uwgate/cmd/uwgate/settings"
 )
 
 // certified makes a certificate and its key, as PEM.
@@ -34,58 +34,6 @@ func certified(t *testing.T) (cert, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 }
 
-func TestTLSConfig(t *testing.T) {
-	cert, key := certified(t)
-	other, otherKey := certified(t)
-	for name, tt := range map[string]struct {
-		cert, key, ca []byte
-		auth          tls.ClientAuthType
-		err           string // "": none
-	}{
-		"pair":                      {cert, key, nil, tls.NoClientCert, ""},
-		"pair and authority":        {cert, key, other, tls.RequireAndVerifyClientCert, ""},
-		"another key":               {cert, otherKey, nil, 0, "must be that of the key in the other"},
-		"no certificate of clients": {cert, key, otherKey, 0, "--tls-client-ca ca.pem: there is no certificate in PEM form in it"},
-		"no key":                    {cert, nil, nil, 0, "needs --tls-cert and --tls-key"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := &tlsSettings{}
-			for _, f := range []tlsFile{{"tls-cert", "cert.pem", tt.cert}, {"tls-key", "key.pem", tt.key}, {"tls-client-ca", "ca.pem", tt.ca}} {
-				if f.pem != nil {
-					s.files = append(s.files, f)
-				}
-			}
-			conf, err := s.config()
-			switch {
-			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
-				t.Errorf("got %v, want %q", err, tt.err)
-			case tt.err == "" && (err != nil || conf.ClientAuth != tt.auth || conf.MinVersion != tls.VersionTLS12):
-				t.Errorf("got %+v, %v", conf, err)
-			}
-		})
-	}
-}
-
-// Settings differ by what is in the files, and say nothing of it.
-func TestTLSFilesAreCompared(t *testing.T) {
-	cert, key := certified(t)
-	values := func(cert, key []byte) map[string]string {
-		v := map[string]string{"tls-cert": "cert.pem", "tls-key": "key.pem", "ttl": "10m"}
-		(&tlsSettings{files: []tlsFile{{"tls-cert", "cert.pem", cert}, {"tls-key", "key.pem", key}}}).addTo(v)
-		return v
-	}
-	before := values(cert, key)
-	if !maps.Equal(before, values(cert, key)) {
-		t.Error("the same files differ")
-	}
-	if after := values(key, cert); after["tls-cert"] == before["tls-cert"] || after["tls-key"] == before["tls-key"] {
-		t.Errorf("other files are the same: %v", after)
-	}
-	if strings.Contains(before["tls-key"], "PRIVATE") {
-		t.Error("the key is among the settings")
-	}
-}
-
 // New connections begin with the settings of the moment, and none waits in Accept
 // for a handshake.
 func TestTLSListener(t *testing.T) {
@@ -93,19 +41,19 @@ func TestTLSListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := &tlsSettings{}
-	ln := tlsListener{tcp.(*net.TCPListener), settings}
+	now := &settings.TLSSettings{}
+	ln := tlsListener{tcp.(*net.TCPListener), now}
 	defer ln.Close()
 	var served [2][]byte
 	for i := range served {
 		cert, key := certified(t)
-		next := &tlsSettings{files: []tlsFile{{"tls-cert", "", cert}, {"tls-key", "", key}}}
-		conf, err := next.config()
+		pair, err := tls.X509KeyPair(cert, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		next.Store(conf)
-		settings.take(next)
+		next := &settings.TLSSettings{}
+		next.Store(&tls.Config{Certificates: []tls.Certificate{pair}})
+		now.Take(next)
 		client, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -126,6 +74,6 @@ func TestTLSListener(t *testing.T) {
 	if string(served[0]) == string(served[1]) {
 		t.Error("the second connection began with the certificate of the first one")
 	}
-	settings.take(nil)
-	(*tlsSettings)(nil).take(settings)
+	now.Take(nil)
+	(*settings.TLSSettings)(nil).Take(now)
 }

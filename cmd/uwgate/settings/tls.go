@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"crypto/sha256"
@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -28,12 +27,12 @@ func tlsFlags() []cli.Flag {
 	}
 }
 
-// cutTLS takes the prefix off an address for uwsgi over TLS.
-func cutTLS(addr string) (rest string, secure bool) { return strings.CutPrefix(addr, "suwsgi:") }
+// CutTLS takes the prefix off an address for uwsgi over TLS.
+func CutTLS(addr string) (rest string, secure bool) { return strings.CutPrefix(addr, "suwsgi:") }
 
-// parseListen splits an address of --listen.
-func parseListen(addr string) (network, address string, secure bool, err error) {
-	rest, secure := cutTLS(addr)
+// ParseListen splits an address of --listen.
+func ParseListen(addr string) (network, address string, secure bool, err error) {
+	rest, secure := CutTLS(addr)
 	network, address, err = backend.ParseAddr(rest)
 	if err == nil && secure && network != "tcp" {
 		err = fmt.Errorf("address %q: TLS goes over TCP: write suwsgi:host:port", addr)
@@ -47,28 +46,28 @@ type tlsFile struct {
 	pem        []byte
 }
 
-// tlsSettings are those of new connections; they can be replaced.
-type tlsSettings struct {
+// TLSSettings are those of new connections; they can be replaced.
+type TLSSettings struct {
 	atomic.Pointer[tls.Config]
 	files []tlsFile
 }
 
 // parseTLS reads the files of TLS, if something is to listen for it.
-func parseTLS(c *cli.Context, cfg *config) error {
-	isSecure := func(addr string) bool { _, secure := cutTLS(addr); return secure }
+func parseTLS(c *cli.Context, cfg *Config) error {
+	isSecure := func(addr string) bool { _, secure := CutTLS(addr); return secure }
 	files, err := readTLSFiles(c)
 	switch {
 	case err != nil:
 		return err
-	case !slices.ContainsFunc(cfg.listen, isSecure):
+	case !slices.ContainsFunc(cfg.Listen, isSecure):
 		if len(files) > 0 {
 			return fmt.Errorf("--%s is for TLS, and nothing listens for that: add --listen suwsgi:host:port", files[0].flag)
 		}
 		return nil
 	}
-	cfg.tls = &tlsSettings{files: files}
-	conf, err := cfg.tls.config()
-	cfg.tls.Store(conf)
+	cfg.TLS = &TLSSettings{files: files}
+	conf, err := cfg.TLS.config()
+	cfg.TLS.Store(conf)
 	return err
 }
 
@@ -90,7 +89,7 @@ func readTLSFiles(c *cli.Context) ([]tlsFile, error) {
 	return files, nil
 }
 
-func (s *tlsSettings) file(flag string) *tlsFile {
+func (s *TLSSettings) file(flag string) *tlsFile {
 	for i := range s.files {
 		if s.files[i].flag == flag {
 			return &s.files[i]
@@ -101,7 +100,7 @@ func (s *tlsSettings) file(flag string) *tlsFile {
 
 // config makes the settings of the files. The sessions that clients may resume are
 // those of one such: none outlives the authorities that let it begin.
-func (s *tlsSettings) config() (*tls.Config, error) {
+func (s *TLSSettings) config() (*tls.Config, error) {
 	cert, key := s.file("tls-cert"), s.file("tls-key")
 	if cert == nil || key == nil {
 		return nil, errors.New("--listen suwsgi:… needs --tls-cert and --tls-key, PEM files with a certificate and its key")
@@ -120,9 +119,9 @@ func (s *tlsSettings) config() (*tls.Config, error) {
 	return conf, nil
 }
 
-// addTo adds what is in the files to the values of the flags that name them: that
+// AddTo adds what is in the files to the values of the flags that name them: that
 // is what they are compared by.
-func (s *tlsSettings) addTo(values map[string]string) {
+func (s *TLSSettings) AddTo(values map[string]string) {
 	if s == nil {
 		return
 	}
@@ -131,24 +130,9 @@ func (s *tlsSettings) addTo(values map[string]string) {
 	}
 }
 
-// take has new connections begin with the settings of next. Either may be nil.
-func (s *tlsSettings) take(next *tlsSettings) {
+// Take has new connections begin with the settings of next. Either may be nil.
+func (s *TLSSettings) Take(next *TLSSettings) {
 	if s != nil && next != nil {
 		s.Store(next.Load())
 	}
-}
-
-// A tlsListener has its connections speak TLS. They begin with that when they are
-// first used, not in Accept.
-type tlsListener struct {
-	*net.TCPListener
-	settings *tlsSettings
-}
-
-func (l tlsListener) Accept() (net.Conn, error) {
-	nc, err := l.TCPListener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return tls.Server(nc, l.settings.Load()), nil
 }

@@ -1,11 +1,9 @@
-package main
+package settings
 
 import (
-	"context"
 	"crypto"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path"
 	"strconv"
@@ -20,27 +18,27 @@ import (
 
 func subscribeFlags() []cli.Flag {
 	return []cli.Flag{
-		list(catPools, "subscribe", "take the announcements of uWSGI's subscribe-to and subscribe2 at this UDP `ADDRESS` or unix:/path (repeatable; docs/subscriptions.md)"),
-		list(catPools, "subscribe-from", "`NETWORK` that servers may announce themselves from, and be in; loopback alone without it (repeatable)"),
-		list(catPools, "subscribe-key", "`KEY` that servers may announce themselves for; globs; any without it (repeatable)"),
-		list(catPools, "subscribe-modifier", "`NUMBER` of a modifier1 that servers may ask for, with a modifier2 as in 7:2 (repeatable)"),
-		text(catPools, "subscribe-sign", "take signed announcements only, by the public keys KEY.pem in this `DIRECTORY`; SHA1:DIRECTORY and SHA512:DIRECTORY for another digest than SHA256", ""),
-		period(catPools, "subscribe-tolerance", "after which a server that has not announced itself again is gone", 17*time.Second),
+		List(CatPools, "subscribe", "take the announcements of uWSGI's subscribe-to and subscribe2 at this UDP `ADDRESS` or unix:/path (repeatable; docs/subscriptions.md)"),
+		List(CatPools, "subscribe-from", "`NETWORK` that servers may announce themselves from, and be in; loopback alone without it (repeatable)"),
+		List(CatPools, "subscribe-key", "`KEY` that servers may announce themselves for; globs; any without it (repeatable)"),
+		List(CatPools, "subscribe-modifier", "`NUMBER` of a modifier1 that servers may ask for, with a modifier2 as in 7:2 (repeatable)"),
+		text(CatPools, "subscribe-sign", "take signed announcements only, by the public keys KEY.pem in this `DIRECTORY`; SHA1:DIRECTORY and SHA512:DIRECTORY for another digest than SHA256", ""),
+		period(CatPools, "subscribe-tolerance", "after which a server that has not announced itself again is gone", 17*time.Second),
 		count("subscribe-max-keys", "`NUMBER` of keys that servers may announce themselves for, all together", 1024),
 		count("subscribe-max-nodes", "`NUMBER` of servers that a key may have", 128),
 		count("subscribe-rate", "`NUMBER` of announcements a second that are taken from one address", 1000),
-		toggle(catPools, "subscribe-allow-unix", "take UNIX sockets for servers' addresses over UDP, too", false),
-		&cli.StringFlag{Category: catPools, Name: "subscribe-state", EnvVars: env("subscribe-state"), TakesFile: true,
+		toggle(CatPools, "subscribe-allow-unix", "take UNIX sockets for servers' addresses over UDP, too", false),
+		&cli.StringFlag{Category: CatPools, Name: "subscribe-state", EnvVars: env("subscribe-state"), TakesFile: true,
 			Usage: "keep the servers in this `FILE` while the gateway restarts"},
 	}
 }
 
 func count(name, usage string, value int) cli.Flag {
-	return &cli.IntFlag{Category: catPools, Name: name, Usage: usage, Value: value, EnvVars: env(name)}
+	return &cli.IntFlag{Category: CatPools, Name: name, Usage: usage, Value: value, EnvVars: env(name)}
 }
 
 // parseSubscriptions comes after parsePools.
-func parseSubscriptions(c *cli.Context, cfg *config) error {
+func parseSubscriptions(c *cli.Context, cfg *Config) error {
 	s := &subscription.Registry{
 		Tolerance: c.Duration("subscribe-tolerance"),
 		Snapshot:  c.String("subscribe-state"),
@@ -48,18 +46,18 @@ func parseSubscriptions(c *cli.Context, cfg *config) error {
 		MaxNodes:  c.Int("subscribe-max-nodes"),
 		Rate:      c.Int("subscribe-rate"),
 		AllowUnix: c.Bool("subscribe-allow-unix"),
-		Make:      makesSubscribed(cfg.pools),
+		Make:      MakesSubscribed(cfg.Pools),
 	}
 	err := errors.Join(parseSources(c, cfg, s), parseSubscribeKeys(c, s), parseModifiers(c, s), parseSign(c.String("subscribe-sign"), s), checkCounts(c))
-	if len(cfg.subscribe) == 0 {
+	if len(cfg.Subscribe) == 0 {
 		return errors.Join(err, needSubscribe(c))
 	}
 	if s.Tolerance <= 0 {
 		err = errors.Join(err, fmt.Errorf("--subscribe-tolerance %v: give a time over 0, as in 17s", s.Tolerance))
 	}
 	if err == nil {
-		cfg.subscriptions = s
-		cfg.pools.Subscribed, cfg.pools.Announced = s.Pool, s.Pools
+		cfg.Subscriptions = s
+		cfg.Pools.Subscribed, cfg.Pools.Announced = s.Pool, s.Pools
 	}
 	return err
 }
@@ -88,9 +86,9 @@ func checkCounts(c *cli.Context) error {
 	return errors.Join(errs...)
 }
 
-// makesSubscribed returns what makes the pools of announced servers, with the options
+// MakesSubscribed returns what makes the pools of announced servers, with the options
 // that pools have.
-func makesSubscribed(pools *backend.Pools) func(key string) *backend.Pool {
+func MakesSubscribed(pools *backend.Pools) func(key string) *backend.Pool {
 	return func(key string) *backend.Pool {
 		p, _ := pools.Make()         // its errors have been reported
 		p.Name = "subscribed:" + key // as no other pool is called
@@ -98,10 +96,10 @@ func makesSubscribed(pools *backend.Pools) func(key string) *backend.Pool {
 	}
 }
 
-func parseSources(c *cli.Context, cfg *config, s *subscription.Registry) error {
+func parseSources(c *cli.Context, cfg *Config, s *subscription.Registry) error {
 	var errs []error
-	cfg.subscribe = c.StringSlice("subscribe")
-	for _, addr := range cfg.subscribe {
+	cfg.Subscribe = c.StringSlice("subscribe")
+	for _, addr := range cfg.Subscribe {
 		if _, _, err := backend.ParseAddr(addr); err != nil {
 			errs = append(errs, fmt.Errorf("--subscribe: %w", err))
 		}
@@ -158,36 +156,4 @@ func parseSign(text string, s *subscription.Registry) error {
 		return fmt.Errorf("--subscribe-sign %q: %q is no directory; put the public keys there, a file KEY.pem each", text, s.PublicKeys)
 	}
 	return nil
-}
-
-// listenPacket opens the socket for announcements at addr, as listen does for
-// requests.
-func listenPacket(ctx context.Context, addr string, mode os.FileMode) (net.PacketConn, error) {
-	network, address, err := backend.ParseAddr(addr)
-	if err != nil {
-		return nil, err
-	}
-	if network == "tcp" {
-		network = "udp"
-	} else {
-		network = "unixgram"
-	}
-	onDisk := network == "unixgram" && !strings.HasPrefix(address, "@")
-	if onDisk {
-		if err := removeStale(network, address); err != nil {
-			return nil, err
-		}
-	}
-	var lc net.ListenConfig
-	pc, err := lc.ListenPacket(ctx, network, address)
-	if err != nil {
-		return nil, fmt.Errorf("subscribe at %s: %w%s", addr, reason(err), listenAdvice(err))
-	}
-	if onDisk {
-		if err := os.Chmod(address, mode); err != nil {
-			pc.Close()
-			return nil, fmt.Errorf("subscribe at %s: %w", addr, err)
-		}
-	}
-	return pc, nil
 }

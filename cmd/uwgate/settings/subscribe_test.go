@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"crypto"
@@ -20,8 +20,8 @@ func TestSubscribeFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := cfg.subscriptions
-	got := []any{cfg.subscribe, s.Networks, s.Keys, s.AllowModifiers, s.PublicKeys, s.Digest, s.Tolerance, s.Snapshot, s.MaxKeys, s.MaxNodes, s.Rate, s.AllowUnix}
+	s := cfg.Subscriptions
+	got := []any{cfg.Subscribe, s.Networks, s.Keys, s.AllowModifiers, s.PublicKeys, s.Digest, s.Tolerance, s.Snapshot, s.MaxKeys, s.MaxNodes, s.Rate, s.AllowUnix}
 	want := []any{[]string{"127.0.0.1:4040", "unix:/run/sub.sock"}, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128")},
 		[]string{"*.example", "x"}, [][2]uint8{{5, 0}, {7, 2}}, dir, crypto.SHA1, 30 * time.Second, "state.json", 5, 6, 7, true}
 	if !reflect.DeepEqual(got, want) {
@@ -30,15 +30,15 @@ func TestSubscribeFlags(t *testing.T) {
 	if p := s.Make("shop.example"); p.Name != "subscribed:shop.example" || p.QueueTimeout != 3*time.Second || p.Len() != 0 {
 		t.Errorf("the pool of a key is %+v, want the flags' options and no server", p)
 	}
-	if cfg.pools.Subscribed == nil || cfg.pools.Announced == nil {
+	if cfg.Pools.Subscribed == nil || cfg.Pools.Announced == nil {
 		t.Error("the pools do not know of the subscriptions")
 	}
 }
 
 func TestNoSubscriptions(t *testing.T) {
 	cfg, err := configOf(t)
-	if err != nil || cfg.subscriptions != nil || cfg.pools.Subscribed != nil {
-		t.Errorf("without --subscribe there is %+v, %v", cfg.subscriptions, err)
+	if err != nil || cfg.Subscriptions != nil || cfg.Pools.Subscribed != nil {
+		t.Errorf("without --subscribe there is %+v, %v", cfg.Subscriptions, err)
 	}
 }
 

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -11,14 +11,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// applyFile sets the command's flags that neither the command line nor the
+// ApplyFile sets the command's flags that neither the command line nor the
 // environment has set from the file that --config names, and returns the file for
 // what else is in it. It knows the keys of all commands, so that they can share a
 // file, and nothing else.
-func applyFile(c *cli.Context) (*configFile, error) {
+func ApplyFile(c *cli.Context) (*ConfigFile, error) {
 	path := c.String("config")
 	if path == "" {
-		return &configFile{}, nil
+		return &ConfigFile{}, nil
 	}
 	f, err := readFile(path)
 	if err != nil {
@@ -40,11 +40,11 @@ func applyFile(c *cli.Context) (*configFile, error) {
 	return f, nil
 }
 
-// A configFile is what a file says.
-type configFile struct {
+// A ConfigFile is what a file says.
+type ConfigFile struct {
 	settings []setting
-	rules    []rule
-	pools    []poolSpec
+	Rules    []rule
+	Pools    []poolSpec
 }
 
 // A setting is one key of a configuration file that is a flag's.
@@ -54,7 +54,7 @@ type setting struct {
 	values []string
 }
 
-func readFile(path string) (*configFile, error) {
+func readFile(path string) (*ConfigFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("--config: %w", err)
@@ -64,12 +64,12 @@ func readFile(path string) (*configFile, error) {
 }
 
 // parseFile reads a configuration file. path is for messages.
-func parseFile(path string, r io.Reader) (*configFile, error) {
+func parseFile(path string, r io.Reader) (*ConfigFile, error) {
 	var doc yaml.Node
 	dec := yaml.NewDecoder(r)
 	if err := dec.Decode(&doc); err != nil {
 		if errors.Is(err, io.EOF) {
-			return &configFile{}, nil
+			return &ConfigFile{}, nil
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -79,17 +79,17 @@ func parseFile(path string, r io.Reader) (*configFile, error) {
 	return parseSettings(path, doc.Content[0])
 }
 
-func parseSettings(path string, root *yaml.Node) (*configFile, error) {
+func parseSettings(path string, root *yaml.Node) (*ConfigFile, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s:%d: a configuration is a list of `flag: value` lines", path, root.Line)
 	}
-	known := serveFlags()
+	known := ServeFlags()
 	seen := map[string]bool{}
-	var f configFile
+	var f ConfigFile
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		s := setting{place: fmt.Sprintf("%s:%d", path, key.Line), name: key.Value}
-		if s.name != rulesKey && s.name != poolsKey && !has(known, s.name) || s.name == "config" {
+		if s.name != RulesKey && s.name != PoolsKey && !has(known, s.name) || s.name == "config" {
 			return nil, unknownKey(s, known)
 		}
 		if seen[s.name] {
@@ -97,14 +97,14 @@ func parseSettings(path string, root *yaml.Node) (*configFile, error) {
 		}
 		seen[s.name] = true
 		var err error
-		if s.name == rulesKey {
-			if f.rules, err = parseRules(path, value); err != nil {
+		if s.name == RulesKey {
+			if f.Rules, err = parseRules(path, value); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if s.name == poolsKey {
-			if f.pools, err = parsePoolSpecs(path, value); err != nil {
+		if s.name == PoolsKey {
+			if f.Pools, err = parsePoolSpecs(path, value); err != nil {
 				return nil, err
 			}
 			continue
@@ -122,20 +122,20 @@ func parseSettings(path string, root *yaml.Node) (*configFile, error) {
 
 // The keys that are not flags'.
 const (
-	rulesKey = "rules"
-	poolsKey = "pools"
+	RulesKey = "rules"
+	PoolsKey = "pools"
 )
 
 func unknownKey(s setting, known []cli.Flag) error {
-	known = append(known, &cli.StringFlag{Name: rulesKey}, &cli.StringFlag{Name: poolsKey})
+	known = append(known, &cli.StringFlag{Name: RulesKey}, &cli.StringFlag{Name: PoolsKey})
 	err := fmt.Errorf("%s: unknown key %q", s.place, s.name)
 	if guess := cli.SuggestFlag(known, s.name, true); guess != "" {
-		err = fmt.Errorf("%w; did you mean %q?", err, trimDashes(guess))
+		err = fmt.Errorf("%w; did you mean %q?", err, TrimDashes(guess))
 	}
 	return fmt.Errorf("%w; keys are the flags of `uwgate serve --help`, rules and pools", err)
 }
 
-func trimDashes(s string) string {
+func TrimDashes(s string) string {
 	for len(s) > 0 && s[0] == '-' {
 		s = s[1:]
 	}

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -45,24 +45,24 @@ var poolKeys = []poolKey{
 
 func poolFlags() []cli.Flag {
 	return []cli.Flag{
-		text(catPools, "choice", "`HOW` a server is chosen: auto, round-robin, least-busy, hash-key or hash-client; auto is least-busy if all cores=N are known, else round-robin", "auto"),
-		period(catPools, "connect-timeout", "for a connection to a backend, all attempts together", time.Second),
-		text(catPools, "queue-length", "`NUMBER` of requests that may wait for a server while all have max-conns=N or cores=N", "1024"),
-		period(catPools, "queue-timeout", "for that wait", 10*time.Second),
-		period(catPools, "slow-start", "in which the share of a server that is new or back grows to the full one", 0),
-		text(catPools, "buffer-size", "`SIZE` of the workers' buffer-size; a request over it is answered 431", "65535"),
-		text(catPools, "max-vars", "`NUMBER` of vars that the workers take, 128 unless uWSGI has a max-vars; a request over it is answered 431; 0 for no bound", "0"),
-		text(catPools, "modifier1", "`NUMBER` in the header of requests", "0"),
-		text(catPools, "modifier2", "`NUMBER` in the header of requests", "0"),
-		list(catPools, "allow-var", "`NAME` or NAME=VALUE of a UWSGI_* var that may reach the workers (repeatable)"),
-		list(catPools, "set-var", "`NAME=VALUE` of a var that the workers get in place of the request's (repeatable)"),
-		text(catPools, "probe", "`WHAT` a server in doubt is asked: ping, connect, or the path of a page, as in /health or www.example.com/health", "ping"),
-		period(catPools, "probe-interval", "between the probes of a server that does not answer", 5*time.Second),
-		period(catPools, "probe-timeout", "for one probe", 2*time.Second),
-		period(catPools, "resolve-interval", "after which names of backends are looked up again", 30*time.Second),
-		&cli.StringFlag{Category: catPools, Name: "host-map", EnvVars: env("host-map"), TakesFile: true,
+		text(CatPools, "choice", "`HOW` a server is chosen: auto, round-robin, least-busy, hash-key or hash-client; auto is least-busy if all cores=N are known, else round-robin", "auto"),
+		period(CatPools, "connect-timeout", "for a connection to a backend, all attempts together", time.Second),
+		text(CatPools, "queue-length", "`NUMBER` of requests that may wait for a server while all have max-conns=N or cores=N", "1024"),
+		period(CatPools, "queue-timeout", "for that wait", 10*time.Second),
+		period(CatPools, "slow-start", "in which the share of a server that is new or back grows to the full one", 0),
+		text(CatPools, "buffer-size", "`SIZE` of the workers' buffer-size; a request over it is answered 431", "65535"),
+		text(CatPools, "max-vars", "`NUMBER` of vars that the workers take, 128 unless uWSGI has a max-vars; a request over it is answered 431; 0 for no bound", "0"),
+		text(CatPools, "modifier1", "`NUMBER` in the header of requests", "0"),
+		text(CatPools, "modifier2", "`NUMBER` in the header of requests", "0"),
+		List(CatPools, "allow-var", "`NAME` or NAME=VALUE of a UWSGI_* var that may reach the workers (repeatable)"),
+		List(CatPools, "set-var", "`NAME=VALUE` of a var that the workers get in place of the request's (repeatable)"),
+		text(CatPools, "probe", "`WHAT` a server in doubt is asked: ping, connect, or the path of a page, as in /health or www.example.com/health", "ping"),
+		period(CatPools, "probe-interval", "between the probes of a server that does not answer", 5*time.Second),
+		period(CatPools, "probe-timeout", "for one probe", 2*time.Second),
+		period(CatPools, "resolve-interval", "after which names of backends are looked up again", 30*time.Second),
+		&cli.StringFlag{Category: CatPools, Name: "host-map", EnvVars: env("host-map"), TakesFile: true,
 			Usage: "read from this `FILE` which host has which pool or servers, a line each; it is read again when it changes (docs/pools.md)"},
-		toggle(catPools, "trust-router-key", "let UWSGI_FASTROUTER_KEY choose the pool, before the host", false),
+		toggle(CatPools, "trust-router-key", "let UWSGI_FASTROUTER_KEY choose the pool, before the host", false),
 	}
 }
 
@@ -83,32 +83,32 @@ type poolOption struct {
 }
 
 // parsePools makes the pools of the flags and of the file.
-func parsePools(c *cli.Context, cfg *config) error {
-	cfg.pools = &backend.Pools{TrustKey: c.Bool("trust-router-key"), Make: func(servers ...string) (*backend.Pool, error) { return makePool(c, servers) }}
+func parsePools(c *cli.Context, cfg *Config) error {
+	cfg.Pools = &backend.Pools{TrustKey: c.Bool("trust-router-key"), Make: func(servers ...string) (*backend.Pool, error) { return makePool(c, servers) }}
 	var errs []error
 	servers := c.StringSlice("backend")
 	switch {
 	case len(servers) > 0:
 		var err error
-		if cfg.pools.Default, err = backend.NewPool(servers...); err != nil {
+		if cfg.Pools.Default, err = backend.NewPool(servers...); err != nil {
 			errs = append(errs, fmt.Errorf("--backend: %w", err))
 		}
-	case len(cfg.file.pools) == 0 && c.String("host-map") == "" && len(c.StringSlice("subscribe")) == 0:
+	case len(cfg.File.Pools) == 0 && c.String("host-map") == "" && len(c.StringSlice("subscribe")) == 0:
 		errs = append(errs, errors.New("--backend is missing: name your uWSGI socket, as in --backend unix:/run/app.sock"))
 	}
-	if p := cfg.pools.Default; p != nil {
+	if p := cfg.Pools.Default; p != nil {
 		errs = append(errs, applyPoolFlags(c, p))
 	} else {
 		errs = append(errs, applyPoolFlags(c, &backend.Pool{}))
 	}
-	for _, s := range cfg.file.pools {
-		errs = append(errs, addPool(c, cfg.pools, s))
+	for _, s := range cfg.File.Pools {
+		errs = append(errs, addPool(c, cfg.Pools, s))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	if path := c.String("host-map"); path != "" {
-		if err := cfg.pools.Load(path); err != nil {
+		if err := cfg.Pools.Load(path); err != nil {
 			return fmt.Errorf("--host-map: %w", err)
 		}
 	}
@@ -324,7 +324,7 @@ func setQueueLength(p *backend.Pool, s string) error {
 }
 
 func setBufferSize(p *backend.Pool, s string) error {
-	var n size
+	var n Size
 	if err := n.Set(s); err != nil {
 		return err
 	}
@@ -341,7 +341,7 @@ func setBufferSize(p *backend.Pool, s string) error {
 
 func addAllowVar(p *backend.Pool, s string) error {
 	name, _, _ := strings.Cut(s, "=")
-	if !strings.HasPrefix(name, "UWSGI_") || !isVarName(name) {
+	if !strings.HasPrefix(name, "UWSGI_") || !IsVarName(name) {
 		return errors.New("write the name of a UWSGI_* var, alone or with the one value that is allowed, as in UWSGI_SCHEME=https; all others pass anyway or never do")
 	}
 	p.AllowVars = append(p.AllowVars, s)
@@ -351,7 +351,7 @@ func addAllowVar(p *backend.Pool, s string) error {
 func addSetVar(p *backend.Pool, s string) error {
 	name, value, ok := strings.Cut(s, "=")
 	switch {
-	case !ok || !isVarName(name):
+	case !ok || !IsVarName(name):
 		return errors.New("write NAME=VALUE, as in SCRIPT_NAME=/app")
 	case slices.Contains([]string{"CONTENT_LENGTH", "REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "PATH_INFO"}, name):
 		return errors.New("this var is the request itself; it cannot be set")

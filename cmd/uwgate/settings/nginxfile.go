@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -37,11 +37,11 @@ func applyNginx(c *cli.Context) (*nginxconf.Settings, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	return s, setUnset(c, s)
+	return s, SetUnset(c, s)
 }
 
-// setUnset sets flags of the command that are not set.
-func setUnset(c *cli.Context, s *nginxconf.Settings) error {
+// SetUnset sets flags of the command that are not set.
+func SetUnset(c *cli.Context, s *nginxconf.Settings) error {
 	adds := make([]string, len(s.Adds))
 	for i, h := range s.Adds {
 		adds[i] = h.Name + ": " + h.Value

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -12,15 +12,15 @@ import (
 )
 
 // parseUsers reads --allow-user.
-func parseUsers(c *cli.Context, cfg *config) error {
+func parseUsers(c *cli.Context, cfg *Config) error {
 	users := c.StringSlice("allow-user")
-	isUnix := func(addr string) bool { network, _, _, _ := parseListen(addr); return network == "unix" }
+	isUnix := func(addr string) bool { network, _, _, _ := ParseListen(addr); return network == "unix" }
 	switch {
 	case len(users) == 0:
 		return nil
 	case runtime.GOOS != "linux":
 		return errors.New("--allow-user: only Linux tells who connects to a UNIX socket; use --socket-mode, and a folder that others cannot enter")
-	case !slices.ContainsFunc(cfg.listen, isUnix):
+	case !slices.ContainsFunc(cfg.Listen, isUnix):
 		return errors.New("--allow-user is for UNIX sockets, and --listen names none; over TCP there are --allow-peer, and --tls-client-ca")
 	}
 	for _, s := range users {
@@ -28,7 +28,7 @@ func parseUsers(c *cli.Context, cfg *config) error {
 		if err != nil {
 			return fmt.Errorf("--allow-user %q: %w", s, err)
 		}
-		cfg.users = append(cfg.users, uid)
+		cfg.Users = append(cfg.Users, uid)
 	}
 	return nil
 }

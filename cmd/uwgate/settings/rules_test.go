@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"os"
@@ -17,7 +17,7 @@ func parseRulesOf(t *testing.T, text string) ([]rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.rules, nil
+	return f.Rules, nil
 }
 
 func TestRules(t *testing.T) {
@@ -130,7 +130,7 @@ func TestKeepArgsNeedATemplate(t *testing.T) {
 
 // Every example of the page is a file that serve takes, and every key is there.
 func TestRulesPage(t *testing.T) {
-	page, err := os.ReadFile("../../docs/rules.md")
+	page, err := os.ReadFile("../../../docs/rules.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func FuzzRules(f *testing.F) {
 			}
 			return
 		}
-		for _, r := range file.rules {
+		for _, r := range file.Rules {
 			if err := r.Validate(); r.place == "" || err != nil {
 				t.Fatalf("%+v at %q: %v", r, r.place, err)
 			}

@@ -1,11 +1,10 @@
-package main
+package settings
 
 import (
-	"bytes"
 	"errors"
+	"io"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
@@ -15,20 +14,20 @@ import (
 )
 
 // configOf is what `serve` makes of flags.
-func configOf(t *testing.T, flags ...string) (*config, error) {
+func configOf(t *testing.T, flags ...string) (*Config, error) {
 	t.Helper()
-	return configWith(t, &configFile{}, flags...)
+	return configWith(t, &ConfigFile{}, flags...)
 }
 
-func configWith(t *testing.T, file *configFile, flags ...string) (*config, error) {
+func configWith(t *testing.T, file *ConfigFile, flags ...string) (*Config, error) {
 	t.Helper()
-	app := newApp(strings.NewReader(""), &bytes.Buffer{})
-	var cfg *config
+	var cfg *Config
 	var err error
-	app.Command("serve").Action = func(c *cli.Context) error {
-		cfg, err = parseConfig(c, files{file: file})
+	serve := &cli.Command{Name: "serve", Flags: ServeFlags(), Action: func(c *cli.Context) error {
+		cfg, err = ParseConfig(c, Files{File: file})
 		return nil
-	}
+	}}
+	app := &cli.App{SliceFlagSeparator: "\n", Commands: []*cli.Command{serve}, Writer: io.Discard, ErrWriter: io.Discard}
 	args := append([]string{"uwgate", "serve", "--backend", "127.0.0.1:3031", "--memcached", "127.0.0.1:11211"}, flags...)
 	return cfg, errors.Join(app.Run(args), err)
 }
@@ -39,7 +38,7 @@ func TestDefaultsProtect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := cfg.policy
+	p := cfg.Policy
 	for name, list := range map[string][]string{"sentinel": p.Sentinels} {
 		if list != nil {
 			t.Errorf("--%s: %q, want nil", name, list)
@@ -48,11 +47,12 @@ func TestDefaultsProtect(t *testing.T) {
 	if p.Types != nil || p.Rules != nil || p.VaryCookieAnonymous || p.AcceptUnframed || p.StrictHeaders || p.Observe || p.Jitter != 0.05 {
 		t.Errorf("got %+v, want the strict defaults and 5 %% jitter", p)
 	}
-	vars, err := requestVars("GET", "http://h/", uwsgi.Vars{{Name: "HTTP_COOKIE", Value: "sessionid=1"}})
-	if err != nil {
-		t.Fatal(err)
+	vars := uwsgi.Vars{
+		{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "REQUEST_URI", Value: "/"}, {Name: "PATH_INFO", Value: "/"}, {Name: "QUERY_STRING", Value: ""},
+		{Name: "SERVER_PROTOCOL", Value: "HTTP/1.1"}, {Name: "SERVER_NAME", Value: "h"}, {Name: "SERVER_PORT", Value: "80"}, {Name: "REQUEST_SCHEME", Value: "http"},
+		{Name: "HTTP_HOST", Value: "h"}, {Name: "HTTP_COOKIE", Value: "sessionid=1"},
+		{Name: "CACHE_KEY", Value: "http://h/"}, {Name: "CACHE_STATUS", Value: "404"},
 	}
-	vars = append(vars, uwsgi.Var{Name: "CACHE_KEY", Value: "http://h/"}, uwsgi.Var{Name: "CACHE_STATUS", Value: "404"})
 	if got := p.Request(vars).Reason; got != policy.IdentityCookie {
 		t.Errorf("a session: %q, want %q", got, policy.IdentityCookie)
 	}
@@ -70,7 +70,7 @@ func TestPolicyFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := cfg.policy
+	p := cfg.Policy
 	cookies := p.Visitors.Cookies()
 	if len(cookies.Identity) != 0 || !slices.Contains(cookies.Strangers, "a*") || !slices.Contains(cookies.Strangers, "_ga") {
 		t.Errorf("cookies: %+v, want no identity and two harmless ones more", cookies)
@@ -99,6 +99,24 @@ func TestShares(t *testing.T) {
 	for _, text := range []string{"", "%", "5", "0.05", "-1%", "50.1%", "NaN%", "Inf%", "5%%", "five%"} {
 		if got, err := parseShare(text); err == nil {
 			t.Errorf("%q: %v, want an error", text, got)
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]Size{"0": 0, "1023": 1023, "1k": 1 << 10, "2M": 2 << 20, "1MiB": 1 << 20, "3GB": 3 << 30} {
+		var got Size
+		if err := got.Set(text); err != nil || got != want {
+			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
+		}
+		var again Size
+		if err := again.Set(got.String()); err != nil || again != got {
+			t.Errorf("%q prints as %q, which reads as %d", text, got.String(), again)
+		}
+	}
+	for _, text := range []string{"", "-1", "k", "1kk", "1.5M", "9999999999G", "1 000"} {
+		if got := new(Size); got.Set(text) == nil {
+			t.Errorf("%q reads as %d, want an error", text, *got)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"errors"
@@ -195,7 +195,7 @@ func suggest(err error, name string, names []string) error {
 		known = append(known, &cli.StringFlag{Name: n})
 	}
 	if guess := cli.SuggestFlag(known, name, true); guess != "" {
-		err = fmt.Errorf("%w; did you mean %q?", err, trimDashes(guess))
+		err = fmt.Errorf("%w; did you mean %q?", err, TrimDashes(guess))
 	}
 	return fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
 }
@@ -338,4 +338,15 @@ func policyRules(rules []rule, template string, format policy.Format) ([]policy.
 		out = append(out, r.Rule)
 	}
 	return out, errors.Join(errs...)
+}
+
+// WhichRule tells where in the file the rule stands, if the gateway has the
+// rules of that file.
+func (f Files) WhichRule(told string) string {
+	for i, r := range f.File.Rules {
+		if fmt.Sprintf("%d: %v", i+1, &r.Rule) == told {
+			return " (" + strings.TrimPrefix(r.name+", "+r.place, ", ") + ")"
+		}
+	}
+	return ""
 }

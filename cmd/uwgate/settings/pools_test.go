@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"reflect"
@@ -17,7 +17,7 @@ func poolsOf(t *testing.T, text string, flags ...string) (*backend.Pools, error)
 		return nil, err
 	}
 	cfg, err := configWith(t, file, flags...)
-	return cfg.pools, err
+	return cfg.Pools, err
 }
 
 func TestPoolFlags(t *testing.T) {
@@ -124,7 +124,7 @@ func FuzzPools(f *testing.F) {
 			}
 			return
 		}
-		for _, s := range file.pools {
+		for _, s := range file.Pools {
 			if s.name == "" || len(s.servers) == 0 || s.place == "" {
 				t.Fatalf("%+v", s)
 			}

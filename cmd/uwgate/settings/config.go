@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"cmp"
@@ -25,66 +25,66 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A config is what `serve` was told, as the values that the packages below
+// A Config is what `serve` was told, as the values that the packages below
 // want: a flag that makes no sense does not get further than here.
-type config struct {
-	files
-	listen     []string
-	socketMode os.FileMode
-	peers      []netip.Prefix
-	users      []uint32     // nil: all
-	tls        *tlsSettings // nil: nothing listens for TLS
-	pools      *backend.Pools
-	subscribe  []string
-	ring       *cachewriter.Ring
-	policy     *policy.Policy
-	admin      string
-	stats      string
-	logs       []string
-	logLevel   zapcore.Level
-	hideQuery  bool
+type Config struct {
+	Files
+	Listen     []string
+	SocketMode os.FileMode
+	Peers      []netip.Prefix
+	Users      []uint32     // nil: all
+	TLS        *TLSSettings // nil: nothing listens for TLS
+	Pools      *backend.Pools
+	Subscribe  []string
+	Ring       *cachewriter.Ring
+	Policy     *policy.Policy
+	Admin      string
+	Stats      string
+	Logs       []string
+	LogLevel   zapcore.Level
+	HideQuery  bool
 
-	subscriptions *subscription.Registry // nil: none
+	Subscriptions *subscription.Registry // nil: none
 }
 
 // maxTTL is where memcached begins to take an expiry for a date.
 const maxTTL = 30 * 24 * time.Hour
 
-// files are what other files say that no flag can.
-type files struct {
-	file  *configFile         // of --config
-	nginx *nginxconf.Settings // of --nginx; nil: not given
+// Files are what other files say that no flag can.
+type Files struct {
+	File  *ConfigFile         // of --config
+	Nginx *nginxconf.Settings // of --nginx; nil: not given
 }
 
-// readFiles reads --config and --nginx, and sets the flags of the command that they
+// ReadFiles reads --config and --nginx, and sets the flags of the command that they
 // are about and nothing above them has set: the command line, the environment, and for
 // nginx the file of --config.
-func readFiles(c *cli.Context) (f files, err error) {
-	if f.file, err = applyFile(c); err != nil {
+func ReadFiles(c *cli.Context) (f Files, err error) {
+	if f.File, err = ApplyFile(c); err != nil {
 		return f, err
 	}
-	f.nginx, err = applyNginx(c)
+	f.Nginx, err = applyNginx(c)
 	return f, err
 }
 
-// parseConfig reads every flag, and what the files say besides, and reports all that
+// ParseConfig reads every flag, and what the files say besides, and reports all that
 // is wrong at once.
-func parseConfig(c *cli.Context, f files) (*config, error) {
-	cfg := config{files: f}
+func ParseConfig(c *cli.Context, f Files) (*Config, error) {
+	cfg := Config{Files: f}
 	var errs []error
-	for _, step := range []func(*cli.Context, *config) error{
-		parseWires, parsePools, parseSubscriptions, parseKey, parsePolicy, parseTimeouts, parseLogs,
+	for _, step := range []func(*cli.Context, *Config) error{
+		parseWires, parsePools, parseSubscriptions, parseKey, ParsePolicy, ParseTimeouts, parseLogs,
 	} {
 		errs = append(errs, step(c, &cfg))
 	}
 	return &cfg, errors.Join(errs...)
 }
 
-func parseWires(c *cli.Context, cfg *config) error {
+func parseWires(c *cli.Context, cfg *Config) error {
 	var errs []error
-	cfg.listen = c.StringSlice("listen")
-	for _, addr := range cfg.listen {
-		if _, _, _, err := parseListen(addr); err != nil {
+	cfg.Listen = c.StringSlice("listen")
+	for _, addr := range cfg.Listen {
+		if _, _, _, err := ParseListen(addr); err != nil {
 			errs = append(errs, fmt.Errorf("--listen: %w", err))
 		}
 	}
@@ -92,13 +92,13 @@ func parseWires(c *cli.Context, cfg *config) error {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("--socket-mode %q: write an octal file mode, as in 0660", c.String("socket-mode")))
 	}
-	cfg.socketMode = os.FileMode(mode)
+	cfg.SocketMode = os.FileMode(mode)
 	for _, s := range c.StringSlice("allow-peer") {
 		p, err := parseNetwork(s)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("--allow-peer %q: write a network as 10.0.0.0/8, or one address", s))
 		}
-		cfg.peers = append(cfg.peers, p)
+		cfg.Peers = append(cfg.Peers, p)
 	}
 	errs = append(errs, parseUsers(c, cfg), parseTLS(c, cfg))
 	return errors.Join(errs...)
@@ -111,18 +111,18 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	return netip.ParsePrefix(s)
 }
 
-func parseKey(c *cli.Context, cfg *config) error {
+func parseKey(c *cli.Context, cfg *Config) error {
 	if len(c.StringSlice("memcached")) == 0 {
 		return errors.New("--memcached is missing: name the server of your memcached_pass as it is written there, as in --memcached 127.0.0.1:11211")
 	}
 	var err error
-	cfg.ring, err = parseRing(c)
+	cfg.Ring, err = ParseRing(c)
 	return err
 }
 
-// parseRing makes the ring of --memcached and --hash. It looks names up.
-func parseRing(c *cli.Context) (*cachewriter.Ring, error) {
-	method, servers, err := parseServers(c)
+// ParseRing makes the ring of --memcached and --hash. It looks names up.
+func ParseRing(c *cli.Context) (*cachewriter.Ring, error) {
+	method, servers, err := ParseServers(c)
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +133,8 @@ func parseRing(c *cli.Context) (*cachewriter.Ring, error) {
 	return ring, nil
 }
 
-// parseServers reads --hash and --memcached. It looks names up.
-func parseServers(c *cli.Context) (cachewriter.Method, []cachewriter.Server, error) {
+// ParseServers reads --hash and --memcached. It looks names up.
+func ParseServers(c *cli.Context) (cachewriter.Method, []cachewriter.Server, error) {
 	method, err := cachewriter.ParseMethod(c.String("hash"))
 	if err != nil {
 		return 0, nil, fmt.Errorf("--hash: %w", err)
@@ -155,8 +155,8 @@ func parseServers(c *cli.Context) (cachewriter.Method, []cachewriter.Server, err
 	return method, servers, nil
 }
 
-// parseTemplate reads the key's template as it is --key's, or what stands in for it.
-func parseTemplate(c *cli.Context, key string) (*policy.Template, error) {
+// ParseTemplate reads the key's template as it is --key's, or what stands in for it.
+func ParseTemplate(c *cli.Context, key string) (*policy.Template, error) {
 	t, err := policy.ParseTemplate(cmp.Or(key, nginxconf.DefaultKey))
 	if err != nil {
 		return nil, fmt.Errorf("--key: %w", err)
@@ -169,23 +169,23 @@ func parseTemplate(c *cli.Context, key string) (*policy.Template, error) {
 	return t, nil
 }
 
-// template is the key's, "" if that is not known: --key, or what --nginx says.
-func (f files) template(c *cli.Context) string {
-	if key := c.String("key"); key != "" || f.nginx == nil {
+// Template is the key's, "" if that is not known: --key, or what --nginx says.
+func (f Files) Template(c *cli.Context) string {
+	if key := c.String("key"); key != "" || f.Nginx == nil {
 		return key
 	}
-	return f.nginx.Key
+	return f.Nginx.Key
 }
 
-// derivedKey is the template of a key that nginx does not hand over, else "".
-func (f files) derivedKey(c *cli.Context) string {
-	if f.nginx != nil && f.nginx.HandedOver {
+// DerivedKey is the template of a key that nginx does not hand over, else "".
+func (f Files) DerivedKey(c *cli.Context) string {
+	if f.Nginx != nil && f.Nginx.HandedOver {
 		return c.String("key")
 	}
-	return f.template(c)
+	return f.Template(c)
 }
 
-func parsePolicy(c *cli.Context, cfg *config) error {
+func ParsePolicy(c *cli.Context, cfg *Config) error {
 	var errs []error
 	p := &policy.Policy{
 		DefaultTTL:      c.Duration("ttl"),
@@ -193,28 +193,28 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		Grace:           c.Duration("grace"),
 		StaleIfError:    c.Duration("stale-if-error"),
 		MaxTTL:          c.Duration("max-ttl"),
-		MaxBody:         int64(*c.Generic("max-object").(*size)),
+		MaxBody:         int64(*c.Generic("max-object").(*Size)),
 		Exclude:         c.StringSlice("exclude"),
 		HitType:         c.String("hit-type"),
-		TemplateIsProof: cfg.derivedKey(c) != "",
+		TemplateIsProof: cfg.DerivedKey(c) != "",
 		StrictHeaders:   c.Bool("strict-headers"),
 		TrustedHeaders:  c.StringSlice("trusted-header"),
 		AllowedHosts:    c.StringSlice("allowed-host"),
-		AllowRewrites:   c.Bool("allow-rewrites") || cfg.nginx != nil && cfg.nginx.RewritesProven,
+		AllowRewrites:   c.Bool("allow-rewrites") || cfg.Nginx != nil && cfg.Nginx.RewritesProven,
 		OpaqueKey:       c.Bool("opaque-key"),
 		Observe:         c.Bool("observe"),
 
 		TrustForwardedProto: c.Bool("trust-forwarded-proto"),
 	}
-	if cfg.ring != nil {
-		p.Servers = cfg.ring.Has
+	if cfg.Ring != nil {
+		p.Servers = cfg.Ring.Has
 	}
 	errs = append(errs,
 		replaceDefaults(c, "sentinel", &p.Sentinels))
 	var err error
-	p.Visitors, err = parseVisitors(c, cfg.constantVars()...)
+	p.Visitors, err = ParseVisitors(c, cfg.constantVars()...)
 	errs = append(errs, err)
-	p.Template, err = parseTemplate(c, cfg.template(c))
+	p.Template, err = ParseTemplate(c, cfg.Template(c))
 	errs = append(errs, err)
 	if p.Template != nil {
 		p.Template.Visitors = p.Visitors
@@ -232,15 +232,15 @@ func parsePolicy(c *cli.Context, cfg *config) error {
 		errs = append(errs, fmt.Errorf("--format %q: %w", c.String("format"), err))
 	}
 	p.GzipFlag = uint32(c.Uint("gzip-flag"))
-	p.Rules, err = policyRules(cfg.file.rules, cfg.derivedKey(c), p.Format)
-	errs = append(errs, err, parseHits(c, cfg.files, p), parseChoices(c, p))
-	cfg.policy = p
+	p.Rules, err = policyRules(cfg.File.Rules, cfg.DerivedKey(c), p.Format)
+	errs = append(errs, err, parseHits(c, cfg.Files, p), parseChoices(c, p))
+	cfg.Policy = p
 	return errors.Join(errs...)
 }
 
-// parseVisitors reads the flags that say what requests tell of their visitors. A flag
+// ParseVisitors reads the flags that say what requests tell of their visitors. A flag
 // that the command does not have says nothing. constants are vars that are harmless, too.
-func parseVisitors(c *cli.Context, constants ...string) (*policy.Visitors, error) {
+func ParseVisitors(c *cli.Context, constants ...string) (*policy.Visitors, error) {
 	var errs []error
 	read := func(flag string, isName func(string) bool, example string) []string {
 		values := c.StringSlice(flag)
@@ -258,20 +258,20 @@ func parseVisitors(c *cli.Context, constants ...string) (*policy.Visitors, error
 		IdentityCookies: read("identity-cookie", isCookieName, "sessionid"),
 		TokenCookies:    read("token-cookie", isCookieName, "csrftoken"),
 		HarmlessCookies: read("harmless-cookie", isCookieName, "theme"),
-		IdentityHeaders: read("identity-header", isHeaderName, "X-Api-Key"),
-		HarmlessHeaders: read("harmless-header", isHeaderName, "Cf-Ipcountry"),
-		HarmlessVars:    append(read("harmless-var", isHeaderName, "GEOIP_COUNTRY"), constants...),
+		IdentityHeaders: read("identity-header", IsHeaderName, "X-Api-Key"),
+		HarmlessHeaders: read("harmless-header", IsHeaderName, "Cf-Ipcountry"),
+		HarmlessVars:    append(read("harmless-var", IsHeaderName, "GEOIP_COUNTRY"), constants...),
 	}
 	return policy.NewVisitors(names), errors.Join(errs...)
 }
 
 // constantVars are those whose value in nginx's configuration has no variables. Names of
 // headers are not among them: a client may send the same header.
-func (f files) constantVars() (names []string) {
-	if f.nginx == nil {
+func (f Files) constantVars() (names []string) {
+	if f.Nginx == nil {
 		return nil
 	}
-	for _, name := range f.nginx.ConstantVars {
+	for _, name := range f.Nginx.ConstantVars {
 		if !strings.HasPrefix(name, "HTTP_") {
 			names = append(names, name)
 		}
@@ -359,7 +359,7 @@ func checkExcludes(prefixes []string) error {
 
 func checkTrusted(names []string) error {
 	for _, s := range names {
-		if !isHeaderName(s) {
+		if !IsHeaderName(s) {
 			return fmt.Errorf("--trusted-header %q: write the name of a header alone, as in X-Forwarded-Host", s)
 		}
 	}
@@ -376,12 +376,12 @@ func checkAllowed(hosts []string) error {
 }
 
 // parseHits is about what nginx's location makes of a hit.
-func parseHits(c *cli.Context, f files, p *policy.Policy) error {
+func parseHits(c *cli.Context, f Files, p *policy.Policy) error {
 	var errs []error
 	for _, s := range c.StringSlice("nginx-adds") {
 		name, value, _ := strings.Cut(s, ":")
 		value = strings.TrimSpace(value)
-		if !isHeaderName(name) || value == "" {
+		if !IsHeaderName(name) || value == "" {
 			errs = append(errs, fmt.Errorf("--nginx-adds %q: write NAME: VALUE, as in \"X-Frame-Options: DENY\" for nginx's `add_header X-Frame-Options DENY;`", s))
 			continue
 		}
@@ -392,16 +392,28 @@ func parseHits(c *cli.Context, f files, p *policy.Policy) error {
 		if p.Types, err = nginxconf.ReadTypes(path); err != nil {
 			errs = append(errs, fmt.Errorf("--mime-types: %w", err))
 		}
-	} else if f.nginx != nil {
-		p.Types = f.nginx.Types
+	} else if f.Nginx != nil {
+		p.Types = f.Nginx.Types
 	}
 	return errors.Join(errs...)
 }
 
-// isHeaderName is RFC 9110 §5.1.
-func isHeaderName(s string) bool {
+// IsHeaderName is RFC 9110 §5.1.
+func IsHeaderName(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; !isVarName(string(c)) && strings.IndexByte("!#$%&'*+^`|~", c) < 0 {
+		if c := s[i]; !IsVarName(string(c)) && strings.IndexByte("!#$%&'*+^`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// IsVarName is about names as nginx's uwsgi_param gives them, which no request
+// line begins with.
+func IsVarName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.') {
 			return false
 		}
 	}
@@ -445,7 +457,7 @@ func parseShare(s string) (float64, error) {
 	return percent / 100, nil
 }
 
-func parseTimeouts(c *cli.Context, _ *config) error {
+func ParseTimeouts(c *cli.Context, _ *Config) error {
 	var errs []error
 	for _, name := range []string{"first-byte-timeout", "idle-timeout", "memcached-connect-timeout", "memcached-timeout"} {
 		if d := c.Duration(name); d <= 0 {
@@ -469,18 +481,18 @@ func parseTimeouts(c *cli.Context, _ *config) error {
 // minToken keeps a token from being guessed.
 const minToken = 16
 
-// isAbstract reports whether an address is that of a UNIX socket without a file, which
+// IsAbstract reports whether an address is that of a UNIX socket without a file, which
 // no mode guards.
-func isAbstract(addr string) bool {
+func IsAbstract(addr string) bool {
 	network, name, err := backend.ParseAddr(addr)
 	return err == nil && network == "unix" && strings.HasPrefix(name, "@")
 }
 
-func parseLogs(c *cli.Context, cfg *config) error {
+func parseLogs(c *cli.Context, cfg *Config) error {
 	var errs []error
-	cfg.logs = c.StringSlice("log")
-	cfg.admin = c.String("admin")
-	cfg.stats = c.String("stats")
+	cfg.Logs = c.StringSlice("log")
+	cfg.Admin = c.String("admin")
+	cfg.Stats = c.String("stats")
 	for _, flag := range []string{"admin", "stats"} {
 		addr := c.String(flag)
 		if addr == "" {
@@ -490,19 +502,19 @@ func parseLogs(c *cli.Context, cfg *config) error {
 			errs = append(errs, fmt.Errorf("--%s: %w", flag, err))
 		}
 	}
-	if isAbstract(cfg.admin) && c.String("admin-token") == "" {
-		errs = append(errs, fmt.Errorf("--admin %s: every process of this network namespace may connect to an abstract socket, whoever runs it; give an --admin-token, or a path, as in --admin unix:/run/uwgate-admin.sock", cfg.admin))
+	if IsAbstract(cfg.Admin) && c.String("admin-token") == "" {
+		errs = append(errs, fmt.Errorf("--admin %s: every process of this network namespace may connect to an abstract socket, whoever runs it; give an --admin-token, or a path, as in --admin unix:/run/uwgate-admin.sock", cfg.Admin))
 	}
 	if s := c.String("admin-token"); s != "" && (len(s) < minToken || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })) {
 		errs = append(errs, fmt.Errorf("--admin-token: give at least %d letters and digits, as from `openssl rand -hex 16`", minToken))
 	}
-	if err := cfg.logLevel.Set(c.String("log-level")); err != nil {
+	if err := cfg.LogLevel.Set(c.String("log-level")); err != nil {
 		errs = append(errs, fmt.Errorf("--log-level %q: there are debug, info, warn and error", c.String("log-level")))
 	}
 	switch s := c.String("log-query"); s {
 	case "on":
 	case "off":
-		cfg.hideQuery = true
+		cfg.HideQuery = true
 	default:
 		errs = append(errs, fmt.Errorf("--log-query %q: write on or off", s))
 	}
