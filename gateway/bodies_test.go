@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"uwgate/gateway/socket"
 	"uwgate/uwsgi"
 )
 
@@ -34,7 +35,7 @@ func breaksOff(text string) script {
 // ends: whatever was sent before, nginx sees it break off and nothing is stored.
 func TestResetInsideAnUnframedBody(t *testing.T) {
 	whole := "<html>" + strings.Repeat("x", 1000) + "</html>"
-	large := strings.Repeat("x", 4*worthSplicing)
+	large := strings.Repeat("x", 4*socket.MinSplice)
 	for _, tt := range []struct {
 		name string
 		vars uwsgi.Vars
@@ -87,7 +88,7 @@ func TestCloseBeforeTheBodyHasCome(t *testing.T) {
 
 // What has been taken to its last byte may end in the stream's end.
 func TestUnframedAnswerToAStreamedUpload(t *testing.T) {
-	body := noise(3 * worthSplicing)
+	body := noise(3 * socket.MinSplice)
 	onEach(t, func(t *testing.T, network string) {
 		b := startBench(t, network, func(g *Gateway) { g.StreamUploads = true },
 			startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
@@ -105,7 +106,7 @@ func TestUnframedAnswerToAStreamedUpload(t *testing.T) {
 // A UNIX socket tells no more than TCP.
 func TestResetOfAUnixSocket(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
-		for _, size := range []int{3 * backendBuffer, 3 * worthSplicing, 8 << 20} {
+		for _, size := range []int{3 * backendBuffer, 3 * socket.MinSplice, 8 << 20} {
 			b := startBench(t, "tcp", tune, startWorker(t, breaksOff(unframed("200 OK")+"page")))
 			for n := range 20 {
 				if got := b.sendAndRead(uploading("POST", size), make([]byte, size)); got.err == nil {
@@ -155,7 +156,7 @@ func TestUnframedRefusalArrives(t *testing.T) {
 // Large answers that are not stored go through the kernel alone: just as long as
 // was promised, and visibly broken if less comes.
 func TestLargeAnswer(t *testing.T) {
-	const size = 5*worthSplicing + 3
+	const size = 5*socket.MinSplice + 3
 	body := string(noise(size))
 	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
 	onEach(t, func(t *testing.T, network string) {
@@ -188,7 +189,7 @@ func TestLargeAnswer(t *testing.T) {
 
 // A page that may be stored is looked at on its way, however large.
 func TestLargePageIsCaptured(t *testing.T) {
-	body := string(noise(3 * worthSplicing))
+	body := string(noise(3 * socket.MinSplice))
 	b := newBench(t, nil, says(page(body)))
 	if got := b.get("/"); got.body != body {
 		t.Errorf("got %d bytes", len(got.body))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"uwgate/gateway/policy"
+	"uwgate/gateway/socket"
 	"uwgate/uwsgi"
 )
 
@@ -34,8 +35,8 @@ func (x *exchange) leavesUnheard() bool {
 	}
 	x.gone = true
 	x.g.stats.unheard.Add(1)
-	if p := x.upload.body; p != nil && x.upload.left > 0 && p.taken() < x.upload.size {
-		closeWrite(x.conn) // or the worker would wait for the rest
+	if p := x.upload.body; p != nil && x.upload.left > 0 && p.Taken() < x.upload.size {
+		socket.CloseWrite(x.conn) // or the worker would wait for the rest
 	}
 	return true
 }

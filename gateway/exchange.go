@@ -16,6 +16,7 @@ import (
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/gateway/refresh"
+	"uwgate/gateway/socket"
 	"uwgate/uwsgi"
 )
 
@@ -498,11 +499,11 @@ func (x *exchange) finishClient() {
 	switch {
 	case x.broken:
 		x.abort()
-	case x.isTaken() && x.endUpload() && hasNothing(x.client):
+	case x.isTaken() && x.endUpload() && socket.IsDrained(x.client):
 		x.client.Close()
 		x.closed = true
 	default:
-		closeWrite(x.client)
+		socket.CloseWrite(x.client)
 	}
 }
 
@@ -519,7 +520,7 @@ func (x *exchange) isTaken() bool {
 // abort makes the end of an answer look like what it is. With a declared length
 // nginx counts for itself.
 func (x *exchange) abort() {
-	cut(x.client, x.resp != nil && x.resp.ContentLength < 0)
+	socket.Cut(x.client, x.resp != nil && x.resp.ContentLength < 0)
 }
 
 // release waits for nginx to close its side and for the second goroutine, and

@@ -470,3 +470,20 @@ func startRealMemcached(t *testing.T) string {
 	})
 	return socket
 }
+
+// sockets returns the two ends of a connection.
+func sockets(t testing.TB, network string) (_, _ net.Conn) {
+	t.Helper()
+	ln := listen(t, network)
+	defer ln.Close()
+	a, err := net.Dial(network, ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a, b
+}

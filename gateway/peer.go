@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"uwgate/gateway/socket"
 )
 
 // admits reports whether requests over nc are heard, and tells what to do about
@@ -25,23 +27,17 @@ func (g *Gateway) admits(nc net.Conn) bool {
 	if g.PeerUsers == nil || !isUnix(peer) {
 		return true
 	}
-	p, err := processOf(nc)
+	p, err := socket.OwnerOf(nc)
 	switch {
 	case err != nil:
 		g.refuse("connection refused: the peer's user is not known", zap.Error(err))
-	case !slices.Contains(g.PeerUsers, p.uid):
+	case !slices.Contains(g.PeerUsers, p.UID):
 		g.refuse("connection refused: the peer's user is not allowed; if it is your nginx's, add --allow-user",
-			zap.Uint32("uid", p.uid), zap.Int32("pid", p.pid))
+			zap.Uint32("uid", p.UID), zap.Int32("pid", p.PID))
 	default:
 		return true
 	}
 	return false
-}
-
-// A process is who has connected to a UNIX socket.
-type process struct {
-	uid uint32
-	pid int32
 }
 
 func (g *Gateway) refuse(message string, fields ...zap.Field) {
@@ -131,30 +127,3 @@ func handshakeAdvice(err error) string {
 	}
 	return ""
 }
-
-// cut closes a connection. With spoil the end of the stream does not look like that
-// of an answer without length, if the connection is one over TCP: a reset tells, and
-// over TLS a record that is none.
-func cut(nc net.Conn, spoil bool) {
-	tc, secure := nc.(*tls.Conn)
-	if secure {
-		nc = tc.NetConn() // which says nothing of a close_notify
-	}
-	tcp, ok := nc.(interface{ SetLinger(sec int) error })
-	switch {
-	case ok && spoil && secure:
-		nc.SetWriteDeadline(time.Now().Add(spoilTimeout))
-		nc.Write(badRecord)
-	case ok && spoil:
-		tcp.SetLinger(0)
-	}
-	nc.Close()
-}
-
-// badRecord is an alert in the clear, an error to whoever has encryption going. nginx
-// takes every other end of a connection over TLS for a clean one, a reset as well
-// (ngx_ssl_handle_recv: the error queue of OpenSSL is empty then).
-var badRecord = []byte{21, 3, 3, 0, 2, 2, 80}
-
-// spoilTimeout bounds the writing of badRecord.
-const spoilTimeout = time.Second

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"uwgate/gateway/socket"
 	"uwgate/uwsgi"
 )
 
@@ -105,7 +106,7 @@ func TestTLS(t *testing.T) {
 
 // Over TLS nothing is spliced, and everything arrives all the same.
 func TestTLSBodies(t *testing.T) {
-	body := noise(3*worthSplicing + 7)
+	body := noise(3*socket.MinSplice + 7)
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
 		b := newBench(t, tune, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 			got := make([]byte, len(body))

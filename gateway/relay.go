@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"uwgate/gateway/policy"
+	"uwgate/gateway/socket"
 	"uwgate/uwsgi"
 )
 
@@ -147,15 +148,15 @@ func (x *exchange) foresee(page []byte) {
 // body without length, that shows when it has become much.
 func (x *exchange) relayMore(buf []byte) error {
 	rest := x.body.Rest()
-	if x.page.on || rest < worthSplicing || rest == endless && x.rec.bytes < worthSplicing {
+	if x.page.on || rest < socket.MinSplice || rest == socket.Endless && x.rec.bytes < socket.MinSplice {
 		return x.relayPart(buf)
 	}
-	p := passage{from: x.conn, to: x.client, left: rest, idle: x.g.idleTimeout(), putBy: x.sendBy, spliced: x.g.stats.splice}
+	p := socket.Copy{From: x.conn, To: x.client, Left: rest, Idle: x.g.idleTimeout(), WriteBy: x.sendBy, Spliced: x.g.stats.splice}
 	var took int64
-	p.moved = func(n int) { took += int64(n) }
-	err := p.run()
+	p.Moved = func(n int) { took += int64(n) }
+	err := p.Run()
 	x.rec.bytes += took
-	var werr writeError
+	var werr socket.WriteError
 	if errors.As(err, &werr) {
 		return x.sendFailure(werr)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"uwgate/gateway/socket"
 )
 
 // A spool holds a request's body from the time nginx has sent it until the
@@ -111,9 +113,9 @@ func (x *exchange) fileBody(ctx context.Context, f *os.File) error {
 		return spoolFailure(err)
 	}
 	x.in.Discard(here)
-	p := passage{from: x.client, to: f, left: x.length - int64(here), idle: x.g.idleTimeout()}
-	err := p.run()
-	var werr writeError
+	p := socket.Copy{From: x.client, To: f, Left: x.length - int64(here), Idle: x.g.idleTimeout()}
+	err := p.Run()
+	var werr socket.WriteError
 	switch {
 	case err == nil:
 		return nil
@@ -150,18 +152,18 @@ func (g *Gateway) TrySpool() error {
 }
 
 // sendSpooled has one backend take the body.
-func (x *exchange) sendSpooled(p *passage, sent chan<- struct{}) {
+func (x *exchange) sendSpooled(p *socket.Copy, sent chan<- struct{}) {
 	defer close(sent)
-	err := p.run()
+	err := p.Run()
 	// A backend may stop reading: its answer will tell.
-	var werr writeError
+	var werr socket.WriteError
 	if err != nil && !errors.As(err, &werr) {
 		x.tether.end(errSpoolLost)
 	}
 }
 
 // origin reads the body from its start.
-func (s *spool) origin() origin {
+func (s *spool) origin() socket.Source {
 	if s.file == nil {
 		return inMemory{bytes.NewReader(s.memory)}
 	}
@@ -170,7 +172,7 @@ func (s *spool) origin() origin {
 	return s.file
 }
 
-// inMemory is an origin that nobody has to wait for.
+// inMemory is a socket.Source that nobody has to wait for.
 type inMemory struct{ io.Reader }
 
 func (inMemory) SetReadDeadline(time.Time) error { return nil }

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"uwgate/gateway/backend"
+	"uwgate/gateway/socket"
 	"uwgate/gateway/subscription"
 )
 
@@ -42,7 +43,7 @@ func (g *Gateway) tellStats(ctx context.Context, nc net.Conn) {
 	nc.Write(text)
 	// A client that has sent something, as HTTP clients do, would lose the end of
 	// the text to a reset.
-	closeWrite(nc)
+	socket.CloseWrite(nc)
 	io.Copy(io.Discard, nc)
 }
 

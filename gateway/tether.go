@@ -105,5 +105,5 @@ func (s *tethers) cutAll() {
 
 func (t *tether) cutOff(client net.Conn) {
 	t.end(nil)
-	cut(client, true)
+	socket.Cut(client, true)
 }

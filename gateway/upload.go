@@ -18,7 +18,7 @@ import (
 // watcher see nginx leave. Another one sends a large body that is spooled.
 type upload struct {
 	left int64         // bytes of the body still to come from nginx
-	body *passage      // to the backend; nil: all of it went out with the packet
+	body *socket.Copy  // to the backend; nil: all of it went out with the packet
 	size int64         // of what goes that way
 	done chan struct{} // closed when the first goroutine has ended; nil: not started
 	soon *time.Timer   // starts it if that is no hurry; nil: it is one
@@ -46,11 +46,11 @@ func (x *exchange) startUpload() {
 
 // toBackend is the way of a body. While it moves, nobody is waiting for the
 // answer.
-func (x *exchange) toBackend(from origin, length int64) *passage {
+func (x *exchange) toBackend(from socket.Source, length int64) *socket.Copy {
 	to := x.conn
 	x.upload.size = length
-	return &passage{from: from, to: to, left: length, idle: x.g.idleTimeout(), spliced: x.g.stats.splice,
-		moved: func(int) { to.SetReadDeadline(time.Now().Add(x.g.firstByteTimeout())) }}
+	return &socket.Copy{From: from, To: to, Left: length, Idle: x.g.idleTimeout(), Spliced: x.g.stats.splice,
+		Moved: func(int) { to.SetReadDeadline(time.Now().Add(x.g.firstByteTimeout())) }}
 }
 
 // startReading starts the goroutine that reads from nginx, once: what it sends
@@ -119,11 +119,11 @@ func (x *exchange) sendBody() error {
 		return nil
 	}
 	p := x.upload.body
-	err := p.run()
-	var werr writeError
+	err := p.Run()
+	var werr socket.WriteError
 	if errors.As(err, &werr) {
-		p.to = nil
-		err = p.run()
+		p.To = nil
+		err = p.Run()
 	}
 	return err
 }
@@ -136,7 +136,7 @@ func (x *exchange) sendBody() error {
 func (x *exchange) wasCutOff() bool {
 	x.closeBackend()
 	p := x.upload.body
-	return x.cutOff || p != nil && p.taken() < x.upload.size
+	return x.cutOff || p != nil && p.Taken() < x.upload.size
 }
 
 // isCutOff reports whether err is that of writing to a peer that has closed.
@@ -189,10 +189,10 @@ func (x *exchange) watchHalf(to net.Conn, tunnel bool) error {
 		return io.EOF
 	}
 	if tunnel {
-		closeWrite(to)
+		socket.CloseWrite(to)
 	}
 	if isUnix(x.client.RemoteAddr()) {
-		return awaitHangup(x.client)
+		return socket.AwaitHangup(x.client)
 	}
 	return nil
 }
@@ -269,22 +269,4 @@ func (u *upload) isReading() bool {
 	}
 	u.soon = nil
 	return u.done != nil
-}
-
-// closeWrite ends the stream to the peer, if the connection can do that.
-func closeWrite(nc net.Conn) {
-	if half, ok := unwrap(nc).(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
-}
-
-// hasNothing reports whether nothing that the peer has sent is left to be read: else
-// closing the connection would reset it. It is false if the connection cannot tell.
-func hasNothing(nc net.Conn) bool {
-	c, ok := nc.(interface{ Unread() (int, error) })
-	if !ok {
-		return false
-	}
-	n, err := c.Unread()
-	return err == nil && n == 0
 }

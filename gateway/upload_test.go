@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"uwgate/gateway/backend"
+	"uwgate/gateway/socket"
 	"uwgate/uwsgi"
 )
 
@@ -55,7 +56,7 @@ func compares(body []byte) script {
 func TestUploadArrives(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
 		onEach(t, func(t *testing.T, network string) {
-			for _, size := range []int{1, clientBuffer, clientBuffer + 1, spoolInMemory, spoolInMemory + 1, 3*worthSplicing + 7} {
+			for _, size := range []int{1, clientBuffer, clientBuffer + 1, spoolInMemory, spoolInMemory + 1, 3*socket.MinSplice + 7} {
 				body := noise(size)
 				b := startBench(t, network, tune, startWorkerOn(t, network, compares(body)))
 				if got := b.ask(uploading("POST", size), body); got.body != "same" {
@@ -124,7 +125,7 @@ func TestUploadAndAnswerSideBySide(t *testing.T) {
 
 func TestStalledUploadIsAnswered(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
-		for _, size := range []int{10, spoolInMemory + 1, 2 * worthSplicing} {
+		for _, size := range []int{10, spoolInMemory + 1, 2 * socket.MinSplice} {
 			b := newBench(t, func(g *Gateway) { tune(g); g.IdleTimeout = 20 * time.Millisecond },
 				func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) { io.Copy(io.Discard, in) })
 			nc := b.dial()
@@ -202,7 +203,7 @@ func TestHalfClose(t *testing.T) {
 			nc := b.dial()
 			nc.Write(encode(t, missed("/")))
 			<-w.started
-			closeWrite(nc)
+			socket.CloseWrite(nc)
 			if tt.answered {
 				// As long as it takes to leave a client that is thought gone.
 				select {
@@ -227,7 +228,7 @@ func TestHalfClosedClientLeaves(t *testing.T) {
 	nc := b.dial()
 	nc.Write(encode(t, missed("/")))
 	<-w.started
-	closeWrite(nc)
+	socket.CloseWrite(nc)
 	nc.Close()
 	if err := <-w.left; err != io.EOF {
 		t.Errorf("the worker read %v, want EOF", err)
@@ -302,7 +303,7 @@ func closeHard(nc net.Conn) {
 // When the answer is through, an upload that does not come to an end is not waited
 // for.
 func TestLingerIsBounded(t *testing.T) {
-	for _, size := range []int{1000, 3 * worthSplicing} {
+	for _, size := range []int{1000, 3 * socket.MinSplice} {
 		b := newBench(t, func(g *Gateway) { g.StreamUploads = true; g.LingerTimeout = 20 * time.Millisecond },
 			func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 				in.ReadByte()
@@ -322,7 +323,7 @@ func TestLingerIsBounded(t *testing.T) {
 
 // A body as large as this goes to the second backend as a whole.
 func TestLargeBodyIsSentAgain(t *testing.T) {
-	body := noise(2 * worthSplicing)
+	body := noise(2 * socket.MinSplice)
 	onEach(t, func(t *testing.T, network string) {
 		silent := func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) { io.CopyN(io.Discard, in, int64(len(body))) }
 		b := startBench(t, network, nil, startWorkerOn(t, network, silent), startWorkerOn(t, network, compares(body)))

@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"errors"
@@ -16,15 +16,15 @@ const pipeSize = 256 << 10
 
 // splice moves what is left without taking it into the program. It reports
 // false, having done nothing, if the kernel cannot do that with these two.
-func (p *passage) splice(from, to syscall.RawConn) (done bool, err error) {
+func (p *Copy) splice(from, to syscall.RawConn) (done bool, err error) {
 	pipe, err := newPipe()
 	if err != nil {
 		return false, nil // out of descriptors, most likely: copying needs none
 	}
 	defer pipe.close()
-	for first := true; p.left > 0; first = false {
-		p.from.SetReadDeadline(time.Now().Add(p.idle))
-		n, err := pipe.fill(from, int(min(pipeSize, p.left)))
+	for first := true; p.Left > 0; first = false {
+		p.From.SetReadDeadline(time.Now().Add(p.Idle))
+		n, err := pipe.fill(from, int(min(pipeSize, p.Left)))
 		switch {
 		case first && errors.Is(err, unix.EINVAL):
 			return false, nil
@@ -35,8 +35,8 @@ func (p *passage) splice(from, to syscall.RawConn) (done bool, err error) {
 		if err := p.put(n, func() error { return pipe.drain(to, n) }); err != nil {
 			return true, err
 		}
-		if p.spliced != nil {
-			p.spliced(n)
+		if p.Spliced != nil {
+			p.Spliced(n)
 		}
 	}
 	return true, nil

@@ -1,4 +1,4 @@
-package gateway
+package socket
 
 import (
 	"errors"
@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitHangup waits until the peer of a UNIX socket, which has ended its own
+// AwaitHangup waits until the peer of a UNIX socket, which has ended its own
 // direction, has closed the other one as well. Then it returns io.EOF.
-func awaitHangup(nc net.Conn) error {
-	rc, err := rawConn(nc)
+func AwaitHangup(nc net.Conn) error {
+	rc, err := rawOf(nc)
 	if err != nil {
 		return err
 	}
@@ -23,8 +23,8 @@ func awaitHangup(nc net.Conn) error {
 	return io.EOF
 }
 
-// rawConn is the kernel's side of a connection, if the bytes on it are those.
-func rawConn(nc net.Conn) (syscall.RawConn, error) {
+// rawOf is the kernel's side of a connection, if the bytes on it are those.
+func rawOf(nc net.Conn) (syscall.RawConn, error) {
 	if sc, ok := nc.(syscall.Conn); ok {
 		return sc.SyscallConn()
 	}
