@@ -71,7 +71,7 @@ func TestCloseBeforeTheBodyHasCome(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			const size, sent = 1 << 20, 100
-			b := startBench(t, "tcp", func(g *Gateway) { g.StreamUploads = true },
+			b := startBench(t, "tcp", func(g *Gateway) { g.Uploads.Stream = true },
 				startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 					io.ReadFull(in, make([]byte, sent))
 					io.WriteString(nc, unframed("200 OK")+"<html>half a page")
@@ -90,7 +90,7 @@ func TestCloseBeforeTheBodyHasCome(t *testing.T) {
 func TestUnframedAnswerToAStreamedUpload(t *testing.T) {
 	body := noise(3 * socket.MinSplice)
 	onEach(t, func(t *testing.T, network string) {
-		b := startBench(t, network, func(g *Gateway) { g.StreamUploads = true },
+		b := startBench(t, network, func(g *Gateway) { g.Uploads.Stream = true },
 			startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 				io.CopyN(io.Discard, in, int64(len(body)))
 				io.WriteString(nc, unframed("200 OK")+"<html>whole</html>")

@@ -49,8 +49,8 @@ func TestFlightAcrossGateways(t *testing.T) {
 			})
 			a := startBench(t, "unix", nil, worker)
 			b := beside(t, a, func(g *Gateway) {
-				g.CoalesceWait = time.Hour
-				if g.Fleet = tt.fleet; tt.fleet {
+				g.Coalescing.Wait = time.Hour
+				if g.Coalescing.Fleet = tt.fleet; tt.fleet {
 					g.Policy.Sentinels = []string{}
 				}
 			}, worker)
@@ -131,7 +131,7 @@ func TestCrowdByStore(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newGate(alike(page("hello")))
 			b := newBench(t, func(g *Gateway) {
-				g.CoalesceWait = time.Hour
+				g.Coalescing.Wait = time.Hour
 				if tt.tune != nil {
 					tt.tune(t, g)
 				}

@@ -71,7 +71,7 @@ func (x *exchange) hearOut() {
 	if !x.timedOut || !x.isDoubtful() || x.tether.ctx.Err() != nil {
 		return
 	}
-	x.conn.SetDeadline(time.Now().Add(x.g.firstByteTimeout()))
+	x.conn.SetDeadline(time.Now().Add(x.g.Timeouts.firstByte()))
 	resp, err := uwsgi.ReadResponse(x.from)
 	if err == nil {
 		x.delete(context.Background(), x.policy.Invalidated(x.received, resp))

@@ -115,7 +115,7 @@ func TestTimedOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			late := make(chan struct{})
-			b := newBench(t, func(g *Gateway) { g.FirstByteTimeout = time.Second }, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
+			b := newBench(t, func(g *Gateway) { g.Timeouts.FirstByte = time.Second }, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 				<-late
 				io.WriteString(nc, tt.says)
 			})
@@ -139,7 +139,7 @@ func TestTimedOut(t *testing.T) {
 // A worker that never answers is not waited for longer than it was before.
 func TestTimedOutForEver(t *testing.T) {
 	never := make(chan struct{})
-	b := newBench(t, func(g *Gateway) { g.FirstByteTimeout = 50 * time.Millisecond; g.DrainTimeout = -1 }, func(net.Conn, *uwsgi.Request, *bufio.Reader) { <-never })
+	b := newBench(t, func(g *Gateway) { g.Timeouts.FirstByte = 50 * time.Millisecond; g.Timeouts.Drain = -1 }, func(net.Conn, *uwsgi.Request, *bufio.Reader) { <-never })
 	t.Cleanup(func() { close(never) })
 	b.lay("k:/")
 	if got := b.ask(setVar(missed("/"), uwsgi.Var{Name: "REQUEST_METHOD", Value: "POST"}), nil); got.status != 504 {
@@ -167,7 +167,7 @@ func TestBrokenUpload(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			asked := make(chan struct{}, 1)
-			b := newBench(t, func(g *Gateway) { g.StreamUploads = tt.stream; g.IdleTimeout = 100 * time.Millisecond }, func(nc net.Conn, _ *uwsgi.Request, body *bufio.Reader) {
+			b := newBench(t, func(g *Gateway) { g.Uploads.Stream = tt.stream; g.Timeouts.Idle = 100 * time.Millisecond }, func(nc net.Conn, _ *uwsgi.Request, body *bufio.Reader) {
 				asked <- struct{}{}
 				io.Copy(io.Discard, body)
 			})

@@ -126,7 +126,7 @@ func (x *exchange) run() {
 
 // limit bounds the whole exchange until the function that it returns is called.
 func (x *exchange) limit() (stop func() bool) {
-	if d := x.g.TotalTimeout; d > 0 {
+	if d := x.g.Timeouts.Total; d > 0 {
 		return time.AfterFunc(d, func() { x.tether.end(errTotalTimeout) }).Stop
 	}
 	return func() bool { return false }
@@ -188,7 +188,7 @@ func (x *exchange) answer(ctx context.Context) error {
 
 // read takes the request's packet from nginx.
 func (x *exchange) read() (*uwsgi.Request, error) {
-	x.client.SetReadDeadline(time.Now().Add(x.g.headTimeout()))
+	x.client.SetReadDeadline(time.Now().Add(x.g.Timeouts.head()))
 	req, err := x.g.limits().ReadRequest(x.in)
 	if err == io.EOF {
 		x.g.wonder(x.client)
@@ -469,10 +469,10 @@ func (x *exchange) write(b []byte) error {
 
 // sendBy is the deadline for a write to nginx that begins now; zero: there is none.
 func (x *exchange) sendBy() (by time.Time) {
-	if d := x.g.SendTimeout; d > 0 {
+	if d := x.g.Timeouts.Send; d > 0 {
 		by = time.Now().Add(d)
 	}
-	if d := x.g.TotalTimeout; d > 0 {
+	if d := x.g.Timeouts.Total; d > 0 {
 		if end := x.rec.start.Add(d); by.IsZero() || end.Before(by) {
 			by = end
 		}
@@ -483,7 +483,7 @@ func (x *exchange) sendBy() (by time.Time) {
 // sendFailure is the failure to send to nginx, for the reason why the exchange ends if
 // that is known.
 func (x *exchange) sendFailure(err error) error {
-	if end := x.g.TotalTimeout; end > 0 && isTimeout(err) && time.Since(x.rec.start) >= end {
+	if end := x.g.Timeouts.Total; end > 0 && isTimeout(err) && time.Since(x.rec.start) >= end {
 		x.tether.end(errTotalTimeout)
 	}
 	if gone := goneFailure(x.tether.ctx, "write answer"); gone != nil {

@@ -128,7 +128,7 @@ func (x *explainer) fetch(ctx context.Context, pool *backend.Pool, req uwsgi.Req
 	e := x.told
 	e.Backend = nc.Node.String()
 	address(packet, nc.Node)
-	nc.SetDeadline(time.Now().Add(x.g.firstByteTimeout()))
+	nc.SetDeadline(time.Now().Add(x.g.Timeouts.firstByte()))
 	nc.Write(packet) // what fails here shows in the answer
 	br := bufio.NewReader(nc)
 	resp, err := uwsgi.ReadResponse(br)

@@ -30,10 +30,10 @@ const (
 // lockPage has the leader of a flight take the lock of its page, wait for the one who
 // has it, or find the page. It returns true if the page has been answered with.
 func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
-	if !x.g.Fleet || x.g.Store == nil || x.flight == nil {
+	if !x.g.Coalescing.Fleet || x.g.Store == nil || x.flight == nil {
 		return false, nil
 	}
-	deadline := time.Now().Add(x.g.coalesceWait())
+	deadline := time.Now().Add(x.g.Coalescing.wait())
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		x.lock, err = x.g.Store.Lock(ctx, x.lockPlace(), lockLife)
 		if errors.Is(err, cachewriter.ErrNoMeta) {

@@ -110,7 +110,7 @@ func (fs *flights) join(x *exchange, strikes, room int) (f *flight, leads bool) 
 		fs.aloft[key] = f
 		return f, true
 	}
-	if f.policy != x.policy || f.pool != x.pool || !policy.SameTarget(f.vars, x.out.Vars) || !f.enter(room, now.Add(-x.g.coalesceWait())) {
+	if f.policy != x.policy || f.pool != x.pool || !policy.SameTarget(f.vars, x.out.Vars) || !f.enter(room, now.Add(-x.g.Coalescing.wait())) {
 		return nil, false
 	}
 	return f, false

@@ -111,7 +111,7 @@ func TestPrivateCrowd(t *testing.T) {
 				}
 				io.WriteString(nc, page(body, line))
 			})
-			b := newBench(t, func(g *Gateway) { g.CoalesceWait = time.Hour }, w.play)
+			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
 			ask := func(i int) answer {
 				return b.get("/", uwsgi.Var{Name: "HTTP_X_REQUEST_ID", Value: fmt.Sprint("user", i)})
 			}
@@ -384,7 +384,7 @@ func TestLiveFlight(t *testing.T) {
 
 func TestWaitIsBounded(t *testing.T) {
 	w := newGate(alike(page("hello")))
-	b := newBench(t, func(g *Gateway) { g.CoalesceWait = time.Second }, w.play)
+	b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Second }, w.play)
 	var all sync.WaitGroup
 	for range 3 {
 		all.Go(func() { b.get("/") })
@@ -400,7 +400,7 @@ func TestWaitIsBounded(t *testing.T) {
 
 func TestFollowersAreBounded(t *testing.T) {
 	w := newGate(alike(page("hello")))
-	b := newBench(t, func(g *Gateway) { g.CoalesceFollowers = 2 }, w.play)
+	b := newBench(t, func(g *Gateway) { g.Coalescing.Followers = 2 }, w.play)
 	var all sync.WaitGroup
 	for range 5 {
 		all.Go(func() { b.get("/") })
@@ -423,7 +423,7 @@ func TestDeletedFlight(t *testing.T) {
 		io.WriteString(nc, page("new"))
 	}
 	close(w.open)
-	tune := func(g *Gateway) { g.CoalesceWait = time.Hour }
+	tune := func(g *Gateway) { g.Coalescing.Wait = time.Hour }
 	b := newBench(t, tune, func(nc net.Conn, req *uwsgi.Request, in *bufio.Reader) {
 		if old.asked.Load() == 0 {
 			old.play(nc, req, in)
@@ -497,7 +497,7 @@ func TestConditionalFollower(t *testing.T) {
 
 func TestNoFlights(t *testing.T) {
 	for name, tune := range map[string]func(*Gateway){
-		"turned off": func(g *Gateway) { g.CoalesceWait = -1 },
+		"turned off": func(g *Gateway) { g.Coalescing.Wait = -1 },
 		"observing":  func(g *Gateway) { g.Policy.Observe = true },
 	} {
 		w := newGate(alike(page("hello")))
@@ -543,7 +543,7 @@ func TestFlightsAtRandom(t *testing.T) {
 		io.WriteString(nc, answer[at:])
 	}
 	for _, sentinels := range [][]string{nil, {}} {
-		b := newBench(t, func(g *Gateway) { g.Policy.Sentinels = sentinels; g.FirstByteTimeout = time.Second }, worker, worker)
+		b := newBench(t, func(g *Gateway) { g.Policy.Sentinels = sentinels; g.Timeouts.FirstByte = time.Second }, worker, worker)
 		var all sync.WaitGroup
 		for i := range clients {
 			all.Go(func() {

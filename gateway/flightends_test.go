@@ -41,7 +41,7 @@ func TestCrowdOfAnObservedRule(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newGate(alike(page("hello")))
-			b := newBench(t, func(g *Gateway) { observing(g); g.CoalesceWait = time.Hour }, w.play)
+			b := newBench(t, func(g *Gateway) { observing(g); g.Coalescing.Wait = time.Hour }, w.play)
 			answers := make([]answer, 10)
 			var all sync.WaitGroup
 			for i := range answers {
@@ -117,7 +117,7 @@ func newFleet(t *testing.T, gateways int, tune func(*Gateway), worker script) []
 	fleet := make([]*bench, gateways)
 	for i := range fleet {
 		fleet[i] = newBench(t, func(g *Gateway) {
-			g.Fleet = true
+			g.Coalescing.Fleet = true
 			g.Store = &cachewriter.Writer{Ring: ring, Timeout: patience}
 			g.Policy.Servers = ring.Has
 			if tune != nil {
@@ -180,7 +180,7 @@ func TestFlightEndsAtRandom(t *testing.T) {
 			observing(g)
 			g.Policy.Sentinels = sentinels
 			g.Policy.Format = policy.FormatHTTP // so that a page that lay in memcached has its X-Sum
-			g.FirstByteTimeout, g.CoalesceWait = time.Second, time.Duration(1+intN(200))*time.Millisecond
+			g.Timeouts.FirstByte, g.Coalescing.Wait = time.Second, time.Duration(1+intN(200))*time.Millisecond
 		}, worker)
 		var all sync.WaitGroup
 		for i := range clients {

@@ -61,7 +61,7 @@ func TestLeaderWhoIsNoStranger(t *testing.T) {
 				}
 				io.WriteString(nc, page("hello"))
 			})
-			b := newBench(t, func(g *Gateway) { g.CoalesceWait = time.Hour }, w.play)
+			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
 			for round := range 2 {
 				w.open = make(chan struct{})
 				before := w.asked.Load()
@@ -95,7 +95,7 @@ func TestCrowdOfNoStrangers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newGate(alike(page("hello", tt.line)))
-			b := newBench(t, func(g *Gateway) { g.CoalesceWait = time.Hour }, w.play)
+			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
 			b.crowd(w, 10, func(int) answer { return b.get("/", dark) })
 			if n := w.asked.Load(); n != tt.first {
 				t.Errorf("the backend was asked %d times, want %d", n, tt.first)
@@ -192,7 +192,7 @@ func TestEndlessPage(t *testing.T) {
 				<-end
 			})
 			b := newBench(t, func(g *Gateway) {
-				g.CoalesceWait = time.Second
+				g.Coalescing.Wait = time.Second
 				g.Policy.AcceptUnframed = tt.unframed
 			}, w.play)
 			defer close(end)
@@ -238,7 +238,7 @@ func TestCrashesInACrowd(t *testing.T) {
 					io.WriteString(nc, page("hello"))
 				}
 			})
-			b := newBench(t, func(g *Gateway) { g.CoalesceWait = time.Hour }, w.play)
+			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
 			crash := func() {
 				if got := b.get("/", uwsgi.Var{Name: "HTTP_USER_AGENT", Value: "long"}); got.status != 502 {
 					t.Errorf("who crashes a worker got %q, %v", got.raw, got.err)

@@ -119,7 +119,7 @@ func (x *exchange) connected(nc *backend.Conn) {
 
 // ask sends the packet and reads the head of the answer.
 func (x *exchange) ask(packet []byte) error {
-	x.conn.SetDeadline(time.Now().Add(x.g.firstByteTimeout()))
+	x.conn.SetDeadline(time.Now().Add(x.g.Timeouts.firstByte()))
 	address(packet, x.conn.Node)
 	x.g.hintModifiers(x.sent, [2]uint8{packet[0], packet[3]})
 	// A worker may refuse a request without reading it all, and then the

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -68,105 +67,23 @@ type Gateway struct {
 	// whose hits have the answer's own head.
 	AlignHeaders bool
 
-	// Peers may connect over TCP, besides the loopback addresses that always
-	// may. UNIX sockets are guarded by their file mode.
-	Peers []netip.Prefix
-
-	// PeerUsers are the numbers of the users whose processes may connect over
-	// UNIX sockets. Nil means all whom the file mode lets. Only Linux tells:
-	// elsewhere nobody may if it is set.
-	PeerUsers []uint32
-
 	// AdminToken opens the admin API to callers over TCP. If it is empty the
 	// API answers on UNIX sockets only.
 	AdminToken string
-
-	// StreamUploads gives a worker the request's body as it comes. Else it is
-	// taken from nginx before a worker is: small bodies into memory, others into
-	// a file.
-	StreamUploads bool
-
-	// SpoolDir is where those files are; they have no names. If it is empty, it
-	// is the system's folder for temporary files.
-	SpoolDir string
-
-	// SpoolMemory bounds the bytes of bodies in memory, all together; what
-	// comes then is put into files. Zero means 64 MiB, negative none.
-	SpoolMemory int64
-
-	// MaxRequestBody is the length of the longest body that is not answered
-	// 413. Zero means no limit.
-	MaxRequestBody int64
-
-	// HalfClose lets TCP clients close their direction when the request is
-	// sent, and still wait for an answer. Over TCP that looks like leaving, so
-	// with it a client that has left is noticed only when it is written to. UNIX
-	// sockets tell the two apart and need no such leave.
-	HalfClose bool
 
 	// AskToClose tells backends that the connection ends with the answer. That
 	// goes without saying for uWSGI, and not for gunicorn.
 	AskToClose bool
 
-	// CoalesceWait is how long a request for a page that is being fetched for
-	// another one waits for it, until it asks a backend itself. Zero means 5 s,
-	// negative not at all.
-	CoalesceWait time.Duration
-
-	// CoalesceFollowers bounds the requests that wait for one page. Zero means
-	// 10,000.
-	CoalesceFollowers int
-
-	// Fleet is set if other gateways fill the same memcached: then one of them
-	// fetches a page, and the others wait for that, too. It takes two more
-	// questions to memcached for each page that is fetched. Followers get no page before
-	// it is whole: another gateway may have purged it.
-	Fleet bool
-
-	// RefreshAhead has pages that are served fetched anew before they expire, as
-	// by a visitor without cookies or name. Refresh does it.
-	RefreshAhead bool
-
-	// RefreshConcurrency is how many pages are fetched anew at once. Zero means 2.
-	RefreshConcurrency int
-
 	// Limits bound the requests that are read. The zero value is good. Nil
 	// Modifiers mean uwsgi.PageModifiers here: the workers get those of their pool.
 	Limits uwsgi.Limits
 
-	// HandshakeTimeout bounds the handshake of a connection over TLS, which a
-	// listener of Serve's may have: its connections are *tls.Conn then. Zero
-	// means 5 s.
-	HandshakeTimeout time.Duration
-
-	// HeadTimeout bounds the wait for a request's packet. Zero means 10 s.
-	HeadTimeout time.Duration
-
-	// FirstByteTimeout bounds the wait for an answer's head, counted from
-	// the last byte that a backend took of the request. Zero means 60 s.
-	FirstByteTimeout time.Duration
-
-	// IdleTimeout bounds every pause within a body that comes: a request's from
-	// nginx, an answer's from a backend; and in which a backend takes nothing of a
-	// request's. Zero means 60 s.
-	IdleTimeout time.Duration
-
-	// SendTimeout bounds every pause in which nginx takes nothing of an answer.
-	// Zero means no bound: nginx stops reading for minutes while a slow visitor
-	// empties its temporary file, and has a send_timeout of its own for visitors.
-	SendTimeout time.Duration
-
-	// TotalTimeout bounds a whole request, from its first byte to the last of
-	// its answer. Zero means no bound.
-	TotalTimeout time.Duration
-
-	// LingerTimeout bounds how long a finished connection waits for nginx to
-	// close its side, so that an answer is not lost to a reset. Zero means 5 s.
-	LingerTimeout time.Duration
-
-	// DrainTimeout bounds how long Serve waits for the requests in flight
-	// once its context is done. Zero means 30 s, negative no bound.
-	DrainTimeout time.Duration
+	Timeouts   Timeouts
+	Uploads    Uploads
+	Coalescing Coalescing
+	Refreshing Refreshing
+	Peers      Peers
 
 	stats   stats
 	hints   hints
@@ -191,7 +108,7 @@ const backlogGrace = 50 * time.Millisecond
 
 // Serve answers the connections of ln until ctx is done. Then it takes what
 // waits in the backlog, closes ln, and returns nil when the requests in flight
-// have ended, or an error when DrainTimeout ended them. It may be called for
+// have ended, or an error when Timeouts.Drain ended them. It may be called for
 // several listeners at once. A listener that fails ends it with that error,
 // after the requests in flight.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
@@ -308,7 +225,7 @@ func (g *Gateway) policy() *policy.Policy {
 	return g.Policy
 }
 
-// drain waits for the exchanges, and breaks them off after DrainTimeout.
+// drain waits for the exchanges, and breaks them off after Timeouts.Drain.
 func (g *Gateway) drain(conns *sync.WaitGroup, abandon func()) error {
 	done := make(chan struct{})
 	go func() {
@@ -316,8 +233,8 @@ func (g *Gateway) drain(conns *sync.WaitGroup, abandon func()) error {
 		close(done)
 	}()
 	var timeout <-chan time.Time
-	if g.DrainTimeout >= 0 {
-		t := time.NewTimer(orDefault(g.DrainTimeout, 30*time.Second))
+	if g.Timeouts.Drain >= 0 {
+		t := time.NewTimer(g.Timeouts.drain())
 		defer t.Stop()
 		timeout = t.C
 	}
@@ -330,7 +247,7 @@ func (g *Gateway) drain(conns *sync.WaitGroup, abandon func()) error {
 	abandon()
 	<-done
 	return fmt.Errorf("gateway: drain: %d requests were still in flight after %v and have been broken off; allow more with --drain-timeout",
-		n, orDefault(g.DrainTimeout, 30*time.Second))
+		n, g.Timeouts.drain())
 }
 
 func (g *Gateway) serveConn(open *tethers, nc net.Conn) {
@@ -411,14 +328,6 @@ func orNop(l *zap.Logger) *zap.Logger {
 	return l
 }
 
-// orDefault resolves a timeout's zero value.
-func orDefault(d, def time.Duration) time.Duration {
-	if d == 0 {
-		return def
-	}
-	return d
-}
-
 // limits are those of the requests that are read.
 func (g *Gateway) limits() uwsgi.Limits {
 	l := g.Limits
@@ -429,13 +338,3 @@ func (g *Gateway) limits() uwsgi.Limits {
 }
 
 var pageModifiers = uwsgi.PageModifiers()
-
-func (g *Gateway) handshakeTimeout() time.Duration {
-	return orDefault(g.HandshakeTimeout, 5*time.Second)
-}
-func (g *Gateway) headTimeout() time.Duration { return orDefault(g.HeadTimeout, 10*time.Second) }
-func (g *Gateway) firstByteTimeout() time.Duration {
-	return orDefault(g.FirstByteTimeout, time.Minute)
-}
-func (g *Gateway) idleTimeout() time.Duration   { return orDefault(g.IdleTimeout, time.Minute) }
-func (g *Gateway) lingerTimeout() time.Duration { return orDefault(g.LingerTimeout, 5*time.Second) }

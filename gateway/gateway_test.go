@@ -259,7 +259,7 @@ func TestOwnAnswers(t *testing.T) {
 		{"bad length", gone, encode(t, missed("/", uwsgi.Var{Name: "CONTENT_LENGTH", Value: "1e1"})), 400, "bad_content_length"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := startBench(t, "unix", func(g *Gateway) { g.FirstByteTimeout = 50 * time.Millisecond }, tt.worker)
+			b := startBench(t, "unix", func(g *Gateway) { g.Timeouts.FirstByte = 50 * time.Millisecond }, tt.worker)
 			nc := b.dial()
 			nc.Write(append(tt.packet, make([]byte, 100_000)...)) // and a body that nobody wants
 			raw, err := io.ReadAll(nc)
@@ -289,7 +289,7 @@ func many(n int) uwsgi.Vars {
 }
 
 func TestSlowHeadIsAnswered(t *testing.T) {
-	b := newBench(t, func(g *Gateway) { g.HeadTimeout = 20 * time.Millisecond }, says(page("hello")))
+	b := newBench(t, func(g *Gateway) { g.Timeouts.Head = 20 * time.Millisecond }, says(page("hello")))
 	nc := b.dial()
 	nc.Write([]byte{0, 40})
 	raw, err := io.ReadAll(nc)
@@ -449,7 +449,7 @@ func TestDrain(t *testing.T) {
 
 func TestDrainTimeout(t *testing.T) {
 	started, left := make(chan struct{}), make(chan error, 1)
-	b := newBench(t, func(g *Gateway) { g.DrainTimeout = 20 * time.Millisecond },
+	b := newBench(t, func(g *Gateway) { g.Timeouts.Drain = 20 * time.Millisecond },
 		func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 			close(started)
 			_, err := in.ReadByte()
@@ -470,7 +470,7 @@ func TestDrainTimeout(t *testing.T) {
 }
 
 func TestPeers(t *testing.T) {
-	g := &Gateway{Peers: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}
+	g := &Gateway{Peers: Peers{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}}
 	for addr, want := range map[string]bool{
 		"127.0.0.1:1": true, "[::1]:1": true, "10.1.2.3:1": true, "[::ffff:10.1.2.3]:1": true,
 		"10.2.0.1:1": false, "[2001:db8::1]:1": false,

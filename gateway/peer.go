@@ -24,14 +24,14 @@ func (g *Gateway) admits(nc net.Conn) bool {
 			zap.Stringer("peer", peer))
 		return false
 	}
-	if g.PeerUsers == nil || !isUnix(peer) {
+	if g.Peers.Users == nil || !isUnix(peer) {
 		return true
 	}
 	p, err := socket.OwnerOf(nc)
 	switch {
 	case err != nil:
 		g.refuse("connection refused: the peer's user is not known", zap.Error(err))
-	case !slices.Contains(g.PeerUsers, p.UID):
+	case !slices.Contains(g.Peers.Users, p.UID):
 		g.refuse("connection refused: the peer's user is not allowed; if it is your nginx's, add --allow-user",
 			zap.Uint32("uid", p.UID), zap.Int32("pid", p.PID))
 	default:
@@ -55,7 +55,7 @@ func (g *Gateway) allowed(addr net.Addr) bool {
 	if ip.IsLoopback() {
 		return true
 	}
-	for _, p := range g.Peers {
+	for _, p := range g.Peers.Networks {
 		if p.Contains(ip) {
 			return true
 		}
@@ -77,7 +77,7 @@ func (g *Gateway) secures(ctx context.Context, nc net.Conn) bool {
 	if !ok {
 		return true
 	}
-	tc.SetDeadline(time.Now().Add(g.handshakeTimeout()))
+	tc.SetDeadline(time.Now().Add(g.Timeouts.handshake()))
 	err := tc.HandshakeContext(ctx)
 	switch {
 	case err == nil:

@@ -154,7 +154,7 @@ func TestDrainTimeoutBreaksOff(t *testing.T) {
 	isReset := func(err error) bool { return errors.Is(err, syscall.ECONNRESET) }
 	for network, isBroken := range map[string]func(error) bool{"tcp": isReset, "tls": isBadRecord} {
 		t.Run(network, func(t *testing.T) {
-			b := startBench(t, "tcp", func(g *Gateway) { g.DrainTimeout = 20 * time.Millisecond },
+			b := startBench(t, "tcp", func(g *Gateway) { g.Timeouts.Drain = 20 * time.Millisecond },
 				startWorker(t, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 					io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>")
 					in.ReadByte()
@@ -223,7 +223,7 @@ func TestHandshakeFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, func(g *Gateway) {
 				if tt.want == "nothing came in time" {
-					g.HandshakeTimeout = 20 * time.Millisecond
+					g.Timeouts.Handshake = 20 * time.Millisecond
 				}
 			}, says(page("hello")))
 			nc, err := net.Dial("tcp", b.overTLS(server))

@@ -189,7 +189,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	hang := func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) { in.ReadByte() }
 	short := says("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
 	for name, s := range map[string]script{"answer": says(page("hello")), "silence": silent, "timeout": hang, "broken off": short} {
-		b := newBench(t, func(g *Gateway) { g.FirstByteTimeout = 50 * time.Millisecond }, s, s)
+		b := newBench(t, func(g *Gateway) { g.Timeouts.FirstByte = 50 * time.Millisecond }, s, s)
 		for range 3 {
 			b.get("/")
 		}
@@ -277,7 +277,7 @@ func TestTotalTimeout(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	b := newBench(t, func(g *Gateway) { g.TotalTimeout = 50 * time.Millisecond }, drip)
+	b := newBench(t, func(g *Gateway) { g.Timeouts.Total = 50 * time.Millisecond }, drip)
 	if got := b.get("/"); got.status != 504 {
 		t.Errorf("status %d, want 504", got.status)
 	}
@@ -293,7 +293,7 @@ func TestDoubtHasAServerProbed(t *testing.T) {
 		}
 		in.ReadByte()
 	}
-	b := newBench(t, func(g *Gateway) { g.FirstByteTimeout = 20 * time.Millisecond }, hang)
+	b := newBench(t, func(g *Gateway) { g.Timeouts.FirstByte = 20 * time.Millisecond }, hang)
 	for i := range 3 {
 		if len(pinged) > 0 {
 			t.Errorf("probed after %d requests", i)

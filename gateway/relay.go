@@ -151,7 +151,7 @@ func (x *exchange) relayMore(buf []byte) error {
 	if x.page.on || rest < socket.MinSplice || rest == socket.Endless && x.rec.bytes < socket.MinSplice {
 		return x.relayPart(buf)
 	}
-	p := socket.Copy{From: x.conn, To: x.client, Left: rest, Idle: x.g.idleTimeout(), WriteBy: x.sendBy, Spliced: x.g.stats.splice}
+	p := socket.Copy{From: x.conn, To: x.client, Left: rest, Idle: x.g.Timeouts.idle(), WriteBy: x.sendBy, Spliced: x.g.stats.splice}
 	var took int64
 	p.Moved = func(n int) { took += int64(n) }
 	err := p.Run()
@@ -165,7 +165,7 @@ func (x *exchange) relayMore(buf []byte) error {
 
 // relayPart reads once and writes once.
 func (x *exchange) relayPart(buf []byte) error {
-	x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
+	x.conn.SetReadDeadline(time.Now().Add(x.g.Timeouts.idle()))
 	n, err := x.body.Read(buf)
 	x.freePlace(err)
 	if n > 0 {
@@ -229,7 +229,7 @@ func (x *exchange) tunnel(ctx context.Context) error {
 	buf := buffers.Get().(*[backendBuffer]byte)
 	defer buffers.Put(buf)
 	for {
-		x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
+		x.conn.SetReadDeadline(time.Now().Add(x.g.Timeouts.idle()))
 		n, err := x.from.Read(buf[:])
 		x.rec.bytes += int64(n)
 		if n > 0 {

@@ -18,16 +18,16 @@ func (g *Gateway) Refresh(ctx context.Context) {
 }
 
 // keepsPages reports whether anything is done about pages once they are stored.
-func (g *Gateway) keepsPages() bool { return g.RefreshAhead && g.Store != nil }
+func (g *Gateway) keepsPages() bool { return g.Refreshing.Ahead && g.Store != nil }
 
 // schedule is what Refresh runs.
 func (g *Gateway) schedule() *refresh.Schedule {
 	g.refreshOnce.Do(func() {
 		g.refreshes.Store, g.refreshes.Log = g.Store, g.Log
-		g.refreshes.Concurrency = g.RefreshConcurrency
+		g.refreshes.Concurrency = g.Refreshing.Concurrency
 		g.refreshes.Fetch = g.refetch
 		g.refreshes.Busy = g.isBusy
-		if g.Fleet {
+		if g.Coalescing.Fleet {
 			g.refreshes.Lock = g.lockFor
 		}
 	})
@@ -154,7 +154,7 @@ func (x *exchange) takeIn() error {
 	buf := buffers.Get().(*[backendBuffer]byte)
 	defer buffers.Put(buf)
 	for x.page.reason == "" {
-		x.conn.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
+		x.conn.SetReadDeadline(time.Now().Add(x.g.Timeouts.idle()))
 		n, err := x.body.Read(buf[:])
 		x.capture(buf[:n])
 		x.rec.bytes += int64(n)

@@ -47,7 +47,7 @@ func TestBypassSecretIsTold(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			seen := make(chan uwsgi.Vars, 1)
-			b := newBench(t, func(g *Gateway) { bypassing(t)(g); g.MaxRequestBody = 1 << 20 }, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
+			b := newBench(t, func(g *Gateway) { bypassing(t)(g); g.Uploads.MaxBody = 1 << 20 }, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
 				seen <- req.Vars
 				io.WriteString(nc, page("hello"))
 			})

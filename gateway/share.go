@@ -40,7 +40,7 @@ func (x *exchange) share(ctx context.Context) (done bool, err error) {
 	x.came = time.Now()
 	var timer *time.Timer
 	for strikes := 0; ; {
-		f, leads := x.g.flights.join(x, strikes, x.g.coalesceFollowers())
+		f, leads := x.g.flights.join(x, strikes, x.g.Coalescing.followers())
 		switch {
 		case f == nil:
 			return false, nil
@@ -49,7 +49,7 @@ func (x *exchange) share(ctx context.Context) (done bool, err error) {
 			return false, nil
 		}
 		if timer == nil {
-			timer = time.NewTimer(x.g.coalesceWait())
+			timer = time.NewTimer(x.g.Coalescing.wait())
 			defer timer.Stop()
 		}
 		next, err := x.follow(ctx, f, timer.C)
@@ -86,7 +86,7 @@ const (
 // mayShare reports whether the request may wait for others, and they for it. One
 // that is to renew the page does not take part.
 func (x *exchange) mayShare() bool {
-	return x.plan.Reason == "" && !x.plan.Alone && !x.plan.Bypass && !x.policy.Observes(x.plan) && x.g.coalesceWait() > 0 && x.length == 0
+	return x.plan.Reason == "" && !x.plan.Alone && !x.plan.Bypass && !x.policy.Observes(x.plan) && x.g.Coalescing.wait() > 0 && x.length == 0
 }
 
 // lead makes the exchange the leader.
@@ -285,7 +285,7 @@ func (x *exchange) offer() {
 	}
 	switch {
 	case x.verdict.Store():
-		live := !x.g.Fleet && x.resp.ContentLength >= 0 && !x.resp.Chunked && !x.policy.JudgesBody()
+		live := !x.g.Coalescing.Fleet && x.resp.ContentLength >= 0 && !x.resp.Chunked && !x.policy.JudgesBody()
 		x.flight.judged(x.resp, x.verdict.TTL, x.asked, live)
 	case x.resp.StatusCode >= 500 && x.flight.strikes < maxStrike:
 		x.land(endOrphan, nil)
@@ -523,13 +523,4 @@ func (x *exchange) unheard() error {
 	}
 	x.rec.status = statusClientGone
 	return writeFailure(errClientGone)
-}
-
-func (g *Gateway) coalesceWait() time.Duration { return orDefault(g.CoalesceWait, 5*time.Second) }
-
-func (g *Gateway) coalesceFollowers() int {
-	if g.CoalesceFollowers > 0 {
-		return g.CoalesceFollowers
-	}
-	return 10000
 }

@@ -36,7 +36,7 @@ func TestSlowReadersGetAll(t *testing.T) {
 		for name, whole := range bodiesOf(size) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				b := startBench(t, network, func(g *Gateway) { g.IdleTimeout = impatience }, startWorkerOn(t, network, says(whole)))
+				b := startBench(t, network, func(g *Gateway) { g.Timeouts.Idle = impatience }, startWorkerOn(t, network, says(whole)))
 				nc := b.dial()
 				nc.Write(encode(t, missed("/")))
 				var first [1]byte
@@ -61,7 +61,7 @@ func TestSlowReadersOfAFlight(t *testing.T) {
 	onEach(t, func(t *testing.T, network string) {
 		asked, goOn := make(chan struct{}), make(chan struct{})
 		whole := page(strings.Repeat("x", 1000<<10))
-		b := startBench(t, network, func(g *Gateway) { g.IdleTimeout = impatience }, startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
+		b := startBench(t, network, func(g *Gateway) { g.Timeouts.Idle = impatience }, startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 			close(asked)
 			<-goOn
 			io.WriteString(nc, whole)
@@ -89,8 +89,8 @@ func TestSlowReadersOfAFlight(t *testing.T) {
 func TestSendTimeout(t *testing.T) {
 	onEach(t, func(t *testing.T, network string) {
 		for name, tune := range map[string]func(*Gateway){
-			"write answer":    func(g *Gateway) { g.SendTimeout = impatience },
-			"--total-timeout": func(g *Gateway) { g.TotalTimeout = pause },
+			"write answer":    func(g *Gateway) { g.Timeouts.Send = impatience },
+			"--total-timeout": func(g *Gateway) { g.Timeouts.Total = pause },
 		} {
 			for kind, whole := range bodiesOf(16 << 20) {
 				t.Run(name+"/"+kind, func(t *testing.T) {
@@ -114,7 +114,7 @@ func TestSendTimeout(t *testing.T) {
 // A client that does not read keeps nobody from shutting down.
 func TestDrainEndsSlowReaders(t *testing.T) {
 	onEach(t, func(t *testing.T, network string) {
-		b := startBench(t, network, func(g *Gateway) { g.DrainTimeout = impatience }, startWorkerOn(t, network, says(bodiesOf(16 << 20)["with a length"])))
+		b := startBench(t, network, func(g *Gateway) { g.Timeouts.Drain = impatience }, startWorkerOn(t, network, says(bodiesOf(16 << 20)["with a length"])))
 		nc := b.dial()
 		nc.Write(encode(t, missed("/")))
 		var first [1]byte
@@ -132,7 +132,7 @@ func TestDrainEndsSlowReaders(t *testing.T) {
 func TestPausedWorkerIsGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	b := newBench(t, func(g *Gateway) { g.IdleTimeout = impatience }, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
+	b := newBench(t, func(g *Gateway) { g.Timeouts.Idle = impatience }, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 		io.WriteString(nc, page("hello")[:len(page("hello"))-1])
 		<-ctx.Done()
 	})

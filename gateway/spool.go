@@ -40,12 +40,12 @@ func (s *spool) isApart() bool { return s.file != nil || len(s.memory) > clientB
 // visitor is slow, and nginx does not read ahead (uwsgi_request_buffering off). Both
 // are served if that one body is streamed: a worker that does not read it answers.
 func (x *exchange) takeBody(ctx context.Context) error {
-	limit := x.g.MaxRequestBody
+	limit := x.g.Uploads.MaxBody
 	switch {
 	case limit > 0 && x.length > limit:
 		return &failure{op: "read request body", side: sideClient, status: 413,
 			err: fmt.Errorf("%d bytes are announced, and --max-request-body allows %d", x.length, limit)}
-	case x.length == 0 || x.g.StreamUploads:
+	case x.length == 0 || x.g.Uploads.Stream:
 		return nil
 	}
 	if err := x.openSpool(); err != nil {
@@ -67,7 +67,7 @@ func (x *exchange) openSpool() error {
 		x.spool.memory = make([]byte, x.length)
 		return nil
 	}
-	f, err := createUnnamed(x.g.SpoolDir)
+	f, err := createUnnamed(x.g.Uploads.Dir)
 	if err != nil {
 		return spoolFailure(err)
 	}
@@ -79,23 +79,17 @@ func (x *exchange) openSpool() error {
 // reserve takes n bytes of the memory for bodies, and reports whether they were
 // left.
 func (g *Gateway) reserve(n int64) bool {
-	limit := g.SpoolMemory
-	if limit == 0 {
-		limit = defaultSpoolMemory
-	}
-	if g.spooled.Add(n) <= limit {
+	if g.spooled.Add(n) <= g.Uploads.memory() {
 		return true
 	}
 	g.spooled.Add(-n)
 	return false
 }
 
-const defaultSpoolMemory = 64 << 20
-
 // readBody fills b.
 func (x *exchange) readBody(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
-		x.client.SetReadDeadline(time.Now().Add(x.g.idleTimeout()))
+		x.client.SetReadDeadline(time.Now().Add(x.g.Timeouts.idle()))
 		n, err := x.in.Read(b)
 		b = b[n:]
 		if err != nil && len(b) > 0 {
@@ -113,7 +107,7 @@ func (x *exchange) fileBody(ctx context.Context, f *os.File) error {
 		return spoolFailure(err)
 	}
 	x.in.Discard(here)
-	p := socket.Copy{From: x.client, To: f, Left: x.length - int64(here), Idle: x.g.idleTimeout()}
+	p := socket.Copy{From: x.client, To: f, Left: x.length - int64(here), Idle: x.g.Timeouts.idle()}
 	err := p.Run()
 	var werr socket.WriteError
 	switch {
@@ -141,10 +135,10 @@ func createUnnamed(dir string) (*os.File, error) {
 
 // TrySpool reports what would keep a large body from being spooled.
 func (g *Gateway) TrySpool() error {
-	if g.StreamUploads {
+	if g.Uploads.Stream {
 		return nil
 	}
-	f, err := createUnnamed(g.SpoolDir)
+	f, err := createUnnamed(g.Uploads.Dir)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func TestBodyIsSpooled(t *testing.T) {
 		t.Run(fmt.Sprint(tt.size), func(t *testing.T) {
 			dir := t.TempDir()
 			body := noise(tt.size)
-			b := newBench(t, func(g *Gateway) { g.SpoolDir = dir }, compares(body))
+			b := newBench(t, func(g *Gateway) { g.Uploads.Dir = dir }, compares(body))
 			nc := b.sendPart(body)
 			held := func() bool { return b.spooled.Load() == tt.memory && b.stats.spoolFiles.Load() == tt.files }
 			eventually(t, "body held", held)
@@ -78,7 +78,7 @@ func TestBodyIsSpooled(t *testing.T) {
 func TestSpoolMemoryIsBounded(t *testing.T) {
 	body := noise(80)
 	for _, tt := range []struct{ limit, memory, files int64 }{{0, 160, 0}, {100, 80, 1}, {-1, 0, 2}} {
-		b := newBench(t, func(g *Gateway) { g.SpoolMemory = tt.limit }, compares(body))
+		b := newBench(t, func(g *Gateway) { g.Uploads.Memory = tt.limit }, compares(body))
 		for range 2 {
 			defer b.sendPart(body).Close()
 		}
@@ -110,7 +110,7 @@ func TestSpoolFails(t *testing.T) {
 			if tt.limit > 0 {
 				limitFiles(t, tt.limit)
 			}
-			b := newBench(t, func(g *Gateway) { g.SpoolDir = tt.dir }, says(page("hello")))
+			b := newBench(t, func(g *Gateway) { g.Uploads.Dir = tt.dir }, says(page("hello")))
 			if got := askSlowly(t, b, uploading("POST", len(body)), body); got.status != tt.status || got.err != nil {
 				t.Errorf("got %d, %v; want %d", got.status, got.err, tt.status)
 			}
@@ -172,7 +172,7 @@ func TestMaxRequestBody(t *testing.T) {
 	large := noise(4 << 20)
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
 		onEach(t, func(t *testing.T, network string) {
-			b := startBench(t, network, func(g *Gateway) { tune(g); g.MaxRequestBody = limit }, startWorker(t, compares(noise(limit))))
+			b := startBench(t, network, func(g *Gateway) { tune(g); g.Uploads.MaxBody = limit }, startWorker(t, compares(noise(limit))))
 			for range 20 {
 				if got := askSlowly(t, b, uploading("POST", len(large)), large); got.status != 413 || got.err != nil {
 					t.Fatalf("got %d, %v; want 413", got.status, got.err)

@@ -46,7 +46,7 @@ func TestStaleIfError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var w moody
 			w.says(page("hello", kept, "X-Frame-Options: DENY"))
-			b := newBench(t, func(g *Gateway) { g.CoalesceWait = -1 }, w.play)
+			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = -1 }, w.play)
 			b.get("/")
 			b.copied("k:/")
 			w.says(failure)
@@ -84,7 +84,7 @@ func TestNoStaleCopy(t *testing.T) {
 	} {
 		var w moody
 		w.says(page("hello", line))
-		b := newBench(t, func(g *Gateway) { g.CoalesceWait = -1 }, w.play)
+		b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = -1 }, w.play)
 		b.get("/")
 		b.close()
 		if n := len(b.store.items); n != 1 {
@@ -93,7 +93,7 @@ func TestNoStaleCopy(t *testing.T) {
 	}
 	var w moody
 	w.says(page("hello", kept))
-	b := newBench(t, func(g *Gateway) { g.CoalesceWait = -1; g.Store.Copies = true }, w.play)
+	b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = -1; g.Store.Copies = true }, w.play)
 	b.get("/")
 	b.copied("k:/")
 	w.says("HTTP/1.1 204 No Content\r\n\r\n")

@@ -49,8 +49,8 @@ func (x *exchange) startUpload() {
 func (x *exchange) toBackend(from socket.Source, length int64) *socket.Copy {
 	to := x.conn
 	x.upload.size = length
-	return &socket.Copy{From: from, To: to, Left: length, Idle: x.g.idleTimeout(), Spliced: x.g.stats.splice,
-		Moved: func(int) { to.SetReadDeadline(time.Now().Add(x.g.firstByteTimeout())) }}
+	return &socket.Copy{From: from, To: to, Left: length, Idle: x.g.Timeouts.idle(), Spliced: x.g.stats.splice,
+		Moved: func(int) { to.SetReadDeadline(time.Now().Add(x.g.Timeouts.firstByte())) }}
 }
 
 // startReading starts the goroutine that reads from nginx, once: what it sends
@@ -166,7 +166,7 @@ func (x *exchange) watch(to net.Conn, tunnel bool) error {
 		_, err := x.in.Peek(1)
 		here, _ := x.in.Peek(x.in.Buffered())
 		if len(here) > 0 && tunnel {
-			to.SetDeadline(time.Now().Add(x.g.idleTimeout()))
+			to.SetDeadline(time.Now().Add(x.g.Timeouts.idle()))
 			if _, werr := to.Write(here); werr != nil {
 				tunnel = false
 			}
@@ -198,7 +198,7 @@ func (x *exchange) watchHalf(to net.Conn, tunnel bool) error {
 }
 
 // mayHalfClose reports whether a client that has ended its direction may still wait.
-func (x *exchange) mayHalfClose() bool { return x.g.HalfClose || isUnix(x.client.RemoteAddr()) }
+func (x *exchange) mayHalfClose() bool { return x.g.Peers.HalfClose || isUnix(x.client.RemoteAddr()) }
 
 // left ends the exchange's context, unless its answer is through, or others wait
 // for it.
@@ -235,7 +235,7 @@ func (x *exchange) finishUpload() {
 	}
 	u.mu.Lock()
 	u.finishing = true
-	x.client.SetReadDeadline(time.Now().Add(x.g.lingerTimeout()))
+	x.client.SetReadDeadline(time.Now().Add(x.g.Timeouts.linger()))
 	u.mu.Unlock()
 	if !u.isReading() {
 		io.Copy(io.Discard, x.client) // x.in may be given back

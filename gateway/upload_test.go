@@ -19,7 +19,7 @@ import (
 // eachWay runs a test with bodies that are spooled, and with streamed ones.
 func eachWay(t *testing.T, test func(t *testing.T, tune func(*Gateway))) {
 	t.Run("spooled", func(t *testing.T) { test(t, func(*Gateway) {}) })
-	t.Run("streamed", func(t *testing.T) { test(t, func(g *Gateway) { g.StreamUploads = true }) })
+	t.Run("streamed", func(t *testing.T) { test(t, func(g *Gateway) { g.Uploads.Stream = true }) })
 }
 
 // onEach runs a test over both kinds of sockets.
@@ -126,7 +126,7 @@ func TestUploadAndAnswerSideBySide(t *testing.T) {
 func TestStalledUploadIsAnswered(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
 		for _, size := range []int{10, spoolInMemory + 1, 2 * socket.MinSplice} {
-			b := newBench(t, func(g *Gateway) { tune(g); g.IdleTimeout = 20 * time.Millisecond },
+			b := newBench(t, func(g *Gateway) { tune(g); g.Timeouts.Idle = 20 * time.Millisecond },
 				func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) { io.Copy(io.Discard, in) })
 			nc := b.dial()
 			nc.Write(append(encode(t, uploading("POST", size)), "half"...))
@@ -199,7 +199,7 @@ func TestHalfClose(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWaits()
-			b := startBench(t, tt.network, func(g *Gateway) { g.HalfClose = tt.allowed }, startWorker(t, w.play))
+			b := startBench(t, tt.network, func(g *Gateway) { g.Peers.HalfClose = tt.allowed }, startWorker(t, w.play))
 			nc := b.dial()
 			nc.Write(encode(t, missed("/")))
 			<-w.started
@@ -304,7 +304,7 @@ func closeHard(nc net.Conn) {
 // for.
 func TestLingerIsBounded(t *testing.T) {
 	for _, size := range []int{1000, 3 * socket.MinSplice} {
-		b := newBench(t, func(g *Gateway) { g.StreamUploads = true; g.LingerTimeout = 20 * time.Millisecond },
+		b := newBench(t, func(g *Gateway) { g.Uploads.Stream = true; g.Timeouts.Linger = 20 * time.Millisecond },
 			func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 				in.ReadByte()
 				io.WriteString(nc, page("hello"))

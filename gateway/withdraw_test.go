@@ -52,7 +52,7 @@ func TestWithdrawn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var w moody
 			w.says(page("hello", kept))
-			b := newBench(t, func(g *Gateway) { g.CoalesceWait = -1; g.Store.Copies = true }, w.play)
+			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = -1; g.Store.Copies = true }, w.play)
 			b.get("/")
 			b.get("/twin")
 			b.copied("k:/")
@@ -81,7 +81,7 @@ func (b *bench) settled() {
 // does.
 func TestWithdrawnOnce(t *testing.T) {
 	var w moody
-	b := newBench(t, func(g *Gateway) { g.CoalesceWait = -1; g.Store.Copies = true }, w.play)
+	b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = -1; g.Store.Copies = true }, w.play)
 	copyKey := cachewriter.Sibling(cachewriter.KindCopy, "k:/")
 	deletes := func() (n int) {
 		b.settled()
@@ -149,7 +149,7 @@ func TestWithdrawnForAllVisitors(t *testing.T) {
 			var w moody
 			w.says(page("hello", kept))
 			b := newBench(t, func(g *Gateway) {
-				g.CoalesceWait, g.Store.Copies = -1, true
+				g.Coalescing.Wait, g.Store.Copies = -1, true
 				g.Policy.Template, _ = policy.ParseTemplate("$visitor$scheme://$host$request_uri")
 			}, w.play)
 			at := func(visitor, uri string, more ...uwsgi.Var) []uwsgi.Var {

@@ -71,7 +71,7 @@ func serve(c *cli.Context) error {
 // must be good; without the system's own only they are refused.
 func trySpool(g *gateway.Gateway, log *zap.Logger) error {
 	err := g.TrySpool()
-	if err != nil && g.SpoolDir != "" {
+	if err != nil && g.Uploads.Dir != "" {
 		return fmt.Errorf("--spool-dir: %w; name a folder that uwgate may write to", err)
 	}
 	if err != nil {
@@ -102,30 +102,40 @@ func assemble(c *cli.Context, cfg *settings.Config, logs *logbook) *gateway.Gate
 			OweFor:       2 * cfg.Policy.MaxTTL, // a copy may outlive its page by as much
 			Copies:       true,
 		},
-		CoalesceWait:       cmp.Or(c.Duration("coalesce-wait"), -1),
-		CoalesceFollowers:  c.Int("coalesce-followers"),
-		Fleet:              c.Bool("fleet"),
-		RefreshAhead:       c.Bool("refresh-ahead"),
-		RefreshConcurrency: c.Int("refresh-concurrency"),
-		Version:            buildVersion(),
-		Log:                logs.log,
-		AccessLog:          logs.access,
-		HideQuery:          cfg.HideQuery,
-		AdminToken:         c.String("admin-token"),
-		AlignHeaders:       c.Bool("align-headers"),
-		Peers:              cfg.Peers,
-		PeerUsers:          cfg.Users,
-		HalfClose:          c.Bool("half-close"),
-		AskToClose:         c.Bool("ask-to-close"),
-		StreamUploads:      c.Bool("stream-uploads"),
-		SpoolDir:           c.String("spool-dir"),
-		SpoolMemory:        cmp.Or(bytesOf(c, "spool-memory"), -1),
-		MaxRequestBody:     bytesOf(c, "max-request-body"),
-		FirstByteTimeout:   c.Duration("first-byte-timeout"),
-		TotalTimeout:       c.Duration("total-timeout"),
-		IdleTimeout:        c.Duration("idle-timeout"),
-		SendTimeout:        c.Duration("send-timeout"),
-		DrainTimeout:       c.Duration("drain-timeout"),
+		Version:      buildVersion(),
+		Log:          logs.log,
+		AccessLog:    logs.access,
+		HideQuery:    cfg.HideQuery,
+		AdminToken:   c.String("admin-token"),
+		AlignHeaders: c.Bool("align-headers"),
+		AskToClose:   c.Bool("ask-to-close"),
+		Timeouts: gateway.Timeouts{
+			FirstByte: c.Duration("first-byte-timeout"),
+			Idle:      c.Duration("idle-timeout"),
+			Send:      c.Duration("send-timeout"),
+			Total:     c.Duration("total-timeout"),
+			Drain:     c.Duration("drain-timeout"),
+		},
+		Uploads: gateway.Uploads{
+			Stream:  c.Bool("stream-uploads"),
+			Dir:     c.String("spool-dir"),
+			Memory:  cmp.Or(bytesOf(c, "spool-memory"), -1),
+			MaxBody: bytesOf(c, "max-request-body"),
+		},
+		Coalescing: gateway.Coalescing{
+			Wait:      cmp.Or(c.Duration("coalesce-wait"), -1),
+			Followers: c.Int("coalesce-followers"),
+			Fleet:     c.Bool("fleet"),
+		},
+		Refreshing: gateway.Refreshing{
+			Ahead:       c.Bool("refresh-ahead"),
+			Concurrency: c.Int("refresh-concurrency"),
+		},
+		Peers: gateway.Peers{
+			Networks:  cfg.Peers,
+			Users:     cfg.Users,
+			HalfClose: c.Bool("half-close"),
+		},
 	}
 }
 
