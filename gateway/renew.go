@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"uwgate/gateway/policy"
@@ -147,26 +146,6 @@ func (x *exchange) awaitWritten() {
 	case <-x.written:
 	case <-time.After(writeTime):
 	}
-}
-
-// takeIn captures the body, for no client.
-func (x *exchange) takeIn() error {
-	buf := buffers.Get().(*[backendBuffer]byte)
-	defer buffers.Put(buf)
-	for x.page.reason == "" {
-		x.conn.SetReadDeadline(time.Now().Add(x.g.Timeouts.idle()))
-		n, err := x.body.Read(buf[:])
-		x.capture(buf[:n])
-		x.rec.bytes += int64(n)
-		switch {
-		case err == io.EOF:
-			x.complete()
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-	return nil
 }
 
 // keep is how a page that is to be stored is kept: until

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
-	"net"
 	"net/http"
 	"time"
 
@@ -250,34 +248,6 @@ func brokenFlight(v *view) error {
 	return &failure{op: "read answer", side: sideBackend, status: 502, err: errors.New("the page that others waited for, too, broke off")}
 }
 
-// maxPart is how much of a page that is here is sent at a time, so that a slow
-// client is given the send timeout for each.
-const maxPart = 128 << 10
-
-// writePart sends a head, if there is one, and as much of body as goes at a time,
-// and returns how much that was.
-func (x *exchange) writePart(head, body []byte) (int, error) {
-	body = body[:min(len(body), maxPart)]
-	x.client.SetWriteDeadline(x.sendBy())
-	if err := writeParts(x.client, head, body); err != nil {
-		return 0, x.sendFailure(err)
-	}
-	return len(body), nil
-}
-
-// writeParts writes both in one system call, if nc can do that.
-func writeParts(nc net.Conn, head, body []byte) error {
-	if len(head) == 0 {
-		_, err := nc.Write(body)
-		return err
-	}
-	if w, ok := nc.(interface{ WriteParts(parts ...[]byte) error }); ok {
-		return w.WriteParts(head, body)
-	}
-	_, err := (&net.Buffers{head, body}).WriteTo(nc)
-	return err
-}
-
 // offer tells the followers the judgement on the head.
 func (x *exchange) offer() {
 	if x.flight == nil {
@@ -433,94 +403,4 @@ func (x *exchange) landFailed(err error) {
 // isCrash reports whether the worker may have died of the request.
 func (x *exchange) isCrash(f *failure) bool {
 	return f != nil && f.side == sideBackend && x.resp == nil && isSilent(f.err)
-}
-
-// A lag is what the leader's own client has not been sent, so that the followers
-// need not wait for it.
-type lag struct {
-	on   bool
-	lost bool   // the client had left when the flight ended
-	rest []byte // of the write that was given up
-	from int    // then this is where it goes on in the captured body
-}
-
-// capture adds a part of the body to the copy, and lets the followers see it.
-func (x *exchange) capture(part []byte) {
-	x.page.add(part)
-	switch {
-	case x.flight == nil:
-	case x.page.reason != "":
-		x.outgrow()
-	case x.page.on:
-		x.flight.grown(x.page.body())
-	}
-}
-
-// hand captures a part of the body, and sends out, which ends with it, to nginx.
-func (x *exchange) hand(out, part []byte) error {
-	if x.lag.on && !x.page.fits(part) {
-		x.outgrow()
-		if err := x.catchUp(); err != nil {
-			return err
-		}
-	}
-	x.capture(part)
-	if x.flight == nil || !x.page.on {
-		return x.write(out)
-	}
-	return x.pass(out)
-}
-
-// pass sends to the leader's client what it takes at once, if others are waiting.
-func (x *exchange) pass(out []byte) error {
-	if x.lag.on {
-		return nil
-	}
-	_, secured := x.client.(*tls.Conn)
-	if !x.flight.startWriting(x.sendBy(), !secured) {
-		x.lag = lag{on: true, rest: bytes.Clone(out), from: len(x.page.body())}
-		return nil
-	}
-	n, err := x.client.Write(out)
-	followers := x.flight.stopWriting()
-	switch {
-	case err == nil:
-		return nil
-	case followers > 0 && isTimeout(err):
-		x.lag = lag{on: true, rest: bytes.Clone(out[n:]), from: len(x.page.body())}
-		return nil
-	case x.g.flights.outlives(x.flight):
-		x.lag.on = true // and nobody will catch up
-		return nil
-	}
-	return x.sendFailure(err)
-}
-
-// catchUp sends the leader's client what it has not got.
-func (x *exchange) catchUp() error {
-	if !x.lag.on || x.lag.lost {
-		return nil
-	}
-	l := x.lag
-	x.lag = lag{}
-	if err := x.write(l.rest); err != nil {
-		return err
-	}
-	for rest := x.page.body()[l.from:]; len(rest) > 0; {
-		n, err := x.writePart(nil, rest)
-		if err != nil {
-			return err
-		}
-		rest = rest[n:]
-	}
-	return nil
-}
-
-// unheard is the failure of a leader whose client left before the end.
-func (x *exchange) unheard() error {
-	if !x.lag.on {
-		return nil
-	}
-	x.rec.status = statusClientGone
-	return writeFailure(errClientGone)
 }
