@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
 )
@@ -15,14 +14,6 @@ type Item struct {
 	Value []byte
 	Flags uint32
 	Usage *Usage // nil: the server does not speak the meta commands
-}
-
-// A Usage is what a server knows of an entry beside its value.
-type Usage struct {
-	TTL        time.Duration // what is left, in whole seconds; or Forever
-	Served     bool          // since it was stored
-	LastAccess time.Duration // ago; coarse, for memcached notes it about once a minute
-	Stale      bool          // invalidated, but still served
 }
 
 // Get returns what nginx would find under the entry's key, or nil if that is
@@ -133,4 +124,30 @@ func (c *client) get(ctx context.Context, key string) (*Item, error) {
 		return nil
 	})
 	return found, err
+}
+
+// Look is Get for somebody who cannot wait long. While the server's breaker is open its
+// error is ErrServerDown, at once; if too many others are waiting for the server already
+// it is ErrBusy. The breaker hears of the end.
+func (w *Writer) Look(ctx context.Context, e Entry) (*Item, error) {
+	return w.firstOf(ctx, e, "look at", (*store).lookFor)
+}
+
+func (s *store) lookFor(ctx context.Context, key string) (item *Item, err error) {
+	err = s.visit(ctx, func(ctx context.Context) (err error) {
+		item, err = s.look(ctx, key)
+		return err
+	})
+	if errors.Is(err, ErrNoMeta) {
+		err = s.visit(ctx, func(ctx context.Context) (err error) {
+			c := s.checkOut()
+			defer s.checkIn(c)
+			item, err = c.get(ctx, key)
+			return err
+		})
+	}
+	if item != nil {
+		item.Addr = s.addr
+	}
+	return item, err
 }

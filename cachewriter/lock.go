@@ -202,38 +202,3 @@ func (w *Writer) findLock(e Entry) (key string, s *store, err error) {
 func lockEnd(now time.Time, ttl time.Duration) time.Time {
 	return now.Add(max(ttl, time.Second) + 2*time.Second - time.Nanosecond)
 }
-
-// attempt runs a meta command for somebody who cannot wait long: not at all while
-// the breaker is open, else within ctx and Timeout. The breaker hears of the end.
-func (s *store) attempt(ctx context.Context, op func(context.Context) error) error {
-	if s.down() {
-		return ErrServerDown
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.w.timeout(), errTimeout)
-	defer cancel()
-	start := s.w.clock()
-	err := op(ctx)
-	if errors.Is(err, ErrNoMeta) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) {
-		return err // which says nothing of the server's health
-	}
-	health := err
-	if isAnswer(err) {
-		health = nil
-	}
-	s.mu.Lock()
-	report := s.settle(ctx, false, start, health)
-	s.mu.Unlock()
-	report()
-	return err
-}
-
-// isAnswer knows the errors by which a live server says no.
-func isAnswer(err error) bool {
-	return errors.Is(err, ErrNotStored) || errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound)
-}
-
-func (s *store) down() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.breaker.open
-}

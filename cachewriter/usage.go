@@ -62,3 +62,11 @@ func (u *Usage) and(o *Usage) *Usage {
 	shortest := min(uint64(u.TTL), uint64(o.TTL)) // Forever, which is -1, comes last
 	return &Usage{time.Duration(shortest), u.Served || o.Served, min(u.LastAccess, o.LastAccess), u.Stale || o.Stale}
 }
+
+// A Usage is what a server knows of an entry beside its value.
+type Usage struct {
+	TTL        time.Duration // what is left, in whole seconds; or Forever
+	Served     bool          // since it was stored
+	LastAccess time.Duration // ago; coarse, for memcached notes it about once a minute
+	Stale      bool          // invalidated, but still served
+}

@@ -1,12 +1,10 @@
 package cachewriter
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,45 +24,6 @@ var (
 
 	errSuperseded = errors.New("cachewriter: a newer entry has taken the place of this one")
 )
-
-// An Entry is a page on its way into memcached.
-type Entry struct {
-	// Key is the raw key, as nginx evaluates $memcached_key.
-	Key string
-
-	// HashKey is the value of nginx's hash expression; "" means Key.
-	HashKey string
-
-	// Addr is the server that nginx asked, as $upstream_addr prints it; ""
-	// leaves the choice to the ring.
-	Addr string
-
-	// Body belongs to the Writer from Put on and must not be changed.
-	Body []byte
-
-	// Flags is 0 but for what memcached_gzip_flag says.
-	Flags uint32
-
-	// Expires is when the page must be gone. It must lie ahead.
-	Expires time.Time
-
-	// Done, unless nil, is called once, when it is known what became of the entry on
-	// all of its servers; not if Put returns an error. Nil means that it is stored, and
-	// that its page had not been purged by then, that is, at some time after the
-	// call of Put; on one server at least. ErrPurged means that it had been,
-	// ErrServerDown that it was dropped because the breaker has opened. After any
-	// other error nothing is known. Done must not wait for anything, nor call the Writer.
-	Done func(err error)
-
-	// Began is when the page was asked for. A page that was already being
-	// made when its key was deleted, by whomever, may be the one that had to
-	// go: it is refused, by Put or later. So is one that was asked for about a
-	// quarter of an hour ago, for nobody knows that of it. Zero means now.
-	Began time.Time
-
-	// Of is the raw key of the page to which a sibling belongs; "" for a page.
-	Of string
-}
 
 // A Writer writes entries to the memcached servers of a ring. Its exported fields
 // are its options, to be set before the first call of a method; all methods are
@@ -139,136 +98,6 @@ type Writer struct {
 	closed  atomic.Bool
 
 	clocksDiffer atomic.Bool // it has been logged
-}
-
-// Put queues an entry for its server, or its servers, and returns at once. An
-// entry of the same key that still waits there is superseded.
-//
-// Where the key decides and Addr does not, an entry whose server is down goes
-// where nginx goes then: to the next of Ring.Order, or one of the two after that.
-// An Addr is never replaced by another: whoever named it knew.
-//
-// It returns an error of CheckKey's; ErrExpired; ErrUnknownServer if Addr is not in the
-// ring; ErrNoServer; and, if no server took the entry, why the first one did not:
-// ErrPurged, ErrQueueFull, ErrServerDown or ErrClosed. Nil is no promise: what
-// becomes of the entry is seen in Stats.
-func (w *Writer) Put(e Entry) error {
-	key := Escape(e.Key)
-	if err := CheckKey(key); err != nil {
-		return err
-	}
-	now := w.clock()
-	if !e.Expires.After(now) {
-		return ErrExpired
-	}
-	if e.Began.IsZero() {
-		e.Began = now.Add(1) // after every Delete that has returned, on a coarse clock, too
-	}
-	t := w.servers()
-	addrs, err := t.route(e)
-	if err != nil {
-		return err
-	}
-	err = t.putAt(addrs, key, e)
-	if !errors.Is(err, ErrServerDown) || e.Addr != "" {
-		return err
-	}
-	for i, addrs := range t.ring.Order(cmp.Or(e.HashKey, e.Key), 1+maxFailover) {
-		if i == 0 {
-			continue // has been asked
-		}
-		if next := t.putAt(addrs, key, e); !errors.Is(next, ErrServerDown) {
-			return next
-		}
-	}
-	return err
-}
-
-// maxFailover is how many servers after the first an entry is offered to.
-const maxFailover = 3
-
-// Delete removes a key from every server that may hold it: those that the ring
-// names and, if that is another one, Addr. Only Key, HashKey, Addr and Of of the
-// entry are looked at. It returns when all have answered, when ctx is done, or after
-// Timeout. With Copies, all that is said of a page's key here holds for its copy, too.
-//
-// When it has returned nil the key is gone, and no Put that returned before Delete
-// was called brings it back: one still queued is dropped, one being written is
-// waited for. A Put during the Delete may be dropped. A Put after it is stored.
-//
-// Delete leaves a tombstone, so that other Writers do not store either what was asked
-// for before it. Between the store of such a page and its removal it may be seen, for
-// the time of two round trips to the server. A page that another Writer asked for within
-// 100 ms after Delete is not stored, since clocks may differ.
-//
-// A set that had timed out before may still lie in a hung server's socket, and
-// be carried out after the Delete: the entry's expiry bounds that, too.
-//
-// An error means that a server may still hold the key. It is owed the delete then:
-// the key is remembered and deleted as soon as the server can be reached again,
-// with no call from outside, within OweFor. A later entry of the key that has been
-// stored there makes that needless. In the same way, and without Delete waiting for it,
-// the key is deleted from all other servers of the ring, where nginx or Put may
-// have gone while the first was down.
-//
-// A server whose breaker is open is not asked: its error is ErrServerDown, at once.
-// The errors of several servers are joined.
-func (w *Writer) Delete(ctx context.Context, e Entry) error {
-	key := Escape(e.Key)
-	if err := CheckKey(key); err != nil {
-		return err
-	}
-	t := w.servers()
-	addrs, err := t.holders(e)
-	if err != nil {
-		return err
-	}
-	p := purge{keys: []string{key}, at: w.clock()}
-	if e.Of == "" {
-		p.tomb = Sibling(KindTombstone, e.Key)
-	}
-	if w.Copies && e.Of == "" {
-		p.keys = append(p.keys, Sibling(KindCopy, e.Key))
-	}
-	w.purges.note(key, p.at)
-	for _, addr := range t.ring.live {
-		if !slices.Contains(addrs, addr) {
-			t.stores[addr].oweNow(p)
-		}
-	}
-	return w.deleteAt(ctx, t, addrs, p)
-}
-
-// Expire removes a page whose time is over. It is no purge: its last good copy stays,
-// fills under way are stored, and only the servers that the ring names, or Addr, are
-// asked. Else it is Delete.
-func (w *Writer) Expire(ctx context.Context, e Entry) error {
-	key := Escape(e.Key)
-	if err := CheckKey(key); err != nil {
-		return err
-	}
-	t := w.servers()
-	addrs, err := t.holders(e)
-	if err != nil {
-		return err
-	}
-	return w.deleteAt(ctx, t, addrs, purge{keys: []string{key}, at: w.clock()})
-}
-
-// deleteAt deletes at several servers, within Timeout.
-func (w *Writer) deleteAt(ctx context.Context, t *tier, addrs []string, p purge) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
-	defer cancel()
-	if len(addrs) == 1 {
-		return t.stores[addrs[0]].delete(ctx, p)
-	}
-	errs := make([]error, len(addrs))
-	var all sync.WaitGroup
-	for i, addr := range addrs {
-		all.Go(func() { errs[i] = t.stores[addr].delete(ctx, p) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
 }
 
 // Pick returns the addresses to which a page without an Addr is written: Ring.Pick
@@ -355,14 +184,22 @@ func (w *Writer) clock() time.Time {
 }
 
 func (w *Writer) dialTimeout() time.Duration { return positive(w.DialTimeout, 100*time.Millisecond) }
-func (w *Writer) timeout() time.Duration     { return positive(w.Timeout, 250*time.Millisecond) }
-func (w *Writer) workers() int               { return positive(w.Workers, 4) }
-func (w *Writer) queueBytes() int64          { return positive(w.QueueBytes, 64<<20) }
-func (w *Writer) queueEntries() int          { return positive(w.QueueEntries, 4096) }
-func (w *Writer) backoffMin() time.Duration  { return positive(w.BackoffMin, time.Second) }
-func (w *Writer) oweFor() time.Duration      { return positive(w.OweFor, 24*time.Hour) }
-func (w *Writer) oweEntries() int            { return positive(w.OweEntries, 1<<16) }
-func (w *Writer) backoffMax() time.Duration  { return positive(w.BackoffMax, 30*time.Second) }
+
+func (w *Writer) timeout() time.Duration { return positive(w.Timeout, 250*time.Millisecond) }
+
+func (w *Writer) workers() int { return positive(w.Workers, 4) }
+
+func (w *Writer) queueBytes() int64 { return positive(w.QueueBytes, 64<<20) }
+
+func (w *Writer) queueEntries() int { return positive(w.QueueEntries, 4096) }
+
+func (w *Writer) backoffMin() time.Duration { return positive(w.BackoffMin, time.Second) }
+
+func (w *Writer) oweFor() time.Duration { return positive(w.OweFor, 24*time.Hour) }
+
+func (w *Writer) oweEntries() int { return positive(w.OweEntries, 1<<16) }
+
+func (w *Writer) backoffMax() time.Duration { return positive(w.BackoffMax, 30*time.Second) }
 
 func positive[T int | int64 | time.Duration](option, otherwise T) T {
 	if option > 0 {

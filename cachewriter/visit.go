@@ -16,32 +16,6 @@ const (
 	maxDeleters = 32
 )
 
-// Look is Get for somebody who cannot wait long. While the server's breaker is open its
-// error is ErrServerDown, at once; if too many others are waiting for the server already
-// it is ErrBusy. The breaker hears of the end.
-func (w *Writer) Look(ctx context.Context, e Entry) (*Item, error) {
-	return w.firstOf(ctx, e, "look at", (*store).lookFor)
-}
-
-func (s *store) lookFor(ctx context.Context, key string) (item *Item, err error) {
-	err = s.visit(ctx, func(ctx context.Context) (err error) {
-		item, err = s.look(ctx, key)
-		return err
-	})
-	if errors.Is(err, ErrNoMeta) {
-		err = s.visit(ctx, func(ctx context.Context) (err error) {
-			c := s.checkOut()
-			defer s.checkIn(c)
-			item, err = c.get(ctx, key)
-			return err
-		})
-	}
-	if item != nil {
-		item.Addr = s.addr
-	}
-	return item, err
-}
-
 // visit is attempt for a visitor's request. Only so many wait for a server at a time, and
 // no more than one for a server whose last operation broke, so that few pay for one that
 // hangs before its breaker opens.
@@ -106,4 +80,39 @@ func (s *store) givePlace() {
 	s.given.Add(1)
 	<-s.looks
 	s.stalled.Store(false)
+}
+
+// attempt runs a meta command for somebody who cannot wait long: not at all while
+// the breaker is open, else within ctx and Timeout. The breaker hears of the end.
+func (s *store) attempt(ctx context.Context, op func(context.Context) error) error {
+	if s.down() {
+		return ErrServerDown
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.w.timeout(), errTimeout)
+	defer cancel()
+	start := s.w.clock()
+	err := op(ctx)
+	if errors.Is(err, ErrNoMeta) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) {
+		return err // which says nothing of the server's health
+	}
+	health := err
+	if isAnswer(err) {
+		health = nil
+	}
+	s.mu.Lock()
+	report := s.settle(ctx, false, start, health)
+	s.mu.Unlock()
+	report()
+	return err
+}
+
+// isAnswer knows the errors by which a live server says no.
+func isAnswer(err error) bool {
+	return errors.Is(err, ErrNotStored) || errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound)
+}
+
+func (s *store) down() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.breaker.open
 }
