@@ -170,7 +170,7 @@ func readBody(br *bufio.Reader, command string) ([]byte, error) {
 	} else if len(words) < 5 || !slices.Contains([]string{"set", "add", "cas"}, words[0]) {
 		return nil, nil
 	}
-	if len(words[1]) > MaxKeyLen {
+	if len(words[1]) > maxKeyLen {
 		return nil, nil
 	}
 	n, err := strconv.Atoi(words[at])

@@ -27,7 +27,6 @@ type metaWords struct {
 	flags  string // the letters
 	mode   string
 	ttl    int64
-	hasTTL bool
 	cas    uint64
 	client uint32
 	body   []byte
@@ -57,7 +56,7 @@ func (f *fake) answerMeta(command string, body []byte) (answer string, ok bool) 
 	default:
 		return "", false
 	}
-	if len(words[1]) > MaxKeyLen {
+	if len(words[1]) > maxKeyLen {
 		return "CLIENT_ERROR bad command line format\r\n", true
 	}
 	m := metaWords{f: f, key: words[1], body: body}
@@ -86,7 +85,7 @@ func (m *metaWords) flag(w string) {
 	case 'O':
 		m.tail += " " + w
 	case 'T':
-		m.ttl, m.hasTTL = n, true
+		m.ttl = n
 	case 'F':
 		m.client = uint32(n)
 	case 'C':
@@ -151,17 +150,14 @@ func (m *metaWords) set() string {
 		delete(m.f.items, m.key)
 		m.tail = ""
 		return "SERVER_ERROR object too large for cache"
-	case m.mode == "E" && m.found || m.mode == "R" && !m.found:
+	case m.mode == "E" && m.found:
 		return "NS"
 	case m.cas != 0 && !m.found:
 		return "NF"
 	}
 	meta := m.f.newMeta()
 	if m.cas != 0 && m.cas != m.item.meta.cas {
-		if !m.has("I") || m.cas > m.item.meta.cas {
-			return "EX"
-		}
-		meta.stale = true
+		return "EX"
 	}
 	m.f.items[m.key] = fakeItem{body: m.body, flags: m.client, exptime: m.ttl, meta: meta}
 	if m.has("c") {
@@ -183,9 +179,6 @@ func (m *metaWords) delete() string {
 	it := m.item
 	it.meta = m.f.newMeta()
 	it.meta.stale = true
-	if m.hasTTL {
-		it.exptime = m.ttl
-	}
 	m.f.items[m.key] = it
 	return "HD"
 }

@@ -62,17 +62,6 @@ func (w *Writer) find(e Entry) (key string, stores []*store, err error) {
 	return key, stores, err
 }
 
-// Meta returns the meta client of one of the ring's servers, which Close ends, too.
-// It is the same at each call. The error is ErrUnknownServer.
-func (w *Writer) Meta(addr string) (*Meta, error) {
-	t := w.servers()
-	canonical, ok := t.ring.find(addr)
-	if !ok {
-		return nil, fmt.Errorf("%w: %q", ErrUnknownServer, addr)
-	}
-	return t.stores[canonical].meta, nil
-}
-
 func (s *store) get(ctx context.Context, key string) (*Item, error) {
 	item, err := s.look(ctx, key)
 	if err != nil {
@@ -92,16 +81,16 @@ func (s *store) look(ctx context.Context, key string) (*Item, error) {
 	if err != nil || it == nil {
 		return nil, err
 	}
-	return &Item{Value: it.Value, Flags: it.Flags, Usage: it.usage()}, nil
+	return &Item{Value: it.value, Flags: it.flags, Usage: it.usage()}, nil
 }
 
 // peek asks what lies under a key, and leaves that as it was.
-func (s *store) peek(ctx context.Context, key string, value bool) (*MetaItem, error) {
-	it, err := s.meta.Get(ctx, key, MetaGet{Value: value, Unseen: true})
-	if err == nil && it != nil && it.Won {
+func (s *store) peek(ctx context.Context, key string, value bool) (*metaItem, error) {
+	it, err := s.meta.get(ctx, key, metaGet{value: value, unseen: true})
+	if err == nil && it != nil && it.won {
 		// Whoever is to renew the page must win, not we. Invalidating it once
 		// more, if it is still the same, calls the next one the first.
-		s.meta.Delete(ctx, key, MetaDelete{CAS: it.CAS, Stale: true})
+		s.meta.delete(ctx, key, metaDelete{cas: it.cas, stale: true})
 	}
 	return it, err
 }

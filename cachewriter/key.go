@@ -3,7 +3,7 @@ package cachewriter
 import "errors"
 
 // MaxKeyLen is the longest wire key, in bytes, that memcached accepts.
-const MaxKeyLen = 250
+const maxKeyLen = 250
 
 // What CheckKey finds wrong with a wire key.
 var (
@@ -52,7 +52,7 @@ func CheckKey(wire string) error {
 	if wire == "" {
 		return ErrEmptyKey
 	}
-	if len(wire) > MaxKeyLen {
+	if len(wire) > maxKeyLen {
 		return ErrKeyTooLong
 	}
 	for i := 0; i < len(wire); i++ {

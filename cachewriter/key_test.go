@@ -124,7 +124,7 @@ func FuzzEscape(f *testing.F) {
 		switch {
 		case raw == "":
 			want = ErrEmptyKey
-		case len(wire) > MaxKeyLen:
+		case len(wire) > maxKeyLen:
 			want = ErrKeyTooLong
 		}
 		if got := CheckKey(wire); got != want {

@@ -60,16 +60,16 @@ func (w *Writer) Lock(ctx context.Context, e Entry, ttl time.Duration) (*Lock, e
 	}
 	l := &Lock{store: s, key: key, ttl: ttl}
 	err = s.visit(ctx, func(ctx context.Context) (err error) {
-		l.cas, err = s.meta.Set(ctx, l.key, MetaSet{
-			Value:   []byte("held by " + rand.Text()),
-			Expires: lockEnd(s.meta.clock(), ttl),
-			Mode:    MetaAdd,
-			WantCAS: true,
+		l.cas, err = s.meta.set(ctx, l.key, metaSet{
+			value:   []byte("held by " + rand.Text()),
+			expires: lockEnd(s.meta.clock(), ttl),
+			add:     true,
+			wantCAS: true,
 		})
 		return err
 	})
 	switch {
-	case errors.Is(err, ErrNotStored):
+	case errors.Is(err, errNotStored):
 		return nil, ErrLocked
 	case err != nil:
 		return nil, err
@@ -102,11 +102,11 @@ func (l *Lock) renewOnce() {
 		return
 	}
 	err := l.store.attempt(context.Background(), func(ctx context.Context) error {
-		cas, err := l.store.meta.Set(ctx, l.key, MetaSet{
-			Value:   []byte("held by " + rand.Text()),
-			Expires: lockEnd(l.store.meta.clock(), l.ttl),
-			CAS:     l.cas,
-			WantCAS: true,
+		cas, err := l.store.meta.set(ctx, l.key, metaSet{
+			value:   []byte("held by " + rand.Text()),
+			expires: lockEnd(l.store.meta.clock(), l.ttl),
+			cas:     l.cas,
+			wantCAS: true,
 		})
 		if err == nil {
 			l.cas = cas
@@ -119,13 +119,13 @@ func (l *Lock) renewOnce() {
 }
 
 // isLost knows the errors by which a lock turns out to be another's, or nobody's.
-func isLost(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrChanged) }
+func isLost(err error) bool { return errors.Is(err, errNotFound) || errors.Is(err, errChanged) }
 
 // Unlock gives the lock back. If it is not ours any more, ErrLockLost says so, and
 // the next one's stays.
 func (l *Lock) Unlock(ctx context.Context) error {
 	return l.change(ctx, func(ctx context.Context) error {
-		return l.store.meta.Delete(ctx, l.key, MetaDelete{CAS: l.cas})
+		return l.store.meta.delete(ctx, l.key, metaDelete{cas: l.cas})
 	})
 }
 
@@ -134,10 +134,10 @@ func (l *Lock) Unlock(ctx context.Context) error {
 // are Unlock's. Unlock after it changes nothing.
 func (l *Lock) Refuse(ctx context.Context, ttl time.Duration) error {
 	return l.change(ctx, func(ctx context.Context) error {
-		_, err := l.store.meta.Set(ctx, l.key, MetaSet{
-			Value:   []byte(refusedMark),
-			Expires: lockEnd(l.store.meta.clock(), ttl),
-			CAS:     l.cas,
+		_, err := l.store.meta.set(ctx, l.key, metaSet{
+			value:   []byte(refusedMark),
+			expires: lockEnd(l.store.meta.clock(), ttl),
+			cas:     l.cas,
 		})
 		return err
 	})
@@ -168,15 +168,15 @@ func (w *Writer) Locked(ctx context.Context, e Entry) (LockState, error) {
 	if err != nil {
 		return Free, err
 	}
-	var item *MetaItem
+	var item *metaItem
 	err = s.visit(ctx, func(ctx context.Context) (err error) {
-		item, err = s.meta.Get(ctx, key, MetaGet{Value: true, Unseen: true})
+		item, err = s.meta.get(ctx, key, metaGet{value: true, unseen: true})
 		return err
 	})
 	switch {
 	case err != nil || item == nil:
 		return Free, err
-	case string(item.Value) == refusedMark:
+	case string(item.value) == refusedMark:
 		return Refused, nil
 	}
 	return Held, nil
@@ -184,7 +184,7 @@ func (w *Writer) Locked(ctx context.Context, e Entry) (LockState, error) {
 
 // findLock returns the key of a page's lock, and where it lies.
 func (w *Writer) findLock(e Entry) (key string, s *store, err error) {
-	key, stores, err := w.find(e.Sibling(KindLock))
+	key, stores, err := w.find(e.Sibling(kindLock))
 	if err != nil {
 		return "", nil, err
 	}

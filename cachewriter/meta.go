@@ -14,9 +14,9 @@ import (
 // What a meta command did not do, and why.
 var (
 	ErrNoMeta    = errors.New("cachewriter: the meta commands need memcached 1.6.10 or later, and no proxy before it")
-	ErrNotFound  = errors.New("cachewriter: nothing lies under the key")
-	ErrNotStored = errors.New("cachewriter: not stored: the mode did not fit what lay there")
-	ErrChanged   = errors.New("cachewriter: the entry has changed: its CAS is another")
+	errNotFound  = errors.New("cachewriter: nothing lies under the key")
+	errNotStored = errors.New("cachewriter: not stored: the mode did not fit what lay there")
+	errChanged   = errors.New("cachewriter: the entry has changed: its CAS is another")
 	ErrBusy      = errors.New("cachewriter: too many meta commands wait for answers")
 )
 
@@ -24,73 +24,42 @@ var (
 const Forever time.Duration = -1
 
 // A MetaItem is what memcached holds under a key, and what it knows of that.
-type MetaItem struct {
-	Value      []byte        // nil unless it was asked for
-	Size       int           // of the value, in bytes
-	Flags      uint32        // the client flags
-	TTL        time.Duration // what is left, in whole seconds; or Forever
-	Hit        bool          // it was read since it was stored
-	LastAccess time.Duration // ago, in whole seconds
-	CAS        uint64        // changes with every change of the entry
-	Stale      bool          // it was invalidated and may still be used
-	Won        bool          // it is Stale, and this caller is the first to see it: the one to renew it
+type metaItem struct {
+	value      []byte        // nil unless it was asked for
+	size       int           // of the value, in bytes
+	flags      uint32        // the client flags
+	ttl        time.Duration // what is left, in whole seconds; or Forever
+	hit        bool          // it was read since it was stored
+	lastAccess time.Duration // ago, in whole seconds
+	cas        uint64        // changes with every change of the entry
+	stale      bool          // it was invalidated and may still be used
+	won        bool          // it is Stale, and this caller is the first to see it: the one to renew it
 }
 
 // A MetaGet says how to read.
-type MetaGet struct {
+type metaGet struct {
 	// Value asks for the value, too.
-	Value bool
+	value bool
 
 	// Unseen leaves no trace: the entry does not count as Hit, nor as
 	// accessed, nor as used for the eviction of what is used least. A Stale
 	// entry's Won is given out all the same.
-	Unseen bool
+	unseen bool
 }
 
-// A MetaMode says under which condition a value is stored.
-type MetaMode string
-
-const (
-	MetaStore   MetaMode = "S" // in any case
-	MetaAdd     MetaMode = "E" // if nothing lies there; an expired entry is nothing
-	MetaReplace MetaMode = "R" // if something lies there
-)
-
-// A MetaSet says what to store, and how.
-type MetaSet struct {
-	// Value must not be changed from the call on, also when it was given up.
-	Value []byte
-	Flags uint32
-
-	// Expires is when the entry must be gone. It must lie ahead.
-	Expires time.Time
-
-	// Mode "" means MetaStore.
-	Mode MetaMode
-
-	// CAS, unless 0, must be that of the entry.
-	CAS uint64
-
-	// Invalidate stores also if the entry's CAS is greater than the given
-	// one, and marks what it stored as stale then.
-	Invalidate bool
-
-	// WantCAS asks for the CAS of what has been stored.
-	WantCAS bool
+// A metaSet says what to store, and how.
+type metaSet struct {
+	value   []byte    // must not be changed after the call, not even if the caller has left
+	expires time.Time // must lie ahead
+	add     bool      // store only if nothing lies under the key; an expired entry is nothing
+	cas     uint64    // unless 0: store only if the entry has this CAS
+	wantCAS bool      // ask for the CAS of what has been stored
 }
 
-// A MetaDelete says how to delete.
-type MetaDelete struct {
-	// CAS, unless 0, must be that of the entry.
-	CAS uint64
-
-	// Stale keeps the entry and marks it as stale. A reader that does not
-	// speak meta, as nginx, is served it until it expires.
-	Stale bool
-
-	// Expires bounds the life of a stale entry. Zero leaves its expiry as
-	// it is; else it must lie ahead.
-	Expires time.Time
+// A metaDelete says how to delete.
+type metaDelete struct {
+	cas   uint64 // unless 0: delete only if the entry has this CAS
+	stale bool   // keep the entry and mark it as stale; nginx is served it until it expires
 }
 
 // A Meta speaks memcached's meta commands (mg, ms, md, mn) to one server, over one
@@ -116,18 +85,15 @@ type MetaDelete struct {
 //
 // It has up to three goroutines, which end with the connection; Close waits for
 // them.
-type Meta struct {
+type metaClient struct {
 	// Addr is the server, in one of the forms of Server.Addrs. It must be set.
-	Addr string
+	addr string
 
 	// DialTimeout bounds a connection attempt. 0 means 100 ms.
-	DialTimeout time.Duration
+	dialTimeout time.Duration
 
 	// Timeout bounds one operation. 0 means 250 ms.
-	Timeout time.Duration
-
-	// RetryAfter is how long ErrNoMeta is believed. 0 means 30 s.
-	RetryAfter time.Duration
+	timeout time.Duration
 
 	now func() time.Time // nil: time.Now; tests turn it
 
@@ -142,19 +108,19 @@ type Meta struct {
 
 // Get returns what lies under a key, with all that memcached knows of it, or nil
 // if that is nothing.
-func (m *Meta) Get(ctx context.Context, key string, how MetaGet) (*MetaItem, error) {
+func (m *metaClient) get(ctx context.Context, key string, how metaGet) (*metaItem, error) {
 	flags := " t h l f s c"
-	if how.Value {
+	if how.value {
 		flags += " v"
 	}
-	if how.Unseen {
+	if how.unseen {
 		flags += " u"
 	}
 	reply, err := m.do(ctx, "get", metaCommand{verb: "mg", key: key, flags: flags})
 	if err != nil || reply.status == "EN" {
 		return nil, err
 	}
-	if how.Value != (reply.status == "VA") {
+	if how.value != (reply.status == "VA") {
 		return nil, m.fail("get", fmt.Errorf("%w %s", errMetaReply, reply.status))
 	}
 	return &reply.item, nil
@@ -164,44 +130,34 @@ func (m *Meta) Get(ctx context.Context, key string, how MetaGet) (*MetaItem, err
 // (the Mode), ErrChanged and ErrNotFound (the CAS), ErrExpired, those of CheckKey, and
 // one that wraps ErrRefused if memcached would not have the value. After that one
 // the old value is gone, too.
-func (m *Meta) Set(ctx context.Context, key string, s MetaSet) (cas uint64, err error) {
-	exptime, err := m.exptime(s.Expires)
+func (m *metaClient) set(ctx context.Context, key string, s metaSet) (cas uint64, err error) {
+	exptime, err := m.exptime(s.expires)
 	if err != nil {
 		return 0, err
 	}
-	if len(s.Value) > maxValue {
-		return 0, m.fail("set", fmt.Errorf("%w: a value of %d bytes", ErrRefused, len(s.Value)))
+	if len(s.value) > maxValue {
+		return 0, m.fail("set", fmt.Errorf("%w: a value of %d bytes", ErrRefused, len(s.value)))
 	}
-	flags := exptime + token(" F", uint64(s.Flags)) + token(" C", s.CAS)
-	if s.Mode != "" {
-		flags += " M" + string(s.Mode)
+	flags := exptime + token(" C", s.cas)
+	if s.add {
+		flags += " ME"
 	}
-	if s.Invalidate {
-		flags += " I"
-	}
-	if s.WantCAS {
+	if s.wantCAS {
 		flags += " c"
 	}
-	reply, err := m.do(ctx, "set", metaCommand{verb: "ms", key: key, flags: flags, value: s.Value})
+	reply, err := m.do(ctx, "set", metaCommand{verb: "ms", key: key, flags: flags, value: s.value})
 	if err != nil {
 		return 0, err
 	}
-	return reply.item.CAS, m.outcome("set", reply)
+	return reply.item.cas, m.outcome("set", reply)
 }
 
 // Delete removes an entry, or marks it as stale. Errors are ErrNotFound, ErrChanged
 // (the CAS), ErrExpired and those of CheckKey.
-func (m *Meta) Delete(ctx context.Context, key string, d MetaDelete) error {
-	flags := token(" C", d.CAS)
-	if d.Stale {
+func (m *metaClient) delete(ctx context.Context, key string, d metaDelete) error {
+	flags := token(" C", d.cas)
+	if d.stale {
 		flags += " I"
-	}
-	if d.Stale && !d.Expires.IsZero() {
-		exptime, err := m.exptime(d.Expires)
-		if err != nil {
-			return err
-		}
-		flags += exptime
 	}
 	reply, err := m.do(ctx, "delete", metaCommand{verb: "md", key: key, flags: flags})
 	if err != nil {
@@ -210,19 +166,9 @@ func (m *Meta) Delete(ctx context.Context, key string, d MetaDelete) error {
 	return m.outcome("delete", reply)
 }
 
-// Noop returns nil if the server is there, speaks meta, and has answered
-// everything that was sent before.
-func (m *Meta) Noop(ctx context.Context) error {
-	reply, err := m.do(ctx, "noop", metaCommand{verb: "mn"})
-	if err == nil && reply.status != "MN" {
-		return m.fail("noop", fmt.Errorf("%w %s", errMetaReply, reply.status))
-	}
-	return err
-}
-
 // Close ends the connection and waits for its goroutines. Calls under way, and
 // those to come, return ErrClosed.
-func (m *Meta) Close() {
+func (m *metaClient) close() {
 	m.mu.Lock()
 	m.closed = true
 	if m.conn != nil {
@@ -236,26 +182,26 @@ func (m *Meta) Close() {
 }
 
 // outcome turns a status into an error.
-func (m *Meta) outcome(op string, reply metaReply) error {
+func (m *metaClient) outcome(op string, reply metaReply) error {
 	switch reply.status {
 	case "HD":
 		return nil
 	case "NS":
-		return ErrNotStored
+		return errNotStored
 	case "EX":
-		return ErrChanged
+		return errChanged
 	case "NF":
-		return ErrNotFound
+		return errNotFound
 	}
 	return m.fail(op, fmt.Errorf("%w %s", errMetaReply, reply.status))
 }
 
-func (m *Meta) fail(op string, err error) error {
-	return fmt.Errorf("cachewriter: meta %s on %s: %w", op, m.Addr, err)
+func (m *metaClient) fail(op string, err error) error {
+	return fmt.Errorf("cachewriter: meta %s on %s: %w", op, m.addr, err)
 }
 
 // exptime is the T flag for an end that must lie ahead.
-func (m *Meta) exptime(expires time.Time) (string, error) {
+func (m *metaClient) exptime(expires time.Time) (string, error) {
 	now := m.clock()
 	if !expires.After(now) {
 		return "", ErrExpired
@@ -279,12 +225,8 @@ type metaCommand struct {
 	value []byte // of ms
 }
 
-// head is the command's line. mn takes no flags: memcached would not return an
-// opaque with its answer.
+// head returns the command's line.
 func (c metaCommand) head(opaque uint64) (string, error) {
-	if c.verb == "mn" {
-		return "mn\r\n", nil
-	}
 	key, base64, err := metaKey(c.key)
 	if err != nil {
 		return "", err
@@ -311,7 +253,7 @@ func metaKey(key string) (text string, encoded bool, err error) {
 	case !errors.Is(err, ErrBadKey):
 		return "", false, err
 	}
-	if base64.StdEncoding.EncodedLen(len(key)) > MaxKeyLen {
+	if base64.StdEncoding.EncodedLen(len(key)) > maxKeyLen {
 		return "", false, ErrKeyTooLong
 	}
 	return base64.StdEncoding.EncodeToString([]byte(key)), true, nil
@@ -319,11 +261,11 @@ func metaKey(key string) (text string, encoded bool, err error) {
 
 // do sends a command and waits for its reply, which may say anything but that
 // it was refused.
-func (m *Meta) do(ctx context.Context, op string, cmd metaCommand) (metaReply, error) {
+func (m *metaClient) do(ctx context.Context, op string, cmd metaCommand) (metaReply, error) {
 	if _, err := cmd.head(0); err != nil {
 		return metaReply{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, m.timeout(), errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, m.maxWait(), errTimeout)
 	defer cancel()
 	reply, err := m.ask(ctx, cmd)
 	if errors.Is(err, errNotSent) {
@@ -341,7 +283,7 @@ func (m *Meta) do(ctx context.Context, op string, cmd metaCommand) (metaReply, e
 	return reply, m.fail(op, err)
 }
 
-func (m *Meta) ask(ctx context.Context, cmd metaCommand) (metaReply, error) {
+func (m *metaClient) ask(ctx context.Context, cmd metaCommand) (metaReply, error) {
 	c, err := m.connection(ctx)
 	if err != nil {
 		return metaReply{}, err
@@ -350,7 +292,7 @@ func (m *Meta) ask(ctx context.Context, cmd metaCommand) (metaReply, error) {
 }
 
 // connection returns the connection, which is made if there is none.
-func (m *Meta) connection(ctx context.Context) (*metaConn, error) {
+func (m *metaClient) connection(ctx context.Context) (*metaConn, error) {
 	m.mu.Lock()
 	switch {
 	case m.closed:
@@ -392,16 +334,16 @@ type metaDial struct {
 }
 
 // dial makes the connection and asks who is there.
-func (m *Meta) dial(d *metaDial) {
+func (m *metaClient) dial(d *metaDial) {
 	defer d.cancel()
-	conn, err := dialMeta(d.life, m.Addr, m.dialTimeout(), m.timeout())
+	conn, err := dialMeta(d.life, m.addr, m.maxDial(), m.maxWait())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer close(d.done)
 	m.dialing = nil
 	m.noMeta = nil
 	if errors.Is(err, ErrNoMeta) {
-		m.noMeta, m.until = err, m.clock().Add(m.retryAfter())
+		m.noMeta, m.until = err, m.clock().Add(metaRetryAfter)
 	}
 	if err == nil && m.closed {
 		conn.nc.Close()
@@ -415,13 +357,15 @@ func (m *Meta) dial(d *metaDial) {
 	m.running.Go(conn.write)
 }
 
-func (m *Meta) clock() time.Time {
+func (m *metaClient) clock() time.Time {
 	if m.now == nil {
 		return time.Now()
 	}
 	return m.now()
 }
 
-func (m *Meta) dialTimeout() time.Duration { return positive(m.DialTimeout, 100*time.Millisecond) }
-func (m *Meta) timeout() time.Duration     { return positive(m.Timeout, 250*time.Millisecond) }
-func (m *Meta) retryAfter() time.Duration  { return positive(m.RetryAfter, 30*time.Second) }
+func (m *metaClient) maxDial() time.Duration { return positive(m.dialTimeout, 100*time.Millisecond) }
+func (m *metaClient) maxWait() time.Duration { return positive(m.timeout, 250*time.Millisecond) }
+
+// metaRetryAfter is how long a server is not asked again after ErrNoMeta.
+const metaRetryAfter = 30 * time.Second

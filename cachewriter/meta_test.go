@@ -14,29 +14,29 @@ import (
 	"time"
 )
 
-func newMeta(t *testing.T, addr string) *Meta {
+func newMeta(t *testing.T, addr string) *metaClient {
 	t.Helper()
-	m := &Meta{Addr: addr, Timeout: 10 * time.Second, DialTimeout: 10 * time.Second}
-	t.Cleanup(m.Close)
+	m := &metaClient{addr: addr, timeout: 10 * time.Second, dialTimeout: 10 * time.Second}
+	t.Cleanup(m.close)
 	return m
 }
 
-func metaSet(t *testing.T, m *Meta, key string, s MetaSet) (cas uint64) {
+func mustMetaSet(t *testing.T, m *metaClient, key string, s metaSet) (cas uint64) {
 	t.Helper()
-	s.WantCAS = true
-	if s.Expires.IsZero() {
-		s.Expires = time.Now().Add(time.Minute)
+	s.wantCAS = true
+	if s.expires.IsZero() {
+		s.expires = time.Now().Add(time.Minute)
 	}
-	cas, err := m.Set(t.Context(), key, s)
+	cas, err := m.set(t.Context(), key, s)
 	if err != nil {
 		t.Fatalf("Set(%q): %v", key, err)
 	}
 	return cas
 }
 
-func metaGet(t *testing.T, m *Meta, key string, how MetaGet) MetaItem {
+func mustMetaGet(t *testing.T, m *metaClient, key string, how metaGet) metaItem {
 	t.Helper()
-	item, err := m.Get(t.Context(), key, how)
+	item, err := m.get(t.Context(), key, how)
 	if err != nil || item == nil {
 		t.Fatalf("Get(%q): %+v, %v", key, item, err)
 	}
@@ -45,34 +45,35 @@ func metaGet(t *testing.T, m *Meta, key string, how MetaGet) MetaItem {
 
 func testMetaGet(t *testing.T, s memcached) {
 	m := newMeta(t, s.address())
-	if item, err := m.Get(t.Context(), "k", MetaGet{Value: true}); item != nil || err != nil {
+	if item, err := m.get(t.Context(), "k", metaGet{value: true}); item != nil || err != nil {
 		t.Errorf("before it is stored: %+v, %v; want nothing", item, err)
 	}
 	value := "a\r\nEN\r\nb\x00"
-	cas := metaSet(t, m, "k", MetaSet{Value: []byte(value), Flags: 1<<32 - 1})
-	look := MetaGet{Unseen: true}
+	ask(t, s, fmt.Sprintf("ms k %d F%d T60\r\n%s", len(value), uint32(1<<32-1), value), "HD")
+	cas := mustMetaGet(t, m, "k", metaGet{unseen: true}).cas
+	look := metaGet{unseen: true}
 	for range 2 {
-		got := metaGet(t, m, "k", MetaGet{Value: true, Unseen: true})
-		if string(got.Value) != value || got.Flags != 1<<32-1 || got.CAS != cas || got.Hit || got.Stale || got.Won {
+		got := mustMetaGet(t, m, "k", metaGet{value: true, unseen: true})
+		if string(got.value) != value || got.flags != 1<<32-1 || got.cas != cas || got.hit || got.stale || got.won {
 			t.Errorf("unseen: %+v", got)
 		}
-		if got.TTL < 55*time.Second || got.TTL > time.Minute || got.LastAccess > 5*time.Second {
-			t.Errorf("expires in %v, last access %v ago", got.TTL, got.LastAccess)
+		if got.ttl < 55*time.Second || got.ttl > time.Minute || got.lastAccess > 5*time.Second {
+			t.Errorf("expires in %v, last access %v ago", got.ttl, got.lastAccess)
 		}
 	}
-	if got := metaGet(t, m, "k", look); got.Value != nil || got.Size != len(value) || got.Hit {
+	if got := mustMetaGet(t, m, "k", look); got.value != nil || got.size != len(value) || got.hit {
 		t.Errorf("without the value, after unseen ones: %+v", got)
 	}
-	metaGet(t, m, "k", MetaGet{})
-	if !metaGet(t, m, "k", look).Hit {
+	mustMetaGet(t, m, "k", metaGet{})
+	if !mustMetaGet(t, m, "k", look).hit {
 		t.Error("a Get that is not Unseen is no hit")
 	}
-	metaSet(t, m, "k", MetaSet{Value: []byte("new")})
-	if metaGet(t, m, "k", look).Hit {
+	mustMetaSet(t, m, "k", metaSet{value: []byte("new")})
+	if mustMetaGet(t, m, "k", look).hit {
 		t.Error("a new value counts the hits of the old")
 	}
 	get(t, s, "k")
-	if !metaGet(t, m, "k", look).Hit {
+	if !mustMetaGet(t, m, "k", look).hit {
 		t.Error("nginx's get is no hit")
 	}
 }
@@ -81,31 +82,29 @@ func testMetaSet(t *testing.T, s memcached) {
 	m := newMeta(t, s.address())
 	soon := time.Now().Add(time.Minute)
 	large := bytes.Repeat([]byte("flush_all\r\n"), 1<<20/11+1)
-	metaSet(t, m, "there", MetaSet{Value: []byte("old")})
-	cas := metaGet(t, m, "there", MetaGet{}).CAS
+	mustMetaSet(t, m, "there", metaSet{value: []byte("old")})
+	cas := mustMetaGet(t, m, "there", metaGet{}).cas
 	tests := []struct {
 		name, key string
-		set       MetaSet
+		set       metaSet
 		want      error
 		value     string // then
 	}{
-		{"add to nothing", "added", MetaSet{Mode: MetaAdd, Value: []byte("x"), Expires: soon}, nil, "x"},
-		{"add to something", "added", MetaSet{Mode: MetaAdd, Value: []byte("y"), Expires: soon}, ErrNotStored, "x"},
-		{"replace nothing", "nothing", MetaSet{Mode: MetaReplace, Value: []byte("x"), Expires: soon}, ErrNotStored, ""},
-		{"replace something", "added", MetaSet{Mode: MetaReplace, Value: []byte("z"), Expires: soon}, nil, "z"},
-		{"another CAS", "there", MetaSet{CAS: cas + 100, Value: []byte("x"), Expires: soon}, ErrChanged, "old"},
-		{"CAS of nothing", "nothing", MetaSet{CAS: cas, Value: []byte("x"), Expires: soon}, ErrNotFound, ""},
-		{"its CAS", "there", MetaSet{CAS: cas, Value: []byte("new"), Expires: soon}, nil, "new"},
-		{"empty value", "empty", MetaSet{Expires: soon}, nil, ""},
-		{"40 days", "long", MetaSet{Value: []byte("x"), Expires: time.Now().Add(40 * 24 * time.Hour)}, nil, "x"},
-		{"less than a second", "short", MetaSet{Value: []byte("x"), Expires: time.Now().Add(time.Second)}, nil, "x"},
-		{"no end", "there", MetaSet{Value: []byte("x")}, ErrExpired, "new"},
-		{"too large", "there", MetaSet{Value: large, Expires: soon}, ErrRefused, ""},
-		{"after that", "after", MetaSet{Value: []byte("x"), Expires: soon}, nil, "x"},
-		{"empty key", "", MetaSet{Value: []byte("x"), Expires: soon}, ErrEmptyKey, ""},
+		{"add to nothing", "added", metaSet{add: true, value: []byte("x"), expires: soon}, nil, "x"},
+		{"add to something", "added", metaSet{add: true, value: []byte("y"), expires: soon}, errNotStored, "x"},
+		{"another CAS", "there", metaSet{cas: cas + 100, value: []byte("x"), expires: soon}, errChanged, "old"},
+		{"CAS of nothing", "nothing", metaSet{cas: cas, value: []byte("x"), expires: soon}, errNotFound, ""},
+		{"its CAS", "there", metaSet{cas: cas, value: []byte("new"), expires: soon}, nil, "new"},
+		{"empty value", "empty", metaSet{expires: soon}, nil, ""},
+		{"40 days", "long", metaSet{value: []byte("x"), expires: time.Now().Add(40 * 24 * time.Hour)}, nil, "x"},
+		{"less than a second", "short", metaSet{value: []byte("x"), expires: time.Now().Add(time.Second)}, nil, "x"},
+		{"no end", "there", metaSet{value: []byte("x")}, ErrExpired, "new"},
+		{"too large", "there", metaSet{value: large, expires: soon}, ErrRefused, ""},
+		{"after that", "after", metaSet{value: []byte("x"), expires: soon}, nil, "x"},
+		{"empty key", "", metaSet{value: []byte("x"), expires: soon}, ErrEmptyKey, ""},
 	}
 	for _, tt := range tests {
-		_, err := m.Set(t.Context(), tt.key, tt.set)
+		_, err := m.set(t.Context(), tt.key, tt.set)
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 		}
@@ -113,11 +112,11 @@ func testMetaSet(t *testing.T, s memcached) {
 			continue
 		}
 		var value string
-		if item, err := m.Get(t.Context(), tt.key, MetaGet{Value: true}); err != nil {
+		if item, err := m.get(t.Context(), tt.key, metaGet{value: true}); err != nil {
 			t.Errorf("%s: Get: %v", tt.name, err)
 		} else if item != nil {
-			value = string(item.Value)
-			if item.TTL == Forever {
+			value = string(item.value)
+			if item.ttl == Forever {
 				t.Errorf("%s: stored for ever", tt.name)
 			}
 		}
@@ -125,7 +124,7 @@ func testMetaSet(t *testing.T, s memcached) {
 			t.Errorf("%s: %q holds %q, want %q", tt.name, tt.key, value, tt.value)
 		}
 	}
-	if got := metaGet(t, m, "long", MetaGet{}).TTL; got < 39*24*time.Hour {
+	if got := mustMetaGet(t, m, "long", metaGet{}).ttl; got < 39*24*time.Hour {
 		t.Errorf("40 days are %v", got)
 	}
 }
@@ -133,54 +132,44 @@ func testMetaSet(t *testing.T, s memcached) {
 // A lock, as several gateways would use it.
 func testMetaLock(t *testing.T, s memcached) {
 	m := newMeta(t, s.address())
-	mine := metaSet(t, m, "lock", MetaSet{Mode: MetaAdd, Value: []byte("me")})
-	if _, err := m.Set(t.Context(), "lock", MetaSet{Mode: MetaAdd, Value: []byte("you"), Expires: time.Now().Add(time.Minute)}); err != ErrNotStored {
-		t.Errorf("the second to lock: %v, want %v", err, ErrNotStored)
+	mine := mustMetaSet(t, m, "lock", metaSet{add: true, value: []byte("me")})
+	if _, err := m.set(t.Context(), "lock", metaSet{add: true, value: []byte("you"), expires: time.Now().Add(time.Minute)}); err != errNotStored {
+		t.Errorf("the second to lock: %v, want %v", err, errNotStored)
 	}
-	if err := m.Delete(t.Context(), "lock", MetaDelete{CAS: mine + 1}); err != ErrChanged {
-		t.Errorf("another unlocks: %v, want %v", err, ErrChanged)
+	if err := m.delete(t.Context(), "lock", metaDelete{cas: mine + 1}); err != errChanged {
+		t.Errorf("another unlocks: %v, want %v", err, errChanged)
 	}
-	if err := m.Delete(t.Context(), "lock", MetaDelete{CAS: mine}); err != nil {
+	if err := m.delete(t.Context(), "lock", metaDelete{cas: mine}); err != nil {
 		t.Errorf("its owner unlocks: %v", err)
 	}
-	if err := m.Delete(t.Context(), "lock", MetaDelete{CAS: mine}); err != ErrNotFound {
-		t.Errorf("unlocked twice: %v, want %v", err, ErrNotFound)
+	if err := m.delete(t.Context(), "lock", metaDelete{cas: mine}); err != errNotFound {
+		t.Errorf("unlocked twice: %v, want %v", err, errNotFound)
 	}
 }
 
 // nginx is served a stale page, while one caller is told to renew it.
 func testMetaStale(t *testing.T, s memcached) {
 	m := newMeta(t, s.address())
-	old := metaSet(t, m, "k", MetaSet{Value: []byte("page")})
-	if err := m.Delete(t.Context(), "k", MetaDelete{Stale: true, Expires: time.Now().Add(30 * time.Second)}); err != nil {
+	mustMetaSet(t, m, "k", metaSet{value: []byte("page")})
+	if err := m.delete(t.Context(), "k", metaDelete{stale: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := get(t, s, "k"); !strings.Contains(got, "page") {
 		t.Errorf("nginx gets %q", got)
 	}
-	first, second := metaGet(t, m, "k", MetaGet{}), metaGet(t, m, "k", MetaGet{})
-	if !first.Stale || !first.Won || !second.Stale || second.Won {
+	first, second := mustMetaGet(t, m, "k", metaGet{}), mustMetaGet(t, m, "k", metaGet{})
+	if !first.stale || !first.won || !second.stale || second.won {
 		t.Errorf("first %+v, second %+v", first, second)
 	}
-	if first.TTL > 30*time.Second || first.TTL < 20*time.Second {
-		t.Errorf("expires in %v, want 30 s", first.TTL)
-	}
-	metaSet(t, m, "k", MetaSet{Value: []byte("late"), CAS: old, Invalidate: true})
-	if got := metaGet(t, m, "k", MetaGet{Value: true}); !got.Stale || string(got.Value) != "late" {
-		t.Errorf("stored with an old CAS: %+v", got)
-	}
-	metaSet(t, m, "k", MetaSet{Value: []byte("new")})
-	if got := metaGet(t, m, "k", MetaGet{}); got.Stale || got.Won {
+	mustMetaSet(t, m, "k", metaSet{value: []byte("new")})
+	if got := mustMetaGet(t, m, "k", metaGet{}); got.stale || got.won {
 		t.Errorf("renewed: %+v", got)
 	}
-	if err := m.Delete(t.Context(), "k", MetaDelete{Stale: true}); err != nil {
+	if err := m.delete(t.Context(), "k", metaDelete{stale: true}); err != nil {
 		t.Fatal(err)
 	}
-	if got := metaGet(t, m, "k", MetaGet{}).TTL; got == Forever || got < 50*time.Second {
+	if got := mustMetaGet(t, m, "k", metaGet{}).ttl; got == Forever || got < 50*time.Second {
 		t.Errorf("an invalidation that says nothing of the expiry left %v", got)
-	}
-	if err := m.Delete(t.Context(), "k", MetaDelete{Stale: true, Expires: time.Unix(1, 0)}); err != ErrExpired {
-		t.Errorf("an end that is past: %v, want %v", err, ErrExpired)
 	}
 }
 
@@ -195,28 +184,28 @@ func testMetaKeys(t *testing.T, s memcached) {
 		string(all[:150]), string(all[33:]), strings.Repeat("x", 250), strings.Repeat(" ", 186),
 	}
 	for i, key := range keys {
-		metaSet(t, m, key, MetaSet{Value: []byte(fmt.Sprint("value ", i))})
+		mustMetaSet(t, m, key, metaSet{value: []byte(fmt.Sprint("value ", i))})
 	}
 	for i, key := range keys {
-		if got := metaGet(t, m, key, MetaGet{Value: true}); string(got.Value) != fmt.Sprint("value ", i) {
-			t.Errorf("%q holds %q, want value %d", key, got.Value, i)
+		if got := mustMetaGet(t, m, key, metaGet{value: true}); string(got.value) != fmt.Sprint("value ", i) {
+			t.Errorf("%q holds %q, want value %d", key, got.value, i)
 		}
 	}
 	for _, key := range []string{strings.Repeat("x", 251), strings.Repeat(" ", 187)} {
-		if _, err := m.Set(t.Context(), key, MetaSet{Value: []byte("flush_all\r\n"), Expires: time.Now().Add(time.Minute)}); err != ErrKeyTooLong {
+		if _, err := m.set(t.Context(), key, metaSet{value: []byte("flush_all\r\n"), expires: time.Now().Add(time.Minute)}); err != ErrKeyTooLong {
 			t.Errorf("%d bytes: %v, want %v", len(key), err, ErrKeyTooLong)
 		}
 	}
 	for _, key := range keys {
-		if err := m.Delete(t.Context(), key, MetaDelete{}); err != nil {
+		if err := m.delete(t.Context(), key, metaDelete{}); err != nil {
 			t.Errorf("Delete(%q): %v", key, err)
 		}
-		if item, err := m.Get(t.Context(), key, MetaGet{}); item != nil || err != nil {
+		if item, err := m.get(t.Context(), key, metaGet{}); item != nil || err != nil {
 			t.Errorf("%q after its Delete: %+v, %v", key, item, err)
 		}
 	}
 	// What base64 names is the very key that others see.
-	metaSet(t, m, "a b", MetaSet{Value: []byte("x")})
+	mustMetaSet(t, m, "a b", metaSet{value: []byte("x")})
 	if got := ask(t, s, "mg "+base64.StdEncoding.EncodeToString([]byte("a b"))+" b s", ""); got[0] != "HD s1" {
 		t.Errorf("mg answered %q", got)
 	}
@@ -231,7 +220,7 @@ func testMetaConcurrent(t *testing.T, s memcached) {
 			for j := range 50 {
 				key := fmt.Sprintf("k %d %d", i, j)
 				value := bytes.Repeat([]byte(key), 1+500*(j%7))
-				_, err := m.Set(t.Context(), key, MetaSet{Value: value, Expires: time.Now().Add(time.Minute)})
+				_, err := m.set(t.Context(), key, metaSet{value: value, expires: time.Now().Add(time.Minute)})
 				if err != nil {
 					t.Error(err)
 					return
@@ -239,15 +228,15 @@ func testMetaConcurrent(t *testing.T, s memcached) {
 				if j%3 == 0 { // a caller that does not wait
 					gone, cancel := context.WithCancel(t.Context())
 					go cancel()
-					m.Get(gone, key, MetaGet{Value: true})
+					m.get(gone, key, metaGet{value: true})
 				}
-				item, err := m.Get(t.Context(), key, MetaGet{Value: true})
-				if err != nil || item == nil || !bytes.Equal(item.Value, value) {
+				item, err := m.get(t.Context(), key, metaGet{value: true})
+				if err != nil || item == nil || !bytes.Equal(item.value, value) {
 					t.Errorf("%q: %+v, %v", key, item, err)
 					return
 				}
 			}
-			if err := m.Noop(t.Context()); err != nil {
+			if _, err := m.get(t.Context(), "k", metaGet{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -257,10 +246,10 @@ func testMetaConcurrent(t *testing.T, s memcached) {
 
 func testMetaRestart(t *testing.T, s memcached) {
 	m := newMeta(t, s.address())
-	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+	mustMetaSet(t, m, "k", metaSet{value: []byte("x")})
 	s.restart()
 	await(t, "the end of the connection is noticed", func() bool { return !m.conn.alive() })
-	if item, err := m.Get(t.Context(), "k", MetaGet{}); item != nil || err != nil {
+	if item, err := m.get(t.Context(), "k", metaGet{}); item != nil || err != nil {
 		t.Errorf("after a restart: %+v, %v; want nothing", item, err)
 	}
 }
@@ -288,15 +277,15 @@ func TestNoMeta(t *testing.T) {
 			f.on(tt.script)
 			m, c := newMeta(t, f.addr), new(clock)
 			m.now = c.now
-			set := MetaSet{Value: []byte("flush_all"), Expires: c.now().Add(time.Minute)}
+			set := metaSet{value: []byte("flush_all"), expires: c.now().Add(time.Minute)}
 			for range 3 {
-				_, err := m.Set(t.Context(), "k", set)
+				_, err := m.set(t.Context(), "k", set)
 				if !errors.Is(err, ErrNoMeta) || !strings.Contains(err.Error(), f.addr) || !strings.Contains(err.Error(), tt.text) {
 					t.Errorf("Set: %v, want %v with %s", err, ErrNoMeta, tt.text)
 				}
 			}
-			if err := m.Noop(t.Context()); !errors.Is(err, ErrNoMeta) {
-				t.Errorf("Noop: %v", err)
+			if _, err := m.get(t.Context(), "k", metaGet{}); !errors.Is(err, ErrNoMeta) {
+				t.Errorf("get: %v", err)
 			}
 			if got := f.commands("ms"); len(got) > 0 {
 				t.Errorf("it heard %q", got)
@@ -306,7 +295,7 @@ func TestNoMeta(t *testing.T) {
 			}
 			f.on(nil) // an upgrade
 			c.advance(30 * time.Second)
-			if _, err := m.Set(t.Context(), "k", set); err != nil {
+			if _, err := m.set(t.Context(), "k", set); err != nil {
 				t.Errorf("after RetryAfter: %v", err)
 			}
 		})
@@ -317,11 +306,11 @@ func TestNoMeta(t *testing.T) {
 func TestMetaDowngrade(t *testing.T) {
 	f := startFake(t)
 	m := newMeta(t, f.addr)
-	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+	mustMetaSet(t, m, "k", metaSet{value: []byte("x")})
 	f.on(onCommand("version", act{say: "VERSION 1.6.9\r\n"}))
 	f.restart()
 	await(t, "the end of the connection is noticed", func() bool { return !m.conn.alive() })
-	_, err := m.Set(t.Context(), "k", MetaSet{Value: []byte("y"), Expires: time.Now().Add(time.Minute)})
+	_, err := m.set(t.Context(), "k", metaSet{value: []byte("y"), expires: time.Now().Add(time.Minute)})
 	if !errors.Is(err, ErrNoMeta) {
 		t.Errorf("Set: %v, want %v", err, ErrNoMeta)
 	}
@@ -347,14 +336,14 @@ func TestMetaVersion(t *testing.T) {
 func TestMetaLateAnswer(t *testing.T) {
 	f := startFake(t)
 	m := newMeta(t, f.addr)
-	metaSet(t, m, "slow", MetaSet{Value: []byte("of slow")})
-	metaSet(t, m, "k", MetaSet{Value: []byte("of k")})
+	mustMetaSet(t, m, "slow", metaSet{value: []byte("of slow")})
+	mustMetaSet(t, m, "k", metaSet{value: []byte("of k")})
 	hold := make(chan struct{})
 	f.on(onCommand("mg slow", act{hold: hold}))
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error)
 	go func() {
-		_, err := m.Get(ctx, "slow", MetaGet{Value: true})
+		_, err := m.get(ctx, "slow", metaGet{value: true})
 		left <- err
 	}()
 	await(t, "the slow one has arrived", func() bool { return len(f.commands("mg slow")) == 1 })
@@ -362,16 +351,16 @@ func TestMetaLateAnswer(t *testing.T) {
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Errorf("the caller that left: %v", err)
 	}
-	got := make(chan MetaItem)
-	go func() { got <- metaGet(t, m, "k", MetaGet{Value: true}) }()
+	got := make(chan metaItem)
+	go func() { got <- mustMetaGet(t, m, "k", metaGet{value: true}) }()
 	await(t, "the other is sent behind it", func() bool {
 		m.conn.mu.Lock()
 		defer m.conn.mu.Unlock()
 		return len(m.conn.asked) == 2
 	})
 	close(hold)
-	if item := <-got; string(item.Value) != "of k" {
-		t.Errorf("k holds %q", item.Value)
+	if item := <-got; string(item.value) != "of k" {
+		t.Errorf("k holds %q", item.value)
 	}
 	if got := f.commands("version"); len(got) != 1 {
 		t.Errorf("%d connections, want one", len(got))
@@ -383,7 +372,7 @@ func TestMetaLeftInTheQueue(t *testing.T) {
 	c := &metaConn{nc: nil, wake: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.ask(ctx, metaCommand{verb: "mn"}); !errors.Is(err, context.Canceled) {
+	if _, err := c.ask(ctx, metaCommand{verb: "mg", key: "k"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("ask: %v", err)
 	}
 	if batch := c.next(); len(batch) != 0 || len(c.queue) != 0 {
@@ -395,15 +384,15 @@ func TestMetaHungServer(t *testing.T) {
 	f := startFake(t)
 	never := make(chan struct{})
 	m := newMeta(t, f.addr)
-	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
-	m.Timeout = 30 * time.Millisecond
-	m.conn.timeout = m.Timeout
+	mustMetaSet(t, m, "k", metaSet{value: []byte("x")})
+	m.timeout = 30 * time.Millisecond
+	m.conn.timeout = m.timeout
 	f.on(onCommand("mg", act{hold: never}))
 	start := time.Now()
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if _, err := m.Get(t.Context(), "k", MetaGet{}); !errors.Is(err, errTimeout) {
+			if _, err := m.get(t.Context(), "k", metaGet{}); !errors.Is(err, errTimeout) {
 				t.Errorf("Get: %v, want %v", err, errTimeout)
 			}
 		})
@@ -415,16 +404,16 @@ func TestMetaHungServer(t *testing.T) {
 	conn := m.conn
 	await(t, "the connection is given up", func() bool { return !conn.alive() })
 	f.on(nil)
-	m.Timeout = 10 * time.Second
-	if got := metaGet(t, m, "k", MetaGet{Value: true}); string(got.Value) != "x" {
+	m.timeout = 10 * time.Second
+	if got := mustMetaGet(t, m, "k", metaGet{value: true}); string(got.value) != "x" {
 		t.Errorf("when it answers again: %+v", got)
 	}
 
 	f.on(onCommand("version", act{hold: never}))
 	f.hangUp()
-	m.Timeout = 30 * time.Millisecond
+	m.timeout = 30 * time.Millisecond
 	await(t, "the end of the connection is noticed", func() bool { return !m.conn.alive() })
-	if err := m.Noop(t.Context()); err == nil || errors.Is(err, ErrNoMeta) {
+	if _, err := m.get(t.Context(), "k", metaGet{}); err == nil || errors.Is(err, ErrNoMeta) {
 		t.Errorf("silence is no answer to the question of the version: %v", err)
 	}
 }
@@ -451,9 +440,9 @@ func TestMetaAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := startFake(t)
 			m := newMeta(t, f.addr)
-			metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+			mustMetaSet(t, m, "k", metaSet{value: []byte("x")})
 			f.on(onCommand("mg k", act{say: strings.ReplaceAll(tt.say, "%d", "2")}))
-			_, err := m.Get(t.Context(), "k", MetaGet{})
+			_, err := m.get(t.Context(), "k", metaGet{})
 			if !errors.Is(err, tt.want) {
 				t.Errorf("Get: %v, want %v", err, tt.want)
 			}
@@ -461,7 +450,7 @@ func TestMetaAnswers(t *testing.T) {
 				await(t, "the connection is closed", func() bool { return !m.conn.alive() })
 			}
 			f.on(nil)
-			if got := metaGet(t, m, "k", MetaGet{Value: true}); string(got.Value) != "x" {
+			if got := mustMetaGet(t, m, "k", metaGet{value: true}); string(got.value) != "x" {
 				t.Errorf("the next: %+v", got)
 			}
 			if got := len(f.commands("version")); (got == 2) != tt.closes {
@@ -475,10 +464,10 @@ func TestMetaAnswers(t *testing.T) {
 func TestMetaSetRefused(t *testing.T) {
 	f := startFake(t)
 	m := newMeta(t, f.addr)
-	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+	mustMetaSet(t, m, "k", metaSet{value: []byte("x")})
 	for say, connections := range map[string]int{"SERVER_ERROR out of memory storing object\r\n": 1, "CLIENT_ERROR bad data chunk\r\n": 2} {
 		f.on(onCommand("ms", act{say: say}))
-		_, err := m.Set(t.Context(), "k", MetaSet{Value: []byte("y"), Expires: time.Now().Add(time.Minute)})
+		_, err := m.set(t.Context(), "k", metaSet{value: []byte("y"), expires: time.Now().Add(time.Minute)})
 		if !errors.Is(err, ErrRefused) {
 			t.Errorf("Set: %v, want %v", err, ErrRefused)
 		}
@@ -493,13 +482,13 @@ func TestMetaSetRefused(t *testing.T) {
 func TestMetaBusy(t *testing.T) {
 	f := startFake(t)
 	m := newMeta(t, f.addr)
-	metaSet(t, m, "k", MetaSet{Value: []byte("x")})
+	mustMetaSet(t, m, "k", metaSet{value: []byte("x")})
 	hold := make(chan struct{})
 	f.on(onCommand("mg", act{hold: hold}))
 	var wg sync.WaitGroup
 	for range maxMetaWaiting {
 		wg.Go(func() {
-			if _, err := m.Get(t.Context(), "k", MetaGet{}); err != nil {
+			if _, err := m.get(t.Context(), "k", metaGet{}); err != nil {
 				t.Errorf("Get: %v", err)
 			}
 		})
@@ -509,7 +498,7 @@ func TestMetaBusy(t *testing.T) {
 		defer m.conn.mu.Unlock()
 		return len(m.conn.asked)+len(m.conn.queue) == maxMetaWaiting
 	})
-	if _, err := m.Get(t.Context(), "k", MetaGet{}); !errors.Is(err, ErrBusy) {
+	if _, err := m.get(t.Context(), "k", metaGet{}); !errors.Is(err, ErrBusy) {
 		t.Errorf("one more: %v, want %v", err, ErrBusy)
 	}
 	close(hold)
@@ -524,18 +513,18 @@ func TestMetaClose(t *testing.T) {
 		heard := len(f.commands(where))
 		result := make(chan error)
 		go func() {
-			_, err := m.Get(context.Background(), "k", MetaGet{})
+			_, err := m.get(context.Background(), "k", metaGet{})
 			result <- err
 		}()
 		await(t, "it has arrived", func() bool { return len(f.commands(where)) > heard })
-		m.Close()
+		m.close()
 		if err := <-result; !errors.Is(err, ErrClosed) {
 			t.Errorf("%s under way: %v, want %v", where, err, ErrClosed)
 		}
-		if err := m.Noop(t.Context()); err != ErrClosed {
-			t.Errorf("Noop: %v, want %v", err, ErrClosed)
+		if _, err := m.get(t.Context(), "k", metaGet{}); err != ErrClosed {
+			t.Errorf("get: %v, want %v", err, ErrClosed)
 		}
-		m.Close()
+		m.close()
 	}
 }
 
@@ -543,11 +532,11 @@ func TestMetaNobodyThere(t *testing.T) {
 	f := startFake(t)
 	f.stop()
 	m := newMeta(t, f.addr)
-	if err := m.Noop(t.Context()); err == nil || errors.Is(err, ErrNoMeta) || !strings.Contains(err.Error(), f.addr) {
-		t.Errorf("Noop: %v", err)
+	if _, err := m.get(t.Context(), "k", metaGet{}); err == nil || errors.Is(err, ErrNoMeta) || !strings.Contains(err.Error(), f.addr) {
+		t.Errorf("get: %v", err)
 	}
 	f.start()
-	if err := m.Noop(t.Context()); err != nil {
+	if _, err := m.get(t.Context(), "k", metaGet{}); err != nil {
 		t.Errorf("when it is there: %v", err)
 	}
 }
@@ -559,15 +548,14 @@ func TestReadMetaReply(t *testing.T) {
 	}{
 		{"header", "HD O1\r\n", metaReply{status: "HD", opaque: "1"}},
 		{"miss", "EN O12\r\n", metaReply{status: "EN", opaque: "12"}},
-		{"noop", "MN\r\n", metaReply{status: "MN"}},
 		{"everything", "VA 3 t59 h1 l7 f5 s3 c9 O2\r\na\r\n\r\n", metaReply{status: "VA", opaque: "2",
-			item: MetaItem{Value: []byte("a\r\n"), Size: 3, Flags: 5, TTL: 59 * time.Second, Hit: true, LastAccess: 7 * time.Second, CAS: 9}}},
-		{"for ever", "HD t-1 O2\r\n", metaReply{status: "HD", opaque: "2", item: MetaItem{TTL: Forever}}},
-		{"won", "HD O5 X W\r\n", metaReply{status: "HD", opaque: "5", item: MetaItem{Stale: true, Won: true}}},
-		{"lost", "HD O5 Z X\r\n", metaReply{status: "HD", opaque: "5", item: MetaItem{Stale: true}}},
+			item: metaItem{value: []byte("a\r\n"), size: 3, flags: 5, ttl: 59 * time.Second, hit: true, lastAccess: 7 * time.Second, cas: 9}}},
+		{"for ever", "HD t-1 O2\r\n", metaReply{status: "HD", opaque: "2", item: metaItem{ttl: Forever}}},
+		{"won", "HD O5 X W\r\n", metaReply{status: "HD", opaque: "5", item: metaItem{stale: true, won: true}}},
+		{"lost", "HD O5 Z X\r\n", metaReply{status: "HD", opaque: "5", item: metaItem{stale: true}}},
 		{"a flag of the future", "HD kYSBi b !x O5\r\n", metaReply{status: "HD", opaque: "5"}},
 		{"error line", "SERVER_ERROR object too large for cache\r\n", metaReply{line: "SERVER_ERROR object too large for cache"}},
-		{"empty value", "VA 0 O1\r\n\r\n", metaReply{status: "VA", opaque: "1", item: MetaItem{Value: []byte{}}}},
+		{"empty value", "VA 0 O1\r\n\r\n", metaReply{status: "VA", opaque: "1", item: metaItem{value: []byte{}}}},
 	}
 	for _, tt := range tests {
 		got, err := readMetaReply(bufio.NewReader(strings.NewReader(tt.in)))
@@ -576,7 +564,7 @@ func TestReadMetaReply(t *testing.T) {
 		}
 	}
 	for _, in := range []string{
-		"", "HD", "VA\r\n", "VA x\r\n", "VA -1\r\n", "VA 3\r\nab", "VA 3\r\nabcde", "VA 1073741825\r\n", "VA 99999999999999999999\r\n",
+		"", "HD", "MN\r\n", "VA\r\n", "VA x\r\n", "VA -1\r\n", "VA 3\r\nab", "VA 3\r\nabcde", "VA 1073741825\r\n", "VA 99999999999999999999\r\n",
 		"HDX O1\r\n", "hd O1\r\n", "\r\n", "END\r\n", "VALUE k 0 1\r\n", "HD t\r\n", "HD t-2\r\n", "HD hx\r\n", "HD f4294967296\r\n",
 		"HD c-1\r\n", "HD sx\r\n", "HD l9999999999999999999\r\n", "HD t9223372036854775807\r\n", strings.Repeat("HD", 5000) + "\r\n",
 	} {
@@ -601,10 +589,10 @@ func FuzzReadMetaReply(f *testing.F) {
 			if (reply.status == "") == (reply.line == "") {
 				t.Fatalf("%q: status %q, line %q", in, reply.status, reply.line)
 			}
-			if reply.status == "VA" && !bytes.Contains(in, it.Value) || it.TTL < Forever || it.LastAccess < 0 || it.Size < 0 {
+			if reply.status == "VA" && !bytes.Contains(in, it.value) || it.ttl < Forever || it.lastAccess < 0 || it.size < 0 {
 				t.Fatalf("%q: %+v", in, it)
 			}
-			if it.Won && !bytes.Contains(in, []byte("W")) {
+			if it.won && !bytes.Contains(in, []byte("W")) {
 				t.Fatalf("%q: won", in)
 			}
 		}
@@ -621,7 +609,6 @@ func TestMetaCommand(t *testing.T) {
 		{"base64", metaCommand{verb: "mg", key: "a b", flags: " t"}, "mg YSBi b t O7\r\n"},
 		{"set", metaCommand{verb: "ms", key: "k", flags: " T9", value: []byte("abc")}, "ms k 3 T9 O7\r\n"},
 		{"set, base64", metaCommand{verb: "ms", key: "a b", flags: " T9"}, "ms YSBi 0 b T9 O7\r\n"},
-		{"noop", metaCommand{verb: "mn"}, "mn\r\n"},
 	}
 	for _, tt := range tests {
 		if got, err := tt.cmd.head(7); got != tt.want || err != nil {
@@ -635,9 +622,9 @@ func TestMetaBadKeysStayHere(t *testing.T) {
 	f := startFake(t)
 	m := newMeta(t, f.addr)
 	for _, key := range []string{"", strings.Repeat("x", 251), strings.Repeat("\n", 187)} {
-		m.Get(t.Context(), key, MetaGet{})
-		m.Set(t.Context(), key, MetaSet{Expires: time.Now().Add(time.Minute)})
-		m.Delete(t.Context(), key, MetaDelete{})
+		m.get(t.Context(), key, metaGet{})
+		m.set(t.Context(), key, metaSet{expires: time.Now().Add(time.Minute)})
+		m.delete(t.Context(), key, metaDelete{})
 	}
 	if got := f.commands(""); !slices.Equal(got, nil) {
 		t.Errorf("memcached heard %q", got)

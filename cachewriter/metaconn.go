@@ -199,13 +199,10 @@ func (c *metaConn) deliver(reply metaReply) error {
 	return nil
 }
 
-// answeredBy compares the opaque. Error lines bear none, nor does the answer to mn.
+// answeredBy compares the opaque. Error lines have none.
 func (call *metaCall) answeredBy(reply metaReply) bool {
 	if reply.status == "" {
 		return true
-	}
-	if call.cmd.verb == "mn" || reply.status == "MN" {
-		return call.cmd.verb == "mn" && reply.status == "MN"
 	}
 	return reply.opaque == strconv.FormatUint(call.opaque, 10)
 }

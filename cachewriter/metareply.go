@@ -17,7 +17,7 @@ type metaReply struct {
 	status string // the two letters; "" for an error line
 	line   string // the error line
 	opaque string // "" if none came back
-	item   MetaItem
+	item   metaItem
 }
 
 var errMetaReply = errors.New("unexpected answer")
@@ -36,11 +36,11 @@ func readMetaReply(br *bufio.Reader) (reply metaReply, err error) {
 	status, rest, _ := strings.Cut(line, " ")
 	reply.status = status
 	switch status {
-	case "HD", "NS", "EX", "NF", "EN", "MN":
+	case "HD", "NS", "EX", "NF", "EN":
 	case "VA":
 		var size string
 		size, rest, _ = strings.Cut(rest, " ")
-		if reply.item.Size, err = parseSize(size); err != nil {
+		if reply.item.size, err = parseSize(size); err != nil {
 			return reply, fmt.Errorf("%w %q", errMetaReply, line)
 		}
 	default:
@@ -50,7 +50,7 @@ func readMetaReply(br *bufio.Reader) (reply metaReply, err error) {
 		return reply, fmt.Errorf("%w %q", errMetaReply, line)
 	}
 	if status == "VA" {
-		reply.item.Value, err = readValue(br, reply.item.Size)
+		reply.item.value, err = readValue(br, reply.item.size)
 	}
 	return reply, err
 }
@@ -113,26 +113,26 @@ func (r *metaReply) parseFlag(flag byte, token string) (err error) {
 	case 'O':
 		r.opaque = token
 	case 'W':
-		r.item.Won = true
+		r.item.won = true
 	case 'X':
-		r.item.Stale = true
+		r.item.stale = true
 	case 'h':
-		r.item.Hit = token == "1"
+		r.item.hit = token == "1"
 		if token != "0" && token != "1" {
 			err = strconv.ErrSyntax
 		}
 	case 's':
-		r.item.Size, err = parseSize(token)
+		r.item.size, err = parseSize(token)
 	case 't':
-		r.item.TTL, err = parseTTL(token)
+		r.item.ttl, err = parseTTL(token)
 	case 'l':
-		r.item.LastAccess, err = parseSeconds(token)
+		r.item.lastAccess, err = parseSeconds(token)
 	case 'f':
 		var flags uint64
 		flags, err = strconv.ParseUint(token, 10, 32)
-		r.item.Flags = uint32(flags)
+		r.item.flags = uint32(flags)
 	case 'c':
-		r.item.CAS, err = strconv.ParseUint(token, 10, 64)
+		r.item.cas, err = strconv.ParseUint(token, 10, 64)
 	}
 	return err
 }

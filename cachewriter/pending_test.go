@@ -435,7 +435,7 @@ func TestPutFailsOver(t *testing.T) {
 			w := newWriter(t, servers[0].Name)
 			w.Ring = newRing(t, method, servers...)
 			w.BackoffMin = time.Hour
-			order := w.Ring.Order("k", 6)
+			order := w.Ring.order("k", 6)
 			if len(order) < 5 {
 				t.Skip("nginx gives up on the key too early")
 			}

@@ -111,12 +111,9 @@ func TestProxy(t *testing.T) {
 			t.Errorf("Get(%q): %+v, %v; want the page and nothing of its usage", key, item, err)
 		}
 	}
-	meta, err := w.Meta(p.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	meta := w.servers().stores[p.addr].meta
 	for range 3 {
-		_, err = meta.Set(t.Context(), "k", MetaSet{Value: []byte("flush_all"), Expires: time.Now().Add(time.Minute)})
+		_, err := meta.set(t.Context(), "k", metaSet{value: []byte("flush_all"), expires: time.Now().Add(time.Minute)})
 		if !errors.Is(err, ErrNoMeta) || !strings.Contains(err.Error(), "closes the connection on `mn` after \"VERSION 1.6.") {
 			t.Errorf("Meta: %v, want %v with the reason", err, ErrNoMeta)
 		}
@@ -207,9 +204,9 @@ func TestOldMemcached(t *testing.T) {
 					t.Errorf("Delete: %v", err)
 				}
 			}
-			meta, _ := w.Meta(f.addr)
+			meta := w.servers().stores[f.addr].meta
 			for range 3 {
-				_, err := meta.Set(t.Context(), "k", MetaSet{Value: []byte("flush_all"), Expires: time.Now().Add(time.Minute)})
+				_, err := meta.set(t.Context(), "k", metaSet{value: []byte("flush_all"), expires: time.Now().Add(time.Minute)})
 				if !errors.Is(err, ErrNoMeta) || !strings.Contains(err.Error(), version) {
 					t.Errorf("Meta: %v, want %v with the version", err, ErrNoMeta)
 				}

@@ -82,7 +82,7 @@ func (w *Writer) Put(e Entry) error {
 	if !errors.Is(err, ErrServerDown) || e.Addr != "" {
 		return err
 	}
-	for i, addrs := range t.ring.Order(cmp.Or(e.HashKey, e.Key), 1+maxFailover) {
+	for i, addrs := range t.ring.order(cmp.Or(e.HashKey, e.Key), 1+maxFailover) {
 		if i == 0 {
 			continue // has been asked
 		}

@@ -163,7 +163,7 @@ func testGet(t *testing.T, m memcached) {
 		if err != nil || item == nil {
 			t.Fatalf("%q: %+v, %v", key, item, err)
 		}
-		if string(item.Value) != "a\r\nEND\r\nb" || item.Flags != 2 || item.Addr != w.Ring.Addrs()[0] {
+		if string(item.Value) != "a\r\nEND\r\nb" || item.Flags != 2 || item.Addr != w.Ring.addrs[0] {
 			t.Errorf("%q: got %+v", key, item)
 		}
 	}
@@ -201,11 +201,8 @@ func testGetStale(t *testing.T, m memcached) {
 	w := newWriter(t, m.address())
 	put(t, w, page("k", "x"))
 	await(t, "it is stored", func() bool { return w.Stats().Total.Stored == 1 })
-	meta, err := w.Meta(m.address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := meta.Delete(t.Context(), "k", MetaDelete{Stale: true}); err != nil {
+	meta := newMeta(t, m.address())
+	if err := meta.delete(t.Context(), "k", metaDelete{stale: true}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -214,11 +211,8 @@ func testGetStale(t *testing.T, m memcached) {
 			t.Errorf("Get: %+v, %v", item, err)
 		}
 	}
-	if got := metaGet(t, meta, "k", MetaGet{}); !got.Won {
+	if got := mustMetaGet(t, meta, "k", metaGet{}); !got.won {
 		t.Errorf("after it was explained: %+v, want it to be won", got)
-	}
-	if _, err := w.Meta("10.9.9.9:1"); !errors.Is(err, ErrUnknownServer) {
-		t.Errorf("Meta of a foreign server: %v", err)
 	}
 }
 

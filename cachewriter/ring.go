@@ -231,7 +231,7 @@ func (r *Ring) Pick(hashKey string) []string {
 // most n. Each attempt is one address, or the addresses of one line in no certain
 // order. It ends early where nginx would go on by round robin, which the key does
 // not decide, and is empty where the key decides nothing.
-func (r *Ring) Order(hashKey string, n int) [][]string {
+func (r *Ring) order(hashKey string, n int) [][]string {
 	if n <= 0 || len(r.live) == 0 {
 		return nil
 	}
@@ -278,10 +278,6 @@ func (r *Ring) find(addr string) (string, bool) {
 	_, ok := r.known[canonical]
 	return canonical, ok
 }
-
-// Addrs returns every address of the ring once, in configuration order, those
-// marked down included.
-func (r *Ring) Addrs() []string { return slices.Clone(r.addrs) }
 
 // A walk is the way that nginx takes through the choices for one key.
 type walk struct {

@@ -105,10 +105,10 @@ func TestOrderAsNginx(t *testing.T) {
 			modulo := newRing(t, Modulo, l.servers()...)
 			consistent := newRing(t, Consistent, l.servers()...)
 			for _, c := range l.Cases {
-				if got := flat(modulo.Order(string(c.HashInput), tries)); !slices.Equal(got, c.Modulo) {
+				if got := flat(modulo.order(string(c.HashInput), tries)); !slices.Equal(got, c.Modulo) {
 					t.Errorf("modulo %q: got %q, nginx tried %q", c.HashInput, got, c.Modulo)
 				}
-				if got := flat(consistent.Order(string(c.HashInput), tries)); !slices.Equal(got, c.Consistent) {
+				if got := flat(consistent.order(string(c.HashInput), tries)); !slices.Equal(got, c.Consistent) {
 					t.Errorf("consistent %q: got %q, nginx tried %q", c.HashInput, got, c.Consistent)
 				}
 			}
@@ -153,21 +153,21 @@ func TestPickGivesUp(t *testing.T) {
 	if got, want := r.Pick("k"), []string{"10.0.0.1:1", "10.0.0.3:1"}; !slices.Equal(got, want) {
 		t.Errorf("Pick = %q, want all that are up, %q", got, want)
 	}
-	if got := r.Order("k", 3); len(got) != 0 {
+	if got := r.order("k", 3); len(got) != 0 {
 		t.Errorf("Order = %q, want none", got)
 	}
 }
 
 func TestOrderWithoutHash(t *testing.T) {
 	one := newRing(t, All, Server{Name: "10.0.0.1:1"})
-	if got, want := one.Order("k", 3), [][]string{{"10.0.0.1:1"}}; !reflect.DeepEqual(got, want) {
+	if got, want := one.order("k", 3), [][]string{{"10.0.0.1:1"}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("one server: %q, want %q", got, want)
 	}
 	two := newRing(t, All, Server{Name: "10.0.0.1:1"}, Server{Name: "10.0.0.2:1"})
-	if got := two.Order("k", 3); got != nil {
+	if got := two.order("k", 3); got != nil {
 		t.Errorf("round robin: %q, want none", got)
 	}
-	if got := newRing(t, Modulo, Server{Name: "a", Down: true}, Server{Name: "b", Down: true}).Order("k", 3); got != nil {
+	if got := newRing(t, Modulo, Server{Name: "a", Down: true}, Server{Name: "b", Down: true}).order("k", 3); got != nil {
 		t.Errorf("all down: %q, want none", got)
 	}
 }
@@ -194,7 +194,7 @@ func TestRingHas(t *testing.T) {
 			t.Errorf("Has(%q) = %v, want %v", tt.addr, got, tt.want)
 		}
 	}
-	if got, want := r.Addrs(), []string{"[fe80::1]:11211", "unix:/run/a.sock", "10.0.0.1:11211"}; !slices.Equal(got, want) {
+	if got, want := r.addrs, []string{"[fe80::1]:11211", "unix:/run/a.sock", "10.0.0.1:11211"}; !slices.Equal(got, want) {
 		t.Errorf("Addrs = %q, want %q", got, want)
 	}
 }
@@ -341,7 +341,7 @@ func TestRingMostlyDown(t *testing.T) {
 			gaveUp++
 			want = nil
 		}
-		if got := flat(r.Order(key, 1)); !slices.Equal(got, want) {
+		if got := flat(r.order(key, 1)); !slices.Equal(got, want) {
 			t.Errorf("modulo %q: %q, want %q", key, got, want)
 		}
 	}
@@ -382,7 +382,7 @@ func checkRing(t *testing.T, key string, shape []byte) {
 	for _, i := range slowModulo(peers, key, n) {
 		want = append(want, peers[i].addr)
 	}
-	if got := flat(newRing(t, Modulo, servers...).Order(key, n)); !slices.Equal(got, want) {
+	if got := flat(newRing(t, Modulo, servers...).order(key, n)); !slices.Equal(got, want) {
 		t.Errorf("modulo %q over %+v: %q, want %q", key, servers, got, want)
 	}
 	want = nil
@@ -393,7 +393,7 @@ func checkRing(t *testing.T, key string, shape []byte) {
 			}
 		}
 	}
-	if got := flat(newRing(t, Consistent, servers...).Order(key, n)); !slices.Equal(got, want) {
+	if got := flat(newRing(t, Consistent, servers...).order(key, n)); !slices.Equal(got, want) {
 		t.Errorf("consistent %q over %+v: %q, want %q", key, servers, got, want)
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 // Kinds of sibling keys.
 const (
-	KindLock = "l" // who fetches the page: Writer.Lock
+	kindLock = "l" // who fetches the page: Writer.Lock
 	KindCopy = "s" // the last good copy of the page
 
 	// KindTombstone says when the page was last purged: Writer.Delete.

@@ -14,10 +14,10 @@ import (
 // The hashes are openssl's: dgst -sha256 -binary | head -c16 | base64 | tr +/ -_
 func TestSibling(t *testing.T) {
 	tests := []struct{ kind, key, want string }{
-		{KindLock, "k", "uwg:l:glTDKakoUPbVOd03b0gW7g"},
+		{kindLock, "k", "uwg:l:glTDKakoUPbVOd03b0gW7g"},
 		{KindCopy, "k", "uwg:s:glTDKakoUPbVOd03b0gW7g"},
-		{KindLock, ":1:/a b", "uwg:l:zhiofKnCOgBQ0kR_BghXvA"},
-		{KindLock, "", "uwg:l:47DEQpj8HBSa-_TImW-5JA"},
+		{kindLock, ":1:/a b", "uwg:l:zhiofKnCOgBQ0kR_BghXvA"},
+		{kindLock, "", "uwg:l:47DEQpj8HBSa-_TImW-5JA"},
 	}
 	for _, tt := range tests {
 		got := Sibling(tt.kind, tt.key)
@@ -72,7 +72,7 @@ func TestSiblingsLieWithTheirPage(t *testing.T) {
 		for i := range 20 {
 			key := fmt.Sprint(method, " k", i)
 			_, page := a.value(Escape(key))
-			for _, kind := range []string{KindCopy, KindLock} {
+			for _, kind := range []string{KindCopy, kindLock} {
 				if _, got := a.value(Sibling(kind, key)); got != page {
 					t.Errorf("%q: its %q is at the first server: %v, the page: %v", key, kind, got, page)
 				}

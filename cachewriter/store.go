@@ -25,7 +25,7 @@ type store struct {
 	addr    string
 	w       *Writer // for its options and what its stores share
 	workers int
-	meta    *Meta
+	meta    *metaClient
 
 	looks   chan struct{} // places of visitors who wait for the server
 	given   atomic.Uint64 // how many places have been given back
@@ -72,7 +72,7 @@ func newStore(w *Writer, addr string, stores int) *store {
 		writing:  make(map[string]chan struct{}),
 		deleting: make(map[string]int),
 		debts:    debts{maxEntries: w.oweEntries()},
-		meta:     &Meta{Addr: addr, DialTimeout: w.DialTimeout, Timeout: w.Timeout},
+		meta:     &metaClient{addr: addr, dialTimeout: w.DialTimeout, timeout: w.Timeout},
 		breaker:  breaker{backoffMin: w.backoffMin(), backoffMax: w.backoffMax()},
 		stats:    newServerStats(addr),
 	}
@@ -292,7 +292,7 @@ func (s *store) close() {
 	for _, c := range idle {
 		c.close()
 	}
-	s.meta.Close()
+	s.meta.close()
 }
 
 // abandon drops what is still queued and says how much that was. What is owed

@@ -239,11 +239,11 @@ func (s *store) isPurged(tomb string, tombstone []byte, began time.Time) bool {
 // ageOf is how old a tombstone is by memcached's word, in whole seconds. It is not ok if
 // memcached cannot tell, or another one lies there by now.
 func (s *store) ageOf(tomb string, value []byte) (age time.Duration, ok bool) {
-	it, err := s.meta.Get(s.w.life, tomb, MetaGet{Value: true, Unseen: true})
-	if err != nil || it == nil || it.TTL == Forever || !bytes.Equal(it.Value, value) {
+	it, err := s.meta.get(s.w.life, tomb, metaGet{value: true, unseen: true})
+	if err != nil || it == nil || it.ttl == Forever || !bytes.Equal(it.value, value) {
 		return 0, false
 	}
-	return tombstoneLife - it.TTL, true
+	return tombstoneLife - it.ttl, true
 }
 
 // differs reports whether our clock and another gateway's are so far apart that

@@ -38,7 +38,7 @@ func (w *Writer) Usage(ctx context.Context, e Entry) (*Usage, error) {
 }
 
 func (s *store) usage(ctx context.Context, key string) (*Usage, error) {
-	var item *MetaItem
+	var item *metaItem
 	err := s.attempt(ctx, func(ctx context.Context) (err error) {
 		item, err = s.peek(ctx, key, false)
 		return err
@@ -49,7 +49,7 @@ func (s *store) usage(ctx context.Context, key string) (*Usage, error) {
 	return item.usage(), nil
 }
 
-func (it *MetaItem) usage() *Usage { return &Usage{it.TTL, it.Hit, it.LastAccess, it.Stale} }
+func (it *metaItem) usage() *Usage { return &Usage{it.ttl, it.hit, it.lastAccess, it.stale} }
 
 // and sums up what two servers know. Nil is nothing.
 func (u *Usage) and(o *Usage) *Usage {

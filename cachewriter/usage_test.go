@@ -49,7 +49,7 @@ func testUsageOfStale(t *testing.T, m memcached) {
 	put(t, w, page("k", "x"))
 	await(t, "it is stored", func() bool { return w.Stats().Total.Stored == 1 })
 	meta := newMeta(t, m.address())
-	if err := meta.Delete(t.Context(), "k", MetaDelete{Stale: true}); err != nil {
+	if err := meta.delete(t.Context(), "k", metaDelete{stale: true}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -57,7 +57,7 @@ func testUsageOfStale(t *testing.T, m memcached) {
 			t.Errorf("%+v, want it stale", got)
 		}
 	}
-	if got := metaGet(t, meta, "k", MetaGet{}); !got.Won {
+	if got := mustMetaGet(t, meta, "k", metaGet{}); !got.won {
 		t.Errorf("after it was looked at: %+v, want it to be won", got)
 	}
 }

@@ -108,7 +108,7 @@ func (s *store) attempt(ctx context.Context, op func(context.Context) error) err
 
 // isAnswer knows the errors by which a live server says no.
 func isAnswer(err error) bool {
-	return errors.Is(err, ErrNotStored) || errors.Is(err, ErrChanged) || errors.Is(err, ErrNotFound)
+	return errors.Is(err, errNotStored) || errors.Is(err, errChanged) || errors.Is(err, errNotFound)
 }
 
 func (s *store) down() bool {

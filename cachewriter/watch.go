@@ -18,7 +18,7 @@ import (
 
 // ErrNoWatch is wrapped by the error of Watch where there is no `watch` to be
 // had: a proxy, a memcached before 1.4.26, or one started with -W.
-var ErrNoWatch = errors.New("no `watch` here")
+var errNoWatch = errors.New("no `watch` here")
 
 // A Lookup is what a memcached was asked for.
 type Lookup struct {
@@ -92,7 +92,7 @@ func (w *Watcher) open(ctx context.Context, lines *bufio.Reader) error {
 		err = fmt.Errorf("it says %q", said)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoWatch, err)
+		return fmt.Errorf("%w: %w", errNoWatch, err)
 	}
 	return nil
 }

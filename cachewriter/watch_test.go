@@ -115,14 +115,14 @@ func TestWatchRefused(t *testing.T) {
 				return tt.act
 			})
 			_, err := Watch(ctx, f.addr, nil)
-			if !errors.Is(err, ErrNoWatch) || !strings.Contains(err.Error(), tt.want) {
+			if !errors.Is(err, errNoWatch) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want ErrNoWatch with %q", err, tt.want)
 			}
 		})
 	}
 	t.Run("nobody there", func(t *testing.T) {
 		_, err := Watch(t.Context(), unixPrefix+filepath.Join(t.TempDir(), "none"), nil)
-		if err == nil || errors.Is(err, ErrNoWatch) {
+		if err == nil || errors.Is(err, errNoWatch) {
 			t.Errorf("got %v, want an error that is not ErrNoWatch", err)
 		}
 	})
@@ -224,7 +224,7 @@ func TestDirect(t *testing.T) {
 		if item, err := d.Get(ctx, key); item != nil || err != nil {
 			t.Errorf("after the delete: %+v, %v", item, err)
 		}
-		long := strings.Repeat("k", MaxKeyLen+1)
+		long := strings.Repeat("k", maxKeyLen+1)
 		if _, err := d.Add(ctx, long, nil, 0, time.Minute); !errors.Is(err, ErrKeyTooLong) {
 			t.Errorf("add of a long key: %v", err)
 		}
