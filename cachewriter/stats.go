@@ -3,6 +3,8 @@ package cachewriter
 import (
 	"maps"
 	"time"
+
+	"uwgate/histogram"
 )
 
 // A Drop is the cause for which an entry that Put was given for a server is not
@@ -49,61 +51,20 @@ type ServerStats struct {
 	Breaker   BreakerState
 	LastError string // of the last operation that was refused or failed
 
-	Latency Latency // of the writes that memcached answered
+	Latency histogram.Snapshot // of the writes that memcached answered
 }
 
-// Latency is a histogram of operation times.
-type Latency struct {
-	Count   uint64
-	Sum     time.Duration
-	Buckets []Bucket // ascending and cumulative
-}
-
-// A Bucket counts the operations that took at most Le.
-type Bucket struct {
-	Le    time.Duration
-	Count uint64
-}
-
-// latencyBounds fit a cache on the same machine as well as one across a network
-// at its Timeout.
-var latencyBounds = [...]time.Duration{
-	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
-	1 * time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
-	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond,
-}
-
-func newLatency() Latency {
-	l := Latency{Buckets: make([]Bucket, len(latencyBounds))}
-	for i, le := range latencyBounds {
-		l.Buckets[i].Le = le
-	}
-	return l
-}
-
-func (l *Latency) observe(d time.Duration) {
-	l.Count++
-	l.Sum += d
-	for i := range l.Buckets {
-		if d <= l.Buckets[i].Le {
-			l.Buckets[i].Count++
-		}
-	}
-}
-
-func (l *Latency) add(o Latency) {
-	l.Count += o.Count
-	l.Sum += o.Sum
-	for i := range l.Buckets {
-		l.Buckets[i].Count += o.Buckets[i].Count
-	}
-}
+// minLatency and maxLatency are the bounds of Latency's first and last bucket. They fit a
+// cache on the same machine as well as one across a network at its Timeout.
+const (
+	minLatency = 100 * time.Microsecond
+	maxLatency = 250 * time.Millisecond
+)
 
 // newServerStats has every cause of Dropped at 0, so that each is a metric from
 // the start.
 func newServerStats(addr string) ServerStats {
-	s := ServerStats{Addr: addr, Dropped: make(map[Drop]uint64, len(drops)), Latency: newLatency()}
+	s := ServerStats{Addr: addr, Dropped: make(map[Drop]uint64, len(drops))}
 	for _, d := range drops {
 		s.Dropped[d] = 0
 	}
@@ -113,7 +74,6 @@ func newServerStats(addr string) ServerStats {
 func (s *ServerStats) clone() ServerStats {
 	c := *s
 	c.Dropped = maps.Clone(s.Dropped)
-	c.Latency.Buckets = append([]Bucket(nil), s.Latency.Buckets...)
 	return c
 }
 
@@ -131,5 +91,5 @@ func (s *ServerStats) add(o ServerStats) {
 	for cause, n := range o.Dropped {
 		s.Dropped[cause] += n
 	}
-	s.Latency.add(o.Latency)
+	s.Latency = s.Latency.Plus(o.Latency)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"uwgate/histogram"
 )
 
 // A store is one memcached: the queue of what is to be written to it, and the
@@ -58,7 +60,8 @@ type store struct {
 	alarm      *time.Timer   // wakes a worker at alarmAt; nil: nothing to wait for
 	alarmAt    time.Time
 
-	stats ServerStats // counters only; gauges are filled in by snapshot
+	stats   ServerStats         // counters only; snapshot fills in the rest
+	latency histogram.Histogram // of the writes that memcached answered
 }
 
 func newStore(w *Writer, addr string, stores int) *store {
@@ -182,13 +185,13 @@ func (s *store) write(c *client, it *item) {
 	case err == nil:
 		s.stats.Stored++
 		s.debts.forgiveStored(it.debt)
-		s.stats.Latency.observe(took)
+		s.latency.Observe(took)
 	case errors.Is(err, ErrPurged):
 		s.stats.Dropped[DropPurged]++
 		err = nil // the server is well
 	case errors.Is(err, ErrRefused):
 		s.stats.Refused++
-		s.stats.Latency.observe(took)
+		s.latency.Observe(took)
 	case s.w.life.Err() != nil:
 		s.stats.Dropped[DropClosed]++
 	default:
@@ -312,5 +315,6 @@ func (s *store) snapshot() ServerStats {
 	c.QueuedEntries, c.QueuedBytes = s.entries, s.bytes
 	c.Owed = s.owed()
 	c.Breaker = s.breaker.state()
+	c.Latency = s.latency.Snapshot(minLatency, maxLatency)
 	return c
 }

@@ -3,10 +3,10 @@ package gateway
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -15,6 +15,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
 	"uwgate/gateway/subscription"
+	"uwgate/histogram"
 )
 
 // stats are the counters of a Gateway. The zero value is ready.
@@ -38,7 +39,7 @@ type stats struct {
 	waits        countMap[wait]
 	copies       countMap[copyEvent]
 	vars         countMap[string] // dropped; the firewall bounds the names
-	took         tookHistogram
+	took         histogram.Histogram
 }
 
 // count adds one request.
@@ -47,7 +48,7 @@ func (s *stats) count(r *record, err error) {
 		s.statuses[r.status].Add(1)
 	}
 	s.bytes.Add(uint64(r.bytes))
-	s.took.observe(r.took.Seconds())
+	s.took.Observe(r.took)
 	if r.reason != "" {
 		s.reasons.add(r.reason)
 	}
@@ -93,41 +94,12 @@ func (c *countMap[K]) each(f func(word string, n uint64)) {
 	})
 }
 
-// tookBounds are the upper bounds of the buckets, in seconds: from a page that
-// was ready to a worker's harakiri.
-var tookBounds = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
-
-// A tookHistogram counts durations in the buckets of tookBounds.
-type tookHistogram struct {
-	buckets [len(tookBounds) + 1]atomic.Uint64 // not cumulative
-	micros  atomic.Uint64
-}
-
-func (h *tookHistogram) observe(seconds float64) {
-	i, _ := slices.BinarySearch(tookBounds[:], seconds)
-	h.buckets[i].Add(1)
-	h.micros.Add(uint64(seconds * 1e6))
-}
-
-// total returns the number of durations and their sum, in microseconds.
-func (h *tookHistogram) total() (count, micros uint64) {
-	for i := range h.buckets {
-		count += h.buckets[i].Load()
-	}
-	return count, h.micros.Load()
-}
-
-// snapshot returns the histogram as Prometheus wants it: cumulative.
-func (h *tookHistogram) snapshot() (count uint64, sum float64, buckets map[float64]uint64) {
-	buckets = make(map[float64]uint64, len(tookBounds))
-	for i := range h.buckets {
-		count += h.buckets[i].Load()
-		if i < len(tookBounds) {
-			buckets[tookBounds[i]] = count
-		}
-	}
-	return count, float64(h.micros.Load()) / 1e6, buckets
-}
+// minTook and maxTook are the bounds of the first and the last bucket of requests' times:
+// from a page that was ready to a worker's harakiri.
+const (
+	minTook = time.Millisecond
+	maxTook = time.Minute
+)
 
 // collector reads the counters of their owners for Prometheus.
 type collector struct{ g *Gateway }
@@ -226,6 +198,14 @@ func (s sink) gauge(d *prometheus.Desc, n int64, labels ...string) {
 	s.ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 }
 
+func (s sink) histogram(d *prometheus.Desc, h histogram.Snapshot, labels ...string) {
+	buckets := make(map[float64]uint64, len(h.Buckets))
+	for _, b := range h.Buckets {
+		buckets[b.Le.Seconds()] = b.Count
+	}
+	s.ch <- prometheus.MustNewConstHistogram(d, h.Count, h.Sum.Seconds(), buckets, labels...)
+}
+
 func (s sink) flag(d *prometheus.Desc, up bool, labels ...string) {
 	if up {
 		s.gauge(d, 1, labels...)
@@ -264,8 +244,7 @@ func (c collector) requests(out sink) {
 	out.gauge(spoolBytesDesc, c.g.spooled.Load())
 	out.gauge(spoolFilesDesc, s.spoolFiles.Load())
 	out.counter(splicedDesc, s.spliced.Load())
-	count, sum, buckets := s.took.snapshot()
-	out.ch <- prometheus.MustNewConstHistogram(tookDesc, count, sum, buckets)
+	out.histogram(tookDesc, s.took.Snapshot(minTook, maxTook))
 }
 
 func (c collector) refreshes(out sink) {
@@ -329,14 +308,6 @@ func (c collector) store(out sink, stats cachewriter.Stats) {
 		for cause, n := range s.Dropped {
 			out.counter(droppedDesc, n, s.Addr, string(cause))
 		}
-		out.ch <- prometheus.MustNewConstHistogram(storeTookDesc, s.Latency.Count, s.Latency.Sum.Seconds(), buckets(s.Latency), s.Addr)
+		out.histogram(storeTookDesc, s.Latency, s.Addr)
 	}
-}
-
-func buckets(l cachewriter.Latency) map[float64]uint64 {
-	m := make(map[float64]uint64, len(l.Buckets))
-	for _, b := range l.Buckets {
-		m[b.Le.Seconds()] = b.Count
-	}
-	return m
 }

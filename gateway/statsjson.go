@@ -186,7 +186,8 @@ func slotHash(key string) uint32 {
 func (g *Gateway) asWorker(since time.Time) worker {
 	s := &g.stats
 	w := worker{ID: 1, PID: os.Getpid(), Status: "idle", TX: s.bytes.Load(), LastSpawn: seconds(since), RespawnCount: 1}
-	w.Requests, w.RunningTime = s.took.total()
+	took := s.took.Snapshot(minTook, maxTook)
+	w.Requests, w.RunningTime = took.Count, uint64(took.Sum.Microseconds())
 	w.DeltaRequests = w.Requests
 	w.Exceptions = s.failures.count(sideBackend)
 	w.RSS, w.VSZ = memoryUse()
