@@ -11,39 +11,66 @@ import (
 	"net/http/pprof"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"uwgate/uwsgi"
 )
 
-// Admin answers what operators and their machines ask: /-/healthy (the
+// An Admin shows a gateway to operators and their machines. Its fields are set before its
+// first use and not changed afterwards; its methods are safe for concurrent use.
+type Admin struct {
+	// Gateway is the one that is shown. It must be set.
+	Gateway *Gateway
+
+	// Token opens the API to callers over TCP and abstract sockets, that send it as
+	// Authorization: Bearer. If it is empty, the API answers on UNIX sockets with a file
+	// only.
+	Token string
+
+	// Version is that of the program.
+	Version string
+
+	// Log gets what an operator should know. Nil is silent.
+	Log *zap.Logger
+}
+
+func (a *Admin) log() *zap.Logger {
+	if a.Log == nil {
+		return zap.NewNop()
+	}
+	return a.Log
+}
+
+// Handler answers what operators and their machines ask: /-/healthy (the
 // process lives), /-/ready (requests are being accepted), /metrics, the API
 // below /api/v1/, and Go's profiles below /debug/pprof/. It must not be reachable
 // for visitors. API and profiles answer callers on a UNIX socket, whose file mode
-// says who they are, and over TCP those who know AdminToken.
-func (g *Gateway) Admin() http.Handler {
+// says who they are, and over TCP those who know Token.
+func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "healthy\n")
 	})
-	mux.HandleFunc("GET /-/ready", g.ready)
-	mux.Handle("GET /metrics", g.metrics())
-	mux.HandleFunc("POST /api/v1/explain", g.guarded(g.explain))
-	mux.HandleFunc("GET /api/v1/status", g.guarded(g.status))
-	g.profiles(mux)
+	mux.HandleFunc("GET /-/ready", a.ready)
+	mux.Handle("GET /metrics", a.metrics())
+	mux.HandleFunc("POST /api/v1/explain", a.guarded(a.explain))
+	mux.HandleFunc("GET /api/v1/status", a.guarded(a.status))
+	a.profiles(mux)
 	return mux
 }
 
 // profiles serves those of net/http/pprof that have something to tell. Its cmdline
 // is left out, since secrets may stand there.
-func (g *Gateway) profiles(mux *http.ServeMux) {
-	mux.HandleFunc("GET /debug/pprof/profile", g.guarded(pprof.Profile))
-	mux.HandleFunc("GET /debug/pprof/trace", g.guarded(pprof.Trace))
+func (a *Admin) profiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/profile", a.guarded(pprof.Profile))
+	mux.HandleFunc("GET /debug/pprof/trace", a.guarded(pprof.Trace))
 	for _, name := range []string{"allocs", "goroutine", "heap", "threadcreate"} {
-		mux.HandleFunc("GET /debug/pprof/"+name, g.guarded(pprof.Handler(name).ServeHTTP))
+		mux.HandleFunc("GET /debug/pprof/"+name, a.guarded(pprof.Handler(name).ServeHTTP))
 	}
 }
 
-func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
-	if g.stats.listeners.Load() == 0 {
+func (a *Admin) ready(w http.ResponseWriter, _ *http.Request) {
+	if !a.Gateway.IsListening() {
 		http.Error(w, "not accepting requests", http.StatusServiceUnavailable)
 		return
 	}
@@ -51,12 +78,12 @@ func (g *Gateway) ready(w http.ResponseWriter, _ *http.Request) {
 }
 
 // guarded lets only those through who may use the API.
-func (g *Gateway) guarded(next http.HandlerFunc) http.HandlerFunc {
+func (a *Admin) guarded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case overFile(r) || g.AdminToken != "" && bears(r, g.AdminToken):
+		case overFile(r) || a.Token != "" && bears(r, a.Token):
 			next(w, r)
-		case g.AdminToken == "":
+		case a.Token == "":
 			http.Error(w, "over TCP and abstract sockets the API wants a token: start with --admin-token, or with --admin unix:/path", http.StatusForbidden)
 		default:
 			w.Header().Set("WWW-Authenticate", "Bearer")
@@ -82,14 +109,14 @@ func bears(r *http.Request, token string) bool {
 const maxAPIRequest = 1 << 20
 
 // explain answers POST /api/v1/explain: {"vars": [["NAME", "value"], …]}.
-func (g *Gateway) explain(w http.ResponseWriter, r *http.Request) {
+func (a *Admin) explain(w http.ResponseWriter, r *http.Request) {
 	vars, err := readVars(http.MaxBytesReader(w, r.Body, maxAPIRequest))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(g.Explain(r.Context(), vars))
+	json.NewEncoder(w).Encode(a.Gateway.Explain(r.Context(), vars))
 }
 
 // readVars reads the vars of a request, each a name and a value.

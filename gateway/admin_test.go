@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestAdmin(t *testing.T) {
@@ -20,7 +23,7 @@ func TestAdmin(t *testing.T) {
 	b.get("/b")
 	b.line(1)
 	eventually(t, "connections closed", func() bool { return b.stats.inFlight.Load() == 0 })
-	admin := b.Admin()
+	admin := b.admin().Handler()
 	for path, want := range map[string]string{"/-/healthy": "healthy\n", "/-/ready": "ready\n"} {
 		if status, body := visit(admin, path); status != 200 || body != want {
 			t.Errorf("%s: %d %q, want 200 %q", path, status, body, want)
@@ -52,7 +55,8 @@ func visit(h http.Handler, path string) (int, string) {
 // TestProfiles asks over real sockets: their kind decides who may ask.
 func TestProfiles(t *testing.T) {
 	b := newBench(t, nil, says(page("hello")))
-	b.AdminToken = "secret"
+	admin := b.admin()
+	admin.Token = "secret"
 	paths := map[string]int{
 		"allocs": 200, "goroutine": 200, "heap": 200, "threadcreate": 200,
 		"profile?seconds=1": 200, "trace?seconds=0.01": 200,
@@ -68,7 +72,7 @@ func TestProfiles(t *testing.T) {
 		{"with another one", "tcp", "127.0.0.1:0", "guess", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ask := b.serveAdmin(t, tt.network, tt.address)
+			ask := serveAdmin(t, admin, tt.network, tt.address)
 			for path, want := range paths {
 				if tt.guarded && want == 200 {
 					want = http.StatusUnauthorized
@@ -82,13 +86,13 @@ func TestProfiles(t *testing.T) {
 }
 
 // serveAdmin returns what asks the admin listener for a path.
-func (b *bench) serveAdmin(t *testing.T, network, address string) func(path, token string) (status int, body string) {
+func serveAdmin(t *testing.T, admin *Admin, network, address string) func(path, token string) (status int, body string) {
 	t.Helper()
 	ln, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: b.Admin()}
+	srv := &http.Server{Handler: admin.Handler()}
 	go srv.Serve(ln)
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -121,7 +125,9 @@ func (b *bench) serveAdmin(t *testing.T, network, address string) func(path, tok
 // An abstract socket has no file whose mode says who may connect: the API wants the
 // token there, and none over a socket with a path.
 func TestAdminOnAbstractSocket(t *testing.T) {
-	b := newBench(t, func(g *Gateway) { g.AdminToken = "secret" }, says(page("hello")))
+	b := newBench(t, nil, says(page("hello")))
+	admin := b.admin()
+	admin.Token = "secret"
 	for _, tt := range []struct {
 		addr, token string
 		status      int
@@ -134,7 +140,7 @@ func TestAdminOnAbstractSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		srv := &http.Server{Handler: b.Admin()}
+		srv := &http.Server{Handler: admin.Handler()}
 		served := make(chan struct{})
 		go func() { srv.Serve(ln); close(served) }()
 		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", tt.addr) }}}
@@ -152,5 +158,60 @@ func TestAdminOnAbstractSocket(t *testing.T) {
 		}
 		srv.Close()
 		<-served
+	}
+}
+
+func TestExplainAPI(t *testing.T) {
+	b := newBench(t, nil, says(page("fresh")))
+	body := `{"vars": [["REQUEST_METHOD", "GET"], ["REQUEST_URI", "/"], ["PATH_INFO", "/"], ["CACHE_KEY", "k:/"], ["CACHE_STATUS", "404"], ["HTTP_HOST", "example.com"]]}`
+	admin := b.admin()
+	call := func(token, body string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "/api/v1/explain", strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+token)
+		admin.Handler().ServeHTTP(w, r)
+		return w
+	}
+	if w := call("", body); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "--admin-token") {
+		t.Errorf("over TCP, no token set: %d %s", w.Code, w.Body)
+	}
+	admin.Token = "secret"
+	if w := call("guess", body); w.Code != http.StatusUnauthorized {
+		t.Errorf("wrong token: %d", w.Code)
+	}
+	w := call("secret", body)
+	var e Explanation
+	if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || !e.Policy.Verdict.Store {
+		t.Errorf("%v: %s", err, w.Body)
+	}
+	for _, bad := range []string{"", "{}", `{"vars": [["A"]]}`, `{"vars": [["A", "b"]], "x": 1}`, "[]"} {
+		if w := call("secret", bad); w.Code != http.StatusBadRequest {
+			t.Errorf("%q: %d, want 400", bad, w.Code)
+		}
+	}
+}
+
+// On a UNIX socket the file's mode is the guard.
+func TestExplainAPIOverUnix(t *testing.T) {
+	b := newBench(t, nil, says(page("fresh")))
+	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "admin.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(b.admin().Handler())
+	srv.Listener.Close()
+	srv.Listener = ln
+	srv.Start()
+	defer srv.Close()
+	nc, err := net.Dial("unix", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	body := `{"vars": [["REQUEST_METHOD", "GET"], ["REQUEST_URI", "/"], ["PATH_INFO", "/"]]}`
+	fmt.Fprintf(nc, "POST /api/v1/explain HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	if got, _ := io.ReadAll(nc); !strings.HasPrefix(string(got), "HTTP/1.1 200") {
+		t.Errorf("got %.200s", got)
 	}
 }

@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -50,9 +48,6 @@ type Gateway struct {
 	// Store receives the pages. If it is nil nothing is stored.
 	Store *cachewriter.Writer
 
-	// Version is told by ServeStats.
-	Version string
-
 	// Log is told what an operator should know or mend. Nil is silent.
 	Log *zap.Logger
 
@@ -66,10 +61,6 @@ type Gateway struct {
 	// that follow it; see policy.Align. It means nothing in policy.FormatHTTP,
 	// whose hits have the answer's own head.
 	AlignHeaders bool
-
-	// AdminToken opens the admin API to callers over TCP. If it is empty the
-	// API answers on UNIX sockets only.
-	AdminToken string
 
 	// AskToClose tells backends that the connection ends with the answer. That
 	// goes without saying for uWSGI, and not for gunicorn.
@@ -102,10 +93,6 @@ type Gateway struct {
 	reloaded atomic.Pointer[policy.Policy] // in the place of Policy; nil: nothing
 }
 
-// backlogGrace is how long a listener that is about to close still accepts
-// connections that clients have already made.
-const backlogGrace = 50 * time.Millisecond
-
 // Serve answers the connections of ln until ctx is done. Then it takes what
 // waits in the backlog, closes ln, and returns nil when the requests in flight
 // have ended, or an error when Timeouts.Drain ended them. It may be called for
@@ -126,7 +113,7 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// accept is acceptAll for a listener that is counted.
+// accept is socket.Accept for a listener that is counted.
 func (g *Gateway) accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
 	g.stats.places.add(ln.Addr())
 	g.stats.listeners.Add(1)
@@ -136,65 +123,11 @@ func (g *Gateway) accept(ctx context.Context, ln net.Listener, serve func(net.Co
 			g.stats.listeners.Add(-1)
 		}
 	}()
-	return g.acceptAll(ctx, ln, serve)
-}
-
-// acceptAll hands connections to serve until ctx is done and the backlog empty.
-func (g *Gateway) acceptAll(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
-	ln, err := socket.Listen(ln)
-	if err != nil {
-		return fmt.Errorf("gateway: accept: %w", err)
-	}
-	defer ln.Close()
-	defer context.AfterFunc(ctx, func() { closeSoon(ln) })()
-	var pause time.Duration
-	for {
-		nc, err := ln.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			serve(nc)
-		case ctx.Err() != nil:
-			return nil
-		case temporary(err):
-			// Out of file descriptors, most likely: what is open will close.
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			g.log().Error("cannot accept connections", zap.Error(err), zap.Duration("retry_in", pause))
-			sleep(ctx, pause)
-		default:
-			return fmt.Errorf("gateway: accept on %s: %w", ln.Addr(), err)
-		}
-	}
-}
-
-// closeSoon lets no new client find ln, and has its Accept fail as soon as the
-// ones that did have been accepted: the kernel would reset those.
-func closeSoon(ln net.Listener) {
-	if ul, ok := ln.(*net.UnixListener); ok {
-		// Close must not unlink: by then the path may be a successor's.
-		ul.SetUnlinkOnClose(false)
-	}
-	if isUnix(ln.Addr()) {
-		if path := ln.Addr().String(); path != "" && path[0] == '/' {
-			os.Remove(path)
-		}
-	}
-	if d, ok := ln.(interface{ SetDeadline(time.Time) error }); ok {
-		d.SetDeadline(time.Now().Add(backlogGrace))
-		return
-	}
-	ln.Close()
+	return socket.Accept(ctx, ln, g.log(), serve)
 }
 
 // isUnix reports whether an address is one of UNIX sockets.
 func isUnix(addr net.Addr) bool { return addr.Network() == "unix" }
-
-// temporary reports whether Accept may succeed later.
-func temporary(err error) bool {
-	var ne net.Error
-	//lint:ignore SA1019 net/http.Server decides by the same method.
-	return errors.As(err, &ne) && ne.Temporary()
-}
 
 func sleep(ctx context.Context, d time.Duration) {
 	select {

@@ -2,12 +2,9 @@ package gateway
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -178,8 +175,8 @@ func TestObserve(t *testing.T) {
 	if items := b.contents(); items["k:/"].body != "old" {
 		t.Errorf("memcached was changed: %v", items)
 	}
-	if _, metrics := visit(b.Admin(), "/metrics"); !strings.Contains(metrics, "uwgate_observed_total 1\n") {
-		t.Error("/metrics does not count what was observed")
+	if n := b.Stats().Requests.Observed; n != 1 {
+		t.Errorf("%d pages counted as observed, want 1", n)
 	}
 }
 
@@ -277,59 +274,5 @@ func TestExplainWithoutAnAnswer(t *testing.T) {
 		if e := b.Explain(t.Context(), tt.vars); !strings.Contains(e.Refused, tt.want) || e.Policy.Verdict.Store {
 			t.Errorf("%s: refused %q, verdict %+v", name, e.Refused, e.Policy.Verdict)
 		}
-	}
-}
-
-func TestExplainAPI(t *testing.T) {
-	b := newBench(t, nil, says(page("fresh")))
-	body := `{"vars": [["REQUEST_METHOD", "GET"], ["REQUEST_URI", "/"], ["PATH_INFO", "/"], ["CACHE_KEY", "k:/"], ["CACHE_STATUS", "404"], ["HTTP_HOST", "example.com"]]}`
-	call := func(token, body string) *httptest.ResponseRecorder {
-		w := httptest.NewRecorder()
-		r := httptest.NewRequest("POST", "/api/v1/explain", strings.NewReader(body))
-		r.Header.Set("Authorization", "Bearer "+token)
-		b.Admin().ServeHTTP(w, r)
-		return w
-	}
-	if w := call("", body); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "--admin-token") {
-		t.Errorf("over TCP, no token set: %d %s", w.Code, w.Body)
-	}
-	b.AdminToken = "secret"
-	if w := call("guess", body); w.Code != http.StatusUnauthorized {
-		t.Errorf("wrong token: %d", w.Code)
-	}
-	w := call("secret", body)
-	var e Explanation
-	if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || !e.Policy.Verdict.Store {
-		t.Errorf("%v: %s", err, w.Body)
-	}
-	for _, bad := range []string{"", "{}", `{"vars": [["A"]]}`, `{"vars": [["A", "b"]], "x": 1}`, "[]"} {
-		if w := call("secret", bad); w.Code != http.StatusBadRequest {
-			t.Errorf("%q: %d, want 400", bad, w.Code)
-		}
-	}
-}
-
-// On a UNIX socket the file's mode is the guard.
-func TestExplainAPIOverUnix(t *testing.T) {
-	b := newBench(t, nil, says(page("fresh")))
-	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "admin.sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewUnstartedServer(b.Admin())
-	srv.Listener.Close()
-	srv.Listener = ln
-	srv.Start()
-	defer srv.Close()
-	nc, err := net.Dial("unix", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(patience))
-	body := `{"vars": [["REQUEST_METHOD", "GET"], ["REQUEST_URI", "/"], ["PATH_INFO", "/"]]}`
-	fmt.Fprintf(nc, "POST /api/v1/explain HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	if got, _ := io.ReadAll(nc); !strings.HasPrefix(string(got), "HTTP/1.1 200") {
-		t.Errorf("got %.200s", got)
 	}
 }

@@ -23,20 +23,20 @@ const statsTimeout = 10 * time.Second
 
 // ServeStats tells each connection of ln what FastRouter's stats server tells, as
 // JSON, and closes it, until ctx is done. Whoever can connect is told.
-func (g *Gateway) ServeStats(ctx context.Context, ln net.Listener) error {
+func (a *Admin) ServeStats(ctx context.Context, ln net.Listener) error {
 	var conns sync.WaitGroup
 	defer conns.Wait()
-	return g.acceptAll(ctx, ln, func(nc net.Conn) {
-		conns.Go(func() { g.tellStats(ctx, nc) })
+	return socket.Accept(ctx, ln, a.log(), func(nc net.Conn) {
+		conns.Go(func() { a.tellStats(ctx, nc) })
 	})
 }
 
-func (g *Gateway) tellStats(ctx context.Context, nc net.Conn) {
+func (a *Admin) tellStats(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
-	text, err := json.MarshalIndent(g.routerStats(), "", "\t")
+	text, err := json.MarshalIndent(a.routerStats(), "", "\t")
 	if err != nil {
-		g.log().Error("statistics not told", zap.Error(err))
+		a.log().Error("statistics not told", zap.Error(err))
 		return
 	}
 	nc.SetDeadline(time.Now().Add(statsTimeout))
@@ -120,13 +120,14 @@ type worker struct {
 	AvgRT         uint64 `json:"avg_rt"`
 }
 
-func (g *Gateway) routerStats() *routerStats {
-	addresses, since := g.stats.places.all()
+func (a *Admin) routerStats() *routerStats {
+	g := a.Gateway
+	all := g.Stats()
 	s := &routerStats{
-		Version: g.Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(),
-		ActiveSessions: g.stats.inFlight.Load(),
-		FastRouter:     addresses,
-		Workers:        []worker{g.asWorker(since)},
+		Version: a.Version, PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(),
+		ActiveSessions: all.Requests.InFlight,
+		FastRouter:     all.Listening.Addresses,
+		Workers:        []worker{asWorker(all)},
 	}
 	s.Cwd, _ = os.Getwd()
 	subscribed := make(map[*backend.Pool]bool)
@@ -182,19 +183,19 @@ func slotHash(key string) uint32 {
 	return h % 0xffff
 }
 
-// asWorker is the gateway as a worker that has been there since then.
-func (g *Gateway) asWorker(since time.Time) worker {
-	s := &g.stats
-	w := worker{ID: 1, PID: os.Getpid(), Status: "idle", TX: s.bytes.Load(), LastSpawn: seconds(since), RespawnCount: 1}
-	took := s.took.Snapshot(minTook, maxTook)
-	w.Requests, w.RunningTime = took.Count, uint64(took.Sum.Microseconds())
-	w.DeltaRequests = w.Requests
-	w.Exceptions = s.failures.count(sideBackend)
+// asWorker is the gateway as a worker that was started when the first listener was.
+func asWorker(s Stats) worker {
+	r := s.Requests
+	w := worker{
+		ID: 1, PID: os.Getpid(), Status: "idle", TX: r.Bytes, LastSpawn: seconds(s.Listening.Since), RespawnCount: 1,
+		Requests: r.Took.Count, DeltaRequests: r.Took.Count, Exceptions: r.Failures["backend"],
+		RunningTime: uint64(r.Took.Sum.Microseconds()),
+	}
 	w.RSS, w.VSZ = memoryUse()
-	if s.listeners.Load() > 0 {
+	if s.Listening.Listeners > 0 {
 		w.Accepting = 1
 	}
-	if s.inFlight.Load() > 0 {
+	if r.InFlight > 0 {
 		w.Status = "busy"
 	}
 	if w.Requests > 0 {
@@ -215,26 +216,4 @@ func memoryUse() (rss, vsz uint64) {
 	rss, _ = strconv.ParseUint(pages[1], 10, 64)
 	size := uint64(os.Getpagesize())
 	return rss * size, vsz * size
-}
-
-// places are the addresses that Serve listens on. The zero value is ready.
-type places struct {
-	mu        sync.Mutex // guards what follows
-	addresses []string
-	since     time.Time // the first
-}
-
-func (p *places) add(addr net.Addr) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.since.IsZero() {
-		p.since = time.Now()
-	}
-	p.addresses = append(p.addresses, addr.String())
-}
-
-func (p *places) all() (addresses []string, since time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append([]string{}, p.addresses...), p.since
 }

@@ -62,11 +62,13 @@ func shape(path string, v any) []string {
 // tellsStatsAt has the gateway tell its statistics on a socket, and returns where.
 func (b *bench) tellsStatsAt(network string) (addr string) {
 	b.t.Helper()
+	admin := b.admin()
+	admin.Version = "1.2.3"
 	eventually(b.t, "listening", func() bool { return b.stats.listeners.Load() == 1 })
 	ln := listen(b.t, network)
 	ctx, stop := context.WithCancel(context.Background())
 	told := make(chan error, 1)
-	go func() { told <- b.ServeStats(ctx, ln) }()
+	go func() { told <- admin.ServeStats(ctx, ln) }()
 	b.t.Cleanup(func() {
 		stop()
 		if err := <-told; err != nil {
@@ -243,7 +245,7 @@ func TestUwsgitop(t *testing.T) {
 	}
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
-			b := newBench(t, func(g *Gateway) { g.Version = "1.2.3" }, says(page("hello")))
+			b := newBench(t, nil, says(page("hello")))
 			addr := b.tellsStatsAt(network)
 			for range 3 {
 				b.get("/")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
 )
 
 // A Status is what a gateway is doing, for people. Its JSON form is that of the admin
@@ -67,32 +68,32 @@ type StorageStatus struct {
 var processStart = time.Now()
 
 // Status returns the gateway's.
-func (g *Gateway) Status() *Status {
-	s := &Status{Version: g.Version, Seconds: int64(time.Since(processStart) / time.Second), InFlight: g.stats.inFlight.Load(), Requests: map[string]uint64{}}
-	for code := range g.stats.statuses {
-		if n := g.stats.statuses[code].Load(); n > 0 {
-			s.Requests[string(rune('0'+code/100))+"xx"] += n
-		}
+func (a *Admin) Status() *Status {
+	all := a.Gateway.Stats()
+	s := &Status{
+		Version: a.Version, Seconds: int64(time.Since(processStart) / time.Second),
+		InFlight: all.Requests.InFlight, Requests: map[string]uint64{}, Reasons: map[string]uint64{},
+		Flights: all.Flights.Flights, Followers: all.Flights.Followers, Coalesced: all.Flights.Ends, Copies: all.Flights.Copies,
+		Pools: poolStatus(a.Gateway.Backends.All()),
 	}
-	s.Reasons, s.Coalesced, s.Copies = g.stats.reasons.all(), g.stats.waits.all(), g.stats.copies.all()
-	s.Flights, s.Followers = g.flights.count()
-	if g.keepsPages() {
-		r := g.schedule().Stats()
-		s.Refresh = &RefreshStatus{Pages: r.Keys, Fetching: r.Fetching, Events: map[string]uint64{}}
-		for event, n := range r.Events {
-			s.Refresh.Events[string(event)] = n
-		}
+	for code, n := range all.Requests.Statuses {
+		s.Requests[string(rune('0'+code/100))+"xx"] += n
 	}
-	s.Pools = g.poolStatus()
-	if g.Store != nil {
-		s.Store = storageStatus(g.Store.Stats())
+	for reason, n := range all.Requests.Reasons {
+		s.Reasons[string(reason)] = n
+	}
+	if r := all.Refresh; r != nil {
+		s.Refresh = &RefreshStatus{Pages: r.Pages, Fetching: r.Fetching, Events: r.Events}
+	}
+	if store := a.Gateway.Store; store != nil {
+		s.Store = storageStatus(store.Stats())
 	}
 	return s
 }
 
-func (g *Gateway) poolStatus() []PoolStatus {
+func poolStatus(pools []*backend.Pool) []PoolStatus {
 	all := []PoolStatus{}
-	for _, p := range g.Backends.All() {
+	for _, p := range pools {
 		pool := PoolStatus{Name: p.Name, Waiting: p.PoolStats().Waiting, Servers: []ServerStatus{}}
 		for _, n := range p.Stats() {
 			pool.Servers = append(pool.Servers, ServerStatus{n.Name, n.Up, n.InFlight, n.Requests, n.DialErrors})
@@ -118,15 +119,8 @@ func storageStatus(stats cachewriter.Stats) []StorageStatus {
 	return all
 }
 
-// all returns what has been counted.
-func (c *countMap[K]) all() map[string]uint64 {
-	counts := map[string]uint64{}
-	c.each(func(word string, n uint64) { counts[word] = n })
-	return counts
-}
-
 // status answers GET /api/v1/status.
-func (g *Gateway) status(w http.ResponseWriter, _ *http.Request) {
+func (a *Admin) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(g.Status())
+	json.NewEncoder(w).Encode(a.Status())
 }

@@ -64,7 +64,8 @@ func serve(c *cli.Context) error {
 	defer watchHosts(c.Context, g.Backends)()
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
 	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, s.TLS, logs.log}).reload)()
-	return run(c.Context, g, s.Subscriptions, sockets, logs.log)
+	admin := &gateway.Admin{Gateway: g, Token: c.String("admin-token"), Version: buildVersion(), Log: logs.log}
+	return run(c.Context, admin, s.Subscriptions, sockets, logs.log)
 }
 
 // trySpool finds out whether large request bodies have a place. One that was named
@@ -102,11 +103,9 @@ func assemble(c *cli.Context, cfg *settings.Config, logs *logbook) *gateway.Gate
 			OweFor:       2 * cfg.Policy.MaxTTL, // a copy may outlive its page by as much
 			Copies:       true,
 		},
-		Version:      buildVersion(),
 		Log:          logs.log,
 		AccessLog:    logs.access,
 		HideQuery:    cfg.HideQuery,
-		AdminToken:   c.String("admin-token"),
 		AlignHeaders: c.Bool("align-headers"),
 		AskToClose:   c.Bool("ask-to-close"),
 		Timeouts: gateway.Timeouts{
@@ -212,13 +211,14 @@ func (s sockets) close() {
 // run serves until ctx is done and the last request has ended, then writes
 // what is queued for memcached. The sockets for admin and statistics answer to the
 // end.
-func run(ctx context.Context, g *gateway.Gateway, subs *subscription.Registry, s sockets, log *zap.Logger) error {
-	admin := &http.Server{Handler: g.Admin(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
+func run(ctx context.Context, a *gateway.Admin, subs *subscription.Registry, s sockets, log *zap.Logger) error {
+	g := a.Gateway
+	admin := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
 	adminDone := make(chan error, 1)
 	if s.admin != nil {
 		go func() { adminDone <- admin.Serve(s.admin) }()
 	}
-	defer serveStats(ctx, g, s.stats, log)()
+	defer serveStats(ctx, a, s.stats, log)()
 	group, serving := errgroup.WithContext(ctx)
 	for _, ln := range s.nginx {
 		log.Info("listening", zap.Stringer("address", ln.Addr()))
@@ -246,7 +246,7 @@ func run(ctx context.Context, g *gateway.Gateway, subs *subscription.Registry, s
 
 // serveStats tells statistics, if somewhere, until the function that it returns is
 // called.
-func serveStats(ctx context.Context, g *gateway.Gateway, ln net.Listener, log *zap.Logger) (stop func()) {
+func serveStats(ctx context.Context, a *gateway.Admin, ln net.Listener, log *zap.Logger) (stop func()) {
 	if ln == nil {
 		return func() {}
 	}
@@ -254,7 +254,7 @@ func serveStats(ctx context.Context, g *gateway.Gateway, ln net.Listener, log *z
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := g.ServeStats(ctx, ln); err != nil {
+		if err := a.ServeStats(ctx, ln); err != nil {
 			log.Error("statistics are not told any more; start again to have them", zap.Error(err))
 		}
 	}()
