@@ -125,9 +125,6 @@ func (b *bench) close() {
 	b.Backends.Close()
 }
 
-// admin shows the gateway.
-func (b *bench) admin() *Admin { return &Admin{Gateway: b.Gateway, Log: b.Log} }
-
 // dial connects as nginx does.
 func (b *bench) dial() net.Conn {
 	b.t.Helper()

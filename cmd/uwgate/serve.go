@@ -19,6 +19,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway"
+	"uwgate/gateway/admin"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/gateway/subscription"
@@ -64,8 +65,8 @@ func serve(c *cli.Context) error {
 	defer watchHosts(c.Context, g.Backends)()
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
 	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, s.TLS, logs.log}).reload)()
-	admin := &gateway.Admin{Gateway: g, Token: c.String("admin-token"), Version: buildVersion(), Log: logs.log}
-	return run(c.Context, admin, s.Subscriptions, sockets, logs.log)
+	a := &admin.Admin{Gateway: g, Token: c.String("admin-token"), Version: buildVersion(), Log: logs.log}
+	return run(c.Context, a, s.Subscriptions, sockets, logs.log)
 }
 
 // trySpool finds out whether large request bodies have a place. One that was named
@@ -211,12 +212,12 @@ func (s sockets) close() {
 // run serves until ctx is done and the last request has ended, then writes
 // what is queued for memcached. The sockets for admin and statistics answer to the
 // end.
-func run(ctx context.Context, a *gateway.Admin, subs *subscription.Registry, s sockets, log *zap.Logger) error {
+func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s sockets, log *zap.Logger) error {
 	g := a.Gateway
-	admin := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
+	srv := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
 	adminDone := make(chan error, 1)
 	if s.admin != nil {
-		go func() { adminDone <- admin.Serve(s.admin) }()
+		go func() { adminDone <- srv.Serve(s.admin) }()
 	}
 	defer serveStats(ctx, a, s.stats, log)()
 	group, serving := errgroup.WithContext(ctx)
@@ -237,7 +238,7 @@ func run(ctx context.Context, a *gateway.Admin, subs *subscription.Registry, s s
 	defer cancel()
 	err = errors.Join(err, g.Store.Close(flush))
 	if s.admin != nil {
-		admin.Shutdown(flush)
+		srv.Shutdown(flush)
 		<-adminDone
 	}
 	log.Info("stopped")
@@ -246,7 +247,7 @@ func run(ctx context.Context, a *gateway.Admin, subs *subscription.Registry, s s
 
 // serveStats tells statistics, if somewhere, until the function that it returns is
 // called.
-func serveStats(ctx context.Context, a *gateway.Admin, ln net.Listener, log *zap.Logger) (stop func()) {
+func serveStats(ctx context.Context, a *admin.Admin, ln net.Listener, log *zap.Logger) (stop func()) {
 	if ln == nil {
 		return func() {}
 	}

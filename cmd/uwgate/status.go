@@ -15,7 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cmd/uwgate/settings"
-	"uwgate/gateway"
+	"uwgate/gateway/admin"
 )
 
 func statusCommand() *cli.Command {
@@ -51,13 +51,13 @@ func status(c *cli.Context) error {
 	return writeStatus(c.App.Writer, s)
 }
 
-func askStatus(ctx context.Context, addr, token string) (*gateway.Status, error) {
-	s := &gateway.Status{}
+func askStatus(ctx context.Context, addr, token string) (*admin.Status, error) {
+	s := &admin.Status{}
 	return s, adminAPI{addr: addr, token: token, timeout: statusTimeout}.ask(ctx, "/api/v1/status", nil, s)
 }
 
 // writeStatus writes a status for people.
-func writeStatus(w io.Writer, s *gateway.Status) error {
+func writeStatus(w io.Writer, s *admin.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "uwgate %s, up %v\n\n", cmp.Or(s.Version, "(devel)"), time.Duration(s.Seconds)*time.Second)
 	fmt.Fprintf(t, "requests\t%s; %d in flight\n", counts(s.Requests), s.InFlight)

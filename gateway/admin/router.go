@@ -1,4 +1,4 @@
-package gateway
+package admin
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"uwgate/gateway"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/socket"
 	"uwgate/gateway/subscription"
@@ -184,7 +185,7 @@ func slotHash(key string) uint32 {
 }
 
 // asWorker is the gateway as a worker that was started when the first listener was.
-func asWorker(s Stats) worker {
+func asWorker(s gateway.Stats) worker {
 	r := s.Requests
 	w := worker{
 		ID: 1, PID: os.Getpid(), Status: "idle", TX: r.Bytes, LastSpawn: seconds(s.Listening.Since), RespawnCount: 1,

@@ -1,4 +1,4 @@
-package gateway
+package admin
 
 import (
 	"context"
@@ -14,16 +14,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"uwgate/gateway"
 )
 
 func TestAdmin(t *testing.T) {
-	b := newBench(t, nil, says(page("hello")))
-	eventually(t, "listening", func() bool { return b.stats.listeners.Load() == 1 })
+	b := newBench(t, func(g *gateway.Gateway) { g.Policy.Observe = true }, says(page("hello")))
 	b.get("/a")
 	b.get("/b")
-	b.line(1)
-	eventually(t, "connections closed", func() bool { return b.stats.inFlight.Load() == 0 })
-	admin := b.admin().Handler()
+	b.idle(2)
+	admin := b.Handler()
 	for path, want := range map[string]string{"/-/healthy": "healthy\n", "/-/ready": "ready\n"} {
 		if status, body := visit(admin, path); status != 200 || body != want {
 			t.Errorf("%s: %d %q, want 200 %q", path, status, body, want)
@@ -33,6 +33,7 @@ func TestAdmin(t *testing.T) {
 	for _, line := range []string{
 		`uwgate_requests_total{status="200"} 2`,
 		`uwgate_decisions_total{reason="default-ttl"} 2`,
+		`uwgate_observed_total 2`,
 		`uwgate_requests_in_flight 0`,
 		`uwgate_request_duration_seconds_count 2`,
 	} {
@@ -46,16 +47,10 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-func visit(h http.Handler, path string) (int, string) {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-	return w.Code, w.Body.String()
-}
-
 // TestProfiles asks over real sockets: their kind decides who may ask.
 func TestProfiles(t *testing.T) {
 	b := newBench(t, nil, says(page("hello")))
-	admin := b.admin()
+	admin := b.Admin
 	admin.Token = "secret"
 	paths := map[string]int{
 		"allocs": 200, "goroutine": 200, "heap": 200, "threadcreate": 200,
@@ -126,7 +121,7 @@ func serveAdmin(t *testing.T, admin *Admin, network, address string) func(path, 
 // token there, and none over a socket with a path.
 func TestAdminOnAbstractSocket(t *testing.T) {
 	b := newBench(t, nil, says(page("hello")))
-	admin := b.admin()
+	admin := b.Admin
 	admin.Token = "secret"
 	for _, tt := range []struct {
 		addr, token string
@@ -164,7 +159,7 @@ func TestAdminOnAbstractSocket(t *testing.T) {
 func TestExplainAPI(t *testing.T) {
 	b := newBench(t, nil, says(page("fresh")))
 	body := `{"vars": [["REQUEST_METHOD", "GET"], ["REQUEST_URI", "/"], ["PATH_INFO", "/"], ["CACHE_KEY", "k:/"], ["CACHE_STATUS", "404"], ["HTTP_HOST", "example.com"]]}`
-	admin := b.admin()
+	admin := b.Admin
 	call := func(token, body string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest("POST", "/api/v1/explain", strings.NewReader(body))
@@ -180,7 +175,7 @@ func TestExplainAPI(t *testing.T) {
 		t.Errorf("wrong token: %d", w.Code)
 	}
 	w := call("secret", body)
-	var e Explanation
+	var e gateway.Explanation
 	if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || !e.Policy.Verdict.Store {
 		t.Errorf("%v: %s", err, w.Body)
 	}
@@ -198,7 +193,7 @@ func TestExplainAPIOverUnix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewUnstartedServer(b.admin().Handler())
+	srv := httptest.NewUnstartedServer(b.Handler())
 	srv.Listener.Close()
 	srv.Listener = ln
 	srv.Start()

@@ -1,7 +1,6 @@
-package gateway
+package admin
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"uwgate/gateway"
 	"uwgate/gateway/subscription"
 	"uwgate/uwsgi"
 )
@@ -62,13 +62,11 @@ func shape(path string, v any) []string {
 // tellsStatsAt has the gateway tell its statistics on a socket, and returns where.
 func (b *bench) tellsStatsAt(network string) (addr string) {
 	b.t.Helper()
-	admin := b.admin()
-	admin.Version = "1.2.3"
-	eventually(b.t, "listening", func() bool { return b.stats.listeners.Load() == 1 })
+	b.Version = "1.2.3"
 	ln := listen(b.t, network)
 	ctx, stop := context.WithCancel(context.Background())
 	told := make(chan error, 1)
-	go func() { told <- admin.ServeStats(ctx, ln) }()
+	go func() { told <- b.ServeStats(ctx, ln) }()
 	b.t.Cleanup(func() {
 		stop()
 		if err := <-told; err != nil {
@@ -102,7 +100,7 @@ func (b *bench) tellsStats() (read func() map[string]any) {
 // JSON with such a key.
 func TestStatsAreFastRouters(t *testing.T) {
 	subs := &subscription.Registry{}
-	b := newBench(t, func(g *Gateway) { g.Subscriptions, g.Backends.Announced = subs, subs.Pools }, says(page("hello")))
+	b := newBench(t, func(g *gateway.Gateway) { g.Subscriptions, g.Backends.Announced = subs, subs.Pools }, says(page("hello")))
 	announce(t, subs, &uwsgi.Subscription{Key: `<a\c>`, Address: "127.0.0.1:22216", Cores: 2, Weight: 7})
 	doc := b.tellsStats()()
 	got := shape("", doc)
@@ -162,12 +160,12 @@ func TestSlotHash(t *testing.T) {
 
 // The numbers are those of what has happened.
 func TestStatsAreTrue(t *testing.T) {
-	b := startBench(t, "unix", nil, startWorker(t, says(page("hello"))), "127.0.0.1:1")
+	b := startBench(t, nil, startWorker(t, says(page("hello"))), "127.0.0.1:1")
 	read := b.tellsStats()
 	for i := range 4 {
 		b.get("/" + strconv.Itoa(i))
 	}
-	eventually(t, "requests recorded", func() bool { return b.access.Len() == 4 })
+	b.idle(4)
 	doc := read()
 	if got := fmt.Sprint(doc["fastrouter"]); got != "["+b.addr+"]" {
 		t.Errorf("fastrouter %s, want the address %s", got, b.addr)
@@ -180,7 +178,7 @@ func TestStatsAreTrue(t *testing.T) {
 	if since := time.Since(time.Unix(int64(down["grace"].(float64)), 0)); down["hits"] != 0.0 || since < 0 || since > time.Minute {
 		t.Errorf("the server that refuses: %v", down)
 	}
-	if got := b.Backends.Default.Stats()[0]; got.Received != 4*5 || got.Sent < 4*100 {
+	if got := b.Gateway.Backends.Default.Stats()[0]; got.Received != 4*5 || got.Sent < 4*100 {
 		t.Errorf("%d bytes received and %d sent", got.Received, got.Sent)
 	}
 }
@@ -193,7 +191,7 @@ var uwsgitopReads = []string{
 
 func TestStatsWorker(t *testing.T) {
 	goOn := make(chan struct{})
-	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
+	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request) {
 		switch req.Vars.Get("PATH_INFO") {
 		case "/fails":
 			return
@@ -224,8 +222,8 @@ func TestStatsWorker(t *testing.T) {
 	}
 	b.get("/")
 	b.get("/fails")
-	eventually(t, "requests over", func() bool { return b.stats.inFlight.Load() == 0 })
-	slow := make(chan answer, 1)
+	b.idle(2)
+	slow := make(chan string, 1)
 	go func() { slow <- b.get("/slow") }()
 	eventually(t, "busy", func() bool { return one()["status"] == "busy" })
 	w = one()
@@ -250,7 +248,7 @@ func TestUwsgitop(t *testing.T) {
 			for range 3 {
 				b.get("/")
 			}
-			eventually(t, "requests over", func() bool { return b.stats.inFlight.Load() == 0 })
+			b.idle(3)
 			ctx, cancel := context.WithTimeout(t.Context(), patience) // it waits for the end
 			defer cancel()
 			out, err := exec.CommandContext(ctx, python, "testdata/uwsgitop.py", addr).CombinedOutput()

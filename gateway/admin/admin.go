@@ -1,4 +1,4 @@
-package gateway
+package admin
 
 import (
 	"crypto/subtle"
@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"uwgate/gateway"
 	"uwgate/uwsgi"
 )
 
@@ -20,7 +21,7 @@ import (
 // first use and not changed afterwards; its methods are safe for concurrent use.
 type Admin struct {
 	// Gateway is the one that is shown. It must be set.
-	Gateway *Gateway
+	Gateway *gateway.Gateway
 
 	// Token opens the API to callers over TCP and abstract sockets, that send it as
 	// Authorization: Bearer. If it is empty, the API answers on UNIX sockets with a file
