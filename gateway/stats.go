@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"uwgate/gateway/policy"
+	"uwgate/gateway/refresh"
 	"uwgate/histogram"
 )
 
@@ -19,7 +20,7 @@ type Stats struct {
 	Requests  RequestStats
 	Flights   FlightStats
 	Spool     SpoolStats
-	Refresh   *RefreshStats // nil: refreshing is turned off
+	Refresh   *refresh.Stats // nil: refreshing is turned off
 }
 
 // ListenStats are about listeners and connections.
@@ -62,14 +63,6 @@ type SpoolStats struct {
 	Files int64
 }
 
-// RefreshStats are about pages that are refreshed before they expire.
-type RefreshStats struct {
-	Pages    int   // that are scheduled
-	Bytes    int64 // memory that they take
-	Fetching int   // refreshes in flight
-	Events   map[string]uint64
-}
-
 // Stats returns a snapshot.
 func (g *Gateway) Stats() Stats {
 	s := &g.stats
@@ -82,10 +75,7 @@ func (g *Gateway) Stats() Stats {
 	all.Flights.Flights, all.Flights.Followers = g.flights.count()
 	if g.keepsPages() {
 		r := g.schedule().Stats()
-		all.Refresh = &RefreshStats{Pages: r.Keys, Bytes: r.Bytes, Fetching: r.Fetching, Events: map[string]uint64{}}
-		for event, n := range r.Events {
-			all.Refresh.Events[string(event)] = n
-		}
+		all.Refresh = &r
 	}
 	return all
 }

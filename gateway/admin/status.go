@@ -83,7 +83,10 @@ func (a *Admin) Status() *Status {
 		s.Reasons[string(reason)] = n
 	}
 	if r := all.Refresh; r != nil {
-		s.Refresh = &RefreshStatus{Pages: r.Pages, Fetching: r.Fetching, Events: r.Events}
+		s.Refresh = &RefreshStatus{Pages: r.Keys, Fetching: r.Fetching, Events: map[string]uint64{}}
+		for event, n := range r.Events {
+			s.Refresh.Events[string(event)] = n
+		}
 	}
 	if store := a.Gateway.Store; store != nil {
 		s.Store = storageStatus(store.Stats())
