@@ -24,7 +24,7 @@ type Admin struct {
 	Gateway *gateway.Gateway
 
 	// Token opens the API to callers over TCP and abstract sockets, that send it as
-	// Authorization: Bearer. If it is empty, the API answers on UNIX sockets with a file
+	// Authorization: Bearer. If it is empty, the API is served on UNIX sockets with a file
 	// only.
 	Token string
 
@@ -42,11 +42,8 @@ func (a *Admin) log() *zap.Logger {
 	return a.Log
 }
 
-// Handler answers what operators and their machines ask: /-/healthy (the
-// process lives), /-/ready (requests are being accepted), /metrics, the API
-// below /api/v1/, and Go's profiles below /debug/pprof/. It must not be reachable
-// for visitors. API and profiles answer callers on a UNIX socket, whose file mode
-// says who they are, and over TCP those who know Token.
+// Handler serves the paths that the package's documentation lists. It must not be reachable
+// for visitors of the site.
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) {
@@ -60,8 +57,8 @@ func (a *Admin) Handler() http.Handler {
 	return mux
 }
 
-// profiles serves those of net/http/pprof that have something to tell. Its cmdline
-// is left out, since secrets may stand there.
+// profiles serves the useful ones of net/http/pprof. cmdline is left out, since the command
+// line may contain secrets.
 func (a *Admin) profiles(mux *http.ServeMux) {
 	mux.HandleFunc("GET /debug/pprof/profile", a.guarded(pprof.Profile))
 	mux.HandleFunc("GET /debug/pprof/trace", a.guarded(pprof.Trace))
@@ -78,14 +75,14 @@ func (a *Admin) ready(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, "ready\n")
 }
 
-// guarded lets only those through who may use the API.
+// guarded calls next for callers that may use the API, and refuses the others.
 func (a *Admin) guarded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case overFile(r) || a.Token != "" && bears(r, a.Token):
 			next(w, r)
 		case a.Token == "":
-			http.Error(w, "over TCP and abstract sockets the API wants a token: start with --admin-token, or with --admin unix:/path", http.StatusForbidden)
+			http.Error(w, "over TCP and abstract sockets the API needs a token: start uwgate with --admin-token, or with --admin unix:/path", http.StatusForbidden)
 		default:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, "the token is missing or wrong: send Authorization: Bearer TOKEN", http.StatusUnauthorized)
@@ -93,23 +90,24 @@ func (a *Admin) guarded(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// overFile reports whether a request came over a UNIX socket that has a file, whose mode
-// says who may connect. Abstract ones, @name, have none.
+// overFile reports whether a request came over a UNIX socket with a file, whose mode says
+// who may connect. An abstract socket, @name, has no file.
 func overFile(r *http.Request) bool {
 	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return ok && addr.Network() == "unix" && !strings.HasPrefix(addr.String(), "@")
 }
 
+// bears reports whether a request carries the token.
 func bears(r *http.Request, token string) bool {
 	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	return ok && subtle.ConstantTimeCompare([]byte(got), []byte(token)) == 1
 }
 
-// maxAPIRequest bounds what a caller of the API may send, in bytes. A packet's
-// vars fit, escaped as JSON.
+// maxAPIRequest is the greatest length of a request to the API, in bytes. The vars of a
+// packet fit, escaped as JSON.
 const maxAPIRequest = 1 << 20
 
-// explain answers POST /api/v1/explain: {"vars": [["NAME", "value"], …]}.
+// explain serves POST /api/v1/explain. The body is {"vars": [["NAME", "value"], …]}.
 func (a *Admin) explain(w http.ResponseWriter, r *http.Request) {
 	vars, err := readVars(http.MaxBytesReader(w, r.Body, maxAPIRequest))
 	if err != nil {
@@ -120,7 +118,7 @@ func (a *Admin) explain(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(a.Gateway.Explain(r.Context(), vars))
 }
 
-// readVars reads the vars of a request, each a name and a value.
+// readVars reads the body of such a request.
 func readVars(r io.Reader) (uwsgi.Vars, error) {
 	var in struct {
 		Vars [][]string `json:"vars"`
@@ -128,7 +126,7 @@ func readVars(r io.Reader) (uwsgi.Vars, error) {
 	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&in); err != nil {
-		return nil, fmt.Errorf("the request is not of the form {\"vars\": [[\"NAME\", \"value\"], …]}: %w", err)
+		return nil, fmt.Errorf("the request does not have the form {\"vars\": [[\"NAME\", \"value\"], …]}: %w", err)
 	}
 	if len(in.Vars) == 0 {
 		return nil, errors.New("the request has no vars")
@@ -136,7 +134,7 @@ func readVars(r io.Reader) (uwsgi.Vars, error) {
 	vars := make(uwsgi.Vars, len(in.Vars))
 	for i, pair := range in.Vars {
 		if len(pair) != 2 {
-			return nil, fmt.Errorf("var %d has %d parts; it is a name and a value", i, len(pair))
+			return nil, fmt.Errorf("var %d has %d parts instead of a name and a value", i, len(pair))
 		}
 		vars[i] = uwsgi.Var{Name: pair[0], Value: pair[1]}
 	}

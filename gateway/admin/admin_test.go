@@ -47,7 +47,7 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
-// TestProfiles asks over real sockets: their kind decides who may ask.
+// TestProfiles uses real sockets, since their kind decides who may read profiles.
 func TestProfiles(t *testing.T) {
 	b := newBench(t, nil, says(page("hello")))
 	admin := b.Admin
@@ -80,7 +80,7 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// serveAdmin returns what asks the admin listener for a path.
+// serveAdmin serves admin on a socket, and returns a function that requests a path.
 func serveAdmin(t *testing.T, admin *Admin, network, address string) func(path, token string) (status int, body string) {
 	t.Helper()
 	ln, err := net.Listen(network, address)
@@ -117,8 +117,8 @@ func serveAdmin(t *testing.T, admin *Admin, network, address string) func(path, 
 	}
 }
 
-// An abstract socket has no file whose mode says who may connect: the API wants the
-// token there, and none over a socket with a path.
+// An abstract socket has no file whose mode says who may connect, so the API needs the token
+// there. Over a socket with a path it needs none.
 func TestAdminOnAbstractSocket(t *testing.T) {
 	b := newBench(t, nil, says(page("hello")))
 	admin := b.Admin

@@ -19,38 +19,38 @@ import (
 	"uwgate/gateway/subscription"
 )
 
-// statsTimeout bounds the sending of the statistics to one client.
+// statsTimeout bounds the sending of the document to one client.
 const statsTimeout = 10 * time.Second
 
-// ServeStats tells each connection of ln what FastRouter's stats server tells, as
-// JSON, and closes it, until ctx is done. Whoever can connect is told.
+// ServeStats sends each client of ln the JSON document that FastRouter's stats server sends,
+// and closes the connection. It returns nil when ctx is done and no connection is left, or the
+// listener's error. Everybody who can connect gets the document.
 func (a *Admin) ServeStats(ctx context.Context, ln net.Listener) error {
 	var conns sync.WaitGroup
 	defer conns.Wait()
 	return socket.Accept(ctx, ln, a.log(), func(nc net.Conn) {
-		conns.Go(func() { a.tellStats(ctx, nc) })
+		conns.Go(func() { a.sendStats(ctx, nc) })
 	})
 }
 
-func (a *Admin) tellStats(ctx context.Context, nc net.Conn) {
+func (a *Admin) sendStats(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
 	text, err := json.MarshalIndent(a.routerStats(), "", "\t")
 	if err != nil {
-		a.log().Error("statistics not told", zap.Error(err))
+		a.log().Error("the statistics could not be sent; please report it", zap.Error(err))
 		return
 	}
 	nc.SetDeadline(time.Now().Add(statsTimeout))
 	nc.Write(text)
-	// A client that has sent something, as HTTP clients do, would lose the end of
-	// the text to a reset.
+	// If the client has sent something, as an HTTP client does, closing now would reset the
+	// connection, and the client would lose the end of the text.
 	socket.CloseWrite(nc)
 	io.Copy(io.Discard, nc)
 }
 
-// routerStats is the document of FastRouter's stats server, and of the workers of a
-// uWSGI instance what uwsgitop shows. Where FastRouter has nothing to tell, lists
-// are left out.
+// routerStats is the document of FastRouter's stats server. It also has the workers of a uWSGI
+// instance, as far as uwsgitop shows them. As FastRouter does, it omits lists that are empty.
 type routerStats struct {
 	Version        string          `json:"version"`
 	PID            int             `json:"pid"`
@@ -100,7 +100,8 @@ type subscribedNode struct {
 	DeathMark    int    `json:"death_mark"`
 }
 
-// A worker is a process of uWSGI's; ours is one. Times are in microseconds.
+// A worker is a process of a uWSGI instance. The gateway appears as one worker. Times are in
+// microseconds.
 type worker struct {
 	ID            int    `json:"id"`
 	PID           int    `json:"pid"`
@@ -167,7 +168,7 @@ func newSubscribedKey(sv subscription.Service) subscribedKey {
 	return s
 }
 
-// seconds is t as uWSGI tells times, 0 for none.
+// seconds returns t in seconds since 1970, as uWSGI does; 0 if there is none.
 func seconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -175,7 +176,7 @@ func seconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-// slotHash is the number that FastRouter tells of a key, uWSGI's djb33x_hash.
+// slotHash returns the hash that FastRouter shows for a key, uWSGI's djb33x_hash.
 func slotHash(key string) uint32 {
 	h := uint32(5381)
 	for i := range len(key) {
@@ -184,7 +185,7 @@ func slotHash(key string) uint32 {
 	return h % 0xffff
 }
 
-// asWorker is the gateway as a worker that was started when the first listener was.
+// asWorker returns the gateway as a worker that started when the first listener did.
 func asWorker(s gateway.Stats) worker {
 	r := s.Requests
 	w := worker{
@@ -205,8 +206,8 @@ func asWorker(s gateway.Stats) worker {
 	return w
 }
 
-// memoryUse returns how many bytes of memory the process has, and how many addresses
-// it has given away; 0 where the system does not say.
+// memoryUse returns the process' resident and virtual memory in bytes, or zeros if the system
+// does not say.
 func memoryUse() (rss, vsz uint64) {
 	b, _ := os.ReadFile("/proc/self/statm")
 	pages := strings.Fields(string(b))

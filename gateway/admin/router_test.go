@@ -21,7 +21,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// recordedStats are the documents of a real FastRouter.
+// recordedStats returns the documents of a real FastRouter.
 func recordedStats(t *testing.T) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile("testdata/fastrouter_stats.json")
@@ -59,27 +59,27 @@ func shape(path string, v any) []string {
 	return []string{fmt.Sprintf("%s %T", path, v)}
 }
 
-// tellsStatsAt has the gateway tell its statistics on a socket, and returns where.
-func (b *bench) tellsStatsAt(network string) (addr string) {
+// servesStatsAt serves the statistics until the test ends, and returns the address.
+func (b *bench) servesStatsAt(network string) (addr string) {
 	b.t.Helper()
 	b.Version = "1.2.3"
 	ln := listen(b.t, network)
 	ctx, stop := context.WithCancel(context.Background())
-	told := make(chan error, 1)
-	go func() { told <- b.ServeStats(ctx, ln) }()
+	served := make(chan error, 1)
+	go func() { served <- b.ServeStats(ctx, ln) }()
 	b.t.Cleanup(func() {
 		stop()
-		if err := <-told; err != nil {
+		if err := <-served; err != nil {
 			b.t.Errorf("ServeStats: %v", err)
 		}
 	})
 	return ln.Addr().String()
 }
 
-// tellsStats returns a function that connects and reads the statistics.
-func (b *bench) tellsStats() (read func() map[string]any) {
+// servesStats returns a function that connects and reads the statistics.
+func (b *bench) servesStats() (read func() map[string]any) {
 	b.t.Helper()
-	addr := b.tellsStatsAt("tcp")
+	addr := b.servesStatsAt("tcp")
 	return func() map[string]any {
 		nc, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -87,7 +87,7 @@ func (b *bench) tellsStats() (read func() map[string]any) {
 		}
 		defer nc.Close()
 		nc.SetDeadline(time.Now().Add(patience))
-		io.WriteString(nc, "GET / HTTP/1.0\r\n\r\n") // nobody reads it, and it harms nobody
+		io.WriteString(nc, "GET / HTTP/1.0\r\n\r\n") // is ignored
 		text, err := io.ReadAll(nc)
 		if err != nil {
 			b.t.Fatal(err)
@@ -96,13 +96,13 @@ func (b *bench) tellsStats() (read func() map[string]any) {
 	}
 }
 
-// Everything that FastRouter tells is there, of the same type. Its own text is not
-// JSON with such a key.
+// The document has all that FastRouter's has, of the same types. FastRouter's own text is not
+// valid JSON with such a key.
 func TestStatsAreFastRouters(t *testing.T) {
 	subs := &subscription.Registry{}
 	b := newBench(t, func(g *gateway.Gateway) { g.Subscriptions, g.Backends.Announced = subs, subs.Pools }, says(page("hello")))
 	announce(t, subs, &uwsgi.Subscription{Key: `<a\c>`, Address: "127.0.0.1:22216", Cores: 2, Weight: 7})
-	doc := b.tellsStats()()
+	doc := b.servesStats()()
 	got := shape("", doc)
 	for _, mode := range []string{"subscription_mode", "static_mode"} {
 		for _, want := range shape("", recordedStats(t)[mode]) {
@@ -124,7 +124,7 @@ func TestStatsAreFastRouters(t *testing.T) {
 	}
 }
 
-// announce sends a datagram and waits until it has been taken in.
+// announce sends a datagram and waits until it has been accepted.
 func announce(t *testing.T, subs *subscription.Registry, s *uwsgi.Subscription) {
 	t.Helper()
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -158,10 +158,10 @@ func TestSlotHash(t *testing.T) {
 	}
 }
 
-// The numbers are those of what has happened.
+// The document counts what has happened.
 func TestStatsAreTrue(t *testing.T) {
 	b := startBench(t, nil, startWorker(t, says(page("hello"))), "127.0.0.1:1")
-	read := b.tellsStats()
+	read := b.servesStats()
 	for i := range 4 {
 		b.get("/" + strconv.Itoa(i))
 	}
@@ -173,7 +173,7 @@ func TestStatsAreTrue(t *testing.T) {
 	nodes := doc["static_nodes"].([]any)
 	up, down := nodes[0].(map[string]any), nodes[1].(map[string]any)
 	if up["hits"] != 4.0 || up["grace"] != 0.0 {
-		t.Errorf("the server that answers: %v", up)
+		t.Errorf("the server that responds: %v", up)
 	}
 	if since := time.Since(time.Unix(int64(down["grace"].(float64)), 0)); down["hits"] != 0.0 || since < 0 || since > time.Minute {
 		t.Errorf("the server that refuses: %v", down)
@@ -183,7 +183,7 @@ func TestStatsAreTrue(t *testing.T) {
 	}
 }
 
-// uwsgitopReads are the fields that uwsgitop cannot do without.
+// uwsgitopReads are the fields that uwsgitop needs.
 var uwsgitopReads = []string{
 	"id", "pid", "requests", "exceptions", "status", "avg_rt", "rss", "vsz", "tx", "running_time",
 	"last_spawn", "respawn_count", "harakiri_count",
@@ -200,7 +200,7 @@ func TestStatsWorker(t *testing.T) {
 		}
 		io.WriteString(nc, page("hello"))
 	})
-	read := b.tellsStats()
+	read := b.servesStats()
 	one := func() map[string]any {
 		workers := read()["workers"].([]any)
 		if len(workers) != 1 {
@@ -244,7 +244,7 @@ func TestUwsgitop(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			b := newBench(t, nil, says(page("hello")))
-			addr := b.tellsStatsAt(network)
+			addr := b.servesStatsAt(network)
 			for range 3 {
 				b.get("/")
 			}
@@ -259,7 +259,7 @@ func TestUwsgitop(t *testing.T) {
 			worker := fmt.Sprintf(` 1 100\.0 %d 3 \d+ 0 0 idle \d+ms \S+ \S+ 15 1 0 \S+ \d\d:\d\d:\d\d`, os.Getpid())
 			node := fmt.Sprintf(`node: - cwd: \S+ - uid: %d - gid: %d - masterpid: %d`, os.Getuid(), os.Getgid(), os.Getpid())
 			screen := "(" + node + "\n" + all + "\n" + worker + "\n){2}"
-			cores := "(" + node + "\nuwsgi-1.*\n){2}" // we tell of none
+			cores := "(" + node + "\nuwsgi-1.*\n){2}" // the document has none
 			if want := "^" + screen + cores + screen + "$"; !regexp.MustCompile(want).Match(out) {
 				t.Errorf("got\n%s\nwant\n%s", out, want)
 			}

@@ -9,8 +9,8 @@ import (
 	"uwgate/gateway/backend"
 )
 
-// A Status is what a gateway is doing, for people. Its JSON form is that of the admin
-// API. Counters are those since the start.
+// A Status says what a gateway is doing, for people. Its JSON form is that of the API.
+// Counters count since the start.
 type Status struct {
 	Version  string            `json:"version"`
 	Seconds  int64             `json:"uptime"`
@@ -18,17 +18,17 @@ type Status struct {
 	Requests map[string]uint64 `json:"requests"` // by the class of their status: "2xx"
 	Reasons  map[string]uint64 `json:"reasons"`
 
-	Flights   int               `json:"flights"`   // pages that are being fetched
+	Flights   int               `json:"flights"`   // pages that are being fetched, and may be shared
 	Followers int               `json:"followers"` // requests that wait for them
-	Coalesced map[string]uint64 `json:"coalesced"` // ends of such waits
+	Coalesced map[string]uint64 `json:"coalesced"` // how such waits ended
 	Copies    map[string]uint64 `json:"copies"`    // last good copies: kept, lost, served
 
-	Refresh *RefreshStatus  `json:"refresh,omitempty"` // nil: it is turned off
+	Refresh *RefreshStatus  `json:"refresh,omitempty"` // nil: refreshing is turned off
 	Pools   []PoolStatus    `json:"pools"`
 	Store   []StorageStatus `json:"store"`
 }
 
-// A RefreshStatus is about pages that are fetched anew before they expire.
+// A RefreshStatus is about pages that are refreshed before they expire.
 type RefreshStatus struct {
 	Pages    int               `json:"pages"`
 	Fetching int               `json:"fetching"`
@@ -42,7 +42,7 @@ type PoolStatus struct {
 	Servers []ServerStatus `json:"servers"`
 }
 
-// A ServerStatus is a backend's.
+// A ServerStatus is about a server of a pool.
 type ServerStatus struct {
 	Name     string `json:"name"`
 	Up       bool   `json:"up"`
@@ -51,7 +51,7 @@ type ServerStatus struct {
 	Errors   uint64 `json:"connect_errors"`
 }
 
-// A StorageStatus is a memcached's.
+// A StorageStatus is about a memcached server.
 type StorageStatus struct {
 	Server  string `json:"server"`
 	Up      bool   `json:"up"`
@@ -67,7 +67,7 @@ type StorageStatus struct {
 
 var processStart = time.Now()
 
-// Status returns the gateway's.
+// Status returns what the gateway is doing.
 func (a *Admin) Status() *Status {
 	all := a.Gateway.Stats()
 	s := &Status{
@@ -122,7 +122,7 @@ func storageStatus(stats cachewriter.Stats) []StorageStatus {
 	return all
 }
 
-// status answers GET /api/v1/status.
+// status serves GET /api/v1/status.
 func (a *Admin) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(a.Status())
