@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// options are those of a run.
+// options are the options of a run.
 type options struct {
 	uwgate string // path of its binary
-	docs   string // folder of the report; "": none is written
-	only   string // a part of the name of what is measured; "": everything
+	docs   string // directory of the report; "": none is written
+	only   string // part of the names of what is measured; "": everything
 	rounds int
 	effort
 }
 
-// An effort is how long is measured, and how much.
+// An effort says how long and how much to measure.
 type effort struct {
 	warmup, window time.Duration
-	crowd          int // requests that wait
-	pages          int // that are fetched through nginx
+	crowd          int // number of waiting requests
+	pages          int // pages requested through nginx
 	points         int // of a series
-	stored         int // pages at the end of a series
-	traced         int // requests whose system calls are counted
-	profiled       int // seconds of a profile
+	stored         int // pages stored at the end of a series
+	traced         int // requests under strace
+	profiled       int // length of a profile in seconds
 }
 
 var (
@@ -36,14 +36,14 @@ var (
 	hasty    = effort{warmup: 50 * time.Millisecond, window: 150 * time.Millisecond, crowd: 200, pages: 20, points: 2, stored: 1000, traced: 200, profiled: 1}
 )
 
-// A bench is a run under way.
+// A bench is a run of the benchmark.
 type bench struct {
 	options
 	lab *lab
 	out io.Writer
 }
 
-// run measures, prints what it finds, and writes the report.
+// run measures, prints the results, and writes the report.
 func run(ctx context.Context, o options, out io.Writer) (err error) {
 	l, err := newLab(ctx, o.uwgate)
 	if err != nil {
@@ -67,15 +67,15 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	return r.write(o.docs)
 }
 
-// mayOpen returns an error if so many files may not be open.
+// mayOpen returns an error if the process must not open n files.
 func (b *bench) mayOpen(n int) error {
 	if may := openFiles(); may < n {
-		return fmt.Errorf("bench: %d files will be open, and the limit is %d: raise it, as with `ulimit -Hn %d` as root", n, may, n)
+		return fmt.Errorf("bench: %d files will be open, but the limit is %d: raise it as root, for example with `ulimit -Hn %d`", n, may, n)
 	}
 	return nil
 }
 
-// A part is something that can be measured by itself.
+// A part can be measured by itself.
 type part struct {
 	name string
 	run  func(context.Context, *report) error
@@ -102,7 +102,7 @@ func (b *bench) measure(ctx context.Context) (*report, error) {
 	return r, nil
 }
 
-// parts are everything that there is to measure.
+// parts returns everything that can be measured.
 func (b *bench) parts() []part {
 	var all []part
 	for _, t := range trials() {
@@ -119,7 +119,7 @@ func (b *bench) parts() []part {
 	return all
 }
 
-// say prints what is going on.
+// say prints a line about the progress.
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.out, format+"\n", args...) }
 
 func (b *bench) try(ctx context.Context, t *trial, r *report) error {
@@ -166,7 +166,7 @@ func (b *bench) tryGrowth(ctx context.Context, r *report) error {
 	return nil
 }
 
-// tryCalls counts those for small answers.
+// tryCalls counts system calls for small responses.
 func (b *bench) tryCalls(ctx context.Context, r *report) error {
 	for _, t := range trials() {
 		if t.want != page || t.share > 0 {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestMain lets the test be the worker and the relays, as the benchmark itself is.
+// TestMain runs the worker and the relays in the test binary, like the benchmark itself.
 func TestMain(m *testing.M) {
 	if ran, err := runChild(os.Args[1:]); ran {
 		exitOn(err)
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestBenchmark measures everything for a moment. Figures are not looked at.
+// TestBenchmark measures everything briefly. It does not check figures.
 func TestBenchmark(t *testing.T) {
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "uwgate")
@@ -52,7 +52,7 @@ func TestBenchmark(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(string(text)) {
-		// What comes at a rate may be too much for a machine that is busy.
+		// A busy machine may be too slow for a load at a fixed rate.
 		if strings.Contains(line, "NaN") || strings.Contains(line, "failed") && !strings.Contains(line, "70 %") {
 			t.Errorf("something was not measured: %s", line)
 		}

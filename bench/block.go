@@ -10,7 +10,7 @@ import (
 // blockHeader is the length of a packet's header.
 const blockHeader = 4
 
-// packetSize is the length of the packet that b begins with; 0: it cannot be told yet.
+// packetSize is the length of the packet at the beginning of b; 0: not known yet.
 func packetSize(b []byte) int {
 	if len(b) < blockHeader {
 		return 0
@@ -18,14 +18,13 @@ func packetSize(b []byte) int {
 	return blockHeader + int(b[1]) + int(b[2])<<8
 }
 
-// An asked is what the worker reads of a packet.
+// An asked is what the worker reads from a packet.
 type asked struct {
 	path   string
 	length int // of the body
 }
 
-// parseBlock is the least that tells the worker what to do; package uwsgi reads
-// packets with more care.
+// parseBlock reads only what the worker needs. Package uwsgi reads packets strictly.
 func parseBlock(block []byte) (a asked, err error) {
 	for len(block) > 0 {
 		name, rest, ok := cutText(block)

@@ -16,15 +16,15 @@ import (
 	"syscall"
 )
 
-// Calls are system calls a request, by name.
+// calls are system calls for one request, by name.
 type calls map[string]float64
 
-// canTrace tells whether system calls can be counted here: strace need not be
-// installed, and a container may not let it.
+// canTrace reports whether system calls can be counted: strace may be missing, and a
+// container may forbid it.
 func canTrace() bool { return exec.Command("strace", "-c", "-o", os.DevNull, "true").Run() == nil }
 
-// countCalls counts the system calls of every target of a trial, under a load that
-// strace makes a light one.
+// countCalls counts the system calls of each target of a trial. The load is light,
+// because strace slows the targets down.
 func (b *bench) countCalls(ctx context.Context, t *trial) (map[string]calls, error) {
 	targets, err := b.launchAll(ctx, t)
 	defer stopAll(targets)
@@ -33,7 +33,7 @@ func (b *bench) countCalls(ctx context.Context, t *trial) (map[string]calls, err
 	}
 	all := make(map[string]calls)
 	for _, target := range targets {
-		if err := b.send(t, target, 100); err != nil { // what is done once is done
+		if err := b.send(t, target, 100); err != nil { // calls that are made only once are over
 			return nil, err
 		}
 		if all[target.name], err = b.trace(t, target); err != nil {
@@ -43,7 +43,7 @@ func (b *bench) countCalls(ctx context.Context, t *trial) (map[string]calls, err
 	return all, nil
 }
 
-// trace has strace count while some requests are answered.
+// trace counts system calls by strace while the target serves some requests.
 func (b *bench) trace(t *trial, target *target) (calls, error) {
 	file := b.lab.path("strace")
 	args := []string{"-f", "-c", "-o", file}
@@ -59,14 +59,14 @@ func (b *bench) trace(t *trial, target *target) (calls, error) {
 		return nil, fmt.Errorf("bench: strace: %w", err)
 	}
 	lines := bufio.NewScanner(said)
-	lines.Scan() // it says that it is there
+	lines.Scan() // strace says that it is attached
 	go func() {
 		for lines.Scan() {
 		}
 	}()
 	err = b.send(t, target, b.traced)
 	strace.Process.Signal(syscall.SIGINT)
-	strace.Wait() // it ends with our signal, which is no success to it
+	strace.Wait() // our signal ends it, so its exit status is not 0
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (b *bench) trace(t *trial, target *target) (calls, error) {
 //
 //	% time     seconds  usecs/call     calls    errors syscall
 //
-// with errors left out where there are none.
+// The column errors is empty where there are none.
 func parseCalls(text string, requests float64) calls {
 	found := make(calls)
 	for line := range strings.Lines(text) {
@@ -98,8 +98,8 @@ func parseCalls(text string, requests float64) calls {
 	return found
 }
 
-// callsTable has a line for every call that some target makes for one request in
-// twenty, the most frequent ones first.
+// callsTable has a line for each system call that a target makes at least once in
+// twenty requests, the most frequent ones first.
 func callsTable(all map[string]calls, among []string) table {
 	most := make(calls)
 	for _, c := range all {

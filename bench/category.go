@@ -9,11 +9,11 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// A split tells where CPU time went: the share of each category, of which each system
-// call is one, named as its manual page is.
+// A split is the share of CPU time of each category. Each system call is a category,
+// named like its manual page.
 type split map[string]float64
 
-// The categories beside the system calls. Time in the kernel belongs to the call.
+// The other categories. Time in the kernel belongs to the system call.
 const (
 	catOtherCalls = "other system calls"
 	catCollection = "garbage collection"
@@ -32,9 +32,9 @@ const (
 	catRest       = "the rest"
 )
 
-// kinds are the beginnings of functions' names, and whose they are. Of a stack the
-// innermost frame that is found counts: what is not here, as memmove, sort or
-// strconv, is its caller's. The first line that fits wins.
+// kinds maps prefixes of functions' names to categories. The innermost function of a
+// stack that has a category decides; functions without one, such as memmove, sort or
+// strconv, count for their callers. The first line that matches wins.
 var kinds = []struct {
 	category string
 	names    []string
@@ -76,9 +76,8 @@ var kinds = []struct {
 	{catRelay, []string{"main.(*relay", "main.pass"}},
 }
 
-// systemCalls are known by what the function that makes one is called, in small
-// letters, or begins with: syscall.read, unix.Read and a (*Conn).Read of our own are
-// the same to the kernel.
+// systemCalls maps prefixes of names in lower case to system calls: syscall.read,
+// unix.Read and our own (*Conn).Read make the same call.
 var systemCalls = []struct{ begins, category string }{
 	{"accept", "accept4(2)"}, {"bind", "bind(2)"}, {"close", "close(2)"}, {"connect", "connect(2)"}, {"epollctl", "epoll_ctl(2)"},
 	{"epollwait", catScheduling}, {"fcntl", "fcntl(2)"}, {"getpeername", "getpeername(2)"}, {"getsockname", "getsockname(2)"},
@@ -87,7 +86,7 @@ var systemCalls = []struct{ begins, category string }{
 	{"splice", "splice(2)"}, {"write", "write(2)"},
 }
 
-// splitOf puts every sample into one category.
+// splitOf puts each sample into one category.
 func splitOf(p *profile.Profile) split {
 	s := make(split)
 	var sum float64
@@ -102,7 +101,7 @@ func splitOf(p *profile.Profile) split {
 	return s
 }
 
-// stackOf has the names of a sample's functions, the innermost first.
+// stackOf returns the names of a sample's functions, the innermost first.
 func stackOf(s *profile.Sample) []string {
 	var stack []string
 	for _, location := range s.Location {
@@ -115,7 +114,7 @@ func stackOf(s *profile.Sample) []string {
 	return stack
 }
 
-// categorise tells what a stack counts as. Its innermost function comes first.
+// categorise returns the category of a stack. Its innermost function comes first.
 func categorise(stack []string) string {
 	if call, ok := systemCall(stack); ok {
 		return call
@@ -138,8 +137,8 @@ func categoryOf(function string) (category string, ok bool) {
 	return "", false
 }
 
-// systemCall names the call in which a stack ends, if it does. That is for the packages
-// to tell that are made of calls, or for the package that has called those.
+// systemCall returns the system call in which a stack ends, if it does. The packages
+// of system calls have it in their functions' names, or their caller has.
 func systemCall(stack []string) (category string, ok bool) {
 	if len(stack) == 0 || !entersKernel(stack[0]) {
 		return "", false
@@ -160,7 +159,7 @@ func systemCall(stack []string) (category string, ok bool) {
 	return catOtherCalls, true
 }
 
-// entersKernel tells whether a function is the last one before the kernel.
+// entersKernel reports whether a function is the last one before the kernel.
 func entersKernel(function string) bool {
 	pkg, name := cutFunction(function)
 	return isOfCalls(pkg) && strings.Contains(strings.ToLower(name), "syscall")
@@ -180,8 +179,9 @@ func callNamed(name string) (category string, ok bool) {
 	return "", false
 }
 
-// cutFunction cuts uwgate/gateway/backend.(*Pool).Dial into the package and the last
-// name. Of a function inside another, as in f.func1, that is the outer one's.
+// cutFunction cuts uwgate/gateway/backend.(*Pool).Dial into the package and the name
+// of the function or method. For a function inside another, such as f.func1, the name
+// is that of the outer one.
 func cutFunction(function string) (pkg, name string) {
 	function, _, _ = strings.Cut(function, "[") // types may have slashes, too
 	slash := strings.LastIndexByte(function, '/') + 1

@@ -10,7 +10,7 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// kernelEntry is how Go's own packages get into the kernel.
+// kernelEntry is the innermost function of a system call by Go's own packages.
 const kernelEntry = "internal/runtime/syscall/linux.Syscall6 syscall.RawSyscall6 "
 
 func TestCategorise(t *testing.T) {
@@ -71,7 +71,7 @@ func FuzzCategorise(f *testing.F) {
 	})
 }
 
-// TestSplit writes and reads a profile with a stack one of whose functions is inlined.
+// TestSplit writes and reads a profile. One function of a stack is inlined.
 func TestSplit(t *testing.T) {
 	p := &profile.Profile{SampleType: []*profile.ValueType{{Type: "samples", Unit: "count"}, {Type: "cpu", Unit: "nanoseconds"}}}
 	at := func(names ...string) *profile.Location {

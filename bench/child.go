@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// runChild does what the benchmark starts itself for. It reports false if that is
-// nothing that the arguments name.
+// runChild runs as the worker or a relay if the arguments say so, and reports whether
+// they do.
 func runChild(args []string) (ran bool, err error) {
 	if len(args) < 3 {
 		return false, nil

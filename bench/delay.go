@@ -17,9 +17,9 @@ import (
 // storesPerSecond is the rate at which the store's delay is measured.
 const storesPerSecond = 2000
 
-// delay measures the time from a worker's last byte to a page in memcached. memcached
-// says itself when that is, and the page when it was sent, which is right before its
-// last byte was.
+// delay measures the time from a worker's last byte of a page until memcached has
+// stored it. memcached reports that time, and the page contains the time when it was
+// sent, right before its last byte.
 func (b *bench) delay(ctx context.Context) ([]finding, error) {
 	t, err := b.lab.launch(ctx, uwgate, onUnix)
 	if err != nil {
@@ -62,19 +62,19 @@ func delayFinding(work, what string, value, bound time.Duration, spoiled string)
 	}
 }
 
-// A storeWatch collects when memcached has stored what.
+// A storeWatch collects which page memcached stores when.
 type storeWatch struct {
 	found chan stored
 	close func() error
 }
 
-// A stored is a page's arrival.
+// A stored is the arrival of a page in memcached.
 type stored struct {
 	key string
 	at  time.Time
 }
 
-// watchStores begins to collect.
+// watchStores starts to collect.
 func (l *lab) watchStores() (*storeWatch, error) {
 	nc, lines, err := l.askMemcached("watch mutations")
 	if err != nil {
@@ -83,7 +83,7 @@ func (l *lab) watchStores() (*storeWatch, error) {
 	ok, err := lines.ReadString('\n')
 	if err != nil || strings.TrimSpace(ok) != "OK" {
 		nc.Close()
-		return nil, fmt.Errorf("bench: memcached does not let watch: %q: %w", ok, err)
+		return nil, fmt.Errorf("bench: memcached refused `watch mutations`: %q: %w", ok, err)
 	}
 	w := &storeWatch{found: make(chan stored, 1<<16), close: nc.Close}
 	go w.read(lines)
@@ -103,7 +103,7 @@ func (w *storeWatch) read(lines *bufio.Reader) {
 	}
 }
 
-// wait returns the first n, or those that there are when no more come.
+// wait returns the first n, or fewer if no more arrive.
 func (w *storeWatch) wait(n int) []stored {
 	defer w.close()
 	var all []stored
@@ -121,11 +121,11 @@ func (w *storeWatch) wait(n int) []stored {
 	return all
 }
 
-// parseStored reads a line of `watch mutations`, as in
+// parseStored reads a line of `watch mutations`, such as
 //
 //	ts=1795502884.403992 gid=2 type=item_store key=%2Fa status=stored cmd=set ttl=60 clsid=1 cfd=24 size=2
 //
-// Others are not ok.
+// ok is false for other lines.
 func parseStored(line string) (s stored, ok bool) {
 	fields := make(map[string]string)
 	for word := range strings.FieldsSeq(line) {
@@ -149,7 +149,7 @@ func parseStored(line string) (s stored, ok bool) {
 	return s, err == nil
 }
 
-// delays are the times that pages took, each of which is asked for its stamp.
+// delays returns the time that each page took. It reads the stamps of the stored pages.
 func (l *lab) delays(all []stored) ([]time.Duration, error) {
 	c := memcache.New(l.path("memcached.sock"))
 	c.Timeout = patience

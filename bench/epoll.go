@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A poller tells which descriptors can be read or written, or which the other side
-// has closed. It is not safe for concurrent use.
+// A poller reports which descriptors can be read or written, or were closed by the
+// other side. It is not safe for concurrent use.
 type poller struct {
 	fd     int
 	events [256]unix.EpollEvent
 }
 
-// changes is what a connection is added with: it is told of once, and then used until
-// it has no more.
+// changes are the events of a connection, edge-triggered: each is reported once, so
+// the connection must be used until it would block.
 const changes = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
 
 func newPoller() (*poller, error) {
@@ -29,13 +29,13 @@ func newPoller() (*poller, error) {
 
 func (p *poller) close() { unix.Close(p.fd) }
 
-// add has wait tell of a descriptor, until that is closed.
+// add makes wait report the events of a descriptor until it is closed.
 func (p *poller) add(fd int, events uint32) error {
 	return unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
-// wait returns what has happened, after that many milliseconds at most; negative: for
-// ever. The events are good until the next call.
+// wait returns the events. It waits for that many milliseconds at most; negative means
+// without limit. The events are valid until the next call.
 func (p *poller) wait(milliseconds int) ([]unix.EpollEvent, error) {
 	n, err := unix.EpollWait(p.fd, p.events[:], milliseconds)
 	if err == unix.EINTR {

@@ -7,21 +7,21 @@ import (
 	"fmt"
 )
 
-// A finding is a claim and what came of it.
+// A finding is a claim and the result.
 type finding struct {
 	work    string
 	what    string // "CPU per request"
-	against string // whose ratio it is; "": it stands for itself
+	against string // the target that uwgate is compared with; "": none
 	theirs  string // as measured
 	ours    string
-	value   float64 // the ratio, or the thing itself
+	value   float64 // the ratio, or the measured value
 	bound   float64
 	aim     float64 // 0: none
 	text    func(float64) string
-	spoiled string // why it is not met, whatever the value; "": nothing
+	spoiled string // why the claim is not met, whatever the value; "": no reason
 }
 
-// judge holds the samples against the claims.
+// judge compares the samples with the claims.
 func (t *trial) judge(all results) []finding {
 	var found []finding
 	for _, c := range t.claims {
@@ -41,7 +41,7 @@ func (t *trial) judge(all results) []finding {
 	return found
 }
 
-// failed tells of requests to a target that failed: what it did not do cost nothing.
+// failed says that a target's requests failed: work that was not done costs nothing.
 func failed(target string, all results) string {
 	for _, s := range all[target] {
 		if s.failure != nil {
@@ -51,7 +51,7 @@ func failed(target string, all results) string {
 	return ""
 }
 
-// notAllStored tells of the round that stored the least, if that was not all.
+// notAllStored gives the share of the round that stored the least, if it is not all.
 func notAllStored(samples []sample) string {
 	least := 1.0
 	for _, s := range samples {
@@ -77,7 +77,7 @@ func (f finding) verdict() string {
 	return "met"
 }
 
-// bounds are the bound and the aim.
+// bounds returns the bound and the aim as text.
 func (f finding) bounds() (bound, aim string) {
 	bound = "≤ " + f.text(f.bound)
 	if f.aim > 0 {

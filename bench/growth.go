@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A series is what a request costs as something grows.
+// A series is the cost of a request as something grows.
 type series struct {
 	name   string // "stores a second"
 	points []point
@@ -24,7 +24,7 @@ type point struct {
 	cpu time.Duration
 }
 
-// growth is how much more the last point costs than the first, as a ratio.
+// growth is the ratio of the last cost to the first.
 func (s series) growth() float64 {
 	first, last := s.points[0], s.points[len(s.points)-1]
 	return float64(last.cpu) / float64(first.cpu)
@@ -45,8 +45,8 @@ func (b *bench) grow(ctx context.Context) ([]series, error) {
 	return all, nil
 }
 
-// follow measures at as many places as the benchmark has points, with like ratios
-// between them.
+// follow measures the cost at b.points places from first to last. The ratio of
+// neighbours is the same everywhere.
 func (b *bench) follow(name string, first, last float64, cost func(x float64) (time.Duration, error)) (series, error) {
 	s := series{name: name}
 	for i := range b.points {
@@ -60,7 +60,7 @@ func (b *bench) follow(name string, first, last float64, cost func(x float64) (t
 	return s, nil
 }
 
-// cost is what a request of the trial costs a target; with a rate of 0 as many come as go.
+// cost is the cost of a request of the trial. A rate of 0 means as many as the target takes.
 func (b *bench) cost(t *trial, through *target, rate float64) (time.Duration, error) {
 	s, err := b.take(t, through, rate)
 	return s.cpu, cmp.Or(err, s.failure)
@@ -71,11 +71,10 @@ func (b *bench) growStores(ctx context.Context) (series, error) {
 }
 
 func (b *bench) growRouter(ctx context.Context) (series, error) {
-	return b.growRate(ctx, "FastRouter: answers a second", fastRouter)
+	return b.growRate(ctx, "FastRouter: responses a second", fastRouter)
 }
 
-// growRate ends at half of what the machine can do at most, since requests that come
-// one by one cost more.
+// growRate ends at half of the capacity, since requests that come one by one cost more.
 func (b *bench) growRate(ctx context.Context, name, target string) (series, error) {
 	through, err := b.lab.launch(ctx, target, onUnix)
 	if err != nil {
@@ -91,7 +90,7 @@ func (b *bench) growRate(ctx context.Context, name, target string) (series, erro
 	})
 }
 
-// growPools gives every pool a host and a server of its own.
+// growPools measures with more and more pools, each with a host and a server.
 func (b *bench) growPools(ctx context.Context) (series, error) {
 	return b.follow("pools", 1, 500, func(n float64) (time.Duration, error) {
 		file, err := b.lab.mapPools(int(n))
@@ -109,8 +108,8 @@ func (b *bench) growPools(ctx context.Context) (series, error) {
 	})
 }
 
-// mapPools writes a map file for uwgate, with the hosts that a packet names. Another
-// name for the worker's socket makes another server.
+// mapPools writes a --host-map file for the hosts of the packets. Each pool has a
+// symbolic link to the worker's socket, which makes it another server for uwgate.
 func (l *lab) mapPools(n int) (file string, err error) {
 	var text strings.Builder
 	for i := range n {
@@ -124,7 +123,7 @@ func (l *lab) mapPools(n int) (file string, err error) {
 	return file, os.WriteFile(file, []byte(text.String()), 0o644)
 }
 
-// growPages has more and more pages stored through one uwgate.
+// growPages measures while one uwgate stores more and more pages.
 func (b *bench) growPages(ctx context.Context) (series, error) {
 	through, err := b.lab.launch(ctx, uwgate, onUnix)
 	if err != nil {
@@ -142,7 +141,7 @@ func (b *bench) growPages(ctx context.Context) (series, error) {
 	})
 }
 
-// send has so many requests answered.
+// send sends a number of requests and waits for all responses.
 func (b *bench) send(t *trial, through *target, requests int) error {
 	l, err := b.load(t)
 	if err != nil {
@@ -156,7 +155,7 @@ func (b *bench) send(t *trial, through *target, requests int) error {
 	return got.flawless()
 }
 
-// growCrowd has more and more requests wait behind uwgate while others are answered.
+// growCrowd measures while more and more other requests wait behind uwgate.
 func (b *bench) growCrowd(ctx context.Context) (series, error) {
 	through, err := b.lab.launch(ctx, uwgate, onUnix)
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"uwgate/demo/stack"
 )
 
-// hits measures, through nginx, the time from the last byte of a page that had not been
-// stored to the first byte of the same one out of memcached. The visitor asks again and
-// again without a pause; what uwgate answers in between has a Cache-Status.
+// hits measures, through nginx, the time from the last byte of a page's first response
+// to the first byte of the same page from memcached. The visitor requests it again and
+// again without a pause. Responses by uwgate have a Cache-Status.
 func (b *bench) hits(ctx context.Context) ([]finding, error) {
 	s, err := stack.Start(ctx, stack.Config{Binary: b.lab.uwgate, Backend: b.lab.worker.Addr, MemcachedSockets: true})
 	if err != nil {
@@ -46,14 +46,14 @@ func (b *bench) fill(ctx context.Context, s *stack.Stack) ([]time.Duration, erro
 	return delays, nil
 }
 
-// untilHit fills a page and returns how long that was not to be had.
+// untilHit requests a new page and returns how long it took until it was a hit.
 func untilHit(ctx context.Context, visitor *http.Client, url string) (time.Duration, error) {
 	cold, err := get(ctx, visitor, url)
 	if err != nil {
 		return 0, err
 	}
 	if !cold.fromWorker {
-		return 0, fmt.Errorf("bench: %s is in memcached before anybody asked for it", url)
+		return 0, fmt.Errorf("bench: %s is in memcached before its first request", url)
 	}
 	for asked := 0; ; asked++ {
 		again, err := get(ctx, visitor, url)
@@ -63,18 +63,18 @@ func untilHit(ctx context.Context, visitor *http.Client, url string) (time.Durat
 		case !again.fromWorker:
 			return again.first.Sub(cold.last), nil
 		case again.last.Sub(cold.last) > patience:
-			return 0, fmt.Errorf("bench: %s is not stored, after %d requests", url, asked)
+			return 0, fmt.Errorf("bench: %s is not stored after %d requests", url, asked)
 		}
 	}
 }
 
-// A got is a page and when it came.
+// A got says where a page came from, and when.
 type got struct {
-	fromWorker  bool // not from memcached
+	fromWorker  bool // and not from memcached
 	first, last time.Time
 }
 
-// get asks nginx, which keeps the connection.
+// get requests a page from nginx, over a kept connection.
 func get(ctx context.Context, visitor *http.Client, url string) (g got, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -21,19 +21,19 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A lab is a folder, a worker and a memcached, which all targets share.
+// A lab has a directory, a worker and a memcached, which all targets share.
 type lab struct {
 	dir    string
 	uwgate string // path of its binary
 
 	uwsgi, memcachedProgram, self string // paths
 	worker, memcached             *stack.Process
-	workerTCP                     string       // the worker's other address
-	serial                        atomic.Int64 // of the requests
-	names                         int          // of targets so far
+	workerTCP                     string       // the worker's TCP address
+	serial                        atomic.Int64 // number of the last request
+	names                         int          // number of targets so far
 }
 
-// backlog is that of every listener.
+// backlog is the backlog of each listener.
 var backlog = stack.Backlog(4096)
 
 func newLab(ctx context.Context, uwgate string) (*lab, error) {
@@ -51,7 +51,7 @@ func newLab(ctx context.Context, uwgate string) (*lab, error) {
 	return l, nil
 }
 
-// find finds the programs.
+// find looks up the programs.
 func (l *lab) find(uwgate string) (err error) {
 	if l.self, err = os.Executable(); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (l *lab) find(uwgate string) (err error) {
 		return err
 	}
 	if _, err := os.Stat(l.uwgate); err != nil {
-		return fmt.Errorf("bench: there is no uwgate at %s: run `make build`, or name it with -uwgate", uwgate)
+		return fmt.Errorf("bench: no uwgate at %s: run `make build`, or give its path with -uwgate", uwgate)
 	}
 	if l.uwsgi, err = stack.LookPath("uwsgi"); err != nil {
 		return err
@@ -69,8 +69,8 @@ func (l *lab) find(uwgate string) (err error) {
 	return err
 }
 
-// raiseFiles lets this program and those that it starts have as many files open as
-// they may.
+// raiseFiles raises the limit of open files for this program and its children to the
+// hard limit.
 func raiseFiles() error {
 	limit := syscall.Rlimit{}
 	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
@@ -84,7 +84,7 @@ func raiseFiles() error {
 	return nil
 }
 
-// openFiles is how many may be open.
+// openFiles returns the limit of open files.
 func openFiles() int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -103,7 +103,7 @@ func (l *lab) start(ctx context.Context) error {
 	l.worker = l.process("worker", unixAt, l.self, "worker", strconv.Itoa(backlog), unixAt, l.workerTCP)
 	command := []string{l.memcachedProgram, "-s", l.path("memcached.sock"), "-a", "0666", "-m", "1024", "-c", "1024"}
 	if os.Geteuid() == 0 {
-		command = append(command, "-u", "root") // it refuses to run as root unasked
+		command = append(command, "-u", "root") // it does not run as root without this
 	}
 	l.memcached = l.process("memcached", "unix:"+l.path("memcached.sock"), command...)
 	for _, p := range []*stack.Process{l.worker, l.memcached} {
@@ -114,7 +114,7 @@ func (l *lab) start(ctx context.Context) error {
 	return nil
 }
 
-// close ends everything and removes the folder.
+// close ends all programs and removes the directory.
 func (l *lab) close() error {
 	var all sync.WaitGroup
 	for _, p := range []*stack.Process{l.worker, l.memcached} {
@@ -128,7 +128,7 @@ func (l *lab) close() error {
 
 func (l *lab) path(name string) string { return filepath.Join(l.dir, name) }
 
-// workerAt is the worker's address on that kind of socket.
+// workerAt returns the worker's address for a kind of socket.
 func (l *lab) workerAt(kind string) string {
 	if kind == onUnix {
 		return l.worker.Addr
@@ -143,8 +143,8 @@ func (l *lab) process(name, addr string, command ...string) *stack.Process {
 	}
 }
 
-// tell asks the worker for a path such as /held, and returns the number that it
-// answers.
+// tell requests a path such as /held from the worker and returns the number in its
+// response.
 func (l *lab) tell(path string) (int, error) {
 	nc, err := net.DialTimeout("unix", l.path("worker.sock"), time.Second)
 	if err != nil {

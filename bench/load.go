@@ -11,47 +11,47 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A load is what a target is asked, as nginx asks: a connection for every request,
-// which it closes when the announced bytes have come.
+// A load is a series of requests to a target. Like nginx, it opens a connection for
+// each request and closes it when the announced bytes have arrived.
 type load struct {
 	to     string // "unix:/path" or "127.0.0.1:port"
 	packet *packet
-	want   int64 // bytes of every answer's body
+	want   int64 // bytes of each response's body
 
-	// Either so many requests are under way all the time, each followed by the next
-	// when it is answered; or rate of them begin every second, whether those before
-	// are answered or not. Their latency counts from when they were to begin, so that
-	// a target that stops does not make the load wait and look fast.
+	// Either atOnce requests are under way all the time; or rate requests begin each
+	// second, whether or not the earlier ones have ended. Then their latency counts
+	// from the time when they were due, so that a target that stalls does not look
+	// fast.
 	atOnce int
 	rate   float64
 
-	// What is told of begins after warmup, and ends a window later, or when the first
-	// request begun in it is answered, and the load with it. If requests is set, the
-	// load ends when that many have been begun.
+	// The tally begins after warmup. It ends, with the load, when the window is over
+	// and at least one request that began in it has ended. If requests is set, the
+	// load ends after that many requests.
 	warmup, window time.Duration
 	requests       int
 
-	// used is what has been used so far; nil: not looked at.
+	// used returns the CPU time so far; nil: not measured.
 	used func() (usage, error)
 }
 
-// A tally is what came of a load within its window.
+// A tally contains the results of a load within its window.
 type tally struct {
-	begun     int   // of all requests, those outside the window, too
-	answers   int   // that ended
-	bytes     int64 // of bodies that came
+	begun     int   // all requests, also outside the window
+	responses int   // complete ones
+	bytes     int64 // bytes of bodies
 	took      time.Duration
 	used      usage
-	latencies []time.Duration // of requests that began, unordered
-	failed    int             // of all requests
+	latencies []time.Duration // of requests that began in the window, unordered
+	failed    int             // among all requests
 	failure   error           // the first one
 }
 
-// patience is how long nothing may be answered.
+// patience is how long no response may end.
 const patience = 30 * time.Second
 
-// run returns when the last request is answered. An error is that of the load itself;
-// requests that fail are in the tally.
+// run returns when the last request has ended. An error means that the load could not
+// run; failed requests are in the tally.
 func (l *load) run() (*tally, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -77,7 +77,7 @@ func (l *load) run() (*tally, error) {
 	return &g.tally, err
 }
 
-// A generator is a load under way.
+// A generator runs a load.
 type generator struct {
 	*load
 	tally
@@ -86,12 +86,12 @@ type generator struct {
 	timer  int
 	start  time.Time
 	now    time.Duration // since start
-	moved  time.Duration // when something was answered last
+	moved  time.Duration // when the last response ended
 	open   int
 	conns  []*conn // by descriptor
 	phase  phase
-	since  time.Duration // when the window began
-	before usage         // at that moment
+	since  time.Duration // begin of the window
+	before usage         // at the begin of the window
 	buf    [256 << 10]byte
 }
 
@@ -103,14 +103,14 @@ const (
 	draining
 )
 
-// A conn is a request under way.
+// A conn is a request on its connection.
 type conn struct {
-	fd     int
-	busy   bool
-	began  time.Duration
-	counts bool   // it began within the window
-	rest   []byte // of the packet
-	answer answer
+	fd       int
+	busy     bool
+	began    time.Duration
+	counts   bool   // the request began within the window
+	rest     []byte // what is left to send of the packet
+	response response
 }
 
 func (g *generator) run() error {
@@ -131,17 +131,17 @@ func (g *generator) run() error {
 			g.handle(int(events[i].Fd))
 		}
 		if len(events) == 0 && g.now-g.moved > patience {
-			return fmt.Errorf("bench: load: %d requests not answered for %v", g.open, patience)
+			return fmt.Errorf("bench: load: %d requests got no response for %v", g.open, patience)
 		}
 	}
 }
 
-// isOver reports whether no more requests are begun.
+// isOver reports whether the load begins no more requests.
 func (g *generator) isOver() bool {
 	return g.phase == draining || g.requests > 0 && g.begun >= g.requests
 }
 
-// turn goes from one phase to the next when it is time.
+// turn begins the next phase if it is due.
 func (g *generator) turn() error {
 	var err error
 	switch {
@@ -164,7 +164,7 @@ func (g *generator) look() (usage, error) {
 	return g.load.used()
 }
 
-// startTimer wakes the generator whenever a request is due.
+// startTimer starts a timer that wakes the generator when a request is due.
 func (g *generator) startTimer() error {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
@@ -179,8 +179,8 @@ func (g *generator) startTimer() error {
 	return cmp.Or(err, g.poller.add(fd, unix.EPOLLIN|unix.EPOLLET))
 }
 
-// begin begins the requests that are due. One that fails at once leaves its room to
-// nobody, or a target that is gone would be asked without end.
+// begin begins the requests that are due. If one fails at once, no other takes its
+// place: requests to a target that is gone would never end.
 func (g *generator) begin() {
 	for room := g.atOnce - g.open; !g.isOver(); room-- {
 		due := g.now
@@ -194,7 +194,7 @@ func (g *generator) begin() {
 	}
 }
 
-// ask begins a request that is due at that time.
+// ask begins a request that was due at that time.
 func (g *generator) ask(due time.Duration) {
 	g.begun++
 	fd, err := g.at.connect()
@@ -216,7 +216,7 @@ func (g *generator) ask(due time.Duration) {
 	}
 }
 
-// conn is the one of that descriptor, whose memory is used again.
+// conn returns the conn of a descriptor. It uses its memory again.
 func (g *generator) conn(fd int) *conn {
 	for len(g.conns) <= fd {
 		g.conns = append(g.conns, nil)
@@ -227,15 +227,15 @@ func (g *generator) conn(fd int) *conn {
 		g.conns[fd] = c
 	}
 	c.busy = true
-	c.answer.reset()
+	c.response.reset()
 	return c
 }
 
-// handle goes on with what can go on. An event may be left over from a connection that
-// has ended.
+// handle continues the request of an event. The event may be of a connection that has
+// ended since.
 func (g *generator) handle(fd int) {
 	if fd == g.timer {
-		read(fd, g.buf[:8]) // or it would not tell of the next time
+		read(fd, g.buf[:8]) // otherwise the timer reports nothing again
 		return
 	}
 	if fd >= len(g.conns) || g.conns[fd] == nil || !g.conns[fd].busy {
@@ -245,7 +245,7 @@ func (g *generator) handle(fd int) {
 	for len(c.rest) > 0 {
 		n, err := write(fd, c.rest)
 		if err != nil {
-			break // an answer may be there all the same
+			break // there may be a response nevertheless
 		}
 		if n == 0 {
 			break
@@ -257,7 +257,7 @@ func (g *generator) handle(fd int) {
 	}
 }
 
-// hear reads what has come.
+// hear reads what has arrived.
 func (g *generator) hear(c *conn) (done bool, err error) {
 	for {
 		n, end, err := read(c.fd, g.buf[:])
@@ -265,25 +265,25 @@ func (g *generator) hear(c *conn) (done bool, err error) {
 		case err != nil:
 			return false, err
 		case end:
-			return true, cmp.Or(c.answer.end(), g.check(&c.answer))
+			return true, cmp.Or(c.response.end(), g.check(&c.response))
 		case n == 0:
 			return false, nil
 		}
-		before := c.answer.body
-		done, err = c.answer.take(g.buf[:n])
+		before := c.response.body
+		done, err = c.response.take(g.buf[:n])
 		if g.phase == measured {
-			g.bytes += c.answer.body - before
+			g.bytes += c.response.body - before
 		}
 		if done || err != nil {
-			return done, cmp.Or(err, g.check(&c.answer))
+			return done, cmp.Or(err, g.check(&c.response))
 		}
 	}
 }
 
-// check looks at a whole answer.
-func (g *generator) check(a *answer) error {
+// check returns an error if a complete response is wrong.
+func (g *generator) check(a *response) error {
 	if a.status != 200 || a.body != g.want {
-		return fmt.Errorf("answer with status %d and %d bytes, want 200 and %d", a.status, a.body, g.want)
+		return fmt.Errorf("response with status %d and %d bytes, want 200 and %d", a.status, a.body, g.want)
 	}
 	return nil
 }
@@ -300,7 +300,7 @@ func (g *generator) end(c *conn, err error) {
 	now := time.Since(g.start)
 	g.moved = now
 	if g.phase == measured {
-		g.answers++
+		g.responses++
 	}
 	if c.counts {
 		g.latencies = append(g.latencies, now-c.began)

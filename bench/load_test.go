@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// A fake is a target that answers as it is told.
+// A fake is a target with given responses.
 type fake struct{ at string }
 
-func newFake(t *testing.T, kind string, answer func(nc net.Conn, n int)) fake {
+func newFake(t *testing.T, kind string, respond func(nc net.Conn, n int)) fake {
 	t.Helper()
 	at := "127.0.0.1:0"
 	if kind == onUnix {
@@ -30,12 +30,12 @@ func newFake(t *testing.T, kind string, answer func(nc net.Conn, n int)) fake {
 	if kind != onUnix {
 		at = ln.Addr().String()
 	}
-	go serveFake(ln, answer)
+	go serveFake(ln, respond)
 	return fake{at}
 }
 
-// serveFake answers one request after the other.
-func serveFake(ln net.Listener, answer func(nc net.Conn, n int)) {
+// serveFake serves one request after the other.
+func serveFake(ln net.Listener, respond func(nc net.Conn, n int)) {
 	for n := 1; ; n++ {
 		nc, err := ln.Accept()
 		if err != nil {
@@ -44,7 +44,7 @@ func serveFake(ln net.Listener, answer func(nc net.Conn, n int)) {
 		var head [blockHeader]byte
 		io.ReadFull(nc, head[:])
 		io.CopyN(io.Discard, nc, int64(packetSize(head[:])-blockHeader))
-		answer(nc, n)
+		respond(nc, n)
 		nc.Close()
 	}
 }
@@ -71,8 +71,8 @@ func TestLoadOfSoManyRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.begun != 10 || got.answers != 10 || got.bytes != 50 || len(got.latencies) != 10 || got.failed != 0 {
-			t.Errorf("%s: %d begun, %d answered, %d bytes, %d latencies, %v; want 10 answers of 5 bytes", kind, got.begun, got.answers, got.bytes, len(got.latencies), got.failure)
+		if got.begun != 10 || got.responses != 10 || got.bytes != 50 || len(got.latencies) != 10 || got.failed != 0 {
+			t.Errorf("%s: %d begun, %d answered, %d bytes, %d latencies, %v; want 10 responses of 5 bytes", kind, got.begun, got.responses, got.bytes, len(got.latencies), got.failure)
 		}
 	}
 }
@@ -85,13 +85,13 @@ func TestLoadForATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.answers == 0 || got.begun <= got.answers || got.begun <= len(got.latencies) || got.took < l.window || got.used.cpu <= 0 {
-		t.Errorf("%d begun, %d answered in %v with %v of CPU; want some in %v, and some more before", got.begun, got.answers, got.took, got.used.cpu, l.window)
+	if got.responses == 0 || got.begun <= got.responses || got.begun <= len(got.latencies) || got.took < l.window || got.used.cpu <= 0 {
+		t.Errorf("%d begun, %d answered in %v with %v of CPU; want some in %v, and some more before", got.begun, got.responses, got.took, got.used.cpu, l.window)
 	}
 }
 
-// TestLoadAtARate has the target stand still for a while, or the load itself: every
-// request that was due meanwhile has waited.
+// TestLoadAtARate: if the target or the load stalls, each request that was due
+// in that time has waited.
 func TestLoadAtARate(t *testing.T) {
 	const pause = 200 * time.Millisecond
 	slowTarget := newFake(t, onUnix, func(nc net.Conn, n int) {
@@ -120,7 +120,7 @@ func TestLoadAtARate(t *testing.T) {
 	}
 }
 
-// TestPunctual sees that requests begin when they are due, not when something happens.
+// TestPunctual: requests begin when they are due, not at the next event.
 func TestPunctual(t *testing.T) {
 	l := newFake(t, onUnix, ok).load(t)
 	l.rate, l.window = 50, 400*time.Millisecond
@@ -134,15 +134,15 @@ func TestPunctual(t *testing.T) {
 }
 
 func TestLoadThatFails(t *testing.T) {
-	for _, tt := range []struct{ name, answer, want string }{
+	for _, tt := range []struct{ name, response, want string }{
 		{"status", "HTTP/1.1 503 No\r\nContent-Length: 5\r\n\r\nhello", "status 503"},
 		{"length", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhell", "4 bytes, want 200 and 5"},
 		{"cut", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", "closed after 4 of 5 bytes"},
-		{"closed", "", "closed without an answer"},
+		{"closed", "", "closed without a response"},
 	} {
 		l := newFake(t, onUnix, func(nc net.Conn, n int) {
 			if n == 2 {
-				io.WriteString(nc, tt.answer)
+				io.WriteString(nc, tt.response)
 				return
 			}
 			ok(nc, n)
@@ -152,13 +152,13 @@ func TestLoadThatFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.failed != 1 || got.answers != 2 || !says(got.failure, tt.want) {
-			t.Errorf("%s: %d failed, %d answered, %v; want 1, 2, %q", tt.name, got.failed, got.answers, got.failure, tt.want)
+		if got.failed != 1 || got.responses != 2 || !says(got.failure, tt.want) {
+			t.Errorf("%s: %d failed, %d answered, %v; want 1, 2, %q", tt.name, got.failed, got.responses, got.failure, tt.want)
 		}
 	}
 }
 
-// TestUpload has a body that does not go out at once.
+// TestUpload: a body is larger than the socket accepts at once.
 func TestUpload(t *testing.T) {
 	const size = 4 << 20
 	f := newFake(t, onUnix, func(nc net.Conn, _ int) {
@@ -173,8 +173,8 @@ func TestUpload(t *testing.T) {
 	}
 	l := load{to: f.at, packet: p, want: 5, atOnce: 1, requests: 2, window: time.Hour}
 	got, err := l.run()
-	if err != nil || got.answers != 2 {
-		t.Errorf("got %v, %v, want two answers", got, err)
+	if err != nil || got.responses != 2 {
+		t.Errorf("got %v, %v, want two responses", got, err)
 	}
 }
 

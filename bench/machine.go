@@ -17,7 +17,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// machine tells on what was measured, and when.
+// machine describes the machine, the programs and the date.
 func machine() (string, error) {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -42,7 +42,7 @@ func machine() (string, error) {
 		time.Now().Format("2006-01-02")), nil
 }
 
-// processor is the model that /proc/cpuinfo names.
+// processor returns the model in /proc/cpuinfo.
 func processor(text []byte) string {
 	for line := range bytes.Lines(text) {
 		name, value, _ := bytes.Cut(line, []byte(":"))

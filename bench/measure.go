@@ -38,8 +38,8 @@ func (m measure) each(samples []sample) []float64 {
 	return values
 }
 
-// ratio is the median of the rounds' ratios: what slows a whole round down is not in
-// it.
+// ratio is the median of the rounds' ratios. A slow round slows both down, so it does
+// not change the ratio.
 func (m measure) ratio(ours, theirs []sample) float64 {
 	a, b := m.each(ours), m.each(theirs)
 	ratios := make([]float64, min(len(a), len(b)))
@@ -49,7 +49,7 @@ func (m measure) ratio(ours, theirs []sample) float64 {
 	return median(ratios)
 }
 
-// asDuration writes nanoseconds with three digits.
+// asDuration formats nanoseconds with three digits.
 func asDuration(ns float64) string {
 	switch {
 	case ns >= float64(time.Second):
@@ -68,7 +68,7 @@ func asPercent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) 
 
 func asKiB(bytes float64) string { return significant(bytes/1024) + " KiB" }
 
-// significant writes a number with three digits, or as many as it has before the point.
+// significant formats a number with three digits, or with all digits before the point.
 func significant(n float64) string {
 	switch {
 	case n >= 100:

@@ -25,7 +25,7 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// TestRatio has a machine that is slower in the second round: the ratio does not mind.
+// TestRatio: a machine that is slower in the second round does not change the ratio.
 func TestRatio(t *testing.T) {
 	ours := []sample{{cpu: 50}, {cpu: 500}, {cpu: 55}}
 	theirs := []sample{{cpu: 100}, {cpu: 1000}, {cpu: 100}}
@@ -39,7 +39,7 @@ func TestRatio(t *testing.T) {
 
 func TestSample(t *testing.T) {
 	got := (&tally{
-		begun: 250, answers: 200, bytes: 4 << 20, took: 2 * time.Second,
+		begun: 250, responses: 200, bytes: 4 << 20, took: 2 * time.Second,
 		used:      usage{cpu: 40 * time.Millisecond, user: 10 * time.Millisecond, system: 30 * time.Millisecond, load: 20 * time.Millisecond, worker: 10 * time.Millisecond},
 		latencies: []time.Duration{4, 1, 3, 2}, failed: 1, failure: errors.New("closed"),
 	}).sample()
@@ -68,7 +68,7 @@ func TestJudge(t *testing.T) {
 		{"over", stores, sample{cpu: 141, stored: 1}, "not met"},
 		{"cheap for want of storing", stores, sample{cpu: 100, stored: 0.9}, "not met: only 90.0 % stored"},
 		{"no aim", passes, sample{cpu: 100}, "met"},
-		{"cheap for want of answers", passes, sample{cpu: 10, failure: errors.New("closed")}, "not met: uwgate failed requests"},
+		{"cheap, because requests failed", passes, sample{cpu: 10, failure: errors.New("closed")}, "not met: uwgate failed requests"},
 	} {
 		found := tt.trial.judge(results{uwgate: {tt.ours}, fastRouter: {{cpu: 100}}})
 		if got := found[0].verdict(); got != tt.want {
@@ -77,7 +77,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestClaims sees that every trial measures whom it is about.
+// TestClaims: each trial measures the targets of its claims.
 func TestClaims(t *testing.T) {
 	for _, tr := range trials() {
 		if len(tr.claims) == 0 || tr.among[0] != fastRouter || tr.among[1] != uwgate {

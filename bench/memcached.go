@@ -26,7 +26,7 @@ func (l *lab) askMemcached(command string) (net.Conn, *bufio.Reader, error) {
 	return nc, bufio.NewReader(nc), nil
 }
 
-// sets is how many entries memcached has been given so far.
+// sets returns the number of entries that memcached has stored so far.
 func (l *lab) sets() (int, error) {
 	nc, lines, err := l.askMemcached("stats")
 	if err != nil {
@@ -36,7 +36,7 @@ func (l *lab) sets() (int, error) {
 	for {
 		line, err := lines.ReadString('\n')
 		if err != nil || strings.TrimSpace(line) == "END" {
-			return 0, fmt.Errorf("bench: memcached tells no total_items: %w", err)
+			return 0, fmt.Errorf("bench: memcached has no total_items in its stats: %w", err)
 		}
 		if n, ok := strings.CutPrefix(line, "STAT total_items "); ok {
 			return strconv.Atoi(strings.TrimSpace(n))
@@ -44,19 +44,19 @@ func (l *lab) sets() (int, error) {
 	}
 }
 
-// storedWithin is how long a page may be on its way when its answer is through. It is
-// much, since only its being stored at all is in question.
+// storedWithin is how long a page may take to memcached after its response has ended. It
+// is long: this only decides whether the page is stored at all.
 const storedWithin = 2 * time.Second
 
-// stored is the share of so many answers that have been stored since before.
-func (l *lab) stored(before, answers int) (float64, error) {
+// stored returns the share of the responses since before that were stored.
+func (l *lab) stored(before, responses int) (float64, error) {
 	for until := time.Now().Add(storedWithin); ; time.Sleep(10 * time.Millisecond) {
 		now, err := l.sets()
 		if err != nil {
 			return 0, err
 		}
-		if now-before >= answers || time.Now().After(until) {
-			return float64(now-before) / float64(answers), nil
+		if now-before >= responses || time.Now().After(until) {
+			return float64(now-before) / float64(responses), nil
 		}
 	}
 }

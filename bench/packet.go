@@ -12,29 +12,29 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A packet is a request that is sent again and again, each time with another number in
-// it, so that no two ask for the same page. It is not safe for concurrent use.
+// A packet is a request that is sent many times, each time with another number, so that
+// no page is requested twice. It is not safe for concurrent use.
 type packet struct {
 	bytes   []byte
-	numbers []int // where the number stands
-	hosts   []int // where the host's stands
+	numbers []int // offsets of the number
+	hosts   []int // offsets of the host's number
 	serial  *atomic.Int64
-	pools   int // over so many hosts the requests go in turn
+	pools   int // number of hosts, which are requested in turn
 }
 
-// digits is how long a number is. A mark of as many stands where one goes.
+// digits is the length of a number. A mark of the same length holds its place.
 const (
 	digits     = 9
 	numberMark = "#########"
 	hostMark   = "$$$$$$$$$"
 )
 
-// A question is what a packet asks.
+// A question describes the request of a packet.
 type question struct {
-	path  string // as the worker's script has it; the number is appended
+	path  string // a path of the worker's script; the number is appended
 	body  int    // bytes of an upload
-	pools int    // hosts that are asked in turn; 0: one
-	store string // the memcached that is said to have been asked and not to have had it; "": none
+	pools int    // hosts, requested in turn; 0: one
+	store string // the memcached in which nginx looked and missed; "": none
 }
 
 // newPacket makes the packet as nginx would with its uwsgi_params, a browser's headers
@@ -84,7 +84,7 @@ func newPacket(q question, serial *atomic.Int64) (*packet, error) {
 	return p, nil
 }
 
-// places are where text occurs.
+// places returns the offsets of text.
 func places(b []byte, text string) []int {
 	var all []int
 	for at := 0; ; {
@@ -97,7 +97,7 @@ func places(b []byte, text string) []int {
 	}
 }
 
-// next is the packet with another number, good until the next call.
+// next returns the packet with the next number. It is valid until the next call.
 func (p *packet) next() []byte {
 	n := p.serial.Add(1)
 	for _, at := range p.numbers {

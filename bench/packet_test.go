@@ -12,7 +12,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// TestPacket reads the packets with the codec, and with the worker's own reading.
+// TestPacket reads the packets with package uwsgi and as the worker does.
 func TestPacket(t *testing.T) {
 	var serial atomic.Int64
 	p, err := newPacket(question{path: "/sink/256/", body: 1000, pools: 2, store: "unix:/memcached.sock"}, &serial)
@@ -78,7 +78,7 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// FuzzBlock holds the worker's reading against the codec's.
+// FuzzBlock compares how the worker and package uwsgi read a packet.
 func FuzzBlock(f *testing.F) {
 	f.Add([]byte("\x0b\x00REQUEST_URI\x02\x00/a"))
 	f.Add([]byte("\x0e\x00CONTENT_LENGTH\x02\x0012"))

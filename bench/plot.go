@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The plot's panels, two in a row, in pixels.
+// Size of the plot's panels in pixels. There are two in a row.
 const (
 	panelWidth  = 400
 	panelHeight = 230
@@ -20,13 +20,13 @@ const (
 	plotHeight  = panelHeight - marginTop - 40
 )
 
-// plot draws the series as SVG, a panel each, with one scale upwards.
+// plot draws each series in a panel, as SVG. All panels have the same vertical scale.
 func plot(all []series) string {
 	top := scaleTop(all)
 	rows := (len(all) + 1) / 2
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n",
-		2*panelWidth+10, rows*panelHeight) // the last label of an axis hangs over
+		2*panelWidth+10, rows*panelHeight) // room for the last label of an axis
 	b.WriteString(`<rect width="100%" height="100%" fill="white"/>` + "\n")
 	for i, s := range all {
 		fmt.Fprintf(&b, `<g transform="translate(%d %d)">`+"\n", i%2*panelWidth, i/2*panelHeight)
@@ -38,7 +38,7 @@ func plot(all []series) string {
 	return b.String()
 }
 
-// scaleTop is a round number of microseconds above all points.
+// scaleTop returns a round number of microseconds above all points.
 func scaleTop(all []series) float64 {
 	most := 1.0
 	for _, s := range all {
@@ -73,7 +73,7 @@ func drawPoints(b *strings.Builder, s series, top float64) {
 	fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="#06c" stroke-width="1.5"/>`+"\n", strings.Join(line, " "))
 }
 
-// xOf is a place on a logarithmic axis from the first point to the last.
+// xOf returns a place on a logarithmic axis from the first point to the last.
 func xOf(x float64, s series) float64 {
 	first, last := s.points[0].x, s.points[len(s.points)-1].x
 	if first == last {
@@ -84,7 +84,7 @@ func xOf(x float64, s series) float64 {
 
 func yOf(y, top float64) float64 { return marginTop + plotHeight*(1-y/top) }
 
-// tick writes a number of the axes.
+// tick formats a number of an axis.
 func tick(x float64) string {
 	if x == math.Trunc(x) {
 		return fmt.Sprintf("%.0f", x)

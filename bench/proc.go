@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A group is a program's processes: the first one and those that it has started.
+// A group contains a program's processes: the first one and its children.
 type group []int
 
-// groupOf finds the processes of the group that is named after that one.
+// groupOf finds the processes of the process group with that number.
 func groupOf(pid int) (group, error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -41,7 +41,7 @@ func groupOf(pid int) (group, error) {
 	return g, nil
 }
 
-// groupField is the process group in /proc/PID/stat.
+// groupField returns the process group in /proc/PID/stat.
 func groupField(stat []byte) (int, bool) {
 	fields := statFields(stat)
 	if len(fields) < 3 {
@@ -51,8 +51,8 @@ func groupField(stat []byte) (int, bool) {
 	return n, err == nil
 }
 
-// statFields are those of /proc/PID/stat from the third one. The second is a name,
-// which may contain anything.
+// statFields returns the fields of /proc/PID/stat from the third one. The second is a
+// name, which may contain anything.
 func statFields(stat []byte) []string {
 	at := bytes.LastIndexByte(stat, ')')
 	if at < 0 {
@@ -61,9 +61,9 @@ func statFields(stat []byte) []string {
 	return strings.Fields(string(stat[at+1:]))
 }
 
-// A usage is CPU time: of a target, and of those who share the machine with it.
+// A usage is CPU time: of a target, of the load generator and of the worker.
 type usage struct {
-	cpu, user, system time.Duration // exact; to some hundredths of a second
+	cpu, user, system time.Duration // cpu is exact; the others to some hundredths of a second
 	load, worker      time.Duration
 }
 
@@ -71,7 +71,7 @@ func (u usage) since(before usage) usage {
 	return usage{u.cpu - before.cpu, u.user - before.user, u.system - before.system, u.load - before.load, u.worker - before.worker}
 }
 
-// inKernel is the part of cpu that was spent there.
+// inKernel is the part of cpu that was spent in the kernel.
 func (u usage) inKernel() time.Duration {
 	if u.user+u.system == 0 {
 		return 0
@@ -79,8 +79,8 @@ func (u usage) inKernel() time.Duration {
 	return time.Duration(float64(u.cpu) * float64(u.system) / float64(u.user+u.system))
 }
 
-// cpu is what all threads have used so far, user and system, those that have ended
-// included.
+// cpu is the user and system time of all threads so far, including those that have
+// ended.
 func (g group) cpu() (time.Duration, error) {
 	var sum time.Duration
 	for _, pid := range g {
@@ -93,12 +93,12 @@ func (g group) cpu() (time.Duration, error) {
 	return sum, nil
 }
 
-// cpuClock is what clock_getcpuclockid(3) returns: /proc/PID/stat has the same in
+// cpuClock is the clock of clock_getcpuclockid(3). /proc/PID/stat has the same time in
 // hundredths of a second.
 func cpuClock(pid int) int32 { return int32(^pid<<3 | 2) }
 
-// ticks are user and system time so far, as the kernel splits them by looking a
-// hundred times a second at who is running.
+// ticks returns user and system time so far. The kernel samples them a hundred times a
+// second.
 func (g group) ticks() (user, system time.Duration, err error) {
 	for _, pid := range g {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -114,7 +114,7 @@ func (g group) ticks() (user, system time.Duration, err error) {
 	return user, system, nil
 }
 
-// tickFields are utime and stime of /proc/PID/stat.
+// tickFields returns utime and stime of /proc/PID/stat.
 func tickFields(stat []byte) (user, system time.Duration, ok bool) {
 	fields := statFields(stat)
 	if len(fields) < 13 {
@@ -126,7 +126,7 @@ func tickFields(stat []byte) (user, system time.Duration, ok bool) {
 	return time.Duration(u) * unit, time.Duration(s) * unit, errors.Join(err, err2) == nil
 }
 
-// resident is the memory that is in use, in bytes.
+// resident returns the resident memory in bytes.
 func (g group) resident() (int64, error) {
 	var sum int64
 	for _, pid := range g {
@@ -143,7 +143,7 @@ func (g group) resident() (int64, error) {
 	return sum, nil
 }
 
-// residentField is VmRSS of /proc/PID/status in bytes.
+// residentField returns VmRSS of /proc/PID/status in bytes.
 func residentField(status []byte) (int64, bool) {
 	for line := range bytes.Lines(status) {
 		if rest, ok := bytes.CutPrefix(line, []byte("VmRSS:")); ok {

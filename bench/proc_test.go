@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// burn uses the processor for a while, in threads of its own.
+// burn uses CPU time in several threads.
 const burn = `i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; /bin/true; `
 
-// TestCPU holds the clock against what the system says of a process that has ended: its
-// children, as FastRouter is one, are in its group.
+// TestCPU compares the clock with the system's account of a process that has ended. Its
+// children are in its group, as FastRouter's are.
 func TestCPU(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "exec 3<&0; ("+burn+"echo; read x <&3) & "+burn+"echo; wait")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// isProfiled tells whether it is CPU time for a request that the trial is about.
+// isProfiled reports whether the trial is about the CPU time of a request.
 func (t *trial) isProfiled() bool { return !t.isLarge() && t.share == 0 }
 
-// profileAll looks where the time of uwgate and of the bare relay goes, under the load
-// that the trial has. A relay that has not been among its targets gets a sample, too.
+// profileAll profiles uwgate and the bare relay under the load of the trial. If the
+// relay is not among the trial's targets, it takes a sample of it as well.
 func (b *bench) profileAll(ctx context.Context, t *trial, targets []*target, all results) (map[string]split, error) {
 	if !slices.Contains(t.among, netRelay) {
 		relay, err := b.launchRelay(ctx, t)
@@ -55,7 +55,7 @@ func (b *bench) launchRelay(ctx context.Context, t *trial) (*target, error) {
 	return b.lab.launch(ctx, netRelay, t.kind)
 }
 
-// profile looks at a target for some seconds, which begin and end with the load.
+// profile profiles a target while the load runs.
 func (b *bench) profile(ctx context.Context, t *trial, target *target) (split, sample, error) {
 	l, err := b.load(t)
 	if err != nil {
@@ -79,7 +79,7 @@ func (b *bench) profile(ctx context.Context, t *trial, target *target) (split, s
 	return where, s, nil
 }
 
-// profile has uwgate or the bare relay tell where its CPU time goes for so many seconds.
+// profile gets a CPU profile of uwgate or the bare relay.
 func (t *target) profile(ctx context.Context, seconds int) (split, error) {
 	text, err := t.ask(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", seconds))
 	if err != nil {
@@ -90,12 +90,12 @@ func (t *target) profile(ctx context.Context, seconds int) (split, error) {
 		return nil, fmt.Errorf("bench: profile of %s: %w", t.name, err)
 	}
 	if len(p.Sample) == 0 {
-		return nil, fmt.Errorf("bench: profile of %s: it was never seen at work", t.name)
+		return nil, fmt.Errorf("bench: profile of %s: there are no samples", t.name)
 	}
 	return splitOf(p), nil
 }
 
-// ask asks the target's admin socket.
+// ask sends a request to the target's admin socket.
 func (t *target) ask(ctx context.Context, path string) ([]byte, error) {
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", t.admin)

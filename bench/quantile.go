@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// quantile is the least value that so large a share of all values does not exceed. It
-// sorts them. Without values it is zero.
+// quantile returns the least value that at least the given share of all values does not
+// exceed. It sorts the values. Without values it returns zero.
 func quantile[T cmp.Ordered](values []T, share float64) T {
 	if len(values) == 0 {
 		var zero T
@@ -20,8 +20,8 @@ func quantile[T cmp.Ordered](values []T, share float64) T {
 	return values[min(max(at, 0), len(values)-1)]
 }
 
-// median is the middle, or the mean of the two in the middle. It leaves the values as
-// they are.
+// median returns the middle value, or the mean of the two in the middle. It does not
+// change values.
 func median(values []float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A loopRelay does the same without package net, in one thread: what the system calls
-// cost that cannot be spared.
+// A loopRelay does the work of relay without package net, in one thread. It costs what
+// the necessary system calls cost.
 type loopRelay struct {
 	poller   *poller
 	listener int
@@ -23,9 +23,9 @@ type loopRelay struct {
 type end struct {
 	fd     int
 	open   bool
-	worker bool   // not the client
-	other  *end   // nil: not there yet
-	held   []byte // of the packet, if it comes in parts; to be written, if there was no room
+	worker bool   // and not the client
+	other  *end   // nil: not yet
+	held   []byte // client: the packet so far; worker: what could not be written yet
 }
 
 func runRawRelay(backlog int, from, to string) error {
@@ -82,7 +82,7 @@ func (r *loopRelay) accept() {
 		client := r.end(fd, nil)
 		err := r.proceed(client)
 		if err == nil && client.open && client.other == nil {
-			err = r.poller.add(fd, changes) // the packet is still to come
+			err = r.poller.add(fd, changes) // the packet has not arrived
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench: relay:", err)
@@ -91,7 +91,7 @@ func (r *loopRelay) accept() {
 	}
 }
 
-// end makes an end of the descriptor, the worker's if it has another one.
+// end returns the end of a descriptor. With another end it is the worker's.
 func (r *loopRelay) end(fd int, other *end) *end {
 	for len(r.ends) <= fd {
 		r.ends = append(r.ends, nil)
@@ -108,14 +108,14 @@ func (r *loopRelay) end(fd int, other *end) *end {
 func (r *loopRelay) proceed(e *end) error {
 	switch {
 	case e.worker:
-		return r.answer(e)
+		return r.respond(e)
 	case e.other == nil:
 		return r.ask(e)
 	}
 	return r.flush(e)
 }
 
-// ask reads the packet and sends it on.
+// ask reads the packet and sends it to the worker.
 func (r *loopRelay) ask(client *end) error {
 	n, gone, err := read(client.fd, r.buf[:])
 	if gone {
@@ -155,7 +155,7 @@ func (r *loopRelay) connect(client *end, packet []byte) error {
 	return r.poller.add(fd, changes)
 }
 
-// flush writes what there was no room for.
+// flush writes what could not be written before.
 func (r *loopRelay) flush(e *end) error {
 	if len(e.held) == 0 {
 		return nil
@@ -165,9 +165,9 @@ func (r *loopRelay) flush(e *end) error {
 	return err
 }
 
-// answer copies what has come from the worker. Answers are small enough for the
-// client's socket to take them.
-func (r *loopRelay) answer(worker *end) error {
+// respond copies what has arrived from the worker. Responses are small enough for the
+// buffer of the client's socket.
+func (r *loopRelay) respond(worker *end) error {
 	if err := r.flush(worker); err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func (r *loopRelay) answer(worker *end) error {
 			return err
 		}
 		if written < n {
-			return fmt.Errorf("no room for %d bytes of the answer", n-written)
+			return fmt.Errorf("no room for %d bytes of the response", n-written)
 		}
 	}
 }

@@ -13,17 +13,17 @@ import (
 	"sync"
 )
 
-// A relay is the least that a relay in Go must do: accept, read, connect, write, copy,
-// close. It looks at nothing but the packet's length, and that of the body if there may
-// be one.
+// A relay does the least that a relay in Go must do: accept, read, connect, write, copy,
+// close. It reads only the packet's length, and the length of the body if there may be
+// one.
 type relay struct {
 	to      net.Addr
 	uploads bool
 	buffers sync.Pool
 }
 
-// runRelay relays until the process ends. The args are from where to where, the socket
-// of its profiles, and "uploads" if requests may have a body.
+// runRelay relays until the process ends. The args are the address to listen on, the
+// worker's address, the socket of the profiles, and "uploads" if requests may have a body.
 func runRelay(args []string) error {
 	ln, err := net.Listen(network(args[0]))
 	if err != nil {
@@ -47,7 +47,7 @@ func runRelay(args []string) error {
 	}
 }
 
-// network is an address as package net has it.
+// network returns the network and address for package net.
 func network(s string) (network, address string) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		return "unix", path
@@ -106,7 +106,7 @@ func (r *relay) relay(client net.Conn, buf []byte) error {
 	return pass(client, worker, buf)
 }
 
-// upload copies what is still to come of a body.
+// upload copies the rest of a body.
 func (r *relay) upload(worker, client net.Conn, more int, buf []byte) error {
 	for more > 0 {
 		n, err := client.Read(buf)
@@ -128,7 +128,7 @@ func (r *relay) dial() (net.Conn, error) {
 	return net.DialTCP("tcp", nil, r.to.(*net.TCPAddr))
 }
 
-// pass copies the answer. io.Copy would splice, which is dear for a small one.
+// pass copies the response. io.Copy would splice, which is expensive for a small one.
 func pass(client, worker net.Conn, buf []byte) error {
 	for {
 		n, err := worker.Read(buf)

@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// A report is what a run has found.
+// A report contains the results of a run.
 type report struct {
 	machine  string
 	rounds   int
 	findings []finding
-	details  []section // of every trial
-	where    []section // time and memory go to
+	details  []section // one for each trial
+	where    []section // where time and memory go
 	calls    []section
 	growth   []series
 }
 
-// A section is tables, and what they say, with a heading.
+// A section has a heading, tables, and sentences about them.
 type section struct{ name, text string }
 
-// summary has a line for every finding.
+// summary has a line for each finding.
 func (r *report) summary() table {
 	t := table{{"work", "measure", "FastRouter", "relay", "uwgate", "ratio", "bound", "aim", "verdict"}}
 	for _, f := range r.findings {
@@ -40,7 +40,7 @@ func (r *report) summary() table {
 	return t
 }
 
-// detail is everything about a trial: medians, and what they are of FastRouter's.
+// detail has all medians of a trial, and their ratios to FastRouter's.
 func (t *trial) detail(all results) section {
 	cost := cpuRequest
 	if t.isLarge() {
@@ -62,7 +62,7 @@ func (t *trial) detail(all results) section {
 	return section{t.name, lines.String()}
 }
 
-// isLarge tells whether the bytes of an answer are what costs.
+// isLarge reports whether the cost depends on the bytes of a response.
 func (t *trial) isLarge() bool { return t.want >= 1<<20 }
 
 func growthTable(all []series) table {
@@ -77,7 +77,7 @@ func growthTable(all []series) table {
 	return t
 }
 
-// write makes performance.md and its plot in a folder.
+// write writes performance.md and its plot to a directory.
 func (r *report) write(folder string) error {
 	if err := os.WriteFile(filepath.Join(folder, "performance-growth.svg"), []byte(plot(r.growth)), 0o644); err != nil {
 		return err
@@ -110,53 +110,55 @@ func writeSections(b *strings.Builder, all []section) {
 
 const reportHead = `# How fast it is, beside FastRouter
 
-Made by ` + "`make bench`" + `, which measures all of it again; do not edit it.
+Made by ` + "`make bench`" + `, which measures everything again. Do not edit it.
 
 Measured on %[1]s.
 
-uWSGI's FastRouter, which stores nothing, uwgate with everything at its defaults (firewall, policy,
-capture, access log to a file, metrics), and a bare relay in Go (accept, read, connect, write, copy,
-close) had the same work to do in turns, %[2]d rounds of it. A load generator asked as nginx does: a
-connection for every request, with nginx's params and where it has looked the page up, never the same
-page twice. A scripted worker answered. All of them shared the machine's cores.
+The targets are uWSGI's FastRouter, which stores nothing; uwgate with its defaults (firewall, policy, capture, access log to
+a file, metrics); and a bare relay in Go (accept, read, connect, write, copy, close). They did the same work in turns, in
+%[2]d rounds. A load generator sent requests as nginx does: a new connection for each request, with nginx's params and
+the place where nginx looked the page up. No page was requested twice. A scripted worker sent the responses. All programs
+shared the machine's cores.
 
-CPU is user and system time of all processes of the target, its threads that have ended included. Figures are medians
-over the rounds; a ratio is the median of the rounds' ratios. Memory is what resident memory grew by while the requests
-waited. With "%% load" requests come at a fixed rate, so much of what FastRouter can answer on this machine, and
-latency counts from when a request was to begin. A page counts as stored when memcached says so.
+CPU is the user and system time of all processes of a target, including threads that have ended. Figures are medians of the
+rounds. A ratio is the median of the rounds' ratios. Memory is the growth of resident memory while the requests waited.
+With "%% load", requests come at a fixed rate, which is that share of FastRouter's capacity on this machine; latency counts
+from the time when a request was due. A page counts as stored when memcached says so.
 
 `
 
 const reportDetails = `
-## Everything that was measured
+## All measurements
 
-Ratios are to FastRouter. The raw relay is the bare one with plain system calls in one thread, in the place
-of Go's package net.
+Ratios are to FastRouter. The raw relay does the work of the bare relay with plain system calls in one thread, without
+Go's package net.
 `
 
 const reportWhere = `
-## Where the time goes, and the memory
+## Where time and memory go
 
-Time is CPU time of a request. What of it is spent in the kernel, the kernel says. The rest of the tables is by Go's CPU
-profiles, taken for some seconds after the rounds, under the same load: their shares, times the CPU time that was
-measured without them. They look a hundred times a second, so that small figures are rough. The bare relay is measured
-here even where it is not among the targets above, in those seconds alone. Each sample counts once: as the system call in which it was taken, or
-as what its innermost function is that is of some kind here. A system call's time has in it all that the kernel does on
-the way, as waking the one who reads. The share of the machine is the offered rate times the CPU time of a request.
+Time is the CPU time of a request. The kernel reports how much of it is system time. The other tables come from Go's CPU
+profiles, which were taken for some seconds after the rounds, under the same load. A figure is the profile's share of the
+CPU time that was measured without the profile. Profiles sample a hundred times a second, so small figures are rough. If
+the bare relay is not among the targets above, it was measured in these seconds only.
+
+Each sample counts once: for the system call in which it was taken, or for the innermost function that belongs to a line
+of the table. The time of a system call includes everything that the kernel does in it, such as waking the reader. The
+share of the machine is the offered rate times the CPU time of a request.
 `
 
 const reportCalls = `
 ## System calls
 
-Counted by strace, which slows the targets down so that they wait more often than they do otherwise.
+Counted by strace. strace slows the targets down, so they wait more often than without it.
 `
 
 const reportGrowth = `
 ## What a request costs as things grow
 
-uwgate, over UNIX sockets, with answers of 4 KiB. Stores come at a fixed rate, up to half of what the machine can do
-at most, and FastRouter's requests beside them as well: what comes seldom costs more, since somebody has to be woken for
-it. Elsewhere uwgate gets as many requests as it takes. Each pool has a host and a server.
+uwgate over UNIX sockets, with responses of 4 KiB. Stores, and FastRouter's requests beside them, come at a fixed rate, up
+to half of the machine's capacity. At a low rate a request costs more, because a sleeping thread must be woken for it. In
+the other rows, uwgate gets as many requests as it can take. Each pool has one host and one server.
 
 ![CPU per request as things grow](performance-growth.svg)
 

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// A script is what the worker does with a request, by its path:
+// A script says what the worker does with a request. The path selects it:
 //
-//	/pass/SIZE/…     answers with that many bytes, which are not to be stored
-//	/store/SIZE/…    the same for a minute in the store; they begin with a stamp
-//	/hold/SIZE/…     as pass, but not before somebody asks for /release
-//	/sink/SIZE/…     as pass, when the request's body has come
-//	/held            answers with the number of requests that are held
-//	/release         answers those
+//	/pass/SIZE/…     send SIZE bytes that must not be stored
+//	/store/SIZE/…    send SIZE bytes to store for a minute; they begin with a stamp
+//	/hold/SIZE/…     like pass, but wait for a request for /release
+//	/sink/SIZE/…     like pass, after the request's body
+//	/held            send the number of requests that wait for /release
+//	/release         serve them
 type script struct {
 	mode string
 	size int
 }
 
-// parsePath reads a path that the load generator made.
+// parsePath parses a path.
 func parsePath(path string) (script, error) {
 	mode, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch mode {
@@ -41,18 +41,18 @@ func parsePath(path string) (script, error) {
 	return script{mode, n}, nil
 }
 
-// A reply is an answer that is sent again and again: whole, and then so many bytes of
+// A reply is a response that is sent many times: whole, and then a number of bytes of
 // filler.
 type reply struct {
 	whole []byte
-	stamp []byte // the part of whole for when it is sent; nil: none
+	stamp []byte // the part of whole for the time when it is sent; nil: none
 	more  int
 }
 
-// stampDigits are those of nanoseconds since 1970.
+// stampDigits is the length of a stamp: nanoseconds since 1970.
 const stampDigits = 19
 
-// filler is what bodies are made of.
+// filler is the content of bodies.
 var filler = bytes.Repeat([]byte("<p>Nothing to see in this page.\n"), 1<<15)
 
 func newReply(s script) *reply {
@@ -70,8 +70,8 @@ func newReply(s script) *reply {
 	return r
 }
 
-// next is whole, stamped. What is still to be sent of it elsewhere changes as well, but
-// never its stamp, which comes first.
+// next returns whole with a new stamp. It changes the bytes in place: another request may
+// still be sending the rest, but its stamp was sent first.
 func (r *reply) next() []byte {
 	if r.stamp != nil {
 		strconv.AppendInt(r.stamp[:0], time.Now().UnixNano(), 10)
@@ -79,7 +79,7 @@ func (r *reply) next() []byte {
 	return r.whole
 }
 
-// readStamp is when a page was sent.
+// readStamp returns the time at which a page was sent.
 func readStamp(body []byte) (time.Time, error) {
 	if len(body) < stampDigits {
 		return time.Time{}, fmt.Errorf("bench: page of %d bytes has no stamp", len(body))

@@ -43,11 +43,11 @@ func FuzzScript(f *testing.F) {
 	})
 }
 
-// TestReplies reads them as the load generator does.
+// TestReplies reads replies as the load generator does.
 func TestReplies(t *testing.T) {
 	for _, s := range []script{{"pass", 0}, {"pass", 4096}, {"store", 10}, {"store", 4096}, {"pass", 3 << 20}} {
 		r := newReply(s)
-		var a answer
+		var a response
 		done, err := a.take(r.next())
 		if err != nil || a.status != 200 || a.body != int64(s.size-r.more) || done != (r.more == 0) {
 			t.Errorf("%v: status %d, %d bytes and %d more, %v", s, a.status, a.body, r.more, err)
@@ -57,7 +57,7 @@ func TestReplies(t *testing.T) {
 
 func TestStamp(t *testing.T) {
 	r := newReply(script{"store", 4096})
-	for range 2 { // the second one is another
+	for range 2 { // the second one differs
 		before := time.Now()
 		_, body, _ := bytes.Cut(r.next(), headEnd)
 		got, err := readStamp(body)

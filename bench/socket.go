@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An address is where a program listens. It is not safe for concurrent use.
+// An address is the address of a listener. It is not safe for concurrent use.
 type address struct {
 	family int
 	sa     unix.Sockaddr
@@ -23,7 +23,7 @@ func parseAddress(s string) (address, error) {
 	}
 	at, err := netip.ParseAddrPort(s)
 	if err != nil || !at.Addr().Is4() {
-		return address{}, fmt.Errorf("bench: address %q: it is unix:/path or 127.0.0.1:port", s)
+		return address{}, fmt.Errorf("bench: address %q: write unix:/path or 127.0.0.1:port", s)
 	}
 	return address{unix.AF_INET, &unix.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())}}, nil
 }
@@ -32,7 +32,7 @@ func (a address) socket() (int, error) {
 	return unix.Socket(a.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 }
 
-// connect begins a connection. Over TCP it is not there yet when connect returns.
+// connect begins a connection. Over TCP it may be incomplete when connect returns.
 func (a address) connect() (int, error) {
 	fd, err := a.socket()
 	if err != nil {
@@ -45,7 +45,7 @@ func (a address) connect() (int, error) {
 	return fd, nil
 }
 
-// listen makes a socket that accept4 takes connections from.
+// listen returns a listening socket.
 func (a address) listen(backlog int) (int, error) {
 	fd, err := a.socket()
 	if err != nil {
@@ -67,13 +67,13 @@ func (a address) listen(backlog int) (int, error) {
 	return fd, nil
 }
 
-// accept takes a connection; ok is false if there is none.
+// accept accepts a connection; ok is false if there is none.
 func accept(listener int) (fd int, ok bool) {
 	fd, _, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 	return fd, err == nil
 }
 
-// read reads what is there. Nothing yet is 0 bytes and no end.
+// read reads what has arrived. If nothing has, n is 0 and end is false.
 func read(fd int, b []byte) (n int, end bool, err error) {
 	n, err = unix.Read(fd, b)
 	switch {
@@ -85,7 +85,7 @@ func read(fd int, b []byte) (n int, end bool, err error) {
 	return n, n == 0, nil
 }
 
-// write writes what there is room for.
+// write writes as much as the socket accepts.
 func write(fd int, b []byte) (int, error) {
 	n, err := unix.Write(fd, b)
 	switch {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// A table is written as Markdown that is a table in a terminal, too. Its first line is
-// the head. Lines may be shorter than that.
+// A table is written as Markdown with aligned columns. Its first line is the head. Other
+// lines may have fewer cells.
 type table [][]string
 
 func (t *table) add(cells ...string) { *t = append(*t, cells) }

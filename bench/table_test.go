@@ -6,12 +6,12 @@ import "testing"
 
 func TestTable(t *testing.T) {
 	lines := table{{"work", "µs", "x"}}
-	lines.add("answers", "1.5 µs", "")
+	lines.add("uploads", "1.5 µs", "")
 	lines.add("b")
 	const want = "" +
 		"| work    | µs     | x   |\n" +
 		"| ---     | ---    | --- |\n" +
-		"| answers | 1.5 µs |     |\n" +
+		"| uploads | 1.5 µs |     |\n" +
 		"| b       |        |     |\n"
 	if got := lines.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

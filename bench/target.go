@@ -14,7 +14,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// The targets, by name.
+// The names of the targets.
 const (
 	fastRouter = "FastRouter"
 	uwgate     = "uwgate"
@@ -22,18 +22,18 @@ const (
 	rawRelay   = "raw relay"
 )
 
-// A target is what a load goes through.
+// A target is a program between the load and the worker.
 type target struct {
 	name    string
 	at      string // where it listens
 	process *stack.Process
 	group   group
-	worker  group  // that it shares
-	admin   string // where uwgate and the bare relay have their profiles
+	worker  group  // shared by all targets
+	admin   string // admin socket of uwgate and of the bare relay, for profiles
 }
 
-// launch starts a target between two sockets of a kind. The args are appended to those
-// of uwgate and of the bare relay.
+// launch starts a target that uses sockets of a kind on both sides. It appends args to
+// the arguments of uwgate and of the bare relay.
 func (l *lab) launch(ctx context.Context, name, kind string, args ...string) (*target, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
@@ -53,8 +53,8 @@ func (l *lab) launch(ctx context.Context, name, kind string, args ...string) (*t
 	return t, nil
 }
 
-// know finds the target's processes. They are all there once a request is answered:
-// FastRouter's master listens before it starts the one that works.
+// know finds the target's processes. It sends a request first: FastRouter's master
+// listens before it starts the process that works.
 func (t *target) know(serial *atomic.Int64) error {
 	p, err := newPacket(question{path: passing.path}, serial)
 	if err != nil {
@@ -70,7 +70,7 @@ func (t *target) know(serial *atomic.Int64) error {
 	return err
 }
 
-// place is where the next target listens.
+// place returns the address for the next target.
 func (l *lab) place(kind string) (string, error) {
 	l.names++
 	if kind == onUnix {
@@ -97,7 +97,7 @@ func (l *lab) program(t *target, worker string, args []string) *stack.Process {
 	return l.gateway(file, t, worker, args)
 }
 
-// gateway is uwgate with its defaults.
+// gateway returns the command of uwgate with its defaults.
 func (l *lab) gateway(file string, t *target, worker string, args []string) *stack.Process {
 	command := append([]string{
 		l.uwgate, "serve", "--listen", t.at, "--backend", worker, "--memcached", l.memcached.Addr,
@@ -108,23 +108,23 @@ func (l *lab) gateway(file string, t *target, worker string, args []string) *sta
 	return p
 }
 
-// bare is an address as uWSGI writes it.
+// bare returns an address in uWSGI's form.
 func bare(addr string) string {
 	_, address := network(addr)
 	return address
 }
 
-// run has a load go through the target. Requests that fail are in the tally.
+// run sends a load through the target. Failed requests are in the tally.
 func (t *target) run(l load) (*tally, error) {
 	l.to, l.used = t.at, t.used
 	got, err := l.run()
 	if err != nil {
-		return nil, fmt.Errorf("bench: %s: %w; its last words:\n%s", t.name, err, t.process.Log())
+		return nil, fmt.Errorf("bench: %s: %w; its log:\n%s", t.name, err, t.process.Log())
 	}
 	return got, nil
 }
 
-// used is what has been used so far.
+// used returns the CPU time so far.
 func (t *target) used() (u usage, err error) {
 	if u.cpu, err = t.group.cpu(); err != nil {
 		return u, err

@@ -8,48 +8,47 @@ import (
 	"time"
 )
 
-// A trial is one kind of work, given to several targets in turns.
+// A trial is one kind of work for several targets, which take turns.
 type trial struct {
 	name  string
-	kind  string // of all sockets
+	kind  string // kind of all sockets
 	among []string
-	path  string // of the worker's script
+	path  string // a path of the worker's script
 	body  int    // bytes of an upload
-	want  int64  // bytes of every answer
-	pools int    // hosts that are asked in turn; 0: one
+	want  int64  // bytes of each response
+	pools int    // hosts, requested in turn; 0: one
 
-	atOnce int     // requests
-	share  float64 // of what FastRouter can do is offered; 0: as many as a target takes
-	stores bool    // every answer is to be in memcached in the end
+	atOnce int     // number of requests under way
+	share  float64 // the offered load, as a share of FastRouter's capacity; 0: as many as a target takes
+	stores bool    // each response must be in memcached at the end
 
 	claims []claim
 }
 
-// A claim is what uwgate is held against: that a measure of it is no more than bound
-// times another target's. Its aim is less.
+// A claim says that a measure of uwgate is at most bound times that of another target.
+// The aim is a lower bound that we want to reach.
 type claim struct {
 	of         measure
 	against    string
 	bound, aim float64 // aim 0: none
 }
 
-// A sample is what one target did in one round.
+// A sample contains the results of one target in one round.
 type sample struct {
-	cpu, cpuMiB    time.Duration // for a request, for a MiB of answers
+	cpu, cpuMiB    time.Duration // of a request, of a MiB of responses
 	system         time.Duration // the part of cpu that was spent in the kernel
-	load, worker   time.Duration // what generator and worker used for a request
+	load, worker   time.Duration // of the generator and the worker, for a request
 	rate           float64       // requests a second
-	offered        float64       // requests a second that were begun; 0: as many as went
+	offered        float64       // requests a second that began; 0: as many as the target takes
 	p50, p99, p999 time.Duration
-	failure        error   // of requests
-	stored         float64 // share of the answers that memcached got
+	failure        error   // the first failed request
+	stored         float64 // share of the responses that were stored
 }
 
-// results are the samples of a trial: of each target one a round.
+// results are the samples of a trial: for each target, one of each round.
 type results map[string][]sample
 
-// turns goes through all rounds with the same processes, and then looks where their
-// time goes.
+// turns runs all rounds with the same processes, and then profiles them.
 func (b *bench) turns(ctx context.Context, t *trial) (results, map[string]split, error) {
 	targets, err := b.launchAll(ctx, t)
 	defer stopAll(targets)
@@ -64,7 +63,7 @@ func (b *bench) turns(ctx context.Context, t *trial) (results, map[string]split,
 	return all, where, err
 }
 
-// compare takes a sample of every target a round.
+// compare takes a sample of each target in each round.
 func (b *bench) compare(ctx context.Context, t *trial, targets []*target) (results, error) {
 	var err error
 	rate := 0.0
@@ -107,7 +106,7 @@ func stopAll(targets []*target) {
 	}
 }
 
-// capacity is how many requests a second a target answers when it has always some.
+// capacity is the number of requests a second that a target serves under full load.
 func (b *bench) capacity(t *trial, target *target) (float64, error) {
 	l, err := b.load(t)
 	if err != nil {
@@ -120,20 +119,20 @@ func (b *bench) capacity(t *trial, target *target) (float64, error) {
 	return got.perSecond(), nil
 }
 
-// load is what a target is given; closed, that is, with no rate.
+// load returns the load of a trial, without a rate.
 func (b *bench) load(t *trial) (load, error) {
 	p, err := newPacket(question{path: t.path, body: t.body, pools: t.pools, store: b.lab.memcached.Addr}, &b.lab.serial)
 	return load{packet: p, want: t.want, atOnce: t.atOnce, warmup: b.warmup, window: b.window}, err
 }
 
-// take makes a sample; with a rate of 0 of as many requests as go.
+// take takes a sample. A rate of 0 means as many requests as the target takes.
 func (b *bench) take(t *trial, target *target, rate float64) (sample, error) {
 	l, err := b.load(t)
 	if err != nil {
 		return sample{}, err
 	}
 	if l.rate = rate; rate > 0 {
-		l.window *= 2 // the slowest of a hundred are to be many
+		l.window *= 2 // so that the slowest hundredth are many requests
 	}
 	before, err := b.lab.sets()
 	if err != nil {
@@ -144,7 +143,7 @@ func (b *bench) take(t *trial, target *target, rate float64) (sample, error) {
 		return sample{}, err
 	}
 	if got.used.cpu == 0 {
-		return sample{}, fmt.Errorf("bench: %s: none of the processes %v has worked", target.name, target.group)
+		return sample{}, fmt.Errorf("bench: %s: the processes %v have used no CPU time", target.name, target.group)
 	}
 	s := got.sample()
 	s.offered = rate
@@ -157,10 +156,10 @@ func (b *bench) take(t *trial, target *target, rate float64) (sample, error) {
 	return s, err
 }
 
-func (t *tally) perSecond() float64 { return float64(t.answers) / t.took.Seconds() }
+func (t *tally) perSecond() float64 { return float64(t.responses) / t.took.Seconds() }
 
 func (t *tally) sample() sample {
-	n := time.Duration(t.answers)
+	n := time.Duration(t.responses)
 	return sample{
 		cpu:     t.used.cpu / n,
 		cpuMiB:  time.Duration(float64(t.used.cpu) / (float64(t.bytes) / (1 << 20))),

@@ -8,22 +8,22 @@ const (
 	onTCP  = "TCP"
 )
 
-// page is the length of an ordinary answer.
+// page is the length of an ordinary response.
 const page = 4 << 10
 
-// passing and storing are ordinary answers.
+// passing and storing have ordinary responses.
 var (
 	passing = trial{path: "/pass/4096/", want: page, atOnce: 32}
 	storing = trial{path: "/store/4096/", want: page, atOnce: 32, stores: true}
 )
 
-// trials are what is done, with what is claimed of it.
+// trials returns all trials, with their claims.
 func trials() []*trial {
-	pass := passing.named("4 KiB answers, not stored", fastRouter, uwgate, netRelay, rawRelay)
-	store := storing.named("4 KiB answers, all stored", fastRouter, uwgate)
-	large := trial{path: "/pass/67108864/", want: 64 << 20, atOnce: 2}.named("64 MiB answers", fastRouter, uwgate)
-	upload := trial{path: "/sink/256/", body: 64 << 10, want: 256, atOnce: 16}.named("64 KiB uploads, small answers", fastRouter, uwgate)
-	busy := passing.named("4 KiB answers, at 70 % load", fastRouter, uwgate)
+	pass := passing.named("4 KiB responses, not stored", fastRouter, uwgate, netRelay, rawRelay)
+	store := storing.named("4 KiB responses, all stored", fastRouter, uwgate)
+	large := trial{path: "/pass/67108864/", want: 64 << 20, atOnce: 2}.named("64 MiB responses", fastRouter, uwgate)
+	upload := trial{path: "/sink/256/", body: 64 << 10, want: 256, atOnce: 16}.named("64 KiB uploads, small responses", fastRouter, uwgate)
+	busy := passing.named("4 KiB responses, at 70 % load", fastRouter, uwgate)
 	busy.share = 0.7
 	return []*trial{
 		pass.on(onUnix, claim{cpuRequest, fastRouter, 1.00, 0.90}, claim{cpuRequest, netRelay, 1.5, 0}),
@@ -39,13 +39,13 @@ func trials() []*trial {
 	}
 }
 
-// named is the same for these targets.
+// named returns a copy with a name and targets.
 func (t trial) named(name string, among ...string) trial {
 	t.name, t.among = name, among
 	return t
 }
 
-// on is the same over that kind of sockets.
+// on returns a copy for a kind of sockets.
 func (t trial) on(kind string, claims ...claim) *trial {
 	t.name += ", " + kind
 	t.kind, t.claims = kind, claims

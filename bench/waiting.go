@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// A crowd is requests that wait for the worker.
+// A crowd is a number of requests that wait for the worker.
 type crowd struct {
 	lab    *lab
 	target *target
 	done   chan error
 }
 
-// hold has n requests wait behind a target, and returns when they all do.
+// hold sends n requests through a target and returns when all wait for the worker.
 func (b *bench) hold(t *target, n int) (*crowd, error) {
 	p, err := newPacket(question{path: "/hold/4096/", store: b.lab.memcached.Addr}, &b.lab.serial)
 	if err != nil {
@@ -33,7 +33,7 @@ func (b *bench) hold(t *target, n int) (*crowd, error) {
 		}
 		select {
 		case err := <-c.done:
-			return nil, fmt.Errorf("bench: %d of %d requests waited behind %s: %w", held, n, t.name, err)
+			return nil, fmt.Errorf("bench: only %d of %d requests wait behind %s: %w", held, n, t.name, err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -47,7 +47,7 @@ func (c *crowd) ask(l load) {
 	c.done <- err
 }
 
-// release has them answered, and fails if one was not.
+// release makes the worker serve them. It returns an error if one failed.
 func (c *crowd) release() error {
 	if _, err := c.lab.tell("/release"); err != nil {
 		return err
@@ -58,11 +58,11 @@ func (c *crowd) release() error {
 	return nil
 }
 
-// A footprint is memory in bytes: what the system has given, and what of it uwgate has
-// in use after a garbage collection.
+// A footprint is memory in bytes: the resident memory, and what uwgate uses of it after
+// a garbage collection.
 type footprint struct{ resident, heap, stacks float64 }
 
-// inUse has the target collect its garbage, and tells what is left.
+// inUse starts a garbage collection in the target and returns what is left.
 func (t *target) inUse(ctx context.Context) (heap, stacks float64, err error) {
 	if t.name != uwgate {
 		return 0, 0, nil
@@ -82,7 +82,7 @@ func (t *target) inUse(ctx context.Context) (heap, stacks float64, err error) {
 	return heap, stacks, nil
 }
 
-// metric reads the value of one without labels.
+// metric reads the value of a metric without labels.
 func metric(text []byte, name string) (value float64, ok bool) {
 	for line := range bytes.Lines(text) {
 		if rest, found := bytes.CutPrefix(line, []byte(name+" ")); found {
@@ -93,8 +93,8 @@ func metric(text []byte, name string) (value float64, ok bool) {
 	return 0, false
 }
 
-// memory is what a target's memory grows by when n requests wait for their worker,
-// after some that did not.
+// memory returns by how much a target's memory grows while n requests wait for the
+// worker. The target has served some requests before.
 func (b *bench) memory(ctx context.Context, name string, n int) (grown footprint, err error) {
 	t, err := b.lab.launch(ctx, name, onUnix)
 	if err != nil {
@@ -125,13 +125,13 @@ func (b *bench) memory(ctx context.Context, name string, n int) (grown footprint
 	if err := errors.Join(err, c.release()); err != nil {
 		return grown, err
 	}
-	heap, stacks, err := t.inUse(ctx) // what does not belong to those that waited
+	heap, stacks, err := t.inUse(ctx) // the part that is not of the waiting requests
 	grown.heap -= heap
 	grown.stacks -= stacks
 	return grown, err
 }
 
-// waiting compares the memory in turns, and tells what uwgate's is.
+// waiting compares the targets' memory in turns, and says what uwgate's consists of.
 func (b *bench) waiting(ctx context.Context) (finding, section, error) {
 	each := make(map[string][]footprint)
 	for range b.rounds {
@@ -153,7 +153,7 @@ func (b *bench) waiting(ctx context.Context) (finding, section, error) {
 	return f, section{f.work, a.table().String()}, nil
 }
 
-// An anatomy is what so many requests made memory grow by, in some rounds.
+// An anatomy is the growth of memory by a number of requests, in several rounds.
 type anatomy struct {
 	grown    []footprint
 	requests float64
@@ -161,7 +161,7 @@ type anatomy struct {
 
 func resident(f footprint) float64 { return f.resident }
 
-// median is that of a part of the memory, for a request.
+// median returns the median growth of a part of the memory for one request.
 func (a anatomy) median(part func(footprint) float64) float64 {
 	values := make([]float64, len(a.grown))
 	for i, f := range a.grown {

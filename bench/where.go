@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// explain tells why a trial has come out as it has: where the time of its requests
-// goes, or how much of the machine they take. It is empty where neither was looked at.
+// explain says where the time of a trial's requests goes, or how much of the machine
+// they take. It is empty if neither was measured.
 func (t *trial) explain(all results, where map[string]split) section {
 	switch {
 	case t.share > 0:
@@ -23,7 +23,7 @@ func (t *trial) explain(all results, where map[string]split) section {
 	return section{}
 }
 
-// spending tells where the time goes.
+// spending says where the time goes.
 func (t *trial) spending(all results, where map[string]split) string {
 	among := t.among
 	if !slices.Contains(among, netRelay) {
@@ -38,7 +38,7 @@ func (t *trial) spending(all results, where map[string]split) string {
 	return text
 }
 
-// sides parts the CPU time of a request into what is spent in the kernel and what is not.
+// sides divides the CPU time of a request into user and system time.
 func sides(among []string, all results) table {
 	t := table{{"target", cpuRequest.name, user.name, system.name}}
 	for _, name := range among {
@@ -51,10 +51,10 @@ func sides(among []string, all results) table {
 	return t
 }
 
-// A spent is what a request costs, in nanoseconds by category.
+// A spent is the cost of a request by category, in nanoseconds.
 type spent map[string]float64
 
-// of is the split of that much.
+// of divides cpu, in nanoseconds, by the shares.
 func (s split) of(cpu float64) spent {
 	all := make(spent)
 	for category, share := range s {
@@ -70,7 +70,7 @@ func (s spent) sum() (sum float64) {
 	return sum
 }
 
-// compareSpent has a line for every category, the dearest for uwgate first.
+// compareSpent has a line for each category, uwgate's most expensive first.
 func compareSpent(ours, relays spent) table {
 	t := table{{"µs a request", uwgate, netRelay, "difference"}}
 	for _, category := range dearest(ours, relays, func(c string) float64 { return ours[c] }) {
@@ -80,7 +80,7 @@ func compareSpent(ours, relays spent) table {
 	return t
 }
 
-// dearest are the categories of both, those first that have the most of something.
+// dearest returns the categories of both, the most expensive first.
 func dearest(a, b spent, of func(category string) float64) []string {
 	both := maps.Clone(a)
 	maps.Copy(both, b)
@@ -89,7 +89,7 @@ func dearest(a, b spent, of func(category string) float64) []string {
 	})
 }
 
-// mostOfIt says in a sentence what the largest differences are.
+// mostOfIt names the largest differences in a sentence.
 func mostOfIt(ours, relays spent) string {
 	more := ours.sum() - relays.sum()
 	if more <= 0 {
@@ -100,10 +100,10 @@ func mostOfIt(ours, relays spent) string {
 	for _, c := range dearest(ours, relays, difference)[:min(3, len(ours))] {
 		largest = append(largest, asMicros(difference(c))+" "+c)
 	}
-	return fmt.Sprintf("uwgate takes %s µs more than the bare relay. The most of that, in µs: %s.\n", asMicros(more), strings.Join(largest, ", "))
+	return fmt.Sprintf("uwgate takes %s µs more than the bare relay. Most of it, in µs: %s.\n", asMicros(more), strings.Join(largest, ", "))
 }
 
-// beside says how much of what uwgate takes more than FastRouter is spent in the kernel.
+// beside says how much of the difference to FastRouter is spent in the kernel.
 func beside(all results) string {
 	more := func(m measure) float64 { return m.median(all[uwgate]) - m.median(all[fastRouter]) }
 	if more(cpuRequest) <= 0 {
@@ -121,7 +121,7 @@ func asMicros(ns float64) string {
 	return text
 }
 
-// shares are how many cores the offered load takes.
+// shares are the numbers of cores that the offered load takes.
 var shares = []measure{
 	{"target", func(s sample) float64 { return s.offered * s.cpu.Seconds() }, asPercent},
 	{"generator", func(s sample) float64 { return s.offered * s.load.Seconds() }, asPercent},
@@ -129,10 +129,10 @@ var shares = []measure{
 	{"all three", func(s sample) float64 { return s.offered * (s.cpu + s.load + s.worker).Seconds() }, asPercent},
 }
 
-// carried tells how much of the machine the offered load would take, by what its
-// requests have cost.
+// carried says how much of the machine the offered load takes, by the cost of its
+// requests.
 func (t *trial) carried(all results, cores int) string {
-	lines := table{{"share of the machine", "offered", "answered"}}
+	lines := table{{"share of the machine", "offered", "served"}}
 	for _, m := range shares {
 		lines[0] = append(lines[0], m.name)
 	}
@@ -146,7 +146,7 @@ func (t *trial) carried(all results, cores int) string {
 	wants := shares[len(shares)-1].median(all[uwgate]) / float64(cores)
 	says := asPercent(1-wants) + " is left for everything else"
 	if wants >= 1 {
-		says = "more than there is, so that requests wait longer and longer"
+		says = "that is more than the machine has, so requests wait longer and longer"
 	}
 	return fmt.Sprintf("%s\nWith uwgate this load takes %s of %d cores: %s.\n", lines, asPercent(wants), cores, says)
 }

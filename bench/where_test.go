@@ -36,7 +36,7 @@ func TestSpending(t *testing.T) {
 		"| scheduling and waiting | 0.0    | 10.0       | -10.0      |\n" +
 		"| all                    | 80.0   | 40.0       | 40.0       |\n" +
 		"\n" +
-		"uwgate takes 40.0 µs more than the bare relay. The most of that, in µs: 30.0 gateway, 20.0 policy, 10.0 log.\n" +
+		"uwgate takes 40.0 µs more than the bare relay. Most of it, in µs: 30.0 gateway, 20.0 policy, 10.0 log.\n" +
 		"It takes 36.0 µs more than FastRouter: 10.0 in the kernel, and 26.0 outside.\n"
 	if got := tr.explain(all, where).text; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -74,12 +74,12 @@ func TestCarried(t *testing.T) {
 		want []string
 	}{
 		{"room", 80 * time.Microsecond, []string{
-			"| uwgate               | 10000/s | 9000/s   | 40 %   | 20 %      | 10 %   | 70 %      |\n",
+			"| uwgate               | 10000/s | 9000/s | 40 %   | 20 %      | 10 %   | 70 %      |\n",
 			"With uwgate this load takes 70 % of 2 cores: 30 % is left for everything else.\n",
 		}},
 		{"none", 150 * time.Microsecond, []string{
 			" | 75 %   | 20 %      | 10 %   | 105 %     |\n",
-			"With uwgate this load takes 105 % of 2 cores: more than there is, so that requests wait longer and longer.\n",
+			"With uwgate this load takes 105 % of 2 cores: that is more than the machine has, so requests wait longer and longer.\n",
 		}},
 	} {
 		got := tr.carried(results{fastRouter: sampleOf(50 * time.Microsecond), uwgate: sampleOf(tt.cpu)}, 2)

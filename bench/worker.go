@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A worker answers by its script, in one thread. It stands for any number of uWSGI's,
-// and costs as little as can be.
+// A worker serves requests by its script, in one thread. It takes the place of any number
+// of uWSGI's workers, and costs as little as possible.
 type worker struct {
 	poller    *poller
 	listeners map[int]bool
@@ -25,15 +25,15 @@ type worker struct {
 type visit struct {
 	fd    int
 	open  bool
-	in    []byte // of the packet, if it comes in parts
-	reply *reply // nil: the packet has not come yet
-	body  int    // bytes of the request that are still to come
-	out   []byte // still to be sent of the answer, and then
-	more  int    // so many bytes of filler
+	in    []byte // the packet so far, if it arrives in parts
+	reply *reply // nil: the packet has not arrived
+	body  int    // bytes of the request that have not arrived
+	out   []byte // what is left to send of the response, before
+	more  int    // this number of bytes of filler
 	hold  bool
 }
 
-// runWorker answers on these addresses until the process ends.
+// runWorker serves on these addresses until the process ends.
 func runWorker(backlog int, addresses []string) error {
 	p, err := newPoller()
 	if err != nil {
@@ -95,7 +95,7 @@ func (w *worker) accept(listener int) {
 		*v = visit{fd: fd, open: true, in: v.in[:0]}
 		w.proceed(v)
 		if !v.open {
-			continue // most requests are here with their connection
+			continue // most requests have arrived with their connection
 		}
 		if err := w.poller.add(fd, changes); err != nil {
 			w.close(v, err)
@@ -103,7 +103,7 @@ func (w *worker) accept(listener int) {
 	}
 }
 
-// proceed reads and writes as far as that goes.
+// proceed reads and writes until it would block.
 func (w *worker) proceed(v *visit) {
 	for v.reply == nil || v.body > 0 {
 		n, end, err := read(v.fd, w.buf[:])
@@ -144,7 +144,7 @@ func (w *worker) take(v *visit, b []byte) error {
 	return w.begin(v, b[:size], len(b)-size)
 }
 
-// begin looks at a packet, of whose body so many bytes are here.
+// begin reads a packet. The given number of bytes of its body have arrived.
 func (w *worker) begin(v *visit, packet []byte, here int) error {
 	if packet[0] == 100 {
 		v.reply = &reply{}
@@ -184,7 +184,7 @@ func (w *worker) replyTo(s script) *reply {
 	return r
 }
 
-// release answers whoever waits.
+// release serves the requests that wait.
 func (w *worker) release() {
 	for _, v := range w.held {
 		v.hold = false
@@ -195,7 +195,7 @@ func (w *worker) release() {
 	w.held = nil
 }
 
-// send writes as much of the answer as there is room for, and closes after the end.
+// send writes as much of the response as the socket accepts, and closes after the end.
 func (w *worker) send(v *visit) {
 	if v.out == nil {
 		v.out, v.more = v.reply.next(), v.reply.more
@@ -221,7 +221,7 @@ func (w *worker) send(v *visit) {
 	}
 }
 
-// close ends a visit. A target that leaves is its own affair, and seen by the load.
+// close ends a visit. If a target has failed, the load sees it.
 func (w *worker) close(v *visit, err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -9,16 +9,16 @@ import (
 	"strconv"
 )
 
-// An answer is the state of reading one. Its zero value is for the next.
-type answer struct {
-	head   []byte // until its end has come
+// A response reads one response. Its zero value is ready for the head.
+type response struct {
+	head   []byte // until it is complete
 	inBody bool
 	status int
-	length int64 // that the head announces; -1: none
-	body   int64 // bytes that have come
+	length int64 // announced by the head; -1: none
+	body   int64 // bytes that have arrived
 }
 
-// maxHead is more than any head has here.
+// maxHead is more than the length of any head in this benchmark.
 const maxHead = 8 << 10
 
 var (
@@ -27,11 +27,11 @@ var (
 	contentLength = []byte("content-length")
 )
 
-// reset keeps the memory.
-func (a *answer) reset() { *a = answer{head: a.head[:0]} }
+// reset prepares for the next response. It keeps the memory.
+func (a *response) reset() { *a = response{head: a.head[:0]} }
 
-// take reads the next bytes, and tells whether that was all of the answer.
-func (a *answer) take(b []byte) (done bool, err error) {
+// take reads the next bytes and reports whether the response is complete.
+func (a *response) take(b []byte) (done bool, err error) {
 	if !a.inBody {
 		if b, err = a.takeHead(b); err != nil || !a.inBody {
 			return false, err
@@ -39,27 +39,27 @@ func (a *answer) take(b []byte) (done bool, err error) {
 	}
 	a.body += int64(len(b))
 	if a.length >= 0 && a.body > a.length {
-		return false, fmt.Errorf("answer of %d bytes, announced as %d", a.body, a.length)
+		return false, fmt.Errorf("response of %d bytes, announced as %d", a.body, a.length)
 	}
 	return a.body == a.length, nil
 }
 
-// end tells whether the end of the stream may come here.
-func (a *answer) end() error {
+// end returns an error if the stream must not end here.
+func (a *response) end() error {
 	switch {
 	case !a.inBody && len(a.head) == 0:
-		return errors.New("closed without an answer")
+		return errors.New("closed without a response")
 	case !a.inBody:
-		return errors.New("closed inside the answer's head")
+		return errors.New("closed inside the response's head")
 	case a.length >= 0:
 		return fmt.Errorf("closed after %d of %d bytes", a.body, a.length)
 	}
 	return nil
 }
 
-// takeHead returns what comes after the head.
-func (a *answer) takeHead(b []byte) ([]byte, error) {
-	// The end may be in two parts, one of which has come before.
+// takeHead reads a part of the head and returns the bytes after the head.
+func (a *response) takeHead(b []byte) ([]byte, error) {
+	// The blank line may arrive in two parts.
 	from := max(0, len(a.head)-len(headEnd)+1)
 	before := len(a.head)
 	a.head = append(a.head, b[:min(len(b), maxHead-before)]...)
@@ -78,8 +78,8 @@ func (a *answer) takeHead(b []byte) ([]byte, error) {
 	return b[end-before:], nil
 }
 
-// parse reads a head, each line with its end.
-func (a *answer) parse(head []byte) error {
+// parse reads a complete head, with the ends of its lines.
+func (a *response) parse(head []byte) error {
 	line, rest, _ := bytes.Cut(head, lineEnd)
 	status, ok := cutStatus(line)
 	if !ok {
@@ -101,7 +101,7 @@ func (a *answer) parse(head []byte) error {
 	return nil
 }
 
-// cutStatus is the 200 of "HTTP/1.1 200 OK".
+// cutStatus returns the 200 of "HTTP/1.1 200 OK".
 func cutStatus(line []byte) (int, bool) {
 	if !bytes.HasPrefix(line, []byte("HTTP/1.")) || len(line) < len("HTTP/1.1 200") {
 		return 0, false
