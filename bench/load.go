@@ -149,6 +149,9 @@ func (g *generator) turn() error {
 		g.phase, g.since = measured, g.now
 		g.before, err = g.look()
 	case g.phase == measured && g.now >= g.since+g.window && len(g.latencies) > 0:
+		if g.rate > 0 {
+			g.begin() // those that were due while the machine was busy
+		}
 		g.phase = draining
 		var used usage
 		used, err = g.look()
