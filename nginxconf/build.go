@@ -35,9 +35,7 @@ func build(ds []*directive, config *Config) error {
 		fetched:   map[*scope]bool{},
 		inKeys:    madeIntoKeys(http),
 	}
-	if made, ok := b.defs.other["visitor"]; ok && made.isVisitor() {
-		config.visitor = made.by
-	}
+	config.defs = b.defs
 	root := newScope(http, nil)
 	for _, server := range root.inner {
 		if err := b.collectLeads(server); err != nil {
@@ -85,7 +83,7 @@ func madeIntoKeys(http *directive) map[string]bool {
 
 // addVariables adds those of an expression, and tells whether there were new ones.
 func addVariables(all map[string]bool, expression string) (grown bool) {
-	for _, name := range variables(expression) {
+	for _, name := range Variables(expression) {
 		grown = grown || !all[name]
 		all[name] = true
 	}

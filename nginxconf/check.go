@@ -171,7 +171,7 @@ func (k *checker) noLookup() {
 func (k *checker) lookups() []*Lookup {
 	var ours []*Lookup
 	for _, l := range k.config.Lookups {
-		if l.Misses != nil && k.reaches(l.Misses.Gateway) {
+		if l.Misses != nil && k.reaches(l.Misses.Upstream) {
 			ours = append(ours, l)
 		}
 	}
@@ -188,15 +188,15 @@ func (k *checker) other(l *Lookup) {
 			"what is not found here goes to no gateway, and so uwgate stores nothing for it; if something else does, all is well")
 		return
 	}
-	k.note(l.Misses.Place, MissOther, "", "misses go to %s, which is not this gateway; their lookup, of %s, is not checked", l.Misses.Gateway.addresses(), l.Place)
+	k.note(l.Misses.Place, MissOther, "", "misses go to %s, which is not this gateway; their lookup, of %s, is not checked", l.Misses.Upstream.addresses(), l.Place)
 }
 
 // passes are those that lead to the gateway.
 func (k *checker) passes(ours []*Lookup) []*Pass {
 	var passes []*Pass
 	for _, p := range k.config.Passes {
-		leads := slices.ContainsFunc(ours, func(l *Lookup) bool { return l.Misses != nil && l.Misses.Gateway.Name == p.Gateway.Name })
-		if leads || len(k.g.Listen) > 0 && len(ours) > 0 && k.reaches(p.Gateway) {
+		leads := slices.ContainsFunc(ours, func(l *Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
+		if leads || len(k.g.Listen) > 0 && len(ours) > 0 && k.reaches(p.Upstream) {
 			passes = append(passes, p)
 		}
 	}
@@ -210,7 +210,7 @@ func (k *checker) agreement(ours []*Lookup) {
 			continue
 		}
 		first := slices.IndexFunc(ours[:i], func(first *Lookup) bool {
-			return first.Misses != nil && (len(k.g.Listen) > 0 || first.Misses.Gateway.Name == l.Misses.Gateway.Name)
+			return first.Misses != nil && (len(k.g.Listen) > 0 || first.Misses.Upstream.Name == l.Misses.Upstream.Name)
 		})
 		if first >= 0 {
 			k.agree(ours[first], l)

@@ -380,7 +380,7 @@ func FuzzCheck(f *testing.F) {
 		VaryCookieAnonymous: true, IdentityCookies: []string{"sessionid"}, Resolve: oneAddress,
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := new(parser).config("nginx.conf", text) // which includes nothing
+		c, err := Parse("nginx.conf", text) // which includes nothing
 		if err != nil {
 			return
 		}

@@ -38,15 +38,6 @@ func (k *checker) isListener(listen, address string) bool {
 	return slices.ContainsFunc(theirs, func(ip string) bool { return slices.Contains(own, ip) })
 }
 
-// CutUnix takes the prefix off a UNIX socket's address; nginx knows it in any case.
-func CutUnix(addr string) (path string, found bool) {
-	const prefix = "unix:"
-	if len(addr) < len(prefix) || !strings.EqualFold(addr[:len(prefix)], prefix) {
-		return addr, false
-	}
-	return addr[len(prefix):], true
-}
-
 // splitAddress takes an address apart that is no socket's.
 func splitAddress(address, defaultPort string) (host, port string) {
 	if host, port, err := net.SplitHostPort(address); err == nil {

@@ -13,15 +13,26 @@ import (
 )
 
 // hasHead reports whether hits have the application's own head.
-func (l *Lookup) hasHead() bool { return l.Format == policy.FormatHTTP }
+func (l *Lookup) hasHead() bool { return l.Srcache }
+
+// Format is how nginx reads a hit.
+func (l *Lookup) Format() policy.Format {
+	switch {
+	case l.hasHead():
+		return policy.FormatHTTP
+	case l.gzipBits() != 0:
+		return policy.FormatGzip
+	}
+	return policy.FormatBody
+}
 
 // format is about what nginx takes a stored value for.
 func (k *checker) format(l *Lookup) {
 	told := k.g.Format
 	switch {
-	case told == "" || told == l.Format:
+	case told == "" || told == l.Format():
 	case told == policy.FormatHTTP:
-		k.error(l.Place, FormatDiffers, Flag{"format", string(l.Format)}.String(),
+		k.error(l.Place, FormatDiffers, Flag{"format", string(l.Format())}.String(),
 			"memcached_pass reads bodies, but uwgate stores them with their heads (--format http), which visitors would see")
 	case l.hasHead():
 		k.error(l.Place, FormatDiffers, Flag{"format", "http"}.String(),
@@ -41,7 +52,7 @@ func (k *checker) format(l *Lookup) {
 }
 
 func (k *checker) gzip(l *Lookup) {
-	if l.Format != policy.FormatGzip || k.g.Format != "" && k.g.Format != policy.FormatGzip {
+	if l.Format() != policy.FormatGzip || k.g.Format != "" && k.g.Format != policy.FormatGzip {
 		return
 	}
 	if told := uint64(k.g.GzipFlag); told != 0 && l.gzipBits()&told == 0 {
@@ -80,7 +91,7 @@ func (l *Lookup) typeOfHits() string {
 	switch {
 	case strings.Contains(charset, "$"):
 		return ""
-	case charset == "off" || charset == "" || !slices.Contains(l.CharsetTypes, lowerASCII(t)):
+	case charset == "off" || charset == "" || !slices.Contains(l.CharsetTypes, Lower(t)):
 		return t
 	}
 	return t + "; charset=" + charset
@@ -189,18 +200,18 @@ func (k *checker) headers(l *Lookup) {
 	}
 	var told []string
 	for _, f := range k.g.Adds {
-		told = append(told, lowerASCII(f.Name))
+		told = append(told, Lower(f.Name))
 		k.added(l, f)
 	}
 	for _, h := range l.Headers {
-		if f, ok := h.always(); ok && !slices.Contains(k.g.Adds, f) && counts(f) && !slices.Contains(told, lowerASCII(f.Name)) {
+		if f, ok := h.always(); ok && !slices.Contains(k.g.Adds, f) && counts(f) && !slices.Contains(told, Lower(f.Name)) {
 			k.note(h.Place, HeaderNotTold, Flag{"nginx-adds", f.Name + ": " + f.Value}.String(),
 				"nginx gives hits %q; once uwgate is told, pages that have it lose nothing", f.Name+": "+f.Value)
 		}
 	}
 	for _, h := range l.HeadersLost {
-		name := lowerASCII(h.Name)
-		isThere := slices.ContainsFunc(l.Headers, func(other AddHeader) bool { return lowerASCII(other.Name) == name })
+		name := Lower(h.Name)
+		isThere := slices.ContainsFunc(l.Headers, func(other AddHeader) bool { return Lower(other.Name) == name })
 		if !isThere && !slices.Contains(told, name) && len(l.Headers) > 0 {
 			k.warning(h.Place, HeaderLost, "add_header "+h.Name+" "+nginxWord(h.Value)+";   # beside that of "+l.Headers[0].Place.String(),
 				"hits do not get %s: the add_header of %s drops all those of outer levels", h.Name, l.Headers[0].Place)
@@ -221,7 +232,7 @@ func (k *checker) added(l *Lookup, f uwsgi.Field) {
 	line := "add_header " + f.Name + " " + nginxWord(f.Value) + ";"
 	var other *AddHeader
 	for _, h := range l.Headers {
-		if lowerASCII(h.Name) != lowerASCII(f.Name) {
+		if Lower(h.Name) != Lower(f.Name) {
 			continue
 		}
 		if len(h.Values) == 1 && h.Values[0] == f.Value {
@@ -229,7 +240,7 @@ func (k *checker) added(l *Lookup, f uwsgi.Field) {
 		}
 		other = &h
 	}
-	switch lost := slices.IndexFunc(l.HeadersLost, func(h AddHeader) bool { return lowerASCII(h.Name) == lowerASCII(f.Name) }); {
+	switch lost := slices.IndexFunc(l.HeadersLost, func(h AddHeader) bool { return Lower(h.Name) == Lower(f.Name) }); {
 	case other != nil && len(other.Values) == 0:
 		k.warning(other.Place, HeaderNotAdded, line, "whether nginx gives hits %q cannot be known: %s is a variable", f.Name+": "+f.Value, other.Value)
 	case other != nil:

@@ -16,12 +16,23 @@ const (
 	cacheServer = "CACHE_SERVER"
 )
 
-// asked is the expression of the key that memcached is asked for.
+// asked is the Expression of the key that memcached is asked for.
 func (l *Lookup) asked() string {
 	if !l.Key.Asked.IsZero() {
 		return l.Key.Asked.Value
 	}
 	return l.Key.Expanded
+}
+
+// opaque are the variables of the key that no template of the gateway's can compute. It
+// computes the one that the map of $visitor makes.
+func (l *Lookup) opaque() (all []Variable) {
+	for _, v := range l.Key.Opaque {
+		if v.Kind != "map" || !strings.EqualFold(v.Name, "$visitor") {
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 // isDerived reports whether the gateway has to make the key itself.
@@ -42,35 +53,6 @@ func find(params []Param, name string) (p Param, found bool) {
 	return Param{}, false
 }
 
-// synonyms are nginx's own variables that have two names.
-var synonyms = map[string]string{"document_uri": "uri", "query_string": "args"}
-
-// canonical writes an expression in the one way that is the same for all that nginx
-// evaluates alike.
-func canonical(s string) string {
-	e := slices.Clone(literally(s))
-	for i, p := range e {
-		if !p.variable {
-			continue
-		}
-		e[i].text = lowerASCII(p.text)
-		if other, ok := synonyms[e[i].text]; ok {
-			e[i].text = other
-		}
-	}
-	return e.String()
-}
-
-// variables are those of an expression, in lower case and without dollar signs.
-func variables(s string) (names []string) {
-	for _, p := range literally(canonical(s)) {
-		if p.variable && !slices.Contains(names, p.text) {
-			names = append(names, p.text)
-		}
-	}
-	return names
-}
-
 // key compares the key that nginx looks up with the gateway's.
 func (k *checker) key(l *Lookup) {
 	asked, at := l.asked(), l.at(l.Key.Place)
@@ -82,7 +64,7 @@ func (k *checker) key(l *Lookup) {
 	case l.Key.Late != "":
 		k.error(at, KeyNotSet, set, "requests are looked up without a key, which nginx answers with an error: %s", l.Key.Late)
 		return
-	case len(variables(asked)) == 0:
+	case len(Variables(asked)) == 0:
 		k.error(at, KeyConstant, set, "all pages have the same key %q", asked)
 		return
 	case l.isDerived() && k.notDerivable(l):
@@ -96,7 +78,7 @@ func (k *checker) quotedKey() string {
 	key := k.g.Key
 	if key == "" {
 		key = DefaultKey
-		if k.config.visitor == nil { // nginx would not know the variable
+		if _, found := k.config.Map("visitor"); !found { // nginx would not know the variable
 			key = strings.TrimPrefix(key, "$visitor")
 		}
 	}
@@ -106,7 +88,7 @@ func (k *checker) quotedKey() string {
 // keyDiffers compares with the gateway's template. If nginx hands the key over, the
 // gateway needs its own only for pages that it was not just asked for.
 func (k *checker) keyDiffers(l *Lookup, asked string) {
-	if l.Misses == nil || k.g.Key == "" || canonical(asked) == canonical(k.g.Key) || len(l.Key.Opaque) > 0 || l.Key.Varies != "" {
+	if l.Misses == nil || k.g.Key == "" || Canonical(asked) == Canonical(k.g.Key) || len(l.opaque()) > 0 || l.Key.Varies != "" {
 		return
 	}
 	at, fix := l.at(l.Key.Place), Flag{"key", asked}.String()
@@ -120,14 +102,14 @@ func (k *checker) keyDiffers(l *Lookup, asked string) {
 // notDerivable reports whether the gateway cannot make the key from what nginx sends.
 func (k *checker) notDerivable(l *Lookup) bool {
 	var why []string
-	for _, v := range l.Key.Opaque {
+	for _, v := range l.opaque() {
 		why = append(why, madeBy(v))
 	}
 	if l.Key.Varies != "" {
 		why = append(why, l.Key.Varies)
 	}
-	for _, name := range variables(l.asked()) {
-		isOpaque := slices.ContainsFunc(l.Key.Opaque, func(v Variable) bool { return lowerASCII(v.Name) == "$"+name })
+	for _, name := range Variables(l.asked()) {
+		isOpaque := slices.ContainsFunc(l.opaque(), func(v Variable) bool { return Lower(v.Name) == "$"+name })
 		if _, err := policy.ParseTemplate("$" + name); err != nil && !isOpaque {
 			why = append(why, "$"+name+" is known to nginx alone")
 		}
@@ -175,7 +157,7 @@ func (k *checker) keyLength(l *Lookup, asked string) {
 	if slices.ContainsFunc(k.found, func(f Finding) bool { return f.Code == KeyLong }) {
 		return // once is enough
 	}
-	names := variables(asked)
+	names := Variables(asked)
 	i := slices.IndexFunc(names, isUnbounded)
 	if i >= 0 {
 		k.note(l.at(l.Key.Place), KeyLong, "docs/long-keys.md: how to keep such requests away from memcached",
@@ -198,14 +180,14 @@ func (k *checker) handover(l *Lookup) {
 	k.handoverServer(l)
 }
 
-// isKey reports whether the expression is the key of the lookup.
+// isKey reports whether the Expression is the key of the lookup.
 func (l *Lookup) isKey(expression string) bool {
-	same := canonical(expression)
+	same := Canonical(expression)
 	if !l.Key.Asked.IsZero() {
-		return same == canonical(l.Key.Asked.Value)
+		return same == Canonical(l.Key.Asked.Value)
 	}
 	for _, own := range []string{l.Key.Variable, l.Key.Value, l.Key.Expanded} {
-		if own != "" && same == canonical(own) {
+		if own != "" && same == Canonical(own) {
 			return true
 		}
 	}
@@ -237,16 +219,16 @@ func (k *checker) handoverLost(l *Lookup) {
 const fetchStatus = "$srcache_fetch_status$upstream_status"
 
 func isFetchStatus(expression string) bool {
-	s := canonical(expression)
+	s := Canonical(expression)
 	return s == fetchStatus || s == "$srcache_fetch_status"
 }
 
-// isStatus reports whether the expression tells that the lookup has missed.
+// isStatus reports whether the Expression tells that the lookup has missed.
 func (l *Lookup) isStatus(expression string) bool {
 	if l.hasHead() {
 		return isFetchStatus(expression)
 	}
-	return canonical(expression) == "$upstream_status"
+	return Canonical(expression) == "$upstream_status"
 }
 
 func (k *checker) handoverStatus(l *Lookup) {
@@ -278,7 +260,7 @@ func (k *checker) handoverServer(l *Lookup) {
 	several := len(l.serverNames()) > 1
 	switch {
 	case l.hasHead():
-	case ok && canonical(param.Value) != "$upstream_addr":
+	case ok && Canonical(param.Value) != "$upstream_addr":
 		k.error(param.Place, HandoverServer, "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;",
 			"CACHE_SERVER is %s, which is not the server that was asked; nothing is stored", param.Value)
 	case ok && several && l.method() == cachewriter.All && (k.g.Hash == nil || *k.g.Hash == cachewriter.All):
@@ -299,14 +281,14 @@ func (l *Lookup) handsServerOver() bool {
 	}
 	server, _ := find(l.Misses.Params, cacheServer)
 	status, _ := find(l.Misses.Params, cacheStatus)
-	return canonical(server.Value) == "$upstream_addr" && canonical(status.Value) == "$upstream_status"
+	return Canonical(server.Value) == "$upstream_addr" && Canonical(status.Value) == "$upstream_status"
 }
 
 // Template is the key as a template of the gateway's, whether nginx hands the key over or
 // not, unless nginx alone can make it.
 func (l *Lookup) Template() (key string, ok bool) {
 	_, err := policy.ParseTemplate(l.asked())
-	return l.asked(), err == nil && l.Key.Late == "" && l.Key.Varies == "" && len(l.Key.Opaque) == 0
+	return l.asked(), err == nil && l.Key.Late == "" && l.Key.Varies == "" && len(l.opaque()) == 0
 }
 
 // HandsKeyOver reports whether nginx tells the gateway where it has looked.

@@ -11,9 +11,9 @@ import (
 // misses is about where requests go for which there is no page.
 func (k *checker) misses(l *Lookup) {
 	if l.Misses != nil {
-		if !k.reaches(l.Misses.Gateway) {
+		if !k.reaches(l.Misses.Upstream) {
 			k.error(l.Misses.Place, MissOther, "uwsgi_pass "+k.gatewayAddress()+";",
-				"misses go to %s, but uwgate listens on %s; nothing is ever stored", l.Misses.Gateway.addresses(), join(k.g.Listen))
+				"misses go to %s, but uwgate listens on %s; nothing is ever stored", l.Misses.Upstream.addresses(), join(k.g.Listen))
 		}
 		return
 	}
@@ -67,9 +67,9 @@ func (k *checker) reaches(u Upstream) bool {
 // encryption is about TLS on one side only. All addresses that lead to the gateway are
 // looked at.
 func (k *checker) encryption(p *Pass) {
-	scheme, bare := cutScheme(p.Gateway.Name)
+	scheme, bare := CutScheme(p.Upstream.Name)
 	secure := strings.EqualFold(scheme, "suwsgi://")
-	for _, s := range p.Gateway.Servers {
+	for _, s := range p.Upstream.Servers {
 		address, _, _ := strings.Cut(s.Text, " ")
 		i := slices.IndexFunc(k.g.Listen, func(listen string) bool { return k.isListener(listen, address) })
 		switch {

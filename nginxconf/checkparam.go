@@ -61,7 +61,7 @@ func (k *checker) repeated(p *Pass) {
 		case handed:
 			k.error(again.Place, ParamTwice, "leave one of the two lines out",
 				"%s stands twice, here and in %s; uwgate stores nothing then", again.Name, first.Place)
-		case again.IfNotEmpty, first.IfNotEmpty, canonical(first.Value) == canonical(again.Value):
+		case again.IfNotEmpty, first.IfNotEmpty, Canonical(first.Value) == Canonical(again.Value):
 		default:
 			k.error(again.Place, ParamTwice, "leave one of the two lines out",
 				"%s is %s here and %s in %s; if they differ, the worker takes the last one and uwgate stores nothing", again.Name, again.Value, first.Value, first.Place)
@@ -134,39 +134,16 @@ func (p *Pass) tells() bool {
 		return true
 	}
 	key, ok := find(p.Params, cacheKey)
-	return ok && (!key.IfNotEmpty || !p.KeySet.IsZero())
+	return ok && (!key.IfNotEmpty || !key.Set.IsZero())
 }
-
-var methodCondition = regexp.MustCompile(`(?i)^\(?\s*\$\{?request_method\}?\s*(!?(?:=|~\*?))\s*["']?(.*?)["']?\s*\)?$`)
 
 // mayBeGET reports whether GETs can meet the condition of an `if`.
 func mayBeGET(condition string) bool { return mayBe("GET", condition) }
 
 // mayBe knows conditions on the method; others may be met by any.
 func mayBe(method, condition string) bool {
-	met, known := isMet(method, condition)
+	met, known := MethodMeets(method, condition)
 	return met || !known
-}
-
-// isMet evaluates a condition on the method.
-func isMet(method, condition string) (met, known bool) {
-	m := methodCondition.FindStringSubmatch(condition)
-	if m == nil {
-		return false, false
-	}
-	operator, negated := strings.CutPrefix(m[1], "!")
-	if operator == "=" {
-		return (m[2] == method) != negated, true
-	}
-	flags := ""
-	if operator == "~*" {
-		flags = "(?i)"
-	}
-	re, err := regexp.Compile(flags + m[2])
-	if err != nil {
-		return false, false
-	}
-	return re.MatchString(method) != negated, true
 }
 
 // madeOf are the params that a derived key is made of, by nginx's variables, and the
@@ -194,7 +171,7 @@ func (k *checker) keyParams(l *Lookup) {
 	if !l.isDerived() || !l.Misses.has("REQUEST_METHOD") {
 		return // which is another finding
 	}
-	for _, name := range variables(l.asked()) {
+	for _, name := range Variables(l.asked()) {
 		switch made, ok := madeOf[name]; {
 		case ok:
 			k.keyParam(l, name, made.param, made.value)
@@ -217,7 +194,7 @@ func (k *checker) keyParam(l *Lookup, name, param string, values ...string) {
 	case !found:
 		k.add(k.absent(), l.Misses.Place, KeyParams, fix,
 			"uwgate makes $%s of the key from %s, which does not come this way; nothing is stored", name, param)
-	case !slices.Contains(values, canonical(got.Value)):
+	case !slices.Contains(values, Canonical(got.Value)):
 		k.error(got.Place, KeyParams, fix+"   # or hand CACHE_KEY over",
 			"uwgate makes $%s of the key from %s, which is %s; so it stores pages where nginx does not look", name, param, got.Value)
 	}
@@ -229,19 +206,19 @@ func (k *checker) hosts(l *Lookup) {
 	if l.Misses == nil || l.Key.Late != "" {
 		return
 	}
-	names := variables(l.asked())
+	names := Variables(l.asked())
 	if len(names) == 0 {
 		return
 	}
 	if slices.Contains(names, "host") {
 		param, ok := find(l.Misses.Params, "HTTP_HOST")
-		if !ok || canonical(param.Value) == "$http_host" {
+		if !ok || Canonical(param.Value) == "$http_host" {
 			k.warning(l.Misses.at(param.Place), HTTPHost, "uwsgi_param HTTP_HOST $host;",
 				"the key has $host, but the application gets the client's own Host header; if they differ, as for `Host: example.com:81`, nothing is stored")
 		}
 		return
 	}
-	if len(l.Key.Opaque) > 0 || slices.Contains(names, "http_host") || k.allowsWithoutHost(l) {
+	if len(l.opaque()) > 0 || slices.Contains(names, "http_host") || k.allowsWithoutHost(l) {
 		return
 	}
 	host := "example.com"
@@ -260,9 +237,9 @@ func (k *checker) hosts(l *Lookup) {
 // allowsWithoutHost reports whether the key need not have a variable of the host: the
 // host itself stands there, or the gateway is told it.
 func (k *checker) allowsWithoutHost(l *Lookup) bool {
-	for _, p := range literally(l.asked()) {
-		isThere := func(host string) bool { return strings.Contains(host, ".") && strings.Contains(p.text, host) }
-		if !p.variable && slices.ContainsFunc(slices.Concat(l.Names, k.g.AllowedHosts), isThere) {
+	for _, p := range ParseExpression(l.asked()) {
+		isThere := func(host string) bool { return strings.Contains(host, ".") && strings.Contains(p.Text, host) }
+		if !p.IsVariable && slices.ContainsFunc(slices.Concat(l.Names, k.g.AllowedHosts), isThere) {
 			return true
 		}
 	}
@@ -277,10 +254,10 @@ func (k *checker) allowsWithoutHost(l *Lookup) bool {
 
 // withHost has $host in the place of $server_name.
 func withHost(key string) string {
-	e := slices.Clone(literally(key))
+	e := slices.Clone(ParseExpression(key))
 	for i, p := range e {
-		if p.variable && lowerASCII(p.text) == "server_name" {
-			e[i].text = "host"
+		if p.IsVariable && Lower(p.Text) == "server_name" {
+			e[i].Text = "host"
 		}
 	}
 	return e.String()
@@ -288,13 +265,13 @@ func withHost(key string) string {
 
 // keyParts is about what else the application sees, and the key does not say.
 func (k *checker) keyParts(l *Lookup) {
-	if l.Misses == nil || l.Key.Late != "" || len(l.Key.Opaque) > 0 {
+	if l.Misses == nil || l.Key.Late != "" || len(l.opaque()) > 0 {
 		return
 	}
-	names := variables(l.asked())
+	names := Variables(l.asked())
 	has := func(name string) bool { return slices.Contains(names, name) }
 	at, variable := l.at(l.Key.Place), cmp.Or(l.Key.Variable, "$memcached_key")
-	if has("uri") && !has("request_uri") && !slices.ContainsFunc(names, func(name string) bool { return isOfArgs(name) && name != "is_args" }) {
+	if has("uri") && !has("request_uri") && !slices.ContainsFunc(names, func(name string) bool { return IsArgs(name) && name != "is_args" }) {
 		k.note(at, KeyWithoutArgs, "set "+variable+" "+(&quoter{}).quoteKey(withArgs(l.asked()))+";",
 			"the key %s has no arguments: pages of URLs with arguments are never stored", l.asked())
 	}
@@ -306,11 +283,11 @@ func (k *checker) keyParts(l *Lookup) {
 
 // withArgs has the arguments behind $uri.
 func withArgs(key string) string {
-	var all expression
-	for _, p := range literally(key) {
+	var all Expression
+	for _, p := range ParseExpression(key) {
 		all = append(all, p)
-		if p.variable && canonical("$"+p.text) == "$uri" {
-			all = append(all, piece{"is_args", true}, piece{"args", true})
+		if p.IsVariable && Canonical("$"+p.Text) == "$uri" {
+			all = append(all, Piece{"is_args", true}, Piece{"args", true})
 		}
 	}
 	return all.String()
@@ -319,43 +296,34 @@ func withArgs(key string) string {
 // visitors compares the map of $visitor in a key with the one that goes with the
 // gateway's flags.
 func (k *checker) visitors(l *Lookup) {
-	if k.config.visitor == nil || !slices.Contains(variables(l.asked()), "visitor") {
+	got, found := k.config.Map("visitor")
+	if !found || !slices.Contains(Variables(l.asked()), "visitor") {
 		return
 	}
-	if want := visitorMap(k.g.Visitors); want == nil || want.isLike(k.config.visitor) {
+	if want, ok := visitorMap(k.g.Visitors); !ok || want.Source == got.Source && slices.EqualFunc(want.Lines, got.Lines, slices.Equal) {
 		return
 	}
 	level := Warning
 	if l.isDerived() {
 		level = Error
 	}
-	k.add(level, k.config.visitor.Place, VisitorDiffers, printedConfiguration,
+	k.add(level, got.Place, VisitorDiffers, printedConfiguration,
 		"this map of $visitor differs from uwgate's flags for cookies: nginx and uwgate disagree on who is a stranger, and uwgate stores pages where nginx does not look")
 }
 
 // visitorMap is the map that a Snippet prints.
-func visitorMap(visitors *policy.Visitors) (visitor *directive) {
+func visitorMap(visitors *policy.Visitors) (visitor Map, found bool) {
 	var b strings.Builder
 	s := Snippet{Gateway: "127.0.0.1:3030", Servers: []string{"127.0.0.1:11211"}, Visitors: visitors, Format: policy.FormatHTTP}
 	if err := s.Write(&b); err != nil {
-		return nil
+		return Map{}, false
 	}
-	text, _, _ := strings.Cut(b.String(), "\nserver {")
-	ds, err := newParser("", "").text("", text)
+	maps, _, _ := strings.Cut(b.String(), "\nserver {")
+	c, err := Parse("snippet", "http {"+maps+"}")
 	if err != nil {
-		return nil
+		return Map{}, false
 	}
-	for _, d := range ds {
-		if d.name == "map" && d.arg(1) == "$visitor" {
-			visitor = d
-		}
-	}
-	return visitor
-}
-
-// isLike reports whether two directives say the same, wherever they stand.
-func (d *directive) isLike(other *directive) bool {
-	return d.name == other.name && slices.Equal(d.args, other.args) && slices.EqualFunc(d.block, other.block, (*directive).isLike)
+	return c.Map("visitor")
 }
 
 // at is the place, or that of the pass for what is not there.
@@ -384,17 +352,17 @@ func (k *checker) members(l *Lookup) {
 	for _, condition := range conditions {
 		condition = strings.Trim(condition, "() ")
 		m := cookieVariable.FindStringSubmatch(condition)
-		switch _, isMethod := isMet("GET", condition); {
+		switch _, isMethod := MethodMeets("GET", condition); {
 		case condition == "", isMethod:
 		case m == nil:
 			return // a map, most likely; it is trusted
 		default:
-			cookies = append(cookies, lowerASCII(m[1]))
+			cookies = append(cookies, Lower(m[1]))
 		}
 	}
 	var missing []string
 	for _, glob := range k.g.IdentityCookies {
-		if !slices.Contains(cookies, lowerASCII(glob)) {
+		if !slices.Contains(cookies, Lower(glob)) {
 			missing = append(missing, glob)
 		}
 	}

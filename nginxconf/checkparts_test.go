@@ -21,7 +21,7 @@ func TestCanonical(t *testing.T) {
 		{"no variables", "a", "a"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if a, b := canonical(tt.a), canonical(tt.b); a != b {
+			if a, b := Canonical(tt.a), Canonical(tt.b); a != b {
 				t.Errorf("got %q for %q and %q for %q", a, tt.a, b, tt.b)
 			}
 		})
@@ -33,7 +33,7 @@ func TestCanonical(t *testing.T) {
 		{"order", "$host$uri", "$uri$host"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if a, b := canonical(tt.a), canonical(tt.b); a == b {
+			if a, b := Canonical(tt.a), Canonical(tt.b); a == b {
 				t.Errorf("got %q for %q and %q", a, tt.a, tt.b)
 			}
 		})
@@ -61,7 +61,7 @@ func TestConditionsOnTheMethod(t *testing.T) {
 		{"", "GET", false, false},
 	} {
 		t.Run(tt.method+" "+tt.condition, func(t *testing.T) {
-			if met, known := isMet(tt.method, tt.condition); met != tt.met || known != tt.known {
+			if met, known := MethodMeets(tt.method, tt.condition); met != tt.met || known != tt.known {
 				t.Errorf("got %v, %v; want %v, %v", met, known, tt.met, tt.known)
 			}
 		})

@@ -39,11 +39,11 @@ func (l *Lookup) changes() (name string, by Text) {
 	if handed, ok := find(l.Misses.Params, cacheKey); ok {
 		expression = handed.Value
 	}
-	for _, name := range variables(expression) {
+	for _, name := range Variables(expression) {
 		switch {
 		case name == "uri" && !l.Moved.IsZero():
 			return name, l.Moved
-		case isOfArgs(name) && !l.Recut.IsZero():
+		case IsArgs(name) && !l.Recut.IsZero():
 			return name, l.Recut
 		}
 	}
@@ -52,7 +52,7 @@ func (l *Lookup) changes() (name string, by Text) {
 
 // isOneForMany reports whether many URLs are looked up under one key.
 func (l *Lookup) isOneForMany() bool {
-	names := variables(l.asked())
+	names := Variables(l.asked())
 	return l.IsConstant && slices.Contains(names, "uri") && !slices.Contains(names, "request_uri")
 }
 
@@ -85,7 +85,7 @@ func (c *Config) rewritesErr(reaches func(Upstream) bool, ours []*Lookup) error 
 	if len(c.Programs) > 0 {
 		return fmt.Errorf("%v: %s may send requests anywhere", c.Programs[0].Place, c.Programs[0].Value)
 	}
-	isOurs := func(p *Pass) bool { return reaches(p.Gateway) }
+	isOurs := func(p *Pass) bool { return reaches(p.Upstream) }
 	for _, sub := range c.Subrequests {
 		if slices.ContainsFunc(sub.Passes, isOurs) || slices.ContainsFunc(sub.Lookups, func(l *Lookup) bool { return slices.Contains(ours, l) }) {
 			return fmt.Errorf("%v: %s makes subrequests that come here", sub.Place, sub.Value)
@@ -112,12 +112,12 @@ func (p *Pass) rewritesErr() error {
 	switch {
 	case !p.Doubtful.IsZero():
 		return fmt.Errorf("%v: %s does so for some requests for a URL, and not for others", p.Doubtful.Place, p.Doubtful.Value)
-	case path.Value != "" && canonical(path.Value) != "$uri":
+	case path.Value != "" && Canonical(path.Value) != "$uri":
 		return fmt.Errorf("%v: PATH_INFO is %s, which is not the path that nginx has come to", path.Place, path.Value)
-	case query.Value != "" && canonical(query.Value) != "$args":
+	case query.Value != "" && Canonical(query.Value) != "$args":
 		return fmt.Errorf("%v: QUERY_STRING is %s, which is not the arguments that nginx has come to", query.Place, query.Value)
 	case slices.ContainsFunc(p.Ignored, func(header string) bool { return strings.EqualFold(header, "X-Accel-Redirect") }):
-	case !slices.Contains(variables(status.Value), "upstream_status"):
+	case !slices.Contains(Variables(status.Value), "upstream_status"):
 		return fmt.Errorf("%v: a response may send the request on by X-Accel-Redirect, and CACHE_STATUS does not tell; write uwsgi_ignore_headers X-Accel-Redirect, or put $upstream_status into CACHE_STATUS", p.Place)
 	}
 	return nil
@@ -132,8 +132,8 @@ func (k *checker) subrequests(ours []*Lookup) {
 	for _, sub := range k.config.Subrequests {
 		lookups := slices.DeleteFunc(slices.Clone(sub.Lookups), func(l *Lookup) bool { return !slices.Contains(ours, l) })
 		shared := slices.DeleteFunc(slices.Clone(lookups), func(l *Lookup) bool {
-			names := variables(l.asked())
-			return l.Key.Late != "" || len(l.Key.Opaque) > 0 || slices.Contains(names, "uri")
+			names := Variables(l.asked())
+			return l.Key.Late != "" || len(l.opaque()) > 0 || slices.Contains(names, "uri")
 		})
 		switch {
 		case len(shared) > 0:
@@ -143,7 +143,7 @@ func (k *checker) subrequests(ours []*Lookup) {
 			k.note(sub.Place, Subrequests, "",
 				"subrequests of %s come to the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)
 		case slices.ContainsFunc(sub.Passes, func(p *Pass) bool {
-			return slices.ContainsFunc(ours, func(l *Lookup) bool { return l.Misses != nil && l.Misses.Gateway.Name == p.Gateway.Name })
+			return slices.ContainsFunc(ours, func(l *Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
 		}):
 			k.note(sub.Place, Subrequests, "",
 				"subrequests of %s come to uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)

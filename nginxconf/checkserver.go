@@ -219,11 +219,11 @@ func (l *Lookup) hashesKey() bool {
 		return true
 	}
 	if l.Fetch.IsZero() {
-		return canonical(expression) == "$memcached_key" && lowerASCII(l.Key.Variable) == "$memcached_key"
+		return Canonical(expression) == "$memcached_key" && Lower(l.Key.Variable) == "$memcached_key"
 	}
 	// In the subrequest these are the key.
-	return slices.Contains([]string{"$memc_key", "$memcached_key"}, canonical(expression)) ||
-		canonical(expression) == "$args" && l.Key.Asked.IsZero()
+	return slices.Contains([]string{"$memc_key", "$memcached_key"}, Canonical(expression)) ||
+		Canonical(expression) == "$args" && l.Key.Asked.IsZero()
 }
 
 // ringLevel is how bad it is if the gateway would choose another server. If nginx tells

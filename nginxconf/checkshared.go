@@ -43,14 +43,14 @@ type sharedSetting struct {
 var settings = []sharedSetting{
 	{name: "format", flag: "format", byDefault: string(policy.FormatBody),
 		told:  func(g *Gateway) bool { return g.Format != "" },
-		value: func(l *Lookup) string { return string(l.Format) }},
+		value: func(l *Lookup) string { return string(l.Format()) }},
 	{name: "gzip flag", flag: "gzip-flag", byDefault: strconv.Itoa(defaultGzipFlag),
 		told:  func(g *Gateway) bool { return g.GzipFlag != 0 },
-		value: func(l *Lookup) string { return onlyIf(l.Format == policy.FormatGzip, l.gzipFlag()) }},
+		value: func(l *Lookup) string { return onlyIf(l.Format() == policy.FormatGzip, l.gzipFlag()) }},
 	{name: "key", flag: "key", wrong: []Code{KeyNotDerivable, KeyConstant, KeyRewritten, KeyNotSet, HandoverLost},
 		told: func(g *Gateway) bool { return g.Key != "" },
 		value: func(l *Lookup) string {
-			return onlyIf(l.isDerived() && l.Key.Late == "", canonical(l.asked()))
+			return onlyIf(l.isDerived() && l.Key.Late == "", Canonical(l.asked()))
 		}},
 	{name: "list of memcached servers", flag: "memcached",
 		told:    func(g *Gateway) bool { return g.Servers != nil },

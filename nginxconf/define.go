@@ -53,7 +53,7 @@ func (defs *definitions) collect(block *directive) {
 }
 
 // variableName is that of an argument such as "$name".
-func variableName(arg string) string { return lowerASCII(strings.TrimPrefix(arg, "$")) }
+func variableName(arg string) string { return Lower(strings.TrimPrefix(arg, "$")) }
 
 // add takes what d makes. Of several makers the last one counts, but captures give
 // way.
@@ -66,10 +66,18 @@ func (defs *definitions) add(d *directive, variable, value string) {
 	defs.other[name] = definition{Variable{Place: d.Place, Name: variable, Kind: d.name, Value: value}, d}
 }
 
-// isVisitor reports whether it is the map of which policy's templates have the variable,
-// too. Whether it is the map that goes with a gateway's flags is for Check to say.
-func (d definition) isVisitor() bool {
-	return d.Kind == "map" && strings.EqualFold(d.Name, "$visitor")
+// Map returns the map block that gives the variable its values, if one does. The name
+// has no dollar sign.
+func (c *Config) Map(variable string) (m Map, found bool) {
+	made, ok := c.defs.other[Lower(variable)]
+	if !ok || made.Kind != "map" {
+		return Map{}, false
+	}
+	m = Map{Place: made.by.Place, Source: made.Value}
+	for _, line := range made.by.block {
+		m.Lines = append(m.Lines, append([]string{line.name}, line.args...))
+	}
+	return m, true
 }
 
 // addGeo knows that geo looks the client's address up unless told otherwise.

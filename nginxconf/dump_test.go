@@ -76,6 +76,9 @@ func (d *dumper) structure(name string, v reflect.Value, depth int) {
 		fmt.Fprintf(&d.b, ": %s", x.Name)
 	case Param:
 		fmt.Fprintf(&d.b, ": %s %s if_not_empty=%v", x.Name, x.Value, x.IfNotEmpty)
+		if !x.Set.IsZero() {
+			fmt.Fprintf(&d.b, " set=%v", x.Set)
+		}
 	case ErrorPage:
 		fmt.Fprintf(&d.b, ": %d keeps=%v changed=%d %s", x.Code, x.Keeps, x.Changed, x.Target)
 	case Variable:

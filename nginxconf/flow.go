@@ -278,14 +278,14 @@ func (v visit) changed(d *directive, target string) visit {
 // keepsArgs reports whether the target of an internal redirect has the arguments that
 // came in, and no others.
 func keepsArgs(target string) bool {
-	target = canonical(target)
+	target = Canonical(target)
 	return strings.HasSuffix(target, "?$args") || strings.HasSuffix(target, "$is_args$args")
 }
 
 // isMadeOfURI reports whether an expression is the same for all requests for a URL.
 func isMadeOfURI(expression string) bool {
-	return !slices.ContainsFunc(variables(expression), func(name string) bool {
-		return !isCapture(name) && !isOfArgs(name) && name != "uri" && name != "request_uri"
+	return !slices.ContainsFunc(Variables(expression), func(name string) bool {
+		return !isCapture(name) && !IsArgs(name) && name != "uri" && name != "request_uri"
 	})
 }
 
@@ -314,7 +314,7 @@ func (f *flow) try(v visit, d *directive) {
 	last := len(d.args) - 1
 	for _, file := range d.args[:last] {
 		w := v
-		if canonical(file) != "$uri" {
+		if Canonical(file) != "$uri" {
 			w = v.changed(d, file)
 			w.doubt = d // while there is such a file
 		}
@@ -375,7 +375,7 @@ func (f *flow) arrive(v visit, at *scope, h *directive) {
 		v = f.lookUp(v, l)
 	}
 	pass := f.b.passes[h]
-	if v.refused != nil && v.refused.Gateway.Name == pass.Gateway.Name {
+	if v.refused != nil && v.refused.Upstream.Name == pass.Upstream.Name {
 		return // it is tried once more, and can be reached no better
 	}
 	f.arrivals = append(f.arrivals, arrival{v, pass})

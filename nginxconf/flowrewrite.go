@@ -85,7 +85,7 @@ func (f *flow) set(v visit, d *directive) visit {
 	if !f.b.inKeys[name] {
 		return v
 	}
-	used := variables(d.arg(1))
+	used := Variables(d.arg(1))
 	switch {
 	case v.asked != nil && v.moved != nil && slices.Contains(used, "uri"):
 		v.remade = d
@@ -93,7 +93,7 @@ func (f *flow) set(v visit, d *directive) visit {
 	case slices.Contains(used, "uri"):
 		v.before, v.moved, v.isKeyed = v.path, nil, true
 	}
-	if v.asked == nil && slices.ContainsFunc(used, isOfArgs) {
+	if v.asked == nil && slices.ContainsFunc(used, IsArgs) {
 		v.recut, v.isKeyed = nil, true
 	}
 	return v
@@ -136,7 +136,7 @@ func isElsewhere(replacement string) bool {
 
 // branch is about an if: GETs meet its condition, or do not, or it is not known.
 func (f *flow) branch(s step, d *directive, at *scope) (out []step) {
-	met, isKnown := isMet("GET", strings.Join(d.args, " "))
+	met, isKnown := MethodMeets("GET", strings.Join(d.args, " "))
 	split := s.split
 	if !isKnown && d.decides() {
 		split = d
@@ -179,5 +179,5 @@ func isConstant(d *directive) bool {
 	default:
 		return false // index.html
 	}
-	return !slices.ContainsFunc(variables(target), func(name string) bool { return !isOfArgs(name) })
+	return !slices.ContainsFunc(Variables(target), func(name string) bool { return !IsArgs(name) })
 }

@@ -32,7 +32,7 @@ func (s *scope) addHeaders() (in, lost []*directive) {
 func (b *builder) addHeaders(ds []*directive) []AddHeader {
 	var headers []AddHeader
 	for _, d := range ds {
-		values, _ := b.defs.onHit(literally(d.arg(1)), maxMaps)
+		values, _ := b.defs.onHit(ParseExpression(d.arg(1)), maxMaps)
 		headers = append(headers, AddHeader{d.Place, d.arg(0), d.arg(1), d.arg(2) == "always", values})
 	}
 	return headers
@@ -44,14 +44,14 @@ const (
 	maxValues = 32
 )
 
-// onHit returns the values that the expression can have on a hit, unless they cannot
+// onHit returns the values that the Expression can have on a hit, unless they cannot
 // be known. A hit is no answer of an HTTP server: there are no $upstream_http_…
-func (defs *definitions) onHit(e expression, depth int) (values []string, known bool) {
+func (defs *definitions) onHit(e Expression, depth int) (values []string, known bool) {
 	values = []string{""}
 	for _, p := range e {
-		some := []string{p.text}
-		if p.variable {
-			some, known = defs.variableOnHit(lowerASCII(p.text), depth)
+		some := []string{p.Text}
+		if p.IsVariable {
+			some, known = defs.variableOnHit(Lower(p.Text), depth)
 			if !known {
 				return nil, false
 			}
@@ -86,7 +86,7 @@ func (defs *definitions) variableOnHit(name string, depth int) (values []string,
 		return nil, false
 	}
 	results := made.by.allResults()
-	if sources, known := defs.onHit(literally(made.Value), depth-1); known {
+	if sources, known := defs.onHit(ParseExpression(made.Value), depth-1); known {
 		results = nil
 		for _, source := range sources {
 			result, known := made.by.mapOf(source)
@@ -97,7 +97,7 @@ func (defs *definitions) variableOnHit(name string, depth int) (values []string,
 		}
 	}
 	for _, result := range results {
-		some, known := defs.onHit(literally(result), depth-1)
+		some, known := defs.onHit(ParseExpression(result), depth-1)
 		if !known {
 			return nil, false
 		}

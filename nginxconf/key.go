@@ -88,7 +88,7 @@ func (b *builder) fetch(l *Lookup, s *scope, d *directive) error {
 
 // fetchKey is the third argument of srcache_fetch.
 func (w way) fetchKey(d *directive) Key {
-	argument := literally(d.arg(2))
+	argument := ParseExpression(d.arg(2))
 	if name, ok := argument.alone(); ok && w.vars[name] != nil {
 		return w.key(name)
 	}
@@ -100,7 +100,7 @@ func (w way) fetchKey(d *directive) Key {
 // $query_string is srcache_fetch's argument.
 func (b *builder) addAsked(k *Key, to *scope, fetch *directive, variable string) {
 	r := newRewriting(b.defs)
-	r.fetch, r.args = fetch, literally(k.Expanded)
+	r.fetch, r.args = fetch, ParseExpression(k.Expanded)
 	r.run(to.server().directive)
 	r.run(to.directive)
 	asked := r.key(variable)
@@ -115,14 +115,14 @@ func (b *builder) addAsked(k *Key, to *scope, fetch *directive, variable string)
 
 // inSubrequest is the value of a variable of nginx's own that is different in
 // srcache_fetch's subrequest: those of its path and arguments.
-func (r *rewriting) inSubrequest(name string) (value expression, ok bool) {
+func (r *rewriting) inSubrequest(name string) (value Expression, ok bool) {
 	switch {
 	case r.fetch == nil:
 		return nil, false
 	case name == "query_string", name == "args":
 		return r.args, true
 	case name == "uri", name == "document_uri":
-		return literally(r.fetch.arg(1)), true
+		return ParseExpression(r.fetch.arg(1)), true
 	}
 	wanted, ok := strings.CutPrefix(name, "arg_")
 	if !ok {
@@ -130,7 +130,7 @@ func (r *rewriting) inSubrequest(name string) (value expression, ok bool) {
 	}
 	for argument := range strings.SplitSeq(r.args.String(), "&") {
 		if name, value, found := strings.Cut(argument, "="); found && strings.EqualFold(name, wanted) {
-			return literally(value), true
+			return ParseExpression(value), true
 		}
 	}
 	return nil, true

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"uwgate/gateway/policy"
 )
 
 // collectLookups makes the Lookups of a server's scopes, in the order of their places.
@@ -51,7 +49,7 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 	}
 	var err error
 	if d.name == "srcache_fetch" {
-		l.Format = policy.FormatHTTP
+		l.Srcache = true
 		l.Misses = b.passOf(s)
 		err = b.fetch(l, s, d)
 	} else {
@@ -84,13 +82,8 @@ func (b *builder) ask(l *Lookup, s *scope, pass *directive) (err error) {
 // describeHits is about what hits are given.
 func (b *builder) describeHits(l *Lookup, s *scope) (err error) {
 	l.GzipFlag = s.find("memcached_gzip_flag").text("0")
-	flag, err := strconv.ParseUint(l.GzipFlag.Value, 10, 63)
-	if err != nil {
+	if _, err := strconv.ParseUint(l.GzipFlag.Value, 10, 63); err != nil {
 		return l.GzipFlag.mistake("memcached_gzip_flag %s: it takes a number", l.GzipFlag.Value)
-	}
-	l.Format = policy.FormatBody
-	if flag != 0 {
-		l.Format = policy.FormatGzip
 	}
 	l.Gunzip = s.find("gunzip").text("off")
 	l.DefaultType = s.find("default_type").text("text/plain")
@@ -105,16 +98,19 @@ func (b *builder) describeHits(l *Lookup, s *scope) (err error) {
 	return err
 }
 
+// CharsetTypes are the types to which nginx adds a charset unasked.
+var CharsetTypes = []string{"text/html", "text/xml", "text/plain", "text/vnd.wap.wml", "application/javascript", "application/rss+xml"}
+
 // charsetTypes are those in force. nginx adds text/html to a list of one's own.
 func (s *scope) charsetTypes() []string {
 	ds, _ := s.inForce("charset_types")
 	if len(ds) == 0 {
-		return slices.Clone(withCharset)
+		return slices.Clone(CharsetTypes)
 	}
 	types := []string{"text/html"}
 	for _, d := range ds {
 		for _, t := range d.args {
-			if t = lowerASCII(t); !slices.Contains(types, t) {
+			if t = Lower(t); !slices.Contains(types, t) {
 				types = append(types, t)
 			}
 		}

@@ -3,8 +3,6 @@ package nginxconf
 import (
 	"fmt"
 	"time"
-
-	"uwgate/gateway/policy"
 )
 
 // A Place is where something stands in nginx's configuration. The zero Place is
@@ -40,7 +38,7 @@ type Config struct {
 	Passes  []*Pass   // every uwsgi_pass, in the order of their places
 	Gaps    []Gap     // what could not be read
 
-	visitor *directive // the map of $visitor; nil: there is none
+	defs *definitions
 
 	// Subrequests are those that come to a lookup or to a uwsgi_pass, and Programs the
 	// directives that may send requests anywhere, such as `access_by_lua_block`.
@@ -64,10 +62,10 @@ type Lookup struct {
 	If       Text     // the condition of the `if` that memcached_pass stands in; zero: in none
 	Names    []string // of server_name, as written; empty: none
 
-	// Format is how a hit is read: FormatHTTP with srcache_fetch, FormatGzip with a
-	// memcached_gzip_flag other than 0, else FormatBody.
-	Format   policy.Format
-	GzipFlag Text // of memcached_gzip_flag; "0" by default
+	// Srcache is set for srcache_fetch, whose hits are whole responses. Those of
+	// memcached_pass are bodies.
+	Srcache  bool
+	GzipFlag Text // of memcached_gzip_flag, a number; "0" by default
 	Gunzip   Text // "on" or "off"
 
 	// Memcached is what is asked. With srcache_fetch it is that of the memc_pass in
@@ -84,7 +82,7 @@ type Lookup struct {
 	// "error timeout" by default.
 	NextUpstream Text
 
-	// What a hit is given. They do not matter in FormatHTTP.
+	// What a hit is given. They do not matter with srcache.
 	DefaultType  Text              // "text/plain" by default
 	Charset      Text              // "off" by default
 	CharsetTypes []string          // those with a charset, text/html included; "*" is all
@@ -166,6 +164,13 @@ type Variable struct {
 	Value string // of map and the like: the source expression
 }
 
+// A Map is a map block.
+type Map struct {
+	Place
+	Source string     // the expression whose value is looked up in it
+	Lines  [][]string // the words of each
+}
+
 // An Upstream is where a pass directive leads to.
 type Upstream struct {
 	Place                     // of the upstream block; of the pass directive if it names an address itself
@@ -221,7 +226,7 @@ type Pass struct {
 	Server   Block // the server block
 	Location Block // the location block around it
 	If       Text  // the condition of the `if` that it stands in; zero: in none
-	Gateway  Upstream
+	Upstream Upstream
 
 	// Params are the uwsgi_param lines in force, in order, included ones as well,
 	// and ParamsLost those of outer levels that do not count, since an inner level
@@ -237,11 +242,6 @@ type Pass struct {
 	// Rewritten is what changes path or arguments of requests that come here, and Doubtful
 	// what changes those of some requests for a URL, and not of others. Zero: nothing.
 	Rewritten, Doubtful Text
-
-	// KeySet is the place of the `set` by which $memcached_key (or the variable that
-	// CACHE_KEY hands over) has a value here although nothing was looked up. Zero:
-	// it has none.
-	KeySet Place
 }
 
 // An Unasked is a way on which GETs come to a uwsgi_pass without a lookup.
@@ -259,4 +259,8 @@ type Param struct {
 	Place
 	Name, Value string
 	IfNotEmpty  bool
+
+	// Set is the `set` that gives the variable that is the whole Value its value for
+	// requests for which nothing was looked up. Zero: none does.
+	Set Place
 }

@@ -33,10 +33,10 @@ func TestReadSnippets(t *testing.T) {
 
 func compareLookup(t *testing.T, s *Snippet, l *Lookup) {
 	t.Helper()
-	if l.Format != s.Format || !slices.Equal(l.Names, s.Names) {
-		t.Errorf("format %s, names %q", l.Format, l.Names)
+	if l.Format() != s.Format || !slices.Equal(l.Names, s.Names) {
+		t.Errorf("format %s, names %q", l.Format(), l.Names)
 	}
-	if l.Key.Expanded != s.key() || l.Key.Late != "" || !l.Key.Asked.IsZero() || len(l.Key.Opaque) > 0 != (len(s.IgnoreArgs) > 0 || s.ForwardedProto) {
+	if l.Key.Expanded != s.key() || l.Key.Late != "" || !l.Key.Asked.IsZero() || len(l.opaque()) > 0 != (len(s.IgnoreArgs) > 0 || s.ForwardedProto) {
 		t.Errorf("key %+v, want %s", l.Key, s.key())
 	}
 	if l.ConnectTimeout.Value != 200*time.Millisecond || l.ReadTimeout.Value != 500*time.Millisecond {
@@ -53,12 +53,18 @@ func compareLookup(t *testing.T, s *Snippet, l *Lookup) {
 	if (l.Memcached.Method == "hash") != hashed || l.Memcached.Ketama != (hashed && s.Hash == cachewriter.Consistent) {
 		t.Errorf("method %q, ketama %v", l.Memcached.Method, l.Memcached.Ketama)
 	}
-	if l.Misses == nil || l.Misses.Gateway.Servers[0].Text != s.Gateway || !l.Misses.KeySet.IsZero() {
+	if l.Misses == nil || l.Misses.Upstream.Servers[0].Text != s.Gateway || !handedKey(l.Misses).Set.IsZero() {
 		t.Fatalf("misses %+v", l.Misses)
 	}
 	if s.Format != policy.FormatHTTP {
 		compareHits(t, s, l)
 	}
+}
+
+// handedKey is the pass's CACHE_KEY.
+func handedKey(p *Pass) Param {
+	key, _ := find(p.Params, "CACHE_KEY")
+	return key
 }
 
 func compareHits(t *testing.T, s *Snippet, l *Lookup) {
@@ -67,8 +73,8 @@ func compareHits(t *testing.T, s *Snippet, l *Lookup) {
 		t.Errorf("diverted %v", l.Diverted)
 	}
 	for _, p := range l.Diverted {
-		if p.KeySet != l.Key.Place {
-			t.Errorf("key of the diverted set at %v, want %v", p.KeySet, l.Key.Place)
+		if set := handedKey(p).Set; set != l.Key.Place {
+			t.Errorf("key of the diverted set at %v, want %v", set, l.Key.Place)
 		}
 	}
 	hitType := l.DefaultType.Value
@@ -158,7 +164,7 @@ func TestUpstreams(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.pass, func(t *testing.T) {
 			c := readText(t, "http {"+blocks+"server { location / { uwsgi_pass "+tt.pass+"; } } }")
-			got := c.Passes[0].Gateway
+			got := c.Passes[0].Upstream
 			if got.IsZero() || got.MethodAt.IsZero() != (got.Method == "") {
 				t.Errorf("places %v, %v", got.Place, got.MethodAt)
 			}
@@ -254,9 +260,8 @@ func names(headers []AddHeader) string {
 	return strings.Join(all, " ")
 }
 
-// KeySet tells of requests that have a key and were not looked up.
-func TestKeySet(t *testing.T) {
-	const hands = `uwsgi_param CACHE_KEY $k;`
+// Set tells of requests that have a key and were not looked up.
+func TestParamSet(t *testing.T) {
 	tests := []struct {
 		name, server string
 		want         int // the line of the set; 0: none
@@ -269,16 +274,17 @@ func TestKeySet(t *testing.T) {
 		{"set behind the branch", "location / { if ($uri) { uwsgi_pass a:1; }\nset $memcached_key a; memcached_pass a:1; }", 2},
 		{"behind a break in the branch", "location / { if ($uri) { uwsgi_pass a:1; break; }\nset $memcached_key a; memcached_pass a:1; }", 0},
 		{"set for some", "location / { if ($uri) {\nset $memcached_key a; } uwsgi_pass a:1; }", 2},
-		{"another variable", "location / {\nset $memcached_key a; uwsgi_pass a:1; } " + hands, 0},
-		{"that variable", "location / {\nset $k a; uwsgi_pass a:1; } " + hands, 2},
+		{"another variable", "location / {\nset $k a; uwsgi_pass a:1; }", 0},
+		{"in braces", "location / {\nset $Memcached_Key a; uwsgi_pass a:1; uwsgi_param CACHE_KEY ${memcached_key}; }", 2},
+		{"a part of the value", "location / {\nset $memcached_key a; uwsgi_pass a:1; uwsgi_param CACHE_KEY x$memcached_key; }", 0},
 		{"after a lookup", "location / { set $memcached_key a; memcached_pass a:1; error_page 404 = @m; } location @m { uwsgi_pass a:1; }", 0},
 		{"after a lookup or without", "location / { set $memcached_key a; memcached_pass a:1; error_page 404 = @m; }\nlocation /b { set $memcached_key b; try_files /x @m; } location @m { uwsgi_pass a:1; }", 2},
-		{"fetched by srcache", "location / {\nset $k a; srcache_fetch GET /m $k; uwsgi_pass a:1; } location /m { set $memc_key $args; memc_pass a:1; } " + hands, 0},
+		{"fetched by srcache", "location / {\nset $memcached_key a; srcache_fetch GET /m $memcached_key; uwsgi_pass a:1; } location /m { set $memc_key $args; memc_pass a:1; }", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := readText(t, "http { server {"+tt.server+"} }")
-			if got := c.Passes[0].KeySet.Line; got != tt.want {
+			c := readText(t, "http { server { uwsgi_param CACHE_KEY $memcached_key; "+tt.server+"} }")
+			if got := c.Passes[0].Params[0].Set.Line; got != tt.want {
 				t.Errorf("got line %d, want %d", got, tt.want)
 			}
 		})

@@ -121,7 +121,7 @@ var broken = []struct {
 func TestBrokenConfigurations(t *testing.T) {
 	for _, tt := range broken {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := new(parser).config("nginx.conf", brokenText(tt.text))
+			_, err := Parse("nginx.conf", brokenText(tt.text))
 			var at *SyntaxError
 			if !errors.As(err, &at) || !strings.Contains(at.What, tt.want) || at.Line != tt.line {
 				t.Errorf("got %v; want line %d: %s", err, tt.line, tt.want)
@@ -272,7 +272,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add("http { a_by_lua_block { x = [[}]] -- }\n} }")
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := new(parser).config("nginx.conf", text)
+		c, err := Parse("nginx.conf", text)
 		var at *SyntaxError
 		switch lines := 1 + strings.Count(text, "\n"); {
 		case errors.As(err, &at) && (at.Line < 1 || at.Line > lines || at.File != "nginx.conf"):

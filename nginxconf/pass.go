@@ -21,40 +21,41 @@ func (b *builder) newPass(s *scope, d *directive) *Pass {
 		Server:   s.server().asBlock(),
 		Location: s.location().asBlock(),
 		If:       s.condition(),
-		Gateway:  b.upstreams.of(d),
+		Upstream: b.upstreams.of(d),
 		Ignored:  s.find("uwsgi_ignore_headers").ignored(),
 	}
 	params, lost := s.inForce("uwsgi_param")
 	p.Params, p.ParamsLost = newParams(params), newParams(lost)
-	p.KeySet = b.keySet(s, p.Params)
+	b.findSets(s, p.Params)
 	return p
 }
 
 func newParams(ds []*directive) []Param {
 	var params []Param
 	for _, d := range ds {
-		params = append(params, Param{d.Place, d.arg(0), d.arg(1), d.arg(2) == "if_not_empty"})
+		params = append(params, Param{Place: d.Place, Name: d.arg(0), Value: d.arg(1), IfNotEmpty: d.arg(2) == "if_not_empty"})
 	}
 	return params
 }
 
-// keySet is where the key that is handed over gets a value although nothing was
+// findSets notes where the params' variables are set for requests for which nothing was
 // looked up.
-func (b *builder) keySet(s *scope, params []Param) Place {
+func (b *builder) findSets(s *scope, params []Param) {
 	if s.find("srcache_fetch") != nil {
-		return Place{}
+		return
 	}
-	variable := "memcached_key"
-	for _, p := range params {
-		if name, ok := literally(p.Value).alone(); ok && p.Name == "CACHE_KEY" {
-			variable = name
+	ways := slices.DeleteFunc(b.ways(s), func(w way) bool { return w.from != nil && w.from.last("memcached_pass") != nil })
+	for i, p := range params {
+		if name, ok := ParseExpression(p.Value).alone(); ok {
+			params[i].Set = setOn(ways, name)
 		}
 	}
-	for _, way := range b.ways(s) {
-		if way.from != nil && way.from.last("memcached_pass") != nil {
-			continue
-		}
-		v := way.vars[variable]
+}
+
+// setOn is the first `set` that gives the variable a value on one of the ways.
+func setOn(ways []way, name string) Place {
+	for _, w := range ways {
+		v := w.vars[name]
 		switch {
 		case v == nil:
 		case v.doubt.by != nil && !v.never && len(v.doubt.value) > 0:

@@ -19,6 +19,10 @@ func Read(path, prefix string) (*Config, error) {
 	return p.config(path, text)
 }
 
+// Parse reads the text of a main configuration file that includes nothing. The name is
+// the file's in places.
+func Parse(name, text string) (*Config, error) { return new(parser).config(name, text) }
+
 func (p *parser) config(path, text string) (*Config, error) {
 	ds, err := p.text(path, text)
 	if err != nil {

@@ -144,7 +144,7 @@ func ExampleRead() {
 	}
 	for _, l := range c.Lookups {
 		fmt.Println(l.Key.Expanded, "on", l.Memcached.Name, "for", strings.Join(l.Names, " "))
-		fmt.Println("misses go to", l.Misses.Gateway.Servers[0].Text, "by", l.Misses)
+		fmt.Println("misses go to", l.Misses.Upstream.Servers[0].Text, "by", l.Misses)
 	}
 	// Output:
 	// :1:SHOP:$request_uri on localhost:11211 for shop.example www.shop.example

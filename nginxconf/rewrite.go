@@ -15,7 +15,7 @@ type rewriting struct {
 	taken *directive           // the `if` whose condition is met; of others it is not known
 
 	fetch *directive // of whose subrequest it is; nil: of none
-	args  expression // of the subrequest
+	args  Expression // of the subrequest
 
 	regex    *directive // the last one that may have made captures
 	end      *directive // what ends the directives of this block for all requests
@@ -32,7 +32,7 @@ type assigned struct {
 
 type setting struct {
 	by     *directive
-	value  expression
+	value  Expression
 	opaque []Variable // of value
 }
 
@@ -130,7 +130,7 @@ func (r *rewriting) rewrite(d, branch *directive) {
 }
 
 func (r *rewriting) set(d, branch *directive) {
-	value, opaque := r.expand(literally(d.arg(1)))
+	value, opaque := r.expand(ParseExpression(d.arg(1)))
 	s := setting{d, value, opaque}
 	name := variableName(d.arg(0))
 	v := r.vars[name]
@@ -156,16 +156,16 @@ func (r *rewriting) set(d, branch *directive) {
 
 // expand puts the values of variables in their place. Those that are left are
 // nginx's own, or among the opaque ones.
-func (r *rewriting) expand(e expression) (expanded expression, opaque []Variable) {
+func (r *rewriting) expand(e Expression) (expanded Expression, opaque []Variable) {
 	size := 0
 	for _, p := range e {
-		if !p.variable {
+		if !p.IsVariable {
 			expanded = append(expanded, p)
 			continue
 		}
-		value, more := r.value(p.text)
+		value, more := r.value(p.Text)
 		if size += len(value.String()); size > maxExpansion {
-			value, more = expression{p}, []Variable{{Name: "$" + p.text, Kind: "set"}}
+			value, more = Expression{p}, []Variable{{Name: "$" + p.Text, Kind: "set"}}
 		}
 		expanded = append(expanded, value...)
 		opaque = addOpaque(opaque, more)
@@ -184,11 +184,11 @@ func addOpaque(all, more []Variable) []Variable {
 
 // value is what a variable holds after what has run: itself, if it is nginx's own or
 // opaque.
-func (r *rewriting) value(name string) (expression, []Variable) {
-	lower := lowerASCII(name)
-	itself := expression{{name, true}}
+func (r *rewriting) value(name string) (Expression, []Variable) {
+	lower := Lower(name)
+	itself := Expression{{name, true}}
 	v := r.vars[lower]
-	if args := r.vars["args"]; args != nil && isOfArgs(lower) {
+	if args := r.vars["args"]; args != nil && IsArgs(lower) {
 		// Its value is in the place of what comes in, which can be had no more.
 		by := cmp.Or(args.doubt.by, args.sure.by)
 		return itself, []Variable{{by.Place, "$" + name, "set", by.arg(1)}}
@@ -202,23 +202,18 @@ func (r *rewriting) value(name string) (expression, []Variable) {
 	if value, ok := r.inSubrequest(lower); ok {
 		return value, nil
 	}
-	if made, ok := r.defs.other[lower]; ok && !made.isVisitor() {
+	if made, ok := r.defs.other[lower]; ok {
 		return itself, []Variable{{made.Place, "$" + name, made.Kind, made.Value}}
 	}
 	switch {
 	case isCapture(name):
 		return itself, []Variable{r.capture(name)}
-	case isOwn(lower), r.defs.other[lower].isVisitor():
+	case isOwn(lower):
 		return itself, nil
 	case r.defs.sets[lower] != nil:
 		return nil, nil // not set on this way: empty
 	}
 	return itself, []Variable{{Name: "$" + name, Kind: "unknown"}}
-}
-
-// isOfArgs reports whether the variable is another one after `set $args`.
-func isOfArgs(name string) bool {
-	return name == "args" || name == "query_string" || name == "is_args" || strings.HasPrefix(name, "arg_")
 }
 
 func (r *rewriting) capture(name string) Variable {

@@ -138,7 +138,7 @@ func keyOf(t *testing.T, site string) Key {
 // readText reads a whole configuration that includes nothing.
 func readText(t *testing.T, text string) *Config {
 	t.Helper()
-	c, err := new(parser).config("nginx.conf", text)
+	c, err := Parse("nginx.conf", text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -120,8 +120,8 @@ func (c *Config) lookupsFor(listen []string) ([]*Lookup, error) {
 			continue
 		}
 		all = append(all, l)
-		targets[l.Misses.Gateway.addresses()] = true
-		if k.reaches(l.Misses.Gateway) {
+		targets[l.Misses.Upstream.addresses()] = true
+		if k.reaches(l.Misses.Upstream) {
 			ours = append(ours, l)
 		}
 	}
@@ -144,7 +144,7 @@ func (c *Config) lookupsFor(listen []string) ([]*Lookup, error) {
 func (k *checker) leads(ours []*Lookup) func(Upstream) bool {
 	return func(u Upstream) bool {
 		return k.reaches(u) || slices.ContainsFunc(ours, func(l *Lookup) bool {
-			return l.Misses != nil && l.Misses.Gateway.addresses() == u.addresses()
+			return l.Misses != nil && l.Misses.Upstream.addresses() == u.addresses()
 		})
 	}
 }
@@ -200,10 +200,10 @@ func (l *Lookup) servers() (servers []string, hash cachewriter.Method, err error
 func (s *Settings) takeFormat() error {
 	var err error
 	s.Format, err = agree(s, "a hit", "one gateway stores in one format only; run one for each", func(l *Lookup) (policy.Format, string) {
-		if l.Format == policy.FormatGzip {
-			return l.Format, "compressed with memcached_gzip_flag " + l.GzipFlag.Value
+		if l.Format() == policy.FormatGzip {
+			return l.Format(), "compressed with memcached_gzip_flag " + l.GzipFlag.Value
 		}
-		return l.Format, map[policy.Format]string{policy.FormatBody: "a body (memcached_pass)", policy.FormatHTTP: "head and body (srcache_fetch)"}[l.Format]
+		return l.Format(), map[policy.Format]string{policy.FormatBody: "a body (memcached_pass)", policy.FormatHTTP: "head and body (srcache_fetch)"}[l.Format()]
 	})
 	if err != nil || s.Format != policy.FormatGzip {
 		return err
@@ -221,7 +221,7 @@ func (s *Settings) takeFormat() error {
 func (s *Settings) takeKey() {
 	s.HandedOver = !slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return !l.handsOver() })
 	key, err := agree(s, "the key", "hand it over (`uwgate nginx` prints how), or give --key", func(l *Lookup) (string, string) {
-		return l.asked(), strconv.Quote(canonical(l.asked()))
+		return l.asked(), strconv.Quote(Canonical(l.asked()))
 	})
 	if err == nil {
 		err = s.Lookups[0].computable()
@@ -243,7 +243,7 @@ func (s *Settings) unproven(c *Config, reaches func(Upstream) bool) (diverted, w
 		}
 	}
 	for _, p := range c.Passes {
-		if !reaches(p.Gateway) {
+		if !reaches(p.Upstream) {
 			continue
 		}
 		isMiss := slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return l.isMiss(p) })
@@ -268,7 +268,7 @@ func (s *Settings) unproven(c *Config, reaches func(Upstream) bool) (diverted, w
 func (c *Config) constantVars(reaches func(Upstream) bool) []string {
 	var all map[string]string // nil: no uwsgi_pass yet
 	for _, p := range c.Passes {
-		if !reaches(p.Gateway) {
+		if !reaches(p.Upstream) {
 			continue
 		}
 		own := p.constants()
@@ -291,7 +291,7 @@ func (p *Pass) constants() map[string]string {
 	}
 	for _, param := range p.Params {
 		isHeader := strings.HasPrefix(param.Name, "HTTP_")
-		if isHeader || param.Value != values[param.Name] || len(variables(param.Value)) > 0 {
+		if isHeader || param.Value != values[param.Name] || len(Variables(param.Value)) > 0 {
 			delete(values, param.Name)
 		}
 	}
@@ -311,8 +311,8 @@ func (l *Lookup) computable() error {
 	switch {
 	case l.Key.Late != "", l.Key.Varies != "":
 		return fmt.Errorf("%v: the key is not certain: %s; hand it over (`uwgate nginx` prints how)", l.Place, cmp.Or(l.Key.Late, l.Key.Varies))
-	case len(l.Key.Opaque) > 0:
-		v := l.Key.Opaque[0]
+	case len(l.opaque()) > 0:
+		v := l.opaque()[0]
 		return fmt.Errorf("%v: the key has %s, which nginx alone can compute (%s); hand it over (`uwgate nginx` prints how)", l.Key.Place, v.Name, v.Kind)
 	}
 	if name, by := l.changes(); name != "" {

@@ -242,7 +242,7 @@ func (s *Snippet) addVisitors(p *snippetParts, q *quoter) {
 // headerVariables are those of the headers whose senders are not looked up.
 func (s *Snippet) headerVariables() (names []string) {
 	spell := func(header string) string { return "$http_" + strings.ReplaceAll(strings.ToLower(header), "-", "_") }
-	inKey := variables(s.key())
+	inKey := Variables(s.key())
 	for _, header := range s.Visitors.NotLookedUp() {
 		name := spell(header)
 		isTrusted := slices.ContainsFunc(s.Trusted, func(trusted string) bool { return spell(trusted) == name })
@@ -351,9 +351,6 @@ func (s *Snippet) addHits(p *snippetParts, q *quoter) {
 
 const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-// withCharset are the types to which nginx adds a charset unasked.
-var withCharset = []string{"text/html", "text/xml", "text/plain", "text/vnd.wap.wml", "application/javascript", "application/rss+xml"}
-
 // typeLines make nginx send HitType.
 func (s *Snippet) typeLines(q *quoter) []string {
 	hitType := s.HitType
@@ -372,8 +369,8 @@ func (s *Snippet) typeLines(q *quoter) []string {
 		return append(lines, "charset off;")
 	}
 	lines = append(lines, "charset "+q.quoteValue("the charset of hits", charset)+";")
-	if !slices.Contains(withCharset, bare) {
-		lines = append(lines, "charset_types "+strings.Join(append(withCharset[1:len(withCharset):len(withCharset)], bare), " ")+";")
+	if !slices.Contains(CharsetTypes, bare) {
+		lines = append(lines, "charset_types "+strings.Join(append(CharsetTypes[1:len(CharsetTypes):len(CharsetTypes)], bare), " ")+";")
 	}
 	return lines
 }

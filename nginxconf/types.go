@@ -59,7 +59,7 @@ func mapTypes(blocks []*directive) map[string]string {
 	for _, b := range blocks {
 		for _, d := range b.block {
 			for _, extension := range d.args {
-				types[lowerASCII(extension)] = d.name
+				types[Lower(extension)] = d.name
 			}
 		}
 	}
@@ -72,8 +72,8 @@ func builtinTypes() map[string]string {
 	return map[string]string{"html": "text/html", "gif": "image/gif", "jpg": "image/jpeg"}
 }
 
-// lowerASCII is ngx_strlow: bytes beyond ASCII stay as they are.
-func lowerASCII(s string) string {
+// Lower is ngx_strlow: bytes beyond ASCII stay as they are.
+func Lower(s string) string {
 	b := []byte(s)
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {

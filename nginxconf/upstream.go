@@ -8,7 +8,7 @@ type upstreams map[string]*directive
 func newUpstreams(http *directive) upstreams {
 	all := upstreams{}
 	for _, d := range http.own("upstream") {
-		if name := lowerASCII(d.arg(0)); all[name] == nil {
+		if name := Lower(d.arg(0)); all[name] == nil {
 			all[name] = d
 		}
 	}
@@ -20,9 +20,9 @@ func (u upstreams) of(pass *directive) Upstream {
 	name := pass.arg(0)
 	address := name
 	if pass.name == "uwsgi_pass" {
-		_, address = cutScheme(name)
+		_, address = CutScheme(name)
 	}
-	if block := u[lowerASCII(address)]; block != nil {
+	if block := u[Lower(address)]; block != nil {
 		return newUpstream(name, block)
 	}
 	up := Upstream{Place: pass.Place, Name: name, Implicit: true}
@@ -30,16 +30,6 @@ func (u upstreams) of(pass *directive) Upstream {
 		up.Servers = []UpstreamServer{{pass.Place, address}}
 	}
 	return up
-}
-
-// cutScheme takes an address of uwsgi_pass apart. The scheme may be empty.
-func cutScheme(name string) (scheme, address string) {
-	for _, scheme := range []string{"uwsgi://", "suwsgi://"} {
-		if len(name) >= len(scheme) && strings.EqualFold(name[:len(scheme)], scheme) {
-			return name[:len(scheme)], name[len(scheme):]
-		}
-	}
-	return "", name
 }
 
 func newUpstream(name string, block *directive) Upstream {

@@ -2,25 +2,26 @@ package nginxconf
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// An expression is an argument with variables, piece by piece.
-type expression []piece
+// An Expression is an argument with variables, piece by piece.
+type Expression []Piece
 
-// A piece is literal text, or a variable's name without its dollar sign.
-type piece struct {
-	text     string
-	variable bool
+// A Piece is literal text, or a variable's name without its dollar sign.
+type Piece struct {
+	Text       string
+	IsVariable bool
 }
 
-// parseExpression cuts an argument as ngx_http_script_compile does.
-func parseExpression(s string) (expression, error) {
-	var e expression
+// cutExpression cuts an argument as ngx_http_script_compile does.
+func cutExpression(s string) (Expression, error) {
+	var e Expression
 	for rest := s; rest != ""; {
 		text, after, found := strings.Cut(rest, "$")
 		if text != "" {
-			e = append(e, piece{text: text})
+			e = append(e, Piece{Text: text})
 		}
 		if !found {
 			break
@@ -29,7 +30,7 @@ func parseExpression(s string) (expression, error) {
 		if !ok {
 			return nil, fmt.Errorf("no variable's name follows the dollar sign of %q", "$"+after)
 		}
-		e = append(e, piece{name, true})
+		e = append(e, Piece{name, true})
 		rest = tail
 	}
 	return e, nil
@@ -37,10 +38,10 @@ func parseExpression(s string) (expression, error) {
 
 // literally takes what cannot be cut for a text without variables. nginx does not
 // start with such an argument.
-func literally(s string) expression {
-	e, err := parseExpression(s)
+func ParseExpression(s string) Expression {
+	e, err := cutExpression(s)
 	if err != nil {
-		return expression{{text: s}}
+		return Expression{{Text: s}}
 	}
 	return e
 }
@@ -70,16 +71,16 @@ func isNameByte(c byte) bool {
 }
 
 // String writes it as nginx reads it, with braces only where a name would run on.
-func (e expression) String() string {
+func (e Expression) String() string {
 	var b strings.Builder
 	for i, p := range e {
 		switch {
-		case !p.variable:
-			b.WriteString(p.text)
-		case i+1 < len(e) && !e[i+1].variable && isNameByte(e[i+1].text[0]) && !isCapture(p.text):
-			b.WriteString("${" + p.text + "}")
+		case !p.IsVariable:
+			b.WriteString(p.Text)
+		case i+1 < len(e) && !e[i+1].IsVariable && isNameByte(e[i+1].Text[0]) && !isCapture(p.Text):
+			b.WriteString("${" + p.Text + "}")
 		default:
-			b.WriteString("$" + p.text)
+			b.WriteString("$" + p.Text)
 		}
 	}
 	return b.String()
@@ -87,12 +88,46 @@ func (e expression) String() string {
 
 func isCapture(name string) bool { return len(name) == 1 && '1' <= name[0] && name[0] <= '9' }
 
-// alone is the name of the variable that is the whole expression, in lower case.
-func (e expression) alone() (name string, ok bool) {
-	if len(e) != 1 || !e[0].variable {
+// alone is the name of the variable that is the whole Expression, in lower case.
+func (e Expression) alone() (name string, ok bool) {
+	if len(e) != 1 || !e[0].IsVariable {
 		return "", false
 	}
-	return lowerASCII(e[0].text), true
+	return Lower(e[0].Text), true
+}
+
+// synonyms are nginx's own variables that have two names.
+var synonyms = map[string]string{"document_uri": "uri", "query_string": "args"}
+
+// canonical writes an expression in the one way that is the same for all that nginx
+// evaluates alike.
+func Canonical(s string) string {
+	e := slices.Clone(ParseExpression(s))
+	for i, p := range e {
+		if !p.IsVariable {
+			continue
+		}
+		e[i].Text = Lower(p.Text)
+		if other, ok := synonyms[e[i].Text]; ok {
+			e[i].Text = other
+		}
+	}
+	return e.String()
+}
+
+// variables are those of an expression, in lower case and without dollar signs.
+func Variables(s string) (names []string) {
+	for _, p := range ParseExpression(Canonical(s)) {
+		if p.IsVariable && !slices.Contains(names, p.Text) {
+			names = append(names, p.Text)
+		}
+	}
+	return names
+}
+
+// IsArgs reports whether the variable is another one after `set $args`.
+func IsArgs(name string) bool {
+	return name == "args" || name == "query_string" || name == "is_args" || strings.HasPrefix(name, "arg_")
 }
 
 // checkSet is about what nginx says of a set.
@@ -100,7 +135,7 @@ func (d *directive) checkSet() error {
 	if !strings.HasPrefix(d.args[0], "$") {
 		return d.mistake("%s: %q is no variable; write `set $name value;`", d, d.args[0])
 	}
-	if _, err := parseExpression(d.args[1]); err != nil {
+	if _, err := cutExpression(d.args[1]); err != nil {
 		return d.mistake("%s: %v", d, err)
 	}
 	return nil

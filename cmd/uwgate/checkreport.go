@@ -75,13 +75,13 @@ func newLookupReport(l *nginxconf.Lookup) lookupReport {
 	key, _ := l.Template()
 	r := lookupReport{
 		File: l.File, Line: l.Line, Location: l.Location.Name, Names: append([]string{}, l.Names...),
-		Key: key, HandedOver: l.HandsKeyOver(), Format: string(l.Format), Memcached: []string{},
+		Key: key, HandedOver: l.HandsKeyOver(), Format: string(l.Format()), Memcached: []string{},
 	}
 	for _, s := range l.Memcached.Servers {
 		r.Memcached = append(r.Memcached, s.Text)
 	}
 	if l.Misses != nil {
-		r.Gateway = l.Misses.Gateway.Name
+		r.Gateway = l.Misses.Upstream.Name
 	}
 	return r
 }
