@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"uwgate/nginxconf/nginxtest"
 )
 
 // fetchTests are server blocks in which /p is looked up by srcache_fetch.
@@ -51,8 +53,8 @@ func fetchedKey(t *testing.T, server string) Key {
 
 // memc_pass asks for what we say it does.
 func TestFetchedKeysAreThoseOfNginx(t *testing.T) {
-	program := nginxProgram(t)
-	modules := loadModules(t, program)
+	program := nginxtest.Program(t)
+	modules := nginxtest.Modules(t, program)
 	for _, tt := range fetchTests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -61,18 +63,18 @@ func TestFetchedKeysAreThoseOfNginx(t *testing.T) {
 			if k.Asked.Value != "" {
 				expected = k.Asked.Value
 			}
-			dir := frame(t, modules, "")
+			dir := nginxtest.Frame(t, modules, "")
 			asked := emptyMemcached(t, filepath.Join(dir, "memcached.sock"))
 			socket := filepath.Join(dir, "show.sock")
 			server := strings.NewReplacer(
 				"m:1", "unix:"+filepath.Join(dir, "memcached.sock"),
 				"uwsgi_pass a:1", fmt.Sprintf(`add_header X-Expanded "%s"; empty_gif`, expected),
 			).Replace(tt.server)
-			if err := writeFile(dir, "site.conf", "server { listen unix:"+socket+"; "+server+"}"); err != nil {
+			if err := nginxtest.WriteFile(dir, "site.conf", "server { listen unix:"+socket+"; "+server+"}"); err != nil {
 				t.Fatal(err)
 			}
-			start(t, program, dir, socket)
-			resp, err := clientOf(socket).Get("http://example.com/p/a?q=1&b=2")
+			nginxtest.Start(t, program, dir, socket)
+			resp, err := nginxtest.Client(socket).Get("http://example.com/p/a?q=1&b=2")
 			if err != nil {
 				t.Fatal(err)
 			}

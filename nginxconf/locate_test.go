@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"uwgate/nginxconf/nginxtest"
 )
 
 // Each location says its name, which the server's text has behind the block's brace.
@@ -80,17 +82,17 @@ func TestLocate(t *testing.T) {
 }
 
 func TestNginxLocatesTheSame(t *testing.T) {
-	program := nginxProgram(t)
-	dir := frame(t, "", "")
+	program := nginxtest.Program(t)
+	dir := nginxtest.Frame(t, "", "")
 	socket := filepath.Join(dir, "show.sock")
 	site := "server { listen unix:" + socket + ";" + strings.ReplaceAll(locations, "NAME", "return 200") + "}"
-	if err := writeFile(dir, "site.conf", site); err != nil {
+	if err := nginxtest.WriteFile(dir, "site.conf", site); err != nil {
 		t.Fatal(err)
 	}
-	start(t, program, dir, socket)
-	client := clientOf(socket)
+	nginxtest.Start(t, program, dir, socket)
+	client := nginxtest.Client(socket)
 	for _, tt := range located {
-		if got := show(t, client, tt.path, ""); got != tt.want {
+		if got := nginxtest.Show(t, client, tt.path, ""); got != tt.want {
 			t.Errorf("%s: nginx says %q, want %q", tt.path, got, tt.want)
 		}
 	}

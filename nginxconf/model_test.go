@@ -1,101 +1,11 @@
 package nginxconf
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"uwgate/cachewriter"
-	"uwgate/gateway/policy"
 )
-
-// What a Snippet writes is read back.
-func TestReadSnippets(t *testing.T) {
-	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
-		for name, s := range snippets() {
-			s.Format, s.GzipFlag = f, 2
-			t.Run(string(f)+"/"+name, func(t *testing.T) {
-				dir := frame(t, "", text(t, &s))
-				c, err := Read(filepath.Join(dir, "nginx.conf"), "")
-				if err != nil || len(c.Gaps) > 0 || len(c.Lookups) != 1 {
-					t.Fatalf("got %v", err)
-				}
-				compareLookup(t, &s, c.Lookups[0])
-				if got, want := len(c.Passes), 1+len(c.Lookups[0].Diverted); got != want {
-					t.Errorf("%d passes, want %d", got, want)
-				}
-			})
-		}
-	}
-}
-
-func compareLookup(t *testing.T, s *Snippet, l *Lookup) {
-	t.Helper()
-	if l.Format() != s.Format || !slices.Equal(l.Names, s.Names) {
-		t.Errorf("format %s, names %q", l.Format(), l.Names)
-	}
-	if l.Key.Expanded != s.key() || l.Key.Late != "" || !l.Key.Asked.IsZero() || len(l.opaque()) > 0 != (len(s.IgnoreArgs) > 0 || s.ForwardedProto) {
-		t.Errorf("key %+v, want %s", l.Key, s.key())
-	}
-	if l.ConnectTimeout.Value != 200*time.Millisecond || l.ReadTimeout.Value != 500*time.Millisecond {
-		t.Errorf("timeouts %v, %v", l.ConnectTimeout, l.ReadTimeout)
-	}
-	var servers []string
-	for _, srv := range l.Memcached.Servers {
-		servers = append(servers, strings.TrimSuffix(srv.Text, " max_fails=0"))
-	}
-	if !slices.Equal(servers, s.Servers) || l.Memcached.Name != "memcached" || l.Memcached.Implicit {
-		t.Errorf("upstream %+v", l.Memcached)
-	}
-	hashed := len(s.Servers) > 1 && s.Hash != cachewriter.All
-	if (l.Memcached.Method == "hash") != hashed || l.Memcached.Ketama != (hashed && s.Hash == cachewriter.Consistent) {
-		t.Errorf("method %q, ketama %v", l.Memcached.Method, l.Memcached.Ketama)
-	}
-	if l.Misses == nil || l.Misses.Upstream.Servers[0].Text != s.Gateway || !handedKey(l.Misses).Set.IsZero() {
-		t.Fatalf("misses %+v", l.Misses)
-	}
-	if s.Format != policy.FormatHTTP {
-		compareHits(t, s, l)
-	}
-}
-
-// handedKey is the pass's CACHE_KEY.
-func handedKey(p *Pass) Param {
-	key, _ := find(p.Params, "CACHE_KEY")
-	return key
-}
-
-func compareHits(t *testing.T, s *Snippet, l *Lookup) {
-	t.Helper()
-	if len(l.Diverted) > 1 || len(l.Diverted) != 1 {
-		t.Errorf("diverted %v", l.Diverted)
-	}
-	for _, p := range l.Diverted {
-		if set := handedKey(p).Set; set != l.Key.Place {
-			t.Errorf("key of the diverted set at %v, want %v", set, l.Key.Place)
-		}
-	}
-	hitType := l.DefaultType.Value
-	if l.Charset.Value != "off" {
-		hitType += "; charset=" + l.Charset.Value
-		if !slices.Contains(l.CharsetTypes, l.DefaultType.Value) {
-			t.Errorf("%s is not in %q", l.DefaultType.Value, l.CharsetTypes)
-		}
-	}
-	if want := s.HitType; hitType != want && (want != "" || hitType != "text/html; charset=utf-8") {
-		t.Errorf("type of hits %q, want %q", hitType, want)
-	}
-	if len(l.Headers) != len(s.Adds) {
-		t.Fatalf("headers %+v", l.Headers)
-	}
-	for i, h := range l.Headers {
-		if h.Name != s.Adds[i].Name || !slices.Equal(h.Values, []string{s.Adds[i].Value}) {
-			t.Errorf("got %+v, want %+v", h, s.Adds[i])
-		}
-	}
-}
 
 func TestParseTime(t *testing.T) {
 	tests := []struct {

@@ -9,15 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-)
 
-func writeFile(dir, name, text string) error {
-	path := filepath.Join(dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(path, []byte(text), 0o644)
-}
+	"uwgate/nginxconf/nginxtest"
+)
 
 func TestWords(t *testing.T) {
 	tests := []struct {
@@ -135,15 +129,15 @@ func brokenText(text string) string {
 }
 
 func TestNginxRefusesBrokenConfigurations(t *testing.T) {
-	program := nginxProgram(t)
+	program := nginxtest.Program(t)
 	for _, tt := range broken {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			dir := frame(t, "", "")
-			if err := writeFile(dir, "nginx.conf", "pid nginx.pid; "+brokenText(tt.text)); err != nil {
+			dir := nginxtest.Frame(t, "", "")
+			if err := nginxtest.WriteFile(dir, "nginx.conf", "pid nginx.pid; "+brokenText(tt.text)); err != nil {
 				t.Fatal(err)
 			}
-			if out, err := exec.Command(program, append(arguments(dir), "-t")...).CombinedOutput(); err == nil {
+			if out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-t")...).CombinedOutput(); err == nil {
 				t.Errorf("nginx starts with it: %s", out)
 			}
 		})
@@ -158,7 +152,7 @@ func TestIncludeGaps(t *testing.T) {
 		"fine.conf":  "a b;\n",
 		"folder/x":   "",
 	} {
-		if err := writeFile(dir, name, text); err != nil {
+		if err := nginxtest.WriteFile(dir, name, text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +184,7 @@ func TestUnreadableIncludes(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{"nginx.conf": "include closed/*.conf;\ninclude closed/a.conf;\nhttp {}", "closed/a.conf": ""} {
-		if err := writeFile(dir, name, text); err != nil {
+		if err := nginxtest.WriteFile(dir, name, text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -228,7 +222,7 @@ func TestReadErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			for name, text := range tt.files {
-				if err := writeFile(dir, name, text); err != nil {
+				if err := nginxtest.WriteFile(dir, name, text); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -244,7 +238,7 @@ func TestReadErrors(t *testing.T) {
 func TestReadWithPrefix(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a/nginx.conf": "include x.conf; http {}", "b/x.conf": ""} {
-		if err := writeFile(dir, name, text); err != nil {
+		if err := nginxtest.WriteFile(dir, name, text); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -256,7 +250,7 @@ func TestReadWithPrefix(t *testing.T) {
 
 // Whatever stands in a file, reading ends with a model or with a place in the file.
 func FuzzRead(f *testing.F) {
-	for _, pattern := range []string{"testdata/read/*.conf", "testdata/snippet/*.conf", "testdata/read/*/*"} {
+	for _, pattern := range []string{"testdata/read/*.conf", "snippet/testdata/*.conf", "testdata/read/*/*"} {
 		files, _ := filepath.Glob(pattern)
 		for _, file := range files {
 			if text, err := os.ReadFile(file); err == nil {

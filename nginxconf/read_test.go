@@ -11,17 +11,18 @@ import (
 	"testing"
 
 	"uwgate/demo/nginx"
+	"uwgate/nginxconf/nginxtest"
 )
 
 // configurations are whole ones, by name: each makes the folder of its nginx.conf.
 func configurations(t *testing.T) map[string]func(t *testing.T) (dir string) {
 	t.Helper()
 	all := map[string]func(t *testing.T) string{
-		"debian":   func(t *testing.T) string { return copied(t, "testdata/read/debian") },
-		"includes": func(t *testing.T) string { return copied(t, "testdata/read/includes") },
+		"debian":   func(t *testing.T) string { return nginxtest.Copy(t, "testdata/read/debian") },
+		"includes": func(t *testing.T) string { return nginxtest.Copy(t, "testdata/read/includes") },
 		"recipe":   recipe,
 	}
-	for _, pattern := range []string{"testdata/read/*.conf", "testdata/snippet/*.conf"} {
+	for _, pattern := range []string{"testdata/read/*.conf", "snippet/testdata/*.conf"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", pattern, err)
@@ -36,7 +37,7 @@ func configurations(t *testing.T) map[string]func(t *testing.T) (dir string) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return frame(t, "", onLoopback.Replace(string(site)))
+				return nginxtest.Frame(t, "", onLoopback.Replace(string(site)))
 			}
 		}
 	}
@@ -46,24 +47,9 @@ func configurations(t *testing.T) map[string]func(t *testing.T) (dir string) {
 // onLoopback moves sites from the ports that root alone may listen on.
 var onLoopback = strings.NewReplacer("listen 80;", "listen 127.0.0.1:18080;", "listen [::]:80 ", "listen [::1]:18080 ")
 
-// copied is a copy of a folder, in which nginx may write.
-func copied(t *testing.T, from string) (dir string) {
-	t.Helper()
-	dir = frame(t, "", "")
-	for _, name := range []string{"nginx.conf", "site.conf", "modules.conf", "mime.types", "uwsgi_params"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
 func recipe(t *testing.T) (dir string) {
 	t.Helper()
-	dir = frame(t, "", "")
+	dir = nginxtest.Frame(t, "", "")
 	var b strings.Builder
 	c := nginx.Config{Listen: "127.0.0.1:18080", Backend: "unix:/run/uwgate.sock", Hash: "consistent", Memcached: []string{"127.0.0.1:11211", "127.0.0.1:11212"}}
 	if err := c.Write(&b, nginx.Recipe); err != nil {
@@ -85,7 +71,7 @@ func TestReadGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := strings.ReplaceAll(dump(c), dir+"/", "")
-			compareGolden(t, filepath.Join("testdata", "read", name+".dump"), got)
+			nginxtest.Golden(t, filepath.Join("testdata", "read", name+".dump"), got)
 		})
 	}
 }
@@ -93,13 +79,13 @@ func TestReadGolden(t *testing.T) {
 // The configurations are such that nginx starts with, and what it reads is what we
 // read, in the same order.
 func TestNginxReadsTheSame(t *testing.T) {
-	program := nginxProgram(t)
-	modules := loadModules(t, program)
+	program := nginxtest.Program(t)
+	modules := nginxtest.Modules(t, program)
 	for name, make := range configurations(t) {
 		t.Run(name, func(t *testing.T) {
 			dir := make(t)
 			load(t, dir, modules)
-			out, err := exec.Command(program, append(arguments(dir), "-T")...).CombinedOutput()
+			out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-T")...).CombinedOutput()
 			if err != nil {
 				t.Fatalf("nginx -T: %v\n%s", err, out)
 			}
@@ -127,7 +113,7 @@ func load(t *testing.T, dir, modules string) {
 	folder := regexp.MustCompile(`load_module (\S*/)`).FindStringSubmatch(modules)[1]
 	files, _ := filepath.Glob(filepath.Join(dir, "modules-enabled", "*.conf"))
 	for _, file := range files {
-		replaceIn(t, file, "modules/", folder)
+		nginxtest.Replace(t, file, "modules/", folder)
 	}
 }
 

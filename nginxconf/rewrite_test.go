@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"uwgate/nginxconf/nginxtest"
 )
 
 // asks stands for what looks up, on a line of its own.
@@ -147,7 +149,7 @@ func readText(t *testing.T, text string) *Config {
 
 // For any request the expanded key is what nginx makes of the configuration.
 func TestKeysAreThoseOfNginx(t *testing.T) {
-	program := nginxProgram(t)
+	program := nginxtest.Program(t)
 	for _, tt := range keyTests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -158,11 +160,11 @@ func TestKeysAreThoseOfNginx(t *testing.T) {
 				shows = strings.Replace(shows, "empty_gif;", "", 1) // it cannot stand there
 				site = strings.Replace(site, "set $a 3; }", "set $a 3; empty_gif; }", 1)
 			}
-			dir := frame(t, "", strings.ReplaceAll(site, asks, shows))
+			dir := nginxtest.Frame(t, "", strings.ReplaceAll(site, asks, shows))
 			socket := filepath.Join(dir, "show.sock")
-			replaceIn(t, filepath.Join(dir, "site.conf"), "unix:show.sock", "unix:"+socket)
-			start(t, program, dir, socket)
-			client := clientOf(socket)
+			nginxtest.Replace(t, filepath.Join(dir, "site.conf"), "unix:show.sock", "unix:"+socket)
+			nginxtest.Start(t, program, dir, socket)
+			client := nginxtest.Client(socket)
 			for _, target := range []string{"/", "/a/b?x=1&y=2", "/%61%20b?x=&X=2", "/c/..//d?"} {
 				req, err := http.NewRequest("GET", "http://Example.com", nil)
 				if err != nil {

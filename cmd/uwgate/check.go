@@ -14,6 +14,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/nginxconf"
+	"uwgate/nginxconf/parity"
 )
 
 func checkCommand() *cli.Command {
@@ -107,7 +108,7 @@ func runChecks(c *cli.Context) (*checkReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--nginx: %w", err)
 	}
-	report := &checkReport{Nginx: newNginxReport(conf, conf.Check(told))}
+	report := &checkReport{Nginx: newNginxReport(conf, parity.Check(conf, told))}
 	if via == "" {
 		return report, nil
 	}
@@ -120,11 +121,11 @@ func runChecks(c *cli.Context) (*checkReport, error) {
 }
 
 // toldGateway is what the flags that are given say. It looks no name up.
-func toldGateway(c *cli.Context, file *settings.ConfigFile) (g nginxconf.Gateway, err error) {
+func toldGateway(c *cli.Context, file *settings.ConfigFile) (g parity.Gateway, err error) {
 	cfg := settings.Config{Files: settings.Files{File: file}}
 	errs := []error{settings.ParsePolicy(c, &cfg), settings.ParseTimeouts(c, &cfg)}
 	p := cfg.Policy
-	g = nginxconf.Gateway{
+	g = parity.Gateway{
 		Types:               p.Types,
 		Adds:                p.NginxAdds,
 		AllowedHosts:        p.AllowedHosts,
@@ -152,7 +153,7 @@ func toldGateway(c *cli.Context, file *settings.ConfigFile) (g nginxconf.Gateway
 	return g, errors.Join(errs...)
 }
 
-func addServers(c *cli.Context, g *nginxconf.Gateway) error {
+func addServers(c *cli.Context, g *parity.Gateway) error {
 	if c.IsSet("hash") {
 		method, err := cachewriter.ParseMethod(c.String("hash"))
 		if err != nil {
@@ -179,12 +180,12 @@ func lookUp(ctx context.Context, host string) ([]string, error) {
 }
 
 // takeFlags sets the flags that are not given as nginx has them, for the URL's site.
-func takeFlags(c *cli.Context, conf *nginxconf.Config, via string) (*nginxconf.Settings, error) {
+func takeFlags(c *cli.Context, conf *nginxconf.Config, via string) (*parity.Settings, error) {
 	l := lookupOf(conf, via)
 	if l == nil {
 		return nil, errors.New("--via has nothing to try: nginx looks no page up")
 	}
-	s := nginxconf.SettingsOf(l)
+	s := parity.SettingsOf(l)
 	if s.Key == "" && !c.IsSet("key") {
 		return nil, fmt.Errorf("--via: %w; or give --key, as it is for that URL", s.KeyErr)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/nginxconf"
+	"uwgate/nginxconf/parity"
 )
 
 // A checkReport is what check has found. Its JSON form is read by scripts, and docs/check.md
@@ -42,7 +43,7 @@ type lookupReport struct {
 	Gateway    string   `json:"gateway"`   // where misses go
 }
 
-// A finding is an nginxconf.Finding in JSON.
+// A finding is a parity.Finding in JSON.
 type finding struct {
 	File  string `json:"file"`
 	Line  int    `json:"line"`
@@ -52,17 +53,17 @@ type finding struct {
 	Fix   string `json:"fix"`
 }
 
-func newNginxReport(conf *nginxconf.Config, found []nginxconf.Finding) *nginxReport {
+func newNginxReport(conf *nginxconf.Config, found []parity.Finding) *nginxReport {
 	r := &nginxReport{Files: conf.Files, Lookups: []lookupReport{}, Findings: []finding{}}
 	for _, l := range conf.Lookups {
-		r.Lookups = append(r.Lookups, newLookupReport(l))
+		r.Lookups = append(r.Lookups, newLookupReport(parity.Lookup{Lookup: l}))
 	}
 	for _, f := range found {
 		r.Findings = append(r.Findings, finding{f.File, f.Line, string(f.Level), string(f.Code), f.Text, f.Fix})
 		switch f.Level {
-		case nginxconf.Error:
+		case parity.Error:
 			r.Errors++
-		case nginxconf.Warning:
+		case parity.Warning:
 			r.Warnings++
 		default:
 			r.Notes++
@@ -71,7 +72,7 @@ func newNginxReport(conf *nginxconf.Config, found []nginxconf.Finding) *nginxRep
 	return r
 }
 
-func newLookupReport(l *nginxconf.Lookup) lookupReport {
+func newLookupReport(l parity.Lookup) lookupReport {
 	key, _ := l.Template()
 	r := lookupReport{
 		File: l.File, Line: l.Line, Location: l.Location.Name, Names: append([]string{}, l.Names...),

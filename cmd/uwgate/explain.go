@@ -17,7 +17,7 @@ import (
 
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway"
-	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
 	"uwgate/uwsgi"
 )
 
@@ -182,7 +182,7 @@ func afterMiss(c *cli.Context, q question) (question, error) {
 		q.assumed = append(q.assumed, "nginx hands no key over: it is derived by --key"+yesNo(c.String("key") == "", ", as --nginx has it.", "."))
 		return q, nil
 	}
-	expression := cmp.Or(q.files.Template(c), nginxconf.DefaultKey)
+	expression := cmp.Or(q.files.Template(c), snippet.DefaultKey)
 	template, err := settings.ParseTemplate(c, expression)
 	if err != nil {
 		return q, err

@@ -17,6 +17,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
 )
 
 func nginxCommand() *cli.Command {
@@ -61,10 +62,10 @@ func printNginx(c *cli.Context) error {
 
 // parseSnippet reads the flags that nginx must know of and reports all that is
 // wrong in them. It asks no resolver.
-func parseSnippet(c *cli.Context, file *settings.ConfigFile) (*nginxconf.Snippet, error) {
+func parseSnippet(c *cli.Context, file *settings.ConfigFile) (*snippet.Site, error) {
 	cfg := settings.Config{Files: settings.Files{File: file}}
 	errs := []error{settings.ParsePolicy(c, &cfg), settings.ParseTimeouts(c, &cfg)}
-	s := &nginxconf.Snippet{
+	s := &snippet.Site{
 		Listen:   c.StringSlice("nginx-listen"),
 		Names:    c.StringSlice("server-name"),
 		Format:   cfg.Policy.Format,
@@ -201,7 +202,7 @@ func ignoredArgs(c *cli.Context) ([]string, error) {
 	for _, s := range c.StringSlice("ignore-arg") {
 		switch {
 		case s == "tracking":
-			globs = append(globs, nginxconf.TrackingArgs...)
+			globs = append(globs, snippet.TrackingArgs...)
 		case s == "", strings.ContainsAny(s, "=&?# "):
 			return nil, fmt.Errorf("--ignore-arg %q: write the name of an argument, as in utm_*, or tracking", s)
 		default:

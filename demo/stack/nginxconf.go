@@ -12,7 +12,7 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/demo/nginx"
-	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
 	"uwgate/uwsgi"
 )
 
@@ -96,7 +96,7 @@ func (s *Stack) siteWithout(backend string) (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	err = (&nginxconf.Snippet{
+	err = (&snippet.Site{
 		Listen:  []string{s.Nginx.Addr},
 		Gateway: backend,
 		Servers: s.memcachedLines(),

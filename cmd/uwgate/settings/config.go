@@ -22,6 +22,8 @@ import (
 	"uwgate/gateway/policy"
 	"uwgate/gateway/subscription"
 	"uwgate/nginxconf"
+	"uwgate/nginxconf/parity"
+	"uwgate/nginxconf/snippet"
 	"uwgate/uwsgi"
 )
 
@@ -52,8 +54,8 @@ const maxTTL = 30 * 24 * time.Hour
 
 // Files are what other files say that no flag can.
 type Files struct {
-	File  *ConfigFile         // of --config
-	Nginx *nginxconf.Settings // of --nginx; nil: not given
+	File  *ConfigFile      // of --config
+	Nginx *parity.Settings // of --nginx; nil: not given
 }
 
 // ReadFiles reads --config and --nginx, and sets the flags of the command that they
@@ -157,7 +159,7 @@ func ParseServers(c *cli.Context) (cachewriter.Method, []cachewriter.Server, err
 
 // ParseTemplate reads the key's template as it is --key's, or what stands in for it.
 func ParseTemplate(c *cli.Context, key string) (*policy.Template, error) {
-	t, err := policy.ParseTemplate(cmp.Or(key, nginxconf.DefaultKey))
+	t, err := policy.ParseTemplate(cmp.Or(key, snippet.DefaultKey))
 	if err != nil {
 		return nil, fmt.Errorf("--key: %w", err)
 	}

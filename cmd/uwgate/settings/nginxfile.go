@@ -7,12 +7,13 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"uwgate/nginxconf"
+	"uwgate/nginxconf/parity"
 )
 
 // applyNginx sets the command's flags that nothing else has set from the
 // configuration of nginx that --nginx names. What is no flag's is in the settings that
 // it returns; they are nil without --nginx.
-func applyNginx(c *cli.Context) (*nginxconf.Settings, error) {
+func applyNginx(c *cli.Context) (*parity.Settings, error) {
 	path := c.String("nginx")
 	if path == "" {
 		return nil, nil
@@ -21,7 +22,7 @@ func applyNginx(c *cli.Context) (*nginxconf.Settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--nginx: %w", err)
 	}
-	s, err := conf.Settings(c.StringSlice("listen"))
+	s, err := parity.SettingsFor(conf, c.StringSlice("listen"))
 	if err != nil {
 		return nil, fmt.Errorf("--nginx: %w", err)
 	}
@@ -41,7 +42,7 @@ func applyNginx(c *cli.Context) (*nginxconf.Settings, error) {
 }
 
 // SetUnset sets flags of the command that are not set.
-func SetUnset(c *cli.Context, s *nginxconf.Settings) error {
+func SetUnset(c *cli.Context, s *parity.Settings) error {
 	adds := make([]string, len(s.Adds))
 	for i, h := range s.Adds {
 		adds[i] = h.Name + ": " + h.Value

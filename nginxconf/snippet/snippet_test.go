@@ -1,115 +1,23 @@
-package nginxconf
+package snippet_test
 
 import (
 	"cmp"
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"math/big"
 	mathrand "math/rand/v2"
-	"net"
-	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
-	"testing/fstest"
-	"time"
 
 	"uwgate/cachewriter"
-	"uwgate/demo/nginx"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf/nginxtest"
+	"uwgate/nginxconf/snippet"
 	"uwgate/uwsgi"
 )
 
-// nginxProgram is the real one, without which a test is skipped, or fails where the
-// environment says that all servers must be there.
-func nginxProgram(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"nginx", "/usr/local/sbin/nginx", "/usr/sbin/nginx"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return missing(t, "nginx")
-}
-
-func missing(t *testing.T, what string) string {
-	t.Helper()
-	if os.Getenv("UWGATE_TEST_STACK") != "" {
-		t.Fatalf("%s is not installed; demo/install sees to it", what)
-	}
-	t.Skipf("%s is not installed; demo/install sees to it", what)
-	return ""
-}
-
-var modulesPath = regexp.MustCompile(`--modules-path=(\S+)`)
-
-// loadModules are the lines for FormatHTTP.
-func loadModules(t *testing.T, program string) string {
-	t.Helper()
-	out, err := exec.Command(program, "-V").CombinedOutput()
-	path := modulesPath.FindSubmatch(out)
-	if err != nil || path == nil {
-		t.Fatalf("nginx -V: %v\n%s", err, out)
-	}
-	var lines string
-	for _, name := range []string{"ngx_http_memc_module.so", "ngx_http_srcache_filter_module.so"} {
-		file := filepath.Join(string(path[1]), name)
-		if _, err := os.Stat(file); err != nil {
-			missing(t, file)
-		}
-		lines += "load_module " + file + ";\n"
-	}
-	return lines
-}
-
-// frame writes a whole configuration around the snippet into a folder of its own.
-func frame(t *testing.T, modules, site string) (dir string) {
-	t.Helper()
-	// Not t.TempDir, whose path is too long for a socket.
-	dir, err := os.MkdirTemp("", "uwgate-nginx-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.CopyFS(dir, nginx.Includes); err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(site, "uwsgi_ssl_") {
-		if err := os.CopyFS(dir, certificates(t)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{"nginx.conf": nginx.Frame, "modules.conf": modules, "site.conf": site} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-func arguments(dir string) []string {
-	args := []string{"-p", dir, "-c", "nginx.conf", "-e", filepath.Join(dir, "error.log")}
-	if os.Geteuid() == 0 {
-		args = append(args, "-g", "user root;") // whose folder this is
-	}
-	return args
-}
-
-func text(t *testing.T, s *Snippet) string {
+func text(t *testing.T, s *snippet.Site) string {
 	t.Helper()
 	var b strings.Builder
 	if err := s.Write(&b); err != nil {
@@ -120,8 +28,8 @@ func text(t *testing.T, s *Snippet) string {
 
 // nginx accepts every combination of what can be asked for.
 func TestNginxAcceptsSnippets(t *testing.T) {
-	program := nginxProgram(t)
-	modules := loadModules(t, program)
+	program := nginxtest.Program(t)
+	modules := nginxtest.Modules(t, program)
 	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
 		for name, s := range snippets() {
 			s.Format, s.GzipFlag, s.Listen = f, 2, []string{"127.0.0.1:18080"}
@@ -131,8 +39,8 @@ func TestNginxAcceptsSnippets(t *testing.T) {
 				if f == policy.FormatHTTP {
 					loaded = modules
 				}
-				dir := frame(t, loaded, text(t, &s))
-				out, err := exec.Command(program, append(arguments(dir), "-t")...).CombinedOutput()
+				dir := nginxtest.Frame(t, loaded, text(t, &s))
+				out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-t")...).CombinedOutput()
 				if err != nil || strings.Contains(string(out), "[warn]") || strings.Contains(string(out), "[emerg]") {
 					t.Errorf("nginx -t: %v\n%s\n%s", err, out, text(t, &s))
 				}
@@ -141,60 +49,37 @@ func TestNginxAcceptsSnippets(t *testing.T) {
 	}
 }
 
-// certificates are the files that TLS to the gateway needs.
-func certificates(t *testing.T) fs.FS {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"uwgate.internal"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert := &fstest.MapFile{Data: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
-	return fstest.MapFS{
-		"uwgate-ca.crt": cert, "uwgate-client.crt": cert,
-		"uwgate-client.key": {Data: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})},
-	}
-}
-
 // snippets are all combinations but for the format.
-func snippets() map[string]Snippet {
+func snippets() map[string]snippet.Site {
 	servers := map[string][]string{
 		"tcp":  {"127.0.0.1:11211", "[::1]:11212", "localhost:11213"},
 		"unix": {"unix:/run/m1.sock", "unix:/run/m;2.sock", `unix:/run/m"3'\.sock`},
 	}
 	hashes := map[string]cachewriter.Method{"consistent": cachewriter.Consistent, "modulo": cachewriter.Modulo, "none": cachewriter.All, "one": cachewriter.All}
 	cookies := map[string]*policy.Visitors{"identity": nil, "nobody": onlyCookies()}
-	extras := map[string]func(*Snippet){
-		"plain": func(*Snippet) {},
-		"adds": func(s *Snippet) {
+	extras := map[string]func(*snippet.Site){
+		"plain": func(*snippet.Site) {},
+		"adds": func(s *snippet.Site) {
 			s.Adds = []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}, {Name: "Link", Value: `</a;b>; rel="next"`}, {Name: "Link", Value: `</\n>; rel=up`}}
 			s.Key = `p:"$host"\n$uri`
 			s.HitType = "application/json; charset=utf-8"
 			s.Names = []string{"example.com", "*.example.com", `~^www\d+\.example\.(org|net)$`}
 		},
-		"tracking": func(s *Snippet) {
+		"tracking": func(s *snippet.Site) {
 			s.Gateway, s.Secure, s.ClientCert = "10.0.0.5:3030", true, true
-			s.IgnoreArgs = TrackingArgs
+			s.IgnoreArgs = snippet.TrackingArgs
 			s.HitType = "text/plain"
 		},
-		"proxy": func(s *Snippet) {
+		"proxy": func(s *snippet.Site) {
 			s.ForwardedProto = true
 		},
 	}
-	all := map[string]Snippet{}
+	all := map[string]snippet.Site{}
 	for place, lines := range servers {
 		for hash, method := range hashes {
 			for who, visitors := range cookies {
 				for extra, add := range extras {
-					s := Snippet{Gateway: "unix:/run/uwgate.sock", Hash: method, Visitors: visitors}
+					s := snippet.Site{Gateway: "unix:/run/uwgate.sock", Hash: method, Visitors: visitors}
 					s.Servers = []string{lines[0] + " weight=2", lines[1] + " max_fails=3 fail_timeout=1s", lines[2] + " down"}
 					if hash == "one" {
 						s.Servers = lines[:1]
@@ -210,110 +95,31 @@ func snippets() map[string]Snippet {
 
 // serve runs an nginx with the snippet's maps, and returns what they make of a
 // request: the variables' values, "|" between them.
-func serve(t *testing.T, s *Snippet, variables string) func(target, cookies string, headers ...string) string {
+func serve(t *testing.T, s *snippet.Site, variables string) func(target, cookies string, headers ...string) string {
 	t.Helper()
-	program := nginxProgram(t)
+	program := nginxtest.Program(t)
 	s.Gateway, s.Servers, s.Listen = "unix:/none", []string{"unix:/none"}, []string{"unix:/tmp/never"}
 	site := text(t, s)
 	maps, _, _ := strings.Cut(site, "\nserver {")
-	dir := frame(t, "", maps+"\nserver { listen unix:show.sock; location / { return 200 '"+variables+"'; } }")
+	dir := nginxtest.Frame(t, "", maps+"\nserver { listen unix:show.sock; location / { return 200 '"+variables+"'; } }")
 	socket := filepath.Join(dir, "show.sock")
-	replaceIn(t, filepath.Join(dir, "site.conf"), "unix:show.sock", "unix:"+socket)
-	start(t, program, dir, socket)
-	client := clientOf(socket)
+	nginxtest.Replace(t, filepath.Join(dir, "site.conf"), "unix:show.sock", "unix:"+socket)
+	nginxtest.Start(t, program, dir, socket)
+	client := nginxtest.Client(socket)
 	return func(target, cookies string, headers ...string) string {
 		t.Helper()
-		return show(t, client, target, cookies, headers...)
+		return nginxtest.Show(t, client, target, cookies, headers...)
 	}
-}
-
-// start runs nginx in that folder until the test ends, and waits for the socket.
-func start(t *testing.T, program, dir, socket string) {
-	t.Helper()
-	cmd := exec.Command(program, arguments(dir)...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
-		cmd.Wait()
-	})
-	await(t, socket, dir)
-}
-
-func clientOf(socket string) *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
-}
-
-func replaceIn(t *testing.T, path, old, new string) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(b), old, new)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// await waits until nginx accepts connections.
-func await(t *testing.T, socket, dir string) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		nc, err := net.Dial("unix", socket)
-		if err == nil {
-			nc.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
-			t.Fatalf("nginx does not answer: %v\n%s", err, log)
-		}
-		<-tick.C
-	}
-}
-
-func show(t *testing.T, client *http.Client, target, cookies string, headers ...string) string {
-	t.Helper()
-	req, err := http.NewRequest("GET", "http://example.com", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.URL.Opaque = target
-	if cookies != "" {
-		req.Header.Set("Cookie", cookies)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != 200 {
-		t.Fatalf("%s: %s %q, %v", target, resp.Status, b, err)
-	}
-	return string(b)
 }
 
 // With a proxy that tells which visitors came over https, the key says so of them.
 func TestForwardedProto(t *testing.T) {
-	s := &Snippet{ForwardedProto: true, Visitors: onlySession}
-	if got, want := s.key(), "$visitor$visitors_scheme://$host$request_uri"; got != want {
+	s := &snippet.Site{ForwardedProto: true, Visitors: onlySession}
+	if got, want := snippet.Key(s), "$visitor$visitors_scheme://$host$request_uri"; got != want {
 		t.Errorf("key %s, want %s", got, want)
 	}
-	if s := (&Snippet{ForwardedProto: true, Key: "$scheme://$host$uri"}); s.key() != s.Key {
-		t.Errorf("key %s, want %s", s.key(), s.Key)
+	if s := (&snippet.Site{ForwardedProto: true, Key: "$scheme://$host$uri"}); snippet.Key(s) != s.Key {
+		t.Errorf("key %s, want %s", snippet.Key(s), s.Key)
 	}
 	ask := serve(t, s, "$visitors_scheme")
 	for proto, want := range map[string]string{"": "http", "http": "http", "https": "https", "ftp": "http", "https, http": "http"} {
@@ -326,7 +132,7 @@ func TestForwardedProto(t *testing.T) {
 // Ignored arguments are gone from the key and from what the worker sees,
 // whatever their place, and nothing else is.
 func TestIgnoredArguments(t *testing.T) {
-	ask := serve(t, &Snippet{IgnoreArgs: []string{"utm_*", "gclid", "a.b"}, Visitors: onlySession},
+	ask := serve(t, &snippet.Site{IgnoreArgs: []string{"utm_*", "gclid", "a.b"}, Visitors: onlySession},
 		"$page_uri|$worker_uri|$worker_args")
 	tests := []struct{ name, target, want string }{
 		{"none", "/p", "/p"},
@@ -371,7 +177,7 @@ func TestIgnoredArguments(t *testing.T) {
 // nginx takes a visitor for a member exactly if the gateway does.
 func TestIdentityCookies(t *testing.T) {
 	globs := []string{"sessionid", "_pyramid_*", "a.b", "*-token"}
-	ask := serve(t, &Snippet{Visitors: onlyCookies(globs...)}, "$identified")
+	ask := serve(t, &snippet.Site{Visitors: onlyCookies(globs...)}, "$identified")
 	p := &policy.Policy{Visitors: onlyCookies(globs...)}
 	tests := []struct {
 		name, cookies string
@@ -418,7 +224,7 @@ func TestQuotedValues(t *testing.T) {
 		"DENY", "a b", `a"b`, `a'b`, `a\b`, `a\\b`, `a\"b`, `a\n\t\r\x`, `ends in \`, "a;b", "{a}", "#a", "a#b", `"whole"`, `\`, "~a", "caf\xe9", "a\tb", "default",
 	} {
 		t.Run(value, func(t *testing.T) {
-			ask := serve(t, &Snippet{Adds: []uwsgi.Field{{Name: "X-A", Value: value}}}, "$hit_x_a")
+			ask := serve(t, &snippet.Site{Adds: []uwsgi.Field{{Name: "X-A", Value: value}}}, "$hit_x_a")
 			if got := ask("/", ""); got != value {
 				t.Errorf("got %q, want %q", got, value)
 			}
@@ -430,15 +236,15 @@ func TestQuotedValues(t *testing.T) {
 func TestSnippetErrors(t *testing.T) {
 	tests := []struct {
 		name string
-		s    Snippet
+		s    snippet.Site
 		want string
 	}{
-		{"dollar in a header", Snippet{Adds: []uwsgi.Field{{Name: "X-A", Value: "5$"}}}, `the value of X-A, "5$", has a dollar sign`},
-		{"control character", Snippet{Key: "a\nb"}, `the key, "a\nb", has a control character`},
-		{"header name", Snippet{Adds: []uwsgi.Field{{Name: "X.A", Value: "a"}}}, `header "X.A": nginx has variables for headers of letters`},
-		{"type", Snippet{HitType: "text/html; level=1"}, `type of hits "text/html; level=1": write it as in`},
-		{"key and ignored arguments", Snippet{Key: "$uri", IgnoreArgs: []string{"a"}}, "leave the key's own template out"},
-		{"no gateway", Snippet{Servers: []string{"a:1"}}, "the gateway's address is empty"},
+		{"dollar in a header", snippet.Site{Adds: []uwsgi.Field{{Name: "X-A", Value: "5$"}}}, `the value of X-A, "5$", has a dollar sign`},
+		{"control character", snippet.Site{Key: "a\nb"}, `the key, "a\nb", has a control character`},
+		{"header name", snippet.Site{Adds: []uwsgi.Field{{Name: "X.A", Value: "a"}}}, `header "X.A": nginx has variables for headers of letters`},
+		{"type", snippet.Site{HitType: "text/html; level=1"}, `type of hits "text/html; level=1": write it as in`},
+		{"key and ignored arguments", snippet.Site{Key: "$uri", IgnoreArgs: []string{"a"}}, "leave the key's own template out"},
+		{"no gateway", snippet.Site{Servers: []string{"a:1"}}, "the gateway's address is empty"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -456,7 +262,7 @@ func TestSnippetErrors(t *testing.T) {
 // Goldens, so that a change of the text is seen. To accept one: UPDATE=1 go test.
 func TestSnippetGolden(t *testing.T) {
 	three := []string{"10.0.0.1:11211 weight=2", "10.0.0.2:11211", "unix:/run/memcached.sock down"}
-	for name, s := range map[string]Snippet{
+	for name, s := range map[string]snippet.Site{
 		"body": {Servers: []string{"127.0.0.1:11211"}, Visitors: nil},
 		"gzip": {Format: policy.FormatGzip, GzipFlag: 2, Servers: three, Hash: cachewriter.Consistent, Names: []string{"example.com"},
 			Visitors: onlySession, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}, IgnoreArgs: []string{"utm_*", "gclid"}},
@@ -469,7 +275,7 @@ func TestSnippetGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s.Gateway = cmp.Or(s.Gateway, "unix:/run/uwgate.sock")
 			got := text(t, &s)
-			compareGolden(t, filepath.Join("testdata", "snippet", name+".conf"), got)
+			nginxtest.Golden(t, filepath.Join("testdata", name+".conf"), got)
 			for line := range strings.Lines(got) {
 				if strings.HasSuffix(line, " \n") || strings.HasPrefix(strings.TrimSpace(line), "#") && len(line) > 91 {
 					t.Errorf("badly set: %q", line)
@@ -486,24 +292,8 @@ func onlyCookies(globs ...string) *policy.Visitors {
 
 var onlySession = onlyCookies("sessionid")
 
-func compareGolden(t *testing.T, path, got string) {
-	t.Helper()
-	if os.Getenv("UPDATE") != "" {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s differs (UPDATE=1 accepts); got\n%s", path, got)
-	}
-}
-
-func ExampleSnippet() {
-	s := Snippet{Gateway: "unix:/run/uwgate.sock", Servers: []string{"127.0.0.1:11211"}}
+func ExampleSite() {
+	s := snippet.Site{Gateway: "unix:/run/uwgate.sock", Servers: []string{"127.0.0.1:11211"}}
 	var b strings.Builder
 	if err := s.Write(&b); err != nil {
 		fmt.Println(err)
@@ -528,7 +318,7 @@ func TestVisitorsInNginx(t *testing.T) {
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &Snippet{Visitors: visitors}
+			s := &snippet.Site{Visitors: visitors}
 			ask := serve(t, s, "$session_cookie|$visitor|")
 			tmpl, err := policy.ParseTemplate("$visitor$request_uri")
 			if err != nil {

@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
 	"uwgate/uwsgi"
 )
 
@@ -18,7 +19,7 @@ import (
 type Settings struct {
 	// Lookups are those whose misses reach the gateway. What follows is true of all
 	// of them.
-	Lookups []*Lookup
+	Lookups []Lookup
 
 	// Servers are those of the upstream block, in order, as cachewriter.ParseServer
 	// reads them, and Hash is how nginx chooses among them; All also where it
@@ -61,7 +62,7 @@ type Settings struct {
 
 	// Gaps are parts of the configuration that could not be read: what stands there is
 	// not in the above.
-	Gaps []Gap
+	Gaps []nginxconf.Gap
 
 	// Unknown says why something of the above could not be taken, by the flag that
 	// tells it instead: what lookups disagree on, or nginx would have to hand over,
@@ -71,17 +72,17 @@ type Settings struct {
 
 // Settings returns what the gateway that listens on these addresses has to know. It is
 // an error if no lookup's misses reach it.
-func (c *Config) Settings(listen []string) (*Settings, error) {
-	lookups, err := c.lookupsFor(listen)
+func SettingsFor(c *nginxconf.Config, listen []string) (*Settings, error) {
+	lookups, err := lookupsFor(c, listen)
 	if err != nil {
 		return nil, err
 	}
-	s := SettingsOf(lookups...)
+	s := settingsOf(lookups)
 	s.Gaps = c.Gaps
 	reaches := listener(listen).leads(lookups)
-	s.RewritesErr = c.rewritesErr(reaches, lookups)
+	s.RewritesErr = rewritesErr(c, reaches, lookups)
 	s.RewritesProven = s.RewritesErr == nil
-	s.ConstantVars = c.constantVars(reaches)
+	s.ConstantVars = constantVars(c, reaches)
 	diverted, wasted := s.unproven(c, reaches)
 	if s.Diverted = diverted; !s.HandedOver {
 		s.doubt("key", cmp.Or(s.KeyErr, diverted, wasted))
@@ -91,7 +92,9 @@ func (c *Config) Settings(listen []string) (*Settings, error) {
 
 // SettingsOf returns what a gateway has to know of these lookups, one at least, whose
 // misses lead somewhere.
-func SettingsOf(lookups ...*Lookup) *Settings {
+func SettingsOf(lookups ...*nginxconf.Lookup) *Settings { return settingsOf(lookupsOf(lookups)) }
+
+func settingsOf(lookups []Lookup) *Settings {
 	s := &Settings{Lookups: lookups, Unknown: make(map[string]error), RewritesErr: errRewritesUnread}
 	s.doubt("memcached", s.takeServers())
 	s.doubt("format", s.takeFormat())
@@ -111,16 +114,16 @@ func (s *Settings) doubt(flag string, err error) {
 // lookupsFor are the lookups whose misses reach one of the addresses. If none do and
 // all lead to one and the same, then it is the gateway's under another name: in a
 // container, or on another host.
-func (c *Config) lookupsFor(listen []string) ([]*Lookup, error) {
+func lookupsFor(c *nginxconf.Config, listen []string) ([]Lookup, error) {
 	k := listener(listen)
-	var all, ours []*Lookup
+	var all, ours []Lookup
 	targets := map[string]bool{}
-	for _, l := range c.Lookups {
+	for _, l := range lookupsOf(c.Lookups) {
 		if l.Misses == nil {
 			continue
 		}
 		all = append(all, l)
-		targets[l.Misses.Upstream.addresses()] = true
+		targets[addresses(l.Misses.Upstream)] = true
 		if k.reaches(l.Misses.Upstream) {
 			ours = append(ours, l)
 		}
@@ -141,10 +144,10 @@ func (c *Config) lookupsFor(listen []string) ([]*Lookup, error) {
 
 // leads tells which upstreams lead to the gateway: those at its addresses, and where the
 // lookups' misses go, which may be another name of it.
-func (k *checker) leads(ours []*Lookup) func(Upstream) bool {
-	return func(u Upstream) bool {
-		return k.reaches(u) || slices.ContainsFunc(ours, func(l *Lookup) bool {
-			return l.Misses != nil && l.Misses.Upstream.addresses() == u.addresses()
+func (k *checker) leads(ours []Lookup) func(nginxconf.Upstream) bool {
+	return func(u nginxconf.Upstream) bool {
+		return k.reaches(u) || slices.ContainsFunc(ours, func(l Lookup) bool {
+			return l.Misses != nil && addresses(l.Misses.Upstream) == addresses(u)
 		})
 	}
 }
@@ -155,7 +158,7 @@ func listener(addresses []string) *checker {
 }
 
 // agree returns what all lookups have, or an error that names two that differ.
-func agree[T any](s *Settings, what, fix string, of func(*Lookup) (T, string)) (T, error) {
+func agree[T any](s *Settings, what, fix string, of func(Lookup) (T, string)) (T, error) {
 	first, text := of(s.Lookups[0])
 	for _, l := range s.Lookups[1:] {
 		if _, other := of(l); other != text {
@@ -171,7 +174,7 @@ func (s *Settings) takeServers() error {
 		hash    cachewriter.Method
 	}
 	var errs []error
-	got, err := agree(s, "memcached", "give --memcached and --hash, or run a gateway for each", func(l *Lookup) (place, string) {
+	got, err := agree(s, "memcached", "give --memcached and --hash, or run a gateway for each", func(l Lookup) (place, string) {
 		servers, hash, err := l.servers()
 		errs = append(errs, err)
 		return place{servers, hash}, fmt.Sprintf("%s (hash %v)", strings.Join(servers, ", "), hash)
@@ -181,10 +184,10 @@ func (s *Settings) takeServers() error {
 }
 
 // servers are what a gateway writes to, and how it chooses.
-func (l *Lookup) servers() (servers []string, hash cachewriter.Method, err error) {
+func (l Lookup) servers() (servers []string, hash cachewriter.Method, err error) {
 	for _, srv := range l.Memcached.Servers {
 		address, _, _ := strings.Cut(srv.Text, " ")
-		if _, isSocket := CutUnix(address); isSocket {
+		if _, isSocket := nginxconf.CutUnix(address); isSocket {
 			continue
 		}
 		if _, port := splitAddress(address, ""); port == "" {
@@ -199,7 +202,7 @@ func (l *Lookup) servers() (servers []string, hash cachewriter.Method, err error
 
 func (s *Settings) takeFormat() error {
 	var err error
-	s.Format, err = agree(s, "a hit", "one gateway stores in one format only; run one for each", func(l *Lookup) (policy.Format, string) {
+	s.Format, err = agree(s, "a hit", "one gateway stores in one format only; run one for each", func(l Lookup) (policy.Format, string) {
 		if l.Format() == policy.FormatGzip {
 			return l.Format(), "compressed with memcached_gzip_flag " + l.GzipFlag.Value
 		}
@@ -219,9 +222,9 @@ func (s *Settings) takeFormat() error {
 
 // takeKey takes the template where it can be computed.
 func (s *Settings) takeKey() {
-	s.HandedOver = !slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return !l.handsOver() })
-	key, err := agree(s, "the key", "hand it over (`uwgate nginx` prints how), or give --key", func(l *Lookup) (string, string) {
-		return l.asked(), strconv.Quote(Canonical(l.asked()))
+	s.HandedOver = !slices.ContainsFunc(s.Lookups, func(l Lookup) bool { return !l.handsOver() })
+	key, err := agree(s, "the key", "hand it over (`uwgate nginx` prints how), or give --key", func(l Lookup) (string, string) {
+		return l.asked(), strconv.Quote(nginxconf.Canonical(l.asked()))
 	})
 	if err == nil {
 		err = s.Lookups[0].computable()
@@ -234,19 +237,19 @@ func (s *Settings) takeKey() {
 // unproven says where requests come from that were not looked up. Where nginx does
 // not hand over what it has done, the gateway would take them for misses. Diverted are
 // those for URLs that others look up; of the rest the pages are only stored in vain.
-func (s *Settings) unproven(c *Config, reaches func(Upstream) bool) (diverted, wasted error) {
+func (s *Settings) unproven(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool) (diverted, wasted error) {
 	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS %s;` beside CACHE_KEY, as `uwgate nginx` prints it"
 	status := statusOf(s.Lookups)
 	for _, l := range s.Lookups {
-		if l.Skip.Value != "" && !l.Misses.tells() {
+		if l.Skip.Value != "" && !l.misses().tells() {
 			return fmt.Errorf("%v: nginx does not look up requests here, and the gateway cannot distinguish them from misses; "+fix, l.Skip.Place, status), nil
 		}
 	}
-	for _, p := range c.Passes {
+	for _, p := range passesOf(c.Passes) {
 		if !reaches(p.Upstream) {
 			continue
 		}
-		isMiss := slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return l.isMiss(p) })
+		isMiss := slices.ContainsFunc(s.Lookups, func(l Lookup) bool { return l.isMiss(p) })
 		for _, u := range p.diverted() {
 			err := fmt.Errorf("%v: requests come from here without a lookup, and the gateway cannot distinguish them from misses; "+fix, p.Place, status)
 			if !u.IsZero() {
@@ -265,9 +268,9 @@ func (s *Settings) unproven(c *Config, reaches func(Upstream) bool) (diverted, w
 
 // constantVars are the params without variables that every uwsgi_pass to the gateway has
 // with the same value.
-func (c *Config) constantVars(reaches func(Upstream) bool) []string {
+func constantVars(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool) []string {
 	var all map[string]string // nil: no uwsgi_pass yet
-	for _, p := range c.Passes {
+	for _, p := range passesOf(c.Passes) {
 		if !reaches(p.Upstream) {
 			continue
 		}
@@ -284,14 +287,14 @@ func (c *Config) constantVars(reaches func(Upstream) bool) []string {
 }
 
 // constants are the values of the params without variables, those of headers left out.
-func (p *Pass) constants() map[string]string {
+func (p pass) constants() map[string]string {
 	values := map[string]string{}
 	for _, param := range p.Params {
 		values[param.Name] = param.Value
 	}
 	for _, param := range p.Params {
 		isHeader := strings.HasPrefix(param.Name, "HTTP_")
-		if isHeader || param.Value != values[param.Name] || len(Variables(param.Value)) > 0 {
+		if isHeader || param.Value != values[param.Name] || len(nginxconf.Variables(param.Value)) > 0 {
 			delete(values, param.Name)
 		}
 	}
@@ -299,7 +302,7 @@ func (p *Pass) constants() map[string]string {
 }
 
 // handsOver reports whether the misses bring key and outcome.
-func (l *Lookup) handsOver() bool {
+func (l Lookup) handsOver() bool {
 	key, _ := find(l.Misses.Params, cacheKey)
 	status, _ := find(l.Misses.Params, cacheStatus)
 	changed, _ := l.changes()
@@ -307,7 +310,7 @@ func (l *Lookup) handsOver() bool {
 }
 
 // computable says why a template cannot stand in for the key.
-func (l *Lookup) computable() error {
+func (l Lookup) computable() error {
 	switch {
 	case l.Key.Late != "", l.Key.Varies != "":
 		return fmt.Errorf("%v: the key is not certain: %s; hand it over (`uwgate nginx` prints how)", l.Place, cmp.Or(l.Key.Late, l.Key.Varies))
@@ -318,7 +321,7 @@ func (l *Lookup) computable() error {
 	if name, by := l.changes(); name != "" {
 		return fmt.Errorf("%v: %s changes $%s, of which the key is made, after the key of %v was made; hand it over (`uwgate nginx` prints how)", by.Place, by.Value, name, l.Place)
 	}
-	if !l.Remade.IsZero() && l.Misses.has(cacheKey) {
+	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
 		return fmt.Errorf("%v: %s makes the key anew after the lookup of %v; set it in the location of the lookup", l.Remade.Place, l.Remade.Value, l.Place)
 	}
 	if l.isOneForMany() {
@@ -332,7 +335,7 @@ func (l *Lookup) computable() error {
 
 func (s *Settings) takeHits() {
 	var err error
-	s.HitType, err = agree(s, "the type of hits", "give --hit-type, and --exclude what has another", func(l *Lookup) (string, string) {
+	s.HitType, err = agree(s, "the type of hits", "give --hit-type, and --exclude what has another", func(l Lookup) (string, string) {
 		return l.typeOfHits(), l.typeOfHits()
 	})
 	if err == nil && s.HitType == "" {
@@ -340,7 +343,7 @@ func (s *Settings) takeHits() {
 		err = fmt.Errorf("%v: the charset of hits is %s, which is not known here; give --hit-type", charset.Place, charset.Value)
 	}
 	s.doubt("hit-type", err)
-	s.Types, err = agree(s, "the types map", "give --mime-types, and --exclude what has another", func(l *Lookup) (map[string]string, string) {
+	s.Types, err = agree(s, "the types map", "give --mime-types, and --exclude what has another", func(l Lookup) (map[string]string, string) {
 		if l.TypesAt.IsZero() {
 			return l.Types, fmt.Sprintf("nginx's own (%d extensions)", len(l.Types))
 		}
@@ -354,12 +357,12 @@ func (s *Settings) takeHits() {
 func (s *Settings) commonHeaders() []uwsgi.Field {
 	var fields []uwsgi.Field
 	for _, h := range s.Lookups[0].Headers {
-		added := func(l *Lookup) bool {
-			return slices.ContainsFunc(l.Headers, func(o AddHeader) bool {
+		added := func(l Lookup) bool {
+			return slices.ContainsFunc(l.Headers, func(o nginxconf.AddHeader) bool {
 				return strings.EqualFold(o.Name, h.Name) && slices.Equal(o.Values, h.Values)
 			})
 		}
-		if f, ok := h.always(); ok && !slices.ContainsFunc(s.Lookups, func(l *Lookup) bool { return !added(l) }) {
+		if f, ok := always(h); ok && !slices.ContainsFunc(s.Lookups, func(l Lookup) bool { return !added(l) }) {
 			fields = append(fields, f)
 		}
 	}

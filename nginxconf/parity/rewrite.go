@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"cmp"
@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"uwgate/nginxconf"
 )
 
 // rewritten is about a key that is made of a path or of arguments that nginx changes.
-func (k *checker) rewritten(l *Lookup) {
+func (k *checker) rewritten(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" {
 		return
 	}
@@ -17,7 +19,7 @@ func (k *checker) rewritten(l *Lookup) {
 		k.error(by.Place, KeyRewritten, l.handoverLines(),
 			"the key has $%s, which %s changes after it was made; so uwgate stores pages where nginx does not look, and may store many under one key", name, by.Value)
 	}
-	if !l.Remade.IsZero() && l.Misses.has(cacheKey) {
+	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
 		k.error(l.Remade.Place, KeyRewritten, "set it in the location of the lookup",
 			"%s makes the key anew after the lookup, of another path (%s of %s); so uwgate stores pages where nginx does not look", l.Remade.Value, l.Moved.Value, l.Moved.Place)
 	}
@@ -34,31 +36,31 @@ func (k *checker) rewritten(l *Lookup) {
 // changes is the variable of the derived key that nginx changes between the moment at
 // which the key is made and the uwsgi_pass, and by what. CACHE_KEY has such a variable
 // as well if it is an expression.
-func (l *Lookup) changes() (name string, by Text) {
+func (l Lookup) changes() (name string, by nginxconf.Text) {
 	expression := l.asked()
 	if handed, ok := find(l.Misses.Params, cacheKey); ok {
 		expression = handed.Value
 	}
-	for _, name := range Variables(expression) {
+	for _, name := range nginxconf.Variables(expression) {
 		switch {
 		case name == "uri" && !l.Moved.IsZero():
 			return name, l.Moved
-		case IsArgs(name) && !l.Recut.IsZero():
+		case nginxconf.IsArgs(name) && !l.Recut.IsZero():
 			return name, l.Recut
 		}
 	}
-	return "", Text{}
+	return "", nginxconf.Text{}
 }
 
 // isOneForMany reports whether many URLs are looked up under one key.
-func (l *Lookup) isOneForMany() bool {
-	names := Variables(l.asked())
+func (l Lookup) isOneForMany() bool {
+	names := nginxconf.Variables(l.asked())
 	return l.IsConstant && slices.Contains(names, "uri") && !slices.Contains(names, "request_uri")
 }
 
 // rewrites is about a path or arguments that nginx changes on the way to the gateway.
 // What the worker sees then need not be the page of the URL, and so it is not stored.
-func (k *checker) rewrites(p *Pass, ours []*Lookup) {
+func (k *checker) rewrites(p pass, ours []Lookup) {
 	isWrong := slices.ContainsFunc(k.found, func(f Finding) bool {
 		return f.Place == p.Rewritten.Place && (f.Code == KeyRewritten || f.Code == ErrorPageTarget)
 	})
@@ -66,7 +68,7 @@ func (k *checker) rewrites(p *Pass, ours []*Lookup) {
 		return
 	}
 	fix := "--allow-rewrites   # if each URL has one page nevertheless"
-	err := k.config.rewritesErr(k.leads(ours), ours)
+	err := rewritesErr(k.config, k.leads(ours), ours)
 	if err == nil {
 		k.note(p.Rewritten.Place, Rewritten, fix,
 			"%s changes path or arguments before a request reaches uwgate. `uwgate serve --nginx` stores the pages, since the URL alone decides the result; without --nginx they are not stored", p.Rewritten.Value)
@@ -78,16 +80,16 @@ func (k *checker) rewrites(p *Pass, ours []*Lookup) {
 
 // rewritesErr says what else than the URL may decide which path the worker is asked for.
 // Nil: nothing does, so far as the configuration says.
-func (c *Config) rewritesErr(reaches func(Upstream) bool, ours []*Lookup) error {
+func rewritesErr(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool, ours []Lookup) error {
 	if len(c.Gaps) > 0 {
 		return fmt.Errorf("%v: %s; uwgate does not know what is there", c.Gaps[0].Place, c.Gaps[0].Text)
 	}
 	if len(c.Programs) > 0 {
 		return fmt.Errorf("%v: %s may send requests anywhere", c.Programs[0].Place, c.Programs[0].Value)
 	}
-	isOurs := func(p *Pass) bool { return reaches(p.Upstream) }
+	isOurs := func(p pass) bool { return reaches(p.Upstream) }
 	for _, sub := range c.Subrequests {
-		if slices.ContainsFunc(sub.Passes, isOurs) || slices.ContainsFunc(sub.Lookups, func(l *Lookup) bool { return slices.Contains(ours, l) }) {
+		if slices.ContainsFunc(passesOf(sub.Passes), isOurs) || slices.ContainsFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return slices.Contains(ours, l) }) {
 			return fmt.Errorf("%v: %s makes subrequests that come here", sub.Place, sub.Value)
 		}
 	}
@@ -96,7 +98,7 @@ func (c *Config) rewritesErr(reaches func(Upstream) bool, ours []*Lookup) error 
 			return fmt.Errorf("%v: %s gives many URLs one path, and the key is made of that", l.Before.Place, l.Before.Value)
 		}
 	}
-	for _, p := range c.Passes {
+	for _, p := range passesOf(c.Passes) {
 		if err := p.rewritesErr(); isOurs(p) && err != nil {
 			return err
 		}
@@ -105,19 +107,19 @@ func (c *Config) rewritesErr(reaches func(Upstream) bool, ours []*Lookup) error 
 }
 
 // rewritesErr is about what comes to one uwsgi_pass.
-func (p *Pass) rewritesErr() error {
+func (p pass) rewritesErr() error {
 	path, _ := find(p.Params, "PATH_INFO")
 	query, _ := find(p.Params, "QUERY_STRING")
 	status, _ := find(p.Params, cacheStatus)
 	switch {
 	case !p.Doubtful.IsZero():
 		return fmt.Errorf("%v: %s does so for some requests for a URL, and not for others", p.Doubtful.Place, p.Doubtful.Value)
-	case path.Value != "" && Canonical(path.Value) != "$uri":
+	case path.Value != "" && nginxconf.Canonical(path.Value) != "$uri":
 		return fmt.Errorf("%v: PATH_INFO is %s, which is not the path that nginx has come to", path.Place, path.Value)
-	case query.Value != "" && Canonical(query.Value) != "$args":
+	case query.Value != "" && nginxconf.Canonical(query.Value) != "$args":
 		return fmt.Errorf("%v: QUERY_STRING is %s, which is not the arguments that nginx has come to", query.Place, query.Value)
 	case slices.ContainsFunc(p.Ignored, func(header string) bool { return strings.EqualFold(header, "X-Accel-Redirect") }):
-	case !slices.Contains(Variables(status.Value), "upstream_status"):
+	case !slices.Contains(nginxconf.Variables(status.Value), "upstream_status"):
 		return fmt.Errorf("%v: a response may send the request on by X-Accel-Redirect, and CACHE_STATUS does not tell; write uwsgi_ignore_headers X-Accel-Redirect, or put $upstream_status into CACHE_STATUS", p.Place)
 	}
 	return nil
@@ -128,11 +130,11 @@ var errRewritesUnread = errors.New("the configuration around the lookup was not 
 
 // subrequests is about what is asked for on behalf of another page, whose $request_uri it
 // has.
-func (k *checker) subrequests(ours []*Lookup) {
+func (k *checker) subrequests(ours []Lookup) {
 	for _, sub := range k.config.Subrequests {
-		lookups := slices.DeleteFunc(slices.Clone(sub.Lookups), func(l *Lookup) bool { return !slices.Contains(ours, l) })
-		shared := slices.DeleteFunc(slices.Clone(lookups), func(l *Lookup) bool {
-			names := Variables(l.asked())
+		lookups := slices.DeleteFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return !slices.Contains(ours, l) })
+		shared := slices.DeleteFunc(slices.Clone(lookups), func(l Lookup) bool {
+			names := nginxconf.Variables(l.asked())
 			return l.Key.Late != "" || len(l.opaque()) > 0 || slices.Contains(names, "uri")
 		})
 		switch {
@@ -142,8 +144,8 @@ func (k *checker) subrequests(ours []*Lookup) {
 		case len(lookups) > 0:
 			k.note(sub.Place, Subrequests, "",
 				"subrequests of %s come to the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)
-		case slices.ContainsFunc(sub.Passes, func(p *Pass) bool {
-			return slices.ContainsFunc(ours, func(l *Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
+		case slices.ContainsFunc(sub.Passes, func(p *nginxconf.Pass) bool {
+			return slices.ContainsFunc(ours, func(l Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
 		}):
 			k.note(sub.Place, Subrequests, "",
 				"subrequests of %s come to uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)
@@ -152,7 +154,7 @@ func (k *checker) subrequests(ours []*Lookup) {
 }
 
 // fragmentLines are for what pages include.
-func (k *checker) fragmentLines(l *Lookup) string {
+func (k *checker) fragmentLines(l Lookup) string {
 	variable := cmp.Or(l.Key.Variable, "$memcached_key")
 	return "location /fragments/ { # for what is included alone, by whatever path it has\n" +
 		"    set " + variable + " \"$scheme://$host$uri$is_args$args\";\n" +

@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"fmt"
@@ -11,6 +11,8 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/nginxtest"
 )
 
 // Each file of testdata/settings is a configuration and what the gateway that listens
@@ -27,12 +29,12 @@ func TestSettings(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir, want := unpack(t, archive)
-			conf, err := Read(filepath.Join(dir, "nginx.conf"), "")
+			conf, err := nginxconf.Read(filepath.Join(dir, "nginx.conf"), "")
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got string
-			if s, err := conf.Settings([]string{"127.0.0.1:3030"}); err != nil {
+			if s, err := SettingsFor(conf, []string{"127.0.0.1:3030"}); err != nil {
 				got = err.Error() + "\n"
 			} else {
 				got = s.dump()
@@ -51,7 +53,7 @@ func unpack(t *testing.T, a *txtar.Archive) (dir, want string) {
 	dir = t.TempDir()
 	last := len(a.Files) - 1
 	for _, f := range a.Files[:last] {
-		if err := writeFile(dir, f.Name, string(f.Data)); err != nil {
+		if err := nginxtest.WriteFile(dir, f.Name, string(f.Data)); err != nil {
 			t.Fatal(err)
 		}
 	}

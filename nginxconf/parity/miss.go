@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"net"
@@ -6,14 +6,16 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"uwgate/nginxconf"
 )
 
 // misses is about where requests go for which there is no page.
-func (k *checker) misses(l *Lookup) {
+func (k *checker) misses(l Lookup) {
 	if l.Misses != nil {
 		if !k.reaches(l.Misses.Upstream) {
 			k.error(l.Misses.Place, MissOther, "uwsgi_pass "+k.gatewayAddress()+";",
-				"misses go to %s, but uwgate listens on %s; nothing is ever stored", l.Misses.Upstream.addresses(), join(k.g.Listen))
+				"misses go to %s, but uwgate listens on %s; nothing is ever stored", addresses(l.Misses.Upstream), join(k.g.Listen))
 		}
 		return
 	}
@@ -44,7 +46,7 @@ func (k *checker) gatewayAddress() string {
 	return scheme + address
 }
 
-func (u Upstream) addresses() string {
+func addresses(u nginxconf.Upstream) string {
 	var all []string
 	for _, s := range u.Servers {
 		address, _, _ := strings.Cut(s.Text, " ")
@@ -54,11 +56,11 @@ func (u Upstream) addresses() string {
 }
 
 // reaches reports whether a uwsgi_pass may lead to the gateway.
-func (k *checker) reaches(u Upstream) bool {
+func (k *checker) reaches(u nginxconf.Upstream) bool {
 	if len(k.g.Listen) == 0 || len(u.Servers) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(u.Servers, func(s UpstreamServer) bool {
+	return slices.ContainsFunc(u.Servers, func(s nginxconf.UpstreamServer) bool {
 		address, _, _ := strings.Cut(s.Text, " ")
 		return slices.ContainsFunc(k.g.Listen, func(listen string) bool { return k.isListener(listen, address) })
 	})
@@ -66,8 +68,8 @@ func (k *checker) reaches(u Upstream) bool {
 
 // encryption is about TLS on one side only. All addresses that lead to the gateway are
 // looked at.
-func (k *checker) encryption(p *Pass) {
-	scheme, bare := CutScheme(p.Upstream.Name)
+func (k *checker) encryption(p pass) {
+	scheme, bare := nginxconf.CutScheme(p.Upstream.Name)
 	secure := strings.EqualFold(scheme, "suwsgi://")
 	for _, s := range p.Upstream.Servers {
 		address, _, _ := strings.Cut(s.Text, " ")
@@ -85,17 +87,17 @@ func (k *checker) encryption(p *Pass) {
 }
 
 // errorPage is the first for that status.
-func (l *Lookup) errorPage(code int) (page ErrorPage, found bool) {
+func (l Lookup) errorPage(code int) (page nginxconf.ErrorPage, found bool) {
 	for _, p := range l.ErrorPages {
 		if p.Code == code {
 			return p, true
 		}
 	}
-	return ErrorPage{}, false
+	return nginxconf.ErrorPage{}, false
 }
 
 // errorPages is about what becomes of requests that memcached does not answer.
-func (k *checker) errorPages(l *Lookup) {
+func (k *checker) errorPages(l Lookup) {
 	if l.hasHead() {
 		return
 	}
@@ -127,10 +129,10 @@ func (k *checker) errorPages(l *Lookup) {
 
 // methodLevel is how bad it is to have no error page for other methods: POST may go
 // elsewhere.
-func (l *Lookup) methodLevel() Level {
-	takesPOST := slices.ContainsFunc(l.Diverted, func(p *Pass) bool { return mayBe("POST", p.If.Value) })
+func (l Lookup) methodLevel() Level {
+	takesPOST := slices.ContainsFunc(l.Diverted, func(p *nginxconf.Pass) bool { return mayBe("POST", p.If.Value) })
 	// As in `if ($request_method = POST) { return 418; }`.
-	byStatus := slices.ContainsFunc(l.ErrorPages, func(p ErrorPage) bool {
+	byStatus := slices.ContainsFunc(l.ErrorPages, func(p nginxconf.ErrorPage) bool {
 		return strings.HasPrefix(p.Target, "@") && p.Code > 417 && p.Code < 500
 	})
 	if takesPOST || byStatus {
@@ -139,7 +141,7 @@ func (l *Lookup) methodLevel() Level {
 	return Error
 }
 
-func (l *Lookup) errorPageLine() string {
+func (l Lookup) errorPageLine() string {
 	target := "@uwgate"
 	for _, p := range l.ErrorPages {
 		if strings.HasPrefix(p.Target, "@") {
@@ -150,7 +152,7 @@ func (l *Lookup) errorPageLine() string {
 	return "error_page 404 405 502 504 = " + target + ";"
 }
 
-func (k *checker) errorPageForm(l *Lookup, page ErrorPage) {
+func (k *checker) errorPageForm(l Lookup, page nginxconf.ErrorPage) {
 	switch {
 	case !strings.HasPrefix(page.Target, "@"):
 		k.error(page.Place, ErrorPageTarget, "error_page 404 405 502 504 = @uwgate;",
@@ -168,13 +170,13 @@ func (k *checker) errorPageForm(l *Lookup, page ErrorPage) {
 // milliseconds.
 const longTimeout = 5 * time.Second
 
-func (k *checker) timeouts(l *Lookup) {
+func (k *checker) timeouts(l Lookup) {
 	module, byDefault := "memcached", l.Place
 	if !l.Fetch.IsZero() {
 		module, byDefault = "memc", l.Fetch.Place
 	}
 	for _, t := range []struct {
-		Duration
+		nginxconf.Duration
 		name, good string
 	}{{l.ConnectTimeout, module + "_connect_timeout", "200ms"}, {l.ReadTimeout, module + "_read_timeout", "500ms"}} {
 		if t.Value <= longTimeout {

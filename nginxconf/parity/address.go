@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"uwgate/gateway/backend"
+	"uwgate/nginxconf"
 )
 
 // isListener reports whether whoever connects to the address, as nginx does, may come to
@@ -19,7 +20,7 @@ func (k *checker) isListener(listen, address string) bool {
 	if err != nil {
 		return false
 	}
-	if path, isSocket := CutUnix(address); isSocket || network == "unix" {
+	if path, isSocket := nginxconf.CutUnix(address); isSocket || network == "unix" {
 		return isSocket && network == "unix" && filepath.Clean(path) == filepath.Clean(at)
 	}
 	host, port := splitAddress(address, "80")
@@ -72,7 +73,7 @@ func (k *checker) resolve(host string) ([]string, error) {
 
 // addressesOf are those of a server, as `host:port` or a socket.
 func (k *checker) addressesOf(name, defaultPort string) ([]string, error) {
-	if path, isSocket := CutUnix(name); isSocket {
+	if path, isSocket := nginxconf.CutUnix(name); isSocket {
 		return []string{"unix:" + path}, nil
 	}
 	host, port := splitAddress(name, defaultPort)

@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"cmp"
@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"uwgate/cachewriter"
+	"uwgate/nginxconf"
 )
 
 // A line is a server line, nginx's or the gateway's.
 type line struct {
-	UpstreamServer
+	nginxconf.UpstreamServer
 	cachewriter.Server
 	addrs []string // nil: not known
 	err   error    // why
@@ -26,9 +27,9 @@ func spellings(lines []line) []string {
 }
 
 // serverNames are the addresses of the servers that are asked as long as none fails.
-func (l *Lookup) serverNames() (all []string) {
+func (l Lookup) serverNames() (all []string) {
 	for _, s := range l.Memcached.Servers {
-		if plain, _ := s.plain(); plain != "" {
+		if plain, _ := plain(s); plain != "" {
 			all = append(all, strings.Fields(plain)[0])
 		}
 	}
@@ -36,17 +37,17 @@ func (l *Lookup) serverNames() (all []string) {
 }
 
 // told are the same servers as a gateway is told of them.
-func (l *Lookup) told() (all []string) {
+func (l Lookup) told() (all []string) {
 	for _, s := range l.Memcached.Servers {
-		if plain, _ := s.plain(); plain != "" {
-			all = append(all, s.told())
+		if plain, _ := plain(s); plain != "" {
+			all = append(all, told(s))
 		}
 	}
 	return all
 }
 
 // told is the line with nothing but what matters to a gateway.
-func (s UpstreamServer) told() string {
+func told(s nginxconf.UpstreamServer) string {
 	kept := strings.Fields(s.Text)[:1]
 	for _, field := range strings.Fields(s.Text)[1:] {
 		if field == "down" || strings.HasPrefix(field, "weight=") {
@@ -57,7 +58,7 @@ func (s UpstreamServer) told() string {
 }
 
 // servers is about which memcached nginx asks.
-func (k *checker) servers(l *Lookup) {
+func (k *checker) servers(l Lookup) {
 	lines := k.lines(l)
 	switch {
 	case l.hasHead() && l.Fetch.IsZero():
@@ -79,7 +80,7 @@ func (k *checker) servers(l *Lookup) {
 
 // plain is the line without what changes while nginx runs, which changing is. It is empty
 // for a backup server.
-func (s UpstreamServer) plain() (text string, changing []string) {
+func plain(s nginxconf.UpstreamServer) (text string, changing []string) {
 	var kept []string
 	for _, field := range strings.Fields(s.Text) {
 		switch {
@@ -95,9 +96,9 @@ func (s UpstreamServer) plain() (text string, changing []string) {
 }
 
 // lines reads the server lines that can be asked, and says what the gateway cannot do.
-func (k *checker) lines(l *Lookup) (lines []line) {
+func (k *checker) lines(l Lookup) (lines []line) {
 	for _, s := range l.Memcached.Servers {
-		plain, changing := s.plain()
+		plain, changing := plain(s)
 		if plain == "" {
 			k.backup(l, s)
 			continue
@@ -119,7 +120,7 @@ func (k *checker) lines(l *Lookup) (lines []line) {
 	return lines
 }
 
-func (k *checker) backup(l *Lookup, s UpstreamServer) {
+func (k *checker) backup(l Lookup, s nginxconf.UpstreamServer) {
 	how := ""
 	if up := l.Memcached; up.Method == "hash" && up.MethodAt.File == s.File && up.MethodAt.Line > s.Line {
 		how = "; nginx accepts it only because `hash` stands below"
@@ -129,8 +130,8 @@ func (k *checker) backup(l *Lookup, s UpstreamServer) {
 }
 
 // port is about addresses without one.
-func (k *checker) port(s UpstreamServer, name string) {
-	if _, isSocket := CutUnix(name); isSocket {
+func (k *checker) port(s nginxconf.UpstreamServer, name string) {
+	if _, isSocket := nginxconf.CutUnix(name); isSocket {
 		return
 	}
 	const none = "no port"
@@ -151,7 +152,7 @@ func (k *checker) ownLines() (lines []line) {
 
 // maxFails is about servers that nginx leaves alone after a failure, which a key that is
 // too long is, too. One alone is always asked.
-func (k *checker) maxFails(l *Lookup, lines []line) {
+func (k *checker) maxFails(l Lookup, lines []line) {
 	var without []line
 	for _, n := range lines {
 		set := ""
@@ -184,7 +185,7 @@ func isSeveral(lines []line) bool { return len(lines) > 1 || len(lines[0].addrs)
 
 // manyAddresses is about names whose addresses nginx gives places of their own, in
 // whatever order the resolver had.
-func (k *checker) manyAddresses(l *Lookup, lines []line) {
+func (k *checker) manyAddresses(l Lookup, lines []line) {
 	if l.method() != cachewriter.Modulo || len(lines) < 2 {
 		return
 	}
@@ -202,7 +203,7 @@ func (k *checker) manyAddresses(l *Lookup, lines []line) {
 }
 
 // method is how nginx chooses, in the gateway's words.
-func (l *Lookup) method() cachewriter.Method {
+func (l Lookup) method() cachewriter.Method {
 	switch {
 	case l.Memcached.Method != "hash":
 		return cachewriter.All
@@ -213,29 +214,29 @@ func (l *Lookup) method() cachewriter.Method {
 }
 
 // hashesKey reports whether nginx's choice follows from the key, or is no hash's.
-func (l *Lookup) hashesKey() bool {
+func (l Lookup) hashesKey() bool {
 	expression := l.Memcached.Hash
 	if l.Memcached.Method != "hash" || l.isKey(expression) {
 		return true
 	}
 	if l.Fetch.IsZero() {
-		return Canonical(expression) == "$memcached_key" && Lower(l.Key.Variable) == "$memcached_key"
+		return nginxconf.Canonical(expression) == "$memcached_key" && nginxconf.Lower(l.Key.Variable) == "$memcached_key"
 	}
 	// In the subrequest these are the key.
-	return slices.Contains([]string{"$memc_key", "$memcached_key"}, Canonical(expression)) ||
-		Canonical(expression) == "$args" && l.Key.Asked.IsZero()
+	return slices.Contains([]string{"$memc_key", "$memcached_key"}, nginxconf.Canonical(expression)) ||
+		nginxconf.Canonical(expression) == "$args" && l.Key.Asked.IsZero()
 }
 
 // ringLevel is how bad it is if the gateway would choose another server. If nginx tells
 // which one it has asked, only deletes go astray, and not for long.
-func (l *Lookup) ringLevel() Level {
+func (l Lookup) ringLevel() Level {
 	if l.handsServerOver() {
 		return Warning
 	}
 	return Error
 }
 
-func (k *checker) hash(l *Lookup, lines []line) {
+func (k *checker) hash(l Lookup, lines []line) {
 	if len(lines) < 2 {
 		return
 	}

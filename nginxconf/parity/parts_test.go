@@ -1,72 +1,20 @@
-package nginxconf
+package parity
 
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/nginxtest"
+	"uwgate/nginxconf/snippet"
 	"uwgate/uwsgi"
 )
-
-// What nginx evaluates alike is the same, and nothing else is.
-func TestCanonical(t *testing.T) {
-	for _, tt := range []struct{ name, a, b string }{
-		{"braces", "${uri}", "$uri"},
-		{"case", "$Request_URI", "$request_uri"},
-		{"synonyms", "$document_uri?$query_string", "$uri?$args"},
-		{"braces that are needed", "${host}s", "${HOST}s"},
-		{"no variables", "a", "a"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if a, b := Canonical(tt.a), Canonical(tt.b); a != b {
-				t.Errorf("got %q for %q and %q for %q", a, tt.a, b, tt.b)
-			}
-		})
-	}
-	for _, tt := range []struct{ name, a, b string }{
-		{"case of text", "A$uri", "a$uri"},
-		{"a longer name", "${host}s", "$hosts"},
-		{"raw and decoded", "$request_uri", "$uri"},
-		{"order", "$host$uri", "$uri$host"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if a, b := Canonical(tt.a), Canonical(tt.b); a == b {
-				t.Errorf("got %q for %q and %q", a, tt.a, tt.b)
-			}
-		})
-	}
-}
-
-func TestConditionsOnTheMethod(t *testing.T) {
-	for _, tt := range []struct {
-		condition, method string
-		met, known        bool
-	}{
-		{"$request_method = POST", "GET", false, true},
-		{"$request_method = POST", "POST", true, true},
-		{"($request_method = POST)", "POST", true, true},
-		{"$request_method != GET", "GET", false, true},
-		{"$request_method != GET", "PUT", true, true},
-		{"${Request_Method} = 'GET'", "GET", true, true},
-		{"$request_method ~ ^(GET|HEAD)$", "GET", true, true},
-		{"$request_method !~ ^(GET|HEAD)$", "GET", false, true},
-		{"$request_method ~* ^post", "POST", true, true},
-		{"$request_method !~* ^post", "POST", false, true},
-		{"$request_method ~ (?<=x)", "GET", false, false}, // which Go cannot read
-		{"$cookie_sessionid", "GET", false, false},
-		{"$request_method$identified = GET", "GET", false, false},
-		{"", "GET", false, false},
-	} {
-		t.Run(tt.method+" "+tt.condition, func(t *testing.T) {
-			if met, known := MethodMeets(tt.method, tt.condition); met != tt.met || known != tt.known {
-				t.Errorf("got %v, %v; want %v, %v", met, known, tt.met, tt.known)
-			}
-		})
-	}
-}
 
 func TestReaches(t *testing.T) {
 	hosts := map[string][]string{"gate": {"10.0.0.7"}, "localhost": {"::1", "127.0.0.1"}}
@@ -100,7 +48,7 @@ func TestReaches(t *testing.T) {
 				}
 				return nil, errors.New("no such host")
 			}}}
-			if got := k.reaches(Upstream{Servers: []UpstreamServer{{Text: "unix:/other.sock"}, {Text: tt.server}}}); got != tt.want {
+			if got := k.reaches(nginxconf.Upstream{Servers: []nginxconf.UpstreamServer{{Text: "unix:/other.sock"}, {Text: tt.server}}}); got != tt.want {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
@@ -111,19 +59,27 @@ func TestReaches(t *testing.T) {
 func TestLookupFlags(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		s    Snippet
+		s    snippet.Site
 		want []string
 	}{
-		{"body", Snippet{Servers: []string{"127.0.0.1:11211"}},
+		{"body", snippet.Site{Servers: []string{"127.0.0.1:11211"}},
 			[]string{"--format body", "--memcached 127.0.0.1:11211", "--hit-type 'text/html; charset=utf-8'"}},
-		{"gzip", Snippet{Format: policy.FormatGzip, GzipFlag: 8, HitType: "application/json", Hash: cachewriter.Modulo, Servers: []string{"10.0.0.1:11211 weight=2", "unix:/m.sock down"}},
+		{"gzip", snippet.Site{Format: policy.FormatGzip, GzipFlag: 8, HitType: "application/json", Hash: cachewriter.Modulo, Servers: []string{"10.0.0.1:11211 weight=2", "unix:/m.sock down"}},
 			[]string{"--format gzip", "--gzip-flag 8", "--memcached '10.0.0.1:11211 weight=2'", "--memcached 'unix:/m.sock down'", "--hash modulo", "--hit-type application/json"}},
-		{"http", Snippet{Format: policy.FormatHTTP, Hash: cachewriter.Consistent, Servers: []string{"a:1", "b:1"}},
+		{"http", snippet.Site{Format: policy.FormatHTTP, Hash: cachewriter.Consistent, Servers: []string{"a:1", "b:1"}},
 			[]string{"--format http", "--memcached a:1", "--memcached b:1", "--hash consistent"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.s.Gateway = "unix:/run/uwgate.sock"
-			l := readSnippet(t, &tt.s).Lookups[0]
+			var b strings.Builder
+			if err := tt.s.Write(&b); err != nil {
+				t.Fatal(err)
+			}
+			c, err := nginxconf.Read(filepath.Join(nginxtest.Frame(t, "", b.String()), "nginx.conf"), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := Lookup{c.Lookups[0]}
 			var got []string
 			for _, f := range l.Flags() {
 				got = append(got, fmt.Sprint(f))
@@ -131,7 +87,7 @@ func TestLookupFlags(t *testing.T) {
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
-			if key, ok := l.Template(); key != DefaultKey || !ok {
+			if key, ok := l.Template(); key != snippet.DefaultKey || !ok {
 				t.Errorf("got the key %q, %v", key, ok)
 			}
 		})

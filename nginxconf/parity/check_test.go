@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"errors"
@@ -20,6 +20,8 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/demo/nginx"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/nginxtest"
 	"uwgate/uwsgi"
 )
 
@@ -68,15 +70,15 @@ func TestCheckGolden(t *testing.T) {
 // nginx starts with the broken configurations: what is wrong with them is not a mistake
 // that it would tell itself.
 func TestNginxAcceptsArchives(t *testing.T) {
-	program := nginxProgram(t)
-	modules := loadModules(t, program)
+	program := nginxtest.Program(t)
+	modules := nginxtest.Modules(t, program)
 	for name, a := range archives(t) {
 		if strings.Contains(string(a.Comment), "# not for nginx") {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := frame(t, "", "")
+			dir := nginxtest.Frame(t, "", "")
 			conf := "pid x.pid;\n" + string(a.Files[0].Data)
 			if strings.Contains(conf, "srcache") {
 				conf = modules + conf
@@ -84,7 +86,7 @@ func TestNginxAcceptsArchives(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if out, err := exec.Command(program, append(arguments(dir), "-t")...).CombinedOutput(); err != nil {
+			if out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-t")...).CombinedOutput(); err != nil {
 				t.Errorf("nginx -t: %v\n%s", err, out)
 			}
 		})
@@ -103,12 +105,12 @@ func checked(t *testing.T, a *txtar.Archive) string {
 			t.Fatal(err)
 		}
 	}
-	c, err := Read(filepath.Join(dir, "nginx.conf"), "")
+	c, err := nginxconf.Read(filepath.Join(dir, "nginx.conf"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	for _, f := range c.Check(gateway(t, dir, string(a.Comment))) {
+	for _, f := range Check(c, gateway(t, dir, string(a.Comment))) {
 		if f.Code == KeyLong && !strings.Contains(string(a.Comment), "# long keys") {
 			continue // since all archives have it
 		}
@@ -159,7 +161,7 @@ func gateway(t *testing.T, dir, told string) Gateway {
 		case "--hit-type":
 			g.HitType = value
 		case "--mime-types":
-			g.Types, err = ReadTypes(filepath.Join(dir, value))
+			g.Types, err = nginxconf.ReadTypes(filepath.Join(dir, value))
 		case "--nginx-adds":
 			name, value, _ := strings.Cut(value, ": ")
 			g.Adds = append(g.Adds, uwsgi.Field{Name: name, Value: value})
@@ -188,7 +190,7 @@ func gateway(t *testing.T, dir, told string) Gateway {
 // declaredCodes reads the constants from checkcode.go, so that none escapes.
 func declaredCodes(t *testing.T) (codes []Code) {
 	t.Helper()
-	file, err := goparser.ParseFile(token.NewFileSet(), "checkcode.go", nil, 0)
+	file, err := goparser.ParseFile(token.NewFileSet(), "code.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +212,7 @@ func declaredCodes(t *testing.T) (codes []Code) {
 // Every code is that of an archive's finding, and has a row in the documentation that
 // names its levels.
 func TestEveryCodeIsReachedAndDocumented(t *testing.T) {
-	page, err := os.ReadFile("../docs/check.md")
+	page, err := os.ReadFile("../../docs/check.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,66 +249,7 @@ func TestEveryCodeIsReachedAndDocumented(t *testing.T) {
 	}
 }
 
-// listened is the --listen to which the snippet leads.
-func listened(s *Snippet) string {
-	if s.Secure {
-		return "suwsgi:" + s.Gateway
-	}
-	return s.Gateway
-}
-
-// Nothing is wrong with what `uwgate nginx` prints for the flags that it was given.
-func TestSnippetsAgree(t *testing.T) {
-	for _, format := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
-		for name, s := range snippets() {
-			s.Format, s.GzipFlag = format, 4
-			t.Run(string(format)+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				c := readSnippet(t, &s)
-				for _, told := range []Gateway{toldAll(t, &s), {Resolve: oneAddress}} {
-					for _, f := range c.Check(told) {
-						if f.Level != Note {
-							t.Errorf("%s: %s: %s: %s", f.Place, f.Level, f.Code, f.Text)
-						}
-					}
-				}
-			})
-		}
-	}
-}
-
-// readSnippet reads what the snippet prints, within nginx's other files.
-func readSnippet(t *testing.T, s *Snippet) *Config {
-	t.Helper()
-	c, err := Read(filepath.Join(frame(t, "", text(t, s)), "nginx.conf"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func oneAddress(string) ([]string, error) { return []string{"127.0.0.1"}, nil }
-
-// toldAll is the gateway with the flags of the snippet.
-func toldAll(t *testing.T, s *Snippet) Gateway {
-	t.Helper()
-	g := Gateway{
-		Listen: []string{listened(s)}, Key: s.Key, Hash: &s.Hash, Format: s.Format, GzipFlag: s.GzipFlag,
-		HitType: s.HitType, Adds: s.Adds, IdentityCookies: s.Visitors.Cookies().Identity, VaryCookieAnonymous: true, Visitors: s.Visitors,
-		Resolve: oneAddress,
-	}
-	if g.HitType == "" {
-		g.HitType = defaultHitType
-	}
-	for _, text := range s.Servers {
-		server, err := cachewriter.ParseServer(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.Servers = append(g.Servers, server)
-	}
-	return g
-}
 
 // What is wrong with the recipe of 2013, for the flags that go with it, is truly wrong.
 func TestRecipeFindings(t *testing.T) {
@@ -315,17 +258,17 @@ func TestRecipeFindings(t *testing.T) {
 	if err := config.Write(&b, nginx.Recipe); err != nil {
 		t.Fatal(err)
 	}
-	dir := frame(t, "", "")
+	dir := nginxtest.Frame(t, "", "")
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Read(filepath.Join(dir, "nginx.conf"), "")
+	c, err := nginxconf.Read(filepath.Join(dir, "nginx.conf"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	resolve := func(string) ([]string, error) { return []string{"::1", "127.0.0.1"}, nil }
 	var got []string
-	for _, f := range c.Check(Gateway{Listen: []string{"unix:/run/uwgate.sock"}, Key: ":1:CUSTOMKEY:$request_uri",
+	for _, f := range Check(c, Gateway{Listen: []string{"unix:/run/uwgate.sock"}, Key: ":1:CUSTOMKEY:$request_uri",
 		Servers: []cachewriter.Server{{Name: "localhost:11211"}}, Resolve: resolve}) {
 		got = append(got, fmt.Sprintf("%s %s", f.Level, f.Code))
 	}
@@ -345,15 +288,15 @@ func TestRecipeFindings(t *testing.T) {
 
 // Debian's stock configuration looks nothing up, and nothing else is said about it.
 func TestDebianFindings(t *testing.T) {
-	dir := copied(t, "testdata/read/debian")
+	dir := nginxtest.Copy(t, "../testdata/read/debian")
 	if err := os.Remove(filepath.Join(dir, "sites-enabled/shop")); err != nil { // which is not stock
 		t.Fatal(err)
 	}
-	c, err := Read(filepath.Join(dir, "nginx.conf"), "")
+	c, err := nginxconf.Read(filepath.Join(dir, "nginx.conf"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := c.Check(Gateway{})
+	found := Check(c, Gateway{})
 	if len(found) != 1 || found[0].Code != NoLookup || found[0].Level != Error || found[0].Line != 1 {
 		t.Errorf("got %v, want no-lookup alone", found)
 	}
@@ -380,12 +323,12 @@ func FuzzCheck(f *testing.F) {
 		VaryCookieAnonymous: true, IdentityCookies: []string{"sessionid"}, Resolve: oneAddress,
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := Parse("nginx.conf", text) // which includes nothing
+		c, err := nginxconf.Parse("nginx.conf", text) // which includes nothing
 		if err != nil {
 			return
 		}
 		for _, g := range []Gateway{{}, told} {
-			for _, found := range c.Check(g) {
+			for _, found := range Check(c, g) {
 				if found.Text == "" || found.Level == "" || found.Code == "" || found.Line < 1 {
 					t.Errorf("%+v", found)
 				}

@@ -1,4 +1,4 @@
-package nginxconf
+package snippet
 
 import (
 	"cmp"
@@ -15,13 +15,14 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
 	"uwgate/uwsgi"
 )
 
-// A Snippet is the configuration of a site for nginx's http context, such that nginx
+// A Site is the configuration of a site for nginx's http context, such that nginx
 // looks pages up where a gateway with the same settings stores them. Its texts are
 // plain, and quoted where nginx needs that.
-type Snippet struct {
+type Site struct {
 	// Listen are the addresses of nginx's listen directives, with parameters, as
 	// "443 ssl". Empty means port 80.
 	Listen []string
@@ -82,6 +83,8 @@ type Snippet struct {
 // DefaultKey is the key of a snippet that is told none.
 const DefaultKey = "$visitor$scheme://$host$request_uri"
 
+const defaultHitType = "text/html; charset=utf-8"
+
 // TrackingArgs are globs of the arguments by which advertisers and newsletters
 // follow their visitors.
 var TrackingArgs = []string{
@@ -96,7 +99,7 @@ var snippetText string
 var snippetTemplate = template.Must(template.New("snippet").Parse(snippetText))
 
 // Write writes the configuration. The errors are about what nginx cannot be told.
-func (s *Snippet) Write(w io.Writer) error {
+func (s *Site) Write(w io.Writer) error {
 	var q quoter
 	p := &snippetParts{
 		HTTP:     s.Format == policy.FormatHTTP,
@@ -162,7 +165,7 @@ type namedHeaders struct{ Variable, Headers string }
 // the gateway has sent, and what is to be added to that.
 type addedHeader struct{ Name, Value, Sent, Variable string }
 
-func (s *Snippet) key() string {
+func (s *Site) key() string {
 	if s.Key != "" {
 		return s.Key
 	}
@@ -178,7 +181,7 @@ func (s *Snippet) key() string {
 
 // hashLine is the method of several servers. In the subrequest that asks
 // memcached for srcache the page's key is $memc_key.
-func (s *Snippet) hashLine() string {
+func (s *Site) hashLine() string {
 	variable := "$memcached_key"
 	if s.Format == policy.FormatHTTP {
 		variable = "$memc_key"
@@ -193,7 +196,7 @@ func (s *Snippet) hashLine() string {
 	return ""
 }
 
-func (s *Snippet) listens(q *quoter) []string {
+func (s *Site) listens(q *quoter) []string {
 	if len(s.Listen) == 0 {
 		return []string{"80"}
 	}
@@ -218,7 +221,7 @@ const cookieEnds = `\x00-\x20",;\[\\\]\x7f-\xff`
 
 // addVisitors reads cookies as the gateway does: names without case, and begun after any
 // byte that ends another cookie for some reader.
-func (s *Snippet) addVisitors(p *snippetParts, q *quoter) {
+func (s *Site) addVisitors(p *snippetParts, q *quoter) {
 	cookies := s.Visitors.Cookies()
 	exempt := ""
 	if len(cookies.Exempt) > 0 {
@@ -240,9 +243,9 @@ func (s *Snippet) addVisitors(p *snippetParts, q *quoter) {
 }
 
 // headerVariables are those of the headers whose senders are not looked up.
-func (s *Snippet) headerVariables() (names []string) {
+func (s *Site) headerVariables() (names []string) {
 	spell := func(header string) string { return "$http_" + strings.ReplaceAll(strings.ToLower(header), "-", "_") }
-	inKey := Variables(s.key())
+	inKey := nginxconf.Variables(s.key())
 	for _, header := range s.Visitors.NotLookedUp() {
 		name := spell(header)
 		isTrusted := slices.ContainsFunc(s.Trusted, func(trusted string) bool { return spell(trusted) == name })
@@ -256,7 +259,7 @@ func (s *Snippet) headerVariables() (names []string) {
 // strangers is the regex of a Cookie header that holds nothing but cookies of strangers.
 // Between semicolons stands one cookie; behind its value there may be words that some
 // reader takes for cookies. The other half is policy's cookie.go.
-func (s *Snippet) strangers(q *quoter, globs []string) string {
+func (s *Site) strangers(q *quoter, globs []string) string {
 	const (
 		blank = `[\x00-\x20]*+`
 		word  = `[^` + cookieEnds + `]*+`
@@ -296,7 +299,7 @@ func rows(globs []string, any string) (lines []string) {
 	return append(lines, line)
 }
 
-func (s *Snippet) addArgs(p *snippetParts, q *quoter) {
+func (s *Site) addArgs(p *snippetParts, q *quoter) {
 	if len(s.IgnoreArgs) == 0 {
 		return
 	}
@@ -322,14 +325,14 @@ func patterns(globs []string, any string) string {
 }
 
 // addHits adds what makes a hit of a bare body.
-func (s *Snippet) addHits(p *snippetParts, q *quoter) {
+func (s *Site) addHits(p *snippetParts, q *quoter) {
 	if s.Format == policy.FormatGzip {
 		p.GzipFlag = s.GzipFlag
 	}
 	if s.TypesFile != "" {
 		p.Types = q.quote("the types file", s.TypesFile)
 	}
-	p.TypeLines = s.typeLines(q)
+	p.TypeLines = q.typeLines(cmp.Or(s.HitType, defaultHitType))
 	seen := map[string]int{}
 	for _, h := range s.Adds {
 		if strings.Trim(h.Name, nameBytes) != "" {
@@ -351,12 +354,14 @@ func (s *Snippet) addHits(p *snippetParts, q *quoter) {
 
 const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-// typeLines make nginx send HitType.
-func (s *Snippet) typeLines(q *quoter) []string {
-	hitType := s.HitType
-	if hitType == "" {
-		hitType = "text/html; charset=utf-8"
-	}
+// TypeLines are the directives that make nginx send hits with that Content-Type.
+func TypeLines(hitType string) ([]string, error) {
+	var q quoter
+	lines := q.typeLines(hitType)
+	return lines, errors.Join(q.errs...)
+}
+
+func (q *quoter) typeLines(hitType string) []string {
 	bare, params, err := mime.ParseMediaType(hitType)
 	charset := params["charset"]
 	delete(params, "charset")
@@ -369,8 +374,8 @@ func (s *Snippet) typeLines(q *quoter) []string {
 		return append(lines, "charset off;")
 	}
 	lines = append(lines, "charset "+q.quoteValue("the charset of hits", charset)+";")
-	if !slices.Contains(CharsetTypes, bare) {
-		lines = append(lines, "charset_types "+strings.Join(append(CharsetTypes[1:len(CharsetTypes):len(CharsetTypes)], bare), " ")+";")
+	if !slices.Contains(nginxconf.CharsetTypes, bare) {
+		lines = append(lines, "charset_types "+strings.Join(append(nginxconf.CharsetTypes[1:len(nginxconf.CharsetTypes):len(nginxconf.CharsetTypes)], bare), " ")+";")
 	}
 	return lines
 }
@@ -415,22 +420,12 @@ func (q *quoter) quoteValue(what, s string) string {
 // quoteKey writes an argument whose variables are meant.
 func (q *quoter) quoteKey(s string) string { return q.quotePattern("the key", s) }
 
-// quotePattern always quotes. nginx drops a backslash before quotes and another
-// one, and makes control characters of some letters after it (ngx_conf_read_token).
+// quotePattern always quotes.
 func (q *quoter) quotePattern(what, s string) string {
 	if i := strings.IndexFunc(s, isControl); i >= 0 {
 		q.fail("%s, %q, has a control character", what, s)
 	}
-	b := []byte{'"'}
-	for i := range len(s) {
-		last := i == len(s)-1
-		switch {
-		case s[i] == '"', s[i] == '\\' && (last || strings.IndexByte(`"'\trn`, s[i+1]) >= 0):
-			b = append(b, '\\')
-		}
-		b = append(b, s[i])
-	}
-	return string(append(b, '"'))
+	return nginxconf.Quote(s)
 }
 
 // quoteRows is quotePattern for a regex with (?x) of several lines.

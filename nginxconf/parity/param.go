@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"cmp"
@@ -6,11 +6,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
 )
 
 // pass checks one uwsgi_pass that leads to the gateway.
-func (k *checker) pass(p *Pass, ours []*Lookup) {
+func (k *checker) pass(p pass, ours []Lookup) {
 	k.encryption(p)
 	k.method(p)
 	k.repeated(p)
@@ -18,7 +21,7 @@ func (k *checker) pass(p *Pass, ours []*Lookup) {
 	k.rewrites(p, ours)
 }
 
-func (k *checker) method(p *Pass) {
+func (k *checker) method(p pass) {
 	if p.has("REQUEST_METHOD") {
 		return
 	}
@@ -32,7 +35,7 @@ func (k *checker) method(p *Pass) {
 }
 
 // nearest is the place of a param that stands beside the pass.
-func (p *Pass) nearest() Place {
+func (p pass) nearest() nginxconf.Place {
 	for _, param := range p.Params {
 		if param.File == p.File {
 			return param.Place
@@ -42,7 +45,7 @@ func (p *Pass) nearest() Place {
 }
 
 // only says which requests go the pass's way.
-func (p *Pass) only() string {
+func (p pass) only() string {
 	if p.If.IsZero() {
 		return ""
 	}
@@ -50,7 +53,7 @@ func (p *Pass) only() string {
 }
 
 // repeated is about names that stand twice.
-func (k *checker) repeated(p *Pass) {
+func (k *checker) repeated(p pass) {
 	for i, again := range p.Params {
 		first, found := find(p.Params[:i], again.Name)
 		if !found {
@@ -61,7 +64,7 @@ func (k *checker) repeated(p *Pass) {
 		case handed:
 			k.error(again.Place, ParamTwice, "leave one of the two lines out",
 				"%s stands twice, here and in %s; uwgate stores nothing then", again.Name, first.Place)
-		case again.IfNotEmpty, first.IfNotEmpty, Canonical(first.Value) == Canonical(again.Value):
+		case again.IfNotEmpty, first.IfNotEmpty, nginxconf.Canonical(first.Value) == nginxconf.Canonical(again.Value):
 		default:
 			k.error(again.Place, ParamTwice, "leave one of the two lines out",
 				"%s is %s here and %s in %s; if they differ, the worker takes the last one and uwgate stores nothing", again.Name, again.Value, first.Value, first.Place)
@@ -71,18 +74,18 @@ func (k *checker) repeated(p *Pass) {
 
 // unasked is about a uwsgi_pass to which GETs come that were not looked up. A gateway
 // that derives the key takes them for misses, unless a param says that they are none.
-func (k *checker) unasked(p *Pass, ours []*Lookup) {
-	derives := k.g.Key != "" || slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isDerived() })
+func (k *checker) unasked(p pass, ours []Lookup) {
+	derives := k.g.Key != "" || slices.ContainsFunc(ours, func(l Lookup) bool { return l.isDerived() })
 	ways := p.diverted()
 	if !derives || len(ways) == 0 {
 		return
 	}
 	fix := "uwsgi_param CACHE_STATUS " + statusOf(ours) + ";   # without if_not_empty"
 	level, forWhom := Warning, ", which nginx never looks up"
-	switch some := slices.DeleteFunc(slices.Clone(ways), func(u Unasked) bool { return !u.Sometimes }); {
+	switch some := slices.DeleteFunc(slices.Clone(ways), func(u nginxconf.Unasked) bool { return !u.Sometimes }); {
 	case len(some) > 0:
 		level, forWhom, ways = Error, " for everybody", some
-	case slices.ContainsFunc(ours, func(l *Lookup) bool { return l.isMiss(p) }):
+	case slices.ContainsFunc(ours, func(l Lookup) bool { return l.isMiss(p) }):
 		level = Note
 	}
 	k.add(level, p.Place, Diverted, fix,
@@ -90,15 +93,15 @@ func (k *checker) unasked(p *Pass, ours []*Lookup) {
 }
 
 // statusOf is the variable that tells the outcome of the lookups.
-func statusOf(ours []*Lookup) string {
-	if slices.ContainsFunc(ours, (*Lookup).hasHead) {
+func statusOf(ours []Lookup) string {
+	if slices.ContainsFunc(ours, Lookup.hasHead) {
 		return fetchStatus
 	}
 	return "$upstream_status"
 }
 
 // diverted are the ways on which GETs come without a lookup, and without a word of it.
-func (p *Pass) diverted() []Unasked {
+func (p pass) diverted() []nginxconf.Unasked {
 	if p.tells() || !mayBeGET(p.If.Value) {
 		return nil
 	}
@@ -106,7 +109,7 @@ func (p *Pass) diverted() []Unasked {
 }
 
 // whence names what sends requests on without a lookup: the first few.
-func whence(ways []Unasked) string {
+func whence(ways []nginxconf.Unasked) string {
 	var by []string
 	for _, u := range ways {
 		if !u.IsZero() && len(by) < 3 {
@@ -120,15 +123,15 @@ func whence(ways []Unasked) string {
 }
 
 // isMiss reports whether requests come to the pass that memcached did not answer.
-func (l *Lookup) isMiss(p *Pass) bool {
-	return l.Misses == p || l.Server == p.Server && slices.ContainsFunc(l.ErrorPages, func(page ErrorPage) bool {
+func (l Lookup) isMiss(p pass) bool {
+	return l.Misses == p.Pass || l.Server == p.Server && slices.ContainsFunc(l.ErrorPages, func(page nginxconf.ErrorPage) bool {
 		return page.Target == p.Location.Name && slices.Contains([]int{404, 405, 500, 502, 504}, page.Code)
 	})
 }
 
 // tells reports whether the gateway is told that there was no lookup: by a status that is
 // empty, or a key without one.
-func (p *Pass) tells() bool {
+func (p pass) tells() bool {
 	status, ok := find(p.Params, cacheStatus)
 	if ok && (!status.IfNotEmpty || isFetchStatus(status.Value)) {
 		return true
@@ -142,7 +145,7 @@ func mayBeGET(condition string) bool { return mayBe("GET", condition) }
 
 // mayBe knows conditions on the method; others may be met by any.
 func mayBe(method, condition string) bool {
-	met, known := MethodMeets(method, condition)
+	met, known := nginxconf.MethodMeets(method, condition)
 	return met || !known
 }
 
@@ -167,19 +170,19 @@ var madeOf = map[string]struct{ param, value string }{
 }
 
 // keyParams is about the params of which a key is derived.
-func (k *checker) keyParams(l *Lookup) {
-	if !l.isDerived() || !l.Misses.has("REQUEST_METHOD") {
+func (k *checker) keyParams(l Lookup) {
+	if !l.isDerived() || !l.misses().has("REQUEST_METHOD") {
 		return // which is another finding
 	}
-	for _, name := range Variables(l.asked()) {
+	for _, name := range nginxconf.Variables(l.asked()) {
 		switch made, ok := madeOf[name]; {
 		case ok:
 			k.keyParam(l, name, made.param, made.value)
 		case strings.HasPrefix(name, "arg_"):
 			k.keyParam(l, name, "QUERY_STRING", "$args")
-		case name == "host" && l.Misses.has("HTTP_HOST"):
+		case name == "host" && l.misses().has("HTTP_HOST"):
 			k.keyParam(l, name, "HTTP_HOST", "$host", "$http_host", "$host:$server_port")
-		case name == "http_host" && l.Misses.has("HTTP_HOST"):
+		case name == "http_host" && l.misses().has("HTTP_HOST"):
 			k.keyParam(l, name, "HTTP_HOST", "$http_host")
 		}
 	}
@@ -187,14 +190,14 @@ func (k *checker) keyParams(l *Lookup) {
 
 // keyParam checks the param of which the gateway makes a variable of the key. The last
 // one must have one of the values; others beside it are another finding.
-func (k *checker) keyParam(l *Lookup, name, param string, values ...string) {
+func (k *checker) keyParam(l Lookup, name, param string, values ...string) {
 	fix := "uwsgi_param " + param + " " + values[0] + ";"
 	got, found := find(l.Misses.Params, param)
 	switch {
 	case !found:
 		k.add(k.absent(), l.Misses.Place, KeyParams, fix,
 			"uwgate makes $%s of the key from %s, which does not come this way; nothing is stored", name, param)
-	case !slices.Contains(values, Canonical(got.Value)):
+	case !slices.Contains(values, nginxconf.Canonical(got.Value)):
 		k.error(got.Place, KeyParams, fix+"   # or hand CACHE_KEY over",
 			"uwgate makes $%s of the key from %s, which is %s; so it stores pages where nginx does not look", name, param, got.Value)
 	}
@@ -202,18 +205,18 @@ func (k *checker) keyParam(l *Lookup, name, param string, values ...string) {
 
 // hosts is about what a client can make the application believe, though the key says
 // something else. The gateway does not store it.
-func (k *checker) hosts(l *Lookup) {
+func (k *checker) hosts(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" {
 		return
 	}
-	names := Variables(l.asked())
+	names := nginxconf.Variables(l.asked())
 	if len(names) == 0 {
 		return
 	}
 	if slices.Contains(names, "host") {
 		param, ok := find(l.Misses.Params, "HTTP_HOST")
-		if !ok || Canonical(param.Value) == "$http_host" {
-			k.warning(l.Misses.at(param.Place), HTTPHost, "uwsgi_param HTTP_HOST $host;",
+		if !ok || nginxconf.Canonical(param.Value) == "$http_host" {
+			k.warning(l.misses().at(param.Place), HTTPHost, "uwsgi_param HTTP_HOST $host;",
 				"the key has $host, but the application gets the client's own Host header; if they differ, as for `Host: example.com:81`, nothing is stored")
 		}
 		return
@@ -227,7 +230,7 @@ func (k *checker) hosts(l *Lookup) {
 	}
 	fix, has := Flag{"allowed-host", host}.String(), "has no host"
 	if slices.Contains(names, "server_name") {
-		fix = "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + (&quoter{}).quoteKey(withHost(l.asked())) + ";"
+		fix = "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + nginxconf.Quote(withHost(l.asked())) + ";"
 		has = "has $server_name, which is the same for every requested host"
 	}
 	k.error(l.at(l.Key.Place), KeyWithoutHost, fix,
@@ -236,8 +239,8 @@ func (k *checker) hosts(l *Lookup) {
 
 // allowsWithoutHost reports whether the key need not have a variable of the host: the
 // host itself stands there, or the gateway is told it.
-func (k *checker) allowsWithoutHost(l *Lookup) bool {
-	for _, p := range ParseExpression(l.asked()) {
+func (k *checker) allowsWithoutHost(l Lookup) bool {
+	for _, p := range nginxconf.ParseExpression(l.asked()) {
 		isThere := func(host string) bool { return strings.Contains(host, ".") && strings.Contains(p.Text, host) }
 		if !p.IsVariable && slices.ContainsFunc(slices.Concat(l.Names, k.g.AllowedHosts), isThere) {
 			return true
@@ -254,9 +257,9 @@ func (k *checker) allowsWithoutHost(l *Lookup) bool {
 
 // withHost has $host in the place of $server_name.
 func withHost(key string) string {
-	e := slices.Clone(ParseExpression(key))
+	e := slices.Clone(nginxconf.ParseExpression(key))
 	for i, p := range e {
-		if p.IsVariable && Lower(p.Text) == "server_name" {
+		if p.IsVariable && nginxconf.Lower(p.Text) == "server_name" {
 			e[i].Text = "host"
 		}
 	}
@@ -264,15 +267,15 @@ func withHost(key string) string {
 }
 
 // keyParts is about what else the application sees, and the key does not say.
-func (k *checker) keyParts(l *Lookup) {
+func (k *checker) keyParts(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" || len(l.opaque()) > 0 {
 		return
 	}
-	names := Variables(l.asked())
+	names := nginxconf.Variables(l.asked())
 	has := func(name string) bool { return slices.Contains(names, name) }
 	at, variable := l.at(l.Key.Place), cmp.Or(l.Key.Variable, "$memcached_key")
-	if has("uri") && !has("request_uri") && !slices.ContainsFunc(names, func(name string) bool { return IsArgs(name) && name != "is_args" }) {
-		k.note(at, KeyWithoutArgs, "set "+variable+" "+(&quoter{}).quoteKey(withArgs(l.asked()))+";",
+	if has("uri") && !has("request_uri") && !slices.ContainsFunc(names, func(name string) bool { return nginxconf.IsArgs(name) && name != "is_args" }) {
+		k.note(at, KeyWithoutArgs, "set "+variable+" "+nginxconf.Quote(withArgs(l.asked()))+";",
 			"the key %s has no arguments: pages of URLs with arguments are never stored", l.asked())
 	}
 	if k.g.TrustForwardedProto && has("scheme") && !has("http_x_forwarded_proto") {
@@ -283,11 +286,11 @@ func (k *checker) keyParts(l *Lookup) {
 
 // withArgs has the arguments behind $uri.
 func withArgs(key string) string {
-	var all Expression
-	for _, p := range ParseExpression(key) {
+	var all nginxconf.Expression
+	for _, p := range nginxconf.ParseExpression(key) {
 		all = append(all, p)
-		if p.IsVariable && Canonical("$"+p.Text) == "$uri" {
-			all = append(all, Piece{"is_args", true}, Piece{"args", true})
+		if p.IsVariable && nginxconf.Canonical("$"+p.Text) == "$uri" {
+			all = append(all, nginxconf.Piece{Text: "is_args", IsVariable: true}, nginxconf.Piece{Text: "args", IsVariable: true})
 		}
 	}
 	return all.String()
@@ -295,9 +298,9 @@ func withArgs(key string) string {
 
 // visitors compares the map of $visitor in a key with the one that goes with the
 // gateway's flags.
-func (k *checker) visitors(l *Lookup) {
+func (k *checker) visitors(l Lookup) {
 	got, found := k.config.Map("visitor")
-	if !found || !slices.Contains(Variables(l.asked()), "visitor") {
+	if !found || !slices.Contains(nginxconf.Variables(l.asked()), "visitor") {
 		return
 	}
 	if want, ok := visitorMap(k.g.Visitors); !ok || want.Source == got.Source && slices.EqualFunc(want.Lines, got.Lines, slices.Equal) {
@@ -312,22 +315,22 @@ func (k *checker) visitors(l *Lookup) {
 }
 
 // visitorMap is the map that a Snippet prints.
-func visitorMap(visitors *policy.Visitors) (visitor Map, found bool) {
+func visitorMap(visitors *policy.Visitors) (visitor nginxconf.Map, found bool) {
 	var b strings.Builder
-	s := Snippet{Gateway: "127.0.0.1:3030", Servers: []string{"127.0.0.1:11211"}, Visitors: visitors, Format: policy.FormatHTTP}
+	s := snippet.Site{Gateway: "127.0.0.1:3030", Servers: []string{"127.0.0.1:11211"}, Visitors: visitors, Format: policy.FormatHTTP}
 	if err := s.Write(&b); err != nil {
-		return Map{}, false
+		return nginxconf.Map{}, false
 	}
 	maps, _, _ := strings.Cut(b.String(), "\nserver {")
-	c, err := Parse("snippet", "http {"+maps+"}")
+	c, err := nginxconf.Parse("snippet", "http {"+maps+"}")
 	if err != nil {
-		return Map{}, false
+		return nginxconf.Map{}, false
 	}
 	return c.Map("visitor")
 }
 
 // at is the place, or that of the pass for what is not there.
-func (p *Pass) at(at Place) Place {
+func (p pass) at(at nginxconf.Place) nginxconf.Place {
 	if at.IsZero() {
 		return p.Place
 	}
@@ -340,7 +343,7 @@ const maxMissing = 5
 var cookieVariable = regexp.MustCompile(`(?i)^\$\{?cookie_([a-z0-9_]+)\}?`)
 
 // members is about the promise that nginx looks nobody up who has an identity cookie.
-func (k *checker) members(l *Lookup) {
+func (k *checker) members(l Lookup) {
 	if !k.g.VaryCookieAnonymous {
 		return
 	}
@@ -352,17 +355,17 @@ func (k *checker) members(l *Lookup) {
 	for _, condition := range conditions {
 		condition = strings.Trim(condition, "() ")
 		m := cookieVariable.FindStringSubmatch(condition)
-		switch _, isMethod := MethodMeets("GET", condition); {
+		switch _, isMethod := nginxconf.MethodMeets("GET", condition); {
 		case condition == "", isMethod:
 		case m == nil:
 			return // a map, most likely; it is trusted
 		default:
-			cookies = append(cookies, Lower(m[1]))
+			cookies = append(cookies, nginxconf.Lower(m[1]))
 		}
 	}
 	var missing []string
 	for _, glob := range k.g.IdentityCookies {
-		if !slices.Contains(cookies, Lower(glob)) {
+		if !slices.Contains(cookies, nginxconf.Lower(glob)) {
 			missing = append(missing, glob)
 		}
 	}

@@ -1,14 +1,15 @@
-package nginxconf
+package parity
 
 import (
 	"slices"
 	"strings"
 
 	"uwgate/cachewriter"
+	"uwgate/nginxconf"
 )
 
 // compareServers holds nginx's server lines against the gateway's.
-func (k *checker) compareServers(l *Lookup, lines, own []line) {
+func (k *checker) compareServers(l Lookup, lines, own []line) {
 	pairs := pair(lines, own)
 	complete := true
 	for i, n := range lines {
@@ -62,11 +63,11 @@ func pair(lines, own []line) []int {
 }
 
 // flag is the line as a flag of serve.
-func (n line) flag() string { return Flag{"memcached", n.told()}.String() }
+func (n line) flag() string { return Flag{"memcached", told(n.UpstreamServer)}.String() }
 
 // serverMissing is about a line that the gateway does not have. Names that cannot be
 // looked up may be other lines', but not to a hash of their texts.
-func (k *checker) serverMissing(l *Lookup, n line, own []line) {
+func (k *checker) serverMissing(l Lookup, n line, own []line) {
 	unknown := slices.IndexFunc(own, isUnknown)
 	switch {
 	case l.method() == cachewriter.Consistent || !isUnknown(n) && unknown < 0:
@@ -82,7 +83,7 @@ func (k *checker) serverMissing(l *Lookup, n line, own []line) {
 
 func isUnknown(n line) bool { return n.addrs == nil }
 
-func (k *checker) serverExtra(l *Lookup, o line) {
+func (k *checker) serverExtra(l Lookup, o line) {
 	level, what := Warning, "uwgate writes to it for nothing"
 	switch {
 	case l.handsServerOver():
@@ -95,12 +96,12 @@ func (k *checker) serverExtra(l *Lookup, o line) {
 }
 
 // comparePair is about a server that both have.
-func (k *checker) comparePair(l *Lookup, n, o line, several bool) {
+func (k *checker) comparePair(l Lookup, n, o line, several bool) {
 	at := n.Place
 	hashed := several && l.method() != cachewriter.All
 	spelled := n.Name == o.Name
-	if path, isSocket := CutUnix(n.Name); isSocket {
-		other, _ := CutUnix(o.Name)
+	if path, isSocket := nginxconf.CutUnix(n.Name); isSocket {
+		other, _ := nginxconf.CutUnix(o.Name)
 		spelled = path == other
 	}
 	lacking := slices.DeleteFunc(slices.Clone(n.addrs), func(addr string) bool { return slices.Contains(o.addrs, addr) })
@@ -123,7 +124,7 @@ func (k *checker) comparePair(l *Lookup, n, o line, several bool) {
 	k.down(l, n, o)
 }
 
-func (k *checker) down(l *Lookup, n, o line) {
+func (k *checker) down(l Lookup, n, o line) {
 	at := n.Place
 	switch {
 	case n.Down == o.Down:
@@ -137,7 +138,7 @@ func (k *checker) down(l *Lookup, n, o line) {
 }
 
 // order is about lines that both have, in another order.
-func (k *checker) order(l *Lookup, lines []line, pairs []int) {
+func (k *checker) order(l Lookup, lines []line, pairs []int) {
 	if slices.IsSorted(pairs) {
 		return
 	}

@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"cmp"
@@ -7,6 +7,8 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
 )
 
 // The params by which nginx hands over where it has looked.
@@ -17,7 +19,7 @@ const (
 )
 
 // asked is the Expression of the key that memcached is asked for.
-func (l *Lookup) asked() string {
+func (l Lookup) asked() string {
 	if !l.Key.Asked.IsZero() {
 		return l.Key.Asked.Value
 	}
@@ -26,7 +28,7 @@ func (l *Lookup) asked() string {
 
 // opaque are the variables of the key that no template of the gateway's can compute. It
 // computes the one that the map of $visitor makes.
-func (l *Lookup) opaque() (all []Variable) {
+func (l Lookup) opaque() (all []nginxconf.Variable) {
 	for _, v := range l.Key.Opaque {
 		if v.Kind != "map" || !strings.EqualFold(v.Name, "$visitor") {
 			all = append(all, v)
@@ -36,25 +38,25 @@ func (l *Lookup) opaque() (all []Variable) {
 }
 
 // isDerived reports whether the gateway has to make the key itself.
-func (l *Lookup) isDerived() bool { return l.Misses != nil && !l.Misses.has(cacheKey) }
+func (l Lookup) isDerived() bool { return l.Misses != nil && !l.misses().has(cacheKey) }
 
-func (p *Pass) has(name string) bool {
+func (p pass) has(name string) bool {
 	_, ok := find(p.Params, name)
 	return ok
 }
 
 // find returns the last param of that name: the one that counts.
-func find(params []Param, name string) (p Param, found bool) {
+func find(params []nginxconf.Param, name string) (p nginxconf.Param, found bool) {
 	for _, p := range slices.Backward(params) {
 		if p.Name == name {
 			return p, true
 		}
 	}
-	return Param{}, false
+	return nginxconf.Param{}, false
 }
 
 // key compares the key that nginx looks up with the gateway's.
-func (k *checker) key(l *Lookup) {
+func (k *checker) key(l Lookup) {
 	asked, at := l.asked(), l.at(l.Key.Place)
 	set := "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + k.quotedKey() + ";"
 	switch {
@@ -64,7 +66,7 @@ func (k *checker) key(l *Lookup) {
 	case l.Key.Late != "":
 		k.error(at, KeyNotSet, set, "requests are looked up without a key, which nginx answers with an error: %s", l.Key.Late)
 		return
-	case len(Variables(asked)) == 0:
+	case len(nginxconf.Variables(asked)) == 0:
 		k.error(at, KeyConstant, set, "all pages have the same key %q", asked)
 		return
 	case l.isDerived() && k.notDerivable(l):
@@ -77,18 +79,18 @@ func (k *checker) key(l *Lookup) {
 func (k *checker) quotedKey() string {
 	key := k.g.Key
 	if key == "" {
-		key = DefaultKey
+		key = snippet.DefaultKey
 		if _, found := k.config.Map("visitor"); !found { // nginx would not know the variable
 			key = strings.TrimPrefix(key, "$visitor")
 		}
 	}
-	return (&quoter{}).quoteKey(key)
+	return nginxconf.Quote(key)
 }
 
 // keyDiffers compares with the gateway's template. If nginx hands the key over, the
 // gateway needs its own only for pages that it was not just asked for.
-func (k *checker) keyDiffers(l *Lookup, asked string) {
-	if l.Misses == nil || k.g.Key == "" || Canonical(asked) == Canonical(k.g.Key) || len(l.opaque()) > 0 || l.Key.Varies != "" {
+func (k *checker) keyDiffers(l Lookup, asked string) {
+	if l.Misses == nil || k.g.Key == "" || nginxconf.Canonical(asked) == nginxconf.Canonical(k.g.Key) || len(l.opaque()) > 0 || l.Key.Varies != "" {
 		return
 	}
 	at, fix := l.at(l.Key.Place), Flag{"key", asked}.String()
@@ -100,7 +102,7 @@ func (k *checker) keyDiffers(l *Lookup, asked string) {
 }
 
 // notDerivable reports whether the gateway cannot make the key from what nginx sends.
-func (k *checker) notDerivable(l *Lookup) bool {
+func (k *checker) notDerivable(l Lookup) bool {
 	var why []string
 	for _, v := range l.opaque() {
 		why = append(why, madeBy(v))
@@ -108,8 +110,8 @@ func (k *checker) notDerivable(l *Lookup) bool {
 	if l.Key.Varies != "" {
 		why = append(why, l.Key.Varies)
 	}
-	for _, name := range Variables(l.asked()) {
-		isOpaque := slices.ContainsFunc(l.opaque(), func(v Variable) bool { return Lower(v.Name) == "$"+name })
+	for _, name := range nginxconf.Variables(l.asked()) {
+		isOpaque := slices.ContainsFunc(l.opaque(), func(v nginxconf.Variable) bool { return nginxconf.Lower(v.Name) == "$"+name })
 		if _, err := policy.ParseTemplate("$" + name); err != nil && !isOpaque {
 			why = append(why, "$"+name+" is known to nginx alone")
 		}
@@ -123,7 +125,7 @@ func (k *checker) notDerivable(l *Lookup) bool {
 }
 
 // madeBy tells what makes the variable.
-func madeBy(v Variable) string {
+func madeBy(v nginxconf.Variable) string {
 	switch {
 	case v.Place.IsZero():
 		return "nothing that could be read makes " + v.Name
@@ -134,7 +136,7 @@ func madeBy(v Variable) string {
 }
 
 // handoverLines hand the key over.
-func (l *Lookup) handoverLines() string {
+func (l Lookup) handoverLines() string {
 	variable := cmp.Or(l.Key.Asked.Value, l.Key.Variable, l.Key.Value)
 	status := "$upstream_status"
 	if l.hasHead() {
@@ -153,11 +155,11 @@ func isUnbounded(name string) bool {
 		strings.HasPrefix(name, "http_") || strings.HasPrefix(name, "arg_") || strings.HasPrefix(name, "cookie_")
 }
 
-func (k *checker) keyLength(l *Lookup, asked string) {
+func (k *checker) keyLength(l Lookup, asked string) {
 	if slices.ContainsFunc(k.found, func(f Finding) bool { return f.Code == KeyLong }) {
 		return // once is enough
 	}
-	names := Variables(asked)
+	names := nginxconf.Variables(asked)
 	i := slices.IndexFunc(names, isUnbounded)
 	if i >= 0 {
 		k.note(l.at(l.Key.Place), KeyLong, "docs/long-keys.md: how to keep such requests away from memcached",
@@ -166,11 +168,11 @@ func (k *checker) keyLength(l *Lookup, asked string) {
 }
 
 // handover is about the params of misses that tell the gateway where nginx has looked.
-func (k *checker) handover(l *Lookup) {
+func (k *checker) handover(l Lookup) {
 	if l.Misses == nil {
 		return
 	}
-	p := l.Misses
+	p := l.misses()
 	k.handoverLost(l)
 	if param, ok := find(p.Params, cacheKey); ok && !l.isKey(param.Value) {
 		k.error(param.Place, HandoverKey, l.handoverLines(),
@@ -181,13 +183,13 @@ func (k *checker) handover(l *Lookup) {
 }
 
 // isKey reports whether the Expression is the key of the lookup.
-func (l *Lookup) isKey(expression string) bool {
-	same := Canonical(expression)
+func (l Lookup) isKey(expression string) bool {
+	same := nginxconf.Canonical(expression)
 	if !l.Key.Asked.IsZero() {
-		return same == Canonical(l.Key.Asked.Value)
+		return same == nginxconf.Canonical(l.Key.Asked.Value)
 	}
 	for _, own := range []string{l.Key.Variable, l.Key.Value, l.Key.Expanded} {
-		if own != "" && same == Canonical(own) {
+		if own != "" && same == nginxconf.Canonical(own) {
 			return true
 		}
 	}
@@ -195,8 +197,8 @@ func (l *Lookup) isKey(expression string) bool {
 }
 
 // handoverLost is about params of an outer level that the nearer ones take away.
-func (k *checker) handoverLost(l *Lookup) {
-	p := l.Misses
+func (k *checker) handoverLost(l Lookup) {
+	p := l.misses()
 	var lost []string
 	for _, name := range []string{cacheKey, cacheStatus, cacheServer} {
 		if param, ok := find(p.ParamsLost, name); ok && !p.has(name) {
@@ -219,20 +221,20 @@ func (k *checker) handoverLost(l *Lookup) {
 const fetchStatus = "$srcache_fetch_status$upstream_status"
 
 func isFetchStatus(expression string) bool {
-	s := Canonical(expression)
+	s := nginxconf.Canonical(expression)
 	return s == fetchStatus || s == "$srcache_fetch_status"
 }
 
 // isStatus reports whether the Expression tells that the lookup has missed.
-func (l *Lookup) isStatus(expression string) bool {
+func (l Lookup) isStatus(expression string) bool {
 	if l.hasHead() {
 		return isFetchStatus(expression)
 	}
-	return Canonical(expression) == "$upstream_status"
+	return nginxconf.Canonical(expression) == "$upstream_status"
 }
 
-func (k *checker) handoverStatus(l *Lookup) {
-	p := l.Misses
+func (k *checker) handoverStatus(l Lookup) {
+	p := l.misses()
 	wanted := "$upstream_status"
 	if l.hasHead() {
 		wanted = fetchStatus
@@ -255,18 +257,18 @@ func (k *checker) handoverStatus(l *Lookup) {
 	}
 }
 
-func (k *checker) handoverServer(l *Lookup) {
+func (k *checker) handoverServer(l Lookup) {
 	param, ok := find(l.Misses.Params, cacheServer)
 	several := len(l.serverNames()) > 1
 	switch {
 	case l.hasHead():
-	case ok && Canonical(param.Value) != "$upstream_addr":
+	case ok && nginxconf.Canonical(param.Value) != "$upstream_addr":
 		k.error(param.Place, HandoverServer, "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;",
 			"CACHE_SERVER is %s, which is not the server that was asked; nothing is stored", param.Value)
 	case ok && several && l.method() == cachewriter.All && (k.g.Hash == nil || *k.g.Hash == cachewriter.All):
 		k.note(param.Place, HandoverServer, "leave the line out",
 			"nginx asks %s in turn, and uwgate would write to all of them; with CACHE_SERVER it writes only to the one that was asked", join(l.serverNames()))
-	case !ok && several && l.method() != cachewriter.All && l.hashesKey() && l.Misses.has(cacheStatus) && (k.g.Hash == nil || *k.g.Hash != cachewriter.All):
+	case !ok && several && l.method() != cachewriter.All && l.hashesKey() && l.misses().has(cacheStatus) && (k.g.Hash == nil || *k.g.Hash != cachewriter.All):
 		if _, lost := find(l.Misses.ParamsLost, cacheServer); !lost {
 			k.note(l.Misses.Place, HandoverServer, "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;",
 				"while one of several servers is down nginx asks another, and does not tell which")
@@ -275,21 +277,21 @@ func (k *checker) handoverServer(l *Lookup) {
 }
 
 // handsServerOver reports whether the gateway writes to whatever server nginx has asked.
-func (l *Lookup) handsServerOver() bool {
+func (l Lookup) handsServerOver() bool {
 	if l.hasHead() || l.Misses == nil {
 		return false
 	}
 	server, _ := find(l.Misses.Params, cacheServer)
 	status, _ := find(l.Misses.Params, cacheStatus)
-	return Canonical(server.Value) == "$upstream_addr" && Canonical(status.Value) == "$upstream_status"
+	return nginxconf.Canonical(server.Value) == "$upstream_addr" && nginxconf.Canonical(status.Value) == "$upstream_status"
 }
 
 // Template is the key as a template of the gateway's, whether nginx hands the key over or
 // not, unless nginx alone can make it.
-func (l *Lookup) Template() (key string, ok bool) {
+func (l Lookup) Template() (key string, ok bool) {
 	_, err := policy.ParseTemplate(l.asked())
 	return l.asked(), err == nil && l.Key.Late == "" && l.Key.Varies == "" && len(l.opaque()) == 0
 }
 
 // HandsKeyOver reports whether nginx tells the gateway where it has looked.
-func (l *Lookup) HandsKeyOver() bool { return l.Misses != nil && l.Misses.has(cacheKey) }
+func (l Lookup) HandsKeyOver() bool { return l.Misses != nil && l.misses().has(cacheKey) }

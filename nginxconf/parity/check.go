@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
 	"uwgate/uwsgi"
 )
 
@@ -50,7 +51,7 @@ type Gateway struct {
 
 // A Finding is one thing that is off.
 type Finding struct {
-	Place
+	nginxconf.Place
 	Level Level
 	Code  Code
 	Text  string // what stands there, and what comes of it
@@ -63,7 +64,7 @@ func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Place, f.L
 // Check finds where nginx and the gateway disagree, and what nginx gets wrong by
 // itself. It returns the findings in the order of their places, and none if every page
 // that the gateway stores is found by nginx and is what it should be.
-func (c *Config) Check(g Gateway) []Finding {
+func Check(c *nginxconf.Config, g Gateway) []Finding {
 	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
 	for _, gap := range c.Gaps {
 		k.warning(gap.Place, Unreadable, "let whoever runs check read it, or mend the line",
@@ -73,7 +74,7 @@ func (c *Config) Check(g Gateway) []Finding {
 		k.noLookup()
 	}
 	ours := k.lookups()
-	for _, l := range c.Lookups {
+	for _, l := range lookupsOf(c.Lookups) {
 		if !slices.Contains(ours, l) {
 			k.other(l)
 		}
@@ -93,7 +94,7 @@ func (c *Config) Check(g Gateway) []Finding {
 }
 
 // lookupChecks are the checks of one lookup.
-var lookupChecks = []func(*checker, *Lookup){
+var lookupChecks = []func(*checker, Lookup){
 	(*checker).misses, (*checker).errorPages, (*checker).timeouts,
 	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).members,
 	(*checker).servers,
@@ -103,27 +104,27 @@ var lookupChecks = []func(*checker, *Lookup){
 // A checker collects findings.
 type checker struct {
 	g        Gateway
-	config   *Config
+	config   *nginxconf.Config
 	found    []Finding
 	resolved map[string]resolution // by host
 }
 
-func (k *checker) add(level Level, at Place, code Code, fix, format string, args ...any) {
+func (k *checker) add(level Level, at nginxconf.Place, code Code, fix, format string, args ...any) {
 	f := Finding{at, level, code, fmt.Sprintf(format, args...), fix}
 	if !slices.Contains(k.found, f) {
 		k.found = append(k.found, f)
 	}
 }
 
-func (k *checker) error(at Place, code Code, fix, format string, args ...any) {
+func (k *checker) error(at nginxconf.Place, code Code, fix, format string, args ...any) {
 	k.add(Error, at, code, fix, format, args...)
 }
 
-func (k *checker) warning(at Place, code Code, fix, format string, args ...any) {
+func (k *checker) warning(at nginxconf.Place, code Code, fix, format string, args ...any) {
 	k.add(Warning, at, code, fix, format, args...)
 }
 
-func (k *checker) note(at Place, code Code, fix, format string, args ...any) {
+func (k *checker) note(at nginxconf.Place, code Code, fix, format string, args ...any) {
 	k.add(Note, at, code, fix, format, args...)
 }
 
@@ -149,7 +150,7 @@ func (k *checker) sorted() []Finding {
 }
 
 // at is the place, or that of the lookup for what is nginx's default.
-func (l *Lookup) at(p Place) Place {
+func (l Lookup) at(p nginxconf.Place) nginxconf.Place {
 	if p.IsZero() {
 		return l.Place
 	}
@@ -159,7 +160,7 @@ func (l *Lookup) at(p Place) Place {
 const printedConfiguration = "what `uwgate nginx` prints for the flags of serve"
 
 func (k *checker) noLookup() {
-	at := Place{Line: 1}
+	at := nginxconf.Place{Line: 1}
 	if len(k.config.Files) > 0 {
 		at.File = k.config.Files[0]
 	}
@@ -168,34 +169,35 @@ func (k *checker) noLookup() {
 }
 
 // lookups are those whose misses come to the gateway; all, if none do.
-func (k *checker) lookups() []*Lookup {
-	var ours []*Lookup
-	for _, l := range k.config.Lookups {
+func (k *checker) lookups() []Lookup {
+	var ours []Lookup
+	all := lookupsOf(k.config.Lookups)
+	for _, l := range all {
 		if l.Misses != nil && k.reaches(l.Misses.Upstream) {
 			ours = append(ours, l)
 		}
 	}
 	if len(ours) == 0 {
-		return k.config.Lookups
+		return all
 	}
 	return ours
 }
 
 // other is about a lookup that is not the gateway's, though there are some that are.
-func (k *checker) other(l *Lookup) {
+func (k *checker) other(l Lookup) {
 	if l.Misses == nil {
 		k.warning(l.Place, MissNowhere, l.errorPageLine(),
 			"what is not found here goes to no gateway, and so uwgate stores nothing for it; if something else does, all is well")
 		return
 	}
-	k.note(l.Misses.Place, MissOther, "", "misses go to %s, which is not this gateway; their lookup, of %s, is not checked", l.Misses.Upstream.addresses(), l.Place)
+	k.note(l.Misses.Place, MissOther, "", "misses go to %s, which is not this gateway; their lookup, of %s, is not checked", addresses(l.Misses.Upstream), l.Place)
 }
 
 // passes are those that lead to the gateway.
-func (k *checker) passes(ours []*Lookup) []*Pass {
-	var passes []*Pass
-	for _, p := range k.config.Passes {
-		leads := slices.ContainsFunc(ours, func(l *Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
+func (k *checker) passes(ours []Lookup) []pass {
+	var passes []pass
+	for _, p := range passesOf(k.config.Passes) {
+		leads := slices.ContainsFunc(ours, func(l Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
 		if leads || len(k.g.Listen) > 0 && len(ours) > 0 && k.reaches(p.Upstream) {
 			passes = append(passes, p)
 		}
@@ -204,12 +206,12 @@ func (k *checker) passes(ours []*Lookup) []*Pass {
 }
 
 // agreement is about what lookups must have in common.
-func (k *checker) agreement(ours []*Lookup) {
+func (k *checker) agreement(ours []Lookup) {
 	for i, l := range ours {
 		if l.Misses == nil {
 			continue
 		}
-		first := slices.IndexFunc(ours[:i], func(first *Lookup) bool {
+		first := slices.IndexFunc(ours[:i], func(first Lookup) bool {
 			return first.Misses != nil && (len(k.g.Listen) > 0 || first.Misses.Upstream.Name == l.Misses.Upstream.Name)
 		})
 		if first >= 0 {
@@ -218,7 +220,7 @@ func (k *checker) agreement(ours []*Lookup) {
 	}
 }
 
-func (k *checker) agree(first, l *Lookup) {
+func (k *checker) agree(first, l Lookup) {
 	for _, s := range settings {
 		if s.told(&k.g) || s.ignored != nil && s.ignored(first, l) {
 			continue

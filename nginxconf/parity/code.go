@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 // A Level is how bad a finding is.
 type Level string

@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"fmt"
@@ -9,14 +9,16 @@ import (
 	"time"
 
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
 	"uwgate/uwsgi"
 )
 
 // hasHead reports whether hits have the application's own head.
-func (l *Lookup) hasHead() bool { return l.Srcache }
+func (l Lookup) hasHead() bool { return l.Srcache }
 
 // Format is how nginx reads a hit.
-func (l *Lookup) Format() policy.Format {
+func (l Lookup) Format() policy.Format {
 	switch {
 	case l.hasHead():
 		return policy.FormatHTTP
@@ -27,7 +29,7 @@ func (l *Lookup) Format() policy.Format {
 }
 
 // format is about what nginx takes a stored value for.
-func (k *checker) format(l *Lookup) {
+func (k *checker) format(l Lookup) {
 	told := k.g.Format
 	switch {
 	case told == "" || told == l.Format():
@@ -51,7 +53,7 @@ func (k *checker) format(l *Lookup) {
 	}
 }
 
-func (k *checker) gzip(l *Lookup) {
+func (k *checker) gzip(l Lookup) {
 	if l.Format() != policy.FormatGzip || k.g.Format != "" && k.g.Format != policy.FormatGzip {
 		return
 	}
@@ -65,7 +67,7 @@ func (k *checker) gzip(l *Lookup) {
 	}
 }
 
-func (l *Lookup) gzipBits() uint64 {
+func (l Lookup) gzipBits() uint64 {
 	bits, _ := strconv.ParseUint(l.GzipFlag.Value, 10, 64) // which Read has seen to
 	return bits
 }
@@ -74,7 +76,7 @@ func (l *Lookup) gzipBits() uint64 {
 const defaultGzipFlag = 2
 
 // gzipFlag is one bit that nginx looks at: the default, if it does.
-func (l *Lookup) gzipFlag() string {
+func (l Lookup) gzipFlag() string {
 	bits := l.gzipBits()
 	if bits&defaultGzipFlag != 0 {
 		bits = defaultGzipFlag
@@ -86,18 +88,18 @@ const defaultHitType = "text/html; charset=utf-8"
 
 // typeOfHits is the Content-Type of hits whose path has no extension that is mapped; ""
 // if its charset is a variable.
-func (l *Lookup) typeOfHits() string {
+func (l Lookup) typeOfHits() string {
 	t, charset := l.DefaultType.Value, l.Charset.Value
 	switch {
 	case strings.Contains(charset, "$"):
 		return ""
-	case charset == "off" || charset == "" || !slices.Contains(l.CharsetTypes, Lower(t)):
+	case charset == "off" || charset == "" || !slices.Contains(l.CharsetTypes, nginxconf.Lower(t)):
 		return t
 	}
 	return t + "; charset=" + charset
 }
 
-func (k *checker) hitType(l *Lookup) {
+func (k *checker) hitType(l Lookup) {
 	if l.hasHead() {
 		return
 	}
@@ -122,11 +124,12 @@ func (k *checker) hitType(l *Lookup) {
 	}
 }
 
-func (k *checker) hitTypeDiffers(l *Lookup, got string) {
+func (k *checker) hitTypeDiffers(l Lookup, got string) {
 	if policy.SameType(got, k.g.HitType) {
 		return
 	}
-	fix := strings.Join((&Snippet{HitType: k.g.HitType}).typeLines(&quoter{}), " ")
+	lines, _ := snippet.TypeLines(k.g.HitType)
+	fix := strings.Join(lines, " ")
 	at := l.DefaultType.Place
 	base, _, _ := mime.ParseMediaType(got)
 	if wanted, _, _ := mime.ParseMediaType(k.g.HitType); base == wanted {
@@ -136,7 +139,7 @@ func (k *checker) hitTypeDiffers(l *Lookup, got string) {
 }
 
 // types is about paths with an extension, whose hits have the type of the types block.
-func (k *checker) types(l *Lookup) {
+func (k *checker) types(l Lookup) {
 	if l.hasHead() {
 		return
 	}
@@ -158,7 +161,7 @@ func (k *checker) types(l *Lookup) {
 // someExtensions is how many are named, of all that differ.
 const someExtensions = 3
 
-func (k *checker) typesDiffer(l *Lookup) {
+func (k *checker) typesDiffer(l Lookup) {
 	var differ []string
 	for extension, t := range l.Types {
 		if k.g.Types[extension] != t {
@@ -194,24 +197,24 @@ func orUnmapped(t string) string {
 }
 
 // headers is about add_header, which nginx does for hits.
-func (k *checker) headers(l *Lookup) {
+func (k *checker) headers(l Lookup) {
 	if l.hasHead() {
 		return
 	}
 	var told []string
 	for _, f := range k.g.Adds {
-		told = append(told, Lower(f.Name))
+		told = append(told, nginxconf.Lower(f.Name))
 		k.added(l, f)
 	}
 	for _, h := range l.Headers {
-		if f, ok := h.always(); ok && !slices.Contains(k.g.Adds, f) && counts(f) && !slices.Contains(told, Lower(f.Name)) {
+		if f, ok := always(h); ok && !slices.Contains(k.g.Adds, f) && counts(f) && !slices.Contains(told, nginxconf.Lower(f.Name)) {
 			k.note(h.Place, HeaderNotTold, Flag{"nginx-adds", f.Name + ": " + f.Value}.String(),
 				"nginx gives hits %q; once uwgate is told, pages that have it lose nothing", f.Name+": "+f.Value)
 		}
 	}
 	for _, h := range l.HeadersLost {
-		name := Lower(h.Name)
-		isThere := slices.ContainsFunc(l.Headers, func(other AddHeader) bool { return Lower(other.Name) == name })
+		name := nginxconf.Lower(h.Name)
+		isThere := slices.ContainsFunc(l.Headers, func(other nginxconf.AddHeader) bool { return nginxconf.Lower(other.Name) == name })
 		if !isThere && !slices.Contains(told, name) && len(l.Headers) > 0 {
 			k.warning(h.Place, HeaderLost, "add_header "+h.Name+" "+nginxWord(h.Value)+";   # beside that of "+l.Headers[0].Place.String(),
 				"hits do not get %s: the add_header of %s drops all those of outer levels", h.Name, l.Headers[0].Place)
@@ -220,7 +223,7 @@ func (k *checker) headers(l *Lookup) {
 }
 
 // always is the header if every hit has it, with one value.
-func (h AddHeader) always() (f uwsgi.Field, ok bool) {
+func always(h nginxconf.AddHeader) (f uwsgi.Field, ok bool) {
 	if len(h.Values) != 1 || h.Values[0] == "" {
 		return uwsgi.Field{}, false
 	}
@@ -228,11 +231,11 @@ func (h AddHeader) always() (f uwsgi.Field, ok bool) {
 }
 
 // added checks that nginx adds what the gateway was told.
-func (k *checker) added(l *Lookup, f uwsgi.Field) {
+func (k *checker) added(l Lookup, f uwsgi.Field) {
 	line := "add_header " + f.Name + " " + nginxWord(f.Value) + ";"
-	var other *AddHeader
+	var other *nginxconf.AddHeader
 	for _, h := range l.Headers {
-		if Lower(h.Name) != Lower(f.Name) {
+		if nginxconf.Lower(h.Name) != nginxconf.Lower(f.Name) {
 			continue
 		}
 		if len(h.Values) == 1 && h.Values[0] == f.Value {
@@ -240,7 +243,7 @@ func (k *checker) added(l *Lookup, f uwsgi.Field) {
 		}
 		other = &h
 	}
-	switch lost := slices.IndexFunc(l.HeadersLost, func(h AddHeader) bool { return Lower(h.Name) == Lower(f.Name) }); {
+	switch lost := slices.IndexFunc(l.HeadersLost, func(h nginxconf.AddHeader) bool { return nginxconf.Lower(h.Name) == nginxconf.Lower(f.Name) }); {
 	case other != nil && len(other.Values) == 0:
 		k.warning(other.Place, HeaderNotAdded, line, "whether nginx gives hits %q cannot be known: %s is a variable", f.Name+": "+f.Value, other.Value)
 	case other != nil:
@@ -272,5 +275,5 @@ func nginxWord(s string) string {
 	if s != "" && !strings.ContainsAny(s, " \t;{}\"'\\#") {
 		return s
 	}
-	return (&quoter{}).quoteKey(s)
+	return nginxconf.Quote(s)
 }

@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
 )
 
 // A Flag is one of `uwgate serve`.
@@ -32,39 +33,39 @@ type sharedSetting struct {
 	flag      string // of serve
 	byDefault string // of the flag
 	told      func(*Gateway) bool
-	value     func(*Lookup) string // the flag's, for that lookup; "" if it does not matter there
+	value     func(Lookup) string // the flag's, for that lookup; "" if it does not matter there
 
 	wrong []Code // of findings that say that nginx's is no good
 
 	// ignored tells of two lookups that they may differ. Nil: they may not.
-	ignored func(a, b *Lookup) bool
+	ignored func(a, b Lookup) bool
 }
 
 var settings = []sharedSetting{
 	{name: "format", flag: "format", byDefault: string(policy.FormatBody),
 		told:  func(g *Gateway) bool { return g.Format != "" },
-		value: func(l *Lookup) string { return string(l.Format()) }},
+		value: func(l Lookup) string { return string(l.Format()) }},
 	{name: "gzip flag", flag: "gzip-flag", byDefault: strconv.Itoa(defaultGzipFlag),
 		told:  func(g *Gateway) bool { return g.GzipFlag != 0 },
-		value: func(l *Lookup) string { return onlyIf(l.Format() == policy.FormatGzip, l.gzipFlag()) }},
+		value: func(l Lookup) string { return onlyIf(l.Format() == policy.FormatGzip, l.gzipFlag()) }},
 	{name: "key", flag: "key", wrong: []Code{KeyNotDerivable, KeyConstant, KeyRewritten, KeyNotSet, HandoverLost},
 		told: func(g *Gateway) bool { return g.Key != "" },
-		value: func(l *Lookup) string {
-			return onlyIf(l.isDerived() && l.Key.Late == "", Canonical(l.asked()))
+		value: func(l Lookup) string {
+			return onlyIf(l.isDerived() && l.Key.Late == "", nginxconf.Canonical(l.asked()))
 		}},
 	{name: "list of memcached servers", flag: "memcached",
 		told:    func(g *Gateway) bool { return g.Servers != nil },
-		value:   func(l *Lookup) string { return strings.Join(l.told(), ", ") },
-		ignored: func(a, b *Lookup) bool { return a.handsServerOver() && b.handsServerOver() }},
+		value:   func(l Lookup) string { return strings.Join(l.told(), ", ") },
+		ignored: func(a, b Lookup) bool { return a.handsServerOver() && b.handsServerOver() }},
 	{name: "hash", flag: "hash", byDefault: cachewriter.All.String(),
 		told: func(g *Gateway) bool { return g.Hash != nil },
-		value: func(l *Lookup) string {
+		value: func(l Lookup) string {
 			return onlyIf(len(l.serverNames()) > 1 && l.hashesKey(), l.method().String())
 		},
-		ignored: func(a, b *Lookup) bool { return a.handsServerOver() && b.handsServerOver() }},
+		ignored: func(a, b Lookup) bool { return a.handsServerOver() && b.handsServerOver() }},
 	{name: "Content-Type of hits", flag: "hit-type", byDefault: defaultHitType, wrong: []Code{NoDefaultType, NoCharset},
 		told:  func(g *Gateway) bool { return g.HitType != "" },
-		value: func(l *Lookup) string { return onlyIf(!l.hasHead(), l.typeOfHits()) }},
+		value: func(l Lookup) string { return onlyIf(!l.hasHead(), l.typeOfHits()) }},
 }
 
 func onlyIf(b bool, s string) string {
@@ -75,7 +76,7 @@ func onlyIf(b bool, s string) string {
 }
 
 // notTold notes what a gateway must be told that does not read the configuration.
-func (k *checker) notTold(ours []*Lookup) {
+func (k *checker) notTold(ours []Lookup) {
 	for _, s := range settings {
 		if s.told(&k.g) || s.flag == "memcached" {
 			continue
@@ -99,7 +100,7 @@ func (k *checker) isWrong(s sharedSetting) bool {
 
 // Flags are those by which the gateway stores pages where the lookup finds them, for one
 // that is told nothing else. What cannot be known is left out.
-func (l *Lookup) Flags() []Flag {
+func (l Lookup) Flags() []Flag {
 	var flags []Flag
 	for _, s := range settings {
 		if s.flag == "memcached" {

@@ -1,4 +1,4 @@
-package nginxconf
+package parity
 
 import (
 	"fmt"
@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/nginxtest"
+	"uwgate/nginxconf/snippet"
 )
 
 // looked is what a lookup consists of in the configurations below.
@@ -35,18 +39,18 @@ http {
 }
 
 // readSite reads such a configuration from a folder of its own.
-func readSite(t *testing.T, conf string) *Config {
+func readSite(t *testing.T, conf string) *nginxconf.Config {
 	t.Helper()
-	dir := frame(t, "", "")
+	dir := nginxtest.Frame(t, "", "")
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if program, err := exec.LookPath("nginx"); err == nil {
-		if out, err := exec.Command(program, append(arguments(dir), "-t", "-g", "pid x.pid;")...).CombinedOutput(); err != nil && !strings.Contains(string(out), "unknown directive") {
+		if out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-t", "-g", "pid x.pid;")...).CombinedOutput(); err != nil && !strings.Contains(string(out), "unknown directive") {
 			t.Fatalf("nginx -t: %v\n%s", err, out)
 		}
 	}
-	c, err := Read(filepath.Join(dir, "nginx.conf"), "")
+	c, err := nginxconf.Read(filepath.Join(dir, "nginx.conf"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,13 +135,13 @@ func TestDiverted(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			http := "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/s; limit_conn_zone $binary_remote_addr zone=c:1m;"
 			c := readSite(t, site(http, tt.server))
-			for _, g := range []Gateway{{}, {Key: DefaultKey}, {Listen: []string{"127.0.0.1:3030"}}} {
-				got := of(c.Check(g), Diverted)
+			for _, g := range []Gateway{{}, {Key: snippet.DefaultKey}, {Listen: []string{"127.0.0.1:3030"}}} {
+				got := of(Check(c, g), Diverted)
 				if tt.want == fine && got != nil || tt.want != fine && !slices.Contains(got, tt.want) || tt.want != refused && slices.Contains(got, refused) {
 					t.Errorf("check says %q, want %q", got, tt.want)
 				}
 			}
-			s, err := c.Settings([]string{"127.0.0.1:3030"})
+			s, err := SettingsFor(c, []string{"127.0.0.1:3030"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +154,7 @@ func TestDiverted(t *testing.T) {
 			}
 
 			told := readSite(t, site(http, "uwsgi_param CACHE_STATUS $upstream_status; "+tt.server))
-			s, err = told.Settings([]string{"127.0.0.1:3030"})
+			s, err = SettingsFor(told, []string{"127.0.0.1:3030"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +162,7 @@ func TestDiverted(t *testing.T) {
 			if strings.Contains(tt.server, "uwsgi_param") {
 				return
 			}
-			if got := of(told.Check(Gateway{}), Diverted); got != nil || s.Diverted != nil || s.Unknown["key"] != nil {
+			if got := of(Check(told, Gateway{}), Diverted); got != nil || s.Diverted != nil || s.Unknown["key"] != nil {
 				t.Errorf("with CACHE_STATUS check says %q, and serve %v", got, s.Unknown["key"])
 			}
 		})
@@ -208,10 +212,10 @@ func TestRewrittenKey(t *testing.T) {
 			check := func(conf string, refuses bool, want ...string) {
 				t.Helper()
 				c := readSite(t, conf)
-				if got := slices.Compact(of(c.Check(Gateway{}), KeyRewritten)); !slices.Equal(got, want) {
+				if got := slices.Compact(of(Check(c, Gateway{}), KeyRewritten)); !slices.Equal(got, want) {
 					t.Errorf("check says %q, want %q", got, want)
 				}
-				s, err := c.Settings([]string{"127.0.0.1:3030"})
+				s, err := SettingsFor(c, []string{"127.0.0.1:3030"})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -299,16 +303,16 @@ func TestRewritesProven(t *testing.T) {
 		{"a file that is not there", "", "include none.conf; " + all, "none.conf"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := frame(t, "", "")
+			dir := nginxtest.Frame(t, "", "")
 			conf := site(tt.http, "uwsgi_param CACHE_KEY $memcached_key; uwsgi_param CACHE_STATUS $upstream_status; "+tt.server)
 			if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			c, err := Read(filepath.Join(dir, "nginx.conf"), "")
+			c, err := nginxconf.Read(filepath.Join(dir, "nginx.conf"), "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := c.Settings([]string{"127.0.0.1:3030"})
+			s, err := SettingsFor(c, []string{"127.0.0.1:3030"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -340,7 +344,7 @@ func TestSubrequests(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			conf := strings.Replace(site("", tt.server), "$scheme://$host$request_uri", tt.key, 1)
-			if got := of(readSite(t, conf).Check(Gateway{}), Subrequests); !slices.Equal(got, tt.want) {
+			if got := of(Check(readSite(t, conf), Gateway{}), Subrequests); !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
@@ -361,14 +365,14 @@ func TestTooManyWays(t *testing.T) {
 	}
 	server.WriteString("location @app { uwsgi_pass uwgate; }\n")
 	c := readSite(t, site("", server.String()))
-	s, err := c.Settings([]string{"127.0.0.1:3030"})
+	s, err := SettingsFor(c, []string{"127.0.0.1:3030"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.Diverted == nil || s.RewritesProven {
 		t.Errorf("diverted: %v, rewrites proven: %v; want an error and false", s.Diverted, s.RewritesProven)
 	}
-	if !slices.ContainsFunc(c.Gaps, func(g Gap) bool { return strings.Contains(g.Text, "too many ways") }) {
+	if !slices.ContainsFunc(c.Gaps, func(g nginxconf.Gap) bool { return strings.Contains(g.Text, "too many ways") }) {
 		t.Errorf("gaps %v; want one about too many ways", c.Gaps)
 	}
 }

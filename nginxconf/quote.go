@@ -1,0 +1,19 @@
+package nginxconf
+
+import "strings"
+
+// Quote writes an argument within double quotes, such that nginx reads the text back as
+// it is. nginx drops a backslash before quotes and another one, and makes control
+// characters of some letters after it (ngx_conf_read_token).
+func Quote(s string) string {
+	b := []byte{'"'}
+	for i := range len(s) {
+		last := i == len(s)-1
+		switch {
+		case s[i] == '"', s[i] == '\\' && (last || strings.IndexByte(`"'\trn`, s[i+1]) >= 0):
+			b = append(b, '\\')
+		}
+		b = append(b, s[i])
+	}
+	return string(append(b, '"'))
+}

@@ -1,0 +1,74 @@
+package snippet_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/nginxtest"
+	"uwgate/nginxconf/parity"
+	"uwgate/nginxconf/snippet"
+)
+
+// listened is the --listen to which the snippet leads.
+func listened(s *snippet.Site) string {
+	if s.Secure {
+		return "suwsgi:" + s.Gateway
+	}
+	return s.Gateway
+}
+
+// Nothing is wrong with what `uwgate nginx` prints for the flags that it was given.
+func TestSnippetsAgree(t *testing.T) {
+	for _, format := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
+		for name, s := range snippets() {
+			s.Format, s.GzipFlag = format, 4
+			t.Run(string(format)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				c := readSnippet(t, &s)
+				for _, told := range []parity.Gateway{toldAll(t, &s), {Resolve: oneAddress}} {
+					for _, f := range parity.Check(c, told) {
+						if f.Level != parity.Note {
+							t.Errorf("%s: %s: %s: %s", f.Place, f.Level, f.Code, f.Text)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// readSnippet reads what the snippet prints, within nginx's other files.
+func readSnippet(t *testing.T, s *snippet.Site) *nginxconf.Config {
+	t.Helper()
+	c, err := nginxconf.Read(filepath.Join(nginxtest.Frame(t, "", text(t, s)), "nginx.conf"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func oneAddress(string) ([]string, error) { return []string{"127.0.0.1"}, nil }
+
+// toldAll is the gateway with the flags of the snippet.
+func toldAll(t *testing.T, s *snippet.Site) parity.Gateway {
+	t.Helper()
+	g := parity.Gateway{
+		Listen: []string{listened(s)}, Key: s.Key, Hash: &s.Hash, Format: s.Format, GzipFlag: s.GzipFlag,
+		HitType: s.HitType, Adds: s.Adds, IdentityCookies: s.Visitors.Cookies().Identity, VaryCookieAnonymous: true, Visitors: s.Visitors,
+		Resolve: oneAddress,
+	}
+	if g.HitType == "" {
+		g.HitType = "text/html; charset=utf-8"
+	}
+	for _, text := range s.Servers {
+		server, err := cachewriter.ParseServer(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Servers = append(g.Servers, server)
+	}
+	return g
+}

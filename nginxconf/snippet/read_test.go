@@ -1,0 +1,127 @@
+package snippet_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/nginxtest"
+	"uwgate/nginxconf/parity"
+	"uwgate/nginxconf/snippet"
+)
+
+// What a Site writes is read back.
+func TestReadSnippets(t *testing.T) {
+	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
+		for name, s := range snippets() {
+			s.Format, s.GzipFlag = f, 2
+			t.Run(string(f)+"/"+name, func(t *testing.T) {
+				dir := nginxtest.Frame(t, "", text(t, &s))
+				c, err := nginxconf.Read(filepath.Join(dir, "nginx.conf"), "")
+				if err != nil || len(c.Gaps) > 0 || len(c.Lookups) != 1 {
+					t.Fatalf("got %v", err)
+				}
+				compareLookup(t, &s, c.Lookups[0])
+				if got, want := len(c.Passes), 1+len(c.Lookups[0].Diverted); got != want {
+					t.Errorf("%d passes, want %d", got, want)
+				}
+			})
+		}
+	}
+}
+
+func compareLookup(t *testing.T, s *snippet.Site, l *nginxconf.Lookup) {
+	t.Helper()
+	if format := (parity.Lookup{Lookup: l}).Format(); format != s.Format || !slices.Equal(l.Names, s.Names) {
+		t.Errorf("format %s, names %q", format, l.Names)
+	}
+	if l.Key.Expanded != snippet.Key(s) || l.Key.Late != "" || !l.Key.Asked.IsZero() || !slices.Equal(opaque(l), madeByMaps(s)) {
+		t.Errorf("key %+v, want %s", l.Key, snippet.Key(s))
+	}
+	if l.ConnectTimeout.Value != 200*time.Millisecond || l.ReadTimeout.Value != 500*time.Millisecond {
+		t.Errorf("timeouts %v, %v", l.ConnectTimeout, l.ReadTimeout)
+	}
+	var servers []string
+	for _, srv := range l.Memcached.Servers {
+		servers = append(servers, strings.TrimSuffix(srv.Text, " max_fails=0"))
+	}
+	if !slices.Equal(servers, s.Servers) || l.Memcached.Name != "memcached" || l.Memcached.Implicit {
+		t.Errorf("upstream %+v", l.Memcached)
+	}
+	hashed := len(s.Servers) > 1 && s.Hash != cachewriter.All
+	if (l.Memcached.Method == "hash") != hashed || l.Memcached.Ketama != (hashed && s.Hash == cachewriter.Consistent) {
+		t.Errorf("method %q, ketama %v", l.Memcached.Method, l.Memcached.Ketama)
+	}
+	if l.Misses == nil || l.Misses.Upstream.Servers[0].Text != s.Gateway || !handedKey(l.Misses).Set.IsZero() {
+		t.Fatalf("misses %+v", l.Misses)
+	}
+	if s.Format != policy.FormatHTTP {
+		compareHits(t, s, l)
+	}
+}
+
+// opaque are the variables of the key that the reader cannot compute.
+func opaque(l *nginxconf.Lookup) (names []string) {
+	for _, v := range l.Key.Opaque {
+		names = append(names, v.Name)
+	}
+	return names
+}
+
+// madeByMaps are the variables of the key that the site's maps make.
+func madeByMaps(s *snippet.Site) (names []string) {
+	if s.Key == "" {
+		names = append(names, "$visitor")
+	}
+	if s.ForwardedProto {
+		names = append(names, "$visitors_scheme")
+	}
+	if len(s.IgnoreArgs) > 0 {
+		names = append(names, "$page_uri")
+	}
+	return names
+}
+
+// handedKey is the pass's CACHE_KEY.
+func handedKey(p *nginxconf.Pass) nginxconf.Param {
+	i := slices.IndexFunc(p.Params, func(p nginxconf.Param) bool { return p.Name == "CACHE_KEY" })
+	if i < 0 {
+		return nginxconf.Param{}
+	}
+	return p.Params[i]
+}
+
+func compareHits(t *testing.T, s *snippet.Site, l *nginxconf.Lookup) {
+	t.Helper()
+	if len(l.Diverted) > 1 || len(l.Diverted) != 1 {
+		t.Errorf("diverted %v", l.Diverted)
+	}
+	for _, p := range l.Diverted {
+		if set := handedKey(p).Set; set != l.Key.Place {
+			t.Errorf("key of the diverted set at %v, want %v", set, l.Key.Place)
+		}
+	}
+	hitType := l.DefaultType.Value
+	if l.Charset.Value != "off" {
+		hitType += "; charset=" + l.Charset.Value
+		if !slices.Contains(l.CharsetTypes, l.DefaultType.Value) {
+			t.Errorf("%s is not in %q", l.DefaultType.Value, l.CharsetTypes)
+		}
+	}
+	if want := s.HitType; hitType != want && (want != "" || hitType != "text/html; charset=utf-8") {
+		t.Errorf("type of hits %q, want %q", hitType, want)
+	}
+	if len(l.Headers) != len(s.Adds) {
+		t.Fatalf("headers %+v", l.Headers)
+	}
+	for i, h := range l.Headers {
+		if h.Name != s.Adds[i].Name || !slices.Equal(h.Values, []string{s.Adds[i].Value}) {
+			t.Errorf("got %+v, want %+v", h, s.Adds[i])
+		}
+	}
+}
