@@ -1,26 +1,36 @@
-// Package nginxconf writes nginx's side of a gateway, and reads what nginx is
-// configured to do.
-//
-//	s := nginxconf.Snippet{Gateway: "unix:/run/uwgate.sock", Servers: []string{"127.0.0.1:11211"}}
-//	err := s.Write(os.Stdout)
+// Package nginxconf reads what nginx is configured to do with pages: under which key
+// and on which memcached servers it looks them up, what it makes of a hit, and to which
+// uwsgi_pass, with which params, it sends the rest.
 //
 //	c, err := nginxconf.Read("/etc/nginx/nginx.conf", "")
 //	for _, l := range c.Lookups {
 //		fmt.Println(l.Place, l.Key.Expanded, l.Memcached.Name)
 //	}
 //
-// A [Snippet] is a site that nginx accepts as it stands, with every value quoted.
+// It knows nginx only, and nothing of a gateway. Package snippet prints a configuration,
+// and package parity compares one with a gateway's settings.
 //
-// [Read] answers what a gateway must know: under which key nginx looks a page up, on
-// which servers, how it reads what lies there, what it makes of a hit, and where a miss
-// goes with which params. It does so as nginx does: include with patterns, the
-// inheritance of each directive, the order of the rewrite module's `set`, `if`, `break`
-// and `rewrite`, and the choice of a location. What is not known is skipped, so that
-// any module's directives may stand anywhere; blocks of Lua are skipped whole.
+// # How it reads
 //
-// Left out are whatever else nginx can do, the values of conditions, maps and the like
-// in a key (they are named instead, as [Key].Opaque), and what is decided while nginx
-// runs: which names resolve to what, which server is down. Regexes of locations are
-// matched as far as Go can read them. That nginx starts with a configuration is for
-// `nginx -t` to say.
+// [Read] makes the model in four steps. Each follows nginx:
+//
+//  1. Words, blocks and includes (lex.go, parse.go, include.go). Files that cannot be
+//     read become a [Gap]. A mistake with which nginx would not start is a [SyntaxError].
+//  2. Scopes and inheritance: which directive counts in which location (scope.go,
+//     locate.go).
+//  3. Variables: the rewrite module's set, if, break and rewrite run in nginx's order,
+//     and the key is written out down to nginx's own variables (rewrite.go, key.go).
+//     What only nginx can compute, such as a map, is listed in [Key].Opaque.
+//  4. The ways of GET requests: through rewrites, whatever refuses requests, try_files,
+//     handlers and error_page, to each uwsgi_pass (flow.go and the files beside it). A
+//     way is followed unless it can be excluded. So a [Pass] knows which requests reach
+//     it without a lookup, and which directives change their path.
+//
+// # What it leaves out
+//
+// Directives that it does not know are skipped, so any module's directives may stand
+// anywhere. Lua blocks are skipped whole. Conditions are evaluated only if they test the
+// method. It does not know what is decided while nginx runs, such as the addresses of a
+// name. Regular expressions of locations are matched as far as Go can read them. `nginx -t`
+// says whether nginx starts with a configuration.
 package nginxconf
