@@ -5,10 +5,10 @@ import (
 	"syscall"
 )
 
-// acknowledge sends what uWSGI's notify socket expects, in the words of its own
-// servers. It goes to UNIX sockets only and only to who came over one, so that no
-// datagram with a forged source makes us send another to somebody else. It does
-// not wait: a socket that is full or gone gets nothing.
+// acknowledge sends the text that uWSGI expects on its notify socket, in the words of
+// its own servers. It sends to UNIX sockets only, and only for datagrams that came over
+// a UNIX socket, so that no forged source makes us send a datagram to a third party. It
+// does not wait: a socket that is full or gone gets nothing.
 func (from source) acknowledge(notify string, a announced) {
 	if from.unix == nil || !filepath.IsAbs(notify) {
 		return

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// filter has the kernel throw away what the senders send to pc, before it takes room
-// in the socket. They are what the function sender returns, maxShut at most; without
-// any everything is let in. Datagrams that have come already stay.
+// filter makes the kernel drop the datagrams of these senders before they take room in
+// the socket. A sender is what the function sender returns; there are at most maxShut.
+// Without senders the filter is removed. Datagrams that are already in the socket stay.
 func filter(pc *net.UDPConn, senders []netip.Addr) error {
 	raw, err := pc.SyscallConn()
 	if err != nil {
@@ -31,8 +31,8 @@ func filter(pc *net.UDPConn, senders []netip.Addr) error {
 	return err
 }
 
-// filterProgram looks at the source in the IP header: an address of IPv4, or the
-// network of one of IPv6.
+// filterProgram compares the source in the IP header with the senders: the address of
+// IPv4, or the /64 network of IPv6.
 func filterProgram(senders []netip.Addr) []unix.SockFilter {
 	const (
 		header   = 0xfff00000 // SKF_NET_OFF

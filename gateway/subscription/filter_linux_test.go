@@ -140,7 +140,7 @@ func TestFloodOfOne(t *testing.T) {
 	if err := filter(pc, []netip.Addr{netip.MustParseAddr("10.0.0.1")}); err != nil {
 		t.Skip(err)
 	}
-	s := &Registry{Rate: 1}
+	s := &Registry{Limits: Limits{Rate: 1}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, pc) }()

@@ -8,5 +8,5 @@ import (
 	"net/netip"
 )
 
-// filter is for Linux alone.
+// filter exists on Linux only.
 func filter(*net.UDPConn, []netip.Addr) error { return errors.ErrUnsupported }

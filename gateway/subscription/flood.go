@@ -10,37 +10,37 @@ import (
 )
 
 const (
-	// maxRefusals is how many datagrams a second Serve reads in vain. A flood
-	// costs what these do: while Serve rests the kernel throws away what the
-	// socket has no room for.
+	// maxRefusals is the number of refused datagrams a second after which Serve
+	// rests. While it rests, the kernel drops what the socket has no room for, so
+	// a flood costs no more than these datagrams.
 	maxRefusals = 10_000
 
-	// minRest keeps Serve from resting for a few bad datagrams, or too shortly to
-	// be worth it.
+	// minRest is the shortest rest, so that a few bad datagrams cause none.
 	minRest = 20 * time.Millisecond
 
-	// shutTime is for how long a sender over its rate is not heard, and maxShut
-	// how many of them a socket has at a time.
+	// shutTime is how long a sender over its rate is shut out, and maxShut the
+	// number of senders that a socket shuts out at a time.
 	shutTime = time.Second
 	maxShut  = 32
 )
 
-// A guard keeps a flood from costing more than it must: a few senders over their
-// rate are shut out by the kernel, where it can do that, so that they take no room
-// from others; else Serve has to rest. It is one socket's and one goroutine's.
+// A guard bounds the cost of a flood on one socket. The kernel shuts out a few senders
+// over their rate, where it can, so that they take no room from others. Serve rests
+// when there are too many other bad datagrams. One goroutine uses a guard.
 type guard struct {
 	pc  net.PacketConn
-	due time.Time // when all that was refused would have been at maxRefusals
-	out []outcast // in the order in which they come back
+	due time.Time // when all refused datagrams would have come at exactly maxRefusals
+	out []outcast // in the order in which they are readmitted
 }
 
-// An outcast is a sender that is not heard.
+// An outcast is a sender that is shut out.
 type outcast struct {
 	sender netip.Addr
 	until  time.Time
 }
 
-// refused notes a datagram, and returns how long to rest; 0: not at all.
+// refused notes a refused datagram, and returns how long Serve must rest; 0 means not
+// at all.
 func (g *guard) refused(reason Refusal, from source, now time.Time) time.Duration {
 	if reason == RefusedRate && !from.local {
 		g.shut(sender(from.ip), now)
@@ -55,7 +55,7 @@ func (g *guard) refused(reason Refusal, from source, now time.Time) time.Duratio
 	return 0
 }
 
-// shut has the sender not heard for a while. What it has sent before may still come.
+// shut shuts a sender out for shutTime. Datagrams that it sent before may still come.
 func (g *guard) shut(sender netip.Addr, now time.Time) {
 	if len(g.out) == maxShut || slices.ContainsFunc(g.out, func(o outcast) bool { return o.sender == sender }) {
 		return
@@ -64,15 +64,15 @@ func (g *guard) shut(sender netip.Addr, now time.Time) {
 	g.apply()
 }
 
-// readmit lets those be heard again whose time is over. Reads fail with a timeout
-// when that is due.
+// readmit readmits the senders whose time is over. It is due when a read fails with a
+// timeout.
 func (g *guard) readmit(now time.Time) {
 	g.out = slices.DeleteFunc(g.out, func(o outcast) bool { return !o.until.After(now) })
 	g.apply()
 }
 
-// apply tells the kernel. One that cannot do it leaves the senders to the rate and to
-// the rests.
+// apply sets the kernel's filter and the deadline of the next readmit. Without a filter
+// the rate and the rests still bound the senders.
 func (g *guard) apply() {
 	var back time.Time
 	senders := make([]netip.Addr, len(g.out))
@@ -88,8 +88,8 @@ func (g *guard) apply() {
 	g.pc.SetReadDeadline(back)
 }
 
-// rest reads nothing for d, if that is anything. Announcements may be lost by that, so it is not
-// held against servers that are silent.
+// rest reads nothing for d. Announcements may be lost meanwhile, so excuse does not
+// count the silence of servers against them.
 func (s *Registry) rest(ctx context.Context, d time.Duration) {
 	if d == 0 {
 		return
@@ -100,8 +100,8 @@ func (s *Registry) rest(ctx context.Context, d time.Duration) {
 	s.rested = time.Now()
 }
 
-// excuse reports whether the member may have been silent for our rest alone, and
-// gives it the tolerance from then if so. s.mu is held.
+// excuse gives a member the tolerance from the last rest if its announcements may have
+// been lost in that. It reports whether it did. s.mu is held.
 func (s *Registry) excuse(m *member, now time.Time) bool {
 	until := s.rested.Add(s.tolerance())
 	if !until.After(now) {

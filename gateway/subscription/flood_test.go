@@ -12,7 +12,7 @@ import (
 // for that stays, and no longer.
 func TestFloodOfMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serveInBubble(&Registry{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+		s := serveInBubble(&Registry{Admission: Admission{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}})
 		defer s.stop()
 		s.send("10.0.0.1:9", hello(t, "a.example", "10.0.0.1:3031"))
 		began := time.Now()

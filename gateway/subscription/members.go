@@ -11,11 +11,11 @@ import (
 	"uwgate/gateway/backend"
 )
 
-// An announced is a server as it announced itself for a key. It is also how the
-// snapshot keeps it.
+// An announced is a server as it announced itself for a key. The snapshot keeps it in
+// this form.
 type announced struct {
 	Key       string `json:"key"`
-	Addr      string `json:"address"` // complete: it can be dialled
+	Addr      string `json:"address"` // complete, so that it can be dialled
 	Modifier1 uint8  `json:"modifier1"`
 	Modifier2 uint8  `json:"modifier2"`
 	Cores     int    `json:"cores"`
@@ -23,7 +23,7 @@ type announced struct {
 	Weight    int    `json:"weight"`
 	Backup    bool   `json:"backup"`
 	Local     bool   `json:"local"`  // it came over a UNIX socket
-	Signed    bool   `json:"signed"` // and its signature was right
+	Signed    bool   `json:"signed"` // with a signature that was verified
 }
 
 func (a announced) spec() backend.NodeSpec {
@@ -34,13 +34,14 @@ func (a announced) spec() backend.NodeSpec {
 	return spec
 }
 
-// A service is the servers of a key. It has one at least.
+// A service is a key and its servers, of which there is at least one.
 type service struct {
 	key     string
 	pool    *backend.Pool
-	members []*member // in the order in which they came
+	members []*member // in the order of their first announcements
 }
 
+// A member is one server of a service.
 type member struct {
 	announced
 	service *service
@@ -57,7 +58,8 @@ func (sv *service) find(addr string) *member {
 	return sv.members[i]
 }
 
-// announce takes a server in, or notes that it is still there. s.mu is held.
+// announce adds a server, or renews it if it is a member. It refuses servers over the
+// limits. s.mu is held.
 func (s *Registry) announce(a announced, now time.Time) (isNew bool, err error) {
 	sv := s.services[a.Key]
 	if sv == nil && len(s.services) >= s.maxKeys() {
@@ -77,12 +79,13 @@ func (s *Registry) announce(a announced, now time.Time) (isNew bool, err error) 
 	if sv == nil {
 		sv = s.open(strings.Clone(a.Key))
 	}
-	// The datagram's strings are parts of one, which would stay as a whole.
+	// These strings are parts of the datagram, and would keep all of it in memory.
 	a.Key, a.Addr = sv.key, strings.Clone(a.Addr)
 	s.join(sv, a, now)
 	return true, nil
 }
 
+// open adds a service without members. s.mu is held.
 func (s *Registry) open(key string) *service {
 	sv := &service{key: key}
 	if s.Make != nil {
@@ -97,8 +100,8 @@ func (s *Registry) open(key string) *service {
 	return sv
 }
 
-// Replace has make in the place of Make, and the pools that are there go on with the
-// options of those that it makes.
+// Replace sets Make to make, and gives the pools of all keys the options of the pools
+// that make returns. No server and no request is lost.
 func (s *Registry) Replace(make func(key string) *backend.Pool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,6 +114,7 @@ func (s *Registry) Replace(make func(key string) *backend.Pool) {
 	}
 }
 
+// join adds a server that is not a member yet. s.mu is held.
 func (s *Registry) join(sv *service, a announced, now time.Time) {
 	m := &member{announced: a, service: sv, seen: now, expires: now.Add(s.tolerance())}
 	sv.members = append(sv.members, m)
@@ -123,12 +127,13 @@ func (s *Registry) join(sv *service, a announced, now time.Time) {
 	s.log().Info("server subscribed", zap.String("key", a.Key), zap.String("server", a.Addr))
 }
 
+// renew notes an announcement of a member. s.mu is held.
 func (s *Registry) renew(m *member, a announced, now time.Time) {
 	m.seen, m.expires = now, now.Add(s.tolerance())
 	heap.Fix(&s.deadlines, m.at)
 	a.Key, a.Addr = m.Key, m.Addr
 	if a == m.announced {
-		// The file has to stay younger than the tolerance.
+		// Restore ignores servers that were last seen longer ago than the tolerance.
 		s.saveWithin(s.tolerance()/4, now)
 		return
 	}
@@ -137,8 +142,8 @@ func (s *Registry) renew(m *member, a announced, now time.Time) {
 	s.saveWithin(time.Second, now)
 }
 
-// drop takes a server out of everything but its pool: the caller goes on with
-// apply. s.mu is held.
+// drop removes a server from everything except its pool: the caller calls apply next.
+// s.mu is held.
 func (s *Registry) drop(m *member, why string, now time.Time) {
 	heap.Remove(&s.deadlines, m.at)
 	m.service.members = slices.DeleteFunc(m.service.members, func(other *member) bool { return other == m })
@@ -146,8 +151,9 @@ func (s *Registry) drop(m *member, why string, now time.Time) {
 	s.log().Info(why, zap.String("key", m.Key), zap.String("server", m.Addr))
 }
 
-// apply makes the pool what the members are. A pool without any is returned, and
-// is to be closed when s.mu is no longer held: that may wait for a probe.
+// apply makes the pool's servers those of the service. If there are none, it removes
+// the service and returns its pool. The caller closes that pool once it no longer holds
+// s.mu, since Close may wait for a probe.
 func (s *Registry) apply(sv *service) (empty *backend.Pool) {
 	specs := make([]backend.NodeSpec, 0, len(sv.members))
 	for _, m := range sv.members {
@@ -164,7 +170,8 @@ func (s *Registry) apply(sv *service) (empty *backend.Pool) {
 	return nil
 }
 
-// withdraw is for a server that leaves. s.mu is held.
+// withdraw removes a server that leaves. The caller closes the pool that it returns,
+// if any, as with apply. s.mu is held.
 func (s *Registry) withdraw(a announced, now time.Time) (empty *backend.Pool) {
 	sv := s.services[a.Key]
 	if sv == nil {
@@ -178,13 +185,14 @@ func (s *Registry) withdraw(a announced, now time.Time) (empty *backend.Pool) {
 	return s.apply(sv)
 }
 
-// expire lets those go that have been silent for too long.
+// expire removes the servers that were silent for too long.
 func (s *Registry) expire(now time.Time) {
 	for _, p := range s.expired(now) {
 		p.Close()
 	}
 }
 
+// expired is expire without the closing of the pools that have no server left.
 func (s *Registry) expired(now time.Time) (empty []*backend.Pool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,9 +215,9 @@ func (s *Registry) expired(now time.Time) (empty []*backend.Pool) {
 	return empty
 }
 
-// forgive gives everybody the whole tolerance if we come late ourselves, since a
-// machine or a container was paused: announcements wait to be read, or could not be
-// sent.
+// forgive gives all members the whole tolerance if expire runs late, because this
+// machine or a container was paused: then announcements still wait to be read, or could
+// not be sent. s.mu is held.
 func (s *Registry) forgive(now time.Time) {
 	if len(s.deadlines) == 0 || now.Sub(s.deadlines[0].expires) < 2*time.Second {
 		return
@@ -219,7 +227,7 @@ func (s *Registry) forgive(now time.Time) {
 	}
 }
 
-// deadlines is a heap of members, by the time of expiry.
+// deadlines is a heap of members, ordered by the time when they expire.
 type deadlines []*member
 
 func (d deadlines) Len() int           { return len(d) }

@@ -11,22 +11,24 @@ import (
 	"go.uber.org/zap"
 )
 
-// A Refusal says why a datagram had no effect. It is the same in log and metric.
+// A Refusal is the reason why a datagram had no effect. It is the same word in the log
+// and in the metrics.
 type Refusal string
 
 // The refusals.
 const (
-	RefusedSource    Refusal = "source"    // not from Networks
-	RefusedRate      Refusal = "rate"      // over Rate
-	RefusedFormat    Refusal = "format"    // no subscription
-	RefusedKey       Refusal = "key"       // not one of Keys
-	RefusedModifier  Refusal = "modifier"  // not in AllowModifiers
-	RefusedAddress   Refusal = "address"   // incomplete, or not in Networks
-	RefusedSignature Refusal = "signature" // missing or wrong
-	RefusedReplay    Refusal = "replay"    // not newer than one before
-	RefusedFull      Refusal = "full"      // over MaxKeys or MaxNodes
+	RefusedSource    Refusal = "source"    // it did not come from one of Networks
+	RefusedRate      Refusal = "rate"      // its source is over Rate
+	RefusedFormat    Refusal = "format"    // it is not a valid subscription
+	RefusedKey       Refusal = "key"       // its key is not one of Keys
+	RefusedModifier  Refusal = "modifier"  // its modifiers are not in AllowModifiers
+	RefusedAddress   Refusal = "address"   // its address is not usable, or not in Networks
+	RefusedSignature Refusal = "signature" // its signature is missing or wrong
+	RefusedReplay    Refusal = "replay"    // it was signed no later than another one, or too long ago
+	RefusedFull      Refusal = "full"      // it is over MaxKeys or MaxNodes
 )
 
+// A refusal is the error of a datagram that is refused.
 type refusal struct {
 	reason Refusal
 	err    error
@@ -38,29 +40,12 @@ func refuse(r Refusal, format string, args ...any) error {
 
 func (r *refusal) Error() string { return r.err.Error() }
 
-// Stats are numbers since the start, but for Keys and Nodes.
-type Stats struct {
-	Keys, Nodes              int
-	Announced, Left, Expired uint64
-	Refused                  map[Refusal]uint64
-}
-
-// Stats returns the numbers of the server.
-func (s *Registry) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stats := s.counts
-	stats.Keys, stats.Nodes = len(s.services), len(s.deadlines)
-	stats.Refused = s.refusals.all()
-	return stats
-}
-
-// refusals counts, and keeps a flood out of the log.
+// refusals counts refusals, and limits their lines in the log to one a second.
 type refusals struct {
 	mu     sync.Mutex // guards what follows
 	counts map[Refusal]uint64
 	logged time.Time
-	since  int // refusals that were not logged
+	since  int // refusals after that line
 }
 
 func (r *refusals) all() map[Refusal]uint64 {
@@ -69,7 +54,8 @@ func (r *refusals) all() map[Refusal]uint64 {
 	return maps.Clone(r.counts)
 }
 
-// add counts one, and tells whether to log it and how many before it were not.
+// add counts a refusal. It reports whether to log it, and how many refusals before it
+// were not logged.
 func (r *refusals) add(reason Refusal, now time.Time) (silent int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,6 +71,7 @@ func (r *refusals) add(reason Refusal, now time.Time) (silent int, ok bool) {
 	return silent, true
 }
 
+// refused counts a refusal and logs it if it is due.
 func (s *Registry) refused(r *refusal, from source, now time.Time) {
 	if silent, ok := s.refusals.add(r.reason, now); ok {
 		s.log().Warn("subscription refused", zap.String("reason", string(r.reason)), zap.Stringer("from", from),
@@ -92,16 +79,18 @@ func (s *Registry) refused(r *refusal, from source, now time.Time) {
 	}
 }
 
-// rates bounds what one source can cause. Sources that share a slot share its
-// rate, so that the table needs no room for new ones. The zero value is ready.
+// rates bounds the datagrams of each source. Sources are hashed to a fixed number of
+// slots and share the rate of their slot, so the table does not grow. The zero value is
+// ready.
 type rates struct {
 	mu    sync.Mutex // guards what follows
 	seed  maphash.Seed
 	ready bool
-	slots [1024]time.Time // when all that came would have come at the rate
+	slots [1024]time.Time // when everything that came would have come at exactly the rate
 }
 
-// allow lets twice the rate pass at once.
+// allow reports whether a datagram is within the rate, and counts it. Twice the rate
+// may come at once.
 func (r *rates) allow(from source, perSecond int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,7 +108,7 @@ func (r *rates) allow(from source, perSecond int, now time.Time) bool {
 	return true
 }
 
-// sender is what one sender has for itself: an address, or a /64 of IPv6.
+// sender returns what one sender owns: an address of IPv4, or a /64 network of IPv6.
 func sender(ip netip.Addr) netip.Addr {
 	if !ip.Is6() {
 		return ip

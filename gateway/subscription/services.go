@@ -8,6 +8,24 @@ import (
 	"uwgate/gateway/backend"
 )
 
+// Stats are counts since the start, except Keys and Nodes, which are the keys and the
+// servers now.
+type Stats struct {
+	Keys, Nodes              int
+	Announced, Left, Expired uint64
+	Refused                  map[Refusal]uint64
+}
+
+// Stats returns the numbers of the registry.
+func (s *Registry) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := s.counts
+	stats.Keys, stats.Nodes = len(s.services), len(s.deadlines)
+	stats.Refused = s.refusals.all()
+	return stats
+}
+
 // A Service is a key and its pool.
 type Service struct {
 	Key  string
@@ -15,8 +33,7 @@ type Service struct {
 	Seen map[string]time.Time // the last announcement of each server, by its address
 }
 
-// Services returns all keys that servers have announced themselves for, in their
-// order.
+// Services returns the keys that servers have announced, sorted.
 func (s *Registry) Services() []Service {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -51,7 +51,7 @@ func recorded(tb testing.TB) []recording {
 
 // TestRecordedSignatures verifies what uWSGI has signed.
 func TestRecordedSignatures(t *testing.T) {
-	s := &Registry{PublicKeys: "testdata", Digest: crypto.SHA1}
+	s := &Registry{Admission: Admission{PublicKeys: "testdata", Digest: crypto.SHA1}}
 	from := source{ip: netip.MustParseAddr("127.0.0.1")}
 	for _, r := range recorded(t) {
 		if !strings.HasPrefix(r.name, "sub_signed") {
@@ -65,9 +65,9 @@ func TestRecordedSignatures(t *testing.T) {
 		flipped := bytes.Clone(r.datagram)
 		flipped[47] ^= 1 // the last digit of the address
 		wantRefusal(t, s.take(flipped, from, at), RefusedSignature)
-		wantRefusal(t, (&Registry{PublicKeys: "testdata"}).take(r.datagram, from, at.Add(2*time.Minute)), RefusedReplay)
-		wantRefusal(t, (&Registry{PublicKeys: "testdata"}).take(r.datagram, from, at), RefusedSignature) // SHA-256
-		wantRefusal(t, (&Registry{PublicKeys: "testdata", Digest: crypto.BLAKE2b_256}).take(r.datagram, from, at), RefusedSignature)
+		wantRefusal(t, (&Registry{Admission: Admission{PublicKeys: "testdata"}}).take(r.datagram, from, at.Add(2*time.Minute)), RefusedReplay)
+		wantRefusal(t, (&Registry{Admission: Admission{PublicKeys: "testdata"}}).take(r.datagram, from, at), RefusedSignature) // SHA-256
+		wantRefusal(t, (&Registry{Admission: Admission{PublicKeys: "testdata", Digest: crypto.BLAKE2b_256}}).take(r.datagram, from, at), RefusedSignature)
 		if err := s.take(r.datagram, from, at); err != nil {
 			t.Errorf("%s: %v", r.name, err)
 		}
@@ -162,7 +162,7 @@ func TestSignatures(t *testing.T) {
 		"address, unsigned6": {{signed(t, other(func(sub *uwsgi.Subscription) { sub.Address = "[::]:1" }), now), RefusedAddress}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &Registry{PublicKeys: dir}
+			s := &Registry{Admission: Admission{PublicKeys: dir}}
 			for i, step := range steps {
 				err := s.take(step.datagram, source{ip: netip.MustParseAddr("127.0.0.1")}, now)
 				r, _ := err.(*refusal)
@@ -176,7 +176,7 @@ func TestSignatures(t *testing.T) {
 
 // What can be replayed at all is remembered, however many signers come.
 func TestReplaysAreBounded(t *testing.T) {
-	s := &Registry{PublicKeys: "on"}
+	s := &Registry{Admission: Admission{PublicKeys: "on"}}
 	now := time.Unix(1_900_000_000, 0)
 	try := func(i int, at time.Time) error {
 		return s.remember(&uwsgi.Subscription{Unix: at.Unix()}, announced{Key: "a", Addr: fmt.Sprint(i)}, at)

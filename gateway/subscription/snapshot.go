@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// A snapshot is what the file holds.
+// A snapshot is the content of the file.
 type snapshot struct {
 	Nodes  []snapshotNode   `json:"nodes"`
 	Signed []snapshotSigner `json:"signed,omitempty"`
@@ -30,13 +30,15 @@ type snapshotSigner struct {
 	Unix int64  `json:"unix"`
 }
 
-// maxSnapshot bounds what is read of a file, in bytes.
+// maxSnapshot is the most bytes that are read from a snapshot file.
 const maxSnapshot = 256 << 20
 
-// Restore reads the snapshot, so that the servers in it are known before the first
-// of them announces itself again. Serve does it, too; later calls do nothing. A
-// file that cannot be read is logged and left as it is until the next one is
-// written.
+// saveRetry is the pause after a snapshot that could not be written.
+const saveRetry = 10 * time.Second
+
+// Restore reads the snapshot, so that its servers are members before they announce
+// themselves again. Serve calls it too; later calls do nothing. A file that cannot be
+// read is logged, and stays as it is until the next snapshot is written.
 func (s *Registry) Restore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +50,7 @@ func (s *Registry) Restore() {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		s.log().Warn("snapshot not read; servers are known once they announce themselves", zap.Error(err))
+		s.log().Warn("the snapshot could not be read; its servers are unknown until they announce themselves", zap.Error(err))
 	default:
 		s.restore(snap, time.Now())
 	}
@@ -71,11 +73,11 @@ func parseSnapshot(r io.Reader) (snap snapshot, err error) {
 	return snap, err
 }
 
-// restore takes in what has not grown too old and may still announce itself. Who
-// is in it has the whole tolerance from now: nobody has listened in between.
+// restore adds the servers that are not too old and still admitted. They get the whole
+// tolerance from now, since nobody listened in between. s.mu is held.
 func (s *Registry) restore(snap snapshot, now time.Time) {
 	for _, e := range snap.Signed {
-		if !isForgotten(e.Unix, now) && s.replays.hasRoom(now) {
+		if !isForgotten(e.Unix, now) && s.replays.makeRoom(now) {
 			s.replays.add(signer{e.Key, e.Addr}, e.Unix)
 		}
 	}
@@ -88,12 +90,12 @@ func (s *Registry) restore(snap snapshot, now time.Time) {
 			_, err = s.announce(n.announced, now)
 		}
 		if err != nil {
-			s.log().Warn("server of the snapshot left out", zap.String("key", n.Key), zap.String("server", n.Addr), zap.Error(err))
+			s.log().Warn("a server of the snapshot was left out", zap.String("key", n.Key), zap.String("server", n.Addr), zap.Error(err))
 		}
 	}
 }
 
-// saveWithin has watch write the snapshot. s.mu is held.
+// saveWithin makes the snapshot due after d, or earlier if it already is. s.mu is held.
 func (s *Registry) saveWithin(d time.Duration, now time.Time) {
 	if s.Snapshot == "" {
 		return
@@ -110,7 +112,7 @@ func (s *Registry) isSaveDue(now time.Time) bool {
 	return !s.saveAt.IsZero() && !s.saveAt.After(now)
 }
 
-// save writes the snapshot. If that fails, it is tried again after a while.
+// save writes the snapshot. If that fails, the next try is due after saveRetry.
 func (s *Registry) save() {
 	if s.Snapshot == "" {
 		return
@@ -121,13 +123,14 @@ func (s *Registry) save() {
 		err = replaceFile(s.Snapshot, text)
 	}
 	if err != nil {
-		s.log().Error("snapshot not written", zap.Error(err))
+		s.log().Error("the snapshot could not be written; uwgate tries again", zap.Error(err))
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.saveWithin(10*time.Second, now)
+		s.saveWithin(saveRetry, now)
 	}
 }
 
+// snapshot returns the content of the file, and notes that it is up to date.
 func (s *Registry) snapshot(now time.Time) (snap snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,8 +147,8 @@ func (s *Registry) snapshot(now time.Time) (snap snapshot) {
 	return snap
 }
 
-// replaceFile leaves a whole file at path at all times, the one before or the new
-// one.
+// replaceFile writes the file so that path is a whole file at all times: the old one or
+// the new one.
 func replaceFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {

@@ -17,7 +17,7 @@ func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "state.json")
 		begin := func(change func(*Registry)) *served {
-			s := &Registry{Snapshot: file, AllowModifiers: [][2]uint8{{5, 0}}}
+			s := &Registry{Snapshot: file, Admission: Admission{AllowModifiers: [][2]uint8{{5, 0}}}}
 			if change != nil {
 				change(s)
 			}
@@ -117,12 +117,12 @@ func TestSnapshotKeepsSignedTimes(t *testing.T) {
 		file := filepath.Join(dir, "state.json")
 		sub := uwsgi.Subscription{Key: "a", Address: "127.0.0.1:1"}
 		first := signed(t, sub, time.Now())
-		s := serveInBubble(&Registry{Snapshot: file, PublicKeys: dir})
+		s := serveInBubble(&Registry{Snapshot: file, Admission: Admission{PublicKeys: dir}})
 		s.send(here, first)
 		sub.Leave = true
 		s.send(here, signed(t, sub, time.Now().Add(time.Second)))
 		s.stop()
-		s = serveInBubble(&Registry{Snapshot: file, PublicKeys: dir})
+		s = serveInBubble(&Registry{Snapshot: file, Admission: Admission{PublicKeys: dir}})
 		defer s.stop()
 		s.send(here, first)
 		if got := s.Stats(); got.Refused[RefusedReplay] != 1 || got.Nodes != 0 {
@@ -166,7 +166,7 @@ func FuzzSnapshot(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := &Registry{AllowModifiers: [][2]uint8{{5, 0}}}
+		s := &Registry{Admission: Admission{AllowModifiers: [][2]uint8{{5, 0}}}}
 		s.restore(snap, time.Now())
 		checkMembers(t, s)
 	})

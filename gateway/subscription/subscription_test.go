@@ -215,7 +215,7 @@ func TestExpiryThatComesLate(t *testing.T) {
 
 func TestSubscriptionBecomesNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serveInBubble(&Registry{AllowModifiers: [][2]uint8{{7, 2}}})
+		s := serveInBubble(&Registry{Admission: Admission{AllowModifiers: [][2]uint8{{7, 2}}}})
 		defer s.stop()
 		addr := listen(t)
 		sub := uwsgi.Subscription{Key: "a", Address: addr, Modifier1: 7, Modifier2: 2, Cores: 6, Load: 3, Weight: 20, Backup: true}
@@ -346,16 +346,16 @@ func TestAdmission(t *testing.T) {
 	}{
 		"complete":                             {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:3031"}, want: "127.0.0.1:3031"},
 		"without a host":                       {from: "127.0.0.2", sub: uwsgi.Subscription{Address: ":3031"}, want: "127.0.0.2:3031"},
-		"any host":                             {server: &Registry{Networks: private}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "0.0.0.0:3031"}, want: "10.1.2.3:3031"},
-		"any host of IPv6":                     {server: &Registry{Networks: private}, from: "fd00::1", sub: uwsgi.Subscription{Address: "[::]:3031"}, want: "[fd00::1]:3031"},
-		"IPv4 in IPv6":                         {server: &Registry{Networks: private}, from: "::ffff:10.1.2.3", sub: uwsgi.Subscription{Address: "[::ffff:10.9.9.9]:3031"}, want: "10.9.9.9:3031"},
-		"a zone":                               {server: &Registry{Networks: private}, from: "fe80::1%eth0", sub: uwsgi.Subscription{Address: ":3031"}, want: "[fe80::1%eth0]:3031"},
-		"for another":                          {server: &Registry{Networks: private}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "10.9.9.9:3031"}, want: "10.9.9.9:3031"},
+		"any host":                             {server: &Registry{Admission: Admission{Networks: private}}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "0.0.0.0:3031"}, want: "10.1.2.3:3031"},
+		"any host of IPv6":                     {server: &Registry{Admission: Admission{Networks: private}}, from: "fd00::1", sub: uwsgi.Subscription{Address: "[::]:3031"}, want: "[fd00::1]:3031"},
+		"IPv4 in IPv6":                         {server: &Registry{Admission: Admission{Networks: private}}, from: "::ffff:10.1.2.3", sub: uwsgi.Subscription{Address: "[::ffff:10.9.9.9]:3031"}, want: "10.9.9.9:3031"},
+		"a zone":                               {server: &Registry{Admission: Admission{Networks: private}}, from: "fe80::1%eth0", sub: uwsgi.Subscription{Address: ":3031"}, want: "[fe80::1%eth0]:3031"},
+		"for another":                          {server: &Registry{Admission: Admission{Networks: private}}, from: "10.1.2.3", sub: uwsgi.Subscription{Address: "10.9.9.9:3031"}, want: "10.9.9.9:3031"},
 		"UNIX from UNIX":                       {sub: uwsgi.Subscription{Address: "/run/app.sock"}, want: "/run/app.sock"},
 		"abstract from UNIX":                   {sub: uwsgi.Subscription{Address: "@app"}, want: "@app"},
 		"without a host from UNIX":             {sub: uwsgi.Subscription{Address: ":3031"}, want: "127.0.0.1:3031"},
 		"elsewhere from UNIX":                  {sub: uwsgi.Subscription{Address: "192.0.2.1:3031"}, want: "192.0.2.1:3031"},
-		"UNIX from UDP, allowed":               {server: &Registry{AllowUnix: true}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: "/run/app.sock"}, want: "/run/app.sock"},
+		"UNIX from UDP, allowed":               {server: &Registry{Admission: Admission{AllowUnix: true}}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: "/run/app.sock"}, want: "/run/app.sock"},
 		"UNIX from UDP":                        {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "/run/app.sock"}, reason: RefusedAddress},
 		"abstract from UDP":                    {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "@app"}, reason: RefusedAddress},
 		"relative path":                        {sub: uwsgi.Subscription{Address: "app.sock"}, reason: RefusedAddress},
@@ -363,21 +363,21 @@ func TestAdmission(t *testing.T) {
 		"port 0":                               {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:0"}, reason: RefusedAddress},
 		"port 65536":                           {from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":65536"}, reason: RefusedAddress},
 		"no port":                              {from: "127.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1"}, reason: RefusedAddress},
-		"multicast":                            {server: &Registry{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "224.0.0.1:3031"}, reason: RefusedAddress},
-		"our loopback from afar":               {server: &Registry{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:11211"}, reason: RefusedAddress},
-		"our loopback, mapped":                 {server: &Registry{Networks: anywhere}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "[::ffff:127.0.0.1]:11211"}, reason: RefusedAddress},
-		"outside of the networks":              {server: &Registry{Networks: private}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "192.0.2.1:80"}, reason: RefusedAddress},
+		"multicast":                            {server: &Registry{Admission: Admission{Networks: anywhere}}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "224.0.0.1:3031"}, reason: RefusedAddress},
+		"our loopback from afar":               {server: &Registry{Admission: Admission{Networks: anywhere}}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "127.0.0.1:11211"}, reason: RefusedAddress},
+		"our loopback, mapped":                 {server: &Registry{Admission: Admission{Networks: anywhere}}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "[::ffff:127.0.0.1]:11211"}, reason: RefusedAddress},
+		"outside of the networks":              {server: &Registry{Admission: Admission{Networks: private}}, from: "10.0.0.1", sub: uwsgi.Subscription{Address: "192.0.2.1:80"}, reason: RefusedAddress},
 		"from afar":                            {from: "10.0.0.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
-		"from another network":                 {server: &Registry{Networks: private}, from: "192.0.2.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
-		"no network at all":                    {server: &Registry{Networks: []netip.Prefix{}}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
-		"key of a glob":                        {server: &Registry{Keys: []string{"x", "*.example"}}, sub: uwsgi.Subscription{Key: "a.b.example", Address: ":1"}, want: "127.0.0.1:1"},
-		"key of none":                          {server: &Registry{Keys: []string{"x", "*.example"}}, sub: uwsgi.Subscription{Key: "a.example.org", Address: ":1"}, reason: RefusedKey},
-		"key in another case":                  {server: &Registry{Keys: []string{"*.example"}}, sub: uwsgi.Subscription{Key: "a.EXAMPLE", Address: ":1"}, reason: RefusedKey},
-		"no key at all":                        {server: &Registry{Keys: []string{}}, sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedKey},
+		"from another network":                 {server: &Registry{Admission: Admission{Networks: private}}, from: "192.0.2.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
+		"no network at all":                    {server: &Registry{Admission: Admission{Networks: []netip.Prefix{}}}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":3031"}, reason: RefusedSource},
+		"key of a glob":                        {server: &Registry{Admission: Admission{Keys: []string{"x", "*.example"}}}, sub: uwsgi.Subscription{Key: "a.b.example", Address: ":1"}, want: "127.0.0.1:1"},
+		"key of none":                          {server: &Registry{Admission: Admission{Keys: []string{"x", "*.example"}}}, sub: uwsgi.Subscription{Key: "a.example.org", Address: ":1"}, reason: RefusedKey},
+		"key in another case":                  {server: &Registry{Admission: Admission{Keys: []string{"*.example"}}}, sub: uwsgi.Subscription{Key: "a.EXAMPLE", Address: ":1"}, reason: RefusedKey},
+		"no key at all":                        {server: &Registry{Admission: Admission{Keys: []string{}}}, sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedKey},
 		"modifier":                             {sub: uwsgi.Subscription{Address: ":1", Modifier1: 5}, reason: RefusedModifier},
-		"modifier that is allowed":             {server: &Registry{AllowModifiers: [][2]uint8{{5, 0}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5}, want: "127.0.0.1:1"},
-		"modifier2 beside it":                  {server: &Registry{AllowModifiers: [][2]uint8{{5, 0}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5, Modifier2: 1}, reason: RefusedModifier},
-		"address without a host, to be signed": {server: &Registry{PublicKeys: "/nowhere"}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedAddress},
+		"modifier that is allowed":             {server: &Registry{Admission: Admission{AllowModifiers: [][2]uint8{{5, 0}}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5}, want: "127.0.0.1:1"},
+		"modifier2 beside it":                  {server: &Registry{Admission: Admission{AllowModifiers: [][2]uint8{{5, 0}}}}, sub: uwsgi.Subscription{Address: ":1", Modifier1: 5, Modifier2: 1}, reason: RefusedModifier},
+		"address without a host, to be signed": {server: &Registry{Admission: Admission{PublicKeys: "/nowhere"}}, from: "127.0.0.1", sub: uwsgi.Subscription{Address: ":1"}, reason: RefusedAddress},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.sub.Key == "" {
@@ -408,7 +408,7 @@ func wantRefusal(t *testing.T, err error, want Refusal) {
 }
 
 func TestSubscriptionLimits(t *testing.T) {
-	s := &Registry{MaxKeys: 2, MaxNodes: 2}
+	s := &Registry{Limits: Limits{MaxKeys: 2, MaxNodes: 2}}
 	from := source{local: true}
 	for _, step := range []struct {
 		key, addr string
@@ -478,7 +478,7 @@ func TestRate(t *testing.T) {
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
-		s := serveInBubble(&Registry{Log: zap.New(core), Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, MaxKeys: 500})
+		s := serveInBubble(&Registry{Log: zap.New(core), Admission: Admission{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, Limits: Limits{MaxKeys: 500}})
 		defer s.stop()
 		for i := range 2000 {
 			s.send("10.0.0.1:9", hello(t, fmt.Sprintf("k%d.example", i%500), fmt.Sprintf("10.1.%d.%d:3031", i/200, i%200)))
@@ -523,8 +523,7 @@ func TestFlood(t *testing.T) {
 
 // TestRecordedSubscriptions plays what uWSGI 2.0.21 has sent.
 func TestRecordedSubscriptions(t *testing.T) {
-	s := &Registry{AllowModifiers: [][2]uint8{{5, 0}, {7, 2}}, AllowUnix: true,
-		Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}}
+	s := &Registry{Admission: Admission{AllowModifiers: [][2]uint8{{5, 0}, {7, 2}}, AllowUnix: true, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}}}
 	from := source{ip: netip.MustParseAddr("127.0.0.1")}
 	for _, line := range recorded(t) {
 		name, b := line.name, line.datagram
@@ -548,7 +547,7 @@ func FuzzSubscriptions(f *testing.F) {
 		f.Add(r.datagram, r.datagram, true)
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte, local bool) {
-		s := &Registry{AllowModifiers: [][2]uint8{{5, 0}}}
+		s := &Registry{Admission: Admission{AllowModifiers: [][2]uint8{{5, 0}}}}
 		for _, b := range [][]byte{first, second} {
 			s.receive(b, source{local: local, ip: netip.MustParseAddr("127.0.0.1")})
 			checkMembers(t, s)
@@ -726,7 +725,7 @@ func TestServeTwice(t *testing.T) {
 func BenchmarkLookupUnderFlood(b *testing.B) {
 	for _, flooded := range []bool{false, true} {
 		b.Run(fmt.Sprintf("flood=%t", flooded), func(b *testing.B) {
-			s := &Registry{Rate: 1 << 20}
+			s := &Registry{Limits: Limits{Rate: 1 << 20}}
 			from := source{local: true}
 			for i := range 2000 {
 				if err := s.take(hello(b, fmt.Sprintf("k%d.example", i%500), fmt.Sprintf(":%d", 1+i)), from, time.Now()); err != nil {
@@ -759,7 +758,7 @@ func BenchmarkLookupUnderFlood(b *testing.B) {
 }
 
 func BenchmarkAnnounce(b *testing.B) {
-	s := &Registry{Rate: 1 << 30}
+	s := &Registry{Limits: Limits{Rate: 1 << 30}}
 	from := source{local: true}
 	var all [][]byte
 	for i := range 2000 {

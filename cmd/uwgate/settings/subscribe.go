@@ -42,10 +42,8 @@ func parseSubscriptions(c *cli.Context, cfg *Config) error {
 	s := &subscription.Registry{
 		Tolerance: c.Duration("subscribe-tolerance"),
 		Snapshot:  c.String("subscribe-state"),
-		MaxKeys:   c.Int("subscribe-max-keys"),
-		MaxNodes:  c.Int("subscribe-max-nodes"),
-		Rate:      c.Int("subscribe-rate"),
-		AllowUnix: c.Bool("subscribe-allow-unix"),
+		Admission: subscription.Admission{AllowUnix: c.Bool("subscribe-allow-unix")},
+		Limits:    subscription.Limits{MaxKeys: c.Int("subscribe-max-keys"), MaxNodes: c.Int("subscribe-max-nodes"), Rate: c.Int("subscribe-rate")},
 		Make:      MakesSubscribed(cfg.Pools),
 	}
 	err := errors.Join(parseSources(c, cfg, s), parseSubscribeKeys(c, s), parseModifiers(c, s), parseSign(c.String("subscribe-sign"), s), checkCounts(c))
