@@ -1,5 +1,15 @@
-// The demo runs a small Django site behind nginx, uwgate and memcached, fetches a
-// page twice and says what happened. `make demo` builds and starts it.
+// The demo runs a small Django site behind nginx, uwgate and memcached, and shows what
+// is stored.
+//
+//	make demo                                        until Ctrl-C
+//	make demo-check                                  the checks only; exit status 0 or 1
+//	make demo DEMO='-conf recipe -memcached 2'       the recipe of 2013, two memcached servers
+//
+// It requests a page twice, a page that must not be stored, and the first page again
+// while uwgate and uWSGI are paused. Each time it finds out from the logs and from
+// memcached where the page came from. Then it prints uwgate's access log.
+//
+// Package stack starts the servers; package site has the site.
 package main
 
 import (
@@ -41,15 +51,15 @@ func parseFlags() options {
 	flag.IntVar(&o.memcached, "memcached", 1, "`NUMBER` of memcached servers")
 	flag.StringVar(&o.hash, "hash", "consistent", "how one of several servers is chosen: consistent, modulo or none")
 	flag.StringVar(&o.format, "format", "body", "what is stored: body, gzip or http")
-	flag.BoolVar(&o.check, "check", false, "stop after the story and exit with 0 or 1")
+	flag.BoolVar(&o.check, "check", false, "stop after the checks; exit status 0 or 1")
 	flag.Parse()
 	return o
 }
 
-// run keeps the folder when something failed: the logs in it say why.
+// run keeps the directory if something failed: the logs in it say why.
 func run(ctx context.Context, o options, p *page) error {
 	if _, err := os.Stat(o.uwgate); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no uwgate at %s: run `make build`, or name it with -uwgate", o.uwgate)
+		return fmt.Errorf("no uwgate at %s: run `make build`, or give its path with -uwgate", o.uwgate)
 	}
 	dir, err := os.MkdirTemp("", "uwgate-demo-")
 	if err != nil {
@@ -62,7 +72,7 @@ func run(ctx context.Context, o options, p *page) error {
 	return fmt.Errorf("%w\n\nThe logs are in %s", err, dir)
 }
 
-// show starts everything, tells the story, and stops everything.
+// show starts everything, runs the checks, and stops everything.
 func show(ctx context.Context, o options, p *page, dir string) (err error) {
 	p.title("uwgate demo: nginx, uwgate, uWSGI with Django, and memcached")
 	s, err := stack.Start(ctx, stack.Config{
@@ -74,15 +84,15 @@ func show(ctx context.Context, o options, p *page, dir string) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	p.programs(s, o.conf)
 
-	if err := newStory(s, o.hash, p).tell(ctx); err != nil {
+	if err := newStory(s, o.hash, p).run(ctx); err != nil {
 		return err
 	}
 	if o.check {
-		p.line("Everything went as it should.")
+		p.line("All checks passed.")
 		return nil
 	}
 	p.whatToTry(s)
 	err = follow(ctx, s, p)
-	p.line("\nStopping everything and removing the folder.")
+	p.line("\nStopping everything and removing the directory.")
 	return err
 }

@@ -10,12 +10,12 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A page is where the demo writes: 80 columns, in colour on a terminal.
+// A page is the output of the demo: 80 columns, in colour on a terminal.
 type page struct {
 	out    *os.File
 	colour bool
 	steps  int
-	dir    string // left out of paths
+	dir    string // omitted from paths
 }
 
 func newPage(out *os.File) *page {
@@ -28,7 +28,7 @@ func (p *page) title(text string) { p.line(p.bold(text) + "\n") }
 
 func (p *page) line(text string) { fmt.Fprintln(p.out, text) }
 
-// step begins a part of the story.
+// step prints the heading of a step.
 func (p *page) step(what, outcome string) {
 	p.steps++
 	head := fmt.Sprintf("%d  %s", p.steps, what)
@@ -39,27 +39,27 @@ func (p *page) field(name, format string, args ...any) {
 	p.line(fmt.Sprintf("   %-12s %s", name, fmt.Sprintf(format, args...)))
 }
 
-// programs lists what runs.
+// programs lists the running programs.
 func (p *page) programs(s *stack.Stack, conf string) {
 	p.dir = s.Dir
-	p.field("folder", "%s", s.Dir)
+	p.field("directory", "%s", s.Dir)
 	p.field("nginx.conf", "%s", conf)
 	for _, proc := range s.Processes() {
 		p.field(proc.Name, "%s", p.short(proc.Addr))
 	}
 }
 
-// short leaves the folder out of an address.
+// short removes the directory from an address.
 func (p *page) short(addr string) string { return strings.Replace(addr, p.dir+"/", "", 1) }
 
 func (p *page) whatToTry(s *stack.Stack) {
 	p.line("\n" + p.bold("Try it"))
 	p.field("the site", "%s", s.URL("/"))
 	p.field("log in", "%s with demo / demo", s.URL("/login"))
-	p.field("admin", "%s likewise", s.URL("/admin/"))
+	p.field("admin", "%s, also with demo / demo", s.URL("/admin/"))
 	p.field("metrics", "http://%s/metrics", s.Admin)
 	p.field("logs", "%s/*.log", s.Dir)
-	p.line("\nWhat comes from memcached leaves no line below. Ctrl-C stops everything.\n")
+	p.line("\nA page from memcached has no line below. Ctrl-C stops everything.\n")
 	p.line(p.bold("time      status  took      verdict                      request"))
 }
 
@@ -96,7 +96,7 @@ func (p *page) request(r stack.Access) {
 	p.line(fmt.Sprintf("%s  %-6d  %-8s  %s  %s %s", r.Time.Local().Format(time.TimeOnly), r.Status, millis(seconds(r.Took)), text, r.Method, r.URI))
 }
 
-// millis is a duration to a tenth of a millisecond.
+// millis formats a duration to a tenth of a millisecond.
 func millis(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }

@@ -15,25 +15,25 @@ import (
 	"uwgate/demo/stack"
 )
 
-// patience is how long a log line or a stored page may take to turn up.
+// patience is how long a log line or a stored page may take to appear.
 const patience = 5 * time.Second
 
-// A story fetches pages and finds out from the logs and from memcached, not from
-// what ought to be, where each came from.
+// A story requests pages and finds out where each came from: from the logs and from
+// memcached, not from what is expected.
 type story struct {
 	stack  *stack.Stack
 	page   *page
 	client *http.Client
-	copies int // how many servers a page is stored on
+	copies int // number of servers that store a page
 
 	access *stack.AccessReader
 	seen   []stack.Access // all lines read so far
 }
 
-// An answer is a page as nginx sent it.
-type answer struct {
+// A response is a page as nginx sent it.
+type response struct {
 	status      int
-	token       string // of Django's rendering
+	token       string // names a rendering by Django
 	cacheStatus string
 	took        time.Duration
 }
@@ -41,7 +41,7 @@ type answer struct {
 func newStory(s *stack.Stack, hash string, p *page) *story {
 	copies := 1
 	if hash == "none" {
-		copies = len(s.Memcached) // nginx may ask any of them
+		copies = len(s.Memcached) // nginx may look on any of them
 	}
 	return &story{
 		stack: s, page: p, copies: copies, access: s.AccessReader(),
@@ -49,7 +49,8 @@ func newStory(s *stack.Stack, hash string, p *page) *story {
 	}
 }
 
-func (s *story) tell(ctx context.Context) error {
+// run makes all steps. It returns an error if one has not the expected outcome.
+func (s *story) run(ctx context.Context) error {
 	const path = "/articles/"
 	first, err := s.miss(ctx, path)
 	if err != nil {
@@ -67,8 +68,8 @@ func (s *story) tell(ctx context.Context) error {
 	return nil
 }
 
-// miss fetches a page for the first time and looks its copy up.
-func (s *story) miss(ctx context.Context, path string) (answer, error) {
+// miss requests a page for the first time and looks up what was stored.
+func (s *story) miss(ctx context.Context, path string) (response, error) {
 	s.page.step("GET "+path, "miss")
 	got, err := s.get(ctx, path)
 	if err != nil {
@@ -78,11 +79,11 @@ func (s *story) miss(ctx context.Context, path string) (answer, error) {
 	if err != nil {
 		return got, err
 	}
-	s.page.line("   nginx asked memcached, found nothing, and asked uwgate, which asked Django.")
-	s.page.field("answer", "%d in %s, rendering %s", got.status, millis(got.took), got.token)
+	s.page.line("   nginx found nothing in memcached. uwgate got the page from Django.")
+	s.page.field("response", "%d in %s, rendering %s", got.status, millis(got.took), got.token)
 	s.page.field("uwgate", "%d from %s in %s", line.Status, s.page.short(line.Backend), millis(seconds(line.Took)))
 	if line.Verdict != "store" {
-		return got, fmt.Errorf("uwgate did not store it, for the reason %q", line.Reason)
+		return got, fmt.Errorf("uwgate did not store the page; reason: %q", line.Reason)
 	}
 	s.page.field("verdict", "store for %s, because of %s", seconds(float64(line.TTL)), line.Reason)
 	found, err := s.find(ctx, line.Key)
@@ -96,28 +97,28 @@ func (s *story) miss(ctx context.Context, path string) (answer, error) {
 	return got, nil
 }
 
-// hit fetches it again.
-func (s *story) hit(ctx context.Context, path string, first answer) error {
+// hit requests the page again.
+func (s *story) hit(ctx context.Context, path string, first response) error {
 	s.page.step("GET "+path, "hit")
 	before := s.renderings(path)
 	got, err := s.get(ctx, path)
 	if err != nil {
 		return err
 	}
-	s.page.line("   nginx asked memcached and served what lay there.")
-	s.page.field("answer", "%d in %s, rendering %s", got.status, millis(got.took), got.token)
+	s.page.line("   nginx found the page in memcached and served it.")
+	s.page.field("response", "%d in %s, rendering %s", got.status, millis(got.took), got.token)
 	if got.token != first.token {
 		return fmt.Errorf("rendering %s came after rendering %s: Django rendered the page again", got.token, first.token)
 	}
 	if n := s.renderings(path) - before; n != 0 {
-		return fmt.Errorf("uWSGI's log has %d more requests for it", n)
+		return fmt.Errorf("uWSGI's log has %d more requests for the page", n)
 	}
 	s.page.field("uWSGI", "its log still has one request for the page")
 	return nil
 }
 
-// refused fetches a page that must not be stored. Its line in the access log comes
-// after any that the hit before it might have left, and so proves there was none.
+// refused requests a page that must not be stored. Its line in the access log comes
+// after all earlier ones, so it proves that the hit before it has no line.
 func (s *story) refused(ctx context.Context, path, hit string) error {
 	got, err := s.get(ctx, path)
 	if err != nil {
@@ -133,8 +134,8 @@ func (s *story) refused(ctx context.Context, path, hit string) error {
 	s.page.field("uwgate", "its access log still has one line for the page")
 
 	s.page.step("GET "+path, "not stored")
-	s.page.line("   Django marked the page as one visitor's own.")
-	s.page.field("answer", "%d in %s, rendering %s", got.status, millis(got.took), got.token)
+	s.page.line("   Django declares the page private.")
+	s.page.field("response", "%d in %s, rendering %s", got.status, millis(got.took), got.token)
 	s.page.field("verdict", "%s, because of %s", line.Verdict, line.Reason)
 	s.page.field("Cache-Status", "%s", got.cacheStatus)
 	if line.Verdict != "pass" || line.Reason != "private" {
@@ -151,8 +152,8 @@ func (s *story) refused(ctx context.Context, path, hit string) error {
 	return nil
 }
 
-// alone fetches the stored page while nothing but nginx and memcached runs.
-func (s *story) alone(ctx context.Context, path string, first answer) error {
+// alone requests the stored page while only nginx and memcached run.
+func (s *story) alone(ctx context.Context, path string, first response) error {
 	s.page.step("GET "+path, "hit, with uwgate and uWSGI stopped")
 	for _, p := range []*stack.Process{s.stack.Uwgate, s.stack.UWSGI} {
 		if err := p.Pause(); err != nil {
@@ -164,7 +165,7 @@ func (s *story) alone(ctx context.Context, path string, first answer) error {
 	if err != nil {
 		return err
 	}
-	s.page.field("answer", "%d in %s, rendering %s", got.status, millis(got.took), got.token)
+	s.page.field("response", "%d in %s, rendering %s", got.status, millis(got.took), got.token)
 	if got.token != first.token {
 		return fmt.Errorf("rendering %s, want %s", got.token, first.token)
 	}
@@ -173,35 +174,35 @@ func (s *story) alone(ctx context.Context, path string, first answer) error {
 
 var tokenPattern = regexp.MustCompile(`id="token">([0-9a-f]+)<`)
 
-// get fetches a page that has to be there.
-func (s *story) get(ctx context.Context, path string) (answer, error) {
+// get requests a page, which must exist.
+func (s *story) get(ctx context.Context, path string) (response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.stack.URL(path), nil)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	began := time.Now()
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	got := answer{status: resp.StatusCode, cacheStatus: resp.Header.Get("Cache-Status"), took: time.Since(began)}
+	got := response{status: resp.StatusCode, cacheStatus: resp.Header.Get("Cache-Status"), took: time.Since(began)}
 	if got.status != http.StatusOK {
-		return got, fmt.Errorf("nginx answered %s", resp.Status)
+		return got, fmt.Errorf("nginx sent %s", resp.Status)
 	}
 	token := tokenPattern.FindSubmatch(body)
 	if token == nil {
-		return got, fmt.Errorf("the answer is not a page of the site: %.80q", body)
+		return got, fmt.Errorf("the response is not a page of the site: %.80q", body)
 	}
 	got.token = string(token[1])
 	return got, nil
 }
 
-// await returns the access line of the last request for path.
+// await waits for the access line of the last request for path.
 func (s *story) await(ctx context.Context, path string) (stack.Access, error) {
 	for range poll(ctx) {
 		news, err := s.access.Next()
@@ -218,7 +219,7 @@ func (s *story) await(ctx context.Context, path string) (stack.Access, error) {
 	return stack.Access{}, fmt.Errorf("no line in uwgate's access log; did nginx ask it?\n%s", s.stack.Uwgate.Log())
 }
 
-// lines counts uwgate's requests for path, as far as the log was read.
+// lines counts uwgate's requests for path in the part of the log that was read.
 func (s *story) lines(path string) int {
 	n := 0
 	for _, line := range s.seen {
@@ -234,8 +235,8 @@ func (s *story) renderings(path string) int {
 	return strings.Count(s.stack.UWSGI.Log(), " GET "+path+" => ")
 }
 
-// find looks for the key on every server until there are as many copies as there
-// ought to be: pages are stored in the background. It returns a line for each.
+// find looks for the key on each server until it has found all copies: pages are stored
+// in the background. It returns a line for each.
 func (s *story) find(ctx context.Context, key string) ([]string, error) {
 	for range poll(ctx) {
 		found, err := s.look(ctx, cachewriter.Escape(key))
@@ -260,7 +261,7 @@ func (s *story) look(ctx context.Context, wire string) ([]string, error) {
 	return found, nil
 }
 
-// describe asks memcached for size and remaining life of what it has, "" if nothing.
+// describe returns size and remaining lifetime of an entry in memcached; "" if none.
 func describe(ctx context.Context, addr, wire string) (string, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
@@ -281,7 +282,7 @@ func describe(ctx context.Context, addr, wire string) (string, error) {
 	return fmt.Sprintf("%d bytes, %s to live", size, seconds(float64(ttl))), nil
 }
 
-// poll yields every few milliseconds while patience lasts.
+// poll yields every few milliseconds until patience is over.
 func poll(ctx context.Context) func(yield func() bool) {
 	return func(yield func() bool) {
 		ctx, cancel := context.WithTimeout(ctx, patience)

@@ -1,9 +1,9 @@
-// Package nginx holds what the demo's nginx needs besides the configuration that
-// `uwgate nginx` prints, and the recipe of 2013 as it was.
+// Package nginx has the files that the demo's nginx needs besides the output of
+// `uwgate nginx`, and the unchanged recipe of 2013.
 //
-// Run one with `nginx -p FOLDER -c nginx.conf`, where FOLDER holds it as nginx.conf,
-// mime.types, uwsgi_params and an empty folder tmp. It stays in the foreground and
-// writes nowhere else.
+// Run a configuration with `nginx -p DIR -c nginx.conf`. DIR contains it as nginx.conf,
+// and mime.types, uwsgi_params and an empty directory tmp. nginx stays in the foreground
+// and writes to DIR only.
 package nginx
 
 import (
@@ -13,35 +13,35 @@ import (
 	"text/template"
 )
 
-// Frame is a whole configuration but for the site's: it includes site.conf, and
-// modules.conf if that is there.
+// Frame is a whole configuration except for the site. It includes site.conf, and
+// modules.conf if it exists.
 //
 //go:embed frame.conf
 var Frame string
 
-// Recipe is the configuration of the recipe, a text/template file that is executed
-// with a [Config], and readable without.
+// Recipe is the configuration of the recipe: a template of text/template for a
+// [Config], which is readable as it is.
 //
 //go:embed recipe.conf
 var Recipe string
 
-// Includes are nginx's own mime.types and uwsgi_params, which both include.
+// Includes has nginx's mime.types and uwsgi_params, which both configurations include.
 //
 //go:embed mime.types uwsgi_params
 var Includes embed.FS
 
-// Config fills a template. Every address is written as nginx wants it.
+// Config contains the values of a template. Addresses are in nginx's form.
 type Config struct {
-	Listen    string   // of the site: "127.0.0.1:8080"
-	Backend   string   // what uwsgi_pass goes to: "unix:/run/uwgate.sock"
-	Memcached []string // one at least
-	Hash      string   // how a server is chosen: "consistent", "modulo", anything else: round robin
+	Listen    string   // address of the site: "127.0.0.1:8080"
+	Backend   string   // target of uwsgi_pass: "unix:/run/uwgate.sock"
+	Memcached []string // at least one
+	Hash      string   // "consistent" or "modulo"; anything else: round robin
 }
 
-// Pool tells whether there are several memcached servers.
+// Pool reports whether there are several memcached servers.
 func (c Config) Pool() bool { return len(c.Memcached) > 1 }
 
-// Write executes the template text into w.
+// Write executes the template text and writes the result to w.
 func (c Config) Write(w io.Writer, text string) error {
 	t, err := template.New("nginx.conf").Parse(text)
 	if err != nil {

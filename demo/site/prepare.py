@@ -1,8 +1,8 @@
 """
-Makes the database in DEMO_DATA: tables, the user demo/demo, some articles.
+Creates the database in DEMO_DATA: tables, the user demo/demo, some articles.
 
-One process instead of several manage.py commands, since each of those would
-load Django again. Running it twice changes nothing.
+It is one process, because each manage.py command would load Django again.
+A second run changes nothing.
 """
 import os
 
@@ -17,9 +17,9 @@ from django.db import connection
 
 from journal.models import Article, Entry
 
-TEXT = """nginx asks memcached first. What lies there is served at once, and no
-Python runs. What does not lie there is fetched from Django through uwgate, which
-keeps a copy under the very name that nginx will ask for next time."""
+TEXT = """nginx asks memcached first. If the page is there, nginx serves it at once, and no
+Python runs. If not, nginx gets the page from Django through uwgate, which stores a
+copy under the key that nginx will ask for next time."""
 
 ARTICLES = [
     ("hello", "Hello, world"),
@@ -34,7 +34,7 @@ ARTICLES = [
 
 def main():
     with connection.cursor() as cursor:
-        # The data lives as long as the demo: no need to wait for the disk.
+        # The data is needed only while the demo runs, so it need not reach the disk.
         cursor.execute("PRAGMA synchronous = OFF")
         # Readers do not wait for a writer.
         cursor.execute("PRAGMA journal_mode = WAL")

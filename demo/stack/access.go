@@ -32,11 +32,11 @@ type AccessReader struct {
 	offset int64
 }
 
-// AccessReader starts at the beginning of the log.
+// AccessReader returns a reader that starts at the beginning of the log.
 func (s *Stack) AccessReader() *AccessReader { return &AccessReader{path: s.AccessLog} }
 
-// Next returns the requests whose lines were finished since the last call. It does
-// not wait: there may be none. Other lines of the log are left out.
+// Next returns the requests whose lines were completed since the last call. It does
+// not wait: there may be none. It skips other lines of the log.
 func (a *AccessReader) Next() ([]Access, error) {
 	text, err := a.read()
 	if err != nil {

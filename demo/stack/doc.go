@@ -1,5 +1,5 @@
-// Package stack runs the demo site, or another WSGI application, on real servers, on
-// loopback and in a folder of its own: memcached, uWSGI, uwgate and nginx.
+// Package stack runs the demo site, or another WSGI application, on real servers:
+// memcached, uWSGI, uwgate and nginx. They listen on loopback and write to one directory.
 //
 //	s, err := stack.Start(ctx, stack.Config{Binary: "bin/uwgate"})
 //	if err != nil {
@@ -8,9 +8,10 @@
 //	defer s.Close()
 //	resp, err := http.Get(s.URL("/articles/"))
 //
-// Each program is a [Process] that can be stopped, killed, paused and started again
-// on its old address. They end with the program that started them, also when that
-// one is killed.
+// The demo and the tests of package integration use it. Each program is a [Process] that
+// can be stopped, killed, paused and started again on its old address. On Linux they end
+// with the program that started them, even if that one is killed.
 //
-// It runs what is installed and installs nothing; demo/install does that.
+// The package installs nothing; demo/install does that. If a server is missing, Start
+// returns an error that wraps [ErrMissing].
 package stack

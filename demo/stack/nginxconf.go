@@ -16,15 +16,15 @@ import (
 	"uwgate/uwsgi"
 )
 
-// djangoHeaders are what Django's stock middleware sends with every page; nginx
-// gives them to hits.
+// djangoHeaders are the headers that Django's stock middleware adds to each page. nginx
+// adds them to hits.
 var djangoHeaders = []uwsgi.Field{
 	{Name: "X-Frame-Options", Value: "DENY"},
 	{Name: "X-Content-Type-Options", Value: "nosniff"},
 	{Name: "Referrer-Policy", Value: "same-origin"},
 }
 
-// writeNginxConf writes nginx.conf and what it includes.
+// writeNginxConf writes nginx.conf and the files that it includes.
 func (s *Stack) writeNginxConf(ctx context.Context, program, backend string) error {
 	conf, err := s.nginxConf(ctx, program, backend)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Stack) nginxConf(ctx context.Context, program, backend string) ([]byte,
 	return conf.Bytes(), err
 }
 
-// writeSite writes what the frame includes.
+// writeSite writes site.conf, which the frame includes.
 func (s *Stack) writeSite(ctx context.Context, program, backend string) error {
 	site, err := s.site(ctx, backend)
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *Stack) writeSite(ctx context.Context, program, backend string) error {
 	return os.WriteFile(s.path("site.conf"), []byte(site), 0o644)
 }
 
-// site is what uwgate prints for the flags that it is given itself.
+// site returns the output of `uwgate nginx` with the flags of uwgate.
 func (s *Stack) site(ctx context.Context, backend string) (string, error) {
 	if s.cfg.Binary == "" {
 		return s.siteWithout(backend)
@@ -89,7 +89,7 @@ func (s *Stack) site(ctx context.Context, backend string) (string, error) {
 	return stdout.String(), nil
 }
 
-// siteWithout is the same configuration where there is no uwgate.
+// siteWithout returns the same configuration without uwgate.
 func (s *Stack) siteWithout(backend string) (string, error) {
 	method, err := cachewriter.ParseMethod(s.cfg.Hash)
 	if err != nil {
@@ -106,8 +106,8 @@ func (s *Stack) siteWithout(backend string) (string, error) {
 	return b.String(), err
 }
 
-// writeModules has nginx load what the format needs. An earlier run in the folder
-// may have needed it.
+// writeModules writes modules.conf with the modules that the format needs. If there are
+// none, it removes the file, which an earlier run may have left.
 func (s *Stack) writeModules(ctx context.Context, program string) error {
 	if s.cfg.Format != "http" {
 		return os.RemoveAll(s.path("modules.conf"))
@@ -129,7 +129,7 @@ func (s *Stack) writeModules(ctx context.Context, program string) error {
 
 var modulesPath = regexp.MustCompile(`--modules-path=(\S+)`)
 
-// modulesDir is where nginx was built to look for modules.
+// modulesDir returns the directory in which nginx looks for modules.
 func modulesDir(ctx context.Context, program string) (string, error) {
 	out, err := exec.CommandContext(ctx, program, "-V").CombinedOutput()
 	if err != nil {

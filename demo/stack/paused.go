@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// awaitPaused waits until every thread of a process group has stopped: one that has a
-// processor may go on for a while after the signal, until another one hears of it. On a
-// system without /proc it does not wait.
+// awaitPaused waits until each thread of a process group has stopped: a thread that is
+// running may continue for a moment after the signal. On a system without /proc it
+// does not wait.
 func awaitPaused(group int) error {
 	deadline := time.Now().Add(StopTimeout)
 	for !isPaused(group) {
@@ -37,8 +37,8 @@ func isPaused(group int) bool {
 	return true
 }
 
-// stateOf reads the state and the process group of a line of proc(5)'s stat. The name
-// before them may hold anything, also parentheses.
+// stateOf reads the state and the process group from a line of proc(5)'s stat. The name
+// before them may contain anything, also parentheses.
 func stateOf(stat []byte) (state string, group int) {
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 3 {

@@ -4,8 +4,9 @@ package stack
 
 import "syscall"
 
-// ownGroup keeps Ctrl-C at the terminal from a program, and lets Pause and Kill
-// reach its workers. Only Linux can tell it of our death.
+// ownGroup puts a program into a process group of its own: Ctrl-C at the terminal does
+// not reach it, and Pause and Kill reach its workers. Only Linux can end it when this
+// process dies.
 func ownGroup() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -19,16 +19,15 @@ import (
 	"time"
 )
 
-// python is the distribution's: uWSGI's plugin is linked to it, and Django is
+// python is the distribution's Python. uWSGI's plugin is linked to it, and Django is
 // installed for it.
 const python = "/usr/bin/python3"
 
-// ErrMissing is wrapped by the error of [Start] when a server is not installed: a
-// test may skip then.
+// ErrMissing is wrapped by the error of [Start] if a server is not installed. A test may
+// skip then.
 var ErrMissing = errors.New("not installed; demo/install (make deps) sees to it")
 
-// Installed returns nil, or an ErrMissing that names the first server that is not
-// there.
+// Installed returns nil, or an ErrMissing that names the first missing server.
 func Installed() error {
 	for _, name := range []string{"nginx", "memcached", "uwsgi"} {
 		if _, err := LookPath(name); err != nil {
@@ -53,8 +52,8 @@ func (s *Stack) find(names ...string) (map[string]string, error) {
 	return paths, nil
 }
 
-// LookPath looks into the folders of the administrator, too, which Debian leaves
-// out of the PATH of others.
+// LookPath also looks in the administrator's directories, which are not in the PATH of
+// other users on Debian.
 func LookPath(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
@@ -80,7 +79,7 @@ func (s *Stack) memcacheds(program string, addrs []string) []*Process {
 		n := strconv.Itoa(i + 1)
 		command := append([]string{program}, memcachedPlace(addr)...)
 		if os.Geteuid() == 0 {
-			command = append(command, "-u", "root") // it refuses to run as root unasked
+			command = append(command, "-u", "root") // it does not run as root without this
 		}
 		command = append(command, s.cfg.MemcachedArgs...)
 		all = append(all, s.process("memcached "+n, addr, "memcached"+n+".log", command...))
@@ -88,7 +87,7 @@ func (s *Stack) memcacheds(program string, addrs []string) []*Process {
 	return all
 }
 
-// memcachedPlaces are the servers' addresses, with these ports or on sockets.
+// memcachedPlaces returns the servers' addresses: ports, or UNIX sockets.
 func (s *Stack) memcachedPlaces(ports []string) []string {
 	if !s.cfg.MemcachedSockets {
 		return ports
@@ -100,7 +99,7 @@ func (s *Stack) memcachedPlaces(ports []string) []string {
 	return places
 }
 
-// memcachedPlace are the arguments that make memcached listen there.
+// memcachedPlace returns the arguments with which memcached listens on addr.
 func memcachedPlace(addr string) []string {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		return []string{"-s", path, "-a", "0666"}
@@ -117,8 +116,8 @@ func (s *Stack) uwsgi(program string) *Process {
 		"--master", "--die-on-term", "--no-orphans", "--vacuum",
 		"--stats", s.path("uwsgi-stats.sock"),
 		"--processes", strconv.Itoa(s.cfg.Workers), "--listen", strconv.Itoa(Backlog(1024)),
-		// A worker that has hardly begun misses its master's signal, and 60 seconds
-		// are long to wait for it.
+		// A worker that has just started may miss its master's signal. The default
+		// wait of 60 seconds is too long.
 		"--worker-reload-mercy", "2",
 		// The default of 4 kB is less than one request with a long URL and cookies.
 		"--buffer-size", "65535", "--max-vars", "1000")
@@ -127,8 +126,8 @@ func (s *Stack) uwsgi(program string) *Process {
 		if err := Pongs(ctx, addr); err != nil {
 			return err
 		}
-		// The workers are there before their master. It opens this socket after it
-		// has set up its signals; a TERM before that would be lost.
+		// The workers start before their master is ready. It opens this socket after
+		// it has set up its signals; an earlier TERM would be lost.
 		return Connects(ctx, "unix:"+s.path("uwsgi-stats.sock"))
 	}
 	return p
@@ -141,7 +140,8 @@ func (s *Stack) module() string {
 	return s.cfg.Module
 }
 
-// Backlog is n, or the kernel's limit if that is lower: uWSGI would not start.
+// Backlog returns n, or the kernel's limit if that is lower: uWSGI does not start with
+// more.
 func Backlog(n int) int {
 	b, err := os.ReadFile("/proc/sys/net/core/somaxconn")
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *Stack) uwgate() *Process {
 	return p
 }
 
-// UwgateEnv keeps the caller's environment from saying what the flags do not.
+// UwgateEnv returns the environment without variables that set uwgate's flags.
 func UwgateEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "UWGATE_") })
 }
@@ -184,8 +184,7 @@ func (s *Stack) uwgateCommand() []string {
 
 func (s *Stack) listenArgs() []string { return []string{"--listen", "unix:" + s.path("uwgate.sock")} }
 
-// sharedArgs are the flags that tell uwgate what nginx does, and `uwgate nginx` what
-// nginx is to do.
+// sharedArgs returns the flags that `uwgate serve` and `uwgate nginx` have in common.
 func (s *Stack) sharedArgs() []string {
 	args := s.listenArgs()
 	for _, line := range s.memcachedLines() {
@@ -200,7 +199,7 @@ func (s *Stack) sharedArgs() []string {
 	if key := s.KeyTemplate(); key != "" {
 		args = append(args, "--key", key)
 		if !slices.Contains(s.cfg.Args, "--allowed-host") {
-			args = append(args, "--allowed-host", "127.0.0.1") // that key does not say the host
+			args = append(args, "--allowed-host", "127.0.0.1") // the key does not contain the host
 		}
 	}
 	if s.cfg.Conf == "recommended" {
@@ -214,13 +213,13 @@ func (s *Stack) sharedArgs() []string {
 func (s *Stack) nginx(program, addr string) *Process {
 	command := []string{program, "-p", s.Dir, "-c", s.path("nginx.conf"), "-e", s.path("error.log")}
 	if os.Geteuid() == 0 {
-		// Workers of another user could not reach into a folder of root's.
+		// Workers of another user could not enter a directory of root's.
 		command = append(command, "-g", "user root;")
 	}
 	return s.process("nginx", addr, "nginx.out", command...)
 }
 
-// Connects tries whether somebody accepts connections at addr.
+// Connects returns nil if a program accepts connections at addr.
 func Connects(ctx context.Context, addr string) error {
 	nc, err := dial(ctx, addr)
 	if err != nil {
@@ -229,8 +228,8 @@ func Connects(ctx context.Context, addr string) error {
 	return nc.Close()
 }
 
-// Pongs sends uWSGI's ping, which a worker answers and so only with the site loaded;
-// the socket is open long before.
+// Pongs sends uWSGI's ping. A worker answers it only after it has loaded the site; the
+// socket is open long before.
 func Pongs(ctx context.Context, addr string) error {
 	nc, err := dial(ctx, addr)
 	if err != nil {
@@ -273,13 +272,12 @@ func dial(ctx context.Context, addr string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", addr)
 }
 
-// takenPorts are those that FreePorts has given.
+// takenPorts are the ports that FreePorts has returned.
 var takenPorts sync.Map
 
-// FreePorts finds n free ports on loopback, below the range from which the kernel
-// takes those of outgoing connections: a program that is stopped for a while finds
-// its port free again. No port is given twice to this program, which may run several
-// stacks at once.
+// FreePorts returns n free ports on loopback, below the range of the kernel's ports for
+// outgoing connections: a program that stops for a while can listen on its port again.
+// It returns no port twice, so that a program can run several stacks at once.
 func FreePorts(n int) ([]string, error) {
 	const low, high, tries = 20000, 32000, 1000
 	var addrs []string

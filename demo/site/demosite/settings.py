@@ -1,12 +1,12 @@
 """
-A stock Django project: MIDDLEWARE is what `startproject` writes, word for word.
+A stock Django project: MIDDLEWARE is exactly what `startproject` writes.
 
-The environment says where things lie:
-    DEMO_DATA       folder for the database and the secret key, made by prepare.py
+Environment variables:
+    DEMO_DATA       directory of the database and the secret key, made by prepare.py
     DEMO_MEMCACHED  the memcached servers of nginx, "host:port" each, separated by spaces
-    DEMO_KEY        "recipe": nginx asks for `:1:CUSTOMKEY:$request_uri`; otherwise for
+    DEMO_KEY        "recipe": nginx's key is `:1:CUSTOMKEY:$request_uri`; otherwise
                     `$scheme://$host$request_uri`
-    DEMO_FAULTS     "1": /faults/… breaks answers on purpose, for tests
+    DEMO_FAULTS     "1": the pages below /faults/ break off, for tests
 """
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ DATA_DIR = Path(os.environ.get("DEMO_DATA", BASE_DIR))
 
 
 def secret_key(path):
-    """A key that outlives a restart: with a new one every session would end."""
+    """A key that is the same after a restart: a new one would end every session."""
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(get_random_secret_key())
@@ -27,8 +27,8 @@ def secret_key(path):
 
 SECRET_KEY = secret_key(DATA_DIR / "secret_key")
 DEBUG = False
-# Any name may stand in a Host header here: the site listens on loopback only,
-# and tests ask for it under many names. A real site lists its own.
+# Any host is allowed: the site listens on loopback only, and tests request it under
+# many names. A real site lists its own.
 ALLOWED_HOSTS = ["*"]
 FAULTS = os.environ.get("DEMO_FAULTS") == "1"
 
@@ -81,8 +81,8 @@ DATABASES = {
 }
 
 
-# With the recipe it is cache.delete("CUSTOMKEY:/path"): Django's own key function
-# puts the :1: in front.
+# With the recipe, cache.delete("CUSTOMKEY:/path") deletes a page: Django's key function
+# adds the prefix :1:.
 if os.environ.get("DEMO_KEY") == "recipe":
     PAGE_KEY, KEY_FUNCTION = "CUSTOMKEY:{uri}", None
 else:
@@ -91,8 +91,8 @@ else:
 
 def memcached(servers):
     """
-    One cache for each server: nginx chooses a page's server by its own hash,
-    which no Django backend knows, so what is deleted is deleted on all of them.
+    One cache for each server. nginx chooses a page's server by its own hash, which
+    no Django backend knows, so a page is deleted on all servers.
     """
     if not servers:
         return {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}

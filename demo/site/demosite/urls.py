@@ -9,8 +9,8 @@ urlpatterns = [
     path("login", auth.LoginView.as_view(), name="login"),
     path("logout", auth.LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
-    # A real site lets nginx serve these; here they come through Django so that
-    # nginx's configuration has no more in it than the cache.
+    # On a real site nginx serves these. Here Django does, so that nginx's
+    # configuration contains only the cache.
     path("static/<path:path>", serve, {"insecure": True}),
 ]
 

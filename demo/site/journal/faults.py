@@ -1,8 +1,8 @@
 """
-Pages for tests alone; the demo leaves them out (settings.FAULTS). Answers that
-break half-way, as a killed worker or a full disk breaks them, show that nothing
-incomplete is ever stored; a page under every other URL shows that it is found
-again, however awkward the URL.
+Pages for tests; the demo does not have them (settings.FAULTS). Responses that
+break off, as after a killed worker or a full disk, show that nothing incomplete is
+stored. A page under every other URL shows that nginx finds it again, even if the
+URL is unusual.
 """
 import os
 
@@ -19,7 +19,7 @@ def short(request):
 
 
 def die(request):
-    """Announces 20,000 bytes, sends 10,000, and the worker is gone."""
+    """Announces 20,000 bytes, sends 10,000, and the worker exits."""
     return announcing(20000, dying())
 
 
@@ -29,7 +29,7 @@ def die_unframed(request):
 
 
 def die_silent(request):
-    """The worker is gone before it answered anything."""
+    """The worker exits before it has sent anything."""
     os._exit(1)
 
 

@@ -1,12 +1,12 @@
-"""Taking pages out of nginx's memcached from Django, by the key that nginx asks for."""
+"""Deletes pages from nginx's memcached, by the key that nginx looks up."""
 from django.conf import settings
 from django.core.cache import caches
 
 
 def forget(request, uri):
     """
-    Deletes the entry of a URI of this host; returns its key and on how many servers
-    it was found. nginx writes a percent sign in a key as %25, Django does not.
+    Deletes the entry of a URI of this host. It returns the key and the number of
+    servers that had it. nginx writes a percent sign in a key as %25, Django does not.
     """
     key = settings.PAGE_KEY.format(scheme=request.scheme, host=request.get_host(), uri=uri)
     key = key.replace("%", "%25")

@@ -1,7 +1,6 @@
 """
-The pages. None of the anonymous ones touches the session, which would make
-Django send `Vary: Cookie` with it: that, and nothing else, is what a view has to
-keep in mind to be cached.
+The pages. No anonymous page reads the session: Django would add `Vary: Cookie` to
+it. A view needs to do nothing else to be cached.
 """
 import time
 import uuid
@@ -21,7 +20,7 @@ from .models import Article, Entry
 
 
 def rendered(request):
-    """Context of every page: a token that tells one rendering from the next."""
+    """Context of each page: a token that is different for each rendering."""
     return {"token": token(), "rendered_at": timezone.now()}
 
 
@@ -48,9 +47,9 @@ def search(request):
     return render(request, "journal/search.html", {"query": query, "found": found})
 
 
-# Without the exemption each form would carry a token of its own visitor and
-# could be shown to nobody else. An anonymous guestbook has no login that a
-# forged request could abuse; /contact shows a form with a token.
+# Without the exemption each form would contain its visitor's token, and no other
+# visitor could get the page. An anonymous guestbook has no login that a forged
+# request could abuse; /contact has a form with a token.
 @csrf_exempt
 def guestbook(request):
     form = EntryForm(request.POST or None)
@@ -102,8 +101,8 @@ def contact(request):
 
 def api_articles(request):
     """
-    The same answer under two names. nginx labels what it takes from memcached
-    by the path alone: right for /api/articles.json, text/html for /api/articles.
+    The same response under two paths. nginx derives the Content-Type of a hit from the
+    path: it is right for /api/articles.json, and text/html for /api/articles.
     """
     rows = Article.objects.values("slug", "title")
     return JsonResponse({"token": token(), "articles": list(rows)})
@@ -130,7 +129,7 @@ def crash(request):
 @csrf_exempt
 @require_POST
 def forget(request):
-    """Takes any page out of memcached: path=/articles/"""
+    """Deletes any page from memcached: path=/articles/"""
     uri = request.POST.get("path", "")
     if not uri.startswith("/"):
         return HttpResponseBadRequest("path: the URL from its first slash, as in path=/articles/\n")
