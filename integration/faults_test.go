@@ -116,7 +116,7 @@ var faults = []fault{{
 		f.serve(setup{nodes: []string{f.hung().tcp, f.a.tcp}})
 		return f.spared()
 	},
-	want: "spared; then 20 × 200",
+	want: "ejected; then 20 × 200",
 }, {
 	name: "closes before any byte",
 	run: func(f *trial) string {
@@ -148,14 +148,14 @@ var faults = []fault{{
 	},
 	want: "1 × 200, broken off, not stored",
 }, {
-	name: "early answer, 1 MB body unread",
+	name: "early response, 1 MB body unread",
 	run: func(f *trial) string {
 		f.serve(setup{nodes: []string{f.a.tcp}})
 		return f.posts(20, "/refuse", 1<<20).String()
 	},
 	want: "20 × 403",
 }, {
-	name: "large answer while a large body is still being sent",
+	name: "large response while a large body is still being sent",
 	run: func(f *trial) string {
 		f.serve(setup{nodes: []string{f.a.tcp}})
 		return f.posts(1, "/live/large?mib=24", 24<<20).String()
@@ -183,7 +183,7 @@ var faults = []fault{{
 	},
 	want: "the node's connection is closed at once",
 }, {
-	name: "client half-closes, slow answer",
+	name: "client half-closes, slow response",
 	run: func(f *trial) string {
 		f.serve(setup{nodes: []string{f.a.unix}})
 		return f.halfClose("/slow?s=0.5")
@@ -245,9 +245,9 @@ func (f *trial) backWithin(limit time.Duration) string {
 func (f *trial) spared() string {
 	var seen *tally
 	if soon(patience, func() bool { seen = f.atOnce(6, "/who"); return seen.only("200") }) {
-		return fmt.Sprintf("spared; then %v", f.gets(20, "/who"))
+		return fmt.Sprintf("ejected; then %v", f.gets(20, "/who"))
 	}
-	return fmt.Sprintf("not spared within %v: %v", patience, seen)
+	return fmt.Sprintf("not ejected within %v: %v", patience, seen)
 }
 
 // stored tells what uwgate made of a page, and sees to it that it stores others.

@@ -12,25 +12,25 @@ import (
 	"unicode/utf8"
 )
 
-// faultsFile is where the table goes.
-var faultsFile = flag.String("faults", "", "try FastRouter, too, and write what visitors saw to this `FILE`")
+// faultsFile is the page to write; "": none.
+var faultsFile = flag.String("faults", "", "also try FastRouter, and write what visitors see to this `FILE`")
 
-// report writes the table, if every trial came to its end and uwgate kept to it.
+// report writes the page if each trial has ended and uwgate's outcomes are as wanted.
 func (l *lab) report(t *testing.T, rows []fault, seen [][2]string) {
 	t.Helper()
 	lines := [][3]string{{"fault", "FastRouter", "uwgate"}, {"---", "---", "---"}}
 	for i, row := range rows {
 		router := seen[i][1]
 		if row.hostile {
-			router = "not asked"
+			router = "not tried"
 		}
 		if router == "" || seen[i][0] == "" {
-			t.Errorf("%s: not tried", row.name)
+			t.Errorf("%s: there is no result", row.name)
 		}
 		lines = append(lines, [3]string{row.name, router, seen[i][0]})
 	}
 	if t.Failed() {
-		t.Fatalf("%s stays as it is:\n%s", *faultsFile, aligned(lines))
+		t.Fatalf("%s was not written:\n%s", *faultsFile, aligned(lines))
 	}
 	text := fmt.Sprintf(faultsHead, l.versions(t), stall) + aligned(lines)
 	if err := os.WriteFile(*faultsFile, []byte(text), 0o644); err != nil {
@@ -38,7 +38,7 @@ func (l *lab) report(t *testing.T, rows []fault, seen [][2]string) {
 	}
 }
 
-// aligned is a Markdown table that is one in a terminal, too.
+// aligned returns a Markdown table with aligned columns.
 func aligned(lines [][3]string) string {
 	var widths [3]int
 	for _, line := range lines {
@@ -56,24 +56,27 @@ func aligned(lines [][3]string) string {
 	return b.String()
 }
 
-const faultsHead = `# What visitors see when something goes wrong
+const faultsHead = `# What visitors see when something fails
 
-Made by ` + "`make bench-faults`" + `; do not edit it. Each fault was made twice, behind
-uWSGI's FastRouter and behind uwgate, with one nginx before both and uWSGI behind them;
-"client half-closes" alone was asked without nginx. Both fronts waited %[2]s s for a node
-that does not go on, and had their defaults otherwise, but for what a row is about.
-Malformed requests and announcements went to uwgate alone. FastRouter has no weights for
-static nodes, and its post-buffering, which is off by default, brings the paused upload
-through.
+Made by ` + "`make bench-faults`" + `. Do not edit it.
 
-nginx reached the fronts over TCP. Over a UNIX socket nobody can tell it that a page
-without a length has broken off.
+Each fault was made twice: behind uWSGI's FastRouter and behind uwgate, with one nginx in front of both and uWSGI behind them.
+The row "client half-closes" was tried without nginx. Both wait %[2]s s for a node that stalls, and have their
+defaults otherwise, except for the subject of a row. Malformed requests and announcements were sent to uwgate only.
+FastRouter has no weights for static nodes. With its post-buffering, which is off by default, the paused upload succeeds.
+
+nginx reached both over TCP. Over a UNIX socket it cannot notice that a page without a length has broken off.
+
+*Ejected* means that a server gets no more requests until a probe succeeds. "20 × 200" means that twenty requests had the
+status 200. uwgate logs each failure of a server:
+
+    {"level":"warn","msg":"backend failed","backend":"127.0.0.1:3031","status":504,"error":"…"}
 
 Seen on %[1]s.
 
 `
 
-// versions tells what this was seen on.
+// versions names the system and the programs.
 func (l *lab) versions(t *testing.T) string {
 	t.Helper()
 	return fmt.Sprintf("%s %s, %d processors, with nginx %s, uWSGI %s and %s", runtime.GOOS, runtime.GOARCH,

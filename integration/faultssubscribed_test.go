@@ -19,7 +19,7 @@ var subscribedFaults = []fault{{
 		f.hang(a)
 		return f.spared()
 	},
-	want: "spared; then 20 × 200",
+	want: "ejected; then 20 × 200",
 }, {
 	name: "subscribed node killed -9, TCP",
 	run: func(f *trial) string {
@@ -116,9 +116,9 @@ var subscribedFaults = []fault{{
 		if n := seen.others("200"); n > held {
 			return fmt.Sprintf("%d failed", n)
 		}
-		return fmt.Sprintf("at most the %d that it held failed", held)
+		return fmt.Sprintf("at most its %d requests in flight failed", held)
 	},
-	want: fmt.Sprintf("at most the %d that it held failed", held),
+	want: fmt.Sprintf("at most its %d requests in flight failed", held),
 }}
 
 const (

@@ -85,7 +85,7 @@ func (t *tally) visit(fetch func() page) {
 func outcome(p page) string {
 	switch {
 	case p.status == 0:
-		return "no answer"
+		return "no response"
 	case p.err != nil:
 		return fmt.Sprintf("%d, broken off", p.status)
 	case p.header.Get("Retry-After") != "":
