@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -24,17 +25,30 @@ func awaitPaused(group int) error {
 }
 
 func isPaused(group int) bool {
+	return !slices.ContainsFunc(states(group), func(state string) bool { return state != "T" && state != "Z" })
+}
+
+// isDead reports whether a process group is nothing but zombies. They hold no socket, and
+// whoever has to reap orphans may take a second or two for it. On a system without /proc
+// it reports false.
+func isDead(group int) bool {
+	all := states(group)
+	return len(all) > 0 && !slices.ContainsFunc(all, func(state string) bool { return state != "Z" })
+}
+
+// states returns the state of each thread of a process group.
+func states(group int) (all []string) {
 	threads, _ := filepath.Glob("/proc/[0-9]*/task/[0-9]*/stat")
 	for _, path := range threads {
 		stat, err := os.ReadFile(path)
 		if err != nil {
 			continue // it has ended
 		}
-		if state, g := stateOf(stat); g == group && state != "T" && state != "Z" {
-			return false
+		if state, g := stateOf(stat); g == group {
+			all = append(all, state)
 		}
 	}
-	return true
+	return all
 }
 
 // stateOf reads the state and the process group from a line of proc(5)'s stat. The name

@@ -14,9 +14,11 @@ import (
 )
 
 // StartTimeout and StopTimeout bound what is done under a context without a deadline.
+// They allow for a busy machine. StopTimeout is shorter than uwgate's --drain-timeout, so
+// that a drain which waits in vain is an error.
 const (
-	StartTimeout = 20 * time.Second
-	StopTimeout  = 10 * time.Second
+	StartTimeout = time.Minute
+	StopTimeout  = 25 * time.Second
 )
 
 // A Process is one program of a [Stack], or of the caller's own. Its methods are safe
@@ -150,8 +152,7 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 }
 
 // Kill ends the program and its workers at once and waits until they are gone, since
-// one that is still dying holds the sockets; for two seconds at most, since where
-// nobody reaps orphans a dead one stays.
+// one that is still dying holds the sockets; for two seconds at most.
 func (p *Process) Kill() error {
 	r := p.current()
 	if !r.alive() {
@@ -164,7 +165,7 @@ func (p *Process) Kill() error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for range 2000 {
-		if r.signal(0) == syscall.ESRCH {
+		if r.signal(0) == syscall.ESRCH || isDead(r.cmd.Process.Pid) {
 			break
 		}
 		<-tick.C

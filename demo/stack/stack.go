@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"uwgate/demo/nginx"
 	"uwgate/demo/site"
 )
@@ -84,9 +86,8 @@ type Stack struct {
 	ownDir bool
 }
 
-// Start starts the programs one after the other, each when those before it answer.
-// It takes about two seconds. After an error nothing is left running; in a folder of
-// the caller's the logs stay.
+// Start starts the programs and returns when all of them answer, after about a second.
+// After an error nothing is left running; in a folder of the caller's the logs stay.
 func Start(ctx context.Context, cfg Config) (*Stack, error) {
 	s, err := newStack(cfg)
 	if err != nil {
@@ -164,21 +165,44 @@ func (s *Stack) start(ctx context.Context) error {
 		backend = s.Uwgate.Addr
 	}
 	s.Nginx = s.nginx(programs["nginx"], ports[0])
-	if err := s.writeNginxConf(ctx, programs["nginx"], backend); err != nil {
+	err = atOnce(ctx,
+		func(ctx context.Context) error { return startAll(ctx, s.Memcached...) },
+		func(ctx context.Context) error { return s.writeNginxConf(ctx, programs["nginx"], backend) },
+		func(ctx context.Context) error {
+			if err := s.prepareSite(ctx); err != nil {
+				return err
+			}
+			return s.UWSGI.Start(ctx)
+		})
+	if err != nil {
 		return err
 	}
-	if err := s.prepareSite(ctx); err != nil {
-		return err
+	if s.Uwgate == nil {
+		return s.Nginx.Start(ctx)
 	}
-	for _, p := range s.Processes() {
-		if err := p.Start(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return startAll(ctx, s.Uwgate, s.Nginx)
 }
 
-// Processes are all programs, in the order in which they start.
+// startAll starts programs that do not need each other to start.
+func startAll(ctx context.Context, all ...*Process) error {
+	var starts []func(context.Context) error
+	for _, p := range all {
+		starts = append(starts, p.Start)
+	}
+	return atOnce(ctx, starts...)
+}
+
+// atOnce runs all functions at the same time and returns the first error, which cancels
+// the context of the others.
+func atOnce(ctx context.Context, all ...func(context.Context) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, f := range all {
+		group.Go(func() error { return f(ctx) })
+	}
+	return group.Wait()
+}
+
+// Processes are all programs, each after those that it asks.
 func (s *Stack) Processes() []*Process {
 	all := append(slices.Clone(s.Memcached), s.UWSGI)
 	if s.Uwgate != nil {
@@ -290,11 +314,37 @@ func copyFiles(dir string, files fs.FS) error {
 	})
 }
 
-// prepareSite makes the demo site's database.
+// fresh is the demo site's database as prepare.py makes it in an empty folder. Python
+// needs two seconds of a processor for that, so that it is made once a program.
+var fresh struct {
+	mu       sync.Mutex // guards what follows
+	database []byte     // nil: not made yet
+}
+
+// prepareSite makes the demo site's database, or completes that of an earlier run in the
+// folder.
 func (s *Stack) prepareSite(ctx context.Context) error {
 	if s.cfg.App != "" {
 		return nil
 	}
+	path := filepath.Join(s.path("data"), "db.sqlite3")
+	if _, err := os.Stat(path); err == nil {
+		return s.prepare(ctx)
+	}
+	fresh.mu.Lock()
+	defer fresh.mu.Unlock()
+	if fresh.database != nil {
+		return os.WriteFile(path, fresh.database, 0o644)
+	}
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	var err error
+	fresh.database, err = os.ReadFile(path)
+	return err
+}
+
+func (s *Stack) prepare(ctx context.Context) error {
 	ctx, cancel := within(ctx, StartTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, python, "prepare.py")
