@@ -69,7 +69,7 @@ func TestProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	other.SetDeadline(time.Now().Add(10 * time.Second))
+	other.SetDeadline(time.Now().Add(time.Minute))
 	others := bufio.NewReader(other)
 	visit := func(when string) {
 		t.Helper()

@@ -129,7 +129,7 @@ func (r *realServer) start() {
 }
 
 func awaitSocket(path string) error {
-	for end := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); ; runtime.Gosched() {
 		nc, err := net.Dial("unix", path)
 		if err == nil {
 			return nc.Close()
@@ -255,7 +255,7 @@ func ask(t *testing.T, m memcached, command, last string) (lines []string) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(10 * time.Second))
+	nc.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(nc, "%s\r\n", command)
 	for sc := bufio.NewScanner(nc); sc.Scan(); {
 		lines = append(lines, sc.Text())

@@ -28,7 +28,7 @@ func newWriter(t *testing.T, addrs ...string) *Writer {
 	}
 	// A wide bound, so that a busy machine fails no test; those that wait
 	// for it set their own.
-	w := &Writer{Ring: newRing(t, All, servers...), Timeout: 10 * time.Second, DialTimeout: 10 * time.Second}
+	w := &Writer{Ring: newRing(t, All, servers...), Timeout: time.Minute, DialTimeout: time.Minute}
 	t.Cleanup(func() {
 		gone, cancel := context.WithCancel(context.Background())
 		cancel()
@@ -51,7 +51,7 @@ func put(t *testing.T, w *Writer, e Entry) {
 // drain closes the writer when everything is written.
 func drain(t *testing.T, w *Writer) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := w.Close(ctx); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func drain(t *testing.T, w *Writer) {
 // await yields until what other goroutines do has come true.
 func await(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !reached(); runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); !reached(); runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatalf("never came about: %s", what)
 		}

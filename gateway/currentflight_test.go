@@ -97,7 +97,7 @@ func beside(t *testing.T, b *bench, tune func(*Gateway), backends ...string) *be
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.Store, g.Policy.Servers = &cachewriter.Writer{Ring: ring}, ring.Has
+		g.Store, g.Policy.Servers = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, ring.Has
 		if tune != nil {
 			tune(g)
 		}
@@ -159,7 +159,7 @@ func storeAt(t *testing.T, g *Gateway, addr string) *cachewriter.Writer {
 		t.Fatal(err)
 	}
 	g.Policy.Servers = ring.Has
-	return &cachewriter.Writer{Ring: ring}
+	return &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}
 }
 
 // hung returns the address of a memcached that takes connections and says nothing.

@@ -118,7 +118,7 @@ func newFleet(t *testing.T, gateways int, tune func(*Gateway), worker script) []
 	for i := range fleet {
 		fleet[i] = newBench(t, func(g *Gateway) {
 			g.Coalescing.Fleet = true
-			g.Store = &cachewriter.Writer{Ring: ring, Timeout: patience}
+			g.Store = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}
 			g.Policy.Servers = ring.Has
 			if tune != nil {
 				tune(g)

@@ -403,7 +403,7 @@ func TestStoreDown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.Store = &cachewriter.Writer{Ring: ring}
+		g.Store = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}
 	}, says(page("hello")))
 	for range 20 {
 		if got := b.get("/"); got.status != 200 || got.body != "hello" {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of a test; it is never waited out in one that
 // passes.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // A bench is a gateway with what stands around it: workers that are scripted
 // sockets, a memcached that is one too, and the place of nginx for the test.
@@ -80,7 +80,7 @@ func startBench(t *testing.T, network string, tune func(*Gateway), backends ...s
 	b.Gateway = &Gateway{
 		Backends:     &backend.Pools{Default: pool},
 		Policy:       testPolicy(t, ring),
-		Store:        &cachewriter.Writer{Ring: ring},
+		Store:        &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience},
 		Log:          zap.New(logCore),
 		AccessLog:    zap.New(accessCore),
 		AlignHeaders: true,

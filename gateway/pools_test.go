@@ -331,7 +331,7 @@ func TestOutcome(t *testing.T) {
 	read := func(s script) error {
 		ours, theirs := net.Pipe()
 		go func() { s(theirs, nil, nil); theirs.Close() }()
-		ours.SetDeadline(time.Now().Add(20 * time.Millisecond))
+		ours.SetDeadline(time.Now().Add(500 * time.Millisecond))
 		defer ours.Close()
 		_, err := uwsgi.ReadResponse(bufio.NewReader(ours))
 		return err

@@ -56,7 +56,7 @@ func TestNothingIsStoredInADeadStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.Store, g.Policy = &cachewriter.Writer{Ring: ring}, testPolicy(t, ring)
+		g.Store, g.Policy = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, testPolicy(t, ring)
 	}, says(page("hello")))
 	n := 0
 	eventually(t, "the breaker is open", func() bool {

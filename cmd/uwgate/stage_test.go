@@ -115,7 +115,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	network, address, err := backend.ParseAddr(args[0])
 	ts.Check(err)
-	for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		nc, err := net.Dial(network, address)
 		if err == nil {
 			nc.Close()
@@ -145,7 +145,7 @@ func awaitLine(read map[string]int) func(*testscript.TestScript, bool, []string)
 		path, want := ts.MkAbs(args[0]), regexp.MustCompile("(?m)^.*"+args[1]+".*\n")
 		mu.Lock()
 		defer mu.Unlock()
-		for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		for until := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 			text, err := os.ReadFile(path)
 			ts.Check(err)
 			if at := want.FindIndex(text[read[path]:]); at != nil {

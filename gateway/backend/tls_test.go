@@ -104,6 +104,6 @@ func listenTLS(t *testing.T, name string) (addr, ca string) {
 
 func echo(nc net.Conn) {
 	defer nc.Close()
-	nc.SetDeadline(time.Now().Add(5 * time.Second))
+	nc.SetDeadline(time.Now().Add(time.Minute))
 	io.Copy(nc, nc)
 }

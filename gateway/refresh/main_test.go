@@ -11,7 +11,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of a test; it is never waited out in one that passes.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()

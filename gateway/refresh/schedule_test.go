@@ -810,7 +810,7 @@ func TestReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := &cachewriter.Writer{Ring: ring, Copies: true}
+	store := &cachewriter.Writer{Ring: ring, Copies: true, DialTimeout: patience, Timeout: patience}
 	defer store.Close(t.Context())
 	entry := cachewriter.Entry{Key: "/a b", Body: []byte("hello"), Expires: time.Now().Add(2500 * time.Millisecond)}
 	if err := store.Put(entry); err != nil {

@@ -663,7 +663,7 @@ func TestAcknowledgement(t *testing.T) {
 	sub.Address = "127.0.0.1:22201"
 	c.Write(datagram(t, sub))
 	b := make([]byte, 1000)
-	notify.SetReadDeadline(time.Now().Add(5 * time.Second))
+	notify.SetReadDeadline(time.Now().Add(time.Minute))
 	n, _, err := notify.ReadFrom(b)
 	if got, want := string(b[:n]), "[subscription ack] ack1 => new node: 127.0.0.1:22201"; err != nil || got != want {
 		t.Errorf("acknowledged %q, %v; want %q", got, err, want)
