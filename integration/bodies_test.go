@@ -52,6 +52,7 @@ func inBodyModes(t *testing.T, test func(t *testing.T, w *world)) {
 // A worker that refuses a large upload without reading it is heard each time, with
 // a length or without one.
 func TestEarlyAnswers(t *testing.T) {
+	t.Parallel()
 	inBodyModes(t, func(t *testing.T, w *world) {
 		body := make([]byte, 1<<20)
 		for _, path := range []string{"/refuse?status=401", "/refuse?status=403", "/refuse?status=413", "/refuse?status=401&framed=no"} {
@@ -67,6 +68,7 @@ func TestEarlyAnswers(t *testing.T) {
 
 // The worker writes a large page before it reads any of a large upload.
 func TestLargeAnswerDuringALargeUpload(t *testing.T) {
+	t.Parallel()
 	inBodyModes(t, func(t *testing.T, w *world) {
 		p := w.do("POST", "/large?mib=24", io.LimitReader(zeros{}, 24<<20))
 		if w.want(p, 200); len(p.body) != 24<<20 {
@@ -144,6 +146,7 @@ func TestHalfClosedClient(t *testing.T) {
 
 // nginx is told of a body that is too large while it is still sending it.
 func TestTooLargeUpload(t *testing.T) {
+	t.Parallel()
 	for _, m := range bodyModes {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -161,12 +164,7 @@ func TestTooLargeUpload(t *testing.T) {
 // page without length, whatever it looked like. Only TCP can tell a client so.
 func TestKilledInsideAnUnframedPage(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := ln.Addr().String()
-	ln.Close()
+	addr := freeAddr(t)
 	w := startBodies(t, []string{"--accept-unframed", "html", "--listen", addr})
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {

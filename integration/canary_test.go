@@ -295,13 +295,18 @@ func startProxy(t *testing.T, dir string) {
 	})
 }
 
-func freePort(t *testing.T) string {
+// freeAddr is an address on loopback that no other test gets.
+func freeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := stack.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return addrs[0]
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(freeAddr(t))
 	return port
 }

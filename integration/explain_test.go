@@ -23,6 +23,7 @@ func (w *world) explain(path string) gateway.Explanation {
 
 // To explain a page tells whether anybody was served it, and is no visit itself.
 func TestExplainTellsVisits(t *testing.T) {
+	t.Parallel()
 	w := startSite(t, site{servers: 1}, "body")
 	w.fill([]string{"/page"})
 	usage := func() gateway.StoredUsage {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +17,7 @@ import (
 )
 
 // longWait is a --coalesce-wait that no visitor of these tests can sit out.
-var longWait = []string{"--coalesce-wait", "60s"}
+var longWait = []string{"--coalesce-wait", (2 * patience).String()}
 
 // startFlights runs the application of testdata/flights with workers for a small crowd.
 // Without Args visitors wait long for each other.
@@ -82,6 +81,7 @@ func (c crowd) wantAll(t *testing.T, body string) {
 // asked once for him, and once for all others. That is so again when the page has gone,
 // and the page of the crowd is stored.
 func TestCrowdBehindACookie(t *testing.T) {
+	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
 		t.Run(conf, func(t *testing.T) {
 			t.Parallel()
@@ -119,6 +119,7 @@ func TestCrowdBehindACookie(t *testing.T) {
 // What is never stored is compressed for who accepts that, from the second request on.
 // The page beside it is stored as it is.
 func TestUnstorableKeepsItsEncoding(t *testing.T) {
+	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
 		t.Run(conf, func(t *testing.T) {
 			t.Parallel()
@@ -171,14 +172,15 @@ func plain(t *testing.T, p page) string {
 // A page that goes on for ever is waited for once, by who came before it could be known;
 // from then on each visitor has a worker at once.
 func TestEndlessPage(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, path    string
 		args          []string
 		refused, late int // of the visitor who waits
 	}{
 		{"without length", "/endless", longWait, 1, 0},
-		{"without length, and that is accepted", "/endless", []string{"--accept-unframed", "html", "--coalesce-wait", "1s"}, 0, 1},
-		{"in chunks", "/chunks/endless", []string{"--coalesce-wait", "1s"}, 0, 1},
+		{"without length, and that is accepted", "/endless", []string{"--accept-unframed", "html", "--coalesce-wait", "4s"}, 0, 1},
+		{"in chunks", "/chunks/endless", []string{"--coalesce-wait", "4s"}, 0, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -230,6 +232,7 @@ func TestEndlessPage(t *testing.T) {
 // Requests that crash a worker, among fifty good ones for the same cold page: these have
 // it, and it is stored.
 func TestCrashesAmongVisitors(t *testing.T) {
+	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
 		t.Run(conf, func(t *testing.T) {
 			t.Parallel()
@@ -263,6 +266,7 @@ func TestCrashesAmongVisitors(t *testing.T) {
 
 // A rule may only observe. A crowd gets its pages all the same, and memcached none.
 func TestCrowdOfAnObservedRule(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "rules.yaml")
 	const rules = "rules:\n  - path: /observed/\n    action: observe\n  - path: /typed/\n    type: [text/html]\n    action: observe\n"
 	if err := os.WriteFile(file, []byte(rules), 0o644); err != nil {
@@ -291,11 +295,8 @@ func TestCrowdOfAnObservedRule(t *testing.T) {
 // The leader of another gateway has a cookie of his own: the crowd has its page no later
 // for that. The key is one without $visitor.
 func TestFleetBehindACookie(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t, "flights", longWait, [2]string{`"$visitor$scheme`, `"$scheme`})
-	inFlight := func() int {
-		resp, err := http.Get("http://" + f.admin + "/metrics")
-		return f.metric("uwgate_requests_in_flight") + sum(f.read(resp, err).body, "uwgate_requests_in_flight")
-	}
 	for round := range 2 {
 		path := fmt.Sprintf("/cold/%d", round)
 		var leader page
@@ -304,7 +305,7 @@ func TestFleetBehindACookie(t *testing.T) {
 		f.eventually("the page is being fetched", func() bool { return f.fetching() != nil })
 		var c crowd
 		all.Go(func() { c = f.crowd(30, func(int) page { return f.fetch("GET", path, "") }) })
-		f.eventually("all are there", func() bool { return inFlight() == 31 })
+		f.gathered(31)
 		f.open()
 		all.Wait()
 		if leader.body != "<p>"+path+" for dark</p>" {

@@ -27,6 +27,7 @@ const shortPage, longPage = "hello", "<p>hello</p>"
 // With memcached_gzip_flag one copy serves both those who take gzip and those who
 // do not, and what does not shrink lies there as it is.
 func TestFormatGzip(t *testing.T) {
+	t.Parallel()
 	w := startFormat(t, "gzip")
 	for path, body := range map[string]string{"/page": strings.Repeat(longPage, 200), "/short": shortPage} {
 		if first := w.want(w.get(path), 200); first.body != body {
@@ -70,6 +71,7 @@ func key(w *world, path string) string { return "http://127.0.0.1" + path }
 // With a head in the value a hit is what the miss was, and nginx answers
 // conditional requests by itself.
 func TestFormatHTTP(t *testing.T) {
+	t.Parallel()
 	rules := filepath.Join(t.TempDir(), "uwgate.yaml")
 	if err := os.WriteFile(rules, []byte("rules:\n  - status: [301, 410]\n"), 0o644); err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ func eachSetup(t *testing.T, test func(*world), args ...string) {
 	for _, conf := range []string{"recipe", "recommended"} {
 		for _, servers := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%s over %d", conf, servers), func(t *testing.T) {
+				t.Parallel()
 				test(start(t, stack.Config{Conf: conf, Memcached: servers, Args: args}))
 			})
 		}
@@ -40,6 +41,7 @@ func (w *world) pageKey(path string) string {
 
 // The main job: a miss, and then a hit with neither gateway nor workers.
 func TestHitWithoutUwgateAndDjango(t *testing.T) {
+	t.Parallel()
 	eachSetup(t, func(w *world) {
 		paths := []string{"/clock", "/clock?n=1", "/clock?n=2&m=%C3%A9", "/articles/", "/", "/big", "/fresh", "/guestbook", "/search?q=a+b"}
 		first := map[string]page{}
@@ -47,30 +49,30 @@ func TestHitWithoutUwgateAndDjango(t *testing.T) {
 			p := w.want(w.get(path), 200)
 			// The head of /big is sent before all of it has been searched for sentinels.
 			if s := p.header.Get("Cache-Status"); strings.Contains(s, "; stored") != (path != "/big") {
-				t.Errorf("%s: Cache-Status %q", path, s)
+				w.t.Errorf("%s: Cache-Status %q", path, s)
 			}
 			if l := w.line(path); l.Verdict != "store" || l.Reason == "" {
-				t.Errorf("%s: logged %+v, want it stored", path, l)
+				w.t.Errorf("%s: logged %+v, want it stored", path, l)
 			}
 			first[path] = p
 			w.wantKey(strings.ReplaceAll(w.pageKey(path), "%", "%25"))
 		}
-		if err := w.Uwgate.Stop(t.Context()); err != nil {
-			t.Fatal(err)
+		if err := w.Uwgate.Stop(w.t.Context()); err != nil {
+			w.t.Fatal(err)
 		}
-		if err := w.UWSGI.Stop(t.Context()); err != nil {
-			t.Fatal(err)
+		if err := w.UWSGI.Stop(w.t.Context()); err != nil {
+			w.t.Fatal(err)
 		}
 		for _, path := range paths {
 			hit := w.want(w.get(path), 200)
 			if hit.body != first[path].body {
-				t.Errorf("%s: the hit is another page", path)
+				w.t.Errorf("%s: the hit is another page", path)
 			}
 			if got, want := hit.header.Get("Content-Type"), first[path].header.Get("Content-Type"); got != want {
-				t.Errorf("%s: the hit's Content-Type is %q, the miss's was %q", path, got, want)
+				w.t.Errorf("%s: the hit's Content-Type is %q, the miss's was %q", path, got, want)
 			}
 			if hit.header.Get("Cache-Status") != "" {
-				t.Errorf("%s: the second answer came through uwgate", path)
+				w.t.Errorf("%s: the second answer came through uwgate", path)
 			}
 		}
 	})
@@ -78,6 +80,7 @@ func TestHitWithoutUwgateAndDjango(t *testing.T) {
 
 // A miss looks like the hit that follows it.
 func TestAlignedHeaders(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{})
 	miss := w.want(w.get("/fresh"), 200)
 	for _, name := range []string{"Last-Modified", "Expires", "Etag"} {
@@ -111,6 +114,7 @@ func latin1(s string) string {
 // The awkward requests of the vectors are filled on the miss and then hit, under
 // the key that was recorded.
 func TestAwkwardURLs(t *testing.T) {
+	t.Parallel()
 	b, err := os.ReadFile("testdata/memcached_key.json")
 	if err != nil {
 		t.Fatal(err)
@@ -201,6 +205,7 @@ func (w *world) raw(request string) page {
 
 // What must not be in memcached is not there, whoever asks and however often.
 func TestNothingStored(t *testing.T) {
+	t.Parallel()
 	eachSetup(t, func(w *world) {
 		for range 2 {
 			for _, path := range []string{"/private", "/cookie", "/stream", "/contact", "/login", "/member", "/admin/", "/api/articles",
@@ -222,7 +227,7 @@ func TestNothingStored(t *testing.T) {
 		}
 		w.settle()
 		if n := w.items(); n != 0 {
-			t.Errorf("memcached holds %d entries: %q", n, w.keys())
+			w.t.Errorf("memcached holds %d entries: %q", n, w.keys())
 		}
 	})
 }

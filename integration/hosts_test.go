@@ -21,6 +21,7 @@ func (a *app) tries(t *testing.T, leaks []leak, replays []replay) {
 // The recipe's key has no host: only --allowed-host keeps a page that was made
 // for another one from being everybody's.
 func TestAllowedHosts(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, stack.Config{Conf: "recipe", Args: []string{"--allowed-host", "shop.example"}})
 	a.tries(t, []leak{
 		{name: "another host", target: "/link?1",
@@ -62,6 +63,7 @@ var stockParams = [][2]string{{"uwsgi_param HTTP_HOST ", "# uwsgi_param HTTP_HOS
 
 // The key must not say one host and the page another.
 func TestAbsoluteForm(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, stack.Config{Edits: stockParams})
 	a.tries(t, []leak{
 		{name: "another Host line", target: "http://victim.example/link",
@@ -103,6 +105,7 @@ func TestAbsoluteForm(t *testing.T) {
 // A key that does not say the host is everybody's: pages are stored of the hosts that
 // --allowed-host names, and of none without it.
 func TestKeysWithoutHost(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, key string }{
 		{"server_name", "$scheme://$server_name$request_uri"},
 		{"none", ":1:$request_uri"},
@@ -127,6 +130,7 @@ func TestKeysWithoutHost(t *testing.T) {
 // the application has decided by what it saw. nginx goes to memcached and to the
 // application again then, under the key of the first URL, and says 404 twice.
 func TestAccelRedirectIsNotStored(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, stack.Config{Edits: [][2]string{{"include uwsgi_params;", "recursive_error_pages on; include uwsgi_params;"}}})
 	a.tries(t, []leak{
 		{name: "page in the place of another", target: "/broken/accel-redirect",
@@ -139,6 +143,7 @@ func TestAccelRedirectIsNotStored(t *testing.T) {
 // With --vary-cookie anonymous the pages of strangers are stored although they
 // vary by Cookie: the recommended configuration looks no member up.
 func TestVaryCookieAnonymous(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, stack.Config{Args: []string{"--vary-cookie", "anonymous"}})
 	a.tries(t, []leak{
 		{name: "member", target: "/theme/told",

@@ -52,7 +52,8 @@ func testHungMemcached(t *testing.T, args []string) {
 		half, most := w.latency(without, r.vars)
 		hungHalf, hungMost := w.latency(w.Uwgate.Addr, r.vars)
 		t.Logf("%s: half of them within %v, 95 %% within %v; without memcached %v, %v", r.name, hungHalf, hungMost, half, most)
-		if hungHalf > 2*half+100*time.Millisecond || hungMost > 2*most+500*time.Millisecond {
+		// Half of the two seconds is for a busy machine.
+		if hungHalf > 2*half+time.Second || hungMost > 2*most+time.Second {
 			t.Errorf("%s: slower than without memcached", r.name)
 		}
 	}

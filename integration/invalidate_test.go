@@ -60,8 +60,10 @@ var changes = []change{
 
 // What an unsafe method has changed is not served once its answer is there.
 func TestInvalidation(t *testing.T) {
+	t.Parallel()
 	for _, servers := range []int{1, 2} {
 		t.Run([]string{"", "one memcached", "two memcached"}[servers], func(t *testing.T) {
+			t.Parallel()
 			a := startApp(t, stack.Config{Memcached: servers})
 			for _, c := range changes {
 				t.Run(c.name, func(t *testing.T) {
@@ -81,6 +83,7 @@ func TestInvalidation(t *testing.T) {
 // The same with keys that uwgate derives. nginx hands a POST over without its
 // method there, so uwgate is asked past it, as by an nginx.conf that mends that.
 func TestInvalidationByTemplate(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, stack.Config{Conf: "recipe", Memcached: 2})
 	for _, c := range changes {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,6 +156,7 @@ func (a *app) looks(c change, folder string) {
 // A GET that began before a change is answered with the old page, which is not
 // put back.
 func TestSlowPageIsNotPutBack(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, stack.Config{})
 	for _, tt := range []struct {
 		name           string

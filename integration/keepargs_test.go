@@ -27,6 +27,7 @@ func TestKeptArguments(t *testing.T) {
 	}
 	for _, handed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("handed over %v", handed), func(t *testing.T) {
+			t.Parallel()
 			cfg := stack.Config{App: filepath.Join("testdata", "targets"), Args: []string{"--config", file}}
 			if !handed {
 				cfg.Edits = [][2]string{keepsKey}

@@ -355,8 +355,10 @@ func words(path string) string { return strings.ReplaceAll(strings.Trim(path, "/
 
 // None of the pages is stored, and the next visitor gets what is right.
 func TestLeaks(t *testing.T) {
+	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
 		t.Run(conf, func(t *testing.T) {
+			t.Parallel()
 			a := startApp(t, stack.Config{Conf: conf})
 			for _, l := range allLeaks() {
 				if l.only == "" || l.only == conf {

@@ -79,6 +79,7 @@ func (w *world) metric(name string) int {
 
 // With --accept-unframed html the end of a page proves itself.
 func TestAcceptUnframed(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, stack.Config{Args: []string{"--accept-unframed", "html"}})
 	a.tries(t, []leak{
 		{name: "worker gone", target: "/broken/dies-unframed",
@@ -105,6 +106,7 @@ func TestAcceptUnframed(t *testing.T) {
 // With --observe uwgate decides, logs and counts, and memcached does not hear of
 // it.
 func TestObserve(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, stack.Config{Args: []string{"--observe"}})
 	const old = "what lies there"
 	a.put(a.wireKey("/any/changed"), old)

@@ -13,6 +13,7 @@ import (
 // A gateway that reads nginx.conf is told nothing else about pages, and fills what
 // nginx asks for.
 func TestServeReadsNginx(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		site   site
@@ -41,6 +42,7 @@ func TestServeReadsNginx(t *testing.T) {
 // The recipe of 2013 hands nothing over. Its key is computed, since all that reaches
 // the gateway without a lookup are POSTs.
 func TestServeReadsTheRecipe(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{Conf: "recipe", Memcached: 2, ReadsNginx: true, Args: []string{"--allowed-host", "127.0.0.1"}})
 	miss := w.want(w.get("/clock?a=%20b"), 200)
 	w.wantKey(":1:CUSTOMKEY:/clock?a=%2520b")
@@ -51,6 +53,7 @@ func TestServeReadsTheRecipe(t *testing.T) {
 
 // What changes in nginx.conf is in force after both were told.
 func TestServeReadsNginxAgain(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{
 		App: filepath.Join("testdata", "parity"), Workers: 1, Memcached: 2, ReadsNginx: true,
 		Edits: derived, NginxArgs: withoutBypass,

@@ -57,8 +57,6 @@ func startSite(t *testing.T, s site, format string, args ...string) *world {
 func (s site) config(format string) stack.Config {
 	cfg := stack.Config{
 		App: filepath.Join("testdata", "parity"), Workers: 1,
-		// A page that a busy memcached has not taken in time is no matter of parity.
-		Args:   []string{"--memcached-connect-timeout", "5s", "--memcached-timeout", "5s"},
 		Format: format, Memcached: s.servers, Weights: s.weights, Hash: s.hash, MemcachedSockets: s.sockets,
 	}
 	if s.derives {
@@ -73,6 +71,7 @@ func (s site) config(format string) stack.Config {
 // What `uwgate nginx` prints fills on the miss and hits on the next request, in
 // every format and over any servers; and it does without one of them.
 func TestParity(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"body", "gzip", "http"} {
 		for _, s := range sites {
 			t.Run(format+"/"+s.name, func(t *testing.T) {
@@ -188,10 +187,11 @@ func (w *world) doesWithoutOne(s site, format string) {
 
 // With no memcached at all every page comes from the application, in time.
 func TestParityWithoutMemcached(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"body", "gzip", "http"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			w := startSite(t, site{servers: 1}, format)
+			w := startAsIs(t, site{servers: 1}.config(format))
 			miss := w.fill([]string{"/page"})["/page"]
 			w.Memcached[0].Pause()
 			w.asksTheApp("paused", miss)
@@ -217,6 +217,7 @@ func (w *world) asksTheApp(why string, miss page) {
 
 // What is not looked up is not stored, and reaches the application whole.
 func TestParityBypass(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"body", "gzip", "http"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
@@ -257,6 +258,7 @@ func TestParityBypass(t *testing.T) {
 // With heads in the values a hit is what the miss was, and nginx answers
 // conditional requests with nobody behind it.
 func TestParityOfHeads(t *testing.T) {
+	t.Parallel()
 	w := startSite(t, site{servers: 2, hash: "consistent", sockets: true}, "http")
 	miss := w.fill([]string{"/rich"})["/rich"]
 	w.UWSGI.Kill()
@@ -308,6 +310,7 @@ func compareHeads(t *testing.T, hit, miss page) {
 
 // One compressed copy is right for those who read gzip and for those who do not.
 func TestParityOfEncodings(t *testing.T) {
+	t.Parallel()
 	w := startSite(t, site{servers: 1}, "gzip", "--gzip-flag", "8")
 	miss := w.fill([]string{"/page"})["/page"]
 	w.UWSGI.Kill()
@@ -328,6 +331,7 @@ func TestParityOfEncodings(t *testing.T) {
 
 // Tracking arguments make no copies, and no page for all contains them.
 func TestParityOfIgnoredArguments(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"body", "http"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ import (
 
 // Django deletes an entry with cache.delete, as sites with the recipe do.
 func TestDjangoDeletesAnEntry(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{Conf: "recipe"})
 	first := w.want(w.get("/clock"), 200)
 	w.wantKey(":1:CUSTOMKEY:/clock")
@@ -40,34 +41,35 @@ func (w *world) forget(path string) {
 
 // A changed page is fetched anew by the argument, under the key without it.
 func TestBypassArgument(t *testing.T) {
+	t.Parallel()
 	const secret = "a-long-secret"
 	eachSetup(t, func(w *world) {
 		old := w.want(w.get("/clock?n=1"), 200)
 		key := w.pageKey("/clock?n=1")
 		w.wantKey(key)
 		if again := w.want(w.get("/clock?n=1"), 200); again.body != old.body {
-			t.Fatal("not a hit before the bypass")
+			w.t.Fatal("not a hit before the bypass")
 		}
 		wrong := w.want(w.get("/clock?n=1&nocache=wrong"), 200)
 		w.settle()
 		if hit := w.want(w.get("/clock?n=1"), 200); hit.body != old.body {
-			t.Error("a wrong secret changed the page")
+			w.t.Error("a wrong secret changed the page")
 		}
 		fresh := w.want(w.get("/clock?n=1&nocache="+secret), 200)
 		if fresh.body == old.body || fresh.body == wrong.body {
-			t.Error("the bypass did not reach Django")
+			w.t.Error("the bypass did not reach Django")
 		}
 		w.settle()
 		if hit := w.want(w.get("/clock?n=1"), 200); hit.body != fresh.body {
-			t.Error("the entry was not refilled with the fresh page")
+			w.t.Error("the entry was not refilled with the fresh page")
 		}
 		for _, k := range w.keys() {
 			if strings.Contains(k, secret) {
-				t.Errorf("the secret stands in memcached's key %q", k)
+				w.t.Errorf("the secret stands in memcached's key %q", k)
 			}
 		}
 		if log, _ := os.ReadFile(w.AccessLog); strings.Contains(string(log), secret) {
-			t.Error("the secret stands in the access log")
+			w.t.Error("the secret stands in the access log")
 		}
 	}, "--bypass-arg", "nocache="+secret)
 }
@@ -75,6 +77,7 @@ func TestBypassArgument(t *testing.T) {
 // The recipe's own POST comes without method: passed on, never stored, and
 // named once with the fix.
 func TestRecipesPostIsNamedOnce(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{Conf: "recipe"})
 	for range 3 {
 		w.do("POST", "/guestbook", strings.NewReader("name=A&text=b"), "Content-Type: application/x-www-form-urlencoded")
@@ -90,6 +93,7 @@ func TestRecipesPostIsNamedOnce(t *testing.T) {
 }
 
 func TestExclude(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{Conf: "recipe", Args: []string{"--exclude", "/articles"}})
 	w.want(w.get("/articles/"), 200)
 	w.want(w.get("//articles/?page=1"), 200)
@@ -106,6 +110,7 @@ func TestExclude(t *testing.T) {
 // The guestbook changes on POST, in the configuration that lets POST through, and
 // whoever has written sees it: the entry that the POST made old is gone.
 func TestPostReachesDjango(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{})
 	w.want(w.get("/guestbook"), 200)
 	w.wantKey(w.pageKey("/guestbook"))
@@ -122,6 +127,7 @@ func TestPostReachesDjango(t *testing.T) {
 
 // A rotated log goes on in a new file.
 func TestLogsAreReopened(t *testing.T) {
+	t.Parallel()
 	w := start(t, stack.Config{})
 	w.want(w.get("/clock?n=1"), 200)
 	w.line("/clock?n=1")

@@ -87,6 +87,7 @@ func TestRepeatedParams(t *testing.T) {
 
 // A page is refreshed although nginx sends the same host twice.
 func TestRefreshWithRepeatedParams(t *testing.T) {
+	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{
 		"--key", "$scheme://$host$request_uri:$http_accept_language", "--refresh-ahead", "--ttl", "5s", "--jitter", "0",
 	}})
@@ -191,6 +192,7 @@ func TestGetsWithBodies(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"body", "gzip", "http"} {
 		t.Run(format, func(t *testing.T) {
+			t.Parallel()
 			a := startRelay(t, stack.Config{Format: format})
 			for range 2 {
 				for _, tt := range []struct {
@@ -234,6 +236,7 @@ func TestContentTypeIsTheApplications(t *testing.T) {
 // A slow visitor, whose page does not fit into nginx's file, gets all of it, however
 // long nginx does not read.
 func TestSlowVisitor(t *testing.T) {
+	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--idle-timeout", "1s"}})
 	nc, err := net.Dial("tcp", a.Nginx.Addr)
 	if err != nil {

@@ -160,8 +160,10 @@ func allReplays() []replay {
 
 // All the pages are stored, and the next visitor's comes from memcached.
 func TestReplays(t *testing.T) {
+	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
 		t.Run(conf, func(t *testing.T) {
+			t.Parallel()
 			a := startApp(t, stack.Config{Conf: conf})
 			for _, r := range allReplays() {
 				if conf == "recipe" && (strings.HasPrefix(r.target, "http:") || strings.HasPrefix(r.first, "Host: ")) {
@@ -220,6 +222,7 @@ func isSameType(a, b string) bool {
 
 // The table tests leave no page of the application out.
 func TestEveryPageIsTried(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, stack.Config{})
 	tried := map[string]bool{"": true, "/": true, "/held": true, "/broken/unframed.txt": true, "/broken/unframed-form": true}
 	for _, l := range allLeaks() {

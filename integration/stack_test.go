@@ -14,16 +14,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"uwgate/demo/stack"
 )
 
-// patience bounds every wait; a test that passes does not use it up.
-const patience = 20 * time.Second
+// patience bounds every wait. A test that passes does not use it up, however busy the
+// machine is.
+const patience = time.Minute
 
 // binary is uwgate, built once with the race detector; or UWGATE_TEST_BINARY, where
 // its speed is of interest.
@@ -69,7 +72,19 @@ type world struct {
 	t *testing.T
 }
 
+// start runs a stack in which memcached may be slow: on a busy machine nginx and uwgate
+// would otherwise give it up now and then. Flags of cfg.Args go before these.
 func start(t *testing.T, cfg stack.Config) *world {
+	t.Helper()
+	cfg.Args = append([]string{"--memcached-connect-timeout", "10s", "--memcached-timeout", "10s"}, cfg.Args...)
+	if cfg.Conf == "" || cfg.Conf == "recommended" {
+		cfg.Edits = append(slices.Clone(cfg.Edits), [2]string{"_timeout 200ms;", "_timeout 10s;"}, [2]string{"read_timeout    500ms;", "read_timeout    10s;"})
+	}
+	return startAsIs(t, cfg)
+}
+
+// startAsIs runs a stack with the timeouts that users get.
+func startAsIs(t *testing.T, cfg stack.Config) *world {
 	t.Helper()
 	cfg.Binary = binary
 	cfg.Faults = true
@@ -91,13 +106,17 @@ func (w *world) end() {
 	}
 	// How uWSGI and memcached end is not the subject, and takes uWSGI up to a minute
 	// if a worker has just died. uwgate may still have a delete for memcached.
-	w.UWSGI.Kill()
-	if err := w.Uwgate.Stop(context.Background()); err != nil {
-		w.t.Error(err)
-	}
-	for _, m := range w.Memcached {
-		m.Kill()
-	}
+	var ending sync.WaitGroup
+	ending.Go(func() { w.UWSGI.Kill() })
+	ending.Go(func() {
+		if err := w.Uwgate.Stop(context.Background()); err != nil {
+			w.t.Error(err)
+		}
+		for _, m := range w.Memcached {
+			m.Kill()
+		}
+	})
+	ending.Wait()
 	if err := w.Close(); err != nil {
 		w.t.Error(err)
 	}
@@ -202,7 +221,7 @@ func (w *world) items() int {
 // aside: only those are written with cas.
 func (w *world) writes() int {
 	w.t.Helper()
-	return w.stat("total_items") - w.stat("cas_hits") - w.tombstones()
+	return w.stat("total_items", "cas_hits") - w.tombstones()
 }
 
 // tombstones is how many of those lie in memcached.
@@ -218,19 +237,24 @@ func (w *world) tombstones() (n int) {
 	return n
 }
 
-// stat adds a number of `stats` up over all servers.
-func (w *world) stat(name string) int {
+// stat adds a number of `stats` up over all servers, and subtracts others.
+func (w *world) stat(name string, without ...string) (total int) {
 	w.t.Helper()
-	total := 0
 	for _, m := range w.Memcached {
 		for _, line := range w.talk(m.Addr, "stats\r\n", "END") {
-			if n, ok := strings.CutPrefix(line, "STAT "+name+" "); ok {
-				count, err := strconv.Atoi(n)
-				if err != nil {
-					w.t.Fatal(err)
-				}
-				total += count
+			fields := strings.Fields(line)
+			isWanted, isOther := fields[1] == name, slices.Contains(without, fields[1])
+			if !isWanted && !isOther {
+				continue
 			}
+			n, err := strconv.Atoi(fields[2])
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if isOther {
+				n = -n
+			}
+			total += n
 		}
 	}
 	return total
@@ -297,14 +321,18 @@ func (w *world) wantKey(key string) {
 	w.eventually("key "+key+" stored", func() bool { return w.has(key) })
 }
 
-// settle waits until uwgate has written what it took, and the crawler has
-// nothing to come: then what is not there is not stored.
+// settle waits until uwgate has written all pages: what is not in memcached then is not
+// stored.
 func (w *world) settle() {
 	w.t.Helper()
-	w.eventually("queue empty", func() bool {
-		m := w.metrics()
-		return strings.Contains(m, "uwgate_requests_in_flight 0\n") && !hasNonZero(m, "uwgate_store_queue_entries")
-	})
+	w.eventually("uwgate has nothing to do", func() bool { return w.isIdle(w.Admin) })
+}
+
+// isIdle reports whether a gateway has no request in flight and no page to write.
+func (w *world) isIdle(admin string) bool {
+	w.t.Helper()
+	m := w.metricsOf(admin)
+	return strings.Contains(m, "uwgate_requests_in_flight 0\n") && !hasNonZero(m, "uwgate_store_queue_entries")
 }
 
 // hasNonZero reports whether a sample of the metric is not 0.
@@ -319,9 +347,18 @@ func hasNonZero(metrics, name string) bool {
 
 func (w *world) metrics() string {
 	w.t.Helper()
-	resp, err := http.Get("http://" + w.Admin + "/metrics")
+	return w.metricsOf(w.Admin)
+}
+
+// metricsOf returns the metrics of the gateway with that admin address.
+func (w *world) metricsOf(admin string) string {
+	w.t.Helper()
+	resp, err := uncompressed.Get("http://" + admin + "/metrics")
 	return w.read(resp, err).body
 }
+
+// uncompressed asks for no compression, which would take most of the time of a poll.
+var uncompressed = &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: patience}
 
 // lines are the access log's, as far as they are written.
 func (w *world) lines() []stack.Access {

@@ -17,12 +17,14 @@ const python = "/usr/bin/python3"
 // box: its welcome page, and then the first view that somebody adds, with all
 // middleware that the project begins with.
 func TestStockDjango(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if out, err := exec.Command(python, "-m", "django", "startproject", "mysite", dir).CombinedOutput(); err != nil {
 		t.Fatalf("startproject: %v\n%s", err, out)
 	}
 	for _, conf := range []string{"recommended", "recipe"} {
 		t.Run(conf, func(t *testing.T) {
+			t.Parallel()
 			w := start(t, stack.Config{Conf: conf, App: dir, Module: "mysite.wsgi:application"})
 			w.wantHit("/", "The install worked successfully!")
 			w.addView()
@@ -52,6 +54,7 @@ urlpatterns = [path("hello", lambda request: HttpResponse(f"Hello, {request.GET.
 
 // So is the application with which Flask's documentation begins.
 func TestStockFlask(t *testing.T) {
+	t.Parallel()
 	if out, err := exec.Command(python, "-c", "import flask").CombinedOutput(); err != nil {
 		if os.Getenv("UWGATE_TEST_STACK") == "" {
 			t.Skip("Flask is not installed; demo/install sees to it")
@@ -73,6 +76,7 @@ def hello_world():
 	}
 	for _, conf := range []string{"recommended", "recipe"} {
 		t.Run(conf, func(t *testing.T) {
+			t.Parallel()
 			w := start(t, stack.Config{Conf: conf, App: dir, Module: "hello:app"})
 			w.wantHit("/", "<p>Hello, World!</p>")
 		})

@@ -97,6 +97,7 @@ func TestDjangosVisitors(t *testing.T) {
 	dir := prepareDjango(t)
 	for _, format := range []string{"body", "http"} {
 		t.Run(format, func(t *testing.T) {
+			t.Parallel()
 			w := start(t, stack.Config{App: dir, Module: "mysite.wsgi:application", Format: format})
 			a := &app{w, w.AccessReader()}
 			shown, noted, german, member := a.browser(), a.browser(), a.browser(), a.browser()
@@ -196,6 +197,7 @@ def note():
 			name, args = "--vary-cookie anonymous", []string{"--vary-cookie", "anonymous"}
 		}
 		t.Run(cmp.Or(name, "stock"), func(t *testing.T) {
+			t.Parallel()
 			w := start(t, stack.Config{App: dir, Module: "shop:app", Args: args})
 			a := &app{w, w.AccessReader()}
 			member, noted := a.browser(), a.browser()

@@ -30,6 +30,7 @@ func (w *world) reasons(prefix string) map[string]int {
 // A page that was being fetched while the settings changed is not stored by the old
 // ones. The next one is, by the new ones.
 func TestReloadWhileAPageIsOnItsWay(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "uwgate.yaml")
 	configure := func(ttl string) {
 		if err := os.WriteFile(file, []byte("ttl: "+ttl+"\n"), 0o644); err != nil {
@@ -63,6 +64,7 @@ func TestReloadWhileAPageIsOnItsWay(t *testing.T) {
 // What has no room in the queue, or no memcached to go to, is served and not stored, and
 // no head says that it were.
 func TestPagesThatTheStoreDoesNotTake(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		reason  string
 		args    []string

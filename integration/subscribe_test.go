@@ -5,7 +5,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 
 // A uWSGI that announces itself has the requests of its key until it leaves.
 func TestSubscriptions(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		unix     bool
@@ -31,12 +31,12 @@ func TestSubscriptions(t *testing.T) {
 		{name: "UDP", end: syscall.SIGTERM, expected: "server left"},
 		{name: "UNIX", unix: true, sub: ",weight=3,modifier1=0", end: syscall.SIGTERM, expected: "server left"},
 		{name: "signed", signed: true, end: syscall.SIGTERM, expected: "server left"},
-		{name: "killed", args: []string{"--subscribe-tolerance", "3s"}, end: syscall.SIGKILL, expected: "server expired"},
+		{name: "killed", args: []string{"--subscribe-tolerance", "8s"}, end: syscall.SIGKILL, expected: "server expired"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			addr := freeUDP(t)
+			addr := freeAddr(t)
 			server := addr
 			if tt.unix {
 				server = filepath.Join(dir, "subscribe.sock")
@@ -131,16 +131,6 @@ func startSubscriber(t *testing.T, dir, sub string) *exec.Cmd {
 		}
 	})
 	return cmd
-}
-
-func freeUDP(t *testing.T) string {
-	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pc.Close()
-	return pc.LocalAddr().String()
 }
 
 // makeKeys writes a public key of that name, and returns the path of its private

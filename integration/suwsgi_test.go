@@ -75,6 +75,7 @@ func (w *world) handshakes(result string) int {
 }
 
 func TestSuwsgi(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	certificate(t, dir, "server")
 	w := startSecure(t, dir, stack.Config{})
@@ -100,6 +101,7 @@ func TestSuwsgi(t *testing.T) {
 
 // Bodies of any size arrive whole, both ways.
 func TestSuwsgiBodies(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	certificate(t, dir, "server")
 	for _, m := range bodyModes {
@@ -127,6 +129,7 @@ func TestSuwsgiBodies(t *testing.T) {
 // What does not come whole does not look whole to a visitor, with a length or without
 // one.
 func TestSuwsgiBrokenAnswers(t *testing.T) {
+	t.Parallel()
 	const head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
 	part := strings.Repeat("x", 100_000)
 	for name, answer := range map[string]string{
@@ -155,6 +158,7 @@ func TestSuwsgiBrokenAnswers(t *testing.T) {
 
 // Without a certificate from the right authority nginx gets nothing.
 func TestSuwsgiClientCertificates(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	certificate(t, dir, "server")
 	ca, key := certificate(t, dir, "client")
@@ -187,6 +191,7 @@ func TestSuwsgiClientCertificates(t *testing.T) {
 
 // nginx verifies, and HUP brings another certificate, unless it is wrong.
 func TestSuwsgiReload(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cert, key := certificate(t, dir, "server")
 	trusted := filepath.Join(dir, "trusted.crt")
@@ -232,6 +237,7 @@ func (w *world) reload(outcome string) {
 // Only the processes of those users may connect: nginx's workers are of the test's
 // own.
 func TestAllowUser(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux tells who connects")
 	}
@@ -258,6 +264,7 @@ func TestAllowUser(t *testing.T) {
 
 // --stats speaks as FastRouter does, to whoever connects.
 func TestStats(t *testing.T) {
+	t.Parallel()
 	addr := "127.0.0.1:" + freePort(t)
 	w := start(t, stack.Config{Args: []string{"--stats", addr}})
 	w.want(w.get("/clock"), 200)

@@ -49,11 +49,13 @@ func startSecureUWSGI(t *testing.T, dir string) (addr string) {
 
 // uWSGI's own TLS behind uwgate. It sends no close_notify.
 func TestSuwsgiBackend(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ca, _ := certificate(t, dir, "server")
 	addr := startSecureUWSGI(t, dir)
 	for _, m := range bodyModes[:2] {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			w := start(t, stack.Config{
 				Backend: "suwsgi:" + addr + " server-name=uwgate.test ca=" + ca,
 				Args:    append([]string{"--accept-unframed", "html"}, m.args...),
@@ -64,6 +66,7 @@ func TestSuwsgiBackend(t *testing.T) {
 		})
 	}
 	t.Run("another authority", func(t *testing.T) {
+		t.Parallel()
 		other, _ := certificate(t, t.TempDir(), "other")
 		w := start(t, stack.Config{Backend: "suwsgi:" + addr + " server-name=uwgate.test ca=" + other})
 		w.want(w.get("/digest"), 503)

@@ -94,6 +94,7 @@ func TestRewrites(t *testing.T) {
 	t.Parallel()
 	conf, app := filepath.Join("testdata", "targets", "nginx.conf"), filepath.Join("testdata", "targets")
 	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
 		w := start(t, stack.Config{Conf: conf, App: app})
 		flag := filepath.Join(w.Dir, "maintenance")
 		if err := os.WriteFile(flag, nil, 0o644); err != nil {
@@ -117,6 +118,7 @@ func TestRewrites(t *testing.T) {
 		})
 	})
 	t.Run("allowed", func(t *testing.T) {
+		t.Parallel()
 		w := start(t, stack.Config{Conf: conf, App: app, Args: []string{"--allow-rewrites"}})
 		if err := os.WriteFile(filepath.Join(w.Dir, "maintenance"), nil, 0o644); err != nil {
 			t.Fatal(err)
@@ -171,6 +173,7 @@ func TestForwardedScheme(t *testing.T) {
 		{"nginx's own scheme", [][2]string{{proxys, own}}, "scheme", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := start(t, stack.Config{App: filepath.Join("testdata", "targets"), Edits: tt.edits, Args: []string{"--trust-forwarded-proto"}})
 			a := &app{w, w.AccessReader()}
 			v := a.visit("GET", "/page", "X-Forwarded-Proto: https")

@@ -23,6 +23,7 @@ func TestWhoAsks(t *testing.T) {
 	const certificate = "    uwsgi_param HTTP_HOST "
 	for _, format := range []string{"body", "http"} {
 		t.Run(format, func(t *testing.T) {
+			t.Parallel()
 			a := startVisitors(t, stack.Config{
 				Format: format,
 				Edits:  [][2]string{{certificate, "    uwsgi_param SSL_CLIENT_S_DN $http_x_request_id;\n    uwsgi_param TENANT $http_x_correlation_id if_not_empty;\n" + certificate}},
@@ -112,6 +113,7 @@ func TestPrintedWithSubrequests(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"body", "http"} {
 		t.Run(format, func(t *testing.T) {
+			t.Parallel()
 			edits := [][2]string{{"    location / {", `    location = /auth { internal; uwsgi_pass uwgate; }
     location = /mirror { internal; uwsgi_pass uwgate; }
     location / {

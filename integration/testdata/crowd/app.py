@@ -1,6 +1,10 @@
 """Pages for crowds: one for all, one for each visitor, one private for half of them,
-and some that do not live long."""
+some that do not live long, and one that waits until a file named "open" lies beside this
+one, so that a crowd can gather."""
+import os
 import time
+
+OPEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "open")
 
 
 def application(environ, start_response):
@@ -13,5 +17,7 @@ def application(environ, start_response):
     elif path.startswith("/short/"):
         headers.append(("Cache-Control", "max-age=5, stale-if-error=60"))
     time.sleep({"/cold": 1}.get(path, 0.01))
+    while path == "/held" and not os.path.exists(OPEN):
+        time.sleep(0.005)
     start_response("200 OK", headers)
     return [body]
