@@ -6,34 +6,36 @@ import "time"
 type BreakerState string
 
 const (
-	BreakerClosed  BreakerState = "closed"  // all is well
+	BreakerClosed  BreakerState = "closed"  // the server is up
 	BreakerOpen    BreakerState = "open"    // nothing is sent until the backoff has passed
-	BreakerProbing BreakerState = "probing" // one operation tries whether the server is back
+	BreakerProbing BreakerState = "probing" // one operation tests whether the server is back
 )
 
-// tripAfter is the number of broken operations in a row that opens a breaker.
+// tripAfter is the number of failed operations in a row that opens a breaker.
 const tripAfter = 3
 
-// A breaker keeps entries away from a server that is down or hung. It opens
-// after tripAfter broken operations in a row and lets one operation at a time
-// through as a probe when its backoff has passed; a broken probe doubles the
-// backoff, any success closes it. It has no lock and no clock of its own.
+// A breaker keeps operations away from a server that is down or hangs. It opens
+// after tripAfter failed operations in a row. When the backoff has passed it admits
+// one operation at a time, the probe. A failed probe doubles the backoff, and any
+// success closes the breaker. It has no lock and no clock of its own.
 type breaker struct {
 	backoffMin, backoffMax time.Duration
 
-	broken  int // in a row, while closed
-	open    bool
-	since   time.Time // when it opened
-	until   time.Time // end of the backoff
-	backoff time.Duration
-	probing bool
+	failures int       // in a row, while closed
+	failedAt time.Time // when the last failed operation ended
+	open     bool
+	since    time.Time // when it opened
+	until    time.Time // end of the backoff
+	backoff  time.Duration
+	probing  bool
 }
 
-// admits says whether an entry may be queued: closed, or a probe is due.
+// admits reports whether an entry may be queued: the breaker is closed, or a probe
+// is due.
 func (b *breaker) admits(now time.Time) bool { return !b.open || !now.Before(b.until) }
 
-// begin asks to run an operation now. While the breaker is open only one at a
-// time may, the probe.
+// begin starts an operation, if it is ok to do so. While the breaker is open only
+// one may run, the probe.
 func (b *breaker) begin() (probe, ok bool) {
 	if !b.open {
 		return false, true
@@ -45,21 +47,22 @@ func (b *breaker) begin() (probe, ok bool) {
 	return true, true
 }
 
-// succeed records an answer; closed is true if that ended an outage.
+// succeed records a response. closed is true if that ended an outage.
 func (b *breaker) succeed() (closed bool) {
 	closed = b.open
-	b.broken, b.open, b.probing = 0, false, false
+	b.failures, b.open, b.probing = 0, false, false
 	return closed
 }
 
-// fail records a broken operation; opened is true if that began an outage.
+// fail records a failed operation. opened is true if that began an outage.
 func (b *breaker) fail(now time.Time, probe bool) (opened bool) {
+	b.failedAt = now
 	if b.open {
 		b.failProbe(now, probe)
 		return false
 	}
-	b.broken++
-	if b.broken < tripAfter {
+	b.failures++
+	if b.failures < tripAfter {
 		return false
 	}
 	b.open, b.since = true, now
@@ -67,8 +70,8 @@ func (b *breaker) fail(now time.Time, probe bool) (opened bool) {
 	return true
 }
 
-// failProbe leaves the backoff alone if the probe came early, as that of a queue that
-// is being closed does.
+// failProbe does not extend the backoff if the probe was early, as one is while the
+// queue is being closed.
 func (b *breaker) failProbe(now time.Time, probe bool) {
 	if !probe {
 		return
@@ -83,7 +86,7 @@ func (b *breaker) wait(now time.Time, d time.Duration) {
 	b.backoff, b.until = d, now.Add(d)
 }
 
-// abandon ends an operation that said nothing about the server.
+// abandon ends an operation that says nothing about the server.
 func (b *breaker) abandon(probe bool) {
 	if probe {
 		b.probing = false

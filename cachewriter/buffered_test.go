@@ -33,7 +33,7 @@ func TestCorked(t *testing.T) {
 		"a huge one":      {[]int{4096, 1 << 20, 2}, 3},
 	} {
 		nc := &counted{}
-		c := &corked{Conn: nc}
+		c := &bufferedConn{Conn: nc}
 		var want bytes.Buffer
 		for i, n := range tt.pieces {
 			piece := bytes.Repeat([]byte{byte('a' + i)}, n)

@@ -13,10 +13,6 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 )
 
-// ErrRefused is wrapped by the error of a Delete that memcached answered with an
-// error line of its own. Such a server is alive.
-var ErrRefused = errors.New("refused by memcached")
-
 // A client speaks to one memcached over at most one connection for each of its
 // two speakers. One goroutine uses it at a time.
 type client struct {
@@ -46,7 +42,7 @@ func (c *client) delete(ctx context.Context, keys ...string) error {
 		if errors.Is(err, memcache.ErrCacheMiss) {
 			return nil
 		}
-		return verdict(err)
+		return replyError(err)
 	})
 }
 
@@ -62,7 +58,7 @@ func needsPlain(key string) bool { return strings.IndexByte(key, 0x7f) >= 0 }
 // verdict tells a refusal from a broken server among gomemcache's errors. An
 // answer that it does not expect is only to be had from its text, where it
 // stands quoted at the end.
-func verdict(err error) error {
+func replyError(err error) error {
 	if err == nil {
 		return nil
 	}

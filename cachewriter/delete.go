@@ -9,31 +9,32 @@ import (
 )
 
 // Delete removes a key from every server that may hold it: those that the ring
-// names and, if that is another one, Addr. Only Key, HashKey, Addr and Of of the
-// entry are looked at. It returns when all have answered, when ctx is done, or after
-// Timeout. With Copies, all that is said of a page's key here holds for its copy, too.
+// chooses and, if it is another one, Addr. Only Key, HashKey, Addr and Of of the
+// entry are used. It returns when all servers have responded, when ctx is done, or
+// after Timeout. With Copies, the last good copy is deleted together with its page.
 //
-// When it has returned nil the key is gone, and no Put that returned before Delete
-// was called brings it back: one still queued is dropped, one being written is
-// waited for. A Put during the Delete may be dropped. A Put after it is stored.
+// After nil, the key is gone, and no Put that returned before Delete was called
+// brings it back: Delete drops a queued entry and waits for one that is being
+// written. A Put during the Delete may be dropped. A Put after it is stored.
 //
-// Delete leaves a tombstone, so that other Writers do not store either what was asked
-// for before it. Between the store of such a page and its removal it may be seen, for
-// the time of two round trips to the server. A page that another Writer asked for within
-// 100 ms after Delete is not stored, since clocks may differ.
+// Delete writes a tombstone, so that other Writers do not store a page that was
+// requested before it. Such a page may be visible between its store and its
+// removal, for two round trips to the server. A page that another Writer requests
+// within 100 ms after Delete is not stored either, since clocks may differ.
 //
-// A set that had timed out before may still lie in a hung server's socket, and
-// be carried out after the Delete: the entry's expiry bounds that, too.
+// A set that timed out earlier may still lie in the socket of a server that hangs,
+// and be executed after the Delete. The expiry of its entry bounds that.
 //
-// An error means that a server may still hold the key. It is owed the delete then:
-// the key is remembered and deleted as soon as the server can be reached again,
-// with no call from outside, within OweFor. A later entry of the key that has been
-// stored there makes that needless. In the same way, and without Delete waiting for it,
-// the key is deleted from all other servers of the ring, where nginx or Put may
-// have gone while the first was down.
+// An error means that a server may still hold the key. The delete is pending then:
+// the key is deleted as soon as the server can be reached again, within
+// Pending.MaxAge, without another call. If a later entry of the key is stored
+// first, and the key was not purged, the delete is dropped. In addition, the key is
+// deleted from all other servers of the ring, where nginx or Put may have gone
+// while the first one was down; Delete does not wait for that.
 //
 // A server whose breaker is open is not asked: its error is ErrServerDown, at once.
-// The errors of several servers are joined.
+// ErrRefused is wrapped if memcached responded with an error line. Errors of
+// several servers are joined.
 func (w *Writer) Delete(ctx context.Context, e Entry) error {
 	key := Escape(e.Key)
 	if err := CheckKey(key); err != nil {
@@ -54,15 +55,15 @@ func (w *Writer) Delete(ctx context.Context, e Entry) error {
 	w.purges.note(key, p.at)
 	for _, addr := range t.ring.live {
 		if !slices.Contains(addrs, addr) {
-			t.stores[addr].oweNow(p)
+			t.stores[addr].deleteLater(p)
 		}
 	}
 	return w.deleteAt(ctx, t, addrs, p)
 }
 
-// Expire removes a page whose time is over. It is no purge: its last good copy stays,
-// fills under way are stored, and only the servers that the ring names, or Addr, are
-// asked. Else it is Delete.
+// Expire removes a page that has expired. Unlike Delete it is no purge: the last
+// good copy stays, pages that were requested before are stored, and only the
+// servers that the ring chooses, and Addr, are asked.
 func (w *Writer) Expire(ctx context.Context, e Entry) error {
 	key := Escape(e.Key)
 	if err := CheckKey(key); err != nil {
@@ -92,25 +93,30 @@ func (w *Writer) deleteAt(ctx context.Context, t *tier, addrs []string, p purge)
 	return errors.Join(errs...)
 }
 
-// delete drops what is queued of the keys, waits for what is being written of them,
-// and then deletes them together, all within ctx. While the breaker is open it does
-// not wait at all: the keys are owed at once, and a worker that pays a debt is the probe.
+// maxDeleters bounds the connections that Deletes use at one server.
+const maxDeleters = 32
+
+// delete drops queued entries of the keys, waits until none of the keys is being
+// written, and deletes the keys together, all within ctx. While the breaker is open
+// it does not wait: the deletes are pending at once, and a worker that sends one of
+// them is the probe.
 func (s *store) delete(ctx context.Context, p purge) error {
-	written, owed, err := s.beginDelete(p.keys)
+	written, pending, err := s.beginDelete(p.keys)
 	if err != nil {
 		return err
 	}
 	err = s.deleteAfter(ctx, written, p)
-	s.endDelete(p, owed, err)
+	s.endDelete(p, pending, err)
 	if err != nil {
 		return fmt.Errorf("cachewriter: delete on %s: %w", s.addr, err)
 	}
 	return nil
 }
 
-// beginDelete bars the keys' way to the server until endDelete. All of written are
-// closed once none of them is being written; owed is what the delete pays.
-func (s *store) beginDelete(keys []string) (written []<-chan struct{}, owed []*debt, err error) {
+// beginDelete keeps entries of the keys out until endDelete. It returns channels
+// that are closed when the writes under way have ended, and the pending deletes
+// that this one replaces.
+func (s *store) beginDelete(keys []string) (written []<-chan struct{}, pending []*pendingDelete, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -118,20 +124,21 @@ func (s *store) beginDelete(keys []string) (written []<-chan struct{}, owed []*d
 	}
 	s.w.running.Add(1)
 	for _, key := range keys {
-		s.deleting[key]++
-		if el, ok := s.queued[key]; ok {
+		s.keys.deleting[key]++
+		if el, ok := s.queue.byKey[key]; ok {
 			s.drop(el, DropSuperseded)
 		}
-		if busy := s.writing[key]; busy != nil {
+		if busy := s.keys.writing[key]; busy != nil {
 			written = append(written, busy)
 		}
-		owed = append(owed, s.debts.of(key))
+		pending = append(pending, s.pending.of(key))
 	}
-	return written, owed, nil
+	return written, pending, nil
 }
 
+// deleteAfter deletes the keys after the writes under way have ended.
 func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, p purge) error {
-	if s.down() {
+	if s.isDown() {
 		return ErrServerDown
 	}
 	for _, done := range written {
@@ -142,12 +149,12 @@ func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, p pu
 		}
 	}
 	select {
-	case s.deletes <- struct{}{}:
-		defer func() { <-s.deletes }()
+	case s.deleters <- struct{}{}:
+		defer func() { <-s.deleters }()
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if s.down() { // what was waited for has opened it
+	if s.isDown() { // the breaker may have opened meanwhile
 		return ErrServerDown
 	}
 	start := s.w.clock()
@@ -156,16 +163,16 @@ func (s *store) deleteAfter(ctx context.Context, written []<-chan struct{}, p pu
 	s.checkIn(c)
 
 	s.mu.Lock()
-	report := s.settle(ctx, false, start, err)
+	report := s.record(ctx, false, start, err)
 	s.wakeWorkers()
 	s.mu.Unlock()
 	report()
 	return err
 }
 
-// endDelete lets the keys' entries pass again. A delete that failed is owed before
-// they do.
-func (s *store) endDelete(p purge, owed []*debt, err error) {
+// endDelete accepts entries of the keys again. If the delete has failed it is
+// pending before that.
+func (s *store) endDelete(p purge, pending []*pendingDelete, err error) {
 	defer s.w.running.Done()
 	s.mu.Lock()
 	report := func() {}
@@ -174,16 +181,16 @@ func (s *store) endDelete(p purge, owed []*debt, err error) {
 	} else {
 		s.stats.DeleteErrors++
 		if !errors.Is(err, ErrServerDown) {
-			s.pausePaying()
+			s.pauseRetries()
 		}
-		report = s.owe(p)
+		report = s.addPending(p)
 	}
 	for i, key := range p.keys {
 		if err == nil {
-			s.debts.forgive(owed[i])
+			s.pending.remove(pending[i])
 		}
-		if s.deleting[key]--; s.deleting[key] == 0 {
-			delete(s.deleting, key)
+		if s.keys.deleting[key]--; s.keys.deleting[key] == 0 {
+			delete(s.keys.deleting, key)
 		}
 	}
 	s.mu.Unlock()

@@ -45,7 +45,7 @@ func (d *Direct) Add(ctx context.Context, key string, value []byte, flags uint32
 			return unexpected(line)
 		})
 	})
-	return added, d.told("add", err)
+	return added, d.wrap("add", err)
 }
 
 // Get returns what lies under a raw key, or nil if that is nothing.
@@ -58,7 +58,7 @@ func (d *Direct) Get(ctx context.Context, key string) (*Item, error) {
 	if item != nil {
 		item.Addr = d.addr
 	}
-	return item, d.told("get", err)
+	return item, d.wrap("get", err)
 }
 
 // Delete removes what lies under a raw key. That nothing does is no error.
@@ -67,13 +67,13 @@ func (d *Direct) Delete(ctx context.Context, key string) error {
 	if err := CheckKey(wire); err != nil {
 		return err
 	}
-	return d.told("delete", d.plain.delete(ctx, wire))
+	return d.wrap("delete", d.plain.delete(ctx, wire))
 }
 
 // Close closes the connection.
 func (d *Direct) Close() { d.plain.close() }
 
-func (d *Direct) told(act string, err error) error {
+func (d *Direct) wrap(act string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -1,6 +1,28 @@
 package cachewriter
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// Reasons why a call failed. CheckKey and Lock have more, and see ErrNoMeta.
+var (
+	ErrQueueFull     = errors.New("cachewriter: queue is full")
+	ErrServerDown    = errors.New("cachewriter: server is down")
+	ErrBusy          = errors.New("cachewriter: too many requests wait for the server")
+	ErrUnknownServer = errors.New("cachewriter: not a server of the ring")
+	ErrNoServer      = errors.New("cachewriter: every server is marked down")
+	ErrExpired       = errors.New("cachewriter: entry has expired")
+	ErrPurged        = errors.New("cachewriter: page was purged after it was requested")
+	ErrClosed        = errors.New("cachewriter: writer is closed")
+
+	// ErrRefused means that memcached responded with an error line. Such a server
+	// is alive.
+	ErrRefused = errors.New("refused by memcached")
+
+	errSuperseded = errors.New("cachewriter: a newer entry has replaced this one")
+	errTimeout    = errors.New("timed out") // the cause of a context that Writer.Timeout ended
+)
 
 // An Entry is a page on its way into memcached.
 type Entry struct {
@@ -10,31 +32,34 @@ type Entry struct {
 	// HashKey is the value of nginx's hash expression; "" means Key.
 	HashKey string
 
-	// Addr is the server that nginx asked, as $upstream_addr prints it; ""
-	// leaves the choice to the ring.
+	// Addr is the server that nginx asked, as $upstream_addr prints it; "" means
+	// that the ring chooses.
 	Addr string
 
 	// Body belongs to the Writer from Put on and must not be changed.
 	Body []byte
 
-	// Flags is 0 but for what memcached_gzip_flag says.
+	// Flags is 0, or the number of memcached_gzip_flag.
 	Flags uint32
 
-	// Expires is when the page must be gone. It must lie ahead.
+	// Expires is when memcached must drop the page. It must be in the future.
 	Expires time.Time
 
-	// Done, unless nil, is called once, when it is known what became of the entry on
-	// all of its servers; not if Put returns an error. Nil means that it is stored, and
-	// that its page had not been purged by then, that is, at some time after the
-	// call of Put; on one server at least. ErrPurged means that it had been,
-	// ErrServerDown that it was dropped because the breaker has opened. After any
-	// other error nothing is known. Done must not wait for anything, nor call the Writer.
+	// Done, unless nil, is called once, when the outcome on all of the entry's
+	// servers is known. It is not called if Put returns an error. The error is
+	//   - nil if at least one server has stored the entry and its page was not
+	//     purged between Put and then;
+	//   - ErrPurged if the page was purged;
+	//   - ErrServerDown if the breaker opened and the entry was dropped;
+	//   - any other error if the outcome is not known.
+	// Done must not block and must not call the Writer.
 	Done func(err error)
 
-	// Began is when the page was asked for. A page that was already being
-	// made when its key was deleted, by whomever, may be the one that had to
-	// go: it is refused, by Put or later. So is one that was asked for about a
-	// quarter of an hour ago, for nobody knows that of it. Zero means now.
+	// Began is when the page was requested. A page that was requested before its
+	// key was deleted, through any Writer, may be the old one: Put refuses it, or
+	// it is dropped later. The same is done with a page that was requested about
+	// 15 minutes ago or earlier, since its tombstone may have expired. Zero means
+	// now.
 	Began time.Time
 
 	// Of is the raw key of the page to which a sibling belongs; "" for a page.

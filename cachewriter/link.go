@@ -43,7 +43,7 @@ func (l *link) dial() (net.Conn, error) {
 	if l.ctx.Err() != nil {
 		nc.Close() // cut came before there was anything to cut
 	}
-	return &corked{Conn: nc}, nil
+	return &bufferedConn{Conn: nc}, nil
 }
 
 func (l *link) cut() {

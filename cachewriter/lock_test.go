@@ -155,7 +155,7 @@ func testLockExpires(t *testing.T, r *realServer) {
 // What is to be had of a memcached that dies, and of the one that comes after it.
 func testLockKilled(t *testing.T, r *realServer) {
 	w, c := newWriter(t, r.address()), new(clock)
-	w.now, w.BackoffMin = c.now, time.Hour
+	w.now, w.Backoff.Min = c.now, time.Hour
 	l := lock(t, w, "k", time.Minute)
 	r.stop()
 	start := time.Now()
@@ -219,7 +219,7 @@ func TestLockOfAHungServer(t *testing.T) {
 			f := startFake(t)
 			f.on(tt.hang)
 			w := newWriter(t, f.addr)
-			w.Timeout, w.BackoffMin = timeout, time.Hour
+			w.Timeout, w.Backoff.Min = timeout, time.Hour
 			for i := range tripAfter {
 				start := time.Now()
 				_, err := w.Lock(t.Context(), Entry{Key: "k"}, time.Minute)
@@ -321,7 +321,7 @@ func TestLockErrors(t *testing.T) {
 func TestLockAtTheFirstLiveServer(t *testing.T) {
 	a, b := startFake(t), startFake(t)
 	w := newWriter(t, a.addr, b.addr)
-	w.BackoffMin = time.Hour
+	w.Backoff.Min = time.Hour
 	key := Sibling(kindLock, "k")
 	lock(t, w, "k", time.Minute)
 	if _, ok := a.value(key); !ok {
@@ -341,8 +341,7 @@ func TestLockAtTheFirstLiveServer(t *testing.T) {
 	}
 }
 
-// One that could not be given back runs out: a renewal that was just about to be made
-// is made no more.
+// A lock whose release has failed expires: no renewal begins after that.
 func TestLockKeptNoMore(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)
@@ -353,13 +352,29 @@ func TestLockKeptNoMore(t *testing.T) {
 		t.Errorf("unlock with nobody there: %v", err)
 	}
 	f.start()
-	l.renewOnce()
-	if n := len(f.commands("ms ")); n != 1 || l.renew != nil {
-		t.Errorf("%d sets, and a timer %v; want the first set alone", n, l.renew)
+	l.renew()
+	if n := len(f.commands("ms ")); n != 1 || l.renewal != nil {
+		t.Errorf("%d sets, and a timer %v; want the first set alone", n, l.renewal)
 	}
 }
 
-// A lock that is kept outlives its ttl, until it is given back.
+// After Close no lock is renewed.
+func TestLockKeptUntilClose(t *testing.T) {
+	f := startFake(t)
+	w := newWriter(t, f.addr)
+	l := lock(t, w, "k", time.Minute)
+	l.Keep()
+	defer l.Unlock(t.Context())
+	if err := w.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.renew()
+	if n := len(f.commands("ms ")); n != 1 {
+		t.Errorf("%d sets, want the first one only", n)
+	}
+}
+
+// A lock that is kept outlives its ttl, until it is released.
 func testLockKept(t *testing.T, r *realServer) {
 	w := newWriter(t, r.address())
 	l := lock(t, w, "k", time.Second)
@@ -375,6 +390,6 @@ func testLockKept(t *testing.T, r *realServer) {
 		t.Fatal(err)
 	}
 	wantLocked(t, w, "k", Free)
-	l.renewOnce() // as if its timer had just gone off
+	l.renew() // as if its timer had just gone off
 	wantLocked(t, w, "k", Free)
 }

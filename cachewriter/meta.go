@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// What a meta command did not do, and why.
+// ErrNoMeta is returned by what needs memcached's meta commands.
+var ErrNoMeta = errors.New("cachewriter: the meta commands need memcached 1.6.10 or later, and no proxy before it")
+
+// Why a meta command changed nothing.
 var (
-	ErrNoMeta    = errors.New("cachewriter: the meta commands need memcached 1.6.10 or later, and no proxy before it")
-	errNotFound  = errors.New("cachewriter: nothing lies under the key")
-	errNotStored = errors.New("cachewriter: not stored: the mode did not fit what lay there")
+	errNotFound  = errors.New("cachewriter: there is nothing under the key")
+	errNotStored = errors.New("cachewriter: not stored: there is something under the key")
 	errChanged   = errors.New("cachewriter: the entry has changed: its CAS is another")
-	ErrBusy      = errors.New("cachewriter: too many meta commands wait for answers")
 )
 
 // Forever is the TTL of an entry that never expires.
@@ -355,6 +356,19 @@ func (m *metaClient) dial(d *metaDial) {
 	m.conn, d.conn = conn, conn
 	m.running.Go(conn.read)
 	m.running.Go(conn.write)
+}
+
+// waiting is the number of commands that are to be sent or have no response yet.
+func (m *metaClient) waiting() int {
+	m.mu.Lock()
+	c := m.conn
+	m.mu.Unlock()
+	if c == nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) + len(c.asked)
 }
 
 func (m *metaClient) clock() time.Time {

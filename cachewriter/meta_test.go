@@ -326,7 +326,7 @@ func TestMetaVersion(t *testing.T) {
 		"1.6.18": false, "ERROR": false, "VERSION 1.6.99999999999": false,
 	}
 	for line, want := range tests {
-		if got := metaVersion(line); got != want {
+		if got := speaksMeta(line); got != want {
 			t.Errorf("metaVersion(%q) = %v, want %v", line, got, want)
 		}
 	}

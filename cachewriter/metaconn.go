@@ -59,7 +59,7 @@ func (c *metaConn) ask(ctx context.Context, cmd metaCommand) (metaReply, error) 
 	case <-call.done:
 		return call.reply, call.err
 	case <-ctx.Done():
-		c.leave(call)
+		c.abandon(call)
 		return metaReply{}, context.Cause(ctx)
 	}
 }
@@ -82,7 +82,7 @@ func (c *metaConn) enqueue(call *metaCall) error {
 }
 
 // leave marks a call as abandoned: one that is not yet written never will be.
-func (c *metaConn) leave(call *metaCall) {
+func (c *metaConn) abandon(call *metaCall) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	call.left = true
@@ -181,7 +181,7 @@ func (c *metaConn) deliver(reply metaReply) error {
 		return fmt.Errorf("%w: %q, and nothing was asked", errMetaReply, reply.status+reply.line)
 	}
 	call := c.asked[0]
-	if !call.answeredBy(reply) {
+	if !call.matches(reply) {
 		return fmt.Errorf("%w: %s with opaque %q to %s with opaque %d", errMetaReply, reply.status, reply.opaque, call.cmd.verb, call.opaque)
 	}
 	c.asked = c.asked[1:]
@@ -200,7 +200,7 @@ func (c *metaConn) deliver(reply metaReply) error {
 }
 
 // answeredBy compares the opaque. Error lines have none.
-func (call *metaCall) answeredBy(reply metaReply) bool {
+func (call *metaCall) matches(reply metaReply) bool {
 	if reply.status == "" {
 		return true
 	}
@@ -254,7 +254,7 @@ func dialMeta(ctx context.Context, addr string, dialTimeout, timeout time.Durati
 		dead:    make(chan struct{}),
 	}
 	nc.SetDeadline(time.Now().Add(timeout))
-	if err := c.introduce(addr); err != nil {
+	if err := c.handshake(addr); err != nil {
 		nc.Close()
 		if ctx.Err() != nil {
 			return nil, ErrClosed
@@ -267,15 +267,15 @@ func dialMeta(ctx context.Context, addr string, dialTimeout, timeout time.Durati
 
 // introduce asks who is there. One after the other: a proxy passes `version` on
 // to a server behind it, and closes on `mn`.
-func (c *metaConn) introduce(addr string) error {
-	version, err := c.say("version\r\n")
+func (c *metaConn) handshake(addr string) error {
+	version, err := c.roundTrip("version\r\n")
 	if err != nil {
 		return noMeta(addr, "`version`", err)
 	}
-	if !metaVersion(version) {
+	if !speaksMeta(version) {
 		return fmt.Errorf("%w; %s answers `version` with %q", ErrNoMeta, addr, version)
 	}
-	line, err := c.say("mn\r\n")
+	line, err := c.roundTrip("mn\r\n")
 	if err != nil {
 		return noMeta(addr, fmt.Sprintf("`mn` after %q, as a proxy does", version), err)
 	}
@@ -285,7 +285,7 @@ func (c *metaConn) introduce(addr string) error {
 	return nil
 }
 
-func (c *metaConn) say(command string) (string, error) {
+func (c *metaConn) roundTrip(command string) (string, error) {
 	if _, err := io.WriteString(c.nc, command); err != nil {
 		return "", err
 	}
@@ -301,7 +301,7 @@ func noMeta(addr, what string, err error) error {
 }
 
 // metaVersion knows the first version whose ms is today's.
-func metaVersion(line string) bool {
+func speaksMeta(line string) bool {
 	text, ok := strings.CutPrefix(line, "VERSION ")
 	if !ok {
 		return false

@@ -6,16 +6,16 @@ import (
 	"sync"
 )
 
-// An outcome gathers what became of one entry on each of its servers, for Entry.Done. Nil
-// gathers nothing.
+// An outcome collects the outcomes of one entry on its servers, for Entry.Done. A nil
+// outcome collects nothing.
 type outcome struct {
 	done func(error)
 
 	mu     sync.Mutex // guards everything below
-	left   int        // results that are not in, and one more until end is called
-	stored bool       // on one of them
+	left   int        // results that are missing, and one more until putAt calls end
+	stored bool       // on one of the servers
 	purged bool
-	err    error // the first other one
+	err    error // the first other error
 }
 
 func newOutcome(done func(error)) *outcome {
@@ -25,8 +25,9 @@ func newOutcome(done func(error)) *outcome {
 	return &outcome{done: done, left: 1}
 }
 
-// of returns what takes the result of one more server; nil if nobody asks.
-func (o *outcome) of() func(error) {
+// forServer expects the result of one more server and returns the function that takes
+// it; nil if there is no Done.
+func (o *outcome) forServer() func(error) {
 	if o == nil {
 		return nil
 	}
@@ -36,7 +37,7 @@ func (o *outcome) of() func(error) {
 	return o.add
 }
 
-// add takes the result of a server. After the last one Done is called.
+// add takes the result of a server.
 func (o *outcome) add(err error) {
 	if o == nil {
 		return
@@ -54,8 +55,9 @@ func (o *outcome) add(err error) {
 	o.end()
 }
 
-// end takes one off what is waited for. It is called once more than there are servers:
-// when all have been asked to take the entry, and one has.
+// end counts one result down and calls Done after the last one. putAt calls it, too,
+// when all servers have been asked and at least one has accepted the entry. So Done
+// is not called before Put knows that it will return nil.
 func (o *outcome) end() {
 	if o == nil {
 		return
@@ -69,7 +71,8 @@ func (o *outcome) end() {
 	}
 }
 
-// result is that of all servers. A purge that one of them knows of holds for the page.
+// result is that of all servers together. A purge that one of them knows of holds for
+// the page.
 func (o *outcome) result() error {
 	switch {
 	case o.purged:

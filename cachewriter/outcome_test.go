@@ -30,7 +30,7 @@ func TestOutcome(t *testing.T) {
 					f.on(onCommand("set ", tt.acts[i]))
 				}
 				if tt.purge[i] {
-					f.items[Sibling(KindTombstone, "k")] = fakeItem{body: other.stone(time.Now()).append(nil)}
+					f.items[Sibling(KindTombstone, "k")] = fakeItem{body: other.tombstone(time.Now()).append(nil)}
 				}
 			}
 			w := newWriter(t, servers[0].addr)

@@ -8,137 +8,156 @@ import (
 	"go.uber.org/zap"
 )
 
-// maxOwedBytes bounds the keys of the deletes owed to one server.
-const maxOwedBytes = 4 << 20
+// maxPendingBytes bounds the keys of one server's pending deletes.
+const maxPendingBytes = 4 << 20
 
-// A debt is a delete that a server has missed.
-type debt struct {
+// A pendingDelete is a delete that has not reached its server.
+type pendingDelete struct {
 	key   string    // wire key
 	tomb  string    // see purge
-	at    time.Time // when it was purged
-	until time.Time // by then whatever lies under the key has expired
-	probe bool      // paying it is the breaker's probe
+	at    time.Time // when the key was purged
+	until time.Time // whatever lies under the key has expired by then
+	probe bool      // it is the breaker's probe
 }
 
-// debts are the deletes owed to one server, each key at most once, in the order in
-// which they are to be paid. It has no lock and no clock of its own.
-type debts struct {
+// size is the number of bytes that count against maxPendingBytes.
+func (p *pendingDelete) size() int { return len(p.key) + len(p.tomb) }
+
+// pendingDeletes are the deletes that have not reached one server, at most one for
+// each key, in the order in which they are sent. It has no lock and no clock of its
+// own.
+type pendingDeletes struct {
 	maxEntries int
 
-	list  list.List // of *debt
+	list  list.List // of *pendingDelete
 	byKey map[string]*list.Element
-	bytes int
+	bytes int // of their keys
+
+	sending int // deletes that a worker is sending; they are not in list
+	refused int // deletes that the server refused after close; they are not in list
+
+	retryAt    time.Time     // none is sent before
+	retryPause time.Duration // the last pause that led to retryAt; 0 after a success
+	abandoned  bool          // close has begun, and the server is down: none is sent any more
+	lossLogged bool          // since the list was empty
+
+	timer   *time.Timer // wakes a worker at timerAt; nil: none is set
+	timerAt time.Time
 }
 
-// owe takes a debt on, in the place of an older one of the same key, whose tombstone it
-// takes over if it has none; false means that there is no room.
-func (d *debts) owe(x debt) bool {
-	if old := d.of(x.key); old != nil {
-		if x.tomb == "" {
-			x.tomb, x.at = old.tomb, old.at
+// add appends a delete and removes an older one of the same key. If the new one has
+// no tombstone it takes that of the older one. It returns false if there is no room.
+func (d *pendingDeletes) add(p pendingDelete) bool {
+	if old := d.of(p.key); old != nil {
+		if p.tomb == "" {
+			p.tomb, p.at = old.tomb, old.at
 		}
-		d.forgive(old)
+		d.remove(old)
 	}
-	if len(d.byKey) >= d.maxEntries || d.bytes+x.size() > maxOwedBytes {
+	if len(d.byKey) >= d.maxEntries || d.bytes+p.size() > maxPendingBytes {
 		return false
 	}
-	d.insert(&x, d.list.PushBack)
+	d.insert(&p, d.list.PushBack)
 	return true
 }
 
-// size is the bytes of its keys.
-func (x *debt) size() int { return len(x.key) + len(x.tomb) }
-
-func (d *debts) insert(x *debt, push func(any) *list.Element) {
+func (d *pendingDeletes) insert(p *pendingDelete, push func(any) *list.Element) {
 	if d.byKey == nil {
 		d.byKey = make(map[string]*list.Element)
 	}
-	d.byKey[x.key] = push(x)
-	d.bytes += x.size()
+	d.byKey[p.key] = push(p)
+	d.bytes += p.size()
 }
 
-// of returns the debt of a key, nil if there is none.
-func (d *debts) of(key string) *debt {
+// of returns the pending delete of a key, or nil.
+func (d *pendingDeletes) of(key string) *pendingDelete {
 	el, ok := d.byKey[key]
 	if !ok {
 		return nil
 	}
-	return el.Value.(*debt)
+	return el.Value.(*pendingDelete)
 }
 
-// forgive removes a debt, but not one of the same key that was made later. Nil
-// is none.
-func (d *debts) forgive(x *debt) {
-	if x == nil || d.of(x.key) != x {
+// remove removes p, but not a later delete of the same key. p may be nil.
+func (d *pendingDeletes) remove(p *pendingDelete) {
+	if p == nil || d.of(p.key) != p {
 		return
 	}
-	d.list.Remove(d.byKey[x.key])
-	delete(d.byKey, x.key)
-	d.bytes -= x.size()
+	d.list.Remove(d.byKey[p.key])
+	delete(d.byKey, p.key)
+	d.bytes -= p.size()
 }
 
-// forgiveStored removes a debt whose key has been stored since. One that has a
-// tombstone must be paid all the same: another gateway may yet store an older page.
-func (d *debts) forgiveStored(x *debt) {
-	if x != nil && x.tomb == "" {
-		d.forgive(x)
+// removeStored removes p after its key has been stored again. A delete with a
+// tombstone stays: another gateway may still store an older page.
+func (d *pendingDeletes) removeStored(p *pendingDelete) {
+	if p != nil && p.tomb == "" {
+		d.remove(p)
 	}
 }
 
-// takeBack restores a debt that could not be paid, unless there is a later one.
-func (d *debts) takeBack(x *debt, last bool) {
+// restore inserts p again, in front or last, unless there is a later delete of its
+// key.
+func (d *pendingDeletes) restore(p *pendingDelete, last bool) {
 	switch {
-	case d.of(x.key) != nil:
+	case d.of(p.key) != nil:
 	case last:
-		d.insert(x, d.list.PushBack)
+		d.insert(p, d.list.PushBack)
 	default:
-		d.insert(x, d.list.PushFront)
+		d.insert(p, d.list.PushFront)
 	}
 }
 
-// first returns the debt to be paid first, of those whose key is not busy. On the
-// way it drops what is too old.
-func (d *debts) first(now time.Time, busy func(key string) bool) *debt {
+// next returns the first delete whose key is not busy, or nil. It removes those
+// that are too old.
+func (d *pendingDeletes) next(now time.Time, busy func(key string) bool) *pendingDelete {
 	for el := d.list.Front(); el != nil; {
-		x := el.Value.(*debt)
+		p := el.Value.(*pendingDelete)
 		el = el.Next()
-		if !x.until.After(now) {
-			d.forgive(x)
-		} else if !busy(x.key) {
-			return x
+		if !p.until.After(now) {
+			d.remove(p)
+		} else if !busy(p.key) {
+			return p
 		}
 	}
 	return nil
 }
 
-func (d *debts) len() int { return len(d.byKey) }
+// len is the number of deletes in the list.
+func (d *pendingDeletes) len() int { return len(d.byKey) }
 
-// oweNow has the workers delete keys as soon as they can, without anybody waiting
-// for it. What is queued of the keys is dropped.
-func (s *store) oweNow(p purge) {
+// count is the number of deletes that have not reached the server.
+func (d *pendingDeletes) count() int { return d.len() + d.sending + d.refused }
+
+// resetPause allows the next attempt at once.
+func (d *pendingDeletes) resetPause() { d.retryAt, d.retryPause = time.Time{}, 0 }
+
+// deleteLater makes the workers delete keys as soon as they can. It does not wait
+// for them. Queued entries of the keys are dropped.
+func (s *store) deleteLater(p purge) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
 		return
 	}
 	for _, key := range p.keys {
-		if el, ok := s.queued[key]; ok {
+		if el, ok := s.queue.byKey[key]; ok {
 			s.drop(el, DropSuperseded)
 		}
 	}
-	report := s.owe(p)
+	report := s.addPending(p)
 	s.mu.Unlock()
 	report()
 }
 
-// owe takes debts on. It is called with mu held, and the function that it returns,
-// which logs, without.
-func (s *store) owe(p purge) (report func()) {
+// addPending adds pending deletes. Call it with mu held, and call the function that
+// it returns, which logs, without.
+func (s *store) addPending(p purge) (report func()) {
 	lost := false
-	until := s.w.clock().Add(s.w.oweFor())
+	until := s.w.clock().Add(s.w.Pending.maxAge())
 	for _, key := range p.keys {
-		if !s.debts.owe(debt{key: key, tomb: p.tomb, at: p.at, until: until}) {
-			s.stats.OwedLost++
+		if !s.pending.add(pendingDelete{key: key, tomb: p.tomb, at: p.at, until: until}) {
+			s.stats.Pending.Lost++
 			lost = true
 		}
 	}
@@ -146,122 +165,119 @@ func (s *store) owe(p purge) (report func()) {
 		s.start()
 		s.work.Broadcast()
 	}
-	if !lost || s.lossLogged {
+	if !lost || s.pending.lossLogged {
 		return func() {}
 	}
-	s.lossLogged = true
+	s.pending.lossLogged = true
 	return func() {
-		s.w.log().Warn("memcached is owed too many deletes: what was purged meanwhile may come back, until it expires",
+		s.w.log().Warn("too many deletes are pending for memcached; pages that were purged meanwhile may come back until they expire",
 			zap.String("server", s.addr))
 	}
 }
 
-// takeDebt begins to pay the first debt that can be paid now. While it is being
-// paid no set of the key is begun: the delete must not come after that.
-func (s *store) takeDebt() *debt {
+// takePending returns the next pending delete that may be sent now, or nil. Until
+// it is done no write of its key begins: the delete must not come after that.
+func (s *store) takePending() *pendingDelete {
 	now := s.w.clock()
-	if s.forsaken || s.payAfter().After(now) && !s.closing {
+	if s.pending.abandoned || s.retryAfter().After(now) && !s.closing {
 		return nil
 	}
-	x := s.debts.first(now, func(key string) bool { return s.writing[key] != nil })
-	if x == nil {
+	p := s.pending.next(now, func(key string) bool { return s.keys.writing[key] != nil })
+	if p == nil {
 		return nil
 	}
 	probe, ok := s.breaker.begin()
 	if !ok {
 		return nil
 	}
-	x.probe = probe
-	s.debts.forgive(x)
-	s.writing[x.key] = make(chan struct{})
-	s.paying++
-	return x
+	p.probe = probe
+	s.pending.remove(p)
+	s.keys.writing[p.key] = make(chan struct{})
+	s.pending.sending++
+	return p
 }
 
-// payAfter is when debts may next be paid: not while the breaker is open, nor
-// soon after one could not be paid.
-func (s *store) payAfter() time.Time {
-	if s.breaker.open && s.breaker.until.After(s.payAt) {
+// retryAfter is when pending deletes may be sent next: not while the breaker is
+// open, and not soon after one has failed.
+func (s *store) retryAfter() time.Time {
+	if s.breaker.open && s.breaker.until.After(s.pending.retryAt) {
 		return s.breaker.until
 	}
-	return s.payAt
+	return s.pending.retryAt
 }
 
-// pay deletes one key that is owed, and books what came of it.
-func (s *store) pay(c *client, x *debt) {
+// sendPending sends one pending delete and records the outcome.
+func (s *store) sendPending(c *client, p *pendingDelete) {
 	start := s.w.clock()
-	err := c.purge(s.w.life, s.w, purge{[]string{x.key}, x.tomb, x.at})
+	err := c.purge(s.w.life, s.w, purge{[]string{p.key}, p.tomb, p.at})
 
 	s.mu.Lock()
-	close(s.writing[x.key])
-	delete(s.writing, x.key)
-	s.paying--
-	report := s.settle(s.w.life, x.probe, start, err)
+	close(s.keys.writing[p.key])
+	delete(s.keys.writing, p.key)
+	s.pending.sending--
+	report := s.record(s.w.life, p.probe, start, err)
 	if err == nil {
-		s.stats.OwedDone++
-		s.payAt, s.payPause = time.Time{}, 0
+		s.stats.Pending.Done++
+		s.pending.resetPause()
 	} else {
-		s.unpaid(x, err)
+		s.pendingFailed(p, err)
 	}
-	if s.debts.len() == 0 {
-		s.lossLogged = false
+	if s.pending.len() == 0 {
+		s.pending.lossLogged = false
 	}
 	s.work.Broadcast()
 	s.mu.Unlock()
 	report()
 }
 
-// unpaid books a debt that could not be paid. With the end in sight there is no
-// second attempt, and none at all at a server that is down.
-func (s *store) unpaid(x *debt, err error) {
+// pendingFailed records a delete that has failed again. After close there is no
+// second attempt, and no attempt at all at a server that is down.
+func (s *store) pendingFailed(p *pendingDelete, err error) {
 	refused := errors.Is(err, ErrRefused)
 	if s.closing && refused {
-		s.givenUp++
+		s.pending.refused++
 		return
 	}
-	s.forsaken = s.forsaken || s.closing
-	s.debts.takeBack(x, refused)
-	s.pausePaying()
+	s.pending.abandoned = s.pending.abandoned || s.closing
+	s.pending.restore(p, refused)
+	s.pauseRetries()
 }
 
-// pausePaying keeps the workers from trying again at once. A pause that runs goes on.
-func (s *store) pausePaying() {
+// pauseRetries delays the next attempt. A pause that has not ended stays as it is.
+func (s *store) pauseRetries() {
 	now := s.w.clock()
-	if now.Before(s.payAt) {
+	if now.Before(s.pending.retryAt) {
 		return
 	}
-	s.payPause = min(max(2*s.payPause, s.w.backoffMin()), s.w.backoffMax())
-	s.payAt = now.Add(s.payPause)
+	s.pending.retryPause = min(max(2*s.pending.retryPause, s.w.Backoff.min()), s.w.Backoff.max())
+	s.pending.retryAt = now.Add(s.pending.retryPause)
 }
 
-// setAlarm has a worker woken when debts may be paid again, for nobody else may
-// come by until then.
-func (s *store) setAlarm() {
-	if s.debts.len() == 0 || s.closing {
+// setRetryTimer wakes a worker when pending deletes may be sent again: nothing else
+// may happen at this server until then.
+func (s *store) setRetryTimer() {
+	if s.pending.len() == 0 || s.closing {
 		return
 	}
-	at := s.payAfter()
+	at := s.retryAfter()
 	wait := at.Sub(s.w.clock())
-	if wait <= 0 || s.alarm != nil && s.alarmAt.Equal(at) {
+	if wait <= 0 || s.pending.timer != nil && s.pending.timerAt.Equal(at) {
 		return
 	}
-	s.stopAlarm()
-	s.alarmAt, s.alarm = at, time.AfterFunc(wait, s.rouse)
+	s.stopRetryTimer()
+	s.pending.timerAt, s.pending.timer = at, time.AfterFunc(wait, s.endPause)
 }
 
-func (s *store) rouse() {
+func (s *store) endPause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.alarm = nil
+	s.pending.timer = nil
 	s.work.Broadcast()
 }
 
-func (s *store) stopAlarm() {
-	if s.alarm != nil {
-		s.alarm.Stop()
-		s.alarm = nil
+func (s *store) stopRetryTimer() {
+	if s.pending.timer != nil {
+		s.pending.timer.Stop()
+		s.pending.timer = nil
 	}
 }
-
-// owed is how many deletes the server has missed and not got yet.
-func (s *store) owed() int { return s.debts.len() + s.paying + s.givenUp }

@@ -13,78 +13,78 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-func TestDebts(t *testing.T) {
+func TestPendingDeletes(t *testing.T) {
 	t0 := time.Unix(1e9, 0)
 	at := func(s int) time.Time { return t0.Add(time.Duration(s) * time.Second) }
 	idle := func(string) bool { return false }
-	names := func(d *debts) (keys []string) {
+	names := func(d *pendingDeletes) (keys []string) {
 		for el := d.list.Front(); el != nil; el = el.Next() {
-			keys = append(keys, el.Value.(*debt).key)
+			keys = append(keys, el.Value.(*pendingDelete).key)
 		}
 		return keys
 	}
-	want := func(t *testing.T, d *debts, keys ...string) {
+	want := func(t *testing.T, d *pendingDeletes, keys ...string) {
 		t.Helper()
 		if got := names(d); !slices.Equal(got, keys) || d.len() != len(keys) || d.bytes != len(strings.Join(keys, "")) {
-			t.Errorf("owed %q (%d, %d bytes), want %q", got, d.len(), d.bytes, keys)
+			t.Errorf("pending %q (%d, %d bytes), want %q", got, d.len(), d.bytes, keys)
 		}
 	}
-	d := &debts{maxEntries: 3}
+	d := &pendingDeletes{maxEntries: 3}
 	for i, key := range []string{"a", "bb", "a", "ccc"} {
-		if !d.owe(debt{key: key, until: at(10 + i)}) {
+		if !d.add(pendingDelete{key: key, until: at(10 + i)}) {
 			t.Errorf("no room for %q", key)
 		}
 	}
 	want(t, d, "bb", "a", "ccc")
-	if d.owe(debt{key: "d", until: at(20)}) {
+	if d.add(pendingDelete{key: "d", until: at(20)}) {
 		t.Error("there is room for a fourth")
 	}
-	if !d.owe(debt{key: "bb", until: at(20)}) {
+	if !d.add(pendingDelete{key: "bb", until: at(20)}) {
 		t.Error("there is no room for one that is there")
 	}
 	want(t, d, "a", "ccc", "bb")
-	if got := d.first(at(0), func(key string) bool { return key == "a" }); got.key != "ccc" {
+	if got := d.next(at(0), func(key string) bool { return key == "a" }); got.key != "ccc" {
 		t.Errorf("first but for a: %q", got.key)
 	}
 	old := d.of("a")
-	d.owe(debt{key: "a", until: at(30)})
-	d.forgive(old)
-	d.forgive(nil)
+	d.add(pendingDelete{key: "a", until: at(30)})
+	d.remove(old)
+	d.remove(nil)
 	want(t, d, "ccc", "bb", "a")
-	x := d.first(at(0), idle)
-	d.forgive(x)
-	d.takeBack(x, true)
+	x := d.next(at(0), idle)
+	d.remove(x)
+	d.restore(x, true)
 	want(t, d, "bb", "a", "ccc")
 	x = d.of("ccc")
-	d.forgive(x)
-	d.takeBack(x, false)
+	d.remove(x)
+	d.restore(x, false)
 	want(t, d, "ccc", "bb", "a")
-	d.takeBack(&debt{key: "a"}, false)
+	d.restore(&pendingDelete{key: "a"}, false)
 	if got := d.of("a").until; got != at(30) {
-		t.Errorf("what was taken back hides a later debt: until %v", got)
+		t.Errorf("a restored delete replaces a later one: until %v", got)
 	}
-	if got := d.first(at(20), idle); got.key != "a" {
+	if got := d.next(at(20), idle); got.key != "a" {
 		t.Errorf("first at 20 s: %q, want a", got.key)
 	}
 	want(t, d, "a")
 
-	d = &debts{maxEntries: 1 << 20}
+	d = &pendingDeletes{maxEntries: 1 << 20}
 	n := 0
-	for d.owe(debt{key: fmt.Sprintf("%0250d", n), until: at(1)}) {
+	for d.add(pendingDelete{key: fmt.Sprintf("%0250d", n), until: at(1)}) {
 		n++
 	}
-	if n != maxOwedBytes/250 {
-		t.Errorf("%d keys of 250 bytes, want %d", n, maxOwedBytes/250)
+	if n != maxPendingBytes/250 {
+		t.Errorf("%d keys of 250 bytes, want %d", n, maxPendingBytes/250)
 	}
 }
 
-// A server that comes back, as full as it went, loses what was deleted meanwhile,
-// though nobody asks for anything.
-func TestOwedDeleteIsMade(t *testing.T) {
+// When a server comes back with all its entries, those that were deleted meanwhile are
+// deleted without another call.
+func TestPendingDeleteIsMade(t *testing.T) {
 	f := startFake(t)
 	f.stop()
 	w := newWriter(t, f.addr)
-	w.BackoffMin, w.BackoffMax = time.Millisecond, 5*time.Millisecond
+	w.Backoff.Min, w.Backoff.Max = time.Millisecond, 5*time.Millisecond
 	var logs *observer.ObservedLogs
 	w.Log, logs = observed()
 	keys := []string{"k", "a b\x7f", "k"}
@@ -93,18 +93,18 @@ func TestOwedDeleteIsMade(t *testing.T) {
 			t.Error("Delete on a dead server succeeded")
 		}
 	}
-	if got := w.Stats().Total; got.Owed != 2 || got.OwedDone != 0 || got.OwedLost != 0 {
-		t.Errorf("owed %d, done %d, lost %d; want 2, 0, 0", got.Owed, got.OwedDone, got.OwedLost)
+	if got := w.Stats().Total; got.Pending.Entries != 2 || got.Pending.Done != 0 || got.Pending.Lost != 0 {
+		t.Errorf("pending %d, done %d, lost %d; want 2, 0, 0", got.Pending.Entries, got.Pending.Done, got.Pending.Lost)
 	}
 	await(t, "it is tried in vain", func() bool { return w.Stats().Servers[0].Breaker != BreakerClosed })
 	f.items["k"] = fakeItem{body: []byte("stale")}
 	f.items["a%20b\x7f"] = fakeItem{body: []byte("stale")}
 	f.start()
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	wantValue(t, f, "k", "")
 	wantValue(t, f, "a%20b\x7f", "")
-	if got := w.Stats().Servers[0]; got.OwedDone != 2 || got.Breaker != BreakerClosed {
-		t.Errorf("done %d, breaker %s; want 2, closed", got.OwedDone, got.Breaker)
+	if got := w.Stats().Servers[0]; got.Pending.Done != 2 || got.Breaker != BreakerClosed {
+		t.Errorf("done %d, breaker %s; want 2, closed", got.Pending.Done, got.Breaker)
 	}
 	if got, want := messages(logs), []string{"warn memcached is down", "info memcached is back"}; !slices.Equal(got, want) {
 		t.Errorf("logged %q, want %q", got, want)
@@ -112,67 +112,67 @@ func TestOwedDeleteIsMade(t *testing.T) {
 	s := w.servers().stores[f.addr]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.alarm != nil || !s.payAt.IsZero() {
-		t.Error("an alarm is set with nothing owed")
+	if s.pending.timer != nil || !s.pending.retryAt.IsZero() {
+		t.Error("a timer is set and no delete is pending")
 	}
 }
 
-// refuseDeletes makes each Delete fail at once, of a server that is alive.
+// refuseDeletes makes each Delete fail at once at a server that is alive.
 var refuseDeletes = onCommand("delete", act{say: "SERVER_ERROR proxy: try later\r\n"})
 
-func owe(t *testing.T, w *Writer, keys ...string) {
+func failDeletes(t *testing.T, w *Writer, keys ...string) {
 	t.Helper()
 	for _, key := range keys {
 		if err := w.Delete(t.Context(), Entry{Key: key}); err == nil {
-			t.Fatal("Delete succeeded, and nothing is owed")
+			t.Fatal("Delete succeeded, and no delete is pending")
 		}
 	}
 }
 
-// rouse wakes the workers as the alarm would.
-func rouse(w *Writer, f *fake) { w.servers().stores[f.addr].rouse() }
+// endPause wakes the workers as the retry timer would.
+func endPause(w *Writer, f *fake) { w.servers().stores[f.addr].endPause() }
 
-// A server that refuses is asked again after a while, and then a longer while.
-func TestOwedPause(t *testing.T) {
+// A server that refuses is tried again after a pause, and then after a longer pause.
+func TestPendingPause(t *testing.T) {
 	f := startFake(t)
 	f.on(refuseDeletes)
 	w, c := newWriter(t, f.addr), new(clock)
-	w.now, w.Workers, w.BackoffMax = c.now, 1, 3*time.Second
-	owe(t, w, "a")
+	w.now, w.Workers, w.Backoff.Max = c.now, 1, 3*time.Second
+	failDeletes(t, w, "a")
 	heard := func(n int) func() bool { return func() bool { return len(f.commands("delete")) == n } }
 	for i, pause := range []time.Duration{1, 2, 3, 3} {
 		c.advance(pause*time.Second - 1)
-		rouse(w, f)
+		endPause(w, f)
 		put(t, w, Entry{Key: "k", Expires: c.now().Add(time.Hour)})
 		await(t, "the workers are about", func() bool { return w.Stats().Total.Stored == uint64(i+1) })
 		if !heard(1 + i)() {
 			t.Fatalf("heard %q before the pause was over", f.commands("delete"))
 		}
 		c.advance(1)
-		rouse(w, f)
+		endPause(w, f)
 		await(t, "it is tried", func() bool { return heard(2+i)() && w.servers().stores[f.addr].paused() })
 	}
 	f.on(nil)
 	c.advance(3 * time.Second)
-	rouse(w, f)
-	await(t, "it is paid", func() bool { return w.Stats().Total.Owed == 0 })
+	endPause(w, f)
+	await(t, "the delete is sent", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 }
 
-// paused is true when the last attempt has been booked.
+// paused reports whether the last attempt has been recorded.
 func (s *store) paused() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.paying == 0 && s.payAt.After(s.w.clock())
+	return s.pending.sending == 0 && s.pending.retryAt.After(s.w.clock())
 }
 
-// What is owed goes before what is queued.
-func TestOwedGoesFirst(t *testing.T) {
+// Pending deletes are sent before queued entries.
+func TestPendingGoesFirst(t *testing.T) {
 	f := startFake(t)
 	f.on(refuseDeletes)
 	w, c := newWriter(t, f.addr), new(clock)
 	w.now, w.Workers = c.now, 1
 	hold := make(chan struct{})
-	owe(t, w, "a", "b")
+	failDeletes(t, w, "a", "b")
 	f.on(onCommand("set first", act{hold: hold}))
 	fill := func(key string) { put(t, w, Entry{Key: key, Expires: c.now().Add(time.Hour)}) }
 	fill("first")
@@ -187,32 +187,32 @@ func TestOwedGoesFirst(t *testing.T) {
 	}
 }
 
-// A page stored later has taken the place of one whose time was over. Of one that was
-// purged it has not: another gateway may have stored an older one since.
-func TestOwedAndStoredAgain(t *testing.T) {
+// A page stored later makes the pending delete of an expired page needless, but not that
+// of a purged one: another gateway may have stored an older page since.
+func TestPendingAndStoredAgain(t *testing.T) {
 	f := startFake(t)
 	f.on(refuseDeletes)
 	w := newWriter(t, f.addr)
-	w.BackoffMin = time.Hour
+	w.Backoff.Min = time.Hour
 	for _, key := range []string{"k", "b"} {
 		if err := w.Expire(t.Context(), Entry{Key: key}); err == nil {
-			t.Fatal("Expire succeeded, and nothing is owed")
+			t.Fatal("Expire succeeded, and no delete is pending")
 		}
 	}
-	owe(t, w, "a", "c", "p")
+	failDeletes(t, w, "a", "c", "p")
 	f.on(onCommand("set b", act{say: "SERVER_ERROR out of memory storing object\r\n"}))
 	put(t, w, page("k", "fresh"))
 	put(t, w, page("b", "fresh"))
 	put(t, w, page("p", "fresh"))
 	await(t, "the pages have been written", func() bool { return w.Stats().Total.QueuedEntries == 0 })
-	if got := w.Stats().Total.Owed; got != 4 {
-		t.Errorf("%d deletes owed, want those of a, b, c and p", got)
+	if got := w.Stats().Total.Pending.Entries; got != 4 {
+		t.Errorf("%d pending deletes, want those of a, b, c and p", got)
 	}
 	if err := w.Delete(t.Context(), Entry{Key: "c"}); err != nil {
 		t.Error(err)
 	}
-	if got := w.Stats().Total.Owed; got != 3 {
-		t.Errorf("%d deletes owed, want those of a, b and p", got)
+	if got := w.Stats().Total.Pending.Entries; got != 3 {
+		t.Errorf("%d pending deletes, want those of a, b and p", got)
 	}
 	drain(t, w)
 	wantValue(t, f, "k", "fresh")
@@ -222,11 +222,11 @@ func TestOwedAndStoredAgain(t *testing.T) {
 	}
 }
 
-// A page that was on its way before the Delete is the one that has to go.
-func TestOwedAndStoredBefore(t *testing.T) {
+// A page that was being written before the Delete is deleted.
+func TestPendingAndStoredBefore(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)
-	w.BackoffMin = time.Millisecond
+	w.Backoff.Min = time.Millisecond
 	hold := make(chan struct{})
 	f.on(onCommand("set k ", act{hold: hold}))
 	put(t, w, page("k", "stale"))
@@ -237,24 +237,24 @@ func TestOwedAndStoredBefore(t *testing.T) {
 		t.Errorf("Delete: %v", err)
 	}
 	close(hold)
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	wantValue(t, f, "k", "")
-	if s := w.Stats().Total; s.Stored != 1 || s.OwedDone != 1 {
-		t.Errorf("stored %d, made up for %d, want 1 and 1", s.Stored, s.OwedDone)
+	if s := w.Stats().Total; s.Stored != 1 || s.Pending.Done != 1 {
+		t.Errorf("stored %d, made up for %d, want 1 and 1", s.Stored, s.Pending.Done)
 	}
 }
 
-// While a delete is made up for, a fresh page of the key waits.
-func TestOwedDoesNotOvertake(t *testing.T) {
+// While a pending delete is being sent, a fresh page of the key waits.
+func TestPendingDoesNotOvertake(t *testing.T) {
 	f := startFake(t)
 	f.on(refuseDeletes)
 	w, c := newWriter(t, f.addr), new(clock)
 	w.now = c.now
-	owe(t, w, "k")
+	failDeletes(t, w, "k")
 	hold := make(chan struct{})
 	f.on(onCommand("delete", act{hold: hold}))
 	c.advance(time.Second)
-	rouse(w, f)
+	endPause(w, f)
 	await(t, "it is being made up for", func() bool { return len(f.commands("delete k")) == 2 })
 	put(t, w, Entry{Key: "k", Body: []byte("fresh"), Expires: c.now().Add(time.Hour)})
 	put(t, w, Entry{Key: "other", Expires: c.now().Add(time.Hour)})
@@ -267,17 +267,17 @@ func TestOwedDoesNotOvertake(t *testing.T) {
 	wantValue(t, f, "k", "fresh")
 }
 
-// A key deleted again while its debt is being paid in vain is owed once.
-func TestOwedTwice(t *testing.T) {
+// A key that is deleted again while its pending delete fails is pending once.
+func TestPendingTwice(t *testing.T) {
 	f := startFake(t)
 	f.on(refuseDeletes)
 	w, c := newWriter(t, f.addr), new(clock)
 	w.now = c.now
-	owe(t, w, "k")
+	failDeletes(t, w, "k")
 	hold := make(chan struct{})
 	f.on(onCommand("delete", act{hold: hold, say: "SERVER_ERROR proxy: try later\r\n"}))
 	c.advance(time.Second)
-	rouse(w, f)
+	endPause(w, f)
 	await(t, "it is being made up for", func() bool { return len(f.commands("delete k")) == 2 })
 	deleted := make(chan error, 1)
 	go func() { deleted <- w.Delete(context.Background(), Entry{Key: "k"}) }()
@@ -286,55 +286,55 @@ func TestOwedTwice(t *testing.T) {
 		t.Errorf("Delete: %v", err)
 	}
 	await(t, "all is booked", w.servers().stores[f.addr].paused)
-	if got := w.Stats().Total.Owed; got != 1 {
-		t.Errorf("%d deletes owed, want 1", got)
+	if got := w.Stats().Total.Pending.Entries; got != 1 {
+		t.Errorf("%d pending deletes, want 1", got)
 	}
 }
 
-func TestOwedLost(t *testing.T) {
+func TestPendingLost(t *testing.T) {
 	f := startFake(t)
 	f.on(refuseDeletes)
 	w, c := newWriter(t, f.addr), new(clock)
-	w.now, w.OweEntries = c.now, 2
+	w.now, w.Pending.Entries = c.now, 2
 	var logs *observer.ObservedLogs
 	w.Log, logs = observed()
-	const message = "warn memcached is owed too many deletes: what was purged meanwhile may come back, until it expires"
-	owe(t, w, "a", "b", "c", "d", "a")
-	if s := w.Stats().Total; s.Owed != 2 || s.OwedLost != 2 {
-		t.Errorf("owed %d, lost %d, want 2 and 2", s.Owed, s.OwedLost)
+	const message = "warn too many deletes are pending for memcached; pages that were purged meanwhile may come back until they expire"
+	failDeletes(t, w, "a", "b", "c", "d", "a")
+	if s := w.Stats().Total; s.Pending.Entries != 2 || s.Pending.Lost != 2 {
+		t.Errorf("pending %d, lost %d, want 2 and 2", s.Pending.Entries, s.Pending.Lost)
 	}
 	if got := messages(logs); !slices.Equal(got, []string{message}) {
 		t.Errorf("logged %q", got)
 	}
 	f.on(nil)
 	c.advance(time.Minute)
-	rouse(w, f)
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	endPause(w, f)
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	f.on(refuseDeletes)
-	owe(t, w, "a", "b", "c")
+	failDeletes(t, w, "a", "b", "c")
 	if got := messages(logs); !slices.Equal(got, []string{message, message}) {
 		t.Errorf("logged %q; want one line an outage", got)
 	}
 }
 
-func TestOwedForgotten(t *testing.T) {
+func TestPendingForgotten(t *testing.T) {
 	f := startFake(t)
 	f.on(refuseDeletes)
 	w, c := newWriter(t, f.addr), new(clock)
-	w.now, w.OweFor, w.BackoffMin, w.BackoffMax = c.now, time.Hour, time.Hour, time.Hour
-	owe(t, w, "old")
+	w.now, w.Pending.MaxAge, w.Backoff.Min, w.Backoff.Max = c.now, time.Hour, time.Hour, time.Hour
+	failDeletes(t, w, "old")
 	c.advance(time.Minute)
-	owe(t, w, "k")
+	failDeletes(t, w, "k")
 	f.on(nil)
 	c.advance(time.Hour - time.Minute)
-	rouse(w, f)
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	endPause(w, f)
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	if got, want := f.commands("delete"), []string{"delete old", "delete k", "delete k"}; !slices.Equal(got, want) {
 		t.Errorf("heard %q, want %q", got, want)
 	}
 }
 
-// Every other server of the ring loses the key, too, in its own time.
+// The key is deleted from every other server of the ring, too, a little later.
 func TestDeleteReachesTheWholeRing(t *testing.T) {
 	fakes := []*fake{startFake(t), startFake(t), startFake(t)}
 	w := newWriter(t, fakes[0].addr)
@@ -363,33 +363,33 @@ func TestDeleteReachesTheWholeRing(t *testing.T) {
 	}
 	wantDropped(t, w.Stats().Total, DropSuperseded, 1)
 	close(hold)
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	for _, f := range fakes {
 		wantValue(t, f, "k", "")
 	}
 	s := w.Stats()
-	if s.Total.Deletes != 1 || s.Total.OwedDone != 2 || s.Servers[3].OwedDone+s.Servers[3].OwedLost != 0 {
-		t.Errorf("%d deletes, %d made up for; want 1 and 2, and none where the line says down", s.Total.Deletes, s.Total.OwedDone)
+	if s.Total.Deletes != 1 || s.Total.Pending.Done != 2 || s.Servers[3].Pending.Done+s.Servers[3].Pending.Lost != 0 {
+		t.Errorf("%d deletes, %d made up for; want 1 and 2, and none where the line says down", s.Total.Deletes, s.Total.Pending.Done)
 	}
 }
 
-func TestCloseWithDebts(t *testing.T) {
+func TestCloseWithPendingDeletes(t *testing.T) {
 	tests := []struct {
 		name string
 		back func(f *fake) // before Close
 		left string        // in the error; "": none
 	}{
 		{"the server is back", func(f *fake) { f.on(nil) }, ""},
-		{"it refuses", func(f *fake) {}, "0 entries not written, 3 deletes still owed"},
-		{"it is down", func(f *fake) { f.stop() }, "3 deletes still owed: cachewriter: server is down"},
+		{"it refuses", func(f *fake) {}, "0 entries not written, 3 deletes still pending"},
+		{"it is down", func(f *fake) { f.stop() }, "3 deletes still pending: cachewriter: server is down"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := startFake(t)
 			f.on(refuseDeletes)
 			w := newWriter(t, f.addr)
-			w.BackoffMin = time.Hour
-			owe(t, w, "a", "b", "c")
+			w.Backoff.Min = time.Hour
+			failDeletes(t, w, "a", "b", "c")
 			tt.back(f)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -401,8 +401,8 @@ func TestCloseWithDebts(t *testing.T) {
 			if (err == nil) != (tt.left == "") || err != nil && !strings.Contains(err.Error(), tt.left) {
 				t.Errorf("Close: %v, want %q", err, tt.left)
 			}
-			if s := w.Stats().Total; err == nil && s.OwedDone != 3 || err != nil && s.Owed != 3 {
-				t.Errorf("owed %d, made up for %d", s.Owed, s.OwedDone)
+			if s := w.Stats().Total; err == nil && s.Pending.Done != 3 || err != nil && s.Pending.Entries != 3 {
+				t.Errorf("pending %d, done later %d", s.Pending.Entries, s.Pending.Done)
 			}
 		})
 	}
@@ -411,7 +411,7 @@ func TestCloseWithDebts(t *testing.T) {
 		f.on(refuseDeletes)
 		w := newWriter(t, f.addr)
 		w.Workers = 1
-		owe(t, w, "a", "b", "c")
+		failDeletes(t, w, "a", "b", "c")
 		f.on(func(string) act { return act{hold: make(chan struct{})} })
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -421,7 +421,7 @@ func TestCloseWithDebts(t *testing.T) {
 	})
 }
 
-// With its first server down a page goes to the next that nginx asks.
+// If its first server is down, a page goes to the next one that nginx asks.
 func TestPutFailsOver(t *testing.T) {
 	for _, method := range []Method{Modulo, Consistent} {
 		t.Run(method.String(), func(t *testing.T) {
@@ -434,7 +434,7 @@ func TestPutFailsOver(t *testing.T) {
 			}
 			w := newWriter(t, servers[0].Name)
 			w.Ring = newRing(t, method, servers...)
-			w.BackoffMin = time.Hour
+			w.Backoff.Min = time.Hour
 			order := w.Ring.order("k", 6)
 			if len(order) < 5 {
 				t.Skip("nginx gives up on the key too early")

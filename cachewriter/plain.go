@@ -40,7 +40,7 @@ func (p *plainClient) deleteNow(keys []string) error {
 }
 
 // setNow stores the entry.
-func (p *plainClient) setNow(f *filling) error {
+func (p *plainClient) setNow(f *fill) error {
 	return p.talk(func(w *bufio.Writer) {
 		writeStorage(w, "set", f.key, f.body, int64(f.flags), int64(f.exptime))
 	}, func(line string) error {
@@ -86,7 +86,7 @@ func (p *plainClient) read(key string) (value []byte, err error) {
 }
 
 // A swap is what came of a conditional store.
-type swap struct {
+type casResult struct {
 	stored bool
 	found  bool   // something lies under the key afterwards
 	value  []byte // that
@@ -95,7 +95,7 @@ type swap struct {
 
 // add stores a value, for so many seconds, if nothing lies under the key. It runs
 // within link.do.
-func (p *plainClient) add(key string, value []byte, seconds int64) (s swap, err error) {
+func (p *plainClient) add(key string, value []byte, seconds int64) (s casResult, err error) {
 	err = p.talk(func(w *bufio.Writer) {
 		writeStorage(w, "add", key, value, 0, seconds)
 		writeGets(w, key)
@@ -108,7 +108,7 @@ func (p *plainClient) add(key string, value []byte, seconds int64) (s swap, err 
 
 // replace stores a value, for so many seconds, if what lies under the key has that CAS.
 // It runs within link.do.
-func (p *plainClient) replace(key string, value []byte, seconds int64, cas uint64) (s swap, err error) {
+func (p *plainClient) replace(key string, value []byte, seconds int64, cas uint64) (s casResult, err error) {
 	err = p.talk(func(w *bufio.Writer) {
 		writeStorage(w, "cas", key, value, 0, seconds, cas)
 		writeGets(w, key)
@@ -127,7 +127,7 @@ func writeGets(w *bufio.Writer, key string) {
 
 // readSwap reads the answers to a conditional store, of which line is the first, and to
 // the gets after it. A no is an answer.
-func (p *plainClient) readSwap(line string, no bool) (s swap, err error) {
+func (p *plainClient) readSwap(line string, no bool) (s casResult, err error) {
 	if !no && line != "STORED" {
 		return s, unexpected(line)
 	}

@@ -147,7 +147,7 @@ func TestProxy(t *testing.T) {
 func TestProxyWithADeadServer(t *testing.T) {
 	p := startProxy(t)
 	w := newWriter(t, p.addr)
-	w.BackoffMin, w.BackoffMax = 10*time.Millisecond, 10*time.Millisecond
+	w.Backoff.Min, w.Backoff.Max = 10*time.Millisecond, 10*time.Millisecond
 	var dead, alive string // a key of each backend
 	for i := 0; dead == "" || alive == ""; i++ {
 		key := fmt.Sprint("k", i)
@@ -170,12 +170,12 @@ func TestProxyWithADeadServer(t *testing.T) {
 	if got := get(t, p.backends[1], alive); got != "" {
 		t.Errorf("after Delete the other holds %q", got)
 	}
-	if s := w.Stats().Servers[0]; s.Owed == 0 || s.Breaker != BreakerClosed {
-		t.Errorf("%d deletes owed, breaker %s; want one at least, closed", s.Owed, s.Breaker)
+	if s := w.Stats().Servers[0]; s.Pending.Entries == 0 || s.Breaker != BreakerClosed {
+		t.Errorf("%d pending deletes, breaker %s; want one at least, closed", s.Pending.Entries, s.Breaker)
 	}
 	os.Remove(p.backends[0].socket)
 	p.backends[0].start()
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 }
 
 // A memcached as in Debian 11 or older is written to, and never hears an ms.

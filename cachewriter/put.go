@@ -5,62 +5,17 @@ import (
 	"errors"
 )
 
-// Takes reports whether Put would take the entry now, at a server that answers. It
-// does not take room for it: another entry may come first. Expires is not looked at.
-func (w *Writer) Takes(e Entry) bool {
-	key := Escape(e.Key)
-	if CheckKey(key) != nil {
-		return false
-	}
-	t := w.servers()
-	addrs, err := t.route(e)
-	if err != nil {
-		return false
-	}
-	it := &item{key: key, body: e.Body, began: e.Began}
-	for _, addr := range addrs {
-		if t.stores[addr].takes(it) {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *store) takes(it *item) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	size := it.size()
-	return !s.closing && !s.breaker.open && !s.w.purges.since(it.key, it.began) &&
-		s.entries < s.maxEntries && (s.entries == 0 || s.bytes+size <= s.maxBytes) && s.w.room.left.Load() >= size
-}
-
-// IsDown reports whether the breaker of a server to which the entry belongs is open: what
-// becomes of the entry may not be known for long. Only Key, HashKey and Addr are looked at.
-func (w *Writer) IsDown(e Entry) bool {
-	t := w.servers()
-	addrs, err := t.route(e)
-	if err != nil {
-		return true
-	}
-	for _, addr := range addrs {
-		if t.stores[addr].down() {
-			return true
-		}
-	}
-	return false
-}
-
-// Put queues an entry for its server, or its servers, and returns at once. An
-// entry of the same key that still waits there is superseded.
+// Put queues an entry for its server or servers and returns at once. It replaces
+// an entry of the same key that is still queued.
 //
-// Where the key decides and Addr does not, an entry whose server is down goes
-// where nginx goes then: to the next of Ring.Order, or one of the two after that.
-// An Addr is never replaced by another: whoever named it knew.
+// If the key decides the server and that server is down, the entry goes where
+// nginx goes next: to one of the three servers that follow in nginx's order. An
+// entry with an Addr goes to that server only.
 //
-// It returns an error of CheckKey's; ErrExpired; ErrUnknownServer if Addr is not in the
-// ring; ErrNoServer; and, if no server took the entry, why the first one did not:
-// ErrPurged, ErrQueueFull, ErrServerDown or ErrClosed. Nil is no promise: what
-// becomes of the entry is seen in Stats.
+// Put returns an error of CheckKey's; ErrExpired; ErrUnknownServer if Addr is not
+// in the ring; ErrNoServer; or, if no server accepted the entry, the first
+// server's reason: ErrPurged, ErrQueueFull, ErrServerDown or ErrClosed. Nil does
+// not promise that the entry will be stored: see Entry.Done and Stats.
 func (w *Writer) Put(e Entry) error {
 	key := Escape(e.Key)
 	if err := CheckKey(key); err != nil {
@@ -71,7 +26,7 @@ func (w *Writer) Put(e Entry) error {
 		return ErrExpired
 	}
 	if e.Began.IsZero() {
-		e.Began = now.Add(1) // after every Delete that has returned, on a coarse clock, too
+		e.Began = now.Add(1) // after every Delete that has returned, even if the clock is coarse
 	}
 	t := w.servers()
 	addrs, err := t.route(e)
@@ -84,7 +39,7 @@ func (w *Writer) Put(e Entry) error {
 	}
 	for i, addrs := range t.ring.order(cmp.Or(e.HashKey, e.Key), 1+maxFailover) {
 		if i == 0 {
-			continue // has been asked
+			continue // this one is down
 		}
 		if next := t.putAt(addrs, key, e); !errors.Is(next, ErrServerDown) {
 			return next
@@ -93,5 +48,86 @@ func (w *Writer) Put(e Entry) error {
 	return err
 }
 
-// maxFailover is how many servers after the first an entry is offered to.
+// maxFailover is the number of servers after the first that an entry is offered to.
 const maxFailover = 3
+
+// Accepts reports whether Put would accept the entry now, at a server that is up.
+// It reserves nothing, so a later Put may still fail. Expires is ignored.
+func (w *Writer) Accepts(e Entry) bool {
+	key := Escape(e.Key)
+	if CheckKey(key) != nil {
+		return false
+	}
+	t := w.servers()
+	addrs, err := t.route(e)
+	if err != nil {
+		return false
+	}
+	it := &item{key: key, body: e.Body, began: e.Began}
+	for _, addr := range addrs {
+		if t.stores[addr].accepts(it) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsDown reports whether the breaker of a server of the entry is open, or no
+// server is known for it: the outcome of a Put may stay unknown for long. Only Key,
+// HashKey and Addr are used.
+func (w *Writer) IsDown(e Entry) bool {
+	t := w.servers()
+	addrs, err := t.route(e)
+	if err != nil {
+		return true
+	}
+	for _, addr := range addrs {
+		if t.stores[addr].isDown() {
+			return true
+		}
+	}
+	return false
+}
+
+// put queues an item. It replaces an older one of the same key.
+func (s *store) put(it *item) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return ErrClosed
+	}
+	// Under mu: a Delete notes the key first and empties the queue then. So it
+	// either finds this item in the queue, or this check sees its note.
+	now := s.w.clock()
+	if now.Sub(it.began) >= maxFillAge || s.w.purges.since(it.key, it.began) || s.w.purges.since(it.page, it.began) {
+		s.stats.Dropped[DropPurged]++
+		return ErrPurged
+	}
+	if !s.breaker.admits(now) {
+		s.stats.Dropped[DropServerDown]++
+		return ErrServerDown
+	}
+	if s.keys.deleting[it.key] > 0 {
+		s.stats.Dropped[DropSuperseded]++
+		it.finish(ErrPurged)
+		return nil
+	}
+	old, ok := s.queue.push(it)
+	if !ok {
+		s.stats.Dropped[DropQueueFull]++
+		return ErrQueueFull
+	}
+	if old != nil {
+		old.finish(errSuperseded)
+		s.stats.Dropped[DropSuperseded]++
+	}
+	s.start()
+	s.work.Signal()
+	return nil
+}
+
+func (s *store) accepts(it *item) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.closing && !s.breaker.open && !s.w.purges.since(it.key, it.began) && s.queue.hasRoom(it)
+}

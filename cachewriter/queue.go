@@ -2,119 +2,136 @@ package cachewriter
 
 import (
 	"container/list"
+	"sync/atomic"
 	"time"
 )
 
-// An item is an entry on its way to one store.
+// An item is an entry on its way to one server.
 type item struct {
 	key     string // wire key
 	body    []byte
 	flags   uint32
 	expires time.Time
-	began   time.Time   // when the page was asked for
-	done    func(error) // see Entry.Done; may be nil
-	page    string      // wire key of the page to which it belongs; a page's own
-	of      string      // that page's raw key
-	probe   bool        // it is the breaker's probe
-	debt    *debt       // what storing it makes needless; nil: nothing
+	began   time.Time      // when the page was requested
+	done    func(error)    // see Entry.Done; may be nil
+	page    string         // wire key of the page to which it belongs; for a page, key
+	of      string         // raw key of that page
+	probe   bool           // it is the breaker's probe
+	pending *pendingDelete // of the same key, when the write began; nil: none
 }
 
-// settle says what became of the item on its server.
-func (it *item) settle(err error) {
+// finish reports the outcome on the item's server.
+func (it *item) finish(err error) {
 	if it.done != nil {
 		it.done(err)
 	}
 }
 
+// size is the number of bytes that count against the queue's limits.
 func (it *item) size() int64 { return int64(len(it.key) + len(it.body)) }
 
-// put queues an item, in the place of an older one of the same key.
-func (s *store) put(it *item) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return ErrClosed
-	}
-	// Under mu: a Delete notes the key first and then empties the queue, so
-	// that it either finds this item there or is seen here.
-	now := s.w.clock()
-	if now.Sub(it.began) >= maxFillAge || s.w.purges.since(it.key, it.began) || s.w.purges.since(it.page, it.began) {
-		s.stats.Dropped[DropPurged]++
-		return ErrPurged
-	}
-	if !s.breaker.admits(now) {
-		s.stats.Dropped[DropServerDown]++
-		return ErrServerDown
-	}
-	if s.deleting[it.key] > 0 {
-		s.stats.Dropped[DropSuperseded]++
-		it.settle(ErrPurged)
-		return nil
-	}
-	if !s.enqueue(it) {
-		s.stats.Dropped[DropQueueFull]++
-		return ErrQueueFull
-	}
-	s.start()
-	s.work.Signal()
-	return nil
+// A queue holds the items that wait for one server, at most one for each key. Items
+// that are being written count against its limits, too, until release. It has no
+// lock of its own.
+type queue struct {
+	budget     *budget // shared with the queues of the other servers
+	maxEntries int
+	maxBytes   int64
+
+	list    list.List                // of *item, in the order of the first Put of each key
+	byKey   map[string]*list.Element // of list
+	entries int                      // queued or being written
+	bytes   int64                    // of these
 }
 
-func (s *store) enqueue(it *item) bool {
-	el, found := s.queued[it.key]
+// push appends an item, or replaces the item of the same key, which it returns as
+// old. It is not ok if there is no room.
+func (q *queue) push(it *item) (old *item, ok bool) {
+	el, found := q.byKey[it.key]
 	if !found {
-		if !s.reserve(1, it.size()) {
-			return false
+		if !q.reserve(1, it.size()) {
+			return nil, false
 		}
-		s.queued[it.key] = s.queue.PushBack(it)
-		return true
+		q.byKey[it.key] = q.list.PushBack(it)
+		return nil, true
 	}
-	old := el.Value.(*item)
-	if !s.reserve(0, it.size()-old.size()) {
-		return false
+	old = el.Value.(*item)
+	if !q.reserve(0, it.size()-old.size()) {
+		return nil, false
 	}
 	el.Value = it
-	old.settle(errSuperseded)
-	s.stats.Dropped[DropSuperseded]++
+	return old, true
+}
+
+// pop removes an item from the list. Its room stays reserved until release.
+func (q *queue) pop(el *list.Element) *item {
+	it := q.list.Remove(el).(*item)
+	delete(q.byKey, it.key)
+	return it
+}
+
+// reserve takes room from this queue and from the shared budget. An empty queue
+// accepts one entry that is larger than its share.
+func (q *queue) reserve(entries int, bytes int64) bool {
+	if q.entries+entries > q.maxEntries {
+		return false
+	}
+	if q.entries+entries > 1 && bytes > 0 && q.bytes+bytes > q.maxBytes {
+		return false
+	}
+	if !q.budget.take(bytes) {
+		return false
+	}
+	q.entries += entries
+	q.bytes += bytes
 	return true
 }
 
-// reserve takes room from the store's share and from the whole. A store that
-// holds nothing may take one entry larger than its share.
-func (s *store) reserve(entries int, bytes int64) bool {
-	if s.entries+entries > s.maxEntries {
-		return false
-	}
-	if s.entries+entries > 1 && bytes > 0 && s.bytes+bytes > s.maxBytes {
-		return false
-	}
-	if !s.w.room.take(bytes) {
-		return false
-	}
-	s.entries += entries
-	s.bytes += bytes
-	return true
+func (q *queue) release(it *item) {
+	q.entries--
+	q.bytes -= it.size()
+	q.budget.give(it.size())
 }
 
-func (s *store) release(it *item) {
-	s.entries--
-	s.bytes -= it.size()
-	s.w.room.give(it.size())
+// hasRoom reports whether push would accept an item of a new key.
+func (q *queue) hasRoom(it *item) bool {
+	size := it.size()
+	return q.entries < q.maxEntries && (q.entries == 0 || q.bytes+size <= q.maxBytes) && q.budget.left.Load() >= size
 }
 
+// A budget is the number of bytes that all queues may hold together. It is safe for
+// concurrent use.
+type budget struct{ left atomic.Int64 }
+
+func (b *budget) take(bytes int64) bool {
+	if b.left.Add(-bytes) >= 0 || bytes <= 0 {
+		return true
+	}
+	b.left.Add(bytes)
+	return false
+}
+
+func (b *budget) give(bytes int64) { b.left.Add(bytes) }
+
+// drop removes an item that is queued and counts the cause.
 func (s *store) drop(el *list.Element, cause Drop) {
-	it := s.queue.Remove(el).(*item)
-	delete(s.queued, it.key)
-	s.release(it)
-	it.settle(dropErrors[cause])
+	it := s.queue.pop(el)
+	s.queue.release(it)
+	it.finish(dropErrors[cause])
 	s.stats.Dropped[cause]++
 }
 
-// dropErrors are what Entry.Done gets of an entry that was queued.
-var dropErrors = map[Drop]error{DropExpired: ErrExpired, DropServerDown: ErrServerDown, DropClosed: ErrClosed, DropSuperseded: ErrPurged}
+// dropErrors are what Entry.Done gets for an entry that was queued.
+var dropErrors = map[Drop]error{
+	DropExpired:    ErrExpired,
+	DropServerDown: ErrServerDown,
+	DropClosed:     ErrClosed,
+	DropSuperseded: ErrPurged, // a newer Put passes errSuperseded itself
+}
 
+// dropAll empties the queue and returns the number of items.
 func (s *store) dropAll(cause Drop) (n int) {
-	for el := s.queue.Front(); el != nil; el = s.queue.Front() {
+	for el := s.queue.list.Front(); el != nil; el = s.queue.list.Front() {
 		s.drop(el, cause)
 		n++
 	}

@@ -220,7 +220,7 @@ func testGetStale(t *testing.T, m memcached) {
 // nobody asks for anything.
 func testHungWhilePurged(t *testing.T, r *realServer) {
 	w := newWriter(t, r.address())
-	w.Timeout, w.BackoffMin, w.BackoffMax = 50*time.Millisecond, time.Millisecond, 20*time.Millisecond
+	w.Timeout, w.Backoff.Min, w.Backoff.Max = 50*time.Millisecond, time.Millisecond, 20*time.Millisecond
 	keys := []string{"k", "a b", "\x7f"}
 	for i, key := range keys {
 		put(t, w, page(key, "stale"))
@@ -233,11 +233,11 @@ func testHungWhilePurged(t *testing.T, r *realServer) {
 			t.Errorf("Delete(%q) on a stopped server succeeded", key)
 		}
 	}
-	if got := w.Stats().Servers[0].Owed; got != len(keys) {
-		t.Errorf("%d deletes owed, want %d", got, len(keys))
+	if got := w.Stats().Servers[0].Pending.Entries; got != len(keys) {
+		t.Errorf("%d pending deletes, want %d", got, len(keys))
 	}
 	r.cmd.Process.Signal(syscall.SIGCONT)
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	for _, key := range keys {
 		if got := get(t, r, Escape(key)); got != "" {
 			t.Errorf("%q still holds %q", key, got)
@@ -398,7 +398,7 @@ func testDeleteGone(t *testing.T, m memcached) {
 // A stopped process takes connections and never answers.
 func testHung(t *testing.T, r *realServer) {
 	w := newWriter(t, r.address())
-	w.Timeout, w.Workers, w.BackoffMin = 50*time.Millisecond, 1, time.Millisecond
+	w.Timeout, w.Workers, w.Backoff.Min = 50*time.Millisecond, 1, time.Millisecond
 	put(t, w, page("k", "x"))
 	await(t, "the first is stored", func() bool { return w.Stats().Total.Stored == 1 })
 	r.cmd.Process.Signal(syscall.SIGSTOP)

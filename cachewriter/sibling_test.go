@@ -204,13 +204,13 @@ func TestPurgedCopies(t *testing.T) {
 	}
 }
 
-// Delete has done its work only when both are gone; until then both are owed.
-func TestOwedCopies(t *testing.T) {
+// Delete is done only when both are gone; until then both are pending.
+func TestPendingCopies(t *testing.T) {
 	copyKey := Sibling(KindCopy, "k")
 	for _, refused := range []string{"delete k", "delete " + copyKey} {
 		f := startFake(t)
 		w := newWriter(t, f.addr)
-		w.Copies, w.BackoffMin = true, time.Millisecond
+		w.Copies, w.Backoff.Min = true, time.Millisecond
 		f.on(onCommand(refused, act{say: "SERVER_ERROR not today\r\n"}))
 		f.items["k"], f.items[copyKey] = fakeItem{body: []byte("x")}, fakeItem{body: []byte("x")}
 		err := w.Delete(t.Context(), Entry{Key: "k"})
@@ -218,31 +218,31 @@ func TestOwedCopies(t *testing.T) {
 			t.Errorf("%s: Delete: %v, want %v", refused, err, ErrRefused)
 		}
 		f.on(nil)
-		await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+		await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 		wantValue(t, f, "k", "")
 		wantValue(t, f, copyKey, "")
-		if s := w.Stats().Total; s.DeleteErrors != 1 || s.OwedDone != 2 {
-			t.Errorf("%s: %d errors, made up for %d; want 1 and 2", refused, s.DeleteErrors, s.OwedDone)
+		if s := w.Stats().Total; s.DeleteErrors != 1 || s.Pending.Done != 2 {
+			t.Errorf("%s: %d errors, made up for %d; want 1 and 2", refused, s.DeleteErrors, s.Pending.Done)
 		}
 	}
 }
 
-// A later Delete pays for both.
-func TestOwedCopiesPaidByDelete(t *testing.T) {
+// A later Delete replaces both pending ones.
+func TestPendingCopiesPaidByDelete(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)
-	w.Copies, w.BackoffMin = true, time.Hour
+	w.Copies, w.Backoff.Min = true, time.Hour
 	f.on(refuseDeletes)
-	owe(t, w, "k")
-	if got := w.Stats().Total.Owed; got != 2 {
-		t.Errorf("%d deletes owed, want 2", got)
+	failDeletes(t, w, "k")
+	if got := w.Stats().Total.Pending.Entries; got != 2 {
+		t.Errorf("%d pending deletes, want 2", got)
 	}
 	f.on(nil)
 	if err := w.Delete(t.Context(), Entry{Key: "k"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.Stats().Total.Owed; got != 0 {
-		t.Errorf("%d deletes owed still", got)
+	if got := w.Stats().Total.Pending.Entries; got != 0 {
+		t.Errorf("%d deletes are still pending", got)
 	}
 }
 
@@ -259,7 +259,7 @@ func TestCopiesOnTheWholeRing(t *testing.T) {
 	if err := w.Delete(t.Context(), Entry{Key: "k"}); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	for _, f := range fakes {
 		wantValue(t, f, copyKey, "")
 	}

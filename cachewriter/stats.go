@@ -7,62 +7,68 @@ import (
 	"uwgate/histogram"
 )
 
-// A Drop is the cause for which an entry that Put was given for a server is not
-// there. The words are fit for a metric's label.
+// A Drop is the reason why an entry that Put accepted, or refused, is not on a
+// server. The words are fit for a metric's label.
 type Drop string
 
 const (
-	DropQueueFull  Drop = "queue-full"  // no room in the budget
-	DropServerDown Drop = "server-down" // the server's breaker is, or went, open
-	DropExpired    Drop = "expired"     // its time passed in the queue
+	DropQueueFull  Drop = "queue-full"  // the queue had no room
+	DropServerDown Drop = "server-down" // the server's breaker was open, or has opened
+	DropExpired    Drop = "expired"     // it expired in the queue
 	DropSuperseded Drop = "superseded"  // a later Put or a Delete of the same key came first
-	DropClosed     Drop = "closed"      // Close gave up on it
-	DropPurged     Drop = "purged"      // its page was purged after it was asked for; what had gone out is deleted
+	DropClosed     Drop = "closed"      // Close gave up
+	DropPurged     Drop = "purged"      // its page was purged after it was requested; what was stored is deleted
 )
 
 var drops = [...]Drop{DropQueueFull, DropServerDown, DropExpired, DropSuperseded, DropClosed, DropPurged}
 
-// Stats is a snapshot of a Writer's counters, which only ever grow, and gauges.
+// Stats are a Writer's counters, which only grow, and gauges.
 type Stats struct {
-	Total   ServerStats   // the sum of Servers; no Addr, no Breaker, no LastError
-	Servers []ServerStats // in the order of Ring.Addrs
+	Total   ServerStats   // the sum of Servers; without Addr, Breaker and LastError
+	Servers []ServerStats // in the order of the ring
 }
 
-// ServerStats counts entries at one address. An entry for several servers counts
-// at each of them.
+// ServerStats count entries at one address. An entry for several servers counts at
+// each of them.
 type ServerStats struct {
 	Addr string
 
-	QueuedEntries int   // waiting or being written
-	QueuedBytes   int64 // of keys and bodies, likewise
+	QueuedEntries int   // gauge: waiting or being written; see QueueLimits
+	QueuedBytes   int64 // gauge: of their keys and bodies
+	Deleting      int   // gauge: keys that Deletes under way remove; each Delete ends after Timeout
+	Waiting       int   // gauge: meta commands without a response; 1024 at most
 
-	Stored  uint64 // memcached said STORED
-	Refused uint64 // memcached answered with an error, "object too large" say
-	Failed  uint64 // connect error, timeout, garbage
+	Stored  uint64 // memcached has stored it
+	Refused uint64 // memcached responded with an error, such as "object too large"
+	Failed  uint64 // connect error, timeout, malformed response
 	Dropped map[Drop]uint64
 
-	Deletes      uint64 // done: the key is gone, or was not there
+	Deletes      uint64 // the key is gone, or was not there
 	DeleteErrors uint64 // Delete returned an error
-
-	Owed     int    // keys to be deleted as soon as the server can be reached
-	OwedDone uint64 // deleted then
-	OwedLost uint64 // not remembered, for there were too many
+	Pending      PendingStats
 
 	Breaker   BreakerState
 	LastError string // of the last operation that was refused or failed
 
-	Latency histogram.Snapshot // of the writes that memcached answered
+	Latency histogram.Snapshot // of the writes that memcached responded to
 }
 
-// minLatency and maxLatency are the bounds of Latency's first and last bucket. They fit a
-// cache on the same machine as well as one across a network at its Timeout.
+// PendingStats count deletes that did not reach their server at once.
+type PendingStats struct {
+	Entries int    // gauge: have not reached it yet; see PendingLimits
+	Done    uint64 // have reached it later
+	Lost    uint64 // were dropped, since there were too many
+}
+
+// minLatency and maxLatency are the bounds of Latency's first and last bucket. They suit
+// a cache on the same machine and one across a network, up to the default Timeout.
 const (
 	minLatency = 100 * time.Microsecond
 	maxLatency = 250 * time.Millisecond
 )
 
-// newServerStats has every cause of Dropped at 0, so that each is a metric from
-// the start.
+// newServerStats sets every reason of Dropped to 0, so that each is a metric from the
+// start.
 func newServerStats(addr string) ServerStats {
 	s := ServerStats{Addr: addr, Dropped: make(map[Drop]uint64, len(drops))}
 	for _, d := range drops {
@@ -80,14 +86,16 @@ func (s *ServerStats) clone() ServerStats {
 func (s *ServerStats) add(o ServerStats) {
 	s.QueuedEntries += o.QueuedEntries
 	s.QueuedBytes += o.QueuedBytes
+	s.Deleting += o.Deleting
+	s.Waiting += o.Waiting
 	s.Stored += o.Stored
 	s.Refused += o.Refused
 	s.Failed += o.Failed
 	s.Deletes += o.Deletes
 	s.DeleteErrors += o.DeleteErrors
-	s.Owed += o.Owed
-	s.OwedDone += o.OwedDone
-	s.OwedLost += o.OwedLost
+	s.Pending.Entries += o.Pending.Entries
+	s.Pending.Done += o.Pending.Done
+	s.Pending.Lost += o.Pending.Lost
 	for cause, n := range o.Dropped {
 		s.Dropped[cause] += n
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,70 +12,54 @@ import (
 	"uwgate/histogram"
 )
 
-// A store is one memcached: the queue of what is to be written to it, and the
-// workers that write. Its goroutines, run, start at the first entry and end
-// when the queue is closed and empty.
+// A store is one memcached server: the queue of entries for it, and the workers that
+// write them. The workers run the method run. They start at the first entry or
+// pending delete and end when the store is closed and the queue is empty.
 //
-// Deletes that the server has missed are owed to it, and paid by the workers, before
-// any entry is written, as soon as the breaker lets them; see owed.go.
+// The workers send pending deletes before they write entries, as soon as the breaker
+// admits them; see pending.go.
 //
-// Of the entries of one key at most one is queued, the newest, and at most one
-// is being written; the first waits for the second. So they land in the order of
-// their Puts whatever the number of workers.
+// Of the entries of one key at most one is queued, the newest, and at most one is
+// being written. The queued one waits for the other. So entries of a key arrive in
+// the order of their Puts, with any number of workers.
 type store struct {
-	addr    string
-	w       *Writer // for its options and what its stores share
-	workers int
-	meta    *metaClient
+	addr string
+	w    *Writer // for its options and what its stores share
+	meta *metaClient
 
-	looks   chan struct{} // places of visitors who wait for the server
-	given   atomic.Uint64 // how many places have been given back
-	stalled atomic.Bool   // somebody has waited for such a place in vain
-	deletes chan struct{} // places of Deletes that have a connection
+	visits   visits
+	deleters chan struct{} // one place for each Delete that has a connection
 
-	mu         sync.Mutex               // guards everything below
-	work       *sync.Cond               // the queue or the debts, or what holds them up, have changed
-	queue      list.List                // of *item, in the order of the first Put of each key
-	queued     map[string]*list.Element // the queue by key
-	writing    map[string]chan struct{} // keys being written, or paid for; closed when done
-	deleting   map[string]int           // keys being deleted, and by how many
-	maxEntries int                      // its share of the budget
-	maxBytes   int64
-	entries    int       // queued or being written
-	bytes      int64     // of them
-	idle       []*client // not in use
-	started    bool      // the workers run
-	closing    bool
-	breaker    breaker
-	broke      time.Time // when the last broken operation ended that counted
+	mu      sync.Mutex // guards everything below
+	work    *sync.Cond // the queue or the pending deletes, or what holds them up, have changed
+	queue   queue
+	pending pendingDeletes
+	keys    busyKeys
+	idle    []*client // not in use
+	breaker breaker
+	started bool // the workers run
+	closing bool
+	stats   ServerStats // counters only; snapshot adds the rest
+	latency histogram.Histogram
+}
 
-	debts      debts         // deletes that the server has missed
-	paying     int           // debts being paid, which are not among debts
-	givenUp    int           // debts that were refused after the end was in sight
-	payAt      time.Time     // debts are not paid before
-	payPause   time.Duration // the last pause that led to payAt; 0 after a success
-	forsaken   bool          // the end is in sight, and the server is down
-	lossLogged bool          // since debts were last empty
-	alarm      *time.Timer   // wakes a worker at alarmAt; nil: nothing to wait for
-	alarmAt    time.Time
-
-	stats   ServerStats         // counters only; snapshot fills in the rest
-	latency histogram.Histogram // of the writes that memcached answered
+// busyKeys are the wire keys that an operation under way changes.
+type busyKeys struct {
+	writing  map[string]chan struct{} // by a worker; closed when it is done
+	deleting map[string]int           // by Deletes, and by how many
 }
 
 func newStore(w *Writer, addr string, stores int) *store {
 	s := &store{
 		addr:     addr,
 		w:        w,
-		workers:  w.workers(),
-		looks:    make(chan struct{}, maxLooks),
-		deletes:  make(chan struct{}, maxDeleters),
-		queued:   make(map[string]*list.Element),
-		writing:  make(map[string]chan struct{}),
-		deleting: make(map[string]int),
-		debts:    debts{maxEntries: w.oweEntries()},
+		visits:   visits{places: make(chan struct{}, maxVisits)},
+		deleters: make(chan struct{}, maxDeleters),
+		queue:    queue{budget: &w.budget, byKey: make(map[string]*list.Element)},
+		keys:     busyKeys{make(map[string]chan struct{}), make(map[string]int)},
+		pending:  pendingDeletes{maxEntries: w.Pending.entries()},
 		meta:     &metaClient{addr: addr, dialTimeout: w.DialTimeout, timeout: w.Timeout},
-		breaker:  breaker{backoffMin: w.backoffMin(), backoffMax: w.backoffMax()},
+		breaker:  breaker{backoffMin: w.Backoff.min(), backoffMax: w.Backoff.max()},
 		stats:    newServerStats(addr),
 	}
 	s.work = sync.NewCond(&s.mu)
@@ -84,12 +67,12 @@ func newStore(w *Writer, addr string, stores int) *store {
 	return s
 }
 
-// resize sets the share of one of so many stores.
+// resize sets the queue's share, which is one of so many stores.
 func (s *store) resize(stores int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.maxEntries = max(s.w.queueEntries()/stores, 1)
-	s.maxBytes = s.w.queueBytes() / int64(stores)
+	s.queue.maxEntries = max(s.w.Queue.entries()/stores, 1)
+	s.queue.maxBytes = s.w.Queue.bytes() / int64(stores)
 }
 
 func (s *store) start() {
@@ -97,7 +80,7 @@ func (s *store) start() {
 		return
 	}
 	s.started = true
-	for range s.workers {
+	for range s.w.workers() {
 		s.w.running.Go(s.run)
 	}
 }
@@ -107,10 +90,10 @@ func (s *store) run() {
 	c := s.checkOut()
 	defer s.checkIn(c)
 	for {
-		it, due := s.next()
+		it, pending := s.next()
 		switch {
-		case due != nil:
-			s.pay(c, due)
+		case pending != nil:
+			s.sendPending(c, pending)
 		case it != nil:
 			s.write(c, it)
 		default:
@@ -119,36 +102,36 @@ func (s *store) run() {
 	}
 }
 
-// next waits for a debt that can be paid now, or else an item that may be written
-// now; neither is the end.
-func (s *store) next() (*item, *debt) {
+// next waits for a pending delete that may be sent now or else an item that may be
+// written now. It returns neither when the worker must end.
+func (s *store) next() (*item, *pendingDelete) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		if due := s.takeDebt(); due != nil {
-			return nil, due
+		if p := s.takePending(); p != nil {
+			return nil, p
 		}
 		if it := s.take(); it != nil {
 			return it, nil
 		}
-		if s.closing && s.queue.Len() == 0 && (s.forsaken || s.debts.len() == 0) {
+		if s.closing && s.queue.list.Len() == 0 && (s.pending.abandoned || s.pending.len() == 0) {
 			return nil, nil
 		}
-		s.setAlarm()
+		s.setRetryTimer()
 		s.work.Wait()
 	}
 }
 
-// take removes the first item that is neither too late nor held up by one of
-// its key that is being written.
+// take begins the write of the first item whose key is not busy, if the breaker
+// admits it. It drops the items that have expired.
 func (s *store) take() *item {
 	now := s.w.clock()
-	for el := s.queue.Front(); el != nil; {
+	for el := s.queue.list.Front(); el != nil; {
 		it := el.Value.(*item)
 		next := el.Next()
 		if !it.expires.After(now) {
 			s.drop(el, DropExpired)
-		} else if _, busy := s.writing[it.key]; !busy {
+		} else if _, busy := s.keys.writing[it.key]; !busy {
 			return s.begin(el)
 		}
 		el = next
@@ -156,35 +139,33 @@ func (s *store) take() *item {
 	return nil
 }
 
-// begin turns a queued item into one being written, if the breaker lets it.
 func (s *store) begin(el *list.Element) *item {
 	probe, ok := s.breaker.begin()
 	if !ok {
 		return nil
 	}
-	it := s.queue.Remove(el).(*item)
-	delete(s.queued, it.key)
-	it.probe, it.debt = probe, s.debts.of(it.key)
-	s.writing[it.key] = make(chan struct{})
+	it := s.queue.pop(el)
+	it.probe, it.pending = probe, s.pending.of(it.key)
+	s.keys.writing[it.key] = make(chan struct{})
 	return it
 }
 
-// write sends one item and books what came of it.
+// write writes one item and records the outcome.
 func (s *store) write(c *client, it *item) {
 	start := s.w.clock()
-	f := s.newFilling(it, start)
+	f := s.newFill(it, start)
 	err := c.fill(s.w.life, f)
 	took := s.w.clock().Sub(start)
 
 	s.mu.Lock()
-	close(s.writing[it.key])
-	delete(s.writing, it.key)
-	s.release(it)
-	it.settle(err)
+	close(s.keys.writing[it.key])
+	delete(s.keys.writing, it.key)
+	s.queue.release(it)
+	it.finish(err)
 	switch {
 	case err == nil:
 		s.stats.Stored++
-		s.debts.forgiveStored(it.debt)
+		s.pending.removeStored(it.pending)
 		s.latency.Observe(took)
 	case errors.Is(err, ErrPurged):
 		s.stats.Dropped[DropPurged]++
@@ -197,11 +178,11 @@ func (s *store) write(c *client, it *item) {
 	default:
 		s.stats.Failed++
 	}
-	report := s.settle(s.w.life, it.probe, start, err)
+	report := s.record(s.w.life, it.probe, start, err)
 	reportLoss := func() {}
 	if f.unsure && s.w.life.Err() == nil {
-		// It may lie there, and be older than a purge.
-		reportLoss = s.owe(purge{keys: []string{it.key}})
+		// The entry may have been stored, and be older than a purge.
+		reportLoss = s.addPending(purge{keys: []string{it.key}})
 	}
 	s.wakeWorkers()
 	s.mu.Unlock()
@@ -209,40 +190,38 @@ func (s *store) write(c *client, it *item) {
 	reportLoss()
 }
 
-// wakeWorkers wakes the workers, if there is anything that one of them may have waited to do.
-// Most of the time there is not, and each that is woken in vain costs as much as half a
-// write.
+// wakeWorkers wakes the workers if one of them may wait for what has just ended.
+// Mostly none does, and to wake a worker in vain costs as much as half a write.
 func (s *store) wakeWorkers() {
-	if s.queue.Len() > 0 || s.debts.len() > 0 || s.closing {
+	if s.queue.list.Len() > 0 || s.pending.len() > 0 || s.closing {
 		s.work.Broadcast()
 	}
 }
 
-// settle tells the breaker how an operation ended that began at start, and empties
-// the queue of a server that is down. ctx is the operation's: one that was called
-// off says nothing about the server. The function it returns logs a change of state, and is to be
-// called without mu.
-func (s *store) settle(ctx context.Context, probe bool, start time.Time, err error) (report func()) {
+// record passes the outcome of an operation that began at start to the breaker, and
+// empties the queue if the server is down. An operation whose ctx was cancelled says
+// nothing about the server. Call record with mu held, and call the function that it
+// returns, which logs a change of state, without.
+func (s *store) record(ctx context.Context, probe bool, start time.Time, err error) (report func()) {
 	now := s.w.clock()
-	calledOff := ctx.Err() != nil && context.Cause(ctx) != errTimeout
-	if err != nil && !calledOff {
+	cancelled := ctx.Err() != nil && context.Cause(ctx) != errTimeout
+	if err != nil && !cancelled {
 		s.stats.LastError = err.Error()
 	}
 	switch {
 	case err == nil || errors.Is(err, ErrRefused):
 		if since := s.breaker.since; s.breaker.succeed() {
-			s.payAt, s.payPause = time.Time{}, 0
-			owed := s.owed()
+			s.pending.resetPause()
+			pending := s.pending.count()
 			return func() {
-				s.w.log().Info("memcached is back", zap.String("server", s.addr), zap.Duration("down", now.Sub(since)), zap.Int("owed_deletes", owed))
+				s.w.log().Info("memcached is back", zap.String("server", s.addr), zap.Duration("down", now.Sub(since)), zap.Int("owed_deletes", pending))
 			}
 		}
-	case calledOff:
+	case cancelled:
 		s.breaker.abandon(probe)
-	case !probe && start.Before(s.broke) && !s.breaker.open:
-		// It began while another was failing: one mishap, not two.
+	case !probe && start.Before(s.breaker.failedAt) && !s.breaker.open:
+		// It began before the last failure: both may have the same cause, and one counts.
 	default:
-		s.broke = now
 		opened := s.breaker.fail(now, probe)
 		if !s.breaker.open {
 			break
@@ -255,10 +234,7 @@ func (s *store) settle(ctx context.Context, probe bool, start time.Time, err err
 	return func() {}
 }
 
-// errTimeout ends a Delete that has used up Writer.Timeout.
-var errTimeout = errors.New("timed out")
-
-// checkOut hands out a client for one goroutine.
+// checkOut returns a client for one goroutine.
 func (s *store) checkOut() *client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -270,10 +246,11 @@ func (s *store) checkOut() *client {
 	return newClient(s.addr, s.w.dialTimeout(), s.w.timeout())
 }
 
-// checkIn takes a client back, and keeps as many as there are workers.
+// checkIn takes a client back. It keeps as many as there are workers and closes the
+// others.
 func (s *store) checkIn(c *client) {
 	s.mu.Lock()
-	keep := !s.closing && len(s.idle) < s.workers
+	keep := !s.closing && len(s.idle) < s.w.workers()
 	if keep {
 		s.idle = append(s.idle, c)
 	}
@@ -283,13 +260,13 @@ func (s *store) checkIn(c *client) {
 	}
 }
 
-// close accepts nothing more and lets the workers end with the queue.
+// close accepts nothing more. The workers end when the queue is empty.
 func (s *store) close() {
 	s.mu.Lock()
 	s.closing = true
 	idle := s.idle
 	s.idle = nil
-	s.stopAlarm()
+	s.stopRetryTimer()
 	s.work.Broadcast()
 	s.mu.Unlock()
 	for _, c := range idle {
@@ -298,22 +275,24 @@ func (s *store) close() {
 	s.meta.close()
 }
 
-// abandon drops what is still queued and says how much that was. What is owed
-// stays, to be counted.
+// abandon drops what is still queued and returns the number of entries. Pending
+// deletes are not sent any more, but still counted.
 func (s *store) abandon() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forsaken = true
+	s.pending.abandoned = true
 	s.work.Broadcast()
 	return s.dropAll(DropClosed)
 }
 
 func (s *store) snapshot() ServerStats {
+	waiting := s.meta.waiting()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.stats.clone()
-	c.QueuedEntries, c.QueuedBytes = s.entries, s.bytes
-	c.Owed = s.owed()
+	c.QueuedEntries, c.QueuedBytes = s.queue.entries, s.queue.bytes
+	c.Deleting, c.Waiting = len(s.keys.deleting), waiting
+	c.Pending.Entries = s.pending.count()
 	c.Breaker = s.breaker.state()
 	c.Latency = s.latency.Snapshot(minLatency, maxLatency)
 	return c

@@ -6,14 +6,13 @@ import (
 	"fmt"
 )
 
-// A tier is the servers that a Writer writes to, and the ring that chooses among
-// them. It does not change.
+// A tier is a ring and the stores of its servers. It does not change.
 type tier struct {
 	ring   *Ring
 	stores map[string]*store // by canonical address
 }
 
-// newTier keeps the stores of the servers that were there before.
+// newTier takes over the stores of servers that were there before.
 func newTier(w *Writer, ring *Ring, before map[string]*store) *tier {
 	t := &tier{ring, make(map[string]*store, len(ring.addrs))}
 	for _, addr := range ring.addrs {
@@ -27,17 +26,16 @@ func newTier(w *Writer, ring *Ring, before map[string]*store) *tier {
 	return t
 }
 
-// servers is the tier in force.
+// servers is the current tier.
 func (w *Writer) servers() *tier {
 	w.once.Do(w.init)
 	return w.tier.Load()
 }
 
-// SetRing puts another ring in the place of the one in force. Servers of both keep
-// their queue, and what is owed to them. What is queued for a server that is in the
-// new one no more is dropped; a delete owed to it is forgotten, so that it should be
-// empty if it comes back within the life of an entry. After Close SetRing does
-// nothing.
+// SetRing replaces the current ring. Servers of both rings keep their queue and
+// their pending deletes. Those of a server that is not in the new ring are dropped:
+// make sure that such a server is empty if it comes back within the life of an
+// entry. After Close SetRing does nothing.
 func (w *Writer) SetRing(ring *Ring) {
 	w.changes.Lock()
 	defer w.changes.Unlock()
@@ -55,8 +53,8 @@ func (w *Writer) SetRing(ring *Ring) {
 	}
 }
 
-// putAt queues an entry for servers of the same rank. The error is the first
-// one's, and nil if any took it.
+// putAt queues an entry for servers that are equally good. The error is nil if any
+// accepted it, else the first server's.
 func (t *tier) putAt(addrs []string, key string, e Entry) error {
 	var first error
 	taken := false
@@ -64,7 +62,7 @@ func (t *tier) putAt(addrs []string, key string, e Entry) error {
 	for _, addr := range addrs {
 		err := t.stores[addr].put(&item{
 			key: key, page: cmp.Or(Escape(e.Of), key), of: cmp.Or(e.Of, e.Key), body: e.Body, flags: e.Flags,
-			expires: e.Expires, began: e.Began, done: o.of(),
+			expires: e.Expires, began: e.Began, done: o.forServer(),
 		})
 		if err != nil {
 			o.add(err)
@@ -79,7 +77,7 @@ func (t *tier) putAt(addrs []string, key string, e Entry) error {
 	return first
 }
 
-// route names the servers that an entry is written to.
+// route returns the addresses that an entry is written to.
 func (t *tier) route(e Entry) ([]string, error) {
 	if e.Addr == "" {
 		return t.picked(e)
@@ -99,8 +97,9 @@ func (t *tier) picked(e Entry) ([]string, error) {
 	return addrs, nil
 }
 
-// holders names the servers that may hold an entry: nginx may have asked one
-// while the ring, or a gateway that was not told, chose another.
+// holders returns the addresses that may hold an entry. The ring's choice is among
+// them even if e.Addr is another server: a gateway that did not get an Addr wrote
+// there.
 func (t *tier) holders(e Entry) ([]string, error) {
 	addrs, err := t.route(e)
 	if err != nil || e.Addr == "" {
@@ -120,7 +119,7 @@ func (t *tier) close() {
 	}
 }
 
-// abandon drops what is queued and says how much that was.
+// abandon drops what is queued and returns the number of entries.
 func (t *tier) abandon() (left int) {
 	for _, s := range t.stores {
 		left += s.abandon()
@@ -128,11 +127,11 @@ func (t *tier) abandon() (left int) {
 	return left
 }
 
-// leftOwed is how many deletes the stores still owe after the end, and why.
-func (t *tier) leftOwed(ctx context.Context) (n int, cause error) {
+// pendingCount is the number of deletes that are still pending after Close, and why.
+func (t *tier) pendingCount(ctx context.Context) (n int, cause error) {
 	for _, s := range t.stores {
 		s.mu.Lock()
-		n += s.owed()
+		n += s.pending.count()
 		s.mu.Unlock()
 	}
 	if cause = context.Cause(ctx); cause == nil {

@@ -76,19 +76,19 @@ func TestSetRingForgetsNoDelete(t *testing.T) {
 	wantValue(t, b, "k", "fresh")
 }
 
-// What a kept server is owed is paid under the new ring.
+// The pending deletes of a server that stays are sent under the new ring.
 func TestSetRingKeepsDebts(t *testing.T) {
 	a, b := startFake(t), startFake(t)
 	a.on(refuseDeletes)
 	w := newWriter(t, a.addr)
-	w.BackoffMin = time.Hour
-	owe(t, w, "x")
+	w.Backoff.Min = time.Hour
+	failDeletes(t, w, "x")
 	w.SetRing(newRing(t, All, Server{Name: a.addr}, Server{Name: b.addr}))
 	a.on(nil)
-	rouse(w, a)
+	endPause(w, a)
 	drain(t, w)
-	if s := w.Stats().Total; s.OwedDone != 1 || s.Owed != 0 {
-		t.Errorf("owed %d, made up for %d; want 0 and 1", s.Owed, s.OwedDone)
+	if s := w.Stats().Total; s.Pending.Done != 1 || s.Pending.Entries != 0 {
+		t.Errorf("pending %d, done later %d; want 0 and 1", s.Pending.Entries, s.Pending.Done)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestSetRingWhilePutting(t *testing.T) {
 	if s := w.Stats().Total; s.QueuedEntries != 0 || s.QueuedBytes != 0 {
 		t.Errorf("%d entries, %d bytes still queued", s.QueuedEntries, s.QueuedBytes)
 	}
-	if left := w.room.left.Load(); left != w.queueBytes() {
-		t.Errorf("%d bytes of room left, want all %d", left, w.queueBytes())
+	if left := w.budget.left.Load(); left != w.Queue.bytes() {
+		t.Errorf("%d bytes of room left, want all %d", left, w.Queue.bytes())
 	}
 }

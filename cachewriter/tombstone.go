@@ -55,13 +55,13 @@ const tombstoneForm = "1"
 var errContended = fmt.Errorf("%w: too many purges of one page at a time", ErrRefused)
 
 // A stone is what a tombstone says.
-type stone struct {
+type tombstone struct {
 	process string
 	wall    int64         // in nanoseconds of Unix time
 	since   time.Duration // that process began
 }
 
-func (s stone) append(b []byte) []byte {
+func (s tombstone) append(b []byte) []byte {
 	b = append(b, tombstoneForm+" "...)
 	b = append(b, s.process...)
 	b = append(b, ' ')
@@ -70,14 +70,14 @@ func (s stone) append(b []byte) []byte {
 	return strconv.AppendInt(b, int64(s.since), 10)
 }
 
-func parseStone(value []byte) (s stone, ok bool) {
+func parseTombstone(value []byte) (s tombstone, ok bool) {
 	words := strings.Split(string(value), " ")
 	if len(words) != 4 || words[0] != tombstoneForm {
 		return s, false
 	}
 	wall, err1 := strconv.ParseInt(words[2], 10, 64)
 	since, err2 := strconv.ParseInt(words[3], 10, 64)
-	return stone{words[1], wall, time.Duration(since)}, err1 == nil && err2 == nil
+	return tombstone{words[1], wall, time.Duration(since)}, err1 == nil && err2 == nil
 }
 
 // A process tells the tombstones of one Writer from those of others.
@@ -92,11 +92,13 @@ func newProcess(now time.Time) process {
 	return process{hex.EncodeToString(id[:]), now}
 }
 
-func (p process) stone(at time.Time) stone { return stone{p.id, at.UnixNano(), at.Sub(p.began)} }
+func (p process) tombstone(at time.Time) tombstone {
+	return tombstone{p.id, at.UnixNano(), at.Sub(p.began)}
+}
 
 // covers reports whether s is of a purge that came after began. Of a stone of its own
 // the process knows exactly.
-func (p process) covers(s stone, began time.Time) bool {
+func (p process) covers(s tombstone, began time.Time) bool {
 	if s.process == p.id {
 		return s.since >= began.Sub(p.began)
 	}
@@ -116,7 +118,7 @@ func (c *client) purge(ctx context.Context, w *Writer, p purge) error {
 		return c.delete(ctx, p.keys...)
 	}
 	return c.plain.link.do(ctx, func() error {
-		err := c.plain.bury(w, p)
+		err := c.plain.writeTombstone(w, p)
 		if err != nil && !errors.Is(err, ErrRefused) {
 			return err
 		}
@@ -126,11 +128,11 @@ func (c *client) purge(ctx context.Context, w *Writer, p purge) error {
 }
 
 // bury sets the tombstone up.
-func (c *plainClient) bury(w *Writer, p purge) error {
-	at, old := p.at, swap{}
+func (c *plainClient) writeTombstone(w *Writer, p purge) error {
+	at, old := p.at, casResult{}
 	for range maxReplacements {
-		value, ttl := w.process.stone(at).append(nil), w.tombstoneTTL(at)
-		s, err := swap{}, error(nil)
+		value, ttl := w.process.tombstone(at).append(nil), w.tombstoneTTL(at)
+		s, err := casResult{}, error(nil)
 		if old.found {
 			s, err = c.replace(p.tomb, value, ttl, old.cas)
 		} else {
@@ -140,7 +142,7 @@ func (c *plainClient) bury(w *Writer, p purge) error {
 			return err
 		}
 		old = s
-		switch st, ok := parseStone(s.value); {
+		switch st, ok := parseTombstone(s.value); {
 		case !ok || st.process != w.process.id:
 			at = w.clock() // whoever set it up may have purged after p.at
 		case w.process.covers(st, at):
@@ -158,7 +160,7 @@ func (w *Writer) tombstoneTTL(at time.Time) int64 {
 }
 
 // A filling is an entry that is being written, with looks at the tombstone of its page.
-type filling struct {
+type fill struct {
 	key     string // wire key
 	body    []byte
 	flags   uint32
@@ -172,7 +174,7 @@ type filling struct {
 // fill stores an entry, unless its page was purged after it was asked for. Errors are
 // delete's, and ErrPurged: then nothing of the entry is there, nor was for longer than
 // two round trips.
-func (c *client) fill(ctx context.Context, f *filling) error {
+func (c *client) fill(ctx context.Context, f *fill) error {
 	p := c.plain
 	return p.link.do(ctx, func() error {
 		before, err := p.read(f.tomb)
@@ -204,8 +206,8 @@ func (c *client) fill(ctx context.Context, f *filling) error {
 }
 
 // newFilling is what becomes of an item now.
-func (s *store) newFilling(it *item, now time.Time) *filling {
-	f := &filling{
+func (s *store) newFill(it *item, now time.Time) *fill {
+	f := &fill{
 		key: it.key, body: it.body, flags: it.flags, exptime: exptime(now, it.expires),
 		tomb: Sibling(KindTombstone, it.of),
 	}
@@ -223,7 +225,7 @@ func (s *store) isPurged(tomb string, tombstone []byte, began time.Time) bool {
 	if tombstone == nil {
 		return false
 	}
-	st, ok := parseStone(tombstone)
+	st, ok := parseTombstone(tombstone)
 	if !ok {
 		return true
 	}
@@ -248,7 +250,7 @@ func (s *store) ageOf(tomb string, value []byte) (age time.Duration, ok bool) {
 
 // differs reports whether our clock and another gateway's are so far apart that
 // tombstones cannot be compared with it; and logs that once.
-func (s *store) differs(age time.Duration, st stone, now time.Time) bool {
+func (s *store) differs(age time.Duration, st tombstone, now time.Time) bool {
 	byClock := now.Sub(time.Unix(0, st.wall))
 	if (byClock - age).Abs() <= clockError {
 		return false

@@ -17,12 +17,12 @@ func TestStone(t *testing.T) {
 	now := time.Now()
 	p, other := newProcess(now), newProcess(now)
 	at := now.Add(time.Second)
-	s, ok := parseStone(p.stone(at).append(nil))
-	if !ok || s != (stone{p.id, at.UnixNano(), time.Second}) {
+	s, ok := parseTombstone(p.tombstone(at).append(nil))
+	if !ok || s != (tombstone{p.id, at.UnixNano(), time.Second}) {
 		t.Fatalf("got %+v, %v", s, ok)
 	}
 	for _, bad := range []string{"", "1", "2 a 1 1", "1 a b 1", "1 a 1 b", "1 a 1 1 1", "1  1"} {
-		if _, ok := parseStone([]byte(bad)); ok {
+		if _, ok := parseTombstone([]byte(bad)); ok {
 			t.Errorf("parsed %q", bad)
 		}
 	}
@@ -111,7 +111,7 @@ func TestTombstoneOnEveryServer(t *testing.T) {
 		if err := a.Delete(t.Context(), Entry{Key: "k"}); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "nothing is owed", func() bool { return a.Stats().Total.Owed == 0 })
+		await(t, "no delete is pending", func() bool { return a.Stats().Total.Pending.Entries == 0 })
 		for _, addr := range []string{f.addr, g.addr} {
 			e := askedFor(page("k", "old"), time.Second)
 			e.Addr = addr
@@ -138,7 +138,7 @@ func TestPurgedBetweenTheLooks(t *testing.T) {
 		close(hold)
 		wantDropped(t, settled(t, b), DropPurged, 1)
 		wantValue(t, f, key, "")
-		if s := b.Stats().Total; s.Stored != 0 || s.Owed != 0 {
+		if s := b.Stats().Total; s.Stored != 0 || s.Pending.Entries != 0 {
 			t.Errorf("counted %+v", s)
 		}
 	}
@@ -178,7 +178,7 @@ func TestTombstoneCannotBeRead(t *testing.T) {
 			if s.Stored != 0 || s.Refused != tt.refused || s.Failed != tt.failed || s.LastError == "" {
 				t.Errorf("counted %+v", s)
 			}
-			await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+			await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 			wantValue(t, f, "k", "")
 			put(t, w, page("k", "y"))
 			if s := settled(t, w); s.Stored != 1 {
@@ -200,10 +200,10 @@ func TestTombstoneOfALaterVersion(t *testing.T) {
 	wantValue(t, f, "other", "x")
 }
 
-func stoneOf(t *testing.T, f *fake, key string) stone {
+func stoneOf(t *testing.T, f *fake, key string) tombstone {
 	t.Helper()
 	value, _ := f.value(Sibling(KindTombstone, key))
-	s, ok := parseStone([]byte(value))
+	s, ok := parseTombstone([]byte(value))
 	if !ok {
 		t.Fatalf("the tombstone of %q is %q", key, value)
 	}
@@ -266,8 +266,8 @@ func testPurgesInACrowd(t *testing.T, m memcached) {
 	}
 }
 
-// A delete that is owed comes with the time of the purge.
-func TestOwedTombstone(t *testing.T) {
+// A pending delete writes a tombstone with the time of the purge.
+func TestPendingTombstone(t *testing.T) {
 	f := startFake(t)
 	f.on(func(string) act { return act{say: "SERVER_ERROR proxy: try later\r\n"} })
 	w, b, c := newWriter(t, f.addr), newWriter(t, f.addr), new(clock)
@@ -275,11 +275,11 @@ func TestOwedTombstone(t *testing.T) {
 	old := Entry{Key: "k", Body: []byte("old"), Expires: c.now().Add(time.Hour), Began: c.now()}
 	c.advance(time.Second)
 	purged := c.now()
-	owe(t, w, "k")
+	failDeletes(t, w, "k")
 	f.on(nil)
 	c.advance(100 * time.Second)
-	rouse(w, f)
-	await(t, "it is paid", func() bool { return w.Stats().Total.Owed == 0 })
+	endPause(w, f)
+	await(t, "the delete is sent", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	if s := stoneOf(t, f, "k"); s.wall != purged.UnixNano() {
 		t.Errorf("the tombstone is of %v, want %v", time.Unix(0, s.wall), purged)
 	}
@@ -296,11 +296,11 @@ func TestOwedTombstone(t *testing.T) {
 
 	// After the tombstone's life there is nothing left to compare with.
 	f.on(func(string) act { return act{say: "SERVER_ERROR proxy: try later\r\n"} })
-	owe(t, w, "later")
+	failDeletes(t, w, "later")
 	f.on(nil)
 	c.advance(tombstoneLife)
-	rouse(w, f)
-	await(t, "it is paid", func() bool { return w.Stats().Total.Owed == 0 })
+	endPause(w, f)
+	await(t, "the delete is sent", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	if _, ok := f.value(Sibling(KindTombstone, "later")); ok {
 		t.Error("a tombstone was set up that nobody may look at any more")
 	}
@@ -311,9 +311,9 @@ func TestCloseLeavesTombstones(t *testing.T) {
 	f := startFake(t)
 	f.on(func(string) act { return act{say: "SERVER_ERROR proxy: try later\r\n"} })
 	w := newWriter(t, f.addr)
-	w.BackoffMin = time.Hour
+	w.Backoff.Min = time.Hour
 	slow := askedFor(page("k", "old"), time.Second)
-	owe(t, w, "k")
+	failDeletes(t, w, "k")
 	f.on(nil)
 	drain(t, w)
 	next := newWriter(t, f.addr)
@@ -400,7 +400,7 @@ func TestClocksDiffer(t *testing.T) {
 			keys := []string{"k", "l"}
 			for _, key := range keys {
 				f.items[Sibling(KindTombstone, key)] = fakeItem{
-					body:    purger.stone(at).append(nil),
+					body:    purger.tombstone(at).append(nil),
 					exptime: int64((tombstoneLife - tt.age) / time.Second),
 				}
 			}

@@ -7,14 +7,22 @@ import (
 	"time"
 )
 
-// Usage returns what Get tells beside the value, which is not fetched, or nil if
-// nothing lies under the entry's key. It leaves no trace. Of several servers that have
-// the page the shortest TTL counts, the latest access, and that any has served it, or
-// holds it as stale; those that do not answer are passed over if any has it.
+// Usage is what a server knows about an entry, without its value.
+type Usage struct {
+	TTL        time.Duration // what is left, in whole seconds; or Forever
+	Served     bool          // read since it was stored
+	LastAccess time.Duration // ago; memcached updates it about once a minute
+	Stale      bool          // invalidated, but still served
+}
+
+// Usage returns what Get returns as Item.Usage, or nil if there is nothing under the
+// entry's key. It does not fetch the value and leaves no trace. If several servers
+// have the page, it combines them: the shortest TTL, the latest access, and Served or
+// Stale if any says so. It ignores errors of some servers if another has the page.
 //
-// Errors are ErrNoMeta; ErrServerDown, at once while the server's breaker is open; those
-// of Put's for the key and the Addr; and others if no answer came within ctx and
-// Timeout.
+// Errors are ErrNoMeta; ErrServerDown, at once, while the server's breaker is open;
+// Put's errors for the key and the Addr; and others if there is no response within
+// ctx and Timeout.
 func (w *Writer) Usage(ctx context.Context, e Entry) (*Usage, error) {
 	key, stores, err := w.find(e)
 	if err != nil {
@@ -51,7 +59,7 @@ func (s *store) usage(ctx context.Context, key string) (*Usage, error) {
 
 func (it *metaItem) usage() *Usage { return &Usage{it.ttl, it.hit, it.lastAccess, it.stale} }
 
-// and sums up what two servers know. Nil is nothing.
+// and combines what two servers know. Nil is nothing.
 func (u *Usage) and(o *Usage) *Usage {
 	if u == nil {
 		return o
@@ -59,14 +67,6 @@ func (u *Usage) and(o *Usage) *Usage {
 	if o == nil {
 		return u
 	}
-	shortest := min(uint64(u.TTL), uint64(o.TTL)) // Forever, which is -1, comes last
+	shortest := min(uint64(u.TTL), uint64(o.TTL)) // Forever, which is -1, is the largest
 	return &Usage{time.Duration(shortest), u.Served || o.Served, min(u.LastAccess, o.LastAccess), u.Stale || o.Stale}
-}
-
-// A Usage is what a server knows of an entry beside its value.
-type Usage struct {
-	TTL        time.Duration // what is left, in whole seconds; or Forever
-	Served     bool          // since it was stored
-	LastAccess time.Duration // ago; coarse, for memcached notes it about once a minute
-	Stale      bool          // invalidated, but still served
 }

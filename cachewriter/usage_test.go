@@ -122,7 +122,7 @@ func TestUsageOfADeadServer(t *testing.T) {
 	f := startFake(t)
 	f.stop()
 	w := newWriter(t, f.addr)
-	w.BackoffMin = time.Hour
+	w.Backoff.Min = time.Hour
 	for range tripAfter {
 		if _, err := w.Usage(t.Context(), Entry{Key: "k"}); err == nil || errors.Is(err, ErrServerDown) {
 			t.Errorf("Usage: %v, want the error of an attempt", err)

@@ -3,89 +3,88 @@ package cachewriter
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	// maxLooks bounds what visitors wait for at one server at a time. Others wait for a
-	// place as long as one is given back within placeWait.
-	maxLooks  = 8
+	// maxVisits bounds the requests of visitors that use one server at a time. Others
+	// wait for a place, as long as one becomes free within placeWait.
+	maxVisits = 8
 	placeWait = 50 * time.Millisecond
-
-	// maxDeleters bounds the connections that Deletes take at one server.
-	maxDeleters = 32
 )
 
-// visit is attempt for a visitor's request. Only so many wait for a server at a time, and
-// no more than one for a server whose last operation broke, so that few pay for one that
-// hangs before its breaker opens.
+// visits are the requests of visitors that use one server.
+type visits struct {
+	places  chan struct{}
+	left    atomic.Uint64 // how many have left
+	stalled atomic.Bool   // somebody has waited in vain since one left
+}
+
+// visit is attempt for a visitor's request. It bounds the requests that use a server
+// at a time, to one after a failed operation. So few requests are slow when a server
+// hangs and its breaker has not opened yet.
 func (s *store) visit(ctx context.Context, op func(context.Context) error) error {
-	if err := s.takePlace(ctx); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	defer s.givePlace()
+	defer s.visits.leave()
 	return s.attempt(ctx, op)
 }
 
-func (s *store) takePlace(ctx context.Context) error {
-	if s.down() {
+// enter takes a place. The error is ErrServerDown, ErrBusy or the cause of ctx's end.
+func (s *store) enter(ctx context.Context) error {
+	if s.isDown() {
 		return ErrServerDown
 	}
 	select {
-	case s.looks <- struct{}{}:
+	case s.visits.places <- struct{}{}:
 	default:
-		if s.isAiling() || s.stalled.Load() {
+		if s.lastFailed() || s.visits.stalled.Load() {
 			return ErrBusy
 		}
-		if err := s.awaitPlace(ctx); err != nil {
+		if err := s.visits.awaitPlace(ctx); err != nil {
 			return err
 		}
 	}
-	if s.isAiling() && len(s.looks) > 1 {
-		s.givePlace()
+	if s.lastFailed() && len(s.visits.places) > 1 {
+		s.visits.leave()
 		return ErrBusy
 	}
 	return nil
 }
 
-// isAiling reports whether the last operation broke.
-func (s *store) isAiling() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.breaker.broken > 0
-}
-
-func (s *store) awaitPlace(ctx context.Context) error {
+func (v *visits) awaitPlace(ctx context.Context) error {
 	timer := time.NewTimer(placeWait)
 	defer timer.Stop()
-	for given := s.given.Load(); ; {
+	for left := v.left.Load(); ; {
 		select {
-		case s.looks <- struct{}{}:
+		case v.places <- struct{}{}:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-timer.C:
 		}
-		now := s.given.Load()
-		if now == given {
-			s.stalled.Store(true) // until one is given back
+		now := v.left.Load()
+		if now == left {
+			v.stalled.Store(true) // until one leaves
 			return ErrBusy
 		}
-		given = now
+		left = now
 		timer.Reset(placeWait)
 	}
 }
 
-func (s *store) givePlace() {
-	s.given.Add(1)
-	<-s.looks
-	s.stalled.Store(false)
+func (v *visits) leave() {
+	v.left.Add(1)
+	<-v.places
+	v.stalled.Store(false)
 }
 
-// attempt runs a meta command for somebody who cannot wait long: not at all while
-// the breaker is open, else within ctx and Timeout. The breaker hears of the end.
+// attempt runs an operation for a caller that cannot wait long: not at all while the
+// breaker is open, else within ctx and Timeout. The outcome counts for the breaker.
 func (s *store) attempt(ctx context.Context, op func(context.Context) error) error {
-	if s.down() {
+	if s.isDown() {
 		return ErrServerDown
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.w.timeout(), errTimeout)
@@ -93,26 +92,33 @@ func (s *store) attempt(ctx context.Context, op func(context.Context) error) err
 	start := s.w.clock()
 	err := op(ctx)
 	if errors.Is(err, ErrNoMeta) || errors.Is(err, ErrBusy) || errors.Is(err, ErrClosed) {
-		return err // which says nothing of the server's health
+		return err // says nothing about the server's health
 	}
 	health := err
-	if isAnswer(err) {
+	if isNegative(err) {
 		health = nil
 	}
 	s.mu.Lock()
-	report := s.settle(ctx, false, start, health)
+	report := s.record(ctx, false, start, health)
 	s.mu.Unlock()
 	report()
 	return err
 }
 
-// isAnswer knows the errors by which a live server says no.
-func isAnswer(err error) bool {
+// isNegative reports whether err is a negative response of a live server.
+func isNegative(err error) bool {
 	return errors.Is(err, errNotStored) || errors.Is(err, errChanged) || errors.Is(err, errNotFound)
 }
 
-func (s *store) down() bool {
+func (s *store) isDown() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.breaker.open
+}
+
+// lastFailed reports whether the last operation failed.
+func (s *store) lastFailed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.breaker.failures > 0
 }

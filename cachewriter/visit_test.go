@@ -31,8 +31,8 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// Of a hundred visitors few pay for a server that hangs, and none once its breaker is
-// open. They take no connections of their own.
+// If a server hangs, few of a hundred visitors wait for it, and none once its breaker is
+// open. They open no connections of their own.
 func TestLookAtHungServer(t *testing.T) {
 	for name, hang := range map[string]func(string) act{
 		"meta":          onCommand("mg", act{hold: make(chan struct{})}),
@@ -45,7 +45,7 @@ func TestLookAtHungServer(t *testing.T) {
 			f := startFake(t)
 			f.on(hang)
 			w := newWriter(t, f.addr)
-			w.Timeout, w.BackoffMin = timeout, time.Hour
+			w.Timeout, w.Backoff.Min = timeout, time.Hour
 			look := func(i int) error {
 				if name == "locks as well" {
 					_, err := w.Lock(t.Context(), Entry{Key: fmt.Sprint("k", i)}, time.Minute)
@@ -54,7 +54,7 @@ func TestLookAtHungServer(t *testing.T) {
 				_, err := w.Look(t.Context(), Entry{Key: "k"})
 				return err
 			}
-			paid := 0
+			waited := 0
 			isOpen := func() bool { return w.Stats().Servers[0].Breaker == BreakerOpen }
 			for range 2 * tripAfter {
 				errs := make([]error, 100)
@@ -68,12 +68,12 @@ func TestLookAtHungServer(t *testing.T) {
 						t.Error("a server that hangs has responded")
 					}
 					if !errors.Is(err, ErrBusy) && !errors.Is(err, ErrServerDown) {
-						paid++
+						waited++
 					}
 				}
 			}
-			if !isOpen() || paid > 3*maxLooks {
-				t.Errorf("open: %v, when %d of some hundreds had waited for the server", isOpen(), paid)
+			if !isOpen() || waited > 3*maxVisits {
+				t.Errorf("open: %v, when %d of some hundreds had waited for the server", isOpen(), waited)
 			}
 			for i := range 100 {
 				if err := look(i); !errors.Is(err, ErrServerDown) {
@@ -83,14 +83,14 @@ func TestLookAtHungServer(t *testing.T) {
 			f.mu.Lock()
 			conns := len(f.conns)
 			f.mu.Unlock()
-			if conns > 2*maxLooks {
-				t.Errorf("%d connections for %d who paid", conns, paid)
+			if conns > 2*maxVisits {
+				t.Errorf("%d connections for %d who waited", conns, waited)
 			}
 		})
 	}
 }
 
-// hangsAfter says no to the first command, and does not answer the second.
+// hangsAfter refuses the first command and does not respond to the second.
 func hangsAfter(refused, held string) func(string) act {
 	return func(command string) act {
 		switch {
@@ -103,7 +103,7 @@ func hangsAfter(refused, held string) func(string) act {
 	}
 }
 
-// A healthy server takes any number of visitors.
+// A healthy server serves any number of visitors.
 func TestLooksOfACrowd(t *testing.T) {
 	f := startFake(t)
 	f.items["k"] = fakeItem{body: []byte("page")}
@@ -120,7 +120,7 @@ func TestLooksOfACrowd(t *testing.T) {
 	}
 }
 
-// Deletes that hang together take no more connections than that.
+// Deletes that hang use no more connections than maxDeleters.
 func TestDeletesAreBounded(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)

@@ -2,7 +2,6 @@ package cachewriter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"sync"
@@ -12,103 +11,104 @@ import (
 	"go.uber.org/zap"
 )
 
-// Why Put or Delete did not take an entry; further reasons are CheckKey's.
-var (
-	ErrQueueFull     = errors.New("cachewriter: queue is full")
-	ErrServerDown    = errors.New("cachewriter: server is down")
-	ErrUnknownServer = errors.New("cachewriter: not a server of the ring")
-	ErrNoServer      = errors.New("cachewriter: every server is marked down")
-	ErrExpired       = errors.New("cachewriter: entry has expired")
-	ErrPurged        = errors.New("cachewriter: key was deleted while the page was being made")
-	ErrClosed        = errors.New("cachewriter: writer is closed")
-
-	errSuperseded = errors.New("cachewriter: a newer entry has taken the place of this one")
-)
-
 // A Writer writes entries to the memcached servers of a ring. Its exported fields
-// are its options, to be set before the first call of a method; all methods are
-// safe for concurrent use. Close ends its goroutines: the workers, which start at
-// the first Put for their server or the first delete owed to it, and those of its
-// meta clients. A Writer that was never given an entry has none.
+// are its options. Set them before the first call of a method; all methods are safe
+// for concurrent use.
 //
-// What is queued is bounded over all servers by QueueBytes and QueueEntries, of
-// which each server gets an equal share, so that one that hangs does not take the
-// room of the others. Entries that are being written count.
+// Its goroutines are the workers, which start at the first Put or the first pending
+// delete of their server; those of the connections for meta commands; and the
+// renewals of locks that are kept. Close ends them and waits for them. A Writer that
+// has written nothing has none.
+//
+// The queue is bounded over all servers by Queue. Each server gets an equal share,
+// so that a server that hangs does not use up the room of the others. Entries that
+// are being written count.
 //
 // Of several Puts of one key the last one wins. Delete wins over every Put that
-// returned before it was called.
+// returned before Delete was called.
 type Writer struct {
-	// Ring knows the servers. It must be set. It is the first one: SetRing puts
-	// another in its place.
+	// Ring has the servers at the start; SetRing replaces it. It must be set.
 	Ring *Ring
 
-	// Log gets one line when a server goes down and one when it is back. Nil
-	// is silent.
+	// Log gets a line when a server goes down and when it is back. Nil means no log.
 	Log *zap.Logger
 
 	// DialTimeout bounds a connection attempt. 0 means 100 ms.
 	DialTimeout time.Duration
 
-	// Timeout bounds one operation on a connection, and a whole Delete. 0 means
-	// 250 ms.
+	// Timeout bounds one operation on a connection, and a whole Delete, Get or
+	// Look. 0 means 250 ms.
 	Timeout time.Duration
 
-	// Workers is the number of goroutines, and of connections, that write to
-	// each server. 0 means 4.
+	// Workers is the number of goroutines, each with a connection, that write to each
+	// server. 0 means 4.
 	Workers int
 
-	// QueueBytes bounds the keys and bodies held, in bytes. 0 means 64 MiB.
-	QueueBytes int64
+	Queue   QueueLimits   // entries that wait or are being written
+	Backoff Backoff       // how long a server is left alone
+	Pending PendingLimits // deletes that have not reached their server
 
-	// QueueEntries bounds the entries held. Each server can hold at least
-	// one. 0 means 4096.
-	QueueEntries int
-
-	// BackoffMin and BackoffMax bound the time for which a server is left
-	// alone after three broken operations in a row; it doubles with every
-	// broken attempt that follows. 0 means 1 s and 30 s.
-	BackoffMin, BackoffMax time.Duration
-
-	// OweFor is how long a server that could not be reached is owed a
-	// delete. It should be no less than the longest life of an entry. 0 means
-	// 24 h.
-	OweFor time.Duration
-
-	// OweEntries bounds the deletes owed to each server; their keys take no
-	// more than 4 MiB. 0 means 65536.
-	OweEntries int
-
-	// Copies says that last good copies (KindCopy) are kept. Delete of a page
-	// removes its copy, too, in the same round trip; to every other server two
-	// deletes are owed then. All who delete pages of one cache should agree on it: a
-	// page that was invalidated must not come back as a copy.
+	// Copies says that last good copies (KindCopy) are kept. Delete removes the copy
+	// together with its page, in the same round trip. All Writers that delete pages of
+	// one cache should have the same value: a page that was purged must not come back
+	// as a copy.
 	Copies bool
 
-	now func() time.Time // nil: time.Now; tests turn it
+	now func() time.Time // nil: time.Now; tests replace it
 
 	once    sync.Once
 	tier    atomic.Pointer[tier]
-	changes sync.Mutex // held while tier is replaced, or closed
-	room    room
+	changes sync.Mutex // held while tier is replaced or closed
+	closed  atomic.Bool
+	shared
+}
+
+// shared is what the stores of a Writer have in common.
+type shared struct {
+	budget  budget
 	purges  purges
 	process process
 	life    context.Context // of the workers; ends when Close gives up
 	end     context.CancelFunc
-	running sync.WaitGroup // workers and Deletes
-	closed  atomic.Bool
+	running sync.WaitGroup // workers, Deletes and renewals of locks
 
 	clocksDiffer atomic.Bool // it has been logged
 }
 
-// Pick returns the addresses to which a page without an Addr is written: Ring.Pick
-// of the ring in force.
+// QueueLimits bound the entries that wait or are being written, over all servers.
+type QueueLimits struct {
+	Bytes   int64 // of keys and bodies; 0: 64 MiB
+	Entries int   // 0: 4096; each server may always have one
+}
+
+// Backoff is how long a server is left alone after three failed operations in a row.
+// The time starts at Min and doubles with every failed attempt, up to Max.
+type Backoff struct {
+	Min time.Duration // 0: 1 s
+	Max time.Duration // 0: 30 s
+}
+
+// PendingLimits bound the deletes that have not reached their server.
+type PendingLimits struct {
+	// MaxAge is how long a delete is kept. It should be at least the longest life of
+	// an entry. 0 means 24 h.
+	MaxAge time.Duration
+
+	// Entries bounds the deletes for each server. Their keys take 4 MiB at most.
+	// 0 means 65536.
+	Entries int
+}
+
+// Pick returns the addresses to which a page without an Addr is written: Ring.Pick of
+// the current ring.
 func (w *Writer) Pick(hashKey string) []string { return w.servers().ring.Pick(hashKey) }
 
-// Close accepts nothing more and writes what is queued until ctx is done; what
-// is left then is cut off, dropped and counted, and an error says how much it was.
-// What is owed is tried once more, but for the servers that turn out to be down.
-// All goroutines have ended when it returns, a Delete under way included, which is
-// at most Timeout after ctx is done. Closing again does nothing.
+// Close accepts nothing more and writes what is queued until ctx is done. Then it
+// interrupts the writes and drops and counts the rest; the error says how many
+// entries and deletes are left. Pending deletes are tried once more, except at
+// servers that are down. When Close returns, all goroutines have ended, and so have
+// the Deletes under way; this is at most Timeout after ctx is done. A second Close
+// does nothing.
 func (w *Writer) Close(ctx context.Context) error {
 	if w.closed.Swap(true) {
 		return nil
@@ -129,14 +129,14 @@ func (w *Writer) Close(ctx context.Context) error {
 		<-gaveUp
 	}
 	w.end()
-	if owed, cause := t.leftOwed(ctx); left+owed > 0 {
-		return fmt.Errorf("cachewriter: close: %d entries not written, %d deletes still owed: %w", left, owed, cause)
+	if pending, cause := t.pendingCount(ctx); left+pending > 0 {
+		return fmt.Errorf("cachewriter: close: %d entries not written, %d deletes still pending: %w", left, pending, cause)
 	}
 	return nil
 }
 
-// Stats returns the counters of the moment. Each server's are consistent in
-// themselves.
+// Stats returns the current counters. Those of one server are consistent with each
+// other.
 func (w *Writer) Stats() Stats {
 	t := w.servers()
 	all := Stats{Total: newServerStats("")}
@@ -150,24 +150,11 @@ func (w *Writer) Stats() Stats {
 
 func (w *Writer) init() {
 	w.life, w.end = context.WithCancel(context.Background())
-	w.room.left.Store(w.queueBytes())
+	w.budget.left.Store(w.Queue.bytes())
 	w.purges.seed = maphash.MakeSeed()
 	w.process = newProcess(w.clock())
 	w.tier.Store(newTier(w, w.Ring, nil))
 }
-
-// A room is the bytes of the queue that the stores share.
-type room struct{ left atomic.Int64 }
-
-func (r *room) take(bytes int64) bool {
-	if r.left.Add(-bytes) >= 0 || bytes <= 0 {
-		return true
-	}
-	r.left.Add(bytes)
-	return false
-}
-
-func (r *room) give(bytes int64) { r.left.Add(bytes) }
 
 func (w *Writer) log() *zap.Logger {
 	if w.Log == nil {
@@ -184,22 +171,17 @@ func (w *Writer) clock() time.Time {
 }
 
 func (w *Writer) dialTimeout() time.Duration { return positive(w.DialTimeout, 100*time.Millisecond) }
+func (w *Writer) timeout() time.Duration     { return positive(w.Timeout, 250*time.Millisecond) }
+func (w *Writer) workers() int               { return positive(w.Workers, 4) }
 
-func (w *Writer) timeout() time.Duration { return positive(w.Timeout, 250*time.Millisecond) }
+func (q QueueLimits) bytes() int64 { return positive(q.Bytes, 64<<20) }
+func (q QueueLimits) entries() int { return positive(q.Entries, 4096) }
 
-func (w *Writer) workers() int { return positive(w.Workers, 4) }
+func (b Backoff) min() time.Duration { return positive(b.Min, time.Second) }
+func (b Backoff) max() time.Duration { return positive(b.Max, 30*time.Second) }
 
-func (w *Writer) queueBytes() int64 { return positive(w.QueueBytes, 64<<20) }
-
-func (w *Writer) queueEntries() int { return positive(w.QueueEntries, 4096) }
-
-func (w *Writer) backoffMin() time.Duration { return positive(w.BackoffMin, time.Second) }
-
-func (w *Writer) oweFor() time.Duration { return positive(w.OweFor, 24*time.Hour) }
-
-func (w *Writer) oweEntries() int { return positive(w.OweEntries, 1<<16) }
-
-func (w *Writer) backoffMax() time.Duration { return positive(w.BackoffMax, 30*time.Second) }
+func (p PendingLimits) maxAge() time.Duration { return positive(p.MaxAge, 24*time.Hour) }
+func (p PendingLimits) entries() int          { return positive(p.Entries, 1<<16) }
 
 func positive[T int | int64 | time.Duration](option, otherwise T) T {
 	if option > 0 {

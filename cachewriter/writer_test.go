@@ -233,7 +233,7 @@ func TestOneWriteOfAKeyAtATime(t *testing.T) {
 func TestQueueFull(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)
-	w.Workers, w.QueueEntries, w.QueueBytes = 1, 3, 100
+	w.Workers, w.Queue.Entries, w.Queue.Bytes = 1, 3, 100
 	if err := w.Put(page("huge", strings.Repeat("x", 101))); !errors.Is(err, ErrQueueFull) {
 		t.Errorf("larger than the budget: %v, want %v", err, ErrQueueFull)
 	}
@@ -260,8 +260,8 @@ func TestQueueFull(t *testing.T) {
 	close(hold)
 	drain(t, w)
 	wantValue(t, f, "3", "zzzzzzz")
-	if s := w.Stats().Total; s.QueuedEntries != 0 || s.QueuedBytes != 0 || w.room.left.Load() != 100 {
-		t.Errorf("after the drain %d entries, %d bytes are queued, room for %d", s.QueuedEntries, s.QueuedBytes, w.room.left.Load())
+	if s := w.Stats().Total; s.QueuedEntries != 0 || s.QueuedBytes != 0 || w.budget.left.Load() != 100 {
+		t.Errorf("after the drain %d entries, %d bytes are queued, room for %d", s.QueuedEntries, s.QueuedBytes, w.budget.left.Load())
 	}
 }
 
@@ -269,7 +269,7 @@ func TestQueueFull(t *testing.T) {
 func TestQueueIsShared(t *testing.T) {
 	hung, alive := startFake(t), startFake(t)
 	w := newWriter(t, hung.addr, alive.addr)
-	w.Workers, w.QueueEntries, w.QueueBytes = 1, 8, 80
+	w.Workers, w.Queue.Entries, w.Queue.Bytes = 1, 8, 80
 	hold := make(chan struct{})
 	hung.on(onCommand("set", act{hold: hold}))
 	to := func(f *fake, key, body string) Entry {
@@ -600,7 +600,7 @@ func TestDeleteWins(t *testing.T) {
 	await(t, "the delete has begun", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.deleting["k"] == 1
+		return s.keys.deleting["k"] == 1
 	})
 	put(t, w, page("k", "during"))
 	put(t, w, page("other", "x"))
@@ -723,7 +723,7 @@ func TestDeleteCalledOff(t *testing.T) {
 	}
 }
 
-// While the breaker is open Delete does not wait for the server: the delete is owed at
+// While the breaker is open Delete does not wait for the server: the delete is pending at
 // once, and a worker makes it when the server is back, with no call from outside.
 func TestDeleteDuringOutage(t *testing.T) {
 	f := startFake(t)
@@ -749,16 +749,16 @@ func TestDeleteDuringOutage(t *testing.T) {
 	if got := f.commands("add")[heard:]; len(got) > 0 {
 		t.Errorf("memcached heard %q, want nothing", got)
 	}
-	if got := w.Stats().Total.Owed; got != 101 {
-		t.Errorf("owed %d deletes, want 101", got)
+	if got := w.Stats().Total.Pending.Entries; got != 101 {
+		t.Errorf("%d pending deletes, want 101", got)
 	}
 	f.on(nil)
 	f.mu.Lock()
 	f.items["k7"] = fakeItem{body: []byte("stale")}
 	f.mu.Unlock()
-	c.advance(w.backoffMin())
-	rouse(w, f)
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	c.advance(w.Backoff.min())
+	endPause(w, f)
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	wantValue(t, f, "k7", "")
 	if got := w.Stats().Servers[0].Breaker; got != BreakerClosed {
 		t.Errorf("breaker %s, want closed", got)
@@ -776,7 +776,7 @@ func TestDeleteBesideProbe(t *testing.T) {
 		put(t, w, Entry{Key: "k", Expires: c.now().Add(time.Hour)})
 		await(t, "the write fails", func() bool { return w.Stats().Total.Failed == uint64(i+1) })
 	}
-	c.advance(w.backoffMin())
+	c.advance(w.Backoff.min())
 	hold := make(chan struct{})
 	f.on(onCommand("set", act{hold: hold}))
 	put(t, w, Entry{Key: "k", Body: []byte("old"), Expires: c.now().Add(time.Hour)})
@@ -785,7 +785,7 @@ func TestDeleteBesideProbe(t *testing.T) {
 		t.Errorf("Delete: %v, want %v", err, ErrServerDown)
 	}
 	close(hold)
-	await(t, "nothing is owed", func() bool { return w.Stats().Total.Owed == 0 })
+	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 	wantValue(t, f, "k", "")
 }
 
@@ -859,7 +859,7 @@ func TestUnusedWriterHasNoGoroutine(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	f, g := startFake(t), startFake(t)
 	w := newWriter(t, f.addr, g.addr)
-	w.QueueEntries, w.BackoffMin, w.BackoffMax = 64, time.Millisecond, time.Millisecond
+	w.Queue.Entries, w.Backoff.Min, w.Backoff.Max = 64, time.Millisecond, time.Millisecond
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {

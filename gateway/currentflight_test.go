@@ -117,7 +117,7 @@ func TestCrowdByStore(t *testing.T) {
 	}{
 		{"well", nil, 1, true},
 		{"none", func(_ *testing.T, g *Gateway) { g.Store = nil }, 1, false},
-		{"full", func(_ *testing.T, g *Gateway) { g.Store.QueueBytes = 1 }, few, false},
+		{"full", func(_ *testing.T, g *Gateway) { g.Store.Queue.Bytes = 1 }, few, false},
 		{"refused connections", func(t *testing.T, g *Gateway) { g.Store = storeAt(t, g, "127.0.0.1:1") }, few, false},
 		{"hung", func(t *testing.T, g *Gateway) { g.Store = storeAt(t, g, hung(t)) }, few, false},
 		{"down", func(t *testing.T, g *Gateway) {

@@ -143,7 +143,7 @@ func (x *exchange) foresee(page []byte) {
 	}
 	e := x.place()
 	e.Body, e.Began = page, x.asked
-	x.stored = x.g.Store.Takes(e)
+	x.stored = x.g.Store.Accepts(e)
 }
 
 // relayMore has the kernel move what need not be looked at, if it is much. Of a

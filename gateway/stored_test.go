@@ -30,7 +30,7 @@ func TestStoredIsAFact(t *testing.T) {
 		{"large", page(strings.Repeat("x", 100<<10)), nil, "ttl=600; detail=default-ttl", true},
 		{"observed", page("hello"), func(g *Gateway) { g.Policy.Observe = true }, "detail=observe", false},
 		{"no store", page("hello"), func(g *Gateway) { g.Store = nil }, "ttl=600; detail=default-ttl", false},
-		{"no room", page("hello"), func(g *Gateway) { g.Store.QueueBytes = 1 }, "ttl=600; detail=default-ttl", false},
+		{"no room", page("hello"), func(g *Gateway) { g.Store.Queue.Bytes = 1 }, "ttl=600; detail=default-ttl", false},
 		{"not wanted", page("hello", "Cache-Control: private"), nil, "detail=private", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -95,14 +95,13 @@ func assemble(c *cli.Context, cfg *settings.Config, logs *logbook) *gateway.Gate
 		Policy:        cfg.Policy,
 		Firewall:      &policy.Firewall{TrustForwardedProto: c.Bool("trust-forwarded-proto")},
 		Store: &cachewriter.Writer{
-			Ring:         cfg.Ring,
-			Log:          logs.log,
-			DialTimeout:  c.Duration("memcached-connect-timeout"),
-			Timeout:      c.Duration("memcached-timeout"),
-			QueueBytes:   bytesOf(c, "queue-bytes"),
-			QueueEntries: c.Int("queue-entries"),
-			OweFor:       2 * cfg.Policy.MaxTTL, // a copy may outlive its page by as much
-			Copies:       true,
+			Ring:        cfg.Ring,
+			Log:         logs.log,
+			DialTimeout: c.Duration("memcached-connect-timeout"),
+			Timeout:     c.Duration("memcached-timeout"),
+			Queue:       cachewriter.QueueLimits{Bytes: bytesOf(c, "queue-bytes"), Entries: c.Int("queue-entries")},
+			Pending:     cachewriter.PendingLimits{MaxAge: 2 * cfg.Policy.MaxTTL}, // a copy may outlive its page by as much
+			Copies:      true,
 		},
 		Log:          logs.log,
 		AccessLog:    logs.access,

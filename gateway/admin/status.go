@@ -115,8 +115,8 @@ func storageStatus(stats cachewriter.Stats) []StorageStatus {
 		}
 		all = append(all, StorageStatus{
 			Server: s.Addr, Up: s.Breaker != cachewriter.BreakerOpen, Queued: s.QueuedEntries, Stored: s.Stored,
-			Refused: s.Refused, Dropped: dropped, Failed: s.Failed + s.DeleteErrors, Deletes: s.Deletes + s.OwedDone,
-			Owed: s.Owed, Error: s.LastError,
+			Refused: s.Refused, Dropped: dropped, Failed: s.Failed + s.DeleteErrors, Deletes: s.Deletes + s.Pending.Done,
+			Owed: s.Pending.Entries, Error: s.LastError,
 		})
 	}
 	return all
