@@ -222,9 +222,8 @@ func testHungWhilePurged(t *testing.T, r *realServer) {
 	w := newWriter(t, r.address())
 	w.Timeout, w.Backoff.Min, w.Backoff.Max = 50*time.Millisecond, time.Millisecond, 20*time.Millisecond
 	keys := []string{"k", "a b", "\x7f"}
-	for i, key := range keys {
-		put(t, w, page(key, "stale"))
-		await(t, "it is stored", func() bool { return w.Stats().Total.Stored == uint64(i+1) })
+	for _, key := range keys {
+		putStored(t, w, page(key, "stale"))
 	}
 	r.cmd.Process.Signal(syscall.SIGSTOP)
 	defer r.cmd.Process.Signal(syscall.SIGCONT)
@@ -399,8 +398,7 @@ func testDeleteGone(t *testing.T, m memcached) {
 func testHung(t *testing.T, r *realServer) {
 	w := newWriter(t, r.address())
 	w.Timeout, w.Workers, w.Backoff.Min = 50*time.Millisecond, 1, time.Millisecond
-	put(t, w, page("k", "x"))
-	await(t, "the first is stored", func() bool { return w.Stats().Total.Stored == 1 })
+	putStored(t, w, page("k", "x"))
 	r.cmd.Process.Signal(syscall.SIGSTOP)
 	defer r.cmd.Process.Signal(syscall.SIGCONT)
 

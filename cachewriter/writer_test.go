@@ -48,6 +48,17 @@ func put(t *testing.T, w *Writer, e Entry) {
 	}
 }
 
+// putStored puts an entry until it is stored: on a busy machine a Writer with a short
+// Timeout may need several attempts.
+func putStored(t *testing.T, w *Writer, e Entry) {
+	t.Helper()
+	await(t, fmt.Sprintf("%q is stored", e.Key), func() bool {
+		outcome := make(chan error, 1)
+		e.Done = func(err error) { outcome <- err }
+		return w.Put(e) == nil && <-outcome == nil
+	})
+}
+
 // drain closes the writer when everything is written.
 func drain(t *testing.T, w *Writer) {
 	t.Helper()
