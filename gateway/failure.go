@@ -58,6 +58,7 @@ const (
 	codeUnavailable  uwsgi.Code = "no_backend"
 	codeQueueFull    uwsgi.Code = "queue_full"
 	codeQueueTimeout uwsgi.Code = "queue_timeout"
+	codeSpoolFull    uwsgi.Code = "spool_full"
 )
 
 // errProbe ends an exchange in which nothing was asked: a connection that was

@@ -87,7 +87,9 @@ type Gateway struct {
 	refreshes   refresh.Schedule // see schedule
 	refreshOnce sync.Once
 
-	spooled atomic.Int64 // bytes of bodies in memory
+	connections connections // of clients
+
+	spoolMemory, spoolDisk budget // of request bodies
 
 	reloads  sync.RWMutex                  // held for reading while a page is handed to the store
 	reloaded atomic.Pointer[policy.Policy] // in the place of Policy; nil: nothing
@@ -113,7 +115,7 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// accept is socket.Accept for a listener that is counted.
+// accept accepts the connections of ln, and counts it and them.
 func (g *Gateway) accept(ctx context.Context, ln net.Listener, serve func(net.Conn)) error {
 	g.stats.places.add(ln.Addr())
 	g.stats.listeners.Add(1)
@@ -123,7 +125,11 @@ func (g *Gateway) accept(ctx context.Context, ln net.Listener, serve func(net.Co
 			g.stats.listeners.Add(-1)
 		}
 	}()
-	return socket.Accept(ctx, ln, g.log(), serve)
+	a := socket.Acceptor{Log: g.log(), Wait: g.awaitRoom, Serve: func(nc net.Conn) {
+		g.connections.open.Add(1)
+		serve(nc)
+	}}
+	return a.Run(ctx, ln)
 }
 
 // isUnix reports whether an address is one of UNIX sockets.
@@ -184,6 +190,7 @@ func (g *Gateway) drain(conns *sync.WaitGroup, abandon func()) error {
 }
 
 func (g *Gateway) serveConn(open *tethers, nc net.Conn) {
+	defer g.connections.leave()
 	defer nc.Close()
 	if !g.admits(nc) {
 		return

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"net/netip"
 	"time"
 )
@@ -60,6 +61,10 @@ type Uploads struct {
 	// means 64 MiB, a negative value means that all bodies go to files.
 	Memory int64
 
+	// Disk bounds the bytes of all bodies in files. A body that would exceed it gets a 503,
+	// or a 413 if it is longer than Disk. Zero means 4 GiB, a negative value means no bound.
+	Disk int64
+
 	// MaxBody is the length of the longest body that is accepted; longer ones get a 413.
 	// Zero means no limit.
 	MaxBody int64
@@ -70,6 +75,16 @@ func (u *Uploads) memory() int64 {
 		return 64 << 20
 	}
 	return u.Memory
+}
+
+func (u *Uploads) disk() int64 {
+	switch {
+	case u.Disk == 0:
+		return 4 << 30
+	case u.Disk < 0:
+		return math.MaxInt64
+	}
+	return u.Disk
 }
 
 // Coalescing says how requests share the fetch of a page. The zero value shares it within
@@ -110,9 +125,15 @@ type Refreshing struct {
 	Concurrency int
 }
 
-// Peers say who may connect, and how clients end a request. The zero value admits the
-// loopback addresses, and UNIX sockets by their file mode.
+// Peers say who may connect, how many at once, and how clients end a request. The zero value
+// admits the loopback addresses, and UNIX sockets by their file mode.
 type Peers struct {
+	// Connections bounds the connections that clients have open at once, over all
+	// listeners. At the bound the gateway accepts no more: they wait in the listen queue.
+	// Several listeners may exceed it by one each. Zero means a third of the files that the
+	// process may open, less 128.
+	Connections int
+
 	// Networks may connect over TCP, besides the loopback addresses, which always may.
 	Networks []netip.Prefix
 

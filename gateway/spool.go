@@ -19,6 +19,7 @@ import (
 type spool struct {
 	memory []byte   // a small body,
 	file   *os.File // or a large one, in a file without a name
+	disk   int64    // its bytes that are reserved in the budget
 	whole  bool     // it has come to its end
 }
 
@@ -63,12 +64,16 @@ func (x *exchange) takeBody(ctx context.Context) error {
 
 // openSpool makes room for the body.
 func (x *exchange) openSpool() error {
-	if x.length <= spoolInMemory && x.g.reserve(x.length) {
+	if x.length <= spoolInMemory && x.g.spoolMemory.take(x.length, x.g.Uploads.memory()) {
 		x.spool.memory = make([]byte, x.length)
 		return nil
 	}
+	if err := x.reserveDisk(); err != nil {
+		return err
+	}
 	f, err := createUnnamed(x.g.Uploads.Dir)
 	if err != nil {
+		x.spool.free(x.g)
 		return spoolFailure(err)
 	}
 	x.spool.file = f
@@ -76,14 +81,20 @@ func (x *exchange) openSpool() error {
 	return nil
 }
 
-// reserve takes n bytes of the memory for bodies, and reports whether they were
-// left.
-func (g *Gateway) reserve(n int64) bool {
-	if g.spooled.Add(n) <= g.Uploads.memory() {
-		return true
+// reserveDisk takes the body's bytes from the budget for files.
+func (x *exchange) reserveDisk() error {
+	const op = "spool request body"
+	limit := x.g.Uploads.disk()
+	switch {
+	case x.length > limit:
+		return &failure{op: op, side: sideClient, status: 413,
+			err: fmt.Errorf("%d bytes are announced, and --spool-disk allows %d for all bodies together", x.length, limit)}
+	case !x.g.spoolDisk.take(x.length, limit):
+		return &failure{op: op, side: sideGateway, status: 503, code: codeSpoolFull,
+			err: fmt.Errorf("%d bytes are announced, and with them the bodies in files would exceed the %d bytes of --spool-disk; raise it, or stream uploads with --stream-uploads", x.length, limit)}
 	}
-	g.spooled.Add(-n)
-	return false
+	x.spool.disk = x.length
+	return nil
 }
 
 // readBody fills b.
@@ -173,7 +184,8 @@ func (inMemory) SetReadDeadline(time.Time) error { return nil }
 
 // free gives back what the body took.
 func (s *spool) free(g *Gateway) {
-	g.spooled.Add(-int64(len(s.memory)))
+	g.spoolMemory.free(int64(len(s.memory)))
+	g.spoolDisk.free(s.disk)
 	if s.file != nil {
 		s.file.Close()
 		g.stats.spoolFiles.Add(-1)

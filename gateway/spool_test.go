@@ -56,7 +56,7 @@ func TestBodyIsSpooled(t *testing.T) {
 			body := noise(tt.size)
 			b := newBench(t, func(g *Gateway) { g.Uploads.Dir = dir }, compares(body))
 			nc := b.sendPart(body)
-			held := func() bool { return b.spooled.Load() == tt.memory && b.stats.spoolFiles.Load() == tt.files }
+			held := func() bool { return b.spoolMemory.used.Load() == tt.memory && b.stats.spoolFiles.Load() == tt.files }
 			eventually(t, "body held", held)
 			if n := b.asked(); n != 0 {
 				t.Error("a worker was taken before the body was here")
@@ -70,7 +70,7 @@ func TestBodyIsSpooled(t *testing.T) {
 				t.Errorf("got %q", got.raw)
 			}
 			nc.Close()
-			eventually(t, "room given back", func() bool { return b.spooled.Load() == 0 && b.stats.spoolFiles.Load() == 0 })
+			eventually(t, "room given back", func() bool { return b.spoolMemory.used.Load() == 0 && b.stats.spoolFiles.Load() == 0 })
 		})
 	}
 }
@@ -83,9 +83,39 @@ func TestSpoolMemoryIsBounded(t *testing.T) {
 			defer b.sendPart(body).Close()
 		}
 		eventually(t, fmt.Sprintf("limit %d: %d bytes in memory, %d files", tt.limit, tt.memory, tt.files), func() bool {
-			return b.spooled.Load() == tt.memory && b.stats.spoolFiles.Load() == tt.files
+			return b.spoolMemory.used.Load() == tt.memory && b.stats.spoolFiles.Load() == tt.files
 		})
 	}
+}
+
+// Uploads that would exceed the budget for files get a 503, until one that is there has ended.
+func TestSpoolDiskIsBounded(t *testing.T) {
+	body := noise(100 << 10)
+	b := newBench(t, func(g *Gateway) { g.Uploads.Disk = 150 << 10 }, compares(body))
+	first := b.sendPart(body)
+	eventually(t, "body held", func() bool { return b.Stats().Spool.Disk == 100<<10 })
+	got := askSlowly(t, b, uploading("POST", len(body)), body)
+	if got.status != 503 || !got.header.Has("Retry-After") || got.err != nil {
+		t.Errorf("beyond the bound: got %q, %v; want 503 with Retry-After", got.raw, got.err)
+	}
+	if line := b.line(0); line["code"] != "spool_full" || line["side"] != "gateway" || !strings.Contains(fmt.Sprint(line["error"]), "--spool-disk") {
+		t.Errorf("logged %v, want spool_full and what to do", line)
+	}
+	if s := b.Stats().Spool; s.Disk != 100<<10 || s.Files != 1 || b.asked() != 0 {
+		t.Errorf("%d bytes in %d files, and %d workers asked; want those of the first body, and none", s.Disk, s.Files, b.asked())
+	}
+	first.Write(body[len(body)/2:])
+	if raw, err := io.ReadAll(first); parseAnswer(t, raw, err, "POST").body != "same" {
+		t.Errorf("the first one got %q, %v", raw, err)
+	}
+	eventually(t, "room given back", func() bool { return b.Stats().Spool.Disk == 0 })
+	if got := b.ask(uploading("POST", len(body)), body); got.body != "same" {
+		t.Errorf("when there was room again: got %q", got.raw)
+	}
+	if got := askSlowly(t, b, uploading("POST", 200<<10), noise(200<<10)); got.status != 413 {
+		t.Errorf("a body that never fits: got %d, want 413", got.status)
+	}
+	eventually(t, "room given back", func() bool { return b.Stats().Spool.Disk == 0 })
 }
 
 // What our own disk does not do is answered and logged, and no worker is asked.

@@ -16,11 +16,12 @@ import (
 // doing. The caller owns its maps. They have no entry for what has not happened. What the
 // pools, the subscriptions and the store count is in their own Stats.
 type Stats struct {
-	Listening ListenStats
-	Requests  RequestStats
-	Flights   FlightStats
-	Spool     SpoolStats
-	Refresh   *refresh.Stats // nil: refreshing is turned off
+	Listening   ListenStats
+	Connections ConnectionStats
+	Requests    RequestStats
+	Flights     FlightStats
+	Spool       SpoolStats
+	Refresh     *refresh.Stats // nil: refreshing is turned off
 }
 
 // ListenStats are about listeners and connections.
@@ -32,6 +33,13 @@ type ListenStats struct {
 	Handshakes map[string]uint64 // over TLS, by result: full, resumed or failed; each has an entry
 	Probes     uint64            // connections that were closed before a request
 	Pings      uint64
+}
+
+// ConnectionStats are about the open connections of clients.
+type ConnectionStats struct {
+	Open   int64
+	Limit  int64  // at which no more are accepted; see Peers.Connections
+	Pauses uint64 // how often a listener accepted nothing because of it
 }
 
 // RequestStats are about requests and their responses.
@@ -59,8 +67,9 @@ type FlightStats struct {
 
 // SpoolStats are about request bodies that wait for a worker.
 type SpoolStats struct {
-	Bytes int64 // in memory
-	Files int64
+	Memory int64 // bytes of bodies in memory
+	Disk   int64 // bytes of bodies in files, including those that have not arrived yet
+	Files  int64
 }
 
 // Stats returns a snapshot.
@@ -70,7 +79,10 @@ func (g *Gateway) Stats() Stats {
 		Listening: s.listening(),
 		Requests:  s.requests(),
 		Flights:   FlightStats{Ends: words(&s.waits), Copies: words(&s.copies)},
-		Spool:     SpoolStats{Bytes: g.spooled.Load(), Files: s.spoolFiles.Load()},
+		Spool:     SpoolStats{Memory: g.spoolMemory.used.Load(), Disk: g.spoolDisk.used.Load(), Files: s.spoolFiles.Load()},
+		Connections: ConnectionStats{
+			Open: g.connections.open.Load(), Limit: g.maxConnections(), Pauses: g.connections.pauses.Load(),
+		},
 	}
 	all.Flights.Flights, all.Flights.Followers = g.flights.count()
 	if g.keepsPages() {

@@ -34,14 +34,15 @@ func everything() *snapshot {
 	latency.Observe(200 * time.Microsecond)
 	return &snapshot{
 		Stats: gateway.Stats{
-			Listening: gateway.ListenStats{Refused: 6, Probes: 2, Pings: 3, Handshakes: map[string]uint64{"full": 20, "resumed": 21, "failed": 22}},
+			Listening:   gateway.ListenStats{Refused: 6, Probes: 2, Pings: 3, Handshakes: map[string]uint64{"full": 20, "resumed": 21, "failed": 22}},
+			Connections: gateway.ConnectionStats{Open: 55, Limit: 56, Pauses: 57},
 			Requests: gateway.RequestStats{
 				InFlight: 1, Statuses: map[int]uint64{200: 12, 404: 13}, Reasons: map[policy.Reason]uint64{policy.SMaxAge: 14},
 				Observed: 7, Failures: map[string]uint64{"backend": 15}, VarsDropped: map[string]uint64{"UWSGI_FILE": 18},
 				Unheard: 5, Panics: 4, Bytes: 8, Spliced: 9, Took: took.Snapshot(time.Millisecond, time.Minute),
 			},
 			Flights: gateway.FlightStats{Flights: 23, Followers: 24, Ends: map[string]uint64{"shared": 16}, Copies: map[string]uint64{"kept": 17}},
-			Spool:   gateway.SpoolStats{Bytes: 11, Files: 10},
+			Spool:   gateway.SpoolStats{Memory: 11, Files: 10, Disk: 54},
 			Refresh: &refresh.Stats{Events: map[refresh.Event]uint64{"cold": 19}, Keys: 25, Bytes: 26, Fetching: 27},
 		},
 		pools: []poolStats{{"default", backend.PoolStats{Waiting: 33, Queued: 34, QueueFull: 35, QueueTimeouts: 36, Retries: 37, RetriesDenied: 38},

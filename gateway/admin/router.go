@@ -28,9 +28,10 @@ const statsTimeout = 10 * time.Second
 func (a *Admin) ServeStats(ctx context.Context, ln net.Listener) error {
 	var conns sync.WaitGroup
 	defer conns.Wait()
-	return socket.Accept(ctx, ln, a.log(), func(nc net.Conn) {
+	accept := socket.Acceptor{Log: a.log(), Serve: func(nc net.Conn) {
 		conns.Go(func() { a.sendStats(ctx, nc) })
-	})
+	}}
+	return accept.Run(ctx, ln)
 }
 
 func (a *Admin) sendStats(ctx context.Context, nc net.Conn) {

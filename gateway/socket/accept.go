@@ -15,10 +15,17 @@ import (
 // connections that clients have already made.
 const backlogGrace = 50 * time.Millisecond
 
-// Accept calls serve with each connection of ln until ctx is done. Then it takes what waits
-// in the backlog, closes ln and returns nil. While the system has no resources for another
+// An Acceptor accepts connections of listeners.
+type Acceptor struct {
+	Log   *zap.Logger
+	Wait  func(context.Context) // is called before each connection is accepted; nil: nothing to wait for
+	Serve func(net.Conn)        // is called with each connection
+}
+
+// Run accepts the connections of ln until ctx is done. Then it takes what waits in the
+// backlog, closes ln and returns nil. While the system has no resources for another
 // connection, it logs that and tries again. Any other error ends it.
-func Accept(ctx context.Context, ln net.Listener, log *zap.Logger, serve func(net.Conn)) error {
+func (a Acceptor) Run(ctx context.Context, ln net.Listener) error {
 	ln, err := Listen(ln)
 	if err != nil {
 		return fmt.Errorf("socket: accept: %w", err)
@@ -27,17 +34,20 @@ func Accept(ctx context.Context, ln net.Listener, log *zap.Logger, serve func(ne
 	defer context.AfterFunc(ctx, func() { closeSoon(ln) })()
 	var pause time.Duration
 	for {
+		if a.Wait != nil {
+			a.Wait(ctx)
+		}
 		nc, err := ln.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			serve(nc)
+			a.Serve(nc)
 		case ctx.Err() != nil:
 			return nil
 		case isTemporary(err):
 			// Out of file descriptors, most likely: what is open will close.
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			log.Error("cannot accept connections", zap.Error(err), zap.Duration("retry_in", pause))
+			a.Log.Error("cannot accept connections", zap.Error(err), zap.Duration("retry_in", pause))
 			sleep(ctx, pause)
 		default:
 			return fmt.Errorf("socket: accept on %s: %w", ln.Addr(), err)

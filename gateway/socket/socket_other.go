@@ -12,6 +12,9 @@ import (
 // Listen returns ln.
 func Listen(ln net.Listener) (net.Listener, error) { return ln, nil }
 
+// MaxFiles returns 0: the limit is not known.
+func MaxFiles() int { return 0 }
+
 // DialUnix connects to a UNIX socket by its path.
 func DialUnix(name string) (net.Conn, error) { return net.Dial("unix", name) }
 
