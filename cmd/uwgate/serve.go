@@ -119,6 +119,7 @@ func assemble(c *cli.Context, cfg *settings.Config, logs *logbook) *gateway.Gate
 			Stream:  c.Bool("stream-uploads"),
 			Dir:     c.String("spool-dir"),
 			Memory:  cmp.Or(bytesOf(c, "spool-memory"), -1),
+			Disk:    cmp.Or(bytesOf(c, "spool-disk"), -1),
 			MaxBody: bytesOf(c, "max-request-body"),
 		},
 		Coalescing: gateway.Coalescing{
@@ -131,9 +132,10 @@ func assemble(c *cli.Context, cfg *settings.Config, logs *logbook) *gateway.Gate
 			Concurrency: c.Int("refresh-concurrency"),
 		},
 		Peers: gateway.Peers{
-			Networks:  cfg.Peers,
-			Users:     cfg.Users,
-			HalfClose: c.Bool("half-close"),
+			Networks:    cfg.Peers,
+			Users:       cfg.Users,
+			Connections: c.Int("max-connections"),
+			HalfClose:   c.Bool("half-close"),
 		},
 	}
 }

@@ -221,7 +221,7 @@ func ParsePolicy(c *cli.Context, cfg *Config) error {
 	if p.Template != nil {
 		p.Template.Visitors = p.Visitors
 	}
-	errs = append(errs, checkFlights(c), checkTTLs(p), checkExcludes(p.Exclude), checkTrusted(p.TrustedHeaders), checkAllowed(p.AllowedHosts))
+	errs = append(errs, checkFlights(c), checkConnections(c), checkTTLs(p), checkExcludes(p.Exclude), checkTrusted(p.TrustedHeaders), checkAllowed(p.AllowedHosts))
 	if _, _, err := mime.ParseMediaType(p.HitType); err != nil {
 		errs = append(errs, fmt.Errorf("--hit-type %q: write a Content-Type, as in text/html; charset=utf-8", p.HitType))
 	}
@@ -299,6 +299,13 @@ func replaceDefaults(c *cli.Context, flag string, list *[]string) error {
 		return fmt.Errorf("--%s %q: leave the flag out to have its defaults, or write none, alone, to have none", flag, values)
 	default:
 		*list = values
+	}
+	return nil
+}
+
+func checkConnections(c *cli.Context) error {
+	if n := c.Int("max-connections"); n < 0 {
+		return fmt.Errorf("--max-connections %d: give a number from 1 on, or 0 for a number that fits the limit of open files", n)
 	}
 	return nil
 }
