@@ -24,7 +24,7 @@ func TestReadmeConfiguration(t *testing.T) {
 	if err := newApp(strings.NewReader(""), &out).Run(strings.Fields(command)); err != nil {
 		t.Fatalf("%s: %v", command, err)
 	}
-	shown, _, _ := strings.Cut(rest, "\nWhat stands at each")
+	shown, _, _ := strings.Cut(rest, "\nEach `# …` stands")
 	if strings.Count(shown, "\n    ") < 20 {
 		t.Fatalf("the README shows hardly anything:\n%s", shown)
 	}
