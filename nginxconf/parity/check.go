@@ -67,7 +67,7 @@ func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Place, f.L
 func Check(c *nginxconf.Config, g Gateway) []Finding {
 	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
 	for _, gap := range c.Gaps {
-		k.warning(gap.Place, Unreadable, "let whoever runs check read it, or mend the line",
+		k.warning(gap.Place, unreadable, "let whoever runs check read it, or mend the line",
 			"%s; uwgate does not know what is there, and nothing is proven about it", gap.Text)
 	}
 	if len(c.Lookups) == 0 {
@@ -164,7 +164,7 @@ func (k *checker) noLookup() {
 	if len(k.config.Files) > 0 {
 		at.File = k.config.Files[0]
 	}
-	k.error(at, NoLookup, printedConfiguration,
+	k.error(at, noLookup, printedConfiguration,
 		"nginx looks no page up: there is no memcached_pass and no srcache_fetch (files read: %d)", len(k.config.Files))
 }
 
@@ -186,11 +186,11 @@ func (k *checker) lookups() []Lookup {
 // other is about a lookup that is not the gateway's, though there are some that are.
 func (k *checker) other(l Lookup) {
 	if l.Misses == nil {
-		k.warning(l.Place, MissNowhere, l.errorPageLine(),
+		k.warning(l.Place, missNowhere, l.errorPageLine(),
 			"what is not found here goes to no gateway, and so uwgate stores nothing for it; if something else does, all is well")
 		return
 	}
-	k.note(l.Misses.Place, MissOther, "", "misses go to %s, which is not this gateway; their lookup, of %s, is not checked", addresses(l.Misses.Upstream), l.Place)
+	k.note(l.Misses.Place, missElsewhere, "", "misses go to %s, which is not this gateway; their lookup, of %s, is not checked", addresses(l.Misses.Upstream), l.Place)
 }
 
 // passes are those that lead to the gateway.
@@ -227,7 +227,7 @@ func (k *checker) agree(first, l Lookup) {
 		}
 		one, other := s.value(l), s.value(first)
 		if one != other && one != "" && other != "" {
-			k.error(l.Place, LookupsDisagree, "the same for both, or a gateway for each",
+			k.error(l.Place, lookupsDisagree, "the same for both, or a gateway for each",
 				"here the %s is %s, but %s for the lookup of %s, and one gateway has one for all", s.name, one, other, first.Place)
 		}
 	}

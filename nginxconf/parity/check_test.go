@@ -111,7 +111,7 @@ func checked(t *testing.T, a *txtar.Archive) string {
 	}
 	var b strings.Builder
 	for _, f := range Check(c, gateway(t, dir, string(a.Comment))) {
-		if f.Code == KeyLong && !strings.Contains(string(a.Comment), "# long keys") {
+		if f.Code == keyLong && !strings.Contains(string(a.Comment), "# long keys") {
 			continue // since all archives have it
 		}
 		fmt.Fprintf(&b, "%s: %s: %s: %s\n", f.Place, f.Level, f.Code, f.Text)
@@ -297,7 +297,7 @@ func TestDebianFindings(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := Check(c, Gateway{})
-	if len(found) != 1 || found[0].Code != NoLookup || found[0].Level != Error || found[0].Line != 1 {
+	if len(found) != 1 || found[0].Code != noLookup || found[0].Level != Error || found[0].Line != 1 {
 		t.Errorf("got %v, want no-lookup alone", found)
 	}
 }

@@ -136,7 +136,7 @@ func TestDiverted(t *testing.T) {
 			http := "limit_req_zone $binary_remote_addr zone=z:1m rate=1r/s; limit_conn_zone $binary_remote_addr zone=c:1m;"
 			c := readSite(t, site(http, tt.server))
 			for _, g := range []Gateway{{}, {Key: snippet.DefaultKey}, {Listen: []string{"127.0.0.1:3030"}}} {
-				got := of(Check(c, g), Diverted)
+				got := of(Check(c, g), diverted)
 				if tt.want == fine && got != nil || tt.want != fine && !slices.Contains(got, tt.want) || tt.want != refused && slices.Contains(got, refused) {
 					t.Errorf("check says %q, want %q", got, tt.want)
 				}
@@ -162,7 +162,7 @@ func TestDiverted(t *testing.T) {
 			if strings.Contains(tt.server, "uwsgi_param") {
 				return
 			}
-			if got := of(Check(told, Gateway{}), Diverted); got != nil || s.Diverted != nil || s.Unknown["key"] != nil {
+			if got := of(Check(told, Gateway{}), diverted); got != nil || s.Diverted != nil || s.Unknown["key"] != nil {
 				t.Errorf("with CACHE_STATUS check says %q, and serve %v", got, s.Unknown["key"])
 			}
 		})
@@ -212,7 +212,7 @@ func TestRewrittenKey(t *testing.T) {
 			check := func(conf string, refuses bool, want ...string) {
 				t.Helper()
 				c := readSite(t, conf)
-				if got := slices.Compact(of(Check(c, Gateway{}), KeyRewritten)); !slices.Equal(got, want) {
+				if got := slices.Compact(of(Check(c, Gateway{}), keyRewritten)); !slices.Equal(got, want) {
 					t.Errorf("check says %q, want %q", got, want)
 				}
 				s, err := SettingsFor(c, []string{"127.0.0.1:3030"})
@@ -344,7 +344,7 @@ func TestSubrequests(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			conf := strings.Replace(site("", tt.server), "$scheme://$host$request_uri", tt.key, 1)
-			if got := of(Check(readSite(t, conf), Gateway{}), Subrequests); !slices.Equal(got, tt.want) {
+			if got := of(Check(readSite(t, conf), Gateway{}), subrequests); !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -14,7 +14,7 @@ import (
 func (k *checker) misses(l Lookup) {
 	if l.Misses != nil {
 		if !k.reaches(l.Misses.Upstream) {
-			k.error(l.Misses.Place, MissOther, "uwsgi_pass "+k.gatewayAddress()+";",
+			k.error(l.Misses.Place, missElsewhere, "uwsgi_pass "+k.gatewayAddress()+";",
 				"misses go to %s, but uwgate listens on %s; nothing is ever stored", addresses(l.Misses.Upstream), join(k.g.Listen))
 		}
 		return
@@ -22,9 +22,9 @@ func (k *checker) misses(l Lookup) {
 	page, found := l.errorPage(404)
 	switch {
 	case l.hasHead():
-		k.error(l.Place, MissNowhere, "uwsgi_pass "+k.gatewayAddress()+";", "what is not found goes to no uwsgi_pass, and so to no gateway")
+		k.error(l.Place, missNowhere, "uwsgi_pass "+k.gatewayAddress()+";", "what is not found goes to no uwsgi_pass, and so to no gateway")
 	case found:
-		k.add(k.absent(), page.Place, MissNowhere, "location @uwgate { uwsgi_pass "+k.gatewayAddress()+"; }",
+		k.add(k.absent(), page.Place, missNowhere, "location @uwgate { uwsgi_pass "+k.gatewayAddress()+"; }",
 			"what is not found goes to %s, which has no uwsgi_pass, and so to no gateway", page.Target)
 	}
 }
@@ -77,10 +77,10 @@ func (k *checker) encryption(p pass) {
 		switch {
 		case i < 0 || strings.HasPrefix(k.g.Listen[i], "suwsgi:") == secure:
 		case secure:
-			k.error(p.Place, TLSDiffers, "uwsgi_pass "+bare+";   # or --listen suwsgi:…",
+			k.error(p.Place, tlsDiffers, "uwsgi_pass "+bare+";   # or --listen suwsgi:…",
 				"suwsgi:// is TLS, but uwgate (--listen %s) speaks none there; visitors get a 502", k.g.Listen[i])
 		default:
-			k.error(p.Place, TLSDiffers, "uwsgi_pass suwsgi://"+bare+";",
+			k.error(p.Place, tlsDiffers, "uwsgi_pass suwsgi://"+bare+";",
 				"uwgate (--listen %s) speaks TLS there, and uwsgi_pass without suwsgi:// does not; visitors get a 502", k.g.Listen[i])
 		}
 	}
@@ -117,9 +117,9 @@ func (k *checker) errorPages(l Lookup) {
 		case need.code == 405 && !mayBe("POST", l.If.Value) && !mayBe("PUT", l.If.Value):
 			// None but GET and HEAD come here.
 		case !found:
-			k.add(need.level, l.Place, ErrorPageMissing, l.errorPageLine(), "without error_page %d, %s", need.code, need.text)
+			k.add(need.level, l.Place, errorPageMissing, l.errorPageLine(), "without error_page %d, %s", need.code, need.text)
 		case !strings.HasPrefix(page.Target, "@") && page.Target != onMiss.Target:
-			k.add(need.level, page.Place, ErrorPageMissing, l.errorPageLine(),
+			k.add(need.level, page.Place, errorPageMissing, l.errorPageLine(),
 				"error_page %d leads to %s and not to the application: %s", need.code, page.Target, need.text)
 		default:
 			k.errorPageForm(l, page)
@@ -155,13 +155,13 @@ func (l Lookup) errorPageLine() string {
 func (k *checker) errorPageForm(l Lookup, page nginxconf.ErrorPage) {
 	switch {
 	case !strings.HasPrefix(page.Target, "@"):
-		k.error(page.Place, ErrorPageTarget, "error_page 404 405 502 504 = @uwgate;",
+		k.error(page.Place, errorPageTarget, "error_page 404 405 502 504 = @uwgate;",
 			"error_page leads to the URI %s in place of a named location: the application sees that path for every page, and no arguments", page.Target)
 	case page.Changed != 0:
-		k.error(page.Place, ErrorPageStatus, l.errorPageLine(),
+		k.error(page.Place, errorPageStatus, l.errorPageLine(),
 			"=%d gives that status to every page, redirects and errors among them", page.Changed)
 	case !page.Keeps:
-		k.error(page.Place, ErrorPageStatus, l.errorPageLine(),
+		k.error(page.Place, errorPageStatus, l.errorPageLine(),
 			"without = clients get the application's page with the status of the error, as 404 for one that is not in memcached")
 	}
 }
@@ -186,11 +186,11 @@ func (k *checker) timeouts(l Lookup) {
 		if at.IsZero() {
 			at, who = byDefault, " by default"
 		}
-		k.warning(at, Timeout, t.name+" "+t.good+";",
+		k.warning(at, timeout, t.name+" "+t.good+";",
 			"%s is %gs%s: a memcached that hangs makes every visitor wait for so long", t.name, t.Value.Seconds(), who)
 	}
 	if slices.Contains(strings.Fields(l.NextUpstream.Value), "not_found") {
-		k.warning(l.at(l.NextUpstream.Place), NextUpstream, module+"_next_upstream error timeout;",
+		k.warning(l.at(l.NextUpstream.Place), nextUpstream, module+"_next_upstream error timeout;",
 			"with not_found nginx asks every server for each page that is not there, and finds old copies where uwgate does not delete them")
 	}
 }

@@ -62,10 +62,10 @@ func (k *checker) servers(l Lookup) {
 	lines := k.lines(l)
 	switch {
 	case l.hasHead() && l.Fetch.IsZero():
-		k.error(l.Place, NoLookup, printedConfiguration, "srcache_fetch leads to no memc_pass, and so to no memcached")
+		k.error(l.Place, noLookup, printedConfiguration, "srcache_fetch leads to no memc_pass, and so to no memcached")
 		return
 	case len(l.Memcached.Servers) == 0:
-		k.warning(l.Memcached.Place, ServerUnknown, "memc_pass memcached;", "which servers %s leads to cannot be known", l.Memcached.Name)
+		k.warning(l.Memcached.Place, serverUnknown, "memc_pass memcached;", "which servers %s leads to cannot be known", l.Memcached.Name)
 		return
 	case len(lines) == 0:
 		return
@@ -104,13 +104,13 @@ func (k *checker) lines(l Lookup) (lines []line) {
 			continue
 		}
 		if changing != nil {
-			k.warning(s.Place, ServerUnknown, "server "+plain+";",
+			k.warning(s.Place, serverUnknown, "server "+plain+";",
 				"with %s nginx changes what it asks while it runs, and uwgate knows only what stands here", join(changing))
 		}
 		n := line{UpstreamServer: s}
 		var err error
 		if n.Server, err = cachewriter.ParseServer(plain); err != nil {
-			k.warning(s.Place, ServerUnknown, "server ADDRESS weight=N;", "%q is not understood (%v), and not compared", s.Text, err)
+			k.warning(s.Place, serverUnknown, "server ADDRESS weight=N;", "%q is not understood (%v), and not compared", s.Text, err)
 			continue
 		}
 		k.port(s, n.Name)
@@ -125,7 +125,7 @@ func (k *checker) backup(l Lookup, s nginxconf.UpstreamServer) {
 	if up := l.Memcached; up.Method == "hash" && up.MethodAt.File == s.File && up.MethodAt.Line > s.Line {
 		how = "; nginx accepts it only because `hash` stands below"
 	}
-	k.warning(s.Place, ServerBackup, "leave the line out",
+	k.warning(s.Place, serverBackup, "leave the line out",
 		"`server %s`: nginx asks a backup server while the others fail, and uwgate writes nothing there%s", s.Text, how)
 }
 
@@ -136,7 +136,7 @@ func (k *checker) port(s nginxconf.UpstreamServer, name string) {
 	}
 	const none = "no port"
 	if _, port := splitAddress(name, none); port == none {
-		k.error(s.Place, ServerPort, "server "+strings.Replace(s.Text, name, name+":11211", 1)+";",
+		k.error(s.Place, serverPort, "server "+strings.Replace(s.Text, name, name+":11211", 1)+";",
 			"%s has no port: nginx takes 80, and memcached listens on 11211", name)
 	}
 }
@@ -164,7 +164,7 @@ func (k *checker) maxFails(l Lookup, lines []line) {
 		if set == "" {
 			without = append(without, n)
 		} else if strings.Trim(set, "0") != "" && isSeveral(lines) {
-			k.note(n.Place, MaxFails, "server "+strings.Replace(n.Text, "max_fails="+set, "max_fails=0", 1)+";",
+			k.note(n.Place, maxFails, "server "+strings.Replace(n.Text, "max_fails="+set, "max_fails=0", 1)+";",
 				"with max_fails=%s, as many URLs with a key of more than 250 bytes make nginx leave %s alone for fail_timeout", set, n.Name)
 		}
 	}
@@ -176,7 +176,7 @@ func (k *checker) maxFails(l Lookup, lines []line) {
 	if l.Memcached.Implicit {
 		fix = "upstream memcached { server " + first.Text + " max_fails=0; }"
 	}
-	k.warning(first.Place, MaxFails, fix,
+	k.warning(first.Place, maxFails, fix,
 		"%s without max_fails=0: memcached refuses keys of more than 250 bytes, and nginx counts that as a failure, so that two such URLs switch all off for ten seconds", join(spellings(without)))
 }
 
@@ -197,7 +197,7 @@ func (k *checker) manyAddresses(l Lookup, lines []line) {
 		if l.handsServerOver() {
 			level = Note
 		}
-		k.add(level, n.Place, ServerAddresses, "server "+n.addrs[0]+";",
+		k.add(level, n.Place, serverAddresses, "server "+n.addrs[0]+";",
 			"%s stands for %s; hash gives each its keys, in the order in which nginx, and uwgate, happened to get them", n.Name, join(n.addrs))
 	}
 }
@@ -253,22 +253,22 @@ func (k *checker) hash(l Lookup, lines []line) {
 	case told != nil && *told == l.method() && l.hashesKey():
 	case !l.hashesKey():
 		if told == nil || *told != cachewriter.All {
-			k.add(l.ringLevel(), up.MethodAt, HashExpression, "hash "+variable+" consistent;   # or --hash none",
+			k.add(l.ringLevel(), up.MethodAt, hashExpression, "hash "+variable+" consistent;   # or --hash none",
 				"`%s` chooses the server by something else than the key, by which uwgate does", how)
 		}
 	case told == nil:
 	case *told == cachewriter.All:
-		k.warning(up.MethodAt, HashDiffers, Flag{"hash", l.method().String()}.String(),
+		k.warning(up.MethodAt, hashDiffers, Flag{"hash", l.method().String()}.String(),
 			"`%s` has nginx ask one server for a page, but uwgate (--hash none) writes it to all", how)
 	case l.method() == cachewriter.All:
 		by := "round robin"
 		if up.Method != "" {
 			by = up.Method
 		}
-		k.add(l.ringLevel(), up.Place, HashDiffers, "hash "+variable+consistentIf(*told)+";   # or --hash none",
+		k.add(l.ringLevel(), up.Place, hashDiffers, "hash "+variable+consistentIf(*told)+";   # or --hash none",
 			"nginx asks %s by %s, whatever the key, but uwgate writes a page to one of them (--hash %v)", join(spellings(lines)), by, *told)
 	default:
-		k.add(l.ringLevel(), up.MethodAt, HashDiffers, Flag{"hash", l.method().String()}.String(),
+		k.add(l.ringLevel(), up.MethodAt, hashDiffers, Flag{"hash", l.method().String()}.String(),
 			"`%s` has nginx choose by %v, but uwgate chooses by %v", how, l.method(), *told)
 	}
 }

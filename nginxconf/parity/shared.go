@@ -48,7 +48,7 @@ var settings = []sharedSetting{
 	{name: "gzip flag", flag: "gzip-flag", byDefault: strconv.Itoa(defaultGzipFlag),
 		told:  func(g *Gateway) bool { return g.GzipFlag != 0 },
 		value: func(l Lookup) string { return onlyIf(l.Format() == policy.FormatGzip, l.gzipFlag()) }},
-	{name: "key", flag: "key", wrong: []Code{KeyNotDerivable, KeyConstant, KeyRewritten, KeyNotSet, HandoverLost},
+	{name: "key", flag: "key", wrong: []Code{keyNotDerivable, keyConstant, keyRewritten, keyNotSet, handoverLost},
 		told: func(g *Gateway) bool { return g.Key != "" },
 		value: func(l Lookup) string {
 			return onlyIf(l.isDerived() && l.Key.Late == "", nginxconf.Canonical(l.asked()))
@@ -63,7 +63,7 @@ var settings = []sharedSetting{
 			return onlyIf(len(l.serverNames()) > 1 && l.hashesKey(), l.method().String())
 		},
 		ignored: func(a, b Lookup) bool { return a.handsServerOver() && b.handsServerOver() }},
-	{name: "Content-Type of hits", flag: "hit-type", byDefault: defaultHitType, wrong: []Code{NoDefaultType, NoCharset},
+	{name: "Content-Type of hits", flag: "hit-type", byDefault: defaultHitType, wrong: []Code{noDefaultType, noCharset},
 		told:  func(g *Gateway) bool { return g.HitType != "" },
 		value: func(l Lookup) string { return onlyIf(!l.hasHead(), l.typeOfHits()) }},
 }
@@ -86,7 +86,7 @@ func (k *checker) notTold(ours []Lookup) {
 			if value == "" || value == s.byDefault || k.isWrong(s) {
 				continue
 			}
-			k.note(l.Place, NotTold, Flag{s.flag, value}.String(),
+			k.note(l.Place, notTold, Flag{s.flag, value}.String(),
 				"here the %s is %s; serve takes that from nginx with --nginx, and has %s without", s.name, value, cmp.Or(s.byDefault, "none"))
 			break
 		}
