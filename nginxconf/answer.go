@@ -1,0 +1,137 @@
+package nginxconf
+
+import (
+	"slices"
+	"strings"
+)
+
+// handle is about the directive that answers a request, and what becomes of its errors.
+func (f *flow) handle(v visit) {
+	at := v.at
+	h := at.handler()
+	if h == nil {
+		at = at.location()
+		h = at.handler()
+	}
+	switch {
+	case h == nil:
+		f.static(v)
+	case f.b.passes[h] != nil:
+		f.arrive(v, at, h)
+	case f.b.lookups[at] != nil && f.b.lookups[at].Place == h.Place:
+		v = f.lookUp(v, f.b.lookups[at])
+		// 405 is not for a GET.
+		f.answer(v, nil, 404, 500, 502, 503, 504)
+	case strings.HasSuffix(h.name, "_pass") && h.name != "memc_pass" && h.name != "memcached_pass":
+		f.respond(v, h)
+	default:
+		f.fail(v, h, anyCode)
+	}
+}
+
+// lookUp is about a lookup that finds nothing.
+func (f *flow) lookUp(v visit, l *Lookup) visit {
+	if !v.isKeyed {
+		v.before, v.moved, v.recut = v.path, nil, nil // the key is made here
+	}
+	v.asked, v.by, v.refused = l, nil, nil
+	f.lookups = append(f.lookups, v)
+	return v
+}
+
+// arrive is about a request that comes to a uwsgi_pass, after srcache has asked.
+func (f *flow) arrive(v visit, at *scope, h *directive) {
+	l := f.b.lookups[v.at]
+	if l == nil {
+		l = f.b.lookups[at]
+	}
+	if l != nil && v.at.find("srcache_fetch") != nil {
+		v = f.lookUp(v, l)
+	}
+	pass := f.b.passes[h]
+	if v.refused != nil && v.refused.Upstream.Name == pass.Upstream.Name {
+		return // it is tried once more, and can be reached no better
+	}
+	f.arrivals = append(f.arrivals, arrival{v, pass})
+	f.respond(v, h)
+}
+
+// respond is about the errors of a worker or another upstream: nginx's own, and if they
+// are intercepted, all.
+func (f *flow) respond(v visit, h *directive) {
+	v.asked, v.by, v.refused = nil, h, nil
+	if d := v.at.find(strings.TrimSuffix(h.name, "_pass") + "_intercept_errors"); d != nil && d.arg(0) == "on" {
+		f.fail(v, h, anyCode)
+		return
+	}
+	v.refused = f.b.passes[h]
+	f.fail(v, h, 500, 502, 504)
+}
+
+// static is about files. Those that are not there are 404.
+func (f *flow) static(v visit) {
+	f.fail(v, v.at.location().directive, 403, 404)
+	m := v.at.location().matcher()
+	if m.isRegex() || !strings.HasSuffix(m.path, "/") {
+		return
+	}
+	names := []string{"index.html"}
+	index := v.at.find("index")
+	if index != nil {
+		names = index.args
+	} else {
+		index = v.at.location().directive
+	}
+	for _, name := range names {
+		target := name
+		if !strings.HasPrefix(name, "/") {
+			target = m.path + name
+		}
+		if f.server.locate(target) == v.at.location() || v.at.location().matcher().isNamed() {
+			continue // a file
+		}
+		w := v
+		w.split = index
+		if w.asked == nil {
+			w.by = index
+		}
+		f.redirect(w, target, index)
+	}
+}
+
+// anyCode stands for every status.
+const anyCode = 0
+
+// fail is about requests that d answers with one of the statuses.
+func (f *flow) fail(v visit, d *directive, codes ...int) {
+	if v.asked == nil {
+		v.by = d
+	}
+	v.split = d
+	f.answer(v, d, codes...)
+}
+
+// answer is about error_page. Of several for a status the first one counts.
+func (f *flow) answer(v visit, by *directive, codes ...int) {
+	if v.isFailed {
+		return
+	}
+	recursive := v.at.find("recursive_error_pages")
+	v.isFailed = recursive == nil || recursive.arg(0) != "on"
+	ds, _ := v.at.inForce("error_page")
+	known := map[int]bool{}
+	for _, d := range ds {
+		pages, _ := d.errorPages()
+		for _, page := range pages {
+			if known[page.Code] || codes[0] != anyCode && !slices.Contains(codes, page.Code) {
+				continue
+			}
+			known[page.Code] = true
+			w := v
+			if by != nil && w.asked == nil {
+				w.by = by
+			}
+			f.redirect(w, page.Target, d)
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package nginxconf
+
+import "strconv"
+
+// A refusal is a directive by which nginx answers requests before their handler does.
+type refusal struct {
+	by    *directive
+	codes []int
+}
+
+// refusals are those in force in the scope.
+func refusals(s *scope) (all []refusal) {
+	for _, r := range []struct {
+		name  string
+		codes []int
+	}{
+		{"auth_basic", []int{401, 403}},
+		{"auth_request", []int{401, 403, 500}},
+		{"auth_jwt", []int{401, 403}},
+		{"auth_digest", []int{401}},
+		{"modsecurity", []int{anyCode}},
+		{"access_by_lua", []int{anyCode}}, {"access_by_lua_file", []int{anyCode}}, {"access_by_lua_block", []int{anyCode}},
+		{"rewrite_by_lua", []int{anyCode}}, {"rewrite_by_lua_file", []int{anyCode}}, {"rewrite_by_lua_block", []int{anyCode}},
+		{"js_access", []int{anyCode}},
+	} {
+		if d := s.find(r.name); d != nil && d.arg(0) != "off" {
+			all = append(all, refusal{d, r.codes})
+		}
+	}
+	for _, limit := range []string{"limit_req", "limit_conn"} {
+		if d := s.find(limit); d != nil {
+			code, err := strconv.Atoi(s.find(limit + "_status").text("503").Value)
+			if err != nil {
+				code = anyCode
+			}
+			all = append(all, refusal{d, []int{code}})
+		}
+	}
+	if d := s.denial(); d != nil {
+		all = append(all, refusal{d, []int{403}})
+	}
+	return all
+}
+
+// denial is the deny in force: allow and deny are one list.
+func (s *scope) denial() *directive {
+	for ; s != nil; s = s.outer {
+		if d := s.last("deny"); d != nil || s.last("allow") != nil {
+			return d
+		}
+	}
+	return nil
+}

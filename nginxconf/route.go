@@ -1,0 +1,134 @@
+package nginxconf
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// enter is about a request that comes to a location.
+func (f *flow) enter(v visit) {
+	if v.at == nil || f.seen[v.sight()] || !f.budget.spend(1) {
+		return
+	}
+	f.seen[v.sight()] = true
+	if d := v.at.find("internal"); d != nil && !v.inside {
+		f.fail(v, d, 404)
+		return
+	}
+	f.known[v.at] = true
+	for _, s := range f.rewritten(v) {
+		if s.to != nil {
+			f.locate(s)
+		} else {
+			f.serve(s.visit)
+		}
+	}
+}
+
+// locate is about a request whose path a rewrite has changed: it has another location.
+func (f *flow) locate(s step) {
+	for _, location := range f.destinations(s.to.arg(1)) {
+		v := s.visit
+		v.at, v.inside = location, true
+		f.enter(v)
+	}
+}
+
+// redirect is about an internal redirect to a named location, or to a URI, for which the
+// server's own directives run once more.
+func (f *flow) redirect(v visit, target string, by *directive) {
+	v.inside = true
+	if strings.HasPrefix(target, "@") {
+		v.at = f.server.named(target)
+		f.enter(v)
+		return
+	}
+	if !strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "$") {
+		return // to another site
+	}
+	v.at = f.server
+	v = v.changed(by, target)
+	if !keepsArgs(target) {
+		v.args, v.recut = by, by
+	}
+	for _, s := range f.rewritten(v) {
+		if s.to != nil {
+			f.locate(s)
+			continue
+		}
+		for _, location := range f.destinations(target) {
+			v := s.visit
+			v.at = location
+			f.enter(v)
+		}
+	}
+}
+
+// destinations are the locations that may take a path with variables.
+func (f *flow) destinations(target string) (locations []*scope) {
+	if !f.budget.spend(f.budget.locations) {
+		return nil
+	}
+	path, _, _ := strings.Cut(target, "?")
+	prefix, _, isOpen := strings.Cut(path, "$")
+	if !isOpen {
+		if l := f.server.locate(path); l != nil {
+			locations = append(locations, l)
+		}
+		return locations
+	}
+	first := f.server.locate(prefix)
+	f.server.walk(func(l *scope) {
+		m := l.matcher()
+		if l.name != "location" || m.isNamed() {
+			return
+		}
+		if l == first || m.isRegex() || strings.HasPrefix(m.path, prefix) {
+			locations = append(locations, l)
+		}
+	})
+	return locations
+}
+
+// serve is about a request behind the rewrite module.
+func (f *flow) serve(v visit) {
+	if v.at.name == "location" {
+		for _, inner := range v.at.inner {
+			if inner.name == "limit_except" && !slices.ContainsFunc(inner.args, func(m string) bool { return strings.EqualFold(m, "GET") }) {
+				v.at = inner
+			}
+		}
+	}
+	for _, r := range refusals(v.at) {
+		f.fail(v, r.by, r.codes...)
+	}
+	d := v.at.last("try_files")
+	if d == nil {
+		f.handle(v)
+		return
+	}
+	f.try(v, d)
+}
+
+// try is about try_files.
+func (f *flow) try(v visit, d *directive) {
+	last := len(d.args) - 1
+	for _, file := range d.args[:last] {
+		w := v
+		if Canonical(file) != "$uri" {
+			w = v.changed(d, file)
+			w.doubt = d // while there is such a file
+		}
+		f.handle(w)
+	}
+	if code, ok := strings.CutPrefix(d.args[last], "="); ok {
+		n, _ := strconv.Atoi(code)
+		f.fail(v, d, n)
+		return
+	}
+	if v.asked == nil {
+		v.by = d
+	}
+	f.redirect(v, d.args[last], d)
+}
