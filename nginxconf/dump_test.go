@@ -25,6 +25,10 @@ func (d *dumper) fields(v reflect.Value, depth int) {
 		if f.Name == "Place" || !f.IsExported() || v.Field(i).IsZero() {
 			continue
 		}
+		if f.Anonymous && f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[Text]() {
+			d.fields(v.Field(i), depth)
+			continue
+		}
 		d.named(f.Name, v.Field(i), depth)
 	}
 }

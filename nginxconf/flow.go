@@ -13,7 +13,7 @@ type flow struct {
 	server *scope
 	known  map[*scope]bool // the locations that requests come to
 	budget *budget
-	seen   map[sight]bool // of one entry
+	seen   map[visit]bool // outlines, of one entry
 
 	arrivals []arrival // of one entry, in the order in which they were found
 	lookups  []visit   // that have just been looked up, in vain
@@ -121,7 +121,7 @@ func (f *flow) beforeLocations() {
 	f.end(true)
 }
 
-func (f *flow) begin() { f.seen, f.arrivals, f.lookups = map[sight]bool{}, nil, nil }
+func (f *flow) begin() { f.seen, f.arrivals, f.lookups = map[visit]bool{}, nil, nil }
 
 // end takes note of where the requests of an entry have come. Sometimes is set if
 // others of the same URL may have gone elsewhere.

@@ -58,67 +58,78 @@ type Gap struct {
 type Lookup struct {
 	Place             // of memcached_pass or srcache_fetch
 	Server   Block    // the server block
-	Location Block    // the location block; with Name as written, such as "/" or "~ \.html$"
+	Location Block    // the location block
 	If       Text     // the condition of the `if` that memcached_pass stands in; zero: in none
 	Names    []string // of server_name, as written; empty: none
 
 	// Srcache is set for srcache_fetch, whose hits are whole responses. Those of
 	// memcached_pass are bodies.
-	Srcache  bool
-	GzipFlag Text // of memcached_gzip_flag, a number; "0" by default
-	Gunzip   Text // "on" or "off"
-
-	// Memcached is what is asked. With srcache_fetch it is that of the memc_pass in
-	// the location that the fetch goes to, which is Fetch; else Fetch is the zero Block.
-	Memcached Upstream
-	Fetch     Block
+	Srcache bool
 
 	Key Key
+	Ask
+	Hits
+	Changes
 
-	ConnectTimeout Duration // memcached_connect_timeout or memc_connect_timeout, 60 s by default
-	ReadTimeout    Duration // likewise
-
-	// NextUpstream are the arguments of memcached_next_upstream or memc_next_upstream,
-	// "error timeout" by default.
-	NextUpstream Text
-
-	// What a hit is given. They do not matter with srcache.
-	DefaultType  Text              // "text/plain" by default
-	Charset      Text              // "off" by default
-	CharsetTypes []string          // those with a charset, text/html included; "*" is all
-	Types        map[string]string // from extensions, in lower case, to types
-	TypesAt      Place             // of the types block in force; zero: nginx's built-in one
-	Headers      []AddHeader       // in force, in order
-	HeadersLost  []AddHeader       // of an outer level, that do not count since an inner one has its own
-
-	// ErrorPages are those in force, the codes of each apart. The first one for a
-	// code is the one that counts.
+	// ErrorPages are those in force, one for each code. Of several for a code the first one
+	// counts.
 	ErrorPages []ErrorPage
 
-	// Misses are where a request goes for which there is nothing: the uwsgi_pass of
-	// the location that error_page 404 names (or of the last one of its try_files), or
-	// with srcache_fetch that of the location itself. Nil: nowhere, or not to uwsgi.
+	// Misses is the uwsgi_pass to which a request goes if memcached has no page: that of the
+	// location which error_page 404 names (or the last argument of its try_files), or with
+	// srcache_fetch that of the location itself. Nil: there is none.
 	Misses *Pass
 
-	// Diverted are the uwsgi_pass in `if` blocks of the location: requests that leave
+	// Diverted are the uwsgi_pass in `if` blocks of the location: their requests leave
 	// without a lookup, although the key may be set for them.
 	Diverted []*Pass
 
-	// Skip is srcache_fetch_skip's condition, "" if there is none.
+	// Skip is the condition of srcache_fetch_skip; "" if there is none.
 	Skip Text
-
-	// Before is what changes the path of requests before their key is made, and
-	// IsConstant is set if it gives many URLs one path. Moved and Recut are what changes
-	// the path and the arguments later, before a miss comes to a uwsgi_pass, and Remade
-	// is the `set` that makes another key of that. Zero: nothing.
-	Before       Text
-	IsConstant   bool
-	Moved, Recut Text
-	Remade       Text
 
 	// Store are the arguments of an srcache_store, with which nginx stores pages by
 	// itself. Zero: there is none.
 	Store Text
+}
+
+// An Ask is how a lookup asks memcached.
+type Ask struct {
+	// Memcached is the upstream that is asked. With srcache_fetch it is that of the
+	// memc_pass in the location that the fetch goes to. Fetch is that location; without
+	// srcache_fetch it is zero.
+	Memcached Upstream
+	Fetch     Block
+
+	ConnectTimeout Duration // memcached_connect_timeout or memc_connect_timeout; 60 s by default
+	ReadTimeout    Duration // memcached_read_timeout or memc_read_timeout; 60 s by default
+
+	// NextUpstream are the arguments of memcached_next_upstream or memc_next_upstream;
+	// "error timeout" by default.
+	NextUpstream Text
+}
+
+// Hits are what nginx makes of values in memcached. With srcache_fetch it matters to
+// nobody, since hits have their own head.
+type Hits struct {
+	GzipFlag     Text              // of memcached_gzip_flag, a number; "0" by default
+	Gunzip       Text              // "on" or "off"
+	DefaultType  Text              // "text/plain" by default
+	Charset      Text              // "off" by default
+	CharsetTypes []string          // the types that get a charset, text/html included; "*" is all
+	Types        map[string]string // from extensions, in lower case, to types
+	TypesAt      Place             // of the types block in force; zero: nginx's built-in one
+	Headers      []AddHeader       // in force, in order
+	HeadersLost  []AddHeader       // of outer levels; they do not count, since an inner level has its own
+}
+
+// Changes are what changes path, arguments and key of requests around a lookup. Zero:
+// nothing does.
+type Changes struct {
+	Before     Text // changes the path before the key is made
+	IsConstant bool // Before gives many URLs one path
+	Moved      Text // changes the path after the key is made, before a miss reaches a uwsgi_pass
+	Recut      Text // changes the arguments then
+	Remade     Text // the `set` that makes another key of the changed path
 }
 
 // A Block is a server or location block.

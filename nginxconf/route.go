@@ -8,10 +8,10 @@ import (
 
 // enter is about a request that comes to a location.
 func (f *flow) enter(v visit) {
-	if v.at == nil || f.seen[v.sight()] || !f.budget.spend(1) {
+	if v.at == nil || f.seen[v.outline()] || !f.budget.spend(1) {
 		return
 	}
-	f.seen[v.sight()] = true
+	f.seen[v.outline()] = true
 	if d := v.at.find("internal"); d != nil && !v.inside {
 		f.fail(v, d, 404)
 		return

@@ -35,15 +35,7 @@ func (f *flow) steps(in []step, block []*directive, at *scope) []step {
 				after = f.step(s, d, at)
 			}
 			for _, s := range after {
-				same := step{visit{at: s.at, asked: s.asked, refused: s.refused, isKeyed: s.isKeyed}, s.isEnded, s.to}
-				for _, x := range []struct{ from, to **directive }{
-					{&s.by, &same.by}, {&s.path, &same.path}, {&s.args, &same.args}, {&s.doubt, &same.doubt}, {&s.split, &same.split},
-					{&s.moved, &same.moved}, {&s.recut, &same.recut}, {&s.before, &same.before}, {&s.remade, &same.remade},
-				} {
-					if *x.from != nil {
-						*x.to = at.directive
-					}
-				}
+				same := step{s.outline(), s.isEnded, s.to}
 				if !seen[same] {
 					seen[same] = true
 					out = append(out, s)

@@ -5,36 +5,43 @@ import (
 	"strings"
 )
 
-// A visit is a request on its way, with what has happened to it so far.
+// A visit is a GET request on its way through a server.
 type visit struct {
-	at    *scope     // the location, or the `if` in it; the server, if it has no location yet
-	asked *Lookup    // that did not find the page, with no other answer since; nil: none
-	by    *directive // what sent the request on without a lookup; nil: nothing did
+	at       *scope     // the location, or the `if` in it; the server if it has no location yet
+	asked    *Lookup    // the lookup that did not find the page; nil: none, or another response came since
+	by       *directive // what sent the request on without a lookup; nil: nothing did
+	refused  *Pass      // the uwsgi_pass that could not be reached; nil: none
+	inside   bool       // nginx redirected the request, so internal locations accept it
+	isFailed bool       // an error page is being served, so no further error_page counts
+	changes
+}
 
-	path, args   *directive // what changed them last; nil: nothing has
-	moved, recut *directive // what changed them since the key was made, or since the lookup
-	before       *directive // what had changed the path when the key was made
-	remade       *directive // the `set` that has made another key since the lookup
+// changes are what happened to path, arguments and key of a visit. Each directive is the
+// last one of its kind; nil: nothing happened.
+type changes struct {
+	path, args   *directive // changed path or arguments
+	moved, recut *directive // changed path or arguments after the key was made, or after the lookup
+	before       *directive // had changed the path when the key was made
+	remade       *directive // a `set` that made another key after the lookup
 	isKeyed      bool       // a `set` has made the key
 
-	doubt    *directive // what changed them for some requests for a URL, and not for others
-	split    *directive // what only some requests for a URL pass; nil: all come this way
-	refused  *Pass      // that could not be reached; nil: none
-	inside   bool       // nginx has sent it on, so that internal locations take it
-	isFailed bool       // no further error_page counts
+	doubt *directive // changed path or arguments of only some requests for a URL
+	split *directive // only some requests for a URL pass this; nil: all come this way
 }
 
-// A sight is what visits must have in common to be followed once.
-type sight struct {
-	at                                                                                     *scope
-	asked                                                                                  *Lookup
-	refused                                                                                *Pass
-	by, path, args, moved, recut, before, isKeyed, remade, doubt, split, inside, hasFailed bool
-}
+// anyDirective stands for every directive in an outline.
+var anyDirective = new(directive)
 
-func (v visit) sight() sight {
-	return sight{v.at, v.asked, v.refused, v.by != nil, v.path != nil, v.args != nil, v.moved != nil, v.recut != nil, v.before != nil, v.isKeyed, v.remade != nil,
-		v.doubt != nil, v.split != nil, v.inside, v.isFailed}
+// outline is the visit without the details that do not change its way: which directives
+// did something is of no matter, but that one did. Visits with one outline are followed
+// once.
+func (v visit) outline() visit {
+	for _, d := range []**directive{&v.by, &v.path, &v.args, &v.moved, &v.recut, &v.before, &v.remade, &v.doubt, &v.split} {
+		if *d != nil {
+			*d = anyDirective
+		}
+	}
+	return v
 }
 
 // An arrival is a visit that has come to a uwsgi_pass.

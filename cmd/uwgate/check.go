@@ -126,8 +126,7 @@ func toldGateway(c *cli.Context, file *settings.ConfigFile) (g parity.Gateway, e
 	errs := []error{settings.ParsePolicy(c, &cfg), settings.ParseTimeouts(c, &cfg)}
 	p := cfg.Policy
 	g = parity.Gateway{
-		Types:               p.Types,
-		Adds:                p.NginxAdds,
+		Hits:                parity.Hits{Types: p.Types, Adds: p.NginxAdds},
 		AllowedHosts:        p.AllowedHosts,
 		TrustForwardedProto: c.Bool("trust-forwarded-proto"),
 		AllowRewrites:       p.AllowRewrites,

@@ -71,10 +71,9 @@ func parseSnippet(c *cli.Context, file *settings.ConfigFile) (*snippet.Site, err
 		Format:   cfg.Policy.Format,
 		GzipFlag: c.Uint("gzip-flag"),
 		Key:      c.String("key"),
-		HitType:  cfg.Policy.HitType,
+		Hits:     snippet.Hits{HitType: cfg.Policy.HitType, Adds: cfg.Policy.NginxAdds},
 		Visitors: cfg.Policy.Visitors,
 		Trusted:  cfg.Policy.TrustedHeaders,
-		Adds:     cfg.Policy.NginxAdds,
 
 		ForwardedProto: cfg.Policy.TrustForwardedProto,
 	}

@@ -101,7 +101,7 @@ func (s *Stack) siteWithout(backend string) (string, error) {
 		Gateway: backend,
 		Servers: s.memcachedLines(),
 		Hash:    method,
-		Adds:    djangoHeaders,
+		Hits:    snippet.Hits{Adds: djangoHeaders},
 	}).Write(&b)
 	return b.String(), err
 }

@@ -22,9 +22,7 @@ type Gateway struct {
 	Hash     *cachewriter.Method
 	Format   policy.Format
 	GzipFlag uint
-	HitType  string
-	Types    map[string]string
-	Adds     []uwsgi.Field // what nginx is said to add to hits
+	Hits
 
 	// AllowedHosts are globs of the hosts whose pages are stored. Empty: all that are in
 	// the key.
@@ -47,6 +45,14 @@ type Gateway struct {
 	// Resolve returns the addresses of a host, such as "10.0.0.1" and "::1", in the
 	// order in which nginx would have them. Nil: no name has any.
 	Resolve func(host string) ([]string, error)
+}
+
+// Hits are the heads that nginx gives to hits. They do not matter in FormatHTTP, where
+// hits have the application's.
+type Hits struct {
+	HitType string            // the Content-Type, if the path has no extension in Types
+	Types   map[string]string // nginx's types block, from extensions
+	Adds    []uwsgi.Field     // headers that nginx adds
 }
 
 // A Finding is one thing that is off.

@@ -318,8 +318,8 @@ func FuzzCheck(f *testing.F) {
 	modulo := cachewriter.Modulo
 	told := Gateway{
 		Listen: []string{"unix:/run/uwgate.sock"}, Key: "$host$uri", Hash: &modulo, Format: policy.FormatGzip, GzipFlag: 2,
-		Servers: []cachewriter.Server{{Name: "10.0.0.1:11211", Weight: 2}, {Name: "cache2"}, {Name: "unix:/m.sock", Down: true}},
-		HitType: defaultHitType, Types: map[string]string{"css": "text/css"}, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}},
+		Servers:             []cachewriter.Server{{Name: "10.0.0.1:11211", Weight: 2}, {Name: "cache2"}, {Name: "unix:/m.sock", Down: true}},
+		Hits:                Hits{HitType: defaultHitType, Types: map[string]string{"css": "text/css"}, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}},
 		VaryCookieAnonymous: true, IdentityCookies: []string{"sessionid"}, Resolve: oneAddress,
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -64,7 +64,7 @@ func TestLookupFlags(t *testing.T) {
 	}{
 		{"body", snippet.Site{Servers: []string{"127.0.0.1:11211"}},
 			[]string{"--format body", "--memcached 127.0.0.1:11211", "--hit-type 'text/html; charset=utf-8'"}},
-		{"gzip", snippet.Site{Format: policy.FormatGzip, GzipFlag: 8, HitType: "application/json", Hash: cachewriter.Modulo, Servers: []string{"10.0.0.1:11211 weight=2", "unix:/m.sock down"}},
+		{"gzip", snippet.Site{Format: policy.FormatGzip, GzipFlag: 8, Hits: snippet.Hits{HitType: "application/json"}, Hash: cachewriter.Modulo, Servers: []string{"10.0.0.1:11211 weight=2", "unix:/m.sock down"}},
 			[]string{"--format gzip", "--gzip-flag 8", "--memcached '10.0.0.1:11211 weight=2'", "--memcached 'unix:/m.sock down'", "--hash modulo", "--hit-type application/json"}},
 		{"http", snippet.Site{Format: policy.FormatHTTP, Hash: cachewriter.Consistent, Servers: []string{"a:1", "b:1"}},
 			[]string{"--format http", "--memcached a:1", "--memcached b:1", "--hash consistent"}},

@@ -52,13 +52,7 @@ type Settings struct {
 	// the gateway, in order: no page differs by them.
 	ConstantVars []string
 
-	// HitType is the Content-Type of hits by default, and Types is nginx's types map.
-	// They do not matter in FormatHTTP.
-	HitType string
-	Types   map[string]string
-
-	// Adds are headers that all lookups add to hits.
-	Adds []uwsgi.Field
+	Hits // what all lookups have in common; zero in FormatHTTP
 
 	// Gaps are parts of the configuration that could not be read: what stands there is
 	// not in the above.

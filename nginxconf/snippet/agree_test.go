@@ -57,7 +57,7 @@ func toldAll(t *testing.T, s *snippet.Site) parity.Gateway {
 	t.Helper()
 	g := parity.Gateway{
 		Listen: []string{listened(s)}, Key: s.Key, Hash: &s.Hash, Format: s.Format, GzipFlag: s.GzipFlag,
-		HitType: s.HitType, Adds: s.Adds, IdentityCookies: s.Visitors.Cookies().Identity, VaryCookieAnonymous: true, Visitors: s.Visitors,
+		Hits: parity.Hits{HitType: s.HitType, Adds: s.Adds}, IdentityCookies: s.Visitors.Cookies().Identity, VaryCookieAnonymous: true, Visitors: s.Visitors,
 		Resolve: oneAddress,
 	}
 	if g.HitType == "" {

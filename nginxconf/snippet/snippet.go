@@ -31,13 +31,9 @@ type Site struct {
 	// its port or that of requests without a host.
 	Names []string
 
-	// Gateway is the address that the gateway listens on, as uwsgi_pass takes it,
-	// and Secure whether it speaks TLS there: with a certificate for CertName,
-	// uwgate.internal if empty, and whether it wants one of nginx.
-	Gateway    string
-	Secure     bool
-	CertName   string
-	ClientCert bool
+	// Gateway is the address that the gateway listens on, as uwsgi_pass takes it.
+	Gateway string
+	TLS
 
 	// Servers are memcached's lines, one at least, as "10.0.0.1:11211 weight=2", and
 	// Hash is how one of several is chosen.
@@ -53,11 +49,7 @@ type Site struct {
 	// DefaultKey.
 	Key string
 
-	// HitType is the Content-Type of hits, "text/html; charset=utf-8" if empty, and
-	// TypesFile the path of the types block that goes before it, "" if the one in
-	// force around the snippet does. Neither matters in FormatHTTP.
-	HitType   string
-	TypesFile string
+	Hits
 
 	// Visitors say who is not looked up, and whose pages have keys of their own. Nil:
 	// the tables of policy.
@@ -71,13 +63,24 @@ type Site struct {
 	// front of nginx: if that is https, the DefaultKey says so, whatever nginx's is.
 	ForwardedProto bool
 
-	// Adds are headers that hits are given. They do not matter in FormatHTTP, where
-	// a hit has its own.
-	Adds []uwsgi.Field
-
 	// IgnoreArgs are globs of the arguments that are cut from the key and from what
 	// the workers are asked for. They need the DefaultKey.
 	IgnoreArgs []string
+}
+
+// TLS is how nginx connects to the gateway.
+type TLS struct {
+	Secure     bool   // with TLS
+	CertName   string // a name in the gateway's certificate; "uwgate.internal" if empty
+	ClientCert bool   // the gateway demands a certificate of nginx
+}
+
+// Hits are the heads that nginx gives to hits. They do not matter in FormatHTTP, where a
+// hit has its own head.
+type Hits struct {
+	HitType   string        // the Content-Type; "text/html; charset=utf-8" if empty
+	TypesFile string        // the path of a file with a types block; "": the block around the site counts
+	Adds      []uwsgi.Field // headers that hits get
 }
 
 // DefaultKey is the key of a snippet that is told none.
@@ -101,7 +104,7 @@ var snippetTemplate = template.Must(template.New("snippet").Parse(snippetText))
 // Write writes the configuration. The errors are about what nginx cannot be told.
 func (s *Site) Write(w io.Writer) error {
 	var q quoter
-	p := &snippetParts{
+	p := &parts{
 		HTTP:     s.Format == policy.FormatHTTP,
 		Gateway:  q.quote("the gateway's address", s.Gateway),
 		Pass:     "uwgate",
@@ -139,23 +142,31 @@ func (s *Site) Write(w io.Writer) error {
 	return snippetTemplate.Execute(w, p)
 }
 
-// snippetParts are what the template puts together, quoted.
-type snippetParts struct {
+// parts are what the template puts together, quoted.
+type parts struct {
 	HTTP, Several, Mirrored bool
-	Secure, ClientCert      bool
 	ForwardedProto          bool
-	CertName                string
 	Listen, Names, Servers  []string
-	Gateway, Pass, Types    string
+	Gateway, Pass           string
 	HashLine                string
 	KeyVariable, Key        string
-	TypeLines               []string
-	GzipFlag                uint
-	Identity                []string
-	Headers                 []addedHeader
-	Cut                     string         // the pattern of a run of ignored arguments
-	Strangers               string         // the regex of their cookies
-	Named                   []namedHeaders // whose senders are not looked up
+	Cut                     string // the pattern of a run of ignored arguments
+	TLS
+	hitParts
+	visitorParts
+}
+
+type hitParts struct {
+	Types     string // the file
+	TypeLines []string
+	GzipFlag  uint
+	Headers   []addedHeader
+}
+
+type visitorParts struct {
+	Identity  []string       // regexes of identity cookies
+	Strangers string         // the regex of the cookies of strangers
+	Named     []namedHeaders // whose senders are not looked up
 }
 
 // namedHeaders are headers in one line, and the variable that says if one is there.
@@ -221,7 +232,7 @@ const cookieEnds = `\x00-\x20",;\[\\\]\x7f-\xff`
 
 // addVisitors reads cookies as the gateway does: names without case, and begun after any
 // byte that ends another cookie for some reader.
-func (s *Site) addVisitors(p *snippetParts, q *quoter) {
+func (s *Site) addVisitors(p *parts, q *quoter) {
 	cookies := s.Visitors.Cookies()
 	exempt := ""
 	if len(cookies.Exempt) > 0 {
@@ -299,7 +310,7 @@ func rows(globs []string, any string) (lines []string) {
 	return append(lines, line)
 }
 
-func (s *Site) addArgs(p *snippetParts, q *quoter) {
+func (s *Site) addArgs(p *parts, q *quoter) {
 	if len(s.IgnoreArgs) == 0 {
 		return
 	}
@@ -325,7 +336,7 @@ func patterns(globs []string, any string) string {
 }
 
 // addHits adds what makes a hit of a bare body.
-func (s *Site) addHits(p *snippetParts, q *quoter) {
+func (s *Site) addHits(p *parts, q *quoter) {
 	if s.Format == policy.FormatGzip {
 		p.GzipFlag = s.GzipFlag
 	}

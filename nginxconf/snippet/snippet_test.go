@@ -224,7 +224,7 @@ func TestQuotedValues(t *testing.T) {
 		"DENY", "a b", `a"b`, `a'b`, `a\b`, `a\\b`, `a\"b`, `a\n\t\r\x`, `ends in \`, "a;b", "{a}", "#a", "a#b", `"whole"`, `\`, "~a", "caf\xe9", "a\tb", "default",
 	} {
 		t.Run(value, func(t *testing.T) {
-			ask := serve(t, &snippet.Site{Adds: []uwsgi.Field{{Name: "X-A", Value: value}}}, "$hit_x_a")
+			ask := serve(t, &snippet.Site{Hits: snippet.Hits{Adds: []uwsgi.Field{{Name: "X-A", Value: value}}}}, "$hit_x_a")
 			if got := ask("/", ""); got != value {
 				t.Errorf("got %q, want %q", got, value)
 			}
@@ -239,10 +239,10 @@ func TestSnippetErrors(t *testing.T) {
 		s    snippet.Site
 		want string
 	}{
-		{"dollar in a header", snippet.Site{Adds: []uwsgi.Field{{Name: "X-A", Value: "5$"}}}, `the value of X-A, "5$", has a dollar sign`},
+		{"dollar in a header", snippet.Site{Hits: snippet.Hits{Adds: []uwsgi.Field{{Name: "X-A", Value: "5$"}}}}, `the value of X-A, "5$", has a dollar sign`},
 		{"control character", snippet.Site{Key: "a\nb"}, `the key, "a\nb", has a control character`},
-		{"header name", snippet.Site{Adds: []uwsgi.Field{{Name: "X.A", Value: "a"}}}, `header "X.A": nginx has variables for headers of letters`},
-		{"type", snippet.Site{HitType: "text/html; level=1"}, `type of hits "text/html; level=1": write it as in`},
+		{"header name", snippet.Site{Hits: snippet.Hits{Adds: []uwsgi.Field{{Name: "X.A", Value: "a"}}}}, `header "X.A": nginx has variables for headers of letters`},
+		{"type", snippet.Site{Hits: snippet.Hits{HitType: "text/html; level=1"}}, `type of hits "text/html; level=1": write it as in`},
 		{"key and ignored arguments", snippet.Site{Key: "$uri", IgnoreArgs: []string{"a"}}, "leave the key's own template out"},
 		{"no gateway", snippet.Site{Servers: []string{"a:1"}}, "the gateway's address is empty"},
 	}
@@ -265,11 +265,11 @@ func TestSnippetGolden(t *testing.T) {
 	for name, s := range map[string]snippet.Site{
 		"body": {Servers: []string{"127.0.0.1:11211"}, Visitors: nil},
 		"gzip": {Format: policy.FormatGzip, GzipFlag: 2, Servers: three, Hash: cachewriter.Consistent, Names: []string{"example.com"},
-			Visitors: onlySession, Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}, IgnoreArgs: []string{"utm_*", "gclid"}},
+			Visitors: onlySession, Hits: snippet.Hits{Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}}, IgnoreArgs: []string{"utm_*", "gclid"}},
 		"http":  {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, Visitors: onlySession, Listen: []string{"80", "[::]:80 default_server"}},
 		"none":  {Servers: three, Hash: cachewriter.All},
 		"proxy": {Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession, ForwardedProto: true},
-		"tls": {Gateway: "10.0.0.5:3031", Secure: true, CertName: "uwgate.example.com", ClientCert: true,
+		"tls": {Gateway: "10.0.0.5:3031", TLS: snippet.TLS{Secure: true, CertName: "uwgate.example.com", ClientCert: true},
 			Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},
 	} {
 		t.Run(name, func(t *testing.T) {
