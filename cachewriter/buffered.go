@@ -2,15 +2,16 @@ package cachewriter
 
 import "net"
 
-// A corked connection sends what has been written when an answer is waited for: a
-// command and its value go out in one system call, though they come in pieces of the
-// size of gomemcache's buffer. It is one goroutine's, but for Close.
+// A bufferedConn sends what has been written when the next read begins. So a command
+// and its value go out in one system call, though gomemcache writes them in pieces of
+// the size of its buffer. One goroutine uses it at a time, except for Close.
 type bufferedConn struct {
 	net.Conn
-	held []byte
+	held []byte // written and not sent
 }
 
-// maxHeld is how much is held back. The rest of a larger value is not copied.
+// maxHeld is the largest number of bytes that are held back. The rest of a larger
+// value is sent without a copy.
 const maxHeld = 16 << 10
 
 func (c *bufferedConn) Write(b []byte) (int, error) {

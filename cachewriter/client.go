@@ -13,11 +13,11 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 )
 
-// A client speaks to one memcached over at most one connection for each of its
-// two speakers. One goroutine uses it at a time.
+// A client speaks to one memcached, over at most one connection of gomemcache's and
+// one of its own. One goroutine uses it at a time.
 type client struct {
 	common *memcache.Client
-	link   *link // of common
+	link   *link // common's connection
 	plain  *plainClient
 }
 
@@ -30,9 +30,9 @@ func newClient(addr string, dialTimeout, timeout time.Duration) *client {
 	return &client{mc, l, &plainClient{link: newLink(addr, dialTimeout), timeout: timeout}}
 }
 
-// delete removes values, all in one round trip; that there was none is no error. The
-// error is nil, wraps ErrRefused, is the cause of ctx's end, or says that the server is
-// broken.
+// delete removes values, all in one round trip. It is no error if there are none. The
+// error is nil, wraps ErrRefused, is the cause of ctx's end, or means that the server
+// failed.
 func (c *client) delete(ctx context.Context, keys ...string) error {
 	if len(keys) > 1 || needsPlain(keys[0]) {
 		return c.plain.delete(ctx, keys...)
@@ -51,13 +51,13 @@ func (c *client) close() {
 	c.plain.close()
 }
 
-// needsPlain picks out the keys that nginx asks for, memcached holds, and
-// gomemcache refuses.
+// needsPlain reports whether nginx asks for a key and memcached holds it, but
+// gomemcache refuses it.
 func needsPlain(key string) bool { return strings.IndexByte(key, 0x7f) >= 0 }
 
-// verdict tells a refusal from a broken server among gomemcache's errors. An
-// answer that it does not expect is only to be had from its text, where it
-// stands quoted at the end.
+// replyError returns ErrRefused for an error of gomemcache that stands for an error
+// line. gomemcache quotes a line that it does not expect at the end of its error's
+// text, and the line is nowhere else.
 func replyError(err error) error {
 	if err == nil {
 		return nil
@@ -77,7 +77,7 @@ func replyError(err error) error {
 	return refusal(line)
 }
 
-// isRefusal knows the lines by which a live memcached says no.
+// isRefusal reports whether a line is one by which a live memcached refuses.
 func isRefusal(line string) bool {
 	return strings.HasPrefix(line, "SERVER_ERROR") ||
 		strings.HasPrefix(line, "CLIENT_ERROR") ||
@@ -89,13 +89,13 @@ func refusal(line string) error {
 	return fmt.Errorf("%w: %s", ErrRefused, strings.TrimRight(line, "\r\n"))
 }
 
-// relativeMax is the longest expiry, in seconds, that memcached counts from now
-// on; a larger number is a Unix time to it (REALTIME_MAXDELTA in memcached.h).
+// relativeMax is the longest expiry, in seconds, that memcached counts from now on.
+// It takes a larger number for a Unix time (REALTIME_MAXDELTA in memcached.h).
 const relativeMax = 30 * 24 * 60 * 60
 
-// exptime is the expiry that memcached is told: whole seconds, rounded down but
-// never 0, which would be for ever. Beyond 2038, where the number ends, it is the
-// last second of that. expires must lie after now.
+// exptime is the expiry in memcached's form: whole seconds, rounded down but never 0,
+// which would mean for ever. The number ends in 2038; a later expiry becomes its last
+// second. expires must be after now.
 func exptime(now, expires time.Time) int32 {
 	seconds := int64(expires.Sub(now) / time.Second)
 	if seconds > relativeMax {
@@ -108,7 +108,7 @@ func (e endpoint) Network() string { return e.network }
 
 func (e endpoint) String() string { return e.address }
 
-// fixedServer keeps gomemcache from choosing: it would hash the escaped key.
+// fixedServer makes gomemcache use one server. It would choose by the escaped key.
 type fixedServer struct{ endpoint }
 
 func (f fixedServer) PickServer(string) (net.Addr, error) { return f.endpoint, nil }

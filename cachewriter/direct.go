@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// A Direct speaks to one memcached at once, with no queue, ring or breaker in
-// between, and with commands that every proxy passes on. It is for probes, whose
-// entries must not replace anybody's. It holds at most one connection, and one
-// goroutine uses it at a time; Close ends it.
+// A Direct speaks to one memcached at once, without queue, ring and breaker, and uses
+// only commands that every proxy passes on. It is for probes, which must not replace
+// entries of others. It has one connection at most, which Close closes. One goroutine
+// uses it at a time.
 type Direct struct {
 	addr  string
 	plain *plainClient
 }
 
-// NewDirect prepares for an address as Ring.Addrs has it. timeout bounds a
-// connection attempt, and every command.
+// NewDirect returns a Direct for an address in a form of Server.Addrs. timeout bounds
+// a connection attempt, and each command.
 func NewDirect(addr string, timeout time.Duration) *Direct {
 	return &Direct{addr, &plainClient{link: newLink(addr, timeout), timeout: timeout}}
 }
 
-// Add stores a value under a raw key if nothing lies there, for so many whole
-// seconds, at least one; and reports whether it did.
+// Add stores a value under a raw key if there is nothing, and reports whether it did.
+// ttl is in whole seconds, one at least.
 func (d *Direct) Add(ctx context.Context, key string, value []byte, flags uint32, ttl time.Duration) (added bool, err error) {
 	wire := Escape(key)
 	if err := CheckKey(wire); err != nil {
@@ -31,7 +31,7 @@ func (d *Direct) Add(ctx context.Context, key string, value []byte, flags uint32
 	}
 	now := time.Now()
 	seconds := exptime(now, now.Add(max(ttl, time.Second)))
-	// Once: a second add after one whose answer got lost would find the first.
+	// Not link.do: a second add, after the response to the first got lost, would find the first.
 	err = d.plain.link.once(ctx, func() error {
 		return d.plain.talk(func(w *bufio.Writer) {
 			fmt.Fprintf(w, "add %s %d %d %d\r\n", wire, flags, seconds, len(value))
@@ -48,7 +48,7 @@ func (d *Direct) Add(ctx context.Context, key string, value []byte, flags uint32
 	return added, d.wrap("add", err)
 }
 
-// Get returns what lies under a raw key, or nil if that is nothing.
+// Get returns what lies under a raw key, or nil if there is nothing.
 func (d *Direct) Get(ctx context.Context, key string) (*Item, error) {
 	wire := Escape(key)
 	if err := CheckKey(wire); err != nil {
@@ -61,7 +61,7 @@ func (d *Direct) Get(ctx context.Context, key string) (*Item, error) {
 	return item, d.wrap("get", err)
 }
 
-// Delete removes what lies under a raw key. That nothing does is no error.
+// Delete removes what lies under a raw key. It is no error if there is nothing.
 func (d *Direct) Delete(ctx context.Context, key string) error {
 	wire := Escape(key)
 	if err := CheckKey(wire); err != nil {
@@ -73,6 +73,7 @@ func (d *Direct) Delete(ctx context.Context, key string) error {
 // Close closes the connection.
 func (d *Direct) Close() { d.plain.close() }
 
+// wrap adds the act and the address to an error.
 func (d *Direct) wrap(act string, err error) error {
 	if err == nil {
 		return nil

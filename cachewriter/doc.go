@@ -1,28 +1,25 @@
-// Package cachewriter puts finished pages into memcached where nginx will look
-// for them.
+// Package cachewriter puts finished pages into memcached, where nginx looks for
+// them.
 //
-// nginx's memcached_pass reads; nobody but us writes. nginx is therefore the
-// judge of everything here, and the contract with it has four parts:
+// nginx's memcached_pass only reads. Everything here follows from how it reads:
 //
-//   - The key. nginx sends `get` and the escaped key (Escape); what is stored
-//     under any other spelling is never found. nginx asks for keys of any
-//     length, memcached takes 250 bytes (CheckKey).
-//   - The place. With `hash` in the upstream block nginx picks the server from
-//     the raw key, before it is escaped. Ring repeats that choice for
-//     `hash E` (Modulo) and `hash E consistent` (Consistent). Every other way
-//     of balancing does not follow from the key, and there every server gets
-//     the page (All). An address that nginx itself has named (Entry.Addr)
-//     overrules the ring.
-//   - The value. Flags 0 unless memcached_gzip_flag says otherwise; nginx
-//     serves the bytes as they are, zero bytes included.
-//   - The end. Every entry has one. Time spent in the queue counts, an entry
-//     whose time has passed is not written, and no value is ever written "for
-//     ever" by accident.
+//   - The key. nginx sends `get` and the escaped key (Escape). It does not find a
+//     page under any other spelling. nginx asks for keys of any length, memcached
+//     accepts 250 bytes (CheckKey).
+//   - The server. With `hash` in the upstream block, nginx chooses the server by the
+//     raw key, before it is escaped. Ring makes the same choice for `hash E` (Modulo)
+//     and `hash E consistent` (Consistent). With any other method the choice does not
+//     follow from the key, and every server gets the page (All). An address that nginx
+//     itself has named (Entry.Addr) takes precedence over the ring.
+//   - The value. Flags are 0, or the number of memcached_gzip_flag. nginx serves the
+//     bytes as they are, zero bytes included.
+//   - The expiry. Every entry has one. Time in the queue counts, and an entry that has
+//     expired there is not written.
 //
-// A Writer is asynchronous, bounded and fails open: Put never waits, what does
-// not fit or cannot be delivered is dropped and counted, and a memcached that is
-// down, hung or full costs the caller nothing. Delete is the exception: it waits
-// for its answer, within bounds, because after it the old page must not be served.
+// A Writer is asynchronous and bounded, and its failures cost the caller nothing: Put
+// never waits; what does not fit or cannot be delivered is dropped and counted. Delete
+// waits for its response, within bounds, because after it the old page must not be
+// served.
 //
 //	a, _ := cachewriter.ParseServer("10.0.0.1:11211 weight=2") // as in nginx.conf
 //	b, _ := cachewriter.ParseServer("10.0.0.2:11211")
@@ -30,26 +27,29 @@
 //	w := &cachewriter.Writer{Ring: ring}
 //	err = w.Put(cachewriter.Entry{Key: ":1:/a b", Body: page, Expires: time.Now().Add(time.Minute)})
 //
-// A delete leaves a tombstone beside the page, which says when it was made. Before and
-// after a page is written the tombstone is read: a page that was asked for before the
-// delete is not stored, or is deleted again, whichever process made the delete. A
-// tombstone lives for 15 minutes, and a page that took longer is not stored.
+// Deletes hold across gateways. Delete writes a tombstone beside the page, with the
+// time. A Writer reads the tombstone before and after it stores a page. If the page
+// was requested before the delete, it is not stored, or deleted again. A tombstone
+// lives for 15 minutes, and a page that took longer is not stored.
 //
-// A server that missed a delete, since it was down or hung, is owed it: what was
-// purged meanwhile is gone before anything else is written there. A page whose
-// server is down is put where nginx goes on to (Ring.Order).
-//
-// Meta speaks memcached's meta commands, where they are to be had: with a proxy in
-// between, or a memcached before 1.6.10, its methods say ErrNoMeta, and filling
-// and deleting do without. Watch tells what a memcached is asked for, and Direct
-// writes past the queue; both are for probes.
+// A delete that did not reach its server is pending: the server gets it before anything
+// else is written there. If a page's server is down, the page is written to the server
+// that nginx asks next.
 //
 // What belongs to a page and is not for visitors lies under a sibling key, on the same
-// server (Sibling): its lock, by which one of all gateways fetches it (Writer.Lock),
-// and the last good copy, for the time when the backend fails (Writer.Copies). Whether
-// a page was served to anybody is asked with Writer.Usage.
+// server (Sibling): the lock by which one of all gateways fetches the page
+// (Writer.Lock), the last good copy for when the backend fails (Writer.Copies), and the
+// tombstone. Writer.Usage returns whether a page was served. Locks and Usage need
+// memcached's meta commands; without them (a proxy, or a memcached before 1.6.10) they
+// return ErrNoMeta, and Put, Delete and Get work.
 //
-// Left out: whether a page may be stored (that is policy), the round-robin state of
-// an nginx worker, and the peer lists that nginx changes at run time (`resolve`,
-// `service=`).
+// Watch shows what a memcached is asked for, and Direct writes past the queue. Both are
+// for probes.
+//
+// Everything that waits has a bound, and Stats shows how much is there: the queue, the
+// pending deletes, the Deletes and the meta commands under way. The requests of
+// visitors that wait for a server are bounded, too (ErrBusy).
+//
+// Left out: whether a page may be stored (package policy), the round-robin state of an
+// nginx worker, and servers that nginx changes at run time (`resolve`, `service=`).
 package cachewriter

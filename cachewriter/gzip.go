@@ -8,16 +8,16 @@ import (
 
 var gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
-// Gzip compresses a body for a server whose nginx has a memcached_gzip_flag: a
-// value that it returns with shrunk is stored with exactly that flag. A body that does not
-// get smaller comes back as it is, and is stored with the flags 0. Equal bodies
-// make equal values. It is safe for concurrent use.
+// Gzip compresses a body for nginx's memcached_gzip_flag. If shrunk, store the value
+// with exactly that flag. A body that does not get smaller is returned as it is;
+// store it with flags 0. Equal bodies give equal values. Gzip is safe for concurrent
+// use.
 func Gzip(body []byte) (value []byte, shrunk bool) {
 	var out bytes.Buffer
 	w := gzipWriters.Get().(*gzip.Writer)
 	defer gzipWriters.Put(w)
 	w.Reset(&out)
-	// A bytes.Buffer takes everything.
+	// A bytes.Buffer returns no error.
 	w.Write(body)
 	w.Close()
 	if out.Len() >= len(body) {

@@ -2,10 +2,10 @@ package cachewriter
 
 import "errors"
 
-// MaxKeyLen is the longest wire key, in bytes, that memcached accepts.
+// maxKeyLen is the longest wire key, in bytes, that memcached accepts.
 const maxKeyLen = 250
 
-// What CheckKey finds wrong with a wire key.
+// Errors of CheckKey.
 var (
 	ErrEmptyKey   = errors.New("cachewriter: key is empty")
 	ErrKeyTooLong = errors.New("cachewriter: key is longer than 250 bytes when escaped")
@@ -14,10 +14,10 @@ var (
 
 const upperHex = "0123456789ABCDEF"
 
-// Escape turns a raw key, the value of $memcached_key, into the wire key that
-// nginx sends: every byte up to 0x20 and '%' becomes '%' and two upper-case hex
-// digits, all others stay, DEL and bytes from 0x80 on among them.
-// It mirrors ngx_http_memcached_create_request (NGX_ESCAPE_MEMCACHED).
+// Escape turns a raw key, the value of $memcached_key, into the wire key that nginx
+// sends. Every byte up to 0x20 and '%' becomes '%' and two upper-case hex digits; all
+// others stay, also DEL and bytes from 0x80 on. It mirrors
+// ngx_http_memcached_create_request (NGX_ESCAPE_MEMCACHED).
 func Escape(key string) string {
 	n := 0
 	for i := 0; i < len(key); i++ {
@@ -42,12 +42,12 @@ func Escape(key string) string {
 
 func escaped(c byte) bool { return c <= ' ' || c == '%' }
 
-// CheckKey says whether memcached can hold a wire key: ErrEmptyKey,
-// ErrKeyTooLong, ErrBadKey (a byte up to 0x20, which an escaped key never has) or
-// nil. DEL and bytes from 0x80 on are fine.
+// CheckKey returns why memcached cannot hold a wire key: ErrEmptyKey, ErrKeyTooLong
+// or ErrBadKey (a byte up to 0x20, which an escaped key never has). DEL and bytes
+// from 0x80 on are fine.
 //
-// It must come before the first byte of a `set`: memcached does not swallow the
-// data of a `set` whose key it refuses, and would run the page as commands.
+// Call it before the first byte of a `set` is sent: memcached does not skip the data
+// of a `set` whose key it refuses, and would run the page as commands.
 func CheckKey(wire string) error {
 	if wire == "" {
 		return ErrEmptyKey

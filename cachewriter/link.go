@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// endpoint is an address that gomemcache passes on unread.
+// An endpoint is an address that gomemcache passes on to DialContext as it is.
 type endpoint struct{ network, address string }
 
-// A link dials the one connection that a speaker keeps, and can cut it: neither
-// gomemcache nor a read on a socket knows of contexts.
+// A link dials the one connection that a client keeps, and closes it when a context
+// ends: gomemcache and reads of a socket do not take contexts.
 type link struct {
 	endpoint    endpoint
 	dialTimeout time.Duration
-	ctx         context.Context // of the operation under way, for dial; set by do
+	ctx         context.Context // of the operation under way, for dial
 	fresh       bool            // the operation under way has dialled
 
-	mu   sync.Mutex // guards conn, which cut takes from another goroutine
-	conn net.Conn   // dialled last, nil before
+	mu   sync.Mutex // guards conn, which cut uses from another goroutine
+	conn net.Conn   // the last that was dialled; nil: none
 }
 
 func newLink(addr string, dialTimeout time.Duration) *link {
@@ -41,7 +41,7 @@ func (l *link) dial() (net.Conn, error) {
 	defer l.mu.Unlock()
 	l.conn = nc
 	if l.ctx.Err() != nil {
-		nc.Close() // cut came before there was anything to cut
+		nc.Close() // cut came before conn was set
 	}
 	return &bufferedConn{Conn: nc}, nil
 }
@@ -54,9 +54,9 @@ func (l *link) cut() {
 	}
 }
 
-// do runs one operation, cut off when ctx ends. It runs a second time if a
-// connection kept from earlier turns out to have been closed meanwhile: a
-// restarted memcached must not cost an entry. Both operations may be repeated.
+// do runs an operation and interrupts it when ctx ends. It runs the operation a
+// second time if a connection from earlier turns out to be closed, so that a restart
+// of memcached costs no entry. op must be safe to repeat.
 func (l *link) do(ctx context.Context, op func() error) error {
 	err := l.once(ctx, op)
 	if err != nil && !l.fresh && ctx.Err() == nil && isClosed(err) {
@@ -74,13 +74,13 @@ func (l *link) once(ctx context.Context, op func() error) error {
 	stop := context.AfterFunc(ctx, func() { l.cut(); close(cut) })
 	err := op()
 	if !stop() {
-		<-cut // or it would hit the next operation
+		<-cut // else it could close the connection of the next operation
 	}
 	return err
 }
 
-// isClosed is true for what a connection says that the peer, or a late cut,
-// closed while it lay idle.
+// isClosed reports whether err means that the connection was closed while it was
+// idle, by the peer or by a late cut.
 func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)

@@ -21,10 +21,10 @@ var (
 	errChanged   = errors.New("cachewriter: the entry has changed: its CAS is another")
 )
 
-// Forever is the TTL of an entry that never expires.
+// Forever is the TTL of an entry that does not expire.
 const Forever time.Duration = -1
 
-// A MetaItem is what memcached holds under a key, and what it knows of that.
+// A metaItem is what memcached holds under a key, and what it knows about it.
 type metaItem struct {
 	value      []byte        // nil unless it was asked for
 	size       int           // of the value, in bytes
@@ -37,7 +37,7 @@ type metaItem struct {
 	won        bool          // it is Stale, and this caller is the first to see it: the one to renew it
 }
 
-// A MetaGet says how to read.
+// A metaGet says how to read.
 type metaGet struct {
 	// Value asks for the value, too.
 	value bool
@@ -63,37 +63,37 @@ type metaDelete struct {
 	stale bool   // keep the entry and mark it as stale; nginx is served it until it expires
 }
 
-// A Meta speaks memcached's meta commands (mg, ms, md, mn) to one server, over one
-// connection, on which the commands of any number of goroutines follow each
-// other without waiting. Its exported fields are its options, to be set before the
-// first call of a method; all methods are safe for concurrent use.
+// A metaClient sends memcached's meta commands (mg, ms, md) to one server, over one
+// connection, on which the commands of any number of goroutines follow each other
+// without waiting. All methods are safe for concurrent use.
 //
-// Keys are wire keys as nginx sends them (Escape), or any other bytes: those with a
-// byte up to 0x20 travel in base64, of which memcached takes 250 characters, so
-// that they may have no more than 186 bytes.
+// Keys are wire keys as nginx sends them (Escape), or any other bytes. Keys with a
+// byte up to 0x20 are sent in base64, of which memcached accepts 250 characters: they
+// may have 186 bytes at most.
 //
-// The connection is made by the first call that needs one, and again after it
-// broke. Each is first asked whether it may be spoken to: `version`, then `mn`. An
-// `ms` is never sent before, for a memcached older than 1.6.10 would run the value
-// as commands. If the answer is no, every method returns ErrNoMeta, with what the
-// server said, and it is asked again after RetryAfter.
+// The first call that needs a connection makes it. A handshake asks first whether the
+// server has meta commands: `version`, then `mn`. No `ms` is sent before that, since
+// a memcached older than 1.6.10 would run the value as commands. If the server has
+// none, every method returns ErrNoMeta with its response, and asks again after
+// metaRetryAfter.
 //
-// A call ends with its ctx, or after Timeout, dialling included. Its late answer is
-// taken and thrown away, so that the others do not suffer. A server that leaves
-// a command without an answer for Timeout has its connection closed, and all that
-// waits there fails. A command that was sent may have been carried out even if it
-// failed; one that was not yet sent when a connection broke is sent on the next.
+// A call ends with its ctx, or after timeout, which includes dialling. A late
+// response is read and dropped, so that other calls are not affected. If a server
+// does not respond to a command within timeout, its connection is closed and all
+// calls on it fail. A command that was sent may have been executed even if the call
+// failed. A command that was not yet sent when the connection broke is sent on the
+// next one.
 //
-// It has up to three goroutines, which end with the connection; Close waits for
-// them.
+// It has up to three goroutines: dial, and the connection's read and write. They end
+// with the connection; close waits for them.
 type metaClient struct {
-	// Addr is the server, in one of the forms of Server.Addrs. It must be set.
+	// addr is the server, in a form of Server.Addrs.
 	addr string
 
-	// DialTimeout bounds a connection attempt. 0 means 100 ms.
+	// dialTimeout bounds a connection attempt. 0 means 100 ms.
 	dialTimeout time.Duration
 
-	// Timeout bounds one operation. 0 means 250 ms.
+	// timeout bounds one operation. 0 means 250 ms.
 	timeout time.Duration
 
 	now func() time.Time // nil: time.Now; tests turn it
@@ -107,8 +107,8 @@ type metaClient struct {
 	running sync.WaitGroup
 }
 
-// Get returns what lies under a key, with all that memcached knows of it, or nil
-// if that is nothing.
+// get returns what lies under a key, with all that memcached knows about it, or nil
+// if there is nothing.
 func (m *metaClient) get(ctx context.Context, key string, how metaGet) (*metaItem, error) {
 	flags := " t h l f s c"
 	if how.value {
@@ -127,10 +127,10 @@ func (m *metaClient) get(ctx context.Context, key string, how metaGet) (*metaIte
 	return &reply.item, nil
 }
 
-// Set stores a value and returns its CAS, if that is wanted. Errors are ErrNotStored
-// (the Mode), ErrChanged and ErrNotFound (the CAS), ErrExpired, those of CheckKey, and
-// one that wraps ErrRefused if memcached would not have the value. After that one
-// the old value is gone, too.
+// set stores a value and returns its CAS if wantCAS is set. Errors are errNotStored
+// (add), errChanged and errNotFound (cas), ErrExpired, those of CheckKey, and one
+// that wraps ErrRefused if memcached refuses the value. In that last case the old
+// value is gone, too.
 func (m *metaClient) set(ctx context.Context, key string, s metaSet) (cas uint64, err error) {
 	exptime, err := m.exptime(s.expires)
 	if err != nil {
@@ -153,8 +153,8 @@ func (m *metaClient) set(ctx context.Context, key string, s metaSet) (cas uint64
 	return reply.item.cas, m.outcome("set", reply)
 }
 
-// Delete removes an entry, or marks it as stale. Errors are ErrNotFound, ErrChanged
-// (the CAS), ErrExpired and those of CheckKey.
+// delete removes an entry, or marks it as stale. Errors are errNotFound, errChanged
+// (cas) and those of CheckKey.
 func (m *metaClient) delete(ctx context.Context, key string, d metaDelete) error {
 	flags := token(" C", d.cas)
 	if d.stale {
@@ -167,8 +167,8 @@ func (m *metaClient) delete(ctx context.Context, key string, d metaDelete) error
 	return m.outcome("delete", reply)
 }
 
-// Close ends the connection and waits for its goroutines. Calls under way, and
-// those to come, return ErrClosed.
+// close closes the connection and waits for its goroutines. All calls return
+// ErrClosed from then on.
 func (m *metaClient) close() {
 	m.mu.Lock()
 	m.closed = true
@@ -201,7 +201,7 @@ func (m *metaClient) fail(op string, err error) error {
 	return fmt.Errorf("cachewriter: meta %s on %s: %w", op, m.addr, err)
 }
 
-// exptime is the T flag for an end that must lie ahead.
+// exptime is the T flag. expires must be in the future.
 func (m *metaClient) exptime(expires time.Time) (string, error) {
 	now := m.clock()
 	if !expires.After(now) {
@@ -210,7 +210,7 @@ func (m *metaClient) exptime(expires time.Time) (string, error) {
 	return " T" + strconv.Itoa(int(exptime(now, expires))), nil
 }
 
-// token is a flag with a number, and "" for 0, which is memcached's own default.
+// token is a flag with a number, or "" for 0, which is memcached's default.
 func token(flag string, n uint64) string {
 	if n == 0 {
 		return ""
@@ -218,10 +218,10 @@ func token(flag string, n uint64) string {
 	return flag + strconv.FormatUint(n, 10)
 }
 
-// A metaCommand is one command but for its opaque.
+// A metaCommand is one command without its opaque.
 type metaCommand struct {
 	verb  string
-	key   string // as the caller gave it; none for mn
+	key   string // as the caller gave it
 	flags string // each with a space in front
 	value []byte // of ms
 }
@@ -244,9 +244,9 @@ func (c metaCommand) head(opaque uint64) (string, error) {
 	return b.String(), nil
 }
 
-// metaKey is a key as it stands in a command. memcached 1.6.18 takes DEL, bytes
-// from 0x80 on and most control bytes as they are; space and LF end a key, and
-// NUL the whole line. To be on the safe side all up to 0x20 go in base64.
+// metaKey is a key in the form of a command. memcached 1.6.18 accepts DEL, bytes from
+// 0x80 on and most control bytes as they are; space and LF end a key, and NUL ends
+// the line. To be safe, keys with any byte up to 0x20 are sent in base64.
 func metaKey(key string) (text string, encoded bool, err error) {
 	switch err := CheckKey(key); {
 	case err == nil:
@@ -260,8 +260,7 @@ func metaKey(key string) (text string, encoded bool, err error) {
 	return base64.StdEncoding.EncodeToString([]byte(key)), true, nil
 }
 
-// do sends a command and waits for its reply, which may say anything but that
-// it was refused.
+// do sends a command and waits for the response. An error line is an error.
 func (m *metaClient) do(ctx context.Context, op string, cmd metaCommand) (metaReply, error) {
 	if _, err := cmd.head(0); err != nil {
 		return metaReply{}, err
@@ -292,7 +291,7 @@ func (m *metaClient) ask(ctx context.Context, cmd metaCommand) (metaReply, error
 	return c.ask(ctx, cmd)
 }
 
-// connection returns the connection, which is made if there is none.
+// connection returns the connection, and makes it if there is none.
 func (m *metaClient) connection(ctx context.Context) (*metaConn, error) {
 	m.mu.Lock()
 	switch {
@@ -325,7 +324,7 @@ func (m *metaClient) connection(ctx context.Context) (*metaConn, error) {
 	}
 }
 
-// A metaDial is an attempt at a connection, for all who wait for one.
+// A metaDial is a connection attempt, for all calls that wait for it.
 type metaDial struct {
 	life   context.Context
 	cancel context.CancelFunc
@@ -334,7 +333,7 @@ type metaDial struct {
 	err    error
 }
 
-// dial makes the connection and asks who is there.
+// dial makes the connection, with the handshake.
 func (m *metaClient) dial(d *metaDial) {
 	defer d.cancel()
 	conn, err := dialMeta(d.life, m.addr, m.maxDial(), m.maxWait())

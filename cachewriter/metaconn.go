@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// maxMetaWaiting bounds the commands of one connection that are to be sent or
-// wait for their answer.
+// maxMetaWaiting bounds the commands of one connection that are not sent or have no
+// response yet.
 const maxMetaWaiting = 1024
 
-// errNotSent is wrapped by what a call gets whose connection broke before.
+// errNotSent is wrapped by the error of a call whose command was not sent.
 var errNotSent = errors.New("the connection broke before the command was sent")
 
-// A metaConn is one connection to a server that speaks meta. Its goroutines,
+// A metaConn is one connection to a server that has meta commands. Its goroutines,
 // read and write, end when it fails.
 type metaConn struct {
 	nc      net.Conn
@@ -33,23 +33,23 @@ type metaConn struct {
 
 	mu     sync.Mutex  // guards everything below
 	queue  []*metaCall // to be written
-	asked  []*metaCall // being written, or written and not answered, in order
+	asked  []*metaCall // being written, or written and without a response, in order
 	opaque uint64      // of the last written
 	err    error       // why it failed
 }
 
-// A metaCall is one command on its way.
+// A metaCall is one command under way.
 type metaCall struct {
 	cmd    metaCommand
 	opaque uint64
-	until  time.Time // its answer must be here by then
+	until  time.Time // when its response must have come
 	left   bool      // nobody waits for it
-	reply  metaReply // valid, as err is, once done is closed
+	reply  metaReply // valid, like err, when done is closed
 	err    error
 	done   chan struct{}
 }
 
-// ask sends a command and waits for the reply.
+// ask sends a command and waits for the response.
 func (c *metaConn) ask(ctx context.Context, cmd metaCommand) (metaReply, error) {
 	call := &metaCall{cmd: cmd, done: make(chan struct{})}
 	if err := c.enqueue(call); err != nil {
@@ -81,7 +81,7 @@ func (c *metaConn) enqueue(call *metaCall) error {
 	return nil
 }
 
-// leave marks a call as abandoned: one that is not yet written never will be.
+// abandon marks a call that nobody waits for. If it is not written yet, it never is.
 func (c *metaConn) abandon(call *metaCall) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +94,7 @@ func (c *metaConn) alive() bool {
 	return c.err == nil
 }
 
-// write is the goroutine that sends.
+// write is the goroutine that sends commands.
 func (c *metaConn) write() {
 	bw := bufio.NewWriter(c.nc)
 	for {
@@ -117,7 +117,7 @@ func (c *metaConn) write() {
 	}
 }
 
-// next moves what is to be written to where its answer is waited for.
+// next moves calls from queue to asked and returns them.
 func (c *metaConn) next() []*metaCall {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,8 +157,8 @@ func (call *metaCall) write(bw *bufio.Writer) error {
 	return err
 }
 
-// read is the goroutine that receives. It always reads, so that it hears of the
-// end of an idle connection at once.
+// read is the goroutine that receives responses. It always reads, so that it notices
+// at once when the server closes an idle connection.
 func (c *metaConn) read() {
 	for {
 		reply, err := readMetaReply(c.br)
@@ -172,13 +172,13 @@ func (c *metaConn) read() {
 	}
 }
 
-// deliver hands a reply to the first call that waits for one. An error means
-// that the connection cannot be trusted any more.
+// deliver passes a response to the call that is first in line. An error means that
+// the connection cannot be trusted any more.
 func (c *metaConn) deliver(reply metaReply) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.asked) == 0 {
-		return fmt.Errorf("%w: %q, and nothing was asked", errMetaReply, reply.status+reply.line)
+		return fmt.Errorf("%w: %q, and no command was sent", errMetaReply, reply.status+reply.line)
 	}
 	call := c.asked[0]
 	if !call.matches(reply) {
@@ -193,13 +193,13 @@ func (c *metaConn) deliver(reply metaReply) error {
 	}
 	c.nc.SetReadDeadline(until)
 	if call.cmd.verb == "ms" && reply.status == "" && !strings.HasPrefix(reply.line, "SERVER_ERROR") {
-		// It may not have taken the value for one.
+		// The server may have run the value as commands.
 		return fmt.Errorf("%w %q to ms", errMetaReply, reply.line)
 	}
 	return nil
 }
 
-// answeredBy compares the opaque. Error lines have none.
+// matches compares the opaque. Error lines have none.
 func (call *metaCall) matches(reply metaReply) bool {
 	if reply.status == "" {
 		return true
@@ -207,8 +207,8 @@ func (call *metaCall) matches(reply metaReply) bool {
 	return reply.opaque == strconv.FormatUint(call.opaque, 10)
 }
 
-// fail closes the connection and tells all who wait there. What was not yet
-// written may be sent elsewhere.
+// fail closes the connection and ends all calls. Commands that were not written may
+// be sent on another connection.
 func (c *metaConn) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -232,7 +232,7 @@ func (c *metaConn) fail(err error) {
 	c.asked, c.queue = nil, nil
 }
 
-// dialMeta connects, and returns the connection if who answers speaks meta.
+// dialMeta connects and makes the handshake.
 func dialMeta(ctx context.Context, addr string, dialTimeout, timeout time.Duration) (*metaConn, error) {
 	canonical, err := parseAddr(addr)
 	if err != nil {
@@ -265,22 +265,23 @@ func dialMeta(ctx context.Context, addr string, dialTimeout, timeout time.Durati
 	return c, nil
 }
 
-// introduce asks who is there. One after the other: a proxy passes `version` on
-// to a server behind it, and closes on `mn`.
+// handshake finds out whether the server has meta commands. It sends one command
+// after the other: a proxy passes `version` to a server behind it, and closes the
+// connection on `mn`.
 func (c *metaConn) handshake(addr string) error {
 	version, err := c.roundTrip("version\r\n")
 	if err != nil {
 		return noMeta(addr, "`version`", err)
 	}
 	if !speaksMeta(version) {
-		return fmt.Errorf("%w; %s answers `version` with %q", ErrNoMeta, addr, version)
+		return fmt.Errorf("%w; %s responds to `version` with %q", ErrNoMeta, addr, version)
 	}
 	line, err := c.roundTrip("mn\r\n")
 	if err != nil {
 		return noMeta(addr, fmt.Sprintf("`mn` after %q, as a proxy does", version), err)
 	}
 	if line != "MN" {
-		return fmt.Errorf("%w; %s answers `version` with %q and `mn` with %q", ErrNoMeta, addr, version, line)
+		return fmt.Errorf("%w; %s responds to `version` with %q and `mn` with %q", ErrNoMeta, addr, version, line)
 	}
 	return nil
 }
@@ -292,7 +293,7 @@ func (c *metaConn) roundTrip(command string) (string, error) {
 	return readLine(c.br)
 }
 
-// noMeta takes a closed connection for a no, and leaves other errors alone.
+// noMeta returns ErrNoMeta if err means that the connection was closed, and else err.
 func noMeta(addr, what string, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return fmt.Errorf("%w; %s closes the connection on %s", ErrNoMeta, addr, what)
@@ -300,7 +301,7 @@ func noMeta(addr, what string, err error) error {
 	return err
 }
 
-// metaVersion knows the first version whose ms is today's.
+// speaksMeta reports whether a version's `ms` has today's form.
 func speaksMeta(line string) bool {
 	text, ok := strings.CutPrefix(line, "VERSION ")
 	if !ok {

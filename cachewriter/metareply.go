@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// A metaReply is what memcached says to one meta command.
+// A metaReply is memcached's response to one meta command.
 type metaReply struct {
 	status string // the two letters; "" for an error line
 	line   string // the error line
-	opaque string // "" if none came back
+	opaque string // "": the response has none
 	item   metaItem
 }
 
-var errMetaReply = errors.New("unexpected answer")
+var errMetaReply = errors.New("unexpected response")
 
-// readMetaReply reads one reply. An error means that the stream makes no sense
-// from here on. What memcached adds in later versions, a return flag that is not
-// known here, is passed over.
+// readMetaReply reads one response. After an error the stream cannot be read further.
+// It ignores return flags that it does not know, which later versions of memcached
+// may add.
 func readMetaReply(br *bufio.Reader) (reply metaReply, err error) {
 	line, err := readLine(br)
 	if err != nil {
@@ -75,7 +75,7 @@ func parseSize(s string) (int, error) {
 	return int(n), err
 }
 
-// readValue believes in a size only as far as bytes come.
+// readValue allocates memory as bytes arrive: the size may be wrong.
 func readValue(br *bufio.Reader, size int) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(min(size, 1<<20) + bytes.MinRead)
@@ -87,7 +87,7 @@ func readValue(br *bufio.Reader, size int) ([]byte, error) {
 		return nil, eofIsUnexpected(err)
 	}
 	if string(end[:]) != "\r\n" {
-		return nil, fmt.Errorf("%w: a value that does not end where it says", errMetaReply)
+		return nil, fmt.Errorf("%w: a value that is longer than its size", errMetaReply)
 	}
 	return b.Bytes(), nil
 }

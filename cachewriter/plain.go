@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// A plainClient does what gomemcache does not: several commands on one connection, and
-// keys that gomemcache refuses. It speaks the classic commands of memcached's text
-// protocol (doc/protocol.txt). The meta commands would not do: a memcached before 1.6.10, as in
-// Debian 11, does not take `ms` in today's form and runs the value as commands.
+// A plainClient does what gomemcache does not: several commands in one round trip,
+// and keys that gomemcache refuses. It uses the classic commands of memcached's text
+// protocol (doc/protocol.txt), not the meta commands: a memcached before 1.6.10, as
+// in Debian 11, does not know `ms` in today's form and runs the value as commands.
 type plainClient struct {
 	link    *link
 	timeout time.Duration
 
-	nc net.Conn // nil: none is open
+	nc net.Conn // nil: not connected
 	rw *bufio.ReadWriter
 }
 
@@ -28,7 +28,8 @@ func (p *plainClient) delete(ctx context.Context, keys ...string) error {
 	return p.link.do(ctx, func() error { return p.deleteNow(keys) })
 }
 
-// deleteNow, like every other method called so, runs within link.do.
+// deleteNow deletes keys. Like every method below that takes no ctx, it must run
+// within link.do.
 func (p *plainClient) deleteNow(keys []string) error {
 	return p.talk(func(w *bufio.Writer) {
 		for _, key := range keys {
@@ -51,8 +52,8 @@ func (p *plainClient) setNow(f *fill) error {
 	})
 }
 
-// writeStorage writes a set or one of its like; numbers are the flags, the expiry, and
-// what follows the length.
+// writeStorage writes `set`, `add` or `cas`. more are the numbers that follow the
+// length.
 func writeStorage(w *bufio.Writer, verb, key string, value []byte, flags, exptime int64, more ...uint64) {
 	w.WriteString(verb)
 	w.WriteByte(' ')
@@ -69,7 +70,7 @@ func writeStorage(w *bufio.Writer, verb, key string, value []byte, flags, exptim
 	w.WriteString("\r\n")
 }
 
-// read returns the value under a key, nil if there is none. It runs within link.do.
+// read returns the value under a key, or nil.
 func (p *plainClient) read(key string) (value []byte, err error) {
 	err = p.talk(func(w *bufio.Writer) {
 		w.WriteString("get ")
@@ -85,35 +86,34 @@ func (p *plainClient) read(key string) (value []byte, err error) {
 	return value, err
 }
 
-// A swap is what came of a conditional store.
+// A casResult is the outcome of a conditional store.
 type casResult struct {
 	stored bool
-	found  bool   // something lies under the key afterwards
-	value  []byte // that
-	cas    uint64 // of that
+	found  bool   // there is something under the key afterwards
+	value  []byte // what is there
+	cas    uint64 // of value
 }
 
-// add stores a value, for so many seconds, if nothing lies under the key. It runs
-// within link.do.
+// add stores a value, for so many seconds, if there is nothing under the key.
 func (p *plainClient) add(key string, value []byte, seconds int64) (s casResult, err error) {
 	err = p.talk(func(w *bufio.Writer) {
 		writeStorage(w, "add", key, value, 0, seconds)
 		writeGets(w, key)
 	}, func(line string) (err error) {
-		s, err = p.readSwap(line, line == "NOT_STORED")
+		s, err = p.readCASResult(line, line == "NOT_STORED")
 		return err
 	})
 	return s, err
 }
 
-// replace stores a value, for so many seconds, if what lies under the key has that CAS.
-// It runs within link.do.
+// replace stores a value, for so many seconds, if what lies under the key has that
+// CAS.
 func (p *plainClient) replace(key string, value []byte, seconds int64, cas uint64) (s casResult, err error) {
 	err = p.talk(func(w *bufio.Writer) {
 		writeStorage(w, "cas", key, value, 0, seconds, cas)
 		writeGets(w, key)
 	}, func(line string) (err error) {
-		s, err = p.readSwap(line, line == "EXISTS" || line == "NOT_FOUND")
+		s, err = p.readCASResult(line, line == "EXISTS" || line == "NOT_FOUND")
 		return err
 	})
 	return s, err
@@ -125,9 +125,9 @@ func writeGets(w *bufio.Writer, key string) {
 	w.WriteString("\r\n")
 }
 
-// readSwap reads the answers to a conditional store, of which line is the first, and to
-// the gets after it. A no is an answer.
-func (p *plainClient) readSwap(line string, no bool) (s casResult, err error) {
+// readCASResult reads the responses to a conditional store and to the gets after it. line
+// is the first, and no says that it is a negative response.
+func (p *plainClient) readCASResult(line string, no bool) (s casResult, err error) {
 	if !no && line != "STORED" {
 		return s, unexpected(line)
 	}
@@ -145,8 +145,8 @@ func (p *plainClient) readSwap(line string, no bool) (s casResult, err error) {
 	return s, err
 }
 
-// readDeleted reads the answers to deletes, of which line is the first. The first
-// error counts.
+// readDeleted reads the responses to deletes; line is the first, and more follow. It
+// returns the first error.
 func (p *plainClient) readDeleted(line string, more int) error {
 	err := deleted(line)
 	for range more {
@@ -178,7 +178,7 @@ func (p *plainClient) get(ctx context.Context, key string) (*Item, error) {
 	return found, err
 }
 
-// readItem reads the answer to a get, of which line is the first.
+// readItem reads the response to a get; line is its first line.
 func (p *plainClient) readItem(line string) (*Item, error) {
 	if line == "END" {
 		return nil, nil
@@ -197,11 +197,11 @@ func (p *plainClient) readItem(line string) (*Item, error) {
 	return &item, nil
 }
 
-// maxValue is the largest value that a memcached can be told to hold (-I).
+// maxValue is the largest value that a memcached can be configured to hold (-I).
 const maxValue = 1 << 30
 
-// talk sends commands and has the answer read, of which it reads the first line.
-// After an error the connection is closed.
+// talk sends commands, reads the first line of the response and passes it to read,
+// which reads the rest. After an error the connection is closed.
 func (p *plainClient) talk(command func(*bufio.Writer), read func(line string) error) (err error) {
 	if err := p.connect(); err != nil {
 		return err
@@ -232,7 +232,7 @@ func unexpected(line string) error {
 	if isRefusal(line) {
 		return refusal(line)
 	}
-	return fmt.Errorf("unexpected answer %q", line)
+	return fmt.Errorf("unexpected response %q", line)
 }
 
 func (p *plainClient) connect() error {

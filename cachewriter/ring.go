@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// A Method is the way in which nginx spreads keys over the servers of an
-// upstream block.
+// A Method is the way in which nginx distributes keys over the servers of an upstream
+// block.
 type Method int
 
 const (
-	// All stands for every method whose choice does not follow from the key:
-	// round robin, least_conn, random, ip_hash. Every server gets every page.
+	// All is any method whose choice does not follow from the key: round robin,
+	// least_conn, random, ip_hash. Every server gets every page.
 	All Method = iota
 	// Modulo is `hash E;`.
 	Modulo
@@ -26,7 +26,7 @@ const (
 
 var methodNames = [...]string{All: "none", Modulo: "modulo", Consistent: "consistent"}
 
-// ParseMethod reads "none", "modulo" or "consistent".
+// ParseMethod parses "none", "modulo" or "consistent".
 func ParseMethod(s string) (Method, error) {
 	i := slices.Index(methodNames[:], s)
 	if i < 0 {
@@ -42,21 +42,20 @@ func (m Method) String() string {
 	return methodNames[m]
 }
 
-// A Ring knows which server nginx asks for a key. It never changes and is safe
-// for concurrent use.
+// A Ring knows which server nginx asks for a key. It does not change and is safe for
+// concurrent use.
 type Ring struct {
 	method Method
 	addrs  []string            // distinct, in configuration order
 	known  map[string]struct{} // of addrs
 	live   []string            // those not marked down
-	peers  int                 // addresses of all lines, repeats counted
+	peers  int                 // addresses of all lines, with repeats
 
-	// choices are what one step of the hash can come upon: for Modulo an
-	// address, for Consistent the addresses that bear one name. One that is
-	// marked down is empty.
+	// choices are what one step of the hash can choose: for Modulo one address, for
+	// Consistent the addresses of one name. A choice that is marked down is empty.
 	choices [][]string
 	ends    []uint32 // Modulo: where each choice's share of the weights ends
-	points  []point  // Consistent: ascending, no hash twice
+	points  []point  // Consistent: ascending, each hash once
 }
 
 // A point of Consistent leads from a place on the circle to a choice.
@@ -71,10 +70,10 @@ const (
 	maxTotalWeight  = 1 << 16 // over all addresses; bounds the table of Consistent to 160 MB
 )
 
-// NewRing builds the ring from the server lines in nginx's order. It refuses an
-// empty list, a server without a name or with an address that is none, a
-// negative weight, weights that add up to more than 65536, and an unknown
-// method. Lines with the same text are accepted, as nginx does.
+// NewRing builds the ring from the server lines in nginx's order. It returns an error
+// for an empty list, a server without a name or with an invalid address, a negative
+// weight, weights that add up to more than 65536, and an unknown method. Like nginx
+// it accepts lines with the same text.
 func NewRing(m Method, servers ...Server) (*Ring, error) {
 	if m < All || m > Consistent {
 		return nil, fmt.Errorf("cachewriter: ring: unknown method %v", m)
@@ -105,7 +104,7 @@ func NewRing(m Method, servers ...Server) (*Ring, error) {
 	return r, nil
 }
 
-// A peer is one address of a line, nginx's ngx_http_upstream_rr_peer_t.
+// A peer is one address of a line: nginx's ngx_http_upstream_rr_peer_t.
 type peer struct {
 	name, addr string
 	weight     int
@@ -156,7 +155,7 @@ func (r *Ring) initModulo(peers []peer) {
 	}
 }
 
-// usable is a choice of one address.
+// usable is the choice of one address.
 func usable(p peer) []string {
 	if p.down {
 		return nil
@@ -164,8 +163,9 @@ func usable(p peer) []string {
 	return []string{p.addr}
 }
 
-// initConsistent mirrors ngx_http_upstream_update_chash. Addresses of one name lay
-// the same points, of which the sorting leaves one; between names the earlier wins.
+// initConsistent mirrors ngx_http_upstream_update_chash. Addresses of one name have
+// the same points, and one of each stays after the sort. Of two names with the same
+// point the earlier one keeps it.
 func (r *Ring) initConsistent(peers []peer) {
 	byName := make(map[string]int)
 	for _, p := range peers {
@@ -194,8 +194,8 @@ func (r *Ring) layPoints(p peer, choice int) {
 	}
 }
 
-// hashedParts splits the text of a server line as nginx does for hashing: no
-// default port, brackets kept, and all of a socket's path is host.
+// hashedParts splits the text of a server line as nginx does for hashing: it adds no
+// default port, keeps brackets, and takes the whole path of a socket for the host.
 func hashedParts(name string) (host, port string) {
 	if len(name) >= len(unixPrefix) && strings.EqualFold(name[:len(unixPrefix)], unixPrefix) {
 		return name[len(unixPrefix):], ""
@@ -210,11 +210,11 @@ func hashedParts(name string) (host, port string) {
 	return name, ""
 }
 
-// Pick returns the addresses to which the page of a key is written: the one
-// that nginx asks; several where nginx rotates among them or where the key does not
-// decide (All, an empty key, a hash that gave up on servers marked down); none if
-// every server is marked down. hashKey is the value of nginx's hash expression,
-// unescaped. The slice is the ring's own and must not be changed.
+// Pick returns the addresses to which the page of a key is written. This is the one
+// that nginx asks. There are several if nginx rotates among them, or if the key does
+// not decide (All, an empty key, a hash that gave up on servers marked down), and
+// none if every server is marked down. hashKey is the value of nginx's hash
+// expression, unescaped. The slice belongs to the ring and must not be changed.
 func (r *Ring) Pick(hashKey string) []string {
 	if !r.decides(hashKey) {
 		return r.live
@@ -227,10 +227,10 @@ func (r *Ring) Pick(hashKey string) []string {
 	return r.choices[c]
 }
 
-// Order returns nginx's attempts for a key while server after server fails, at
-// most n. Each attempt is one address, or the addresses of one line in no certain
-// order. It ends early where nginx would go on by round robin, which the key does
-// not decide, and is empty where the key decides nothing.
+// order returns nginx's attempts for a key while one server after the other fails, n
+// at most. An attempt is one address, or the addresses of one line, whose order is
+// not known. It ends early where nginx continues by round robin, which does not
+// follow from the key. It is empty if the key decides nothing.
 func (r *Ring) order(hashKey string, n int) [][]string {
 	if n <= 0 || len(r.live) == 0 {
 		return nil
@@ -254,13 +254,14 @@ func (r *Ring) order(hashKey string, n int) [][]string {
 	return order
 }
 
-// decides is false where nginx leaves the choice to round robin from the start.
+// decides reports whether nginx chooses by the key, and not by round robin from the
+// start.
 func (r *Ring) decides(hashKey string) bool {
 	return r.method != All && r.peers > 1 && hashKey != "" && len(r.live) > 0
 }
 
-// Has says whether addr, as nginx's $upstream_addr prints it, is an address of
-// the ring, down or not.
+// Has reports whether addr, as nginx's $upstream_addr prints it, is an address of the
+// ring, marked down or not.
 func (r *Ring) Has(addr string) bool {
 	_, ok := r.find(addr)
 	return ok
@@ -279,7 +280,7 @@ func (r *Ring) find(addr string) (string, bool) {
 	return canonical, ok
 }
 
-// A walk is the way that nginx takes through the choices for one key.
+// A walk is the order in which nginx goes through the choices for one key.
 type walk struct {
 	r      *Ring
 	key    string
@@ -297,8 +298,8 @@ func (r *Ring) walk(key string) walk {
 	return w
 }
 
-// next returns the next choice that is neither down nor tried; false once nginx
-// gives up on the key.
+// next returns the next choice that is neither marked down nor tried. It is not ok
+// when nginx gives up on the key.
 func (w *walk) next(tried []bool) (choice int, ok bool) {
 	if w.r.method == Modulo {
 		return w.nextModulo(tried)
@@ -321,8 +322,8 @@ func (w *walk) nextModulo(tried []bool) (int, bool) {
 	return 0, false
 }
 
-// rehashed is the hash of the key, from the second time on with its ordinal in
-// front.
+// rehashed is the hash of the key. From the second time on its ordinal is put in
+// front of the key.
 func (w *walk) rehashed() uint32 {
 	if w.rehash == 0 {
 		return crcString(0, w.key)
@@ -332,7 +333,7 @@ func (w *walk) rehashed() uint32 {
 	return crcString(crcUpdate(0, ordinal...), w.key)
 }
 
-// share finds the choice to which a place in the sum of the weights belongs.
+// share returns the choice that has a place in the sum of the weights.
 func (r *Ring) share(at uint32) int {
 	for c, end := range r.ends {
 		if at < end {
@@ -359,8 +360,8 @@ func (r *Ring) open(choice int, tried []bool) bool {
 	return len(r.choices[choice]) > 0 && (tried == nil || !tried[choice])
 }
 
-// crcString is crc32.Update for a string. hash/crc32 would have the string
-// copied to the heap, and keys are short.
+// crcString is crc32.Update for a string. hash/crc32 would need a copy of the string
+// on the heap, and keys are short.
 func crcString(crc uint32, s string) uint32 {
 	crc = ^crc
 	for i := 0; i < len(s); i++ {

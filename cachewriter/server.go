@@ -12,32 +12,31 @@ import (
 
 // A Server is one `server` line of nginx's upstream block.
 type Server struct {
-	// Name is the address as written in nginx.conf, letter for letter: it is
-	// this text that nginx hashes in Consistent, so a name and its address
-	// make different rings.
+	// Name is the address as written in nginx.conf, letter for letter. Consistent
+	// hashes this text, so a name and its address make different rings.
 	Name string
 
-	// Addrs are the addresses that Name stands for, in resolver order:
-	// "ip:port", "[ip6]:port", "unix:/path" or "@abstract"; port 11211 where
-	// none is given. Empty means Name itself, looked up at each dial.
+	// Addrs are the addresses that Name stands for, in the resolver's order:
+	// "ip:port", "[ip6]:port", "unix:/path" or "@abstract"; the default port is
+	// 11211. Empty means Name itself, which is resolved at each dial.
 	Addrs []string
 
-	// Weight is the line's weight=, 0 means 1.
+	// Weight is the line's weight=. 0 means 1.
 	Weight int
 
-	// Down marks a line that nginx does not ask. It keeps its place and its
+	// Down means that nginx does not ask the server. It keeps its place and its
 	// weight in the tables.
 	Down bool
 }
 
-// defaultPort is memcached's. In an upstream block nginx would take 80, which
-// nobody means.
+// defaultPort is memcached's. In an upstream block nginx would take 80, which nobody
+// means.
 const defaultPort = "11211"
 
-// ParseServer reads the arguments of nginx's `server` directive, such as
-// "10.0.0.1:11211 weight=2 max_fails=0". Parameters that cannot change which
-// server a key belongs to are accepted and ignored; those that can, and unknown
-// ones, are errors. It asks no resolver (see Server.Resolve).
+// ParseServer parses the arguments of nginx's `server` directive, such as
+// "10.0.0.1:11211 weight=2 max_fails=0". It ignores parameters that do not change
+// which server a key belongs to, and returns an error for those that do and for
+// unknown ones. It does not resolve names (see Server.Resolve).
 func ParseServer(s string) (Server, error) {
 	fields := strings.Fields(s)
 	if len(fields) == 0 {
@@ -98,10 +97,9 @@ func takesValue(parameter string) bool {
 	return true
 }
 
-// Resolve returns the server with Addrs filled in, in the resolver's order, as
-// nginx does at its start. A server that has Addrs comes back as it is; a
-// socket or an IP address needs no lookup. A nil resolver is
-// net.DefaultResolver. A name that has no address is an error that names it.
+// Resolve returns the server with Addrs set, in the resolver's order, as nginx
+// resolves names when it starts. A server that has Addrs is returned as it is;
+// sockets and IP addresses need no lookup. A nil resolver means net.DefaultResolver.
 func (s Server) Resolve(ctx context.Context, r *net.Resolver) (Server, error) {
 	if len(s.Addrs) > 0 {
 		return s, nil
@@ -128,8 +126,7 @@ func (s Server) Resolve(ctx context.Context, r *net.Resolver) (Server, error) {
 	return s, nil
 }
 
-// lookupParts splits a canonical address; literal means that there is nothing
-// to look up.
+// lookupParts splits a canonical address. literal means that it needs no lookup.
 func lookupParts(addr string) (host, port string, literal bool) {
 	if network, _ := dialArgs(addr); network == "unix" {
 		return "", "", true
@@ -143,9 +140,9 @@ func lookupParts(addr string) (host, port string, literal bool) {
 
 const unixPrefix = "unix:"
 
-// parseAddr brings an address into its one canonical form, which is also what
-// nginx's $upstream_addr prints: "10.0.0.1:11211", "[::1]:11211",
-// "unix:/path"; further "name:port" in lower case, and "@abstract".
+// parseAddr returns the canonical form of an address, in which nginx's $upstream_addr
+// prints it: "10.0.0.1:11211", "[::1]:11211", "unix:/path". In addition it accepts
+// "name:port", which it turns into lower case, and "@abstract".
 func parseAddr(s string) (string, error) {
 	if len(s) >= len(unixPrefix) && strings.EqualFold(s[:len(unixPrefix)], unixPrefix) {
 		return parseSocket(s[len(unixPrefix):])
@@ -174,7 +171,7 @@ func parseAddr(s string) (string, error) {
 	return strings.ToLower(host) + ":" + port, nil
 }
 
-// parseSocket takes the path of a UNIX socket, "@name" for an abstract one.
+// parseSocket parses the path of a UNIX socket, or "@name" for an abstract one.
 func parseSocket(path string) (string, error) {
 	switch {
 	case path == "" || path == "@":
@@ -214,13 +211,13 @@ func splitBracketed(s string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// notInName keeps out what cannot stand in a host name. Underscores and bytes
-// beyond ASCII are for the resolver to judge.
+// notInName reports whether a character cannot be in a host name. The resolver
+// decides about underscores and bytes beyond ASCII.
 func notInName(r rune) bool {
 	return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\@[]%,;"'=`, r)
 }
 
-// dialArgs are the arguments of net.Dial for a canonical address.
+// dialArgs returns the arguments of net.Dial for a canonical address.
 func dialArgs(addr string) (network, address string) {
 	if path, ok := strings.CutPrefix(addr, unixPrefix); ok {
 		return "unix", path

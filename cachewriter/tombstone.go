@@ -15,50 +15,52 @@ import (
 	"go.uber.org/zap"
 )
 
-// A tombstone lies beside a page that was purged (KindTombstone) and says when that
-// was. Whoever writes the page looks at it before and after: a page that was asked for
-// before the purge may be the one that had to go. So a purge holds for the fills of
-// all gateways, whether they run now or start later.
+// A tombstone lies beside a page that was purged (KindTombstone) and says when. Every
+// Writer reads it before and after it writes the page: a page that was requested before
+// the purge may be the old one. So a purge holds for all gateways, also for those that
+// start later.
 //
 // The value is "1", the process that purged, its wall clock in nanoseconds of Unix
 // time, and the nanoseconds since that process began.
 //
-// Two purges of a page may overlap, and the tombstone of the later one must stay. So it
-// is added, or replaces with cas what has been read before; and what replaces another
-// process's bears the time of the replacement, which is after both purges.
+// If two purges of a page overlap, the tombstone of the later one must stay. So a
+// tombstone is added, or it replaces by `cas` the one that was read before. One that
+// replaces another process's has the time of the replacement, which is after both
+// purges.
 //
-// A proxy may put the page on one server and its tombstone on another, and keeps no
-// order between the two. So every step waits for the answer to the one before.
+// A proxy may put the page and its tombstone on different servers, and does not keep
+// their order. So every step waits for the response to the one before.
 
 const (
-	// tombstoneLife is how long a tombstone lies there.
+	// tombstoneLife is how long a tombstone stays in memcached.
 	tombstoneLife = 15 * time.Minute
 
-	// maxFillAge bounds the time from a page's request to its store: what a
-	// tombstone said of an older one may have expired.
+	// maxFillAge bounds the time from a page's request to its store. The tombstone of
+	// an older page may have expired.
 	maxFillAge = tombstoneLife - 10*time.Second
 
 	// clockSkew is how far the clocks of two gateways may differ.
 	clockSkew = 100 * time.Millisecond
 
-	// clockError is how far a tombstone's age by our clock and by memcached's may
+	// clockError is how far a tombstone's age by our clock and by memcached may
 	// differ. memcached counts whole seconds.
 	clockError = 2 * time.Second
 
-	// maxReplacements bounds the attempts to replace a tombstone that others
-	// replace, too.
+	// maxReplacements bounds the attempts to replace a tombstone that other processes
+	// replace at the same time.
 	maxReplacements = 16
 )
 
+// tombstoneForm is the version of a tombstone's value.
 const tombstoneForm = "1"
 
 var errContended = fmt.Errorf("%w: too many purges of one page at a time", ErrRefused)
 
-// A stone is what a tombstone says.
+// A tombstone is the content of a tombstone's value.
 type tombstone struct {
 	process string
 	wall    int64         // in nanoseconds of Unix time
-	since   time.Duration // that process began
+	since   time.Duration // since that process began
 }
 
 func (s tombstone) append(b []byte) []byte {
@@ -80,7 +82,7 @@ func parseTombstone(value []byte) (s tombstone, ok bool) {
 	return tombstone{words[1], wall, time.Duration(since)}, err1 == nil && err2 == nil
 }
 
-// A process tells the tombstones of one Writer from those of others.
+// A process distinguishes the tombstones of one Writer from those of others.
 type process struct {
 	id    string
 	began time.Time
@@ -96,8 +98,8 @@ func (p process) tombstone(at time.Time) tombstone {
 	return tombstone{p.id, at.UnixNano(), at.Sub(p.began)}
 }
 
-// covers reports whether s is of a purge that came after began. Of a stone of its own
-// the process knows exactly.
+// covers reports whether s is of a purge that came after began. It is exact for
+// tombstones of this process.
 func (p process) covers(s tombstone, began time.Time) bool {
 	if s.process == p.id {
 		return s.since >= began.Sub(p.began)
@@ -105,14 +107,14 @@ func (p process) covers(s tombstone, began time.Time) bool {
 	return s.wall+int64(clockSkew) >= began.UnixNano()
 }
 
-// A purge is a deletion, of which a tombstone tells.
+// A purge is a delete of keys, with the tombstone that it leaves.
 type purge struct {
 	keys []string  // wire keys, all on one server
-	tomb string    // wire key of the tombstone; "": there is none
+	tomb string    // wire key of the tombstone; "": it leaves none
 	at   time.Time // when they were purged
 }
 
-// purge deletes keys after it has set up their tombstone. Errors are delete's.
+// purge writes the tombstone and deletes the keys then. Errors are those of delete.
 func (c *client) purge(ctx context.Context, w *Writer, p purge) error {
 	if p.tomb == "" || w.clock().Sub(p.at) >= maxFillAge {
 		return c.delete(ctx, p.keys...)
@@ -122,12 +124,12 @@ func (c *client) purge(ctx context.Context, w *Writer, p purge) error {
 		if err != nil && !errors.Is(err, ErrRefused) {
 			return err
 		}
-		// A proxy refuses what lies on a dead server. The keys may lie on another.
+		// A proxy refuses a tombstone whose server is dead. The keys may lie on another.
 		return cmp.Or(c.plain.deleteNow(p.keys), err)
 	})
 }
 
-// bury sets the tombstone up.
+// writeTombstone adds the tombstone, or replaces an older one.
 func (c *plainClient) writeTombstone(w *Writer, p purge) error {
 	at, old := p.at, casResult{}
 	for range maxReplacements {
@@ -144,7 +146,7 @@ func (c *plainClient) writeTombstone(w *Writer, p purge) error {
 		old = s
 		switch st, ok := parseTombstone(s.value); {
 		case !ok || st.process != w.process.id:
-			at = w.clock() // whoever set it up may have purged after p.at
+			at = w.clock() // that process may have purged after p.at
 		case w.process.covers(st, at):
 			return nil
 		}
@@ -152,28 +154,28 @@ func (c *plainClient) writeTombstone(w *Writer, p purge) error {
 	return errContended
 }
 
-// tombstoneTTL is what is left of the life of a tombstone of that time, in seconds. It
-// is right to the second: readers compare memcached's word with the time.
+// tombstoneTTL is what is left, in seconds, of the life of a tombstone with that
+// time. It must be right to the second: readers compute the age from memcached's TTL.
 func (w *Writer) tombstoneTTL(at time.Time) int64 {
 	left := tombstoneLife - w.clock().Sub(at)
 	return max(int64((left+time.Second/2)/time.Second), 1)
 }
 
-// A filling is an entry that is being written, with looks at the tombstone of its page.
+// A fill is an entry that is being written, with the checks of its page's tombstone.
 type fill struct {
 	key     string // wire key
 	body    []byte
 	flags   uint32
 	exptime int32
 	tomb    string
-	purged  func(tombstone []byte) bool // nil is none
+	check   func(value []byte) error // see store.checkTombstone; nil: there is no tombstone
 
-	unsure bool // the entry may lie there though fill has failed
+	unsure bool // the entry may be stored though client.fill has failed
 }
 
-// fill stores an entry, unless its page was purged after it was asked for. Errors are
-// delete's, and ErrPurged: then nothing of the entry is there, nor was for longer than
-// two round trips.
+// fill stores an entry, unless its page was purged after it was requested. Errors are
+// those of delete, and ErrPurged: then the entry is not stored, and was not for
+// longer than two round trips.
 func (c *client) fill(ctx context.Context, f *fill) error {
 	p := c.plain
 	return p.link.do(ctx, func() error {
@@ -181,8 +183,8 @@ func (c *client) fill(ctx context.Context, f *fill) error {
 		if err != nil {
 			return err
 		}
-		if f.purged(before) {
-			return ErrPurged
+		if err := f.check(before); err != nil {
+			return err
 		}
 		f.unsure = true
 		if err := p.setNow(f); err != nil {
@@ -193,7 +195,7 @@ func (c *client) fill(ctx context.Context, f *fill) error {
 		if err != nil {
 			return err
 		}
-		if bytes.Equal(before, after) || !f.purged(after) {
+		if bytes.Equal(before, after) || f.check(after) == nil {
 			f.unsure = false
 			return nil
 		}
@@ -205,41 +207,47 @@ func (c *client) fill(ctx context.Context, f *fill) error {
 	})
 }
 
-// newFilling is what becomes of an item now.
+// newFill returns what is needed to write an item now.
 func (s *store) newFill(it *item, now time.Time) *fill {
 	f := &fill{
 		key: it.key, body: it.body, flags: it.flags, exptime: exptime(now, it.expires),
 		tomb: Sibling(KindTombstone, it.of),
 	}
-	f.purged = func(tombstone []byte) bool { return s.isPurged(f.tomb, tombstone, it.began) }
+	f.check = func(value []byte) error { return s.checkTombstone(f.tomb, value, it.began) }
 	return f
 }
 
-// isPurged reports whether a tombstone, nil if there is none, keeps out what was asked
-// for at began. So does one that cannot be read: a later version may have written it.
-func (s *store) isPurged(tomb string, tombstone []byte, began time.Time) bool {
+// checkTombstone returns ErrPurged if a tombstone, nil if there is none, forbids a page
+// that was requested at began. A tombstone that cannot be parsed forbids every page: a
+// later version may have written it. checkTombstone asks memcached for the age of
+// another process's tombstone, since clocks may differ.
+func (s *store) checkTombstone(tomb string, value []byte, began time.Time) error {
 	now := s.w.clock()
 	if now.Sub(began) >= maxFillAge {
-		return true
+		return ErrPurged
 	}
-	if tombstone == nil {
-		return false
+	if value == nil {
+		return nil
 	}
-	st, ok := parseTombstone(tombstone)
+	st, ok := parseTombstone(value)
 	if !ok {
-		return true
+		return ErrPurged
 	}
-	if st.process == s.w.process.id {
-		return s.w.process.covers(st, began)
+	purged := s.w.process.covers(st, began)
+	if st.process != s.w.process.id {
+		if age, ok := s.ageOf(tomb, value); ok && st.clockDiffers(age, now) {
+			s.reportClocks(age, st, now)
+			purged = now.Sub(began) >= age-clockError
+		}
 	}
-	if age, ok := s.ageOf(tomb, tombstone); ok && s.differs(age, st, now) {
-		return now.Sub(began) >= age-clockError
+	if purged {
+		return ErrPurged
 	}
-	return s.w.process.covers(st, began)
+	return nil
 }
 
-// ageOf is how old a tombstone is by memcached's word, in whole seconds. It is not ok if
-// memcached cannot tell, or another one lies there by now.
+// ageOf is the age of a tombstone by memcached, in whole seconds. It is not ok if
+// memcached does not say, or if another tombstone is there by now.
 func (s *store) ageOf(tomb string, value []byte) (age time.Duration, ok bool) {
 	it, err := s.meta.get(s.w.life, tomb, metaGet{value: true, unseen: true})
 	if err != nil || it == nil || it.ttl == Forever || !bytes.Equal(it.value, value) {
@@ -248,16 +256,19 @@ func (s *store) ageOf(tomb string, value []byte) (age time.Duration, ok bool) {
 	return tombstoneLife - it.ttl, true
 }
 
-// differs reports whether our clock and another gateway's are so far apart that
-// tombstones cannot be compared with it; and logs that once.
-func (s *store) differs(age time.Duration, st tombstone, now time.Time) bool {
-	byClock := now.Sub(time.Unix(0, st.wall))
-	if (byClock - age).Abs() <= clockError {
-		return false
-	}
+// byClock is the age of a tombstone by its process's clock and ours.
+func (s tombstone) byClock(now time.Time) time.Duration { return now.Sub(time.Unix(0, s.wall)) }
+
+// clockDiffers reports whether our clock and the clock of the tombstone's process differ
+// so much that they cannot be compared. age is the tombstone's age by memcached.
+func (s tombstone) clockDiffers(age time.Duration, now time.Time) bool {
+	return (s.byClock(now) - age).Abs() > clockError
+}
+
+// reportClocks logs, once for each Writer, that clocks differ.
+func (s *store) reportClocks(age time.Duration, st tombstone, now time.Time) {
 	if !s.w.clocksDiffer.Swap(true) {
 		s.w.log().Warn("the clocks of two gateways differ; pages are compared with purges to the nearest seconds only: synchronize the clocks (NTP)",
-			zap.Duration("difference", (byClock-age).Round(time.Second)), zap.String("server", s.addr))
+			zap.Duration("difference", (st.byClock(now)-age).Round(time.Second)), zap.String("server", s.addr))
 	}
-	return true
 }

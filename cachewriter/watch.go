@@ -16,23 +16,23 @@ import (
 	"time"
 )
 
-// ErrNoWatch is wrapped by the error of Watch where there is no `watch` to be
-// had: a proxy, a memcached before 1.4.26, or one started with -W.
-var errNoWatch = errors.New("no `watch` here")
+// errNoWatch is wrapped by the error of Watch if the server does not offer `watch`: a
+// proxy, a memcached before 1.4.26, or one started with -W.
+var errNoWatch = errors.New("the server does not offer `watch`")
 
-// A Lookup is what a memcached was asked for.
+// A Lookup is a key that a memcached was asked for.
 type Lookup struct {
 	Key   string // raw, as nginx evaluates $memcached_key
 	Found bool
 
-	// Write is set where memcached looked up what a write was to replace.
-	// Nobody was served that.
+	// Write means that memcached looked up what a write was going to replace. Nobody
+	// was served that value.
 	Write bool
 }
 
-// A Watcher keeps the lookups that a memcached is asked for by anybody
-// (`watch`), as far as they are wanted. All methods are safe for concurrent use.
-// Close ends its one goroutine, read.
+// A Watcher records the lookups that any client makes at a memcached (`watch`). All
+// methods are safe for concurrent use. It has one goroutine, read, which Close ends
+// and waits for.
 type Watcher struct {
 	addr string
 	want func(key string) bool
@@ -46,19 +46,19 @@ type Watcher struct {
 	readErr error
 }
 
-// seen is a Lookup and the connection that asked.
+// A seen is a Lookup and the connection that made it.
 type seen struct {
 	Lookup
 	conn string
 }
 
-// maxKept bounds the lookups that a Watcher keeps.
+// maxKept bounds the lookups that a Watcher records.
 const maxKept = 1024
 
-// Watch asks the memcached at addr, an address as Ring.Addrs has it, to tell its
-// lookups, and returns when it does so: one made from then on is seen. Of all keys,
-// raw ones, those are kept for which want returns true; it is called by one
-// goroutine at a time, and must be quick. ctx bounds the opening.
+// Watch connects to the memcached at addr, an address in a form of Server.Addrs. When
+// it returns, lookups are being recorded. It records those whose raw key want
+// accepts. One goroutine at a time calls want, which must be quick. ctx bounds the
+// connection attempt.
 func Watch(ctx context.Context, addr string, want func(key string) bool) (*Watcher, error) {
 	network, address := dialArgs(addr)
 	var d net.Dialer
@@ -76,8 +76,8 @@ func Watch(ctx context.Context, addr string, want func(key string) bool) (*Watch
 	return w, nil
 }
 
-// open sends the command. The logging has begun when OK comes. Writes are told,
-// too, since memcached looks up what they replace.
+// open sends the command. memcached logs from the OK on. Writes are logged, too,
+// since memcached looks up what they replace.
 func (w *Watcher) open(ctx context.Context, lines *bufio.Reader) error {
 	stop := context.AfterFunc(ctx, func() { w.nc.SetDeadline(time.Unix(1, 0)) })
 	_, err := io.WriteString(w.nc, "watch fetchers mutations\r\n")
@@ -98,7 +98,7 @@ func (w *Watcher) open(ctx context.Context, lines *bufio.Reader) error {
 }
 
 // maxWatchLine is more than memcached's longest line: a key of 250 bytes, each
-// written with three, and some numbers.
+// written as three, and some numbers.
 const maxWatchLine = 4096
 
 func (w *Watcher) read(lines *bufio.Reader) {
@@ -138,8 +138,8 @@ func (w *Watcher) take(line string) {
 	}
 }
 
-// markWrite finds the lookup that memcached made for a write: the one right
-// before it, on the same connection.
+// markWrite marks the lookup that memcached made for a write: the last one of its key
+// on the same connection.
 func (w *Watcher) markWrite(e watchEvent) {
 	for i := len(w.kept) - 1; i >= 0; i-- {
 		if s := &w.kept[i]; s.Key == e.key && s.conn == e.conn {
@@ -149,16 +149,16 @@ func (w *Watcher) markWrite(e watchEvent) {
 	}
 }
 
-// fencesNeeded is how many lookups must be seen, one after the other, until all
-// that came before the first have been seen. memcached collects what its threads
-// have noted in turns: in the turn that tells of the first, another thread's notes
-// may have been collected before they were made; they come in the turn after, and
-// the third fence in a still later one.
+// fencesNeeded is how many fences must be seen, one after the other, until all
+// lookups from before the first one have been seen. memcached collects the notes of
+// its threads in turns. In the turn with the first fence it may have collected
+// another thread's notes before they were made; they come in the next turn, and the
+// third fence comes in a later one.
 const fencesNeeded = 3
 
-// Settle returns when every lookup has been seen whose answer came before Settle
-// was called. memcached tells them up to a second late. It asks the server for
-// keys of its own, under which nothing lies.
+// Settle returns when every lookup that had its response before the call has been
+// seen. memcached logs up to a second late. Settle asks the server for keys of its
+// own, under which there is nothing.
 func (w *Watcher) Settle(ctx context.Context) error {
 	d := NewDirect(w.addr, time.Second)
 	defer d.Close()
@@ -172,9 +172,9 @@ func (w *Watcher) Settle(ctx context.Context) error {
 
 func (w *Watcher) fence(ctx context.Context, d *Direct) error {
 	key := "uwg:w:" + rand.Text()
-	told := make(chan struct{})
+	seen := make(chan struct{})
 	w.mu.Lock()
-	w.fences[key] = told
+	w.fences[key] = seen
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
@@ -185,7 +185,7 @@ func (w *Watcher) fence(ctx context.Context, d *Direct) error {
 		return err
 	}
 	select {
-	case <-told:
+	case <-seen:
 		return nil
 	case <-w.done:
 		w.mu.Lock()
@@ -196,7 +196,8 @@ func (w *Watcher) fence(ctx context.Context, d *Direct) error {
 	}
 }
 
-// Lookups are those kept so far, in the order in which they were told.
+// Lookups returns the lookups recorded so far, in the order in which memcached logged
+// them.
 func (w *Watcher) Lookups() []Lookup {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -207,22 +208,22 @@ func (w *Watcher) Lookups() []Lookup {
 	return all
 }
 
-// Lost is how many lookups, or more, are missing from Lookups: memcached leaves
-// some out if it has more to tell than it can, and 1024 are kept at most.
+// Lost is how many lookups, at least, are missing from Lookups: memcached skips some
+// if it has too many to log, and a Watcher records 1024 at most.
 func (w *Watcher) Lost() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.lost
 }
 
-// Close ends the watching. What was seen stays.
+// Close closes the connection and waits for read. What was recorded stays.
 func (w *Watcher) Close() {
 	w.nc.Close()
 	<-w.done
 }
 
-// A watchEvent is a line of `watch` that matters here: a lookup, a write, or a
-// number of lines that memcached left out.
+// A watchEvent is a line of `watch`: a lookup, a write, or a number of lines that
+// memcached skipped.
 type watchEvent struct {
 	key     string // raw
 	conn    string // who asked; "" before memcached 1.5.20
@@ -231,13 +232,13 @@ type watchEvent struct {
 	skipped uint64
 }
 
-// parseWatchLine reads one line, as in
+// parseWatchLine parses one line, such as
 //
 //	ts=1795502884.403992 gid=2 type=item_get key=%2Fa%252520b status=found clsid=1 cfd=24 size=2
 //	skipped=12
 //
-// whose key is the wire key, encoded once more (doc/protocol.txt, "Watchers").
-// Other lines, and those that make no sense, are not ok.
+// The key is the wire key, encoded once more (doc/protocol.txt, "Watchers"). It is
+// not ok for other and for malformed lines.
 func parseWatchLine(line string) (e watchEvent, ok bool) {
 	if len(line) > maxWatchLine {
 		return e, false
