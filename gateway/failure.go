@@ -180,7 +180,7 @@ func isSilent(err error) bool {
 func outcome(err error) backend.Outcome {
 	switch {
 	case err == nil:
-		return backend.Answered
+		return backend.Responded
 	case isTimeout(err):
 		return backend.TimedOut
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
@@ -188,7 +188,7 @@ func outcome(err error) backend.Outcome {
 	case isSilent(err):
 		return backend.Silent
 	}
-	return backend.Answered
+	return backend.Responded
 }
 
 // statusText names the statuses of our own answers.

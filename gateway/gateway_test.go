@@ -205,7 +205,7 @@ func TestSilentBackend(t *testing.T) {
 				t.Errorf("status %d, want %d", got.status, tt.status)
 			}
 			var asked uint64
-			for _, n := range b.Backends.Stats() {
+			for _, n := range b.Backends.Default.Stats() {
 				asked += n.Requests
 				if !n.Up {
 					t.Errorf("%s was ejected for what a client can cause", n.Name)

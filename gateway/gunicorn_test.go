@@ -112,7 +112,7 @@ func TestGunicorn(t *testing.T) {
 				t.Fatalf("got %d %q, %v; want %d; logged %v", got.status, got.body, got.err, tt.status, b.line(0))
 			}
 			if tt.status == 431 || tt.status == 400 {
-				if n := b.Backends.Stats()[0].Requests; n != 0 {
+				if n := b.Backends.Default.Stats()[0].Requests; n != 0 {
 					t.Errorf("gunicorn has seen %d requests", n)
 				}
 				return

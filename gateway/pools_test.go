@@ -43,7 +43,7 @@ func TestWorkersLimits(t *testing.T) {
 			if line := b.line(0); line["code"] != tt.code {
 				t.Errorf("code %v, want %v", line["code"], tt.code)
 			}
-			if asked := b.Backends.Stats()[0].Requests; (asked == 1) != (tt.status == 200) {
+			if asked := b.Backends.Default.Stats()[0].Requests; (asked == 1) != (tt.status == 200) {
 				t.Errorf("the worker was asked %d times", asked)
 			}
 		})
@@ -184,7 +184,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 			b.get("/")
 		}
 		b.close()
-		for _, n := range b.Backends.Stats() {
+		for _, n := range b.Backends.Default.Stats() {
 			if n.InFlight != 0 {
 				t.Errorf("%s: %d requests in flight at the end", name, n.InFlight)
 			}
@@ -340,8 +340,8 @@ func TestOutcome(t *testing.T) {
 		err  error
 		want backend.Outcome
 	}{
-		"page":     {read(says(page("hello"))), backend.Answered},
-		"nonsense": {read(says("nonsense\r\n\r\n")), backend.Answered},
+		"page":     {read(says(page("hello"))), backend.Responded},
+		"nonsense": {read(says("nonsense\r\n\r\n")), backend.Responded},
 		"close":    {read(says("")), backend.Silent},
 		"silence":  {read(func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) { nc.Read(make([]byte, 1)) }), backend.TimedOut},
 		"reset":    {&net.OpError{Op: "read", Err: syscall.ECONNRESET}, backend.Reset},

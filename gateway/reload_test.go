@@ -113,7 +113,7 @@ func TestReplacePoolsUnderLoad(t *testing.T) {
 	close(stop)
 	clients.Wait()
 	b.close()
-	for _, n := range b.Backends.Stats() {
+	for _, n := range b.Backends.All()[0].Stats() {
 		if n.InFlight != 0 || !n.Up {
 			t.Errorf("%+v, want no request left and the server up", n)
 		}

@@ -203,7 +203,7 @@ func TestAnnouncedBodyNeverHoldsAWorker(t *testing.T) {
 	if line := b.line(2); line["status"] != int64(499) {
 		t.Errorf("logged %v, want 499 for a client that left", line)
 	}
-	if asked := b.Backends.Stats()[0].Requests; asked != 2 {
+	if asked := b.Backends.Default.Stats()[0].Requests; asked != 2 {
 		t.Errorf("the worker was asked %d times, want not for the client that left", asked)
 	}
 	if items := b.contents(); len(items) != 0 {

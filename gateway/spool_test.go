@@ -23,8 +23,10 @@ import (
 
 // asked is how many backends have been connected to.
 func (b *bench) asked() (n uint64) {
-	for _, s := range b.Backends.Stats() {
-		n += s.Requests
+	for _, p := range b.Backends.All() {
+		for _, s := range p.Stats() {
+			n += s.Requests
+		}
 	}
 	return n
 }

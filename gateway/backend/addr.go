@@ -8,15 +8,14 @@ import (
 	"strings"
 )
 
-// ParseAddr splits an address as the configuration writes it into the network
-// and the address that package net wants:
+// ParseAddr splits an address of the configuration into the network and the address
+// that package net expects:
 //
 //	unix:/path  /path   a UNIX socket
 //	@name               an abstract UNIX socket (Linux)
 //	host:port  :port    TCP; an IPv6 address stands in brackets
 //
-// It looks nothing up and opens nothing. The error says what an address looks
-// like.
+// It looks up nothing and opens nothing. The error says how an address is written.
 func ParseAddr(s string) (network, addr string, err error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		s = path
@@ -27,7 +26,7 @@ func ParseAddr(s string) (network, addr string, err error) {
 	if filepath.IsAbs(s) || strings.HasPrefix(s, "@") {
 		// sun_path holds 108 bytes, one of them the closing zero.
 		if len(s) < 2 || len(s) > 107 {
-			return "", "", fmt.Errorf("backend: address %q: the path of a UNIX socket has 1 to 106 characters after its first", s)
+			return "", "", fmt.Errorf("backend: address %q: the path of a UNIX socket has 1 to 106 characters after its first one", s)
 		}
 		return "unix", s, nil
 	}
@@ -36,7 +35,7 @@ func ParseAddr(s string) (network, addr string, err error) {
 		return "", "", fmt.Errorf("backend: address %q: write host:port, unix:/path or @name", s)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 && port != "0" {
-		return "", "", fmt.Errorf("backend: address %q: %q is no port number", s, port)
+		return "", "", fmt.Errorf("backend: address %q: %q is not a port number", s, port)
 	}
 	return "tcp", s, nil
 }

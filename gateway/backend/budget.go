@@ -4,13 +4,13 @@ import "time"
 
 const (
 	budgetSeconds = 10
-	minRetries    = 3 // within budgetSeconds, however few the requests
-	retryShare    = 5 // one retry for so many requests
+	minRetries    = 3 // retries within budgetSeconds, however few requests there are
+	retryShare    = 5 // requests for one retry
 )
 
-// A budget bounds retries to a share of the requests of the last seconds, so
-// that servers in trouble do not get more requests than healthy ones. The zero
-// budget is full.
+// A budget limits retries to a share of the requests of the last seconds, so that
+// servers in trouble do not get more requests than healthy ones. Nothing is spent of the
+// zero budget.
 type budget struct {
 	start    time.Time
 	second   int64 // since start, of the newest count
@@ -24,8 +24,8 @@ func (b *budget) request(now time.Time) {
 	b.requests++
 }
 
-// retry reports whether one more retry is within the budget, and counts it.
-func (b *budget) retry(now time.Time) bool {
+// take counts one more retry if that is within the budget, and reports whether it is.
+func (b *budget) take(now time.Time) bool {
 	slot := b.slot(now)
 	if b.retries >= max(minRetries, b.requests/retryShare) {
 		return false
@@ -35,7 +35,7 @@ func (b *budget) retry(now time.Time) bool {
 	return true
 }
 
-// slot forgets what is too old and returns the place of now.
+// slot deletes the counts that are too old and returns the index of the current second.
 func (b *budget) slot(now time.Time) int64 {
 	if b.start.IsZero() {
 		b.start = now
@@ -62,7 +62,7 @@ func (p *Pool) MayRetry() bool {
 }
 
 func (p *pool) mayRetry() bool {
-	if !p.budget.retry(time.Now()) {
+	if !p.budget.take(time.Now()) {
 		p.counts.retriesDenied++
 		return false
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Choice says which server takes a request.
+// A Choice says which server gets a request.
 type Choice uint8
 
 const (
@@ -14,14 +14,15 @@ const (
 	Auto Choice = iota
 	// RoundRobin spreads requests by weight, evenly over time.
 	RoundRobin
-	// LeastBusy chooses the server with the fewest requests in flight, for its
-	// weight and cores.
+	// LeastBusy chooses the server with the fewest requests in flight for its weight
+	// and cores, then the one that announced the lowest Load, then the one whose turn
+	// it is.
 	LeastBusy
-	// HashKey chooses by Want.HashKey, which is the page's key: a page is
-	// always made by the same server while the servers stay the same, and most
-	// pages stay with theirs when one comes or goes.
+	// HashKey chooses by Want.HashKey, which is the key of the page: the same server
+	// makes a page while the servers stay the same, and most pages keep their server
+	// when one comes or goes.
 	HashKey
-	// HashClient is HashKey with the client's address for a key.
+	// HashClient is HashKey with the client's address as the key.
 	HashClient
 )
 
@@ -36,10 +37,10 @@ func ParseChoice(s string) (Choice, error) {
 			return Choice(i), nil
 		}
 	}
-	return 0, fmt.Errorf("backend: there is no choice %q: write auto, round-robin, least-busy, hash-key or hash-client", s)
+	return 0, fmt.Errorf("backend: there is no choice %q; write auto, round-robin, least-busy, hash-key or hash-client", s)
 }
 
-// Tiers, in the order in which they are asked.
+// The tiers, in the order in which they are tried.
 const (
 	primary = iota
 	backup
@@ -48,11 +49,11 @@ const (
 	none = -1
 )
 
-// choose returns the node that takes a request, nil if all are busy or there is
-// none. A tier is asked only if all nodes of those before it are ejected: a
-// backup is no reserve for busy hours. p.mu is held.
+// choose returns the node that gets a request, or nil if there is none or all are busy. A
+// tier is tried only if no node of the tiers before it is up: a backup does not help out
+// when the others are busy. p.mu is held.
 func (p *pool) choose(w Want) *Node {
-	var last *Node // the one to avoid, if there is no other
+	var last *Node // w.Avoid, in case there is no other
 	for i := range p.tiers {
 		t := &p.tiers[i]
 		if i == ejected && last != nil {
@@ -62,7 +63,7 @@ func (p *pool) choose(w Want) *Node {
 			return n
 		} else if n != nil {
 			if t.members > 1 {
-				return nil // others are up, and will have a place
+				return nil // others are up, and will have room
 			}
 			last = n
 		} else if t.members > 0 {
@@ -81,7 +82,7 @@ func (p *pool) chooseFrom(t *tier, w Want) *Node {
 	return t.best(w.Avoid)
 }
 
-// take gives a request's place to n. p.mu is held.
+// take gives a request a place at n. p.mu is held.
 func (p *pool) take(n *Node) {
 	n.inFlight++
 	p.ease(n)
@@ -91,23 +92,23 @@ func (p *pool) take(n *Node) {
 	p.settle(n)
 }
 
-// release takes the place back, and give lets the next one have it. p.mu is
-// held.
+// release frees a place at n. p.mu is held; the caller dispatches.
 func (p *pool) release(n *Node) {
 	n.inFlight--
 	p.ease(n)
 	p.settle(n)
 }
 
+// give frees a place at n for the next request. p.mu is held.
 func (p *pool) give(n *Node) {
 	p.release(n)
 	p.dispatch()
 }
 
-// slowest is by how much a node's share is divided when slow start begins.
+// slowest is what the share of a node is divided by when slow start begins.
 const slowest = 20
 
-// ease adapts n's share to the time since it came up.
+// ease adapts the share of n to the time since slow start began.
 func (p *pool) ease(n *Node) {
 	if n.upSince.IsZero() {
 		return
@@ -119,12 +120,13 @@ func (p *pool) ease(n *Node) {
 	}
 	n.slow = slowest
 	if elapsed > 0 {
-		// Rounded up: the full share comes at the end.
+		// Rounded up, so that the full share comes only at the end.
 		n.slow = uint64(min((whole+elapsed-1)/elapsed, slowest))
 	}
 }
 
-// settle puts n where it belongs after any change of it. p.mu is held.
+// settle moves n to the tier and the place where it belongs after a change. p.mu is
+// held.
 func (p *pool) settle(n *Node) {
 	if want := n.wants(); want != n.tier {
 		if n.tier != none {
@@ -149,7 +151,7 @@ func (p *pool) settle(n *Node) {
 	}
 }
 
-// wants is the tier that n belongs to.
+// wants returns the tier that n belongs to.
 func (n *Node) wants() int {
 	switch {
 	case n.gone || n.spec.Down:
@@ -162,7 +164,7 @@ func (n *Node) wants() int {
 	return primary
 }
 
-// up is the number of nodes that are not ejected.
+// up returns the number of nodes that are not ejected.
 func (p *pool) up() int { return p.tiers[primary].members + p.tiers[backup].members }
 
 func (p *pool) isLeastBusy() bool {
@@ -177,28 +179,28 @@ func (p *pool) isLeastBusy() bool {
 	return len(p.nodes) > 0
 }
 
-// A pass is a node's place in the round: the virtual time at/weight. Every
-// choice moves the node on by step/weight, so that it has exactly its weight's
-// share of each unit of time and the order repeats: any run of as many
-// requests as the weights sum up to has them in that proportion. nginx's smooth
-// round robin has the same property and looks at every node each time.
+// A pass is a node's place in the round: the virtual time at/weight. Every choice moves
+// the node on by step/weight, so it gets exactly the share of its weight in each unit of
+// time, and the order repeats: any run of as many requests as the sum of the weights is
+// shared exactly by weight. nginx's smooth round robin has the same property, but looks at
+// every node each time.
 //
-// With at in 64 bits and weights in 16 the products below hold for a trillion
-// requests a node.
+// With at in 64 bits and weights in 16, the products below do not overflow for a trillion
+// requests to a node.
 type pass struct{ at, weight uint64 }
 
 const step = 2
 
 func (a pass) before(b pass) bool { return a.at*b.weight < b.at*a.weight }
 
-// next is the middle of the first interval of a node of that weight after a.
+// next returns the middle of the first interval after a, for a node of that weight.
 func (a pass) next(weight uint64) pass {
 	p := a.rescale(weight)
 	p.at += step / 2
 	return p
 }
 
-// rescale is the same time for another weight.
+// rescale returns the same time for another weight.
 func (a pass) rescale(weight uint64) pass {
 	if a.weight == 0 {
 		return pass{0, weight}
@@ -206,8 +208,8 @@ func (a pass) rescale(weight uint64) pass {
 	return pass{a.at * weight / a.weight, weight}
 }
 
-// atLeast is the later of the two, as a's node counts: one that could not be
-// chosen for a while does not get what it has missed.
+// atLeast returns the later of the two, with a's weight: a node that could not be chosen
+// for a while does not get the requests that it has missed.
 func (a pass) atLeast(b pass) pass {
 	if b.weight == 0 || !a.before(b) {
 		return a

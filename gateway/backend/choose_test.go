@@ -278,7 +278,7 @@ func TestUnprovenGetsOneAtATime(t *testing.T) {
 		t.Errorf("%+v, want one request for the unproven server", s)
 	}
 	for _, nc := range held {
-		nc.Report(Answered)
+		nc.Report(Responded)
 	}
 	if got := shares(t, p, 10, Want{}); p.Stats()[1].Unproven || got["@b"] < 5 {
 		t.Errorf("shares %v after it has answered", got)

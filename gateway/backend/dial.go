@@ -15,25 +15,116 @@ import (
 	"uwgate/gateway/socket"
 )
 
-// maxAttempts bounds the servers that one request tries.
+// Errors of [Pool.Dial]. Nothing was sent to any server.
+var (
+	// ErrUnavailable is matched when no server accepted the connection.
+	ErrUnavailable = errors.New("no backend accepts connections")
+	// ErrQueueFull is returned when every server has all the requests that it may
+	// have, and the queue is full.
+	ErrQueueFull = errors.New("all backends are busy and the queue is full")
+	// ErrQueueTimeout is returned when a request has waited for QueueTimeout.
+	ErrQueueTimeout = errors.New("all backends are busy and no request ended in time")
+)
+
+// A Want is what a request asks of a pool.
+type Want struct {
+	// Avoid is a server that has already failed this request. It is chosen only if
+	// no other server is up.
+	Avoid *Node
+
+	// HashKey chooses the server if Choice is a hash. With "" the choice is that of
+	// RoundRobin.
+	HashKey string
+
+	// Host is the host of the request. Hosts take turns in the queue.
+	Host string
+}
+
+// Dial connects to one of the servers. If every server that is up has all the requests
+// that it may have, Dial waits in the queue. If a server does not accept the connection,
+// Dial ejects it and tries another one, and ejected servers when no other is left. The
+// error matches [ErrUnavailable], [ErrQueueFull] or [ErrQueueTimeout], or is ctx's cause
+// if that ended first. The caller closes the connection.
+func (p *Pool) Dial(ctx context.Context, w Want) (*Conn, error) {
+	d := dialing{p: p.init(), want: w, left: p.dialTimeout()}
+	if err := p.begin(ctx); err != nil {
+		return nil, err
+	}
+	for {
+		n, err := d.acquire(ctx)
+		if err != nil {
+			return nil, err
+		}
+		nc, err := d.connect(ctx, n)
+		if err == nil {
+			return p.connected(n, nc), nil
+		}
+		if err = d.failed(ctx, n, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// begin counts a request. While the pool has no server yet, begin waits for the first
+// look-up of names.
+func (p *pool) begin(ctx context.Context) error {
+	p.mu.Lock()
+	p.start()
+	p.budget.request(time.Now())
+	wait := p.lookedUp
+	if len(p.nodes) > 0 {
+		wait = nil
+	}
+	p.mu.Unlock()
+	if wait == nil {
+		return nil
+	}
+	limit := time.NewTimer(p.options().dialTimeout())
+	defer limit.Stop()
+	select {
+	case <-wait:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-limit.C:
+	}
+	return nil
+}
+
+// Outage returns when a Dial last found no server. It returns the zero time if there was
+// no such Dial, or none since the last Recover.
+func (p *Pool) Outage() time.Time {
+	if at := p.init().outage.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
+
+// Recover ends an outage: the caller has got a response from a server. It reports
+// whether there was an outage; of several calls, only one returns true.
+func (p *Pool) Recover() bool {
+	o := &p.init().outage
+	return o.Load() != 0 && o.Swap(0) != 0
+}
+
+// maxAttempts is the most servers that one request tries.
 const maxAttempts = 8
 
 // A dialing is one call of Dial.
 type dialing struct {
 	p     *pool
 	want  Want
-	left  time.Duration // for connecting
-	tried []*Node       // and failed
-	first error         // of the servers that failed
-	began time.Time     // the attempt under way
+	left  time.Duration // that may still be spent on connecting
+	tried []*Node       // that have failed
+	first error         // that of the first server that failed
+	began time.Time     // when the current attempt began
 
-	queued   time.Time // when it first had to wait; zero: not yet
-	returned bool      // it had a place and lost it to a full backlog
+	queued   time.Time // when it first had to wait; zero: it has not waited
+	returned bool      // it had a place, and the backlog was full
 }
 
-// connect connects to n, whose place it has, within half of the time that is
-// left while others may be tried, so that a host that drops packets does not
-// use up their share.
+// connect connects to n, at which d has a place. While other servers remain to be tried,
+// it spends half of the time that is left, so that a host that drops packets does not use
+// up the time for the others.
 func (d *dialing) connect(ctx context.Context, n *Node) (net.Conn, error) {
 	limit := d.left
 	if d.p.size() > len(d.tried)+1 {
@@ -51,13 +142,13 @@ func (p *pool) dial(ctx context.Context, n *Node, limit time.Duration) (net.Conn
 	}
 	verify := n.tls.Load()
 	if verify == nil && n.network == "unix" {
-		// It is done at once or not at all, so there is nothing to call off.
+		// This succeeds or fails at once, so ctx is not needed.
 		return socket.DialUnix(n.addr)
 	}
 	if to, err := netip.ParseAddrPort(n.addr); err == nil && verify == nil && to.Addr().Zone() == "" {
 		return socket.DialTCP(ctx, to, limit)
 	}
-	d := net.Dialer{Timeout: limit, KeepAlive: -1} // a connection serves one request, and that has its timeouts
+	d := net.Dialer{Timeout: limit, KeepAlive: -1} // a connection serves one request, which has timeouts of its own
 	if verify == nil {
 		return d.DialContext(ctx, n.network, n.addr)
 	}
@@ -65,7 +156,7 @@ func (p *pool) dial(ctx context.Context, n *Node, limit time.Duration) (net.Conn
 	return td.DialContext(ctx, n.network, n.addr)
 }
 
-// connected makes the connection that the caller gets.
+// connected makes the connection that Dial returns.
 func (p *pool) connected(n *Node, nc net.Conn) *Conn {
 	n.requests.Add(1)
 	p.mu.Lock()
@@ -77,9 +168,9 @@ func (p *pool) connected(n *Node, nc net.Conn) *Conn {
 	return &Conn{Conn: nc, Node: n, pool: p}
 }
 
-// failed notes that n did not accept a connection, and returns an error if no
-// further attempt is to be made. A full backlog is a busy server, and a client
-// that left says nothing about it: neither ejects.
+// failed notes that n did not accept a connection. It returns an error if Dial must stop.
+// A full backlog means a busy server, and a client that left says nothing about the
+// server, so neither ejects it.
 func (d *dialing) failed(ctx context.Context, n *Node, err error) error {
 	p := d.p
 	p.mu.Lock()
@@ -104,9 +195,8 @@ func (d *dialing) failed(ctx context.Context, n *Node, err error) error {
 	if d.first == nil {
 		d.first = err
 	}
-	// The first other server is free: no worker has seen the request. A pool
-	// that is down must not be asked for every request as often as it has
-	// servers.
+	// The second server costs no retry, since no worker has seen the request. The
+	// next ones do: when a whole pool is down, a request must not try all of it.
 	if d.left <= 0 || len(d.tried) >= min(maxAttempts, len(p.nodes)) || len(d.tried) > 1 && !p.mayRetry() {
 		return d.unavailable()
 	}
@@ -121,12 +211,12 @@ func (d *dialing) unavailable() error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, d.first)
 }
 
-// hasTried reports whether n has failed this call.
+// hasTried reports whether n has failed this Dial.
 func (d *dialing) hasTried(n *Node) bool { return slices.Contains(d.tried, n) }
 
-// isFull tells a full backlog from a dead server. A UNIX socket says so; TCP
-// drops the packets. So the last server that is up, and that had requests since
-// the attempt began, is taken for a busy one. p.mu is held.
+// isFull reports whether n's backlog is full, and n not dead. A UNIX socket says so, but
+// over TCP the packets are dropped in both cases. So a server is considered busy if it
+// is the last one up, and has or had requests since the attempt began. p.mu is held.
 func (d *dialing) isFull(n *Node, err error) bool {
 	if errors.Is(err, syscall.EAGAIN) {
 		return true
@@ -134,8 +224,8 @@ func (d *dialing) isFull(n *Node, err error) bool {
 	return isTimeout(err) && (n.open > 0 || n.endedAt.After(d.began)) && n.tier != ejected && d.p.up() == 1
 }
 
-// isOurs knows the errors that say nothing about the server: we have no descriptor left,
-// or no port, or no memory.
+// isOurs reports whether an error says nothing about the server: this machine has no
+// descriptor, port or memory left.
 func isOurs(err error) bool {
 	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
 		if errors.Is(err, e) {
@@ -150,7 +240,7 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
 }
 
-// cause strips what net.OpError repeats of the address.
+// cause removes the address that net.OpError repeats.
 func cause(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {

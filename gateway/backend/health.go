@@ -6,42 +6,42 @@ import (
 	"go.uber.org/zap"
 )
 
-// An Outcome is what became of a request that was sent.
+// An Outcome is how a request ended that was sent to a server.
 type Outcome uint8
 
 const (
-	Answered Outcome = iota // with a head of whatever status
-	Silent                  // closed without a byte: an exception, an oversized request, a dead worker
-	TimedOut                // no answer in time
-	Reset                   // reset before an answer
+	Responded Outcome = iota // with a head, whatever its status
+	Silent                   // closed without a byte: an exception, an oversized request, a dead worker
+	TimedOut                 // no response in time
+	Reset                    // reset before a response
 )
 
 const (
 	minBackoff = time.Second
 	maxBackoff = 30 * time.Second
 
-	// A server is in doubt after maxDoubts bad outcomes within doubtWindow,
-	// without an answer among them.
+	// A server is in doubt after maxDoubts bad outcomes within doubtWindow, without
+	// a response between them.
 	maxDoubts   = 3
 	doubtWindow = 10 * time.Second
 
-	maxMisses = 3 // probes that a server in doubt may leave unanswered
-	minHits   = 2 // probes that an ejected one has to answer to be back
+	maxMisses = 3 // probes in a row that a server in doubt may fail
+	minHits   = 2 // probes in a row that a hung server must pass to be back
 )
 
-// health is what a pool knows about one of its nodes. Doubt has no effect but
-// the probes: what a client can cause must eject no server.
+// health is what a pool knows about the state of a node. Doubt only causes probes,
+// because nothing that a client can cause may eject a server.
 type health struct {
-	backoff  time.Duration // until the next probe; 0: it accepts connections, as far as we know
-	hung     bool          // ejected, for it accepts connections and does not answer
+	backoff  time.Duration // until the next probe of a server that refused a connection; 0: it accepts them
+	hung     bool          // ejected because it accepts connections and does not respond
 	failedAt uint64        // the number of its last failure
 	since    time.Time     // when it was ejected
 
 	doubts     int // bad outcomes since doubtSince
 	doubtSince time.Time
-	suspect    bool // being probed
+	suspect    bool // in doubt, so it is probed
 	misses     int  // probes in a row that failed
-	hits       int  // and succeeded
+	hits       int  // probes in a row that passed
 
 	watch   *time.Timer // for the next probe
 	probing bool
@@ -49,9 +49,8 @@ type health struct {
 
 func (h *health) isEjected() bool { return h.backoff > 0 || h.hung }
 
-// eject is for a node that did not accept a connection. It gets no requests
-// while there are others, and a probe after a pause. p.mu is held; the caller
-// dispatches.
+// eject ejects a node that did not accept a connection: it gets no requests while others
+// are up, and a probe after a pause. p.mu is held; the caller dispatches.
 func (p *pool) eject(n *Node, err error) {
 	if n.gone {
 		return
@@ -66,7 +65,7 @@ func (p *pool) eject(n *Node, err error) {
 	p.settle(n)
 }
 
-// restore is for an ejected node that is to have requests again. p.mu is held.
+// restore gives an ejected node requests again. p.mu is held.
 func (p *pool) restore(n *Node) {
 	n.health = health{failedAt: n.failedAt, watch: n.watch, probing: n.probing}
 	if n.watch != nil {
@@ -79,18 +78,18 @@ func (p *pool) restore(n *Node) {
 	p.options().log().Info("backend is back", zap.Stringer("backend", n))
 }
 
-// report notes an outcome. p.mu is held.
+// report notes the outcome of a request. p.mu is held.
 func (p *pool) report(n *Node, o Outcome) {
 	switch {
 	case n.gone:
-	case o == Answered:
+	case o == Responded:
 		p.trust(n)
 	case !n.isEjected():
 		p.doubt(n)
 	}
 }
 
-// trust is for a node that has answered.
+// trust ends all doubt about a node that has responded.
 func (p *pool) trust(n *Node) {
 	n.doubts, n.suspect = 0, false
 	if n.unproven {
@@ -100,6 +99,7 @@ func (p *pool) trust(n *Node) {
 	}
 }
 
+// doubt notes a bad outcome, and starts the probes if there were too many.
 func (p *pool) doubt(n *Node) {
 	if now := time.Now(); n.doubts == 0 || now.Sub(n.doubtSince) > doubtWindow {
 		n.doubts, n.doubtSince = 0, now
@@ -111,7 +111,7 @@ func (p *pool) doubt(n *Node) {
 	}
 }
 
-// probed draws the conclusion from a probe. p.mu is held.
+// probed notes the result of a probe. p.mu is held.
 func (p *pool) probed(n *Node, err error) {
 	switch e := err.(type) {
 	case nil:
@@ -124,6 +124,7 @@ func (p *pool) probed(n *Node, err error) {
 	p.dispatch()
 }
 
+// hit is for a probe that passed.
 func (p *pool) hit(n *Node) {
 	n.misses = 0
 	n.hits++
@@ -138,7 +139,7 @@ func (p *pool) hit(n *Node) {
 	}
 }
 
-// missConnect is for a probe that was not even accepted.
+// missConnect is for a probe whose connection was not accepted.
 func (p *pool) missConnect(n *Node, err error) {
 	n.hits = 0
 	if n.backoff == 0 {
@@ -148,7 +149,7 @@ func (p *pool) missConnect(n *Node, err error) {
 	p.backOff(n)
 }
 
-// miss is for a probe that was accepted and not answered.
+// miss is for a probe that got a connection and failed.
 func (p *pool) miss(n *Node, err error) {
 	n.hits = 0
 	n.misses++
@@ -166,22 +167,23 @@ func (p *pool) miss(n *Node, err error) {
 	}
 }
 
+// backOff doubles the pause until the next probe.
 func (p *pool) backOff(n *Node) {
 	n.backoff = min(2*n.backoff, maxBackoff)
 	p.watchNode(n, n.backoff)
 }
 
-// hang ejects a node on suspicion.
+// hang ejects a node that accepts connections and fails its probes.
 func (p *pool) hang(n *Node, err error) {
 	p.failures++
 	n.hung, n.suspect, n.failedAt, n.since = true, false, p.failures, time.Now()
 	p.settle(n)
 	p.watchNode(n, p.options().probeInterval())
-	p.options().log().Warn("backend ejected: it accepts connections and does not answer", zap.Stringer("backend", n), zap.Error(err))
+	p.options().log().Warn("backend ejected: it accepts connections and does not respond", zap.Stringer("backend", n), zap.Error(err))
 }
 
-// mayEject keeps suspicion from ejecting the last node that is up, and more
-// than half of the pool.
+// mayEject reports whether hang may eject n: never the last node that is up, and never
+// more than half of the pool.
 func (p *pool) mayEject(n *Node) bool {
 	hung := 1
 	for _, other := range p.nodes {

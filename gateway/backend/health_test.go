@@ -55,7 +55,7 @@ func TestSuspicion(t *testing.T) {
 		{"answers probes", []string{"@a", "@b"}, []Outcome{Silent, Silent, Reset, TimedOut}, nil, false},
 		{"answers none", []string{"@a", "@b"}, []Outcome{TimedOut, TimedOut, TimedOut}, hangs, true},
 		{"too few", []string{"@a", "@b"}, []Outcome{TimedOut, TimedOut}, hangs, false},
-		{"an answer between", []string{"@a", "@b"}, []Outcome{TimedOut, TimedOut, Answered, TimedOut}, hangs, false},
+		{"an answer between", []string{"@a", "@b"}, []Outcome{TimedOut, TimedOut, Responded, TimedOut}, hangs, false},
 		{"the only one", []string{"@a"}, []Outcome{TimedOut, TimedOut, TimedOut}, hangs, false},
 		{"the last that is up", []string{"@a", "@b down"}, []Outcome{TimedOut, TimedOut, TimedOut}, hangs, false},
 		{"refuses probes", []string{"@a", "@b"}, []Outcome{Silent, Silent, Silent}, refuses, true},
@@ -175,12 +175,12 @@ func TestProbes(t *testing.T) {
 		does  server
 		alive bool
 	}{
-		{"ping, pong", ProbePing, answer(uwsgi.Pong), true},
-		{"ping, no plugin", ProbePing, closes, true},
-		{"ping, silence", ProbePing, hangs, false},
-		{"ping, refused", ProbePing, refuses, false},
-		{"connect", ProbeConnect, hangs, true},
-		{"connect, refused", ProbeConnect, refuses, false},
+		{"ping, pong", probePing, answer(uwsgi.Pong), true},
+		{"ping, no plugin", probePing, closes, true},
+		{"ping, silence", probePing, hangs, false},
+		{"ping, refused", probePing, refuses, false},
+		{"connect", probeConnect, hangs, true},
+		{"connect, refused", probeConnect, refuses, false},
 		{"GET, 200", "/health", answer("HTTP/1.1 200 OK\r\n\r\n"), true},
 		{"GET, 404", "/health", answer("HTTP/1.1 404 Not Found\r\n\r\n"), true},
 		{"GET, 500", "/health", answer("HTTP/1.1 500 Oops\r\n\r\n"), false},

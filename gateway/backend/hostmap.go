@@ -12,15 +12,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// A hostMap is a map file as it was read.
+// A hostMap is the content of a map file.
 type hostMap struct {
 	hosts table
-	made  map[string]*Pool // by the text of their servers
+	made  map[string]*Pool // the pools of servers that the file names, by their text
 	stamp stamp
 }
 
-// A stamp tells one version of a file from another, and from another file. The zero
-// stamp is that of no file.
+// A stamp identifies one version of one file. The zero stamp is that of no file.
 type stamp struct {
 	path string
 	size int64
@@ -35,22 +34,22 @@ func stampOf(path string) (stamp, error) {
 	return stamp{path, info.Size(), info.ModTime()}, nil
 }
 
-// Load reads a map file and puts it in the place of the one before. A line is
+// Load reads a map file, which replaces the one before. A line is one of
 //
-//	HOST  POOL                            a pool that Add was told of, by its name
-//	HOST  ADDRESS [PARAMETERS] [, …]      servers as ParseNode reads them
+//	HOST  POOL                            the name of a pool of Add
+//	HOST  ADDRESS [PARAMETERS] [, …]      servers, as in Pool.Add
 //
-// with hosts as Add takes them, and # before a comment. Servers that are written
-// as before keep their state. An error names the line and changes nothing.
+// with a host as in Add. A comment begins with #. Servers whose text is unchanged keep
+// their state. If there is an error nothing changes; the error names the lines.
 func (ps *Pools) Load(path string) error {
 	ps.changing.Lock()
 	defer ps.changing.Unlock()
 	return ps.now().load(path)
 }
 
-// load is Load while nothing else changes ps, which is in force.
+// load is Load for the pools in force. ps.changing is held.
 func (ps *Pools) load(path string) error {
-	stamp, err := stampOf(path) // before it is read: a later change is not missed
+	stamp, err := stampOf(path) // taken before the file is read, so that no later change is missed
 	if err != nil {
 		return fmt.Errorf("backend: map file: %w", err)
 	}
@@ -70,7 +69,7 @@ func (ps *Pools) load(path string) error {
 	return nil
 }
 
-// retire is for the pools that m has no more. Their requests go on.
+// retire retires the pools that are no longer in m. Their requests go on.
 func (ps *Pools) retire(before, m *hostMap) {
 	if before == nil {
 		return
@@ -100,7 +99,7 @@ func (ps *Pools) parseMap(path string, text []byte, before *hostMap) (*hostMap, 
 
 func (ps *Pools) parseMapLine(m, before *hostMap, words []string) error {
 	if len(words) < 2 {
-		return fmt.Errorf("%s has no pool; write its name, or a server, after the host", words[0])
+		return fmt.Errorf("%s has no pool; write the name of a pool, or a server, after the host", words[0])
 	}
 	p, err := ps.mapped(m, before, strings.Join(words[1:], " "))
 	if err != nil {
@@ -112,7 +111,7 @@ func (ps *Pools) parseMapLine(m, before *hostMap, words []string) error {
 	return nil
 }
 
-// mapped returns the pool that text names, or one of the servers in it.
+// mapped returns the pool that text names, or a pool of the servers that text names.
 func (ps *Pools) mapped(m, before *hostMap, text string) (*Pool, error) {
 	if !strings.ContainsAny(text, ":/@ ") {
 		return ps.byName(text)
@@ -149,14 +148,14 @@ func (ps *Pools) byName(name string) (*Pool, error) {
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no pool %q; name one of the configuration, or write an address, as in unix:/run/app.sock", name)
+	return nil, fmt.Errorf("there is no pool %q; write the name of a pool in the configuration, or an address, as in unix:/run/app.sock", name)
 }
 
-// mapInterval is how often a map file is looked at.
+// mapInterval is the pause between two looks at a map file.
 const mapInterval = 2 * time.Second
 
-// Watch loads the map file of the last Load anew whenever it has changed, until ctx
-// is done. A file with mistakes changes nothing and is logged.
+// Watch loads the map file of the last Load again whenever it changes, until ctx is done.
+// A file with errors changes nothing and is logged.
 func (ps *Pools) Watch(ctx context.Context) {
 	tick := time.NewTicker(mapInterval)
 	defer tick.Stop()
@@ -171,8 +170,8 @@ func (ps *Pools) Watch(ctx context.Context) {
 	}
 }
 
-// look loads the map file if it is not as it was when it was loaded, or last looked
-// at, and returns how it is.
+// look loads the map file if it has changed since it was loaded, and since the last look,
+// whose stamp is looked. It returns the present stamp.
 func (ps *Pools) look(looked stamp) stamp {
 	ps.changing.Lock()
 	defer ps.changing.Unlock()
@@ -189,7 +188,7 @@ func (ps *Pools) look(looked stamp) stamp {
 		err = ps.load(m.stamp.path)
 	}
 	if err != nil {
-		ps.log().Error("map file not loaded; the hosts stay as they were", zap.Error(err))
+		ps.log().Error("the map file could not be loaded; uwgate keeps the hosts of the last one", zap.Error(err))
 	}
 	return now
 }

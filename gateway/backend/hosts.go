@@ -12,30 +12,29 @@ import (
 	"go.uber.org/zap"
 )
 
-// Pools pick the pool for a request: by its host, else by its subscription, else
-// the default one. The fields are set, and [Pools.Add] is called, before the
-// first use; the other methods are safe for concurrent use. [Pools.Replace] is for
-// what is to be otherwise later.
+// Pools choose the pool for a request: by its host, else among the pools that servers
+// have announced, else the default pool. The fields are set, and [Pools.Add] is called,
+// before the first use; [Pools.Replace] makes changes after that. All methods except Add
+// are safe for concurrent use. Pools have no goroutine of their own: see [Pools.Watch].
 type Pools struct {
-	// Default takes what no other pool is for. It may be nil.
+	// Default gets the requests that no other pool is for. It may be nil.
 	Default *Pool
 
-	// TrustKey has For look at a request's key.
+	// TrustKey makes For use the key of a request.
 	TrustKey bool
 
-	// Subscribed returns the pool of the servers that have announced
-	// themselves for a key, nil if there are none. It may be nil.
+	// Subscribed returns the pool of the servers that have announced a key, or nil if
+	// there are none. It may be nil.
 	Subscribed func(key string) *Pool
 
-	// Announced returns all pools that Subscribed can return, for All. It may
-	// be nil.
+	// Announced returns all pools that Subscribed can return. It may be nil.
 	Announced func() []*Pool
 
-	// Make makes the pools of a map file that names servers, and sets their
-	// options. Nil means [NewPool].
+	// Make makes a pool for servers that a map file names, with its options. Nil means
+	// [NewPool].
 	Make func(servers ...string) (*Pool, error)
 
-	// Log is told about the map file. Nil is silent.
+	// Log gets a line when the map file is loaded, or cannot be. Nil is silent.
 	Log *zap.Logger
 
 	hosts table
@@ -43,10 +42,10 @@ type Pools struct {
 	file  atomic.Pointer[hostMap] // nil: none
 
 	changing sync.Mutex            // held while a file is loaded or pools are replaced
-	replaced atomic.Pointer[Pools] // what is in the place of these pools; nil: nothing
+	replaced atomic.Pointer[Pools] // the last argument of Replace, which is in force; nil: none
 }
 
-// now are the pools in force.
+// now returns the pools that are in force.
 func (ps *Pools) now() *Pools {
 	if next := ps.replaced.Load(); next != nil {
 		return next
@@ -54,10 +53,10 @@ func (ps *Pools) now() *Pools {
 	return ps
 }
 
-// Add makes p the pool of hosts: names such as www.example.com, with a port if
-// that matters; .example.com for that name and all below it; or globs, as in
-// shop-*.example.com. A name wins over a longer suffix, that over a shorter one,
-// and that over globs, of which the first counts.
+// Add makes p the pool of hosts. A host is a name such as www.example.com, with a port if
+// that matters; or a suffix such as .example.com, for that name and all names below it;
+// or a glob such as shop-*.example.com. A name wins over suffixes, a longer suffix over a
+// shorter one, and suffixes over globs, of which the first counts.
 func (ps *Pools) Add(p *Pool, hosts ...string) error {
 	for _, h := range hosts {
 		if err := ps.hosts.add(h, p); err != nil {
@@ -70,9 +69,9 @@ func (ps *Pools) Add(p *Pool, hosts ...string) error {
 	return nil
 }
 
-// For returns the pool for a request, nil if there is none. host is as the
-// client sent it; key is what nginx has set to choose a pool with, usually
-// empty, and goes before the host if TrustKey is set.
+// For returns the pool for a request, or nil if there is none. The host is as the client
+// sent it. The key is what nginx has set to choose a pool, usually ""; if TrustKey is set
+// it goes before the host.
 func (ps *Pools) For(host, key string) *Pool {
 	ps = ps.now()
 	if !ps.TrustKey {
@@ -115,7 +114,7 @@ func (ps *Pools) All() []*Pool {
 	return all
 }
 
-// configured returns the pools of ps that have not announced themselves.
+// configured returns the pools of ps, without those that servers have announced.
 func (ps *Pools) configured() []*Pool {
 	var all []*Pool
 	if ps.Default != nil {
@@ -130,12 +129,11 @@ func (ps *Pools) configured() []*Pool {
 	return all
 }
 
-// Replace puts next's pools and TrustKey in the place of those that are in force, at
-// once: every request has either. A pool that goes on under its name, or for the same
-// servers of a map file, takes over those that are in both with their state and their
-// requests. Requests of pools that are gone, and those that have their pool already,
-// end as they would have. What has announced itself stays: [Subscriptions.Replace] is
-// for its options. next is not to be used otherwise, before or after.
+// Replace puts the pools and TrustKey of next in force. The change is atomic: a request
+// gets either the old pools or the new ones. A pool with the name of an old one, or with
+// the same servers of a map file, is its successor: servers that are in both keep their
+// state and their requests. Requests that already have a pool go on as before. Pools that
+// servers have announced stay as they are. The caller must not use next before or after.
 func (ps *Pools) Replace(next *Pools) {
 	ps.changing.Lock()
 	defer ps.changing.Unlock()
@@ -156,15 +154,6 @@ func (ps *Pools) Replace(next *Pools) {
 	}
 }
 
-// Stats returns the servers of all pools.
-func (ps *Pools) Stats() []NodeStats {
-	var stats []NodeStats
-	for _, p := range ps.All() {
-		stats = append(stats, p.Stats()...)
-	}
-	return stats
-}
-
 // Close closes all pools.
 func (ps *Pools) Close() {
 	for _, p := range ps.All() {
@@ -179,7 +168,7 @@ func (ps *Pools) log() *zap.Logger {
 	return ps.Log
 }
 
-// WithoutPort is host as pools compare it: lower case, without a port.
+// WithoutPort returns host as pools compare it: in lower case, without a port.
 func WithoutPort(host string) string {
 	host = strings.ToLower(host)
 	colon := strings.LastIndexByte(host, ':')
@@ -200,6 +189,7 @@ type globPool struct {
 	pool *Pool
 }
 
+// add adds a host as [Pools.Add] describes it.
 func (t *table) add(host string, p *Pool) error {
 	host = strings.ToLower(host)
 	switch {
@@ -209,7 +199,7 @@ func (t *table) add(host string, p *Pool) error {
 		return errors.New("it has a pool already")
 	case strings.ContainsAny(host, "*?"):
 		if _, err := path.Match(host, ""); err != nil {
-			return errors.New("write a glob with * and ? alone")
+			return errors.New("this glob is not valid; use only * and ? in it")
 		}
 		t.globs = append(t.globs, globPool{host, p})
 		return nil
@@ -221,7 +211,7 @@ func (t *table) add(host string, p *Pool) error {
 	return nil
 }
 
-// find takes a host in lower case.
+// find returns the pool of a host in lower case, or nil.
 func (t *table) find(host string) *Pool {
 	if p := t.exact[host]; p != nil {
 		return p
@@ -241,7 +231,8 @@ func (t *table) find(host string) *Pool {
 	return nil
 }
 
-// suffix looks for the longest one. The host itself is below its own suffix.
+// suffix returns the pool of the longest suffix of host. The suffix .example.com is also
+// one of example.com.
 func (t *table) suffix(host string) *Pool {
 	if len(t.exact) == 0 || len(host) > 255 {
 		return nil

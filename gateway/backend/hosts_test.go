@@ -189,7 +189,7 @@ func FuzzParseNode(f *testing.F) {
 		if strings.Contains(text, "ca=") {
 			return // reads files
 		}
-		s, err := ParseNode(text)
+		s, err := parseNode(text)
 		if err != nil {
 			return
 		}

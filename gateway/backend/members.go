@@ -8,9 +8,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// Add makes the server that [ParseNode] reads a member, too.
+// Add adds a server, written as in the configuration:
+//
+//	ADDRESS [weight=N] [max-conns=N] [cores=N] [modifier1=N] [modifier2=N]
+//	        [backup] [down] [ca=FILE] [server-name=NAME] [insecure]
+//
+// The address is that of [NodeSpec]. The last three parameters are for a suwsgi address:
+// the file of the certificate authorities, which Add reads, the name in the certificate,
+// and no verification at all.
 func (p *Pool) Add(server string) error {
-	s, err := ParseNode(server)
+	s, err := parseNode(server)
 	if err != nil {
 		return err
 	}
@@ -24,9 +31,9 @@ func (p *Pool) Add(server string) error {
 	return nil
 }
 
-// Set replaces the members. Those that were members before, by their Addr, keep
-// their state; the requests of those that are no longer go on to their end.
-// What has no valid Addr is left out and logged.
+// Set replaces the servers. A server that stays, by its Addr, keeps its state. The
+// requests of a server that is removed go on. A spec without a valid Addr is left out and
+// logged.
 func (p *Pool) Set(nodes []NodeSpec) {
 	p.init()
 	p.mu.Lock()
@@ -34,7 +41,7 @@ func (p *Pool) Set(nodes []NodeSpec) {
 	var valid []NodeSpec
 	for _, s := range nodes {
 		if err := s.validate(); err != nil {
-			p.options().log().Error("server left out", zap.Error(err))
+			p.options().log().Error("a server was left out: its address is not valid", zap.Error(err))
 			continue
 		}
 		valid = append(valid, s)
@@ -42,7 +49,7 @@ func (p *Pool) Set(nodes []NodeSpec) {
 	p.set(valid)
 }
 
-// Specs returns the members as they were set, for another pool's Set.
+// Specs returns the servers as they were set.
 func (p *Pool) Specs() []NodeSpec {
 	p.init()
 	p.mu.Lock()
@@ -59,8 +66,8 @@ func (p *pool) set(config []NodeSpec) {
 	}
 }
 
-// apply makes the members those of the configuration, with names replaced by
-// what was found. p.mu is held.
+// apply makes the nodes those of the configuration, with names replaced by what was
+// found for them. p.mu is held.
 func (p *pool) apply() {
 	before := make(map[string]*Node, len(p.nodes))
 	for _, n := range p.nodes {
@@ -92,7 +99,7 @@ func (p *pool) apply() {
 func (s *NodeSpec) key() string { return s.host + " " + s.Addr }
 func (n *Node) key() string     { return n.spec.key() }
 
-// join makes a new member. One that joins others is eased in.
+// join makes a new node. If there are others, it begins with slow start.
 func (p *pool) join(s NodeSpec, others bool) *Node {
 	n := p.newNode(s)
 	n.pass = p.reached.next(n.weight())
@@ -102,7 +109,7 @@ func (p *pool) join(s NodeSpec, others bool) *Node {
 	return n
 }
 
-// change is for what can change of a member.
+// change gives a node that stays its new spec.
 func (n *Node) change(s NodeSpec) {
 	if old := n.weight(); old != uint64(max(s.Weight, 1)) {
 		n.pass = n.pass.rescale(uint64(max(s.Weight, 1)))
@@ -113,13 +120,15 @@ func (n *Node) change(s NodeSpec) {
 	}
 }
 
+// leave is for a node that is no longer a member.
 func (p *pool) leave(n *Node) {
 	n.gone = true
 	n.stopTimers()
 	p.settle(n)
 }
 
-// arrange puts every node and the ring in order. p.mu is held.
+// arrange orders the nodes and the ring anew, after nodes or options have changed. p.mu
+// is held.
 func (p *pool) arrange() {
 	order := byPass
 	if p.isLeastBusy() {

@@ -11,76 +11,86 @@ import (
 	"time"
 )
 
-// A NodeSpec describes a server, or several under one name. Addr is the only
-// field that must be set.
+// A NodeSpec describes a server, or several under one name. Only Addr must be set.
 type NodeSpec struct {
-	// Addr is an address of [ParseAddr], or suwsgi:host:port for uwsgi over
-	// TLS, or srv:NAME for the servers of a DNS service such as
-	// _uwsgi._tcp.example.com. A host name stands for all of its addresses;
-	// localhost alone is left to the system.
+	// Addr is an address of [ParseAddr], or suwsgi:host:port for uwsgi over TLS, or
+	// srv:NAME for the servers of a DNS service such as _uwsgi._tcp.example.com. A
+	// host name stands for all of its addresses, except localhost, which is one
+	// server.
 	Addr string
 
 	Weight   int // share of the requests; 0: 1
 	MaxConns int // requests at a time; 0: Cores, if known
-	Cores    int // requests that its workers can answer at a time; 0: not known
-	Load     int // requests that wait in its backlog, as it says itself
+	Cores    int // requests that its workers can serve at a time; 0: not known
+	Load     int // requests that wait in its backlog, as it announced
 
 	Modifier1, Modifier2 *uint8 // nil: the pool's
 
-	Backup   bool // takes requests only when all others are ejected
-	Down     bool // takes none
-	Unproven bool // takes one request at a time until it has answered one
+	Backup   bool // gets requests only when all others are ejected
+	Down     bool // gets none
+	Unproven bool // gets one request at a time until it has responded to one
 
-	// TLS is how a suwsgi address is verified. Nil means by the certificate
-	// authorities of the machine, against the host of Addr.
+	// TLS is how the certificate of a suwsgi address is verified. Nil means with the
+	// certificate authorities of the machine, for the host of Addr.
 	TLS *tls.Config
 
-	host string // whose address Addr is; "": Addr is as configured
+	host string // the name that was looked up to get Addr; "": Addr is as configured
 }
 
-// A Node is one server of a [Pool].
+// A Node is one server of a [Pool]. Its methods are safe for concurrent use.
 type Node struct {
 	name          string // as configured, without parameters; with the address if that was looked up
 	network, addr string
-	tls           atomic.Pointer[tls.Config] // nil: in the clear
+	tls           atomic.Pointer[tls.Config] // nil: no TLS
 	pool          *pool
+	nodeCounts
 
-	requests, dialErrors, busy atomic.Uint64
-	received, sent             atomic.Uint64 // bytes
-
-	// Guarded by Pool.mu.
+	// pool.mu guards what follows.
 	spec     NodeSpec
 	place    int  // in the configuration
 	gone     bool // no longer a member
 	unproven bool
-
-	// The choice: see choose.go.
-	tier     int       // that it counts in; none: in none
-	at       int       // in the heap of that tier; -1: it takes no request at the moment
-	pass     pass      // its next place in the round
-	slow     uint64    // what its share is divided by; 1: nothing
-	upSince  time.Time // when slow start began; zero: it is over
-	inFlight int       // requests that have a place, connected or not
-	open     int       // those that are connected
-	endedAt  time.Time // when the last of those was closed
-	isFull   bool      // its backlog is
-	room     int       // while it is: the requests that it may have
-	relief   *time.Timer
-
-	// Health: see health.go.
+	turn
+	work
 	health
+}
+
+// nodeCounts are since the start.
+type nodeCounts struct {
+	requests, dialErrors, busy atomic.Uint64
+	received, sent             atomic.Uint64 // bytes
+}
+
+// A turn is when a node is chosen: see choose.go.
+type turn struct {
+	tier    int       // the tier that it belongs to; none: it gets no requests
+	at      int       // its index in the heap of that tier; -1: it gets no request at the moment
+	pass    pass      // its next place in the round
+	slow    uint64    // its share is divided by this; 1 after slow start
+	upSince time.Time // when slow start began; zero: it is over
+}
+
+// work is the requests that a node has: see queue.go.
+type work struct {
+	inFlight int         // requests that have a place, connected or not
+	open     int         // those that are connected
+	endedAt  time.Time   // when the last of those was closed
+	isFull   bool        // its backlog is full
+	room     int         // the requests that it may have while its backlog is full
+	relief   *time.Timer // raises room; nil: its backlog was never full
 }
 
 // String returns the node's address as it was configured.
 func (n *Node) String() string { return n.name }
 
-// Count adds bytes that have come from the node, and that it was sent.
+// Count adds bytes that were received from the node and sent to it.
 func (n *Node) Count(received, sent int64) {
 	n.received.Add(uint64(received))
 	n.sent.Add(uint64(sent))
 }
 
-// Modifiers returns what goes into the header of its requests.
+// Modifiers returns the modifiers for the header of a request to the node: its own, or
+// else those of the pool.
 func (n *Node) Modifiers() (modifier1, modifier2 uint8) {
 	n.pool.mu.Lock()
 	defer n.pool.mu.Unlock()
@@ -99,19 +109,19 @@ func (n *Node) modifiers() (modifier1, modifier2 uint8) {
 	return modifier1, modifier2
 }
 
-// weight is its share of the requests.
+// weight is the node's share of the requests.
 func (n *Node) weight() uint64 { return uint64(max(n.spec.Weight, 1)) }
 
-// capacity is its share of the requests in flight.
+// capacity is the node's share of the requests in flight.
 func (n *Node) capacity() uint64 { return n.weight() * uint64(max(n.spec.Cores, 1)) }
 
-// hasRoom reports whether it may get another request.
+// hasRoom reports whether the node may get another request.
 func (n *Node) hasRoom() bool {
 	limit := n.limit()
 	return limit < 0 || n.inFlight < limit
 }
 
-// limit is the number of requests at a time; negative: none.
+// limit is the most requests that the node may have at a time; negative means no limit.
 func (n *Node) limit() int {
 	limit := -1
 	switch {
@@ -128,6 +138,7 @@ func (n *Node) limit() int {
 	return limit
 }
 
+// stopTimers ends what is scheduled for the node. p.mu is held.
 func (n *Node) stopTimers() {
 	for _, t := range []*time.Timer{n.relief, n.watch} {
 		if t != nil {
@@ -136,9 +147,9 @@ func (n *Node) stopTimers() {
 	}
 }
 
-// newNode makes a node of a spec that has been validated.
+// newNode makes a node of a valid spec.
 func (p *pool) newNode(s NodeSpec) *Node {
-	n := &Node{pool: p, name: s.Addr, spec: s, tier: none, at: -1, unproven: s.Unproven, slow: 1}
+	n := &Node{pool: p, name: s.Addr, spec: s, unproven: s.Unproven, turn: turn{tier: none, at: -1, slow: 1}}
 	addr, secure := strings.CutPrefix(s.Addr, "suwsgi:")
 	n.network, n.addr, _ = ParseAddr(addr)
 	if s.host != "" {
@@ -150,7 +161,8 @@ func (p *pool) newNode(s NodeSpec) *Node {
 	return n
 }
 
-// clientTLS is the spec's TLS, or the strictest.
+// clientTLS returns the TLS configuration of s, which verifies the host of Addr unless s
+// says otherwise.
 func clientTLS(s NodeSpec) *tls.Config {
 	c := &tls.Config{}
 	if s.TLS != nil {
@@ -166,7 +178,7 @@ func clientTLS(s NodeSpec) *tls.Config {
 	return c
 }
 
-// validate tells what is wrong with a spec from outside.
+// validate returns an error that says how Addr is written, unless Addr is valid.
 func (s *NodeSpec) validate() error {
 	if name, ok := strings.CutPrefix(s.Addr, "srv:"); ok {
 		if name == "" || strings.ContainsAny(name, ":/ ") {
@@ -187,15 +199,8 @@ func (s *NodeSpec) validate() error {
 	return nil
 }
 
-// ParseNode reads a server as the configuration writes it:
-//
-//	ADDRESS [weight=N] [max-conns=N] [cores=N] [modifier1=N] [modifier2=N]
-//	        [backup] [down] [ca=FILE] [server-name=NAME] [insecure]
-//
-// The last three are for a suwsgi address: the certificate authorities and the
-// name that its certificate is verified with, or that it is not verified at all.
-// The file is read here.
-func ParseNode(s string) (NodeSpec, error) {
+// parseNode reads a server as [Pool.Add] describes it.
+func parseNode(s string) (NodeSpec, error) {
 	words := strings.Fields(s)
 	if len(words) == 0 {
 		return NodeSpec{}, errors.New("backend: empty address; write host:port, unix:/path or @name")
@@ -234,6 +239,7 @@ func (s *NodeSpec) set(word string) (err error) {
 	return err
 }
 
+// setWord reads a parameter without a value.
 func (s *NodeSpec) setWord(word string) error {
 	switch word {
 	case "backup":
@@ -249,7 +255,7 @@ func (s *NodeSpec) setWord(word string) error {
 func number(name, value string, least, most int) (int, error) {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < least || n > most {
-		return 0, fmt.Errorf("%s %q is no number from %d to %d", name, value, least, most)
+		return 0, fmt.Errorf("%s %q is not a number from %d to %d", name, value, least, most)
 	}
 	return n, nil
 }

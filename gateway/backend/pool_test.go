@@ -33,8 +33,8 @@ func TestParseAddr(t *testing.T) {
 		{in: "unix:/" + strings.Repeat("x", 107), fails: "106 characters"},
 		{in: "@", fails: "106 characters"},
 		{in: "127.0.0.1", fails: "host:port"},
-		{in: "127.0.0.1:http", fails: "no port number"},
-		{in: "127.0.0.1:65536", fails: "no port number"},
+		{in: "127.0.0.1:http", fails: "is not a port number"},
+		{in: "127.0.0.1:65536", fails: "is not a port number"},
 		{in: "", fails: "host:port"},
 	} {
 		network, addr, err := ParseAddr(tt.in)

@@ -14,39 +14,55 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Probe is what a server in doubt is asked: [ProbePing], [ProbeConnect], or a
-// GET of a path such as /health, with a host before the path if the application
-// wants one. A server passes a GET whose status is below 500.
+// Probing says how servers in doubt are probed.
+type Probing struct {
+	// Probe is what such a server is asked.
+	Probe Probe
+
+	// ProbeInterval is the pause between the probes of a server that accepts
+	// connections and does not respond. Zero means 5 s.
+	ProbeInterval time.Duration
+
+	// ProbeTimeout bounds one probe. Zero means 2 s.
+	ProbeTimeout time.Duration
+}
+
+func (p *Probing) probeInterval() time.Duration { return orDefault(p.ProbeInterval, 5*time.Second) }
+func (p *Probing) probeTimeout() time.Duration  { return orDefault(p.ProbeTimeout, 2*time.Second) }
+
+// A Probe is what a server in doubt is asked, as [ParseProbe] reads it. The zero value is
+// a ping.
 type Probe string
 
 const (
-	// ProbePing is a uwsgi ping. A server without the ping plugin closes the
-	// connection at once, which no hung one does: it passes, too.
-	ProbePing Probe = ""
-	// ProbeConnect only connects. It tells nothing about the workers.
-	ProbeConnect Probe = "connect"
+	// probePing is a uwsgi ping. A server without the ping plugin closes the
+	// connection at once. A hung server does not, so the close passes too.
+	probePing Probe = ""
+	// probeConnect only connects. It says nothing about the workers.
+	probeConnect Probe = "connect"
 )
 
-// ParseProbe reads ping, connect, /path or host/path.
+// ParseProbe reads ping, connect, /path or host/path. The last two are a GET of that
+// page: a server passes if the status of its response is below 500.
 func ParseProbe(s string) (Probe, error) {
 	switch {
 	case s == "ping":
-		return ProbePing, nil
-	case s == string(ProbeConnect):
-		return ProbeConnect, nil
+		return probePing, nil
+	case s == string(probeConnect):
+		return probeConnect, nil
 	case strings.Contains(s, "/") && !strings.Contains(s, "://") && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 		return Probe(s), nil
 	}
-	return "", fmt.Errorf("backend: there is no probe %q: write ping, connect, or the path of a page, as in /health or www.example.com/health", s)
+	return "", fmt.Errorf("backend: there is no probe %q; write ping, connect, or the path of a page, as in /health or www.example.com/health", s)
 }
 
 // maxProbes bounds the probes of a pool that run at the same time.
 const maxProbes = 32
 
-// A connectError is that of a probe that was not accepted.
+// A connectError is the error of a probe whose connection was not accepted.
 type connectError struct{ error }
 
-// watchNode has n probed after d. p.mu is held.
+// watchNode schedules a probe of n after d. p.mu is held.
 func (p *pool) watchNode(n *Node, d time.Duration) {
 	switch {
 	case n.gone || p.retired:
@@ -57,8 +73,8 @@ func (p *pool) watchNode(n *Node, d time.Duration) {
 	}
 }
 
-// probeNode is one probe. It runs in a goroutine of its own, which ends within
-// the timeout or with Close.
+// probeNode probes n once. It runs in a goroutine of its own, which ends within the
+// timeout, or when the pool is closed or retired.
 func (p *pool) probeNode(n *Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,7 +99,7 @@ func (p *pool) probeNode(n *Node) {
 	n.probing = false
 }
 
-// probe returns nil if n is alive.
+// probe asks n once, and returns nil if n is alive.
 func (p *pool) probe(n *Node) error {
 	opts := p.options()
 	timeout := opts.probeTimeout()
@@ -91,24 +107,24 @@ func (p *pool) probe(n *Node) error {
 	defer cancel()
 	nc, err := p.dial(ctx, n, timeout)
 	if errors.Is(err, syscall.EAGAIN) {
-		return err // the backlog is full, so somebody listens
+		return err // somebody listens: the backlog is full
 	}
 	if err != nil {
 		return &connectError{fmt.Errorf("connect to %s: %w", n, cause(err))}
 	}
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
-	if opts.Probe == ProbeConnect {
+	if opts.Probe == probeConnect {
 		return nil
 	}
 	nc.SetDeadline(time.Now().Add(timeout))
-	if opts.Probe == ProbePing {
+	if opts.Probe == probePing {
 		return p.ping(nc)
 	}
 	return opts.get(nc, n)
 }
 
-// ping wants any answer, or a close without one.
+// ping expects any response, or a close.
 func (p *pool) ping(nc net.Conn) error {
 	if _, err := io.WriteString(nc, uwsgi.Ping); err != nil {
 		return fmt.Errorf("send ping: %w", cause(err))
@@ -118,7 +134,7 @@ func (p *pool) ping(nc net.Conn) error {
 	switch {
 	case err == io.EOF:
 		p.noPlugin.Do(func() {
-			p.options().log().Info("the backend has no ping plugin; that it closes the connection is sign of life enough")
+			p.options().log().Info("a backend has no ping plugin; its probes pass when it closes the connection")
 		})
 		return nil
 	case err != nil:
@@ -127,7 +143,7 @@ func (p *pool) ping(nc net.Conn) error {
 	return nil
 }
 
-// get wants the head of the page that p.Probe is.
+// get expects the head of the page that p.Probe names.
 func (p *Pool) get(nc net.Conn, n *Node) error {
 	req := uwsgi.Request{Vars: p.Probe.vars()}
 	req.Modifier1, req.Modifier2 = n.Modifiers()
@@ -140,14 +156,14 @@ func (p *Pool) get(nc net.Conn, n *Node) error {
 	resp, err := uwsgi.ReadResponse(bufio.NewReader(nc))
 	switch {
 	case err != nil:
-		return fmt.Errorf("read answer to probe: %w", err)
+		return fmt.Errorf("read response to probe: %w", err)
 	case resp.StatusCode >= 500:
-		return fmt.Errorf("answer to probe has status %d", resp.StatusCode)
+		return fmt.Errorf("response to probe has status %d", resp.StatusCode)
 	}
 	return nil
 }
 
-// vars are those of a GET as nginx would send it.
+// vars returns the vars of the GET as nginx would send them.
 func (p Probe) vars() uwsgi.Vars {
 	host, path, _ := strings.Cut(string(p), "/")
 	if host == "" {

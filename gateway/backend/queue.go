@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// A queue holds the requests that wait for a place, those of a host in a line.
-// The lines take turns, so that a host with many requests makes its own wait
-// and nobody else's. The zero queue is empty.
+// A queue holds the requests that wait for a place. The requests of a host stand in a
+// line, and the lines take turns, so that a host with many requests delays only its own.
+// The zero queue is empty.
 type queue struct {
 	length int
 	lines  map[string]*list.Element // of turns
-	turns  list.List                // of *line, the next one in front; none is empty
+	turns  list.List                // of *line, with the next one in front; no line is empty
 }
 
+// A line is the waiting requests of one host.
 type line struct {
 	host    string
 	waiters list.List // of *waiter
@@ -24,13 +25,13 @@ type line struct {
 type waiter struct {
 	want  Want
 	line  *line
-	at    *list.Element // in line; nil: it waits no longer
-	ready chan struct{} // closed when it has a node or an error
+	at    *list.Element // its element in line; nil: it no longer waits
+	ready chan struct{} // closed when node or err is set
 	node  *Node
 	err   error
 }
 
-// push adds w at the end of its line; at the very front if it has waited before.
+// push adds w at the end of its line, or in front of everything if it has waited before.
 func (q *queue) push(w *waiter, again bool) {
 	e := q.lines[w.want.Host]
 	if e == nil {
@@ -50,7 +51,7 @@ func (q *queue) push(w *waiter, again bool) {
 	w.at = w.line.waiters.PushBack(w)
 }
 
-// next returns who is to be served; nil if nobody waits.
+// next returns the next waiter, or nil if there is none.
 func (q *queue) next() *waiter {
 	if q.length == 0 {
 		return nil
@@ -58,7 +59,7 @@ func (q *queue) next() *waiter {
 	return q.turns.Front().Value.(*line).waiters.Front().Value.(*waiter)
 }
 
-// serve ends the wait of w, which is next, with what is in it by now.
+// serve ends the wait of w, which is the next waiter and has its node or its error.
 func (q *queue) serve(w *waiter) {
 	q.remove(w)
 	if e := q.lines[w.line.host]; e != nil {
@@ -77,8 +78,8 @@ func (q *queue) remove(w *waiter) {
 	}
 }
 
-// last returns the newest waiter of the longest line, if that is longer than
-// host's: who has to go when the queue is full and host comes.
+// last returns the waiter to refuse when the queue is full and a request of host comes:
+// the newest one of the longest line, if that is longer than the line of host; else nil.
 func (q *queue) last(host string) *waiter {
 	var longest *line
 	for e := q.turns.Front(); e != nil; e = e.Next() {
@@ -96,7 +97,7 @@ func (q *queue) last(host string) *waiter {
 	return longest.waiters.Back().Value.(*waiter)
 }
 
-// acquire returns a node, and a place with it, at once or after a wait.
+// acquire returns a node at which d has a place, at once or after a wait.
 func (d *dialing) acquire(ctx context.Context) (*Node, error) {
 	p := d.p
 	p.mu.Lock()
@@ -117,7 +118,8 @@ func (d *dialing) acquire(ctx context.Context) (*Node, error) {
 	return n, nil
 }
 
-// tryTake takes a place if one is free, and fails if there never will be one.
+// tryTake takes a place if one is free. It returns ErrUnavailable if there is no server.
+// p.mu is held.
 func (p *pool) tryTake(w Want) (*Node, error) {
 	if p.closed || p.up() == 0 && p.tiers[ejected].members == 0 {
 		return nil, ErrUnavailable
@@ -129,7 +131,7 @@ func (p *pool) tryTake(w Want) (*Node, error) {
 	return n, nil
 }
 
-// wait waits in the queue. p.mu is held, but not while it waits.
+// wait waits in the queue. p.mu is held, except while it waits.
 func (d *dialing) wait(ctx context.Context) (*Node, error) {
 	p := d.p
 	if d.queued.IsZero() {
@@ -148,7 +150,8 @@ func (d *dialing) wait(ctx context.Context) (*Node, error) {
 	return p.outcome(w, err)
 }
 
-// makeRoom reports whether one more request of host may wait.
+// makeRoom makes room in the queue for one more request of host, if need be by refusing
+// another host's. It reports whether there is room. p.mu is held.
 func (p *pool) makeRoom(host string) bool {
 	if p.queue.length < p.options().queueLength() {
 		return true
@@ -164,6 +167,7 @@ func (p *pool) makeRoom(host string) bool {
 	return true
 }
 
+// await waits until w is served, ctx is done or the limit is over.
 func (w *waiter) await(ctx context.Context, limit time.Duration) error {
 	t := time.NewTimer(limit)
 	defer t.Stop()
@@ -177,8 +181,8 @@ func (w *waiter) await(ctx context.Context, limit time.Duration) error {
 	}
 }
 
-// outcome is that of a wait that ended with err, unless w was served in the
-// meantime. p.mu is held.
+// outcome returns the result of a wait that ended with err, or the node that w was given
+// in the meantime. p.mu is held.
 func (p *pool) outcome(w *waiter, err error) (*Node, error) {
 	switch {
 	case w.at != nil:
@@ -187,7 +191,7 @@ func (p *pool) outcome(w *waiter, err error) (*Node, error) {
 		return nil, w.err
 	case err == nil, err == ErrQueueTimeout:
 		return w.node, nil
-	default: // the client has left, and its place is free again
+	default: // the client has left, so its place is free again
 		p.give(w.node)
 	}
 	if err == ErrQueueTimeout {
@@ -196,9 +200,8 @@ func (p *pool) outcome(w *waiter, err error) (*Node, error) {
 	return nil, err
 }
 
-// dispatch gives places that are free to those who wait. It is called after
-// every change that may free one; so nobody waits while a place is free. p.mu
-// is held.
+// dispatch gives free places to waiting requests. It is called after every change that
+// may free a place, so no request waits while a place is free. p.mu is held.
 func (p *pool) dispatch() {
 	for w := p.queue.next(); w != nil; w = p.queue.next() {
 		if w.node, w.err = p.tryTake(w.want); w.node == nil && w.err == nil {
@@ -208,27 +211,27 @@ func (p *pool) dispatch() {
 	}
 }
 
-// busyPause is how long a server whose backlog is full is left alone, unless a
-// request to it ends before.
+// busyPause is how long a server with a full backlog gets no requests, unless a request
+// to it ends earlier.
 const busyPause = 10 * time.Millisecond
 
-// full notes that n's backlog is full: it gets no more requests than it has,
-// and one more after every pause, since others may be its clients, too. p.mu is
-// held.
+// full notes that n's backlog is full. n gets no more requests than it has, and one more
+// after each pause: the backlog may be full of other clients' requests. p.mu is held.
 func (p *pool) full(n *Node) {
 	n.busy.Add(1)
 	n.room = n.open
-	if !n.isFull && !n.gone {
+	if !n.isFull && !n.gone && !p.closed {
 		n.isFull = true
 		n.relief = time.AfterFunc(busyPause, func() { p.relieve(n) })
 	}
 	p.settle(n)
 }
 
+// relieve gives n room for one more request after a pause.
 func (p *pool) relieve(n *Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n.gone {
+	if n.gone || p.closed {
 		return
 	}
 	n.room++

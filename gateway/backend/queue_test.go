@@ -313,3 +313,27 @@ func TestPlaceOfAClientThatLeft(t *testing.T) {
 		t.Errorf("got %v, %v with %d in flight; want the error, and the place free", got, err, n.inFlight)
 	}
 }
+
+// After Close no timer of a full backlog goes on, even if requests are in flight.
+func TestCloseWithFullBacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, "@a")
+		w := simulate(p)
+		held := dial(t, p, Want{})
+		w.set("@a", full)
+		failed := make(chan error)
+		go func() {
+			_, err := p.Dial(context.Background(), Want{})
+			failed <- err
+		}()
+		synctest.Wait()
+		p.Close()
+		if err := <-failed; !errors.Is(err, ErrUnavailable) {
+			t.Errorf("error %v of the waiting request, want ErrUnavailable", err)
+		}
+		if n := held.Node; n.relief == nil || n.relief.Stop() {
+			t.Errorf("the timer %v is still set after Close", n.relief)
+		}
+		held.Close()
+	})
+}

@@ -31,17 +31,17 @@ func TestReplaceKeepsState(t *testing.T) {
 		held := dial(t, first, Want{})
 		dial(t, first, Want{Avoid: held.Node}).Close() // is refused by @b
 		ps.Replace(successor(t, w, nil, "@b", "@a max-conns=1", "@d"))
-		stats := ps.Stats()
+		stats := ps.For("", "").Stats()
 		if len(stats) != 3 || stats[0].Name != "@b" || stats[0].Up || stats[1].InFlight != 1 || stats[2].Name != "@d" {
 			t.Errorf("servers %+v, want @b ejected, @a with its request, and @d", stats)
 		}
 		held.Close()
-		if n := ps.Stats()[1].InFlight; n != 0 {
+		if n := ps.For("", "").Stats()[1].InFlight; n != 0 {
 			t.Errorf("%d requests in flight after the last one's end", n)
 		}
 		w.set("@b", nil)
 		time.Sleep(minBackoff + time.Second)
-		if !ps.Stats()[0].Up {
+		if !ps.For("", "").Stats()[0].Up {
 			t.Error("@b is not probed any more")
 		}
 	})
@@ -99,7 +99,7 @@ func TestReplaceTakesOptions(t *testing.T) {
 			t.Fatalf("error %v, want ErrQueueFull", err)
 		}
 		ps.Replace(successor(t, w, func(p *Pool) {
-			p.QueueTimeout, p.Choice, p.Modifier1, p.Probe = time.Second, HashKey, 5, ProbeConnect
+			p.QueueTimeout, p.Choice, p.Modifier1, p.Probe = time.Second, HashKey, 5, probeConnect
 		}, "@a", "@b"))
 		next := ps.For("a.example", "")
 		for range 3 {

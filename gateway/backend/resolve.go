@@ -13,21 +13,24 @@ import (
 	"go.uber.org/zap"
 )
 
-// A Resolver looks names up. *net.Resolver is one.
-type Resolver interface {
+// A resolver looks up names. *net.Resolver is one.
+type resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
 }
 
-func (p *Pool) resolver() Resolver {
-	if p.Resolver == nil {
+func (p *Pool) dns() resolver {
+	if p.resolver == nil {
 		return net.DefaultResolver
 	}
-	return p.Resolver
+	return p.resolver
 }
 
-// isName reports whether Addr has to be looked up. localhost is left to the
-// system: it is one server, by two addresses.
+// maxFound is the most servers that one name stands for.
+const maxFound = 1024
+
+// isName reports whether Addr has to be looked up. localhost has not: it is one server
+// with two addresses, and the system chooses one.
 func (s *NodeSpec) isName() bool {
 	if strings.HasPrefix(s.Addr, "srv:") {
 		return true
@@ -41,8 +44,8 @@ func (s *NodeSpec) isName() bool {
 	return err != nil && host != "" && host != "localhost"
 }
 
-// expand replaces names by what was found. A host that was not is left to the
-// dialer, which looks it up itself. p.mu is held.
+// expand returns the configuration with names replaced by what was found. A host that was
+// not found stays, and the dialer looks it up itself. p.mu is held.
 func (p *pool) expand() []NodeSpec {
 	specs := make([]NodeSpec, 0, len(p.config))
 	for _, s := range p.config {
@@ -58,7 +61,7 @@ func (p *pool) expand() []NodeSpec {
 	return specs
 }
 
-// as is s at an address that was found.
+// as returns s at an address that was found.
 func (s NodeSpec) as(f NodeSpec) NodeSpec {
 	s.host, s.Addr = f.host, f.Addr
 	if f.Weight > 0 {
@@ -68,7 +71,7 @@ func (s NodeSpec) as(f NodeSpec) NodeSpec {
 	return s
 }
 
-// watchNames begins to look names up, if there are any. p.mu is held.
+// watchNames starts the look-ups if there are names. p.mu is held.
 func (p *pool) watchNames() {
 	if p.retired || !slices.ContainsFunc(p.config, func(s NodeSpec) bool { return s.isName() }) {
 		return
@@ -82,9 +85,9 @@ func (p *pool) watchNames() {
 	}
 }
 
-// lookUp looks all names up and changes the members accordingly. It runs in a
-// goroutine of its own, and ends soon after Close. What cannot be looked up
-// stays as it was.
+// lookUp looks up all names and changes the nodes accordingly. A name that cannot be
+// looked up keeps its nodes. lookUp runs in a goroutine of its own, which ends soon after
+// the pool is closed or retired.
 func (p *pool) lookUp() {
 	p.mu.Lock()
 	if p.retired {
@@ -102,7 +105,7 @@ func (p *pool) lookUp() {
 		}
 		nodes, err := p.find(s.Addr)
 		if err != nil {
-			p.options().log().Warn("a backend's name could not be looked up; its last addresses stay", zap.String("name", s.Addr), zap.Error(err))
+			p.options().log().Warn("the name of a backend could not be looked up; uwgate keeps its last addresses", zap.String("name", s.Addr), zap.Error(err))
 			continue
 		}
 		found[s.Addr] = nodes
@@ -110,7 +113,7 @@ func (p *pool) lookUp() {
 	p.looked(found)
 }
 
-// looked takes in what was found, and has it looked up again later.
+// looked applies what was found, and schedules the next look-up.
 func (p *pool) looked(found map[string][]NodeSpec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -135,7 +138,7 @@ func (p *pool) looked(found map[string][]NodeSpec) {
 	p.lookup.Reset(p.options().resolveInterval())
 }
 
-// find returns the servers behind a name.
+// find returns the servers that a name stands for.
 func (p *pool) find(addr string) ([]NodeSpec, error) {
 	ctx, cancel := context.WithTimeout(p.done, 10*time.Second)
 	defer cancel()
@@ -155,7 +158,7 @@ func (p *pool) find(addr string) ([]NodeSpec, error) {
 }
 
 func (p *pool) findHost(ctx context.Context, host, port string) ([]NodeSpec, error) {
-	addrs, err := p.options().resolver().LookupNetIP(ctx, "ip", host)
+	addrs, err := p.options().dns().LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, err
 	}
@@ -163,22 +166,26 @@ func (p *pool) findHost(ctx context.Context, host, port string) ([]NodeSpec, err
 		return nil, fmt.Errorf("%s has no addresses", host)
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
+	addrs = slices.Compact(addrs)
 	var nodes []NodeSpec
-	for _, a := range slices.Compact(addrs) {
+	for _, a := range addrs[:min(len(addrs), maxFound)] {
 		nodes = append(nodes, NodeSpec{Addr: net.JoinHostPort(a.Unmap().String(), port)})
 	}
 	return nodes, nil
 }
 
-// findService returns the servers of a DNS service. Those of the lowest
-// priority are tried first, the others are backups.
+// findService returns the servers of a DNS service. Those with the lowest priority number
+// get the requests, the others are backups.
 func (p *pool) findService(ctx context.Context, service string) ([]NodeSpec, error) {
-	_, records, err := p.options().resolver().LookupSRV(ctx, "", "", service)
+	_, records, err := p.options().dns().LookupSRV(ctx, "", "", service)
 	if err != nil {
 		return nil, err
 	}
 	var nodes []NodeSpec
 	for _, r := range records {
+		if len(nodes) >= maxFound {
+			break
+		}
 		hosts, err := p.findHost(ctx, strings.TrimSuffix(r.Target, "."), strconv.Itoa(int(r.Port)))
 		if err != nil {
 			return nil, err
@@ -188,6 +195,7 @@ func (p *pool) findService(ctx context.Context, service string) ([]NodeSpec, err
 			nodes = append(nodes, h)
 		}
 	}
+	nodes = nodes[:min(len(nodes), maxFound)]
 	if len(nodes) == 0 {
 		return nil, fmt.Errorf("%s has no servers", service)
 	}

@@ -61,7 +61,7 @@ func TestNamesAreLookedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		z := &zone{hosts: map[string][]string{"app": {"10.0.0.2", "10.0.0.1", "10.0.0.1", "::1"}}}
 		p := newPool(t, "app:3031", "127.0.0.1:3031", "unix:/run/app.sock", "localhost:3032", "other:1")
-		p.Resolver = z
+		p.resolver = z
 		simulate(p)
 		step := func(what, want string) {
 			t.Helper()
@@ -105,7 +105,7 @@ func TestService(t *testing.T) {
 			}},
 		}
 		p := newPool(t, "srv:_uwsgi._tcp.example max-conns=5")
-		p.Resolver = z
+		p.resolver = z
 		simulate(p)
 		got := shares(t, p, 10, Want{}) // the first one waits for the look-up
 		const a = "srv:_uwsgi._tcp.example "
@@ -122,11 +122,35 @@ func TestService(t *testing.T) {
 func TestServiceThatIsNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, "srv:_uwsgi._tcp.example")
-		p.Resolver = &zone{}
+		p.resolver = &zone{}
 		for range 2 {
 			if _, err := p.Dial(t.Context(), Want{}); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("error %v, want ErrUnavailable", err)
 			}
 		}
 	})
+}
+
+// A DNS server cannot make a pool grow without bound.
+func TestNameWithTooManyAddresses(t *testing.T) {
+	var many []string
+	for i := range maxFound + 10 {
+		many = append(many, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String())
+	}
+	z := &zone{
+		hosts:    map[string][]string{"app": many},
+		services: map[string][]*net.SRV{"_uwsgi._tcp.example": {{Target: "app.", Port: 1}, {Target: "app.", Port: 2}}},
+	}
+	for _, server := range []string{"app:3031", "srv:_uwsgi._tcp.example"} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, server)
+			p.resolver = z
+			simulate(p)
+			launch(p)
+			synctest.Wait()
+			if got := p.Len(); got != maxFound {
+				t.Errorf("%s: %d servers, want %d", server, got, maxFound)
+			}
+		})
+	}
 }

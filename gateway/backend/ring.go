@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// A ring is a consistent hash: every node has points on it, in proportion to
-// its weight, and a key belongs to the point that follows its hash. It depends
-// on the nodes' names alone, so that all gateways choose alike.
+// A ring is a consistent hash. Every node has points on it in proportion to its weight,
+// and a key belongs to the node of the next point after the key's hash. A ring depends on
+// nothing but names and weights, so all gateways make the same choice.
 type ring []point
 
 type point struct {
@@ -17,8 +17,8 @@ type point struct {
 
 const (
 	pointsPerNode = 160     // on average
-	maxPoints     = 1 << 17 // of a ring; a large pool has fewer a node
-	maxWalk       = 64      // points looked at for a node that is free
+	maxPoints     = 1 << 17 // of a ring; the nodes of a large pool have fewer
+	maxWalk       = 64      // points that pick looks at
 )
 
 func newRing(nodes []*Node) ring {
@@ -39,8 +39,8 @@ func newRing(nodes []*Node) ring {
 	return r
 }
 
-// pick returns the key's node among those of t that are free, or the next one
-// on the ring; nil if none is near.
+// pick returns the first free node of t on the ring, beginning at the key, or nil if
+// there is none among the next maxWalk points.
 func (r ring) pick(key string, t *tier, avoid *Node) *Node {
 	start, _ := slices.BinarySearchFunc(r, hashOf(key), func(p point, h uint64) int { return cmp.Compare(p.hash, h) })
 	for i := range min(len(r), maxWalk) {
@@ -52,7 +52,7 @@ func (r ring) pick(key string, t *tier, avoid *Node) *Node {
 	return nil
 }
 
-// hashOf is FNV-1a, mixed.
+// hashOf is FNV-1a, finished by mix.
 func hashOf(s string) uint64 {
 	h := uint64(0xcbf29ce484222325)
 	for i := range len(s) {
@@ -61,7 +61,7 @@ func hashOf(s string) uint64 {
 	return mix(h)
 }
 
-// mix is the finalizer of MurmurHash3: every bit depends on all others.
+// mix is the finalizer of MurmurHash3: every bit depends on all bits of h.
 func mix(h uint64) uint64 {
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd
 	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53

@@ -124,7 +124,7 @@ func shares(t testing.TB, p *Pool, requests int, w Want) map[string]int {
 	for range requests {
 		nc := dial(t, p, w)
 		got[nc.Node.String()]++
-		nc.Report(Answered)
+		nc.Report(Responded)
 		nc.Close()
 	}
 	return got

@@ -2,7 +2,7 @@ package backend
 
 import "time"
 
-// NodeStats is what a pool tells about one of its servers.
+// NodeStats are the state and the counts of one server.
 type NodeStats struct {
 	Pool       string
 	Name       string
@@ -12,27 +12,27 @@ type NodeStats struct {
 	DialErrors uint64    // connects refused, failed or timed out
 	Busy       uint64    // connects that found a full backlog
 	InFlight   int       // requests that have a place
-	Limit      int       // on that number; 0: none
+	Limit      int       // the most requests at a time; 0: no limit
 
-	Received, Sent uint64 // bytes, by [Node.Count]
+	Received, Sent uint64 // bytes: see [Node.Count]
 
 	Weight, Cores, Load  int
 	Backup, Unproven     bool
 	Modifier1, Modifier2 uint8
 }
 
-// PoolStats is what a pool tells about its queue and its retries.
+// PoolStats are the counts of a pool's queue and retries.
 type PoolStats struct {
 	Name          string
 	Waiting       int    // requests in the queue
 	Queued        uint64 // requests that had to wait
-	QueueFull     uint64 // of those that the queue had no room for
-	QueueTimeouts uint64 // and those that waited in vain
-	Retries       uint64 // requests asked again of another server
-	RetriesDenied uint64 // by the budget
+	QueueFull     uint64 // requests for which the queue had no room
+	QueueTimeouts uint64 // requests that waited for QueueTimeout
+	Retries       uint64 // requests that were sent to another server
+	RetriesDenied uint64 // retries that the budget did not allow
 }
 
-// Stats returns the servers in configuration order.
+// Stats returns the state of all servers, in the order of the configuration.
 func (p *Pool) Stats() []NodeStats {
 	p.init()
 	p.mu.Lock()
@@ -52,7 +52,7 @@ func (p *Pool) Stats() []NodeStats {
 	return stats
 }
 
-// PoolStats returns the counters of the pool itself.
+// PoolStats returns the counts of the pool itself.
 func (p *Pool) PoolStats() PoolStats {
 	p.init()
 	p.mu.Lock()

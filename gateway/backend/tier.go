@@ -1,23 +1,23 @@
 package backend
 
-// A tier is the nodes that are asked together: a heap of those that may get a
-// request, the next one on top.
+// A tier is the nodes that a choice compares with each other: a heap of those that may
+// get a request, with the next one on top.
 type tier struct {
-	members int // busy ones, too
+	members int // including nodes that are busy
 	order   order
 	free    []*Node
 }
 
-// An order says who is next in a tier.
+// An order says which node of a tier is next.
 type order uint8
 
 const (
-	byPass    order = iota // whose turn it is
-	byBusy                 // who has the fewest requests in flight
-	byFailure              // who failed longest ago
+	byPass    order = iota // the one whose turn it is
+	byBusy                 // the one with the fewest requests in flight
+	byFailure              // the one that failed longest ago
 )
 
-// before reports whether a is to be chosen before b.
+// before reports whether a is chosen before b.
 func (t *tier) before(a, b *Node) bool {
 	if t.order == byFailure && a.failedAt != b.failedAt {
 		return a.failedAt < b.failedAt
@@ -41,8 +41,8 @@ func (t *tier) before(a, b *Node) bool {
 	return a.place < b.place
 }
 
-// best returns the next node, avoid only if there is no other; nil if there is
-// none.
+// best returns the next node that is not avoid. It returns avoid if there is no other,
+// and nil if there is none at all.
 func (t *tier) best(avoid *Node) *Node {
 	switch {
 	case len(t.free) == 0:
@@ -55,12 +55,14 @@ func (t *tier) best(avoid *Node) *Node {
 	return t.free[1]
 }
 
+// push adds a node that may get a request.
 func (t *tier) push(n *Node) {
 	n.at = len(t.free)
 	t.free = append(t.free, n)
 	t.fix(n.at)
 }
 
+// drop removes a node that may get none; it may not be in the heap.
 func (t *tier) drop(n *Node) {
 	i := n.at
 	if i < 0 {
@@ -76,13 +78,14 @@ func (t *tier) drop(n *Node) {
 	}
 }
 
-// init makes the heap one again after the order has changed.
+// init orders the heap again after t.order has changed.
 func (t *tier) init() {
 	for i := len(t.free)/2 - 1; i >= 0; i-- {
 		t.down(i)
 	}
 }
 
+// fix moves the node at i to its place after it has changed.
 func (t *tier) fix(i int) {
 	if !t.down(i) {
 		t.up(i)
@@ -96,7 +99,7 @@ func (t *tier) up(i int) {
 	}
 }
 
-// down reports whether it moved anything.
+// down moves the node at i down to its place. It reports whether it moved it.
 func (t *tier) down(i int) bool {
 	start := i
 	for {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// setTLS reads a parameter of a suwsgi address.
+// setTLS reads a parameter that only suwsgi addresses have.
 func (s *NodeSpec) setTLS(name, value string) error {
 	if !strings.HasPrefix(s.Addr, "suwsgi:") {
-		return fmt.Errorf("%s is about TLS: write the address as suwsgi:host:port", name)
+		return fmt.Errorf("%s is for TLS: write the address as suwsgi:host:port", name)
 	}
 	if s.TLS == nil {
 		s.TLS = &tls.Config{}
@@ -21,9 +21,9 @@ func (s *NodeSpec) setTLS(name, value string) error {
 	case name == "insecure" && value == "":
 		s.TLS.InsecureSkipVerify = true
 	case name == "insecure":
-		return errors.New("insecure takes no value")
+		return errors.New("insecure has no value")
 	case value == "":
-		return fmt.Errorf("%s has no value", name)
+		return fmt.Errorf("%s needs a value", name)
 	case name == "server-name":
 		s.TLS.ServerName = value
 	default:
@@ -39,7 +39,7 @@ func (s *NodeSpec) readCA(path string) error {
 	}
 	s.TLS.RootCAs = x509.NewCertPool()
 	if !s.TLS.RootCAs.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("ca: %s holds no certificate in PEM form", path)
+		return fmt.Errorf("ca: %s contains no certificate in PEM format", path)
 	}
 	return nil
 }

@@ -236,7 +236,7 @@ func TestSubscriptionBecomesNode(t *testing.T) {
 		// What is proven stays so.
 		p := s.Pool("a")
 		nc := dial(t, p)
-		nc.Report(backend.Answered)
+		nc.Report(backend.Responded)
 		nc.Close()
 		sub.Weight = 2
 		s.send(here, datagram(t, sub))
@@ -780,7 +780,7 @@ func TestReplaceKeepsMembers(t *testing.T) {
 		before := ps.For("a.example", "")
 		dial(t, before).Close()
 		ps.Replace(&backend.Pools{})
-		sv.Replace(func(key string) *backend.Pool { return &backend.Pool{Name: "new " + key, MaxVars: 7} })
+		sv.Replace(func(key string) *backend.Pool { return &backend.Pool{Name: "new " + key, Packets: backend.Packets{MaxVars: 7}} })
 		sv.send(here, hello(t, "b.example", "127.0.0.1:3032"))
 		wantAddrs(t, sv.Registry, "a.example", addr)
 		for _, host := range []string{"a.example", "b.example"} {
