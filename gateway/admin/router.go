@@ -22,14 +22,22 @@ import (
 // statsTimeout bounds the sending of the document to one client.
 const statsTimeout = 10 * time.Second
 
+// maxStatsClients is how many clients are served at once. Others wait.
+const maxStatsClients = 64
+
 // ServeStats sends each client of ln the JSON document that FastRouter's stats server sends,
 // and closes the connection. It returns nil when ctx is done and no connection is left, or the
 // listener's error. Everybody who can connect gets the document.
 func (a *Admin) ServeStats(ctx context.Context, ln net.Listener) error {
 	var conns sync.WaitGroup
 	defer conns.Wait()
+	places := make(chan struct{}, maxStatsClients)
 	accept := socket.Acceptor{Log: a.log(), Serve: func(nc net.Conn) {
-		conns.Go(func() { a.sendStats(ctx, nc) })
+		places <- struct{}{}
+		conns.Go(func() {
+			defer func() { <-places }()
+			a.sendStats(ctx, nc)
+		})
 	}}
 	return accept.Run(ctx, ln)
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -180,6 +181,40 @@ func TestStatsAreTrue(t *testing.T) {
 	}
 	if got := b.Gateway.Backends.Default.Stats()[0]; got.Received != 4*5 || got.Sent < 4*100 {
 		t.Errorf("%d bytes received and %d sent", got.Received, got.Sent)
+	}
+}
+
+// Clients that do not read keep nobody else from the statistics for longer than statsTimeout,
+// and no more than maxStatsClients of them take memory.
+func TestStatsClientsAreBounded(t *testing.T) {
+	b := newBench(t, nil, says(page("hello")))
+	addr := b.servesStatsAt("unix")
+	idle := make([]net.Conn, maxStatsClients)
+	for i := range idle {
+		nc, err := net.Dial("unix", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(patience))
+		if _, err := nc.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		idle[i] = nc
+	}
+	nc, err := net.Dial("unix", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, err := nc.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("beyond the bound: read %d bytes, %v; want to wait", n, err)
+	}
+	idle[0].Close()
+	nc.SetDeadline(time.Now().Add(patience))
+	if text, err := io.ReadAll(nc); err != nil || parsed(t, text)["version"] != "1.2.3" {
+		t.Errorf("when one had left: %v", err)
 	}
 }
 
