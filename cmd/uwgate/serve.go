@@ -215,7 +215,7 @@ func (s sockets) close() {
 // end.
 func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s sockets, log *zap.Logger) error {
 	g := a.Gateway
-	srv := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: zap.NewStdLog(log)}
+	srv := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: zap.NewStdLog(log)}
 	adminDone := make(chan error, 1)
 	if s.admin != nil {
 		go func() { adminDone <- srv.Serve(s.admin) }()
