@@ -28,9 +28,9 @@ func isPaused(group int) bool {
 	return !slices.ContainsFunc(states(group), func(state string) bool { return state != "T" && state != "Z" })
 }
 
-// isDead reports whether a process group is nothing but zombies. They hold no socket, and
-// whoever has to reap orphans may take a second or two for it. On a system without /proc
-// it reports false.
+// isDead reports whether all processes of a group are zombies. They hold no socket, but
+// it may take a second or two until they are reaped. On a system without /proc it
+// reports false.
 func isDead(group int) bool {
 	all := states(group)
 	return len(all) > 0 && !slices.ContainsFunc(all, func(state string) bool { return state != "Z" })

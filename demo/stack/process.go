@@ -13,26 +13,26 @@ import (
 	"time"
 )
 
-// StartTimeout and StopTimeout bound what is done under a context without a deadline.
-// They allow for a busy machine. StopTimeout is shorter than uwgate's --drain-timeout, so
-// that a drain which waits in vain is an error.
+// StartTimeout and StopTimeout apply to contexts without a deadline. They are long enough
+// for a busy machine. StopTimeout is shorter than uwgate's --drain-timeout, so that a
+// drain that hangs is an error.
 const (
 	StartTimeout = time.Minute
 	StopTimeout  = 25 * time.Second
 )
 
-// A Process is one program of a [Stack], or of the caller's own. Its methods are safe
-// for concurrent use, but Start and Stop of one process wait for each other. Its
-// fields do not change after the first start.
+// A Process is a program of a [Stack], or one of the caller's. Its methods are safe for
+// concurrent use; Start and Stop wait for each other. Its fields do not change after the
+// first start.
 //
-// While it runs one goroutine waits for its end.
+// While the program runs, one goroutine waits for its end.
 type Process struct {
-	Name    string // as people call it: "nginx", "memcached 2"
-	Addr    string // where it listens: "127.0.0.1:21101", "unix:/tmp/…/uwgate.sock"
+	Name    string // for people: "nginx", "memcached 2"
+	Addr    string // address of its listener: "127.0.0.1:21101", "unix:/tmp/…/uwgate.sock"
 	LogFile string // its output since the first start
 
 	Command []string
-	Env     []string // nil: ours
+	Env     []string // nil: that of this process
 	Dir     string
 	Ready   func(ctx context.Context, addr string) error // tried until it returns nil
 
@@ -42,15 +42,15 @@ type Process struct {
 	run *run       // the last one, nil before the first
 }
 
-// A run is one life of a process.
+// A run is one run of a process.
 type run struct {
 	cmd    *exec.Cmd
 	exited chan struct{} // closed after err is set
-	err    error         // what cmd.Wait said
+	err    error         // returned by cmd.Wait
 }
 
-// Start starts the program and returns when it answers, after StartTimeout at most
-// or at ctx's own deadline. It does nothing to one that runs.
+// Start starts the program and returns when it is ready, or with an error after
+// StartTimeout or ctx's deadline. It does nothing if the program runs.
 func (p *Process) Start(ctx context.Context) error {
 	p.turn.Lock()
 	defer p.turn.Unlock()
@@ -98,7 +98,7 @@ func (r *run) wait() {
 	close(r.exited)
 }
 
-// await returns nil once the program answers.
+// await waits until the program is ready.
 func (p *Process) await(ctx context.Context, r *run) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -117,9 +117,9 @@ func (p *Process) await(ctx context.Context, r *run) error {
 	}
 }
 
-// Stop sends TERM and waits until the program is gone, for StopTimeout at most or
-// until ctx's own deadline; then it is killed. The error tells of that, or of an exit status other than 0.
-// Stopping what does not run does nothing.
+// Stop sends TERM and waits for the program's end, until StopTimeout or ctx's deadline.
+// Then it kills the program and returns an error. An exit status other than 0 is an error,
+// too. Stop does nothing if the program does not run.
 func (p *Process) Stop(ctx context.Context) error {
 	p.turn.Lock()
 	defer p.turn.Unlock()
@@ -130,7 +130,7 @@ func (p *Process) Stop(ctx context.Context) error {
 	ctx, cancel := within(ctx, StopTimeout)
 	defer cancel()
 	r.cmd.Process.Signal(syscall.SIGTERM)
-	r.signal(syscall.SIGCONT) // a paused one would never see the TERM
+	r.signal(syscall.SIGCONT) // a paused program does not receive the TERM
 	select {
 	case <-r.exited:
 	case <-ctx.Done():
@@ -151,8 +151,8 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 	return context.WithTimeout(ctx, d)
 }
 
-// Kill ends the program and its workers at once and waits until they are gone, since
-// one that is still dying holds the sockets; for two seconds at most.
+// Kill ends the program and its workers at once. It waits for their end, since they hold
+// their sockets until then, for two seconds at most.
 func (p *Process) Kill() error {
 	r := p.current()
 	if !r.alive() {
@@ -173,8 +173,8 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// Pause stops the program and its workers as they are: the kernel still accepts
-// connections for it, and nobody answers.
+// Pause suspends the program and its workers. The kernel still accepts connections for
+// it, but nothing responds.
 func (p *Process) Pause() error {
 	if err := p.signal("pause", syscall.SIGSTOP); err != nil {
 		return err
@@ -185,16 +185,16 @@ func (p *Process) Pause() error {
 	return nil
 }
 
-// Resume lets a paused program go on.
+// Resume continues a paused program.
 func (p *Process) Resume() error { return p.signal("resume", syscall.SIGCONT) }
 
-// Reopen sends USR1, upon which uwgate and nginx open their log files anew.
+// Reopen sends USR1: uwgate and nginx reopen their log files.
 func (p *Process) Reopen() error { return p.tell("reopen", syscall.SIGUSR1) }
 
-// Reload sends HUP, upon which uwgate and nginx read their configurations anew.
+// Reload sends HUP: uwgate and nginx reload their configurations.
 func (p *Process) Reload() error { return p.tell("reload", syscall.SIGHUP) }
 
-// tell signals the program's first process alone.
+// tell sends a signal to the program's first process only.
 func (p *Process) tell(act string, sig syscall.Signal) error {
 	r := p.current()
 	if !r.alive() {
@@ -203,8 +203,8 @@ func (p *Process) tell(act string, sig syscall.Signal) error {
 	return r.cmd.Process.Signal(sig)
 }
 
-// PID is the number of the program's first process, which is also that of the group
-// it is in with its workers; 0 if it has not been started.
+// PID returns the number of the program's first process, which is also that of its process
+// group; 0 if it has not been started.
 func (p *Process) PID() int {
 	r := p.current()
 	if r == nil {
@@ -213,10 +213,10 @@ func (p *Process) PID() int {
 	return r.cmd.Process.Pid
 }
 
-// Running tells whether the program has been started and has not ended.
+// Running reports whether the program has been started and has not ended.
 func (p *Process) Running() bool { return p.current().alive() }
 
-// Log is the program's output so far, of all its runs.
+// Log returns the program's output so far, of all its runs.
 func (p *Process) Log() string {
 	b, err := os.ReadFile(p.LogFile)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -225,7 +225,7 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
-// tail is the last n lines of the output, indented, for an error.
+// tail returns the last n lines of the output, indented, for an error.
 func (p *Process) tail(n int) string {
 	text := strings.TrimSpace(p.Log())
 	if text == "" {
@@ -265,7 +265,7 @@ func (r *run) alive() bool {
 	}
 }
 
-// signal reaches the whole group, which is named after its first process.
+// signal sends a signal to the whole process group.
 func (r *run) signal(sig syscall.Signal) error {
 	return syscall.Kill(-r.cmd.Process.Pid, sig)
 }

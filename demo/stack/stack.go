@@ -21,63 +21,63 @@ import (
 )
 
 // A Config says what to run. Its zero value is the demo site behind nginx and one
-// memcached without uwgate: nothing fills the cache then.
+// memcached, without uwgate: nothing fills the cache.
 type Config struct {
-	// Dir is an existing folder for everything the programs write; they stay
-	// there after Close. "": a temporary one, removed by Close.
+	// Dir is an existing directory for all files of the programs, which Close
+	// leaves there. "": a temporary one, which Close removes.
 	Dir string
-	// Binary is the path of uwgate. "": nginx talks to uWSGI itself.
+	// Binary is the path of uwgate. "": nginx connects to uWSGI directly.
 	Binary string
-	// Conf is the configuration of nginx: "recommended" (also if ""), which is what
-	// `uwgate nginx` prints; "recipe"; or the path of a template like
+	// Conf is the configuration of nginx: "recommended" (also if ""), the output of
+	// `uwgate nginx`; "recipe"; or the path of a template such as
 	// demo/nginx/recipe.conf.
 	Conf string
-	// Edits change the recommended configuration: each first text is replaced by
-	// the second. One that is not there is an error.
+	// Edits replace texts in the recommended configuration: the first of each pair by
+	// the second. A text that is missing is an error.
 	Edits [][2]string
-	// Format is that of uwgate and of the recommended configuration: "body" (also
-	// if ""), "gzip" or "http".
+	// Format is the --format of uwgate and of the recommended configuration: "body"
+	// (also if ""), "gzip" or "http".
 	Format string
 	// Memcached is the number of memcached servers. 0: one.
 	Memcached int
-	// Weights are those of the memcached servers, in their order. A server
-	// without one has 1.
+	// Weights are the weights of the memcached servers, in their order. A server
+	// without a weight has 1.
 	Weights []int
 	// MemcachedSockets puts memcached on UNIX sockets.
 	MemcachedSockets bool
-	// Hash is how nginx and uwgate choose among several of them: "consistent" (also
-	// if ""), "modulo" or "none". It means nothing with one.
+	// Hash says how nginx and uwgate choose one of several memcached servers:
+	// "consistent" (also if ""), "modulo" or "none".
 	Hash string
 	// MemcachedArgs are appended to each memcached's command line, such as "-m", "1".
 	MemcachedArgs []string
-	// ReadsNginx has uwgate read nginx's configuration (--nginx) in the place of being
-	// told what stands there.
+	// ReadsNginx means that uwgate reads nginx's configuration (--nginx). Otherwise
+	// flags say the same.
 	ReadsNginx bool
-	// Backend is what uwgate forwards to: an address of its --backend. "": uWSGI.
+	// Backend is uwgate's --backend. "": uWSGI.
 	Backend string
-	// Args are appended to those of `uwgate serve`, and of `uwgate nginx`.
+	// Args are additional arguments of `uwgate serve` and `uwgate nginx`.
 	Args []string
-	// NginxArgs are appended to those of `uwgate nginx` alone.
+	// NginxArgs are additional arguments of `uwgate nginx` only.
 	NginxArgs []string
 	// Workers is the number of uWSGI's processes. 0: four.
 	Workers int
-	// App is a folder with another WSGI application, which runs in place of the
-	// demo site, from a copy in Dir/site. "": the demo site.
+	// App is a directory with a WSGI application. It replaces the demo site and runs
+	// from a copy in Dir/site. "": the demo site.
 	App string
-	// Module is the callable of App, as uWSGI's --module wants it. "":
+	// Module is the callable of App, in the form of uWSGI's --module. "":
 	// "app:application".
 	Module string
-	// Faults adds pages for tests: some that break half-way, /faults/…, and one under
-	// every URL that the site does not know, but for those below /no/.
+	// Faults adds pages for tests: some that break off, below /faults/, and one under
+	// each URL that the site does not have, except those below /no/.
 	Faults bool
 }
 
-// A Stack is the running programs. Its fields do not change after Start.
+// A Stack contains the running programs. Its fields do not change after Start.
 type Stack struct {
-	Dir       string     // where everything lies
+	Dir       string     // directory of all files
 	Admin     string     // "host:port" of uwgate's admin listener, "" without uwgate
 	AccessLog string     // uwgate's access log, a JSON object a line
-	Memcached []*Process // in the order in which nginx and uwgate know them
+	Memcached []*Process // in the order of nginx's and uwgate's configurations
 	UWSGI     *Process
 	Uwgate    *Process // nil without Config.Binary
 	Nginx     *Process
@@ -87,7 +87,7 @@ type Stack struct {
 }
 
 // Start starts the programs and returns when all of them answer, after about a second.
-// After an error nothing is left running; in a folder of the caller's the logs stay.
+// After an error nothing is left running. In the caller's directory the logs stay.
 func Start(ctx context.Context, cfg Config) (*Stack, error) {
 	s, err := newStack(cfg)
 	if err != nil {
@@ -125,7 +125,7 @@ func newStack(cfg Config) (*Stack, error) {
 	return s, s.makeDir()
 }
 
-// makeDir settles s.Dir. Unix sockets limit its length.
+// makeDir sets s.Dir. The paths of UNIX sockets limit its length.
 func (s *Stack) makeDir() error {
 	var err error
 	if s.cfg.Dir == "" {
@@ -135,11 +135,11 @@ func (s *Stack) makeDir() error {
 		s.Dir, err = filepath.Abs(s.cfg.Dir)
 	}
 	if err != nil {
-		return fmt.Errorf("stack: folder: %w", err)
+		return fmt.Errorf("stack: directory: %w", err)
 	}
 	s.AccessLog = s.path("access.log")
 	if path := s.path("uwgate.sock"); len(path) > 104 {
-		return fmt.Errorf("stack: %s is too long a path for a unix socket: give a shorter folder, or none", path)
+		return fmt.Errorf("stack: %s is too long a path for a unix socket: give a shorter directory, or none", path)
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func atOnce(ctx context.Context, all ...func(context.Context) error) error {
 	return group.Wait()
 }
 
-// Processes are all programs, each after those that it asks.
+// Processes returns all programs, each after those that it connects to.
 func (s *Stack) Processes() []*Process {
 	all := append(slices.Clone(s.Memcached), s.UWSGI)
 	if s.Uwgate != nil {
@@ -211,8 +211,8 @@ func (s *Stack) Processes() []*Process {
 	return append(all, s.Nginx)
 }
 
-// Close stops every program, from nginx down, and removes the folder if Start made
-// it. The error tells of programs that did not end well.
+// Close stops all programs, nginx first, and removes the directory if Start made it. The
+// error names the programs that did not end well.
 func (s *Stack) Close() error {
 	errs := []error{stop(s.Nginx), stop(s.Uwgate), stopAll(append(s.Memcached, s.UWSGI))}
 	if s.ownDir {
@@ -228,8 +228,7 @@ func stop(p *Process) error {
 	return p.Stop(context.Background())
 }
 
-// stopAll stops those that nobody talks to any more at the same time: memcached and
-// uWSGI take a second each.
+// stopAll stops programs at the same time: memcached and uWSGI take a second each.
 func stopAll(all []*Process) error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
@@ -240,11 +239,11 @@ func stopAll(all []*Process) error {
 	return errors.Join(errs...)
 }
 
-// URL is the address of a page; path begins with a slash.
+// URL returns the address of a page. path begins with a slash.
 func (s *Stack) URL(path string) string { return "http://" + s.Nginx.Addr + path }
 
-// KeyTemplate is the key of the recipe in nginx's syntax, "" for a configuration
-// that hands it over.
+// KeyTemplate returns the key of the recipe in nginx's syntax, or "" if nginx hands the
+// key over.
 func (s *Stack) KeyTemplate() string {
 	if s.cfg.Conf == "recipe" {
 		return ":1:CUSTOMKEY:$request_uri"
@@ -252,10 +251,10 @@ func (s *Stack) KeyTemplate() string {
 	return ""
 }
 
-// path is the place of a file of ours.
+// path returns the path of a file in s.Dir.
 func (s *Stack) path(name string) string { return filepath.Join(s.Dir, name) }
 
-// memcachedLines are the servers as they stand in nginx.conf.
+// memcachedLines returns the servers as in nginx.conf.
 func (s *Stack) memcachedLines() []string {
 	lines := s.memcachedAddrs()
 	for i, weight := range s.cfg.Weights {
@@ -264,7 +263,7 @@ func (s *Stack) memcachedLines() []string {
 	return lines
 }
 
-// memcachedAddrs are the servers' addresses alone.
+// memcachedAddrs returns the servers' addresses only.
 func (s *Stack) memcachedAddrs() []string {
 	var addrs []string
 	for _, m := range s.Memcached {
@@ -273,11 +272,12 @@ func (s *Stack) memcachedAddrs() []string {
 	return addrs
 }
 
-// writeFiles makes the folder: the site, nginx's includes, room for temporary files.
+// writeFiles fills the directory: the site, nginx's includes, directories for temporary
+// files.
 func (s *Stack) writeFiles() error {
 	for _, dir := range []string{"site", "data", "tmp"} {
 		if err := os.MkdirAll(s.path(dir), 0o755); err != nil {
-			return fmt.Errorf("stack: folder: %w", err)
+			return fmt.Errorf("stack: directory: %w", err)
 		}
 	}
 	if err := s.copySite(); err != nil {
@@ -296,7 +296,7 @@ func (s *Stack) copySite() error {
 	return nil
 }
 
-// copyFiles writes files into dir, over what an earlier run may have left there.
+// copyFiles writes files to dir. It overwrites those of an earlier run.
 func copyFiles(dir string, files fs.FS) error {
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -314,15 +314,14 @@ func copyFiles(dir string, files fs.FS) error {
 	})
 }
 
-// fresh is the demo site's database as prepare.py makes it in an empty folder. Python
-// needs two seconds of a processor for that, so that it is made once a program.
+// fresh is the demo site's database as prepare.py makes it in an empty directory. This
+// takes two seconds of CPU time, so it is done once in a program.
 var fresh struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards database
 	database []byte     // nil: not made yet
 }
 
-// prepareSite makes the demo site's database, or completes that of an earlier run in the
-// folder.
+// prepareSite makes the demo site's database, or completes that of an earlier run.
 func (s *Stack) prepareSite(ctx context.Context) error {
 	if s.cfg.App != "" {
 		return nil
@@ -356,13 +355,13 @@ func (s *Stack) prepare(ctx context.Context) error {
 	return nil
 }
 
-// SystemEnv is an environment for uWSGI. With the caller's PATH its Python would look
-// for its library beside some other python3 that comes first.
+// SystemEnv returns an environment for uWSGI. With the caller's PATH its Python might
+// look for its library beside another python3.
 func SystemEnv() []string {
 	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
 }
 
-// siteEnv is the whole environment of the site.
+// siteEnv returns the whole environment of the site.
 func (s *Stack) siteEnv() []string {
 	env := append(SystemEnv(),
 		"DEMO_DATA="+s.path("data"),

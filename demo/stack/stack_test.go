@@ -101,7 +101,7 @@ func TestConfigurations(t *testing.T) {
 				put(t, m.Addr, tt.key, "from memcached")
 			}
 			if status, body := fetch(t, s.URL("/articles/")); status != 200 || body != "from memcached" {
-				t.Errorf("hit: got %d %q, want what lies in memcached", status, body)
+				t.Errorf("hit: got %d %q, want the entry in memcached", status, body)
 			}
 		})
 	}
@@ -183,7 +183,7 @@ func TestApp(t *testing.T) {
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 1 {
-		t.Errorf("the application's folder was written to: %v, %v", files, err)
+		t.Errorf("the application's directory was written to: %v, %v", files, err)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestRecommendedHeaders(t *testing.T) {
 	}
 }
 
-// TestRecommendedBypass: what must reach Django does, whatever lies in memcached.
+// TestRecommendedBypass: requests that must reach Django do, whatever is in memcached.
 func TestRecommendedBypass(t *testing.T) {
 	s := start(t, Config{})
 	for _, path := range []string{"/clock", "/guestbook"} {
@@ -249,7 +249,7 @@ func TestRecommendedBypass(t *testing.T) {
 	tests := []struct {
 		name, method, path, cookie, body string
 		status                           int
-		hit                              string // what lies in memcached; "": it is not asked
+		hit                              string // the entry in memcached; "": no lookup
 	}{
 		{"anonymous", "GET", "/clock", "", "", 200, "strangers"},
 		{"harmless cookie", "GET", "/clock", "_ga=1", "", 200, "strangers"},
@@ -378,8 +378,8 @@ func TestFolderTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Start(t.Context(), Config{Dir: dir})
-	if err == nil || !strings.Contains(err.Error(), "give a shorter folder") {
-		t.Errorf("got %v, want to be told to give a shorter folder", err)
+	if err == nil || !strings.Contains(err.Error(), "give a shorter directory") {
+		t.Errorf("got %v, want the advice to give a shorter directory", err)
 	}
 }
 
