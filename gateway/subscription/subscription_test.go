@@ -780,7 +780,9 @@ func TestReplaceKeepsMembers(t *testing.T) {
 		before := ps.For("a.example", "")
 		dial(t, before).Close()
 		ps.Replace(&backend.Pools{})
-		sv.Replace(func(key string) *backend.Pool { return &backend.Pool{Name: "new " + key, Packets: backend.Packets{MaxVars: 7}} })
+		sv.Replace(func(key string) *backend.Pool {
+			return &backend.Pool{Name: "new " + key, Packets: backend.Packets{MaxVars: 7}}
+		})
 		sv.send(here, hello(t, "b.example", "127.0.0.1:3032"))
 		wantAddrs(t, sv.Registry, "a.example", addr)
 		for _, host := range []string{"a.example", "b.example"} {
