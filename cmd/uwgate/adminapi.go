@@ -12,14 +12,14 @@ import (
 	"syscall"
 	"time"
 
-	"uwgate/gateway/backend"
+	"uwgate/cmd/uwgate/settings"
 )
 
 // An adminAPI is that of a running gateway.
 type adminAPI struct {
-	addr, token string
-	timeout     time.Duration
-	otherwise   string // what else may be done if nobody is there
+	settings.Control
+	timeout   time.Duration
+	otherwise string // what else may be done if nobody is there
 }
 
 // maxAdminAnswer bounds what is read of an answer, in bytes.
@@ -30,10 +30,7 @@ const maxAdminAnswer = 16 << 20
 func (a adminAPI) ask(ctx context.Context, path string, body []byte, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	transport, err := a.transport()
-	if err != nil {
-		return err
-	}
+	transport := a.transport()
 	defer transport.CloseIdleConnections()
 	req, err := a.request(ctx, path, body)
 	if err != nil {
@@ -41,22 +38,18 @@ func (a adminAPI) ask(ctx context.Context, path string, body []byte, v any) erro
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return fmt.Errorf("--admin %s: %w%s", a.addr, reason(err), a.advice(err))
+		return fmt.Errorf("--admin %s: %w%s", a.Admin, reason(err), a.advice(err))
 	}
 	defer resp.Body.Close()
 	return a.read(resp, path, v)
 }
 
 // transport connects to the API whatever host a request names.
-func (a adminAPI) transport() (*http.Transport, error) {
-	network, address, err := backend.ParseAddr(a.addr)
-	if err != nil {
-		return nil, fmt.Errorf("--admin: %w", err)
-	}
+func (a adminAPI) transport() *http.Transport {
 	var dialer net.Dialer
 	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return dialer.DialContext(ctx, network, address)
-	}}, nil
+		return dialer.DialContext(ctx, a.Admin.Network, a.Admin.Addr)
+	}}
 }
 
 func (a adminAPI) request(ctx context.Context, path string, body []byte) (*http.Request, error) {
@@ -69,8 +62,8 @@ func (a adminAPI) request(ctx context.Context, path string, body []byte) (*http.
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if a.token != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token)
+	if a.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.Token)
 	}
 	return req, nil
 }
@@ -78,19 +71,19 @@ func (a adminAPI) request(ctx context.Context, path string, body []byte) (*http.
 func (a adminAPI) read(resp *http.Response, path string, v any) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAdminAnswer))
 	if err != nil {
-		return fmt.Errorf("--admin %s: read the answer: %w", a.addr, err)
+		return fmt.Errorf("--admin %s: read the answer: %w", a.Admin, err)
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("--admin %s: %s; give the same --admin-token here", a.addr, firstLine(body))
+		return fmt.Errorf("--admin %s: %s; give the same --admin-token here", a.Admin, firstLine(body))
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		return fmt.Errorf("--admin %s: who listens there knows no %s: is it the --admin address of a `uwgate serve` of this version?", a.addr, path)
+		return fmt.Errorf("--admin %s: who listens there knows no %s: is it the --admin address of a `uwgate serve` of this version?", a.Admin, path)
 	default:
-		return fmt.Errorf("--admin %s: the gateway answers %s: %s", a.addr, resp.Status, firstLine(body))
+		return fmt.Errorf("--admin %s: the gateway answers %s: %s", a.Admin, resp.Status, firstLine(body))
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		return fmt.Errorf("--admin %s: the answer is not that of %s: %w", a.addr, path, err)
+		return fmt.Errorf("--admin %s: the answer is not that of %s: %w", a.Admin, path, err)
 	}
 	return nil
 }

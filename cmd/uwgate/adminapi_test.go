@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway"
 )
 
@@ -25,7 +26,7 @@ func TestAdminAPISaysWhatToDo(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			resp := &http.Response{StatusCode: tt.status, Status: "400 Bad Request", Body: io.NopCloser(strings.NewReader(tt.body))}
 			e := &gateway.Explanation{}
-			err := adminAPI{addr: "a:1"}.read(resp, "/api/v1/explain", e)
+			err := adminAPI{Control: settings.Control{Admin: settings.Address{Text: "a:1"}}}.read(resp, "/api/v1/explain", e)
 			switch {
 			case tt.want == "" && (err != nil || !e.Policy.Verdict.Store):
 				t.Errorf("got %+v, %v; want it stored", e, err)

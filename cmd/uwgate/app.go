@@ -47,7 +47,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		name += " " + c.Command.Name
 	}
 	if unknown, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok && c.Command != nil {
-		if guess := cli.SuggestFlag(c.Command.Flags, settings.TrimDashes(unknown), true); guess != "" {
+		if guess := settings.Guess(unknown, c.Command.Flags); guess != "" {
 			err = fmt.Errorf("no such flag: %s; did you mean %s?", unknown, guess)
 		}
 	}

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/policy"
@@ -51,30 +49,29 @@ type liveProof struct {
 }
 
 // proveLive is `uwgate check --via`. The error says why nothing could be tried;
-// what is off is no error (see liveReport.hit). It reads the flags via and
-// header, and those of serve.
-func proveLive(c *cli.Context, f settings.Files) (*liveReport, error) {
-	p, err := newLiveProof(c, f)
+// what is wrong is no error (see liveReport.hit).
+func proveLive(ctx context.Context, s *settings.Settings) (*liveReport, error) {
+	p, err := newLiveProof(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	return p.run(c.Context)
+	return p.run(ctx)
 }
 
-func newLiveProof(c *cli.Context, f settings.Files) (*liveProof, error) {
-	if len(c.StringSlice("memcached")) == 0 {
+func newLiveProof(ctx context.Context, s *settings.Settings) (*liveProof, error) {
+	if len(s.Store.Servers) == 0 {
 		return nil, errors.New("--memcached is missing: name the servers of nginx's memcached_pass as they are written there, as in --memcached 127.0.0.1:11211")
 	}
-	cfg := settings.Config{Files: f}
-	if err := errors.Join(settings.ParsePolicy(c, &cfg), settings.ParseTimeouts(c, &cfg)); err != nil {
+	decisions, err := s.Policy(nil)
+	if err != nil {
 		return nil, err
 	}
 	p := &liveProof{
-		via: c.String("via"), headers: c.StringSlice("header"),
-		policy: cfg.Policy, keyGiven: f.Template(c) != "",
+		via: s.Command.Via, headers: s.Command.Headers,
+		policy: decisions, keyGiven: s.Template() != "",
+		method: s.Store.Hash,
 	}
-	var err error
-	p.method, p.servers, err = settings.ParseServers(c)
+	p.servers, err = s.MemcachedServers(ctx)
 	return p, err
 }
 

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
 )
@@ -35,15 +33,12 @@ func TestFreshTarget(t *testing.T) {
 // planned is the proof of a command line, and its canaries.
 func planned(t *testing.T, args ...string) (p *liveProof, probes []*probe, err error) {
 	t.Helper()
-	app := newApp(strings.NewReader(""), io.Discard)
-	app.Command("check").Action = func(c *cli.Context) error {
-		if p, err = newLiveProof(c, settings.Files{File: &settings.ConfigFile{}}); err == nil {
-			probes, err = p.prepare()
-		}
-		return err
+	s, err := readSettings(settings.ForCheck(), args...)
+	if err != nil {
+		return nil, nil, err
 	}
-	if runErr := app.Run(append([]string{"uwgate", "check"}, args...)); err == nil {
-		err = runErr
+	if p, err = newLiveProof(t.Context(), s); err == nil {
+		probes, err = p.prepare()
 	}
 	return p, probes, err
 }
@@ -141,9 +136,9 @@ func TestPlanRefuses(t *testing.T) {
 		{"key without the path", append(memcached, "--via", "http://h/?id=1", "--key", "$host:$arg_id"), `the key "h:1" is that of every URL in this folder`},
 		{"long", append(memcached, "--via", "http://h/"+strings.Repeat("a", 250)+"/"), "give a URL with a shorter path"},
 		{"format", append(memcached, "--via", "http://h/", "--format", "xml"), `--format "xml"`},
-		{"flag", append(memcached, "--via", "http://h/", "--gzip-flag", "3"), "--gzip-flag 3: give one bit"},
-		{"template", append(memcached, "--via", "http://h/", "--key", "$msec"), "--key: "},
-		{"hash", append(memcached, "--via", "http://h/", "--hash", "ketama"), "--hash: "},
+		{"flag", append(memcached, "--via", "http://h/", "--gzip-flag", "3"), `--gzip-flag "3": write one bit`},
+		{"template", append(memcached, "--via", "http://h/", "--key", "$msec"), `--key "$msec": policy: template`},
+		{"hash", append(memcached, "--via", "http://h/", "--hash", "ketama"), `--hash "ketama": cachewriter: hash method`},
 		{"header", append(memcached, "--via", "http://h/", "--header", "nonsense"), `--header "nonsense": write 'Name: value'`},
 		{"repeated header", append(memcached, "--via", "http://h/", "--key", "$http_x$uri", "--header", "X: 1", "--header", "X: 2"), "versions of nginx read that differently"},
 	} {

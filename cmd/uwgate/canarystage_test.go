@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
 )
@@ -305,7 +303,7 @@ func (s *fakeSite) pick(key string) string {
 // consistent, and with args; prepared, if it is not nil, may change the proof.
 func (s *fakeSite) check(ctx context.Context, prepared func(*liveProof), args ...string) (report *liveReport, err error) {
 	s.t.Helper()
-	line := []string{"uwgate", "check", "--via", s.server.URL + s.page, "--hash", "consistent"}
+	line := []string{"--via", s.server.URL + s.page, "--hash", "consistent"}
 	for i, f := range s.caches {
 		server := f.addr
 		if i == 0 && s.weight > 0 {
@@ -313,18 +311,16 @@ func (s *fakeSite) check(ctx context.Context, prepared func(*liveProof), args ..
 		}
 		line = append(line, "--memcached", server)
 	}
-	app := newApp(strings.NewReader(""), io.Discard)
-	app.Command("check").Action = func(c *cli.Context) error {
-		p, err := newLiveProof(c, settings.Files{File: &settings.ConfigFile{}})
-		if err != nil {
-			return err
-		}
-		if prepared != nil {
-			prepared(p)
-		}
-		report, err = p.run(c.Context)
-		return err
+	read, err := readSettings(settings.ForCheck(), append(line, args...)...)
+	if err != nil {
+		return nil, err
 	}
-	err = app.RunContext(ctx, append(line, args...))
-	return report, err
+	p, err := newLiveProof(ctx, read)
+	if err != nil {
+		return nil, err
+	}
+	if prepared != nil {
+		prepared(p)
+	}
+	return p.run(ctx)
 }

@@ -5,8 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"uwgate/nginxconf"
 	"uwgate/nginxconf/parity"
 )
@@ -91,24 +89,24 @@ func (r *checkReport) isOff() bool {
 	return r.Nginx != nil && r.Nginx.Errors > 0 || r.Live != nil && !r.Live.hit()
 }
 
-func (r *checkReport) print(c *cli.Context) error {
-	if c.Bool("json") {
-		return writeJSON(c.App.Writer, r)
+func (r *checkReport) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, r)
 	}
 	var err error
 	switch {
 	case r.Nginx != nil:
-		err = r.Nginx.write(c.App.Writer)
+		err = r.Nginx.write(w)
 	case r.Live == nil:
-		_, err = io.WriteString(c.App.Writer, "The gateway's own configuration can be used. Whether nginx agrees with it, --nginx FILE tells, and --via URL proves.\n")
+		_, err = io.WriteString(w, "The gateway's own configuration can be used. Whether nginx agrees with it, --nginx FILE tells, and --via URL proves.\n")
 	}
 	if err != nil || r.Live == nil {
 		return err
 	}
 	if r.Nginx != nil {
-		fmt.Fprintln(c.App.Writer)
+		fmt.Fprintln(w)
 	}
-	return r.Live.write(c.App.Writer)
+	return r.Live.write(w)
 }
 
 // write prints the findings for people, and for editors that jump to FILE:LINE.

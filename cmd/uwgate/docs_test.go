@@ -51,7 +51,7 @@ func TestFastRouterOptions(t *testing.T) {
 // The flags that these pages name are flags of serve, or uWSGI's.
 func TestDocumentedFlags(t *testing.T) {
 	known := map[string]bool{"--fastrouter": true, "--connect-and-read": true}
-	for _, f := range settings.ServeFlags() {
+	for _, f := range settings.ForServe().Flags() {
 		known["--"+f.Names()[0]] = true
 	}
 	for _, page := range []string{"fastrouter.md", "connections.md"} {

@@ -22,57 +22,50 @@ import (
 )
 
 func explainCommand() *cli.Command {
+	set := settings.ForExplain()
 	return &cli.Command{
 		Name:  "explain",
 		Usage: "show, step by step, why a page is stored or why not",
 		UsageText: "uwgate explain --admin unix:/run/uwgate-admin.sock https://example.com/page\n" +
 			"uwgate explain --config /etc/uwgate.yaml -H 'Cookie: lang=de' https://example.com/page\n" +
 			"uwgate explain --backend unix:/run/app.sock --memcached 127.0.0.1:11211 --request-file saved.bin",
-		Description: "The running gateway is asked by way of --admin. With --backend in its place, the\n" +
-			"worker is asked by this process, which decides by the flags of `uwgate serve`. Either way\n" +
-			"the worker makes the page anew, and nothing is written to memcached.\n\n" +
+		Description: "With --admin, the running gateway explains. With --backend and no --admin, this process\n" +
+			"sends the request to the worker, and decides by the flags of `uwgate serve`. Either way\n" +
+			"the worker makes the page, and nothing is written to memcached.\n\n" +
 			"A request file holds a uwsgi packet as nginx sends it; or lines NAME=value; or JSON,\n" +
 			"[[\"NAME\", \"value\"], …]; or an HTTP request as a browser or `curl -v` sends it.\n\n" +
 			"Exit status: 0 the page would be stored, 3 it would not be, 1 there was an error.",
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "request-file", TakesFile: true, Usage: "explain the request in this `FILE`, or - for standard input, in place of a URL's"},
-			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "the request has this header, `'Name: value'` (repeatable)"},
-			&cli.StringFlag{Name: "method", Aliases: []string{"X"}, Usage: "`METHOD` of the request; only of GET and HEAD is the answer fetched", Value: "GET"},
-			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
-		}, settings.ServeFlags()...),
+		Flags:        set.Flags(),
 		OnUsageError: usageError,
-		Action:       explain,
+		Action:       func(c *cli.Context) error { return explain(c, set) },
 	}
 }
 
 // errNotStored ends a run of explain that has said why.
 var errNotStored = errors.New("the page would not be stored")
 
-func explain(c *cli.Context) error {
-	// A file may have both, being that of `serve`. Then the running gateway
-	// knows best, unless the command line names a worker.
-	direct := c.IsSet("backend") && !c.IsSet("admin")
-	files, err := settings.ReadFiles(c)
+func explain(c *cli.Context, set *settings.Set) error {
+	s, err := set.Read()
 	if err != nil {
 		return err
 	}
-	q, err := newQuestion(c, files)
+	q, err := newQuestion(c, s)
 	if err != nil {
 		return err
 	}
 	var e *gateway.Explanation
 	switch {
-	case c.String("admin") != "" && !direct:
-		e, err = askAdmin(c.Context, c.String("admin"), c.String("admin-token"), q.vars)
-	case len(c.StringSlice("backend")) > 0:
-		e, err = askWorker(c, files, q.vars)
+	case !s.Control.Admin.IsZero() && !s.PrefersWorker():
+		e, err = askAdmin(c.Context, s.Control, q.vars)
+	case len(s.Backends.Servers) > 0:
+		e, err = askWorker(c.Context, s, q.vars)
 	default:
 		err = errors.New("nobody to ask: name the running gateway with --admin, as `uwgate serve` was given it, or a worker with --backend")
 	}
 	if err != nil {
 		return err
 	}
-	if c.Bool("json") {
+	if s.Command.JSON {
 		err = writeJSON(c.App.Writer, e)
 	} else {
 		err = writeExplanation(c.App.Writer, q, e)
@@ -92,33 +85,33 @@ func writeJSON(w io.Writer, v any) error {
 // A question is the request that is to be explained.
 type question struct {
 	vars    uwsgi.Vars
-	assumed []string // what nobody has said, in sentences
-	files   settings.Files
+	assumed []string // what explain assumes, in sentences
+	s       *settings.Settings
 }
 
 // newQuestion makes the request of the URL, or of the file.
-func newQuestion(c *cli.Context, f settings.Files) (question, error) {
-	path := c.String("request-file")
+func newQuestion(c *cli.Context, s *settings.Settings) (question, error) {
+	path := s.Command.RequestFile
 	switch {
 	case path != "" && c.Args().Present():
 		return question{}, fmt.Errorf("explain: give a URL or --request-file, not both: %q", c.Args().First())
-	case path != "" && (c.IsSet("header") || c.IsSet("method")):
+	case path != "" && (len(s.Command.Headers) > 0 || s.Command.Method != ""):
 		return question{}, errors.New("explain: -H and -X go with a URL; with --request-file, write headers and method into the file")
 	case path != "":
-		return questionOfFile(c, f, path)
+		return questionOfFile(c.App.Reader, s, path)
 	case c.Args().Len() != 1:
 		return question{}, errors.New("explain: give one URL, or --request-file; `uwgate explain --help` has examples")
 	}
-	headers, err := parseHeaders(c.StringSlice("header"))
+	headers, err := parseHeaders(s.Command.Headers)
 	if err != nil {
 		return question{}, err
 	}
 	target := c.Args().First()
-	vars, err := requestVars(c.String("method"), target, headers)
+	vars, err := requestVars(cmp.Or(s.Command.Method, "GET"), target, headers)
 	if err != nil {
 		return question{}, err
 	}
-	return afterMiss(c, question{vars: vars, assumed: assumedOrigin(target, headers), files: f})
+	return afterMiss(question{vars, assumedOrigin(target, headers), s})
 }
 
 // assumedOrigin is what requestVars makes up for a path.
@@ -132,8 +125,8 @@ func assumedOrigin(target string, headers uwsgi.Vars) []string {
 	return []string{"The scheme is http and the host localhost; for others write the whole URL."}
 }
 
-func questionOfFile(c *cli.Context, f settings.Files, path string) (question, error) {
-	data, err := readAll(c, path)
+func questionOfFile(stdin io.Reader, s *settings.Settings, path string) (question, error) {
+	data, err := readAll(stdin, path)
 	if err != nil {
 		return question{}, fmt.Errorf("--request-file: %w", err)
 	}
@@ -141,7 +134,7 @@ func questionOfFile(c *cli.Context, f settings.Files, path string) (question, er
 	if err != nil {
 		return question{}, inFile(path, err)
 	}
-	q := question{files: f}
+	q := question{s: s}
 	if saved.body {
 		q.assumed = append(q.assumed, "What follows the head in the file is left out: explain sends no body.")
 	}
@@ -153,13 +146,13 @@ func questionOfFile(c *cli.Context, f settings.Files, path string) (question, er
 	if q.vars, err = requestVars(saved.method, saved.url, saved.headers); err != nil {
 		return question{}, inFile(path, err)
 	}
-	return afterMiss(c, q)
+	return afterMiss(q)
 }
 
 // readAll reads a file, or standard input for "-".
-func readAll(c *cli.Context, path string) ([]byte, error) {
+func readAll(stdin io.Reader, path string) ([]byte, error) {
 	if path == "-" {
-		return io.ReadAll(c.App.Reader)
+		return io.ReadAll(stdin)
 	}
 	return os.ReadFile(path)
 }
@@ -175,19 +168,16 @@ func inFile(path string, err error) error {
 
 // afterMiss adds what nginx hands over when it has looked the page up in vain,
 // unless the key is to be derived.
-func afterMiss(c *cli.Context, q question) (question, error) {
+func afterMiss(q question) (question, error) {
 	method := q.vars.Get("REQUEST_METHOD")
 	asks := method == "GET" || method == "HEAD"
-	if q.files.DerivedKey(c) != "" {
-		q.assumed = append(q.assumed, "nginx hands no key over: it is derived by --key"+yesNo(c.String("key") == "", ", as --nginx has it.", "."))
+	if q.s.DerivedKey() != "" {
+		q.assumed = append(q.assumed, "nginx hands no key over: it is derived by --key"+yesNo(q.s.Key.Template == "", ", as --nginx has it.", "."))
 		return q, nil
 	}
-	expression := cmp.Or(q.files.Template(c), snippet.DefaultKey)
-	template, err := settings.ParseTemplate(c, expression)
+	expression := cmp.Or(q.s.Template(), snippet.DefaultKey)
+	template, err := q.s.ParseTemplate(expression)
 	if err != nil {
-		return q, err
-	}
-	if template.Visitors, err = settings.ParseVisitors(c); err != nil {
 		return q, err
 	}
 	key, err := template.Expand(q.vars)
@@ -207,28 +197,28 @@ func afterMiss(c *cli.Context, q question) (question, error) {
 }
 
 // askWorker decides in this process, by the flags and rules of serve.
-func askWorker(c *cli.Context, f settings.Files, vars uwsgi.Vars) (*gateway.Explanation, error) {
-	cfg, err := settings.ParseConfig(c, f)
+func askWorker(ctx context.Context, s *settings.Settings, vars uwsgi.Vars) (*gateway.Explanation, error) {
+	parts, err := s.Parts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	g := assemble(c, cfg, &logbook{log: zap.NewNop(), access: zap.NewNop()})
+	g := assemble(parts, &logbook{log: zap.NewNop(), access: zap.NewNop()})
 	defer g.Backends.Close()
-	e := g.Explain(c.Context, vars)
-	return e, g.Store.Close(c.Context)
+	e := g.Explain(ctx, vars)
+	return e, g.Store.Close(ctx)
 }
 
 // explainTimeout bounds the wait for a gateway, whose own timeouts for the
 // worker may be long.
 const explainTimeout = 5 * time.Minute
 
-func askAdmin(ctx context.Context, addr, token string, vars uwsgi.Vars) (*gateway.Explanation, error) {
+func askAdmin(ctx context.Context, control settings.Control, vars uwsgi.Vars) (*gateway.Explanation, error) {
 	body, err := adminRequest(vars)
 	if err != nil {
 		return nil, err
 	}
 	e := &gateway.Explanation{}
-	if err := (adminAPI{addr, token, explainTimeout, ", or give --backend in place of --admin"}).ask(ctx, "/api/v1/explain", body, e); err != nil {
+	if err := (adminAPI{control, explainTimeout, ", or give --backend in place of --admin"}).ask(ctx, "/api/v1/explain", body, e); err != nil {
 		return nil, err
 	}
 	return e, nil

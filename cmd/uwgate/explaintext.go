@@ -175,7 +175,7 @@ func (s *sheet) key(q question, e *gateway.Explanation) {
 		s.value("asked for", p.URI)
 	}
 	if p.Rule != "" {
-		s.row("rule", p.Rule+q.files.WhichRule(p.Rule))
+		s.row("rule", p.Rule+q.s.WhichRule(p.Rule))
 	}
 }
 

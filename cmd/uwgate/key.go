@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -14,29 +15,24 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf/snippet"
 	"uwgate/uwsgi"
 )
 
 func keyCommand() *cli.Command {
+	set := settings.ForKey()
 	return &cli.Command{
 		Name:  "key",
 		Usage: "show under which key, and on which memcached server, nginx looks for a page",
 		UsageText: "uwgate key --key ':1:CUSTOMKEY:$request_uri' --memcached 127.0.0.1:11211 https://example.com/a%20b?x=1\n" +
 			"uwgate key --raw --hash consistent --memcached a:11211 --memcached b:11211 ':1:CUSTOMKEY:/'",
-		Flags: append(append(settings.KeyFlags(), settings.CookieFlags()...),
-			&cli.StringSliceFlag{Name: "header", Aliases: []string{"H"}, Usage: "the request has this header, `'Name: value'` (repeatable)"},
-			&cli.BoolFlag{Name: "raw", Usage: "the arguments are keys as nginx evaluates $memcached_key, not URLs"},
-			&cli.BoolFlag{Name: "stdin", Usage: "read the arguments from standard input, one a line"},
-			&cli.BoolFlag{Name: "json", Usage: "print one JSON object a line"},
-			settings.ListenFlag(),
-			settings.ConfigFlag(),
-		),
+		Flags:        set.Flags(),
 		OnUsageError: usageError,
-		Action:       showKeys,
+		Action:       func(c *cli.Context) error { return showKeys(c, set) },
 	}
 }
 
-// A keyReport is what `key` tells about one argument. Its JSON form is read by
+// A keyReport is what `key` prints about one argument. Its JSON form is read by
 // scripts: names stay.
 type keyReport struct {
 	Raw      string   `json:"raw"`  // as nginx evaluates it
@@ -47,29 +43,29 @@ type keyReport struct {
 	Reason   string   `json:"reason"` // why not; empty if storable
 }
 
-// keyTeller answers for one set of flags.
-type keyTeller struct {
+// A keyReporter reports keys by one set of settings.
+type keyReporter struct {
 	template *policy.Template
 	headers  uwsgi.Vars
 	ring     *cachewriter.Ring // nil: no servers given
 	raw      bool
 }
 
-func showKeys(c *cli.Context) error {
-	f, err := settings.ReadFiles(c)
+func showKeys(c *cli.Context, set *settings.Set) error {
+	s, err := set.Read()
 	if err != nil {
 		return err
 	}
-	t, err := newKeyTeller(c, f)
+	k, err := newKeyReporter(c.Context, s)
 	if err != nil {
 		return err
 	}
 	show := showText
-	if c.Bool("json") {
+	if s.Command.JSON {
 		show = showJSON
 	}
-	return eachArgument(c, func(arg string) error {
-		report, err := t.report(arg)
+	return eachArgument(c, s.Command.Stdin, func(arg string) error {
+		report, err := k.report(arg)
 		if err != nil {
 			return err
 		}
@@ -77,33 +73,29 @@ func showKeys(c *cli.Context) error {
 	})
 }
 
-func newKeyTeller(c *cli.Context, f settings.Files) (*keyTeller, error) {
-	t := &keyTeller{raw: c.Bool("raw")}
-	key := f.Template(c)
-	if key == "" && f.Nginx != nil && !t.raw {
-		return nil, fmt.Errorf("--nginx: %w", f.Nginx.KeyErr)
+func newKeyReporter(ctx context.Context, s *settings.Settings) (*keyReporter, error) {
+	k := &keyReporter{raw: s.Command.Raw}
+	if s.Template() == "" && s.Nginx != nil && !k.raw {
+		return nil, s.Refuse("nginx", s.Nginx.KeyErr)
 	}
 	var err error
-	if t.template, err = settings.ParseTemplate(c, key); err != nil {
+	if k.template, err = s.ParseTemplate(snippet.DefaultKey); err != nil {
 		return nil, err
 	}
-	if t.template.Visitors, err = settings.ParseVisitors(c); err != nil {
+	if k.headers, err = parseHeaders(s.Command.Headers); err != nil {
 		return nil, err
 	}
-	if t.headers, err = parseHeaders(c.StringSlice("header")); err != nil {
-		return nil, err
-	}
-	if len(c.StringSlice("memcached")) > 0 {
-		if t.ring, err = settings.ParseRing(c); err != nil {
+	if len(s.Store.Servers) > 0 {
+		if k.ring, err = s.Ring(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return t, nil
+	return k, nil
 }
 
 // eachArgument calls f with the arguments, or the lines of standard input.
-func eachArgument(c *cli.Context, f func(string) error) error {
-	if !c.Bool("stdin") {
+func eachArgument(c *cli.Context, stdin bool, f func(string) error) error {
+	if !stdin {
 		if !c.Args().Present() {
 			return errors.New("key: give at least one URL (or --raw and a key, or --stdin); `uwgate key --help` has examples")
 		}
@@ -127,21 +119,21 @@ func eachArgument(c *cli.Context, f func(string) error) error {
 	return lines.Err()
 }
 
-func (t *keyTeller) report(arg string) (keyReport, error) {
+func (k *keyReporter) report(arg string) (keyReport, error) {
 	raw := arg
-	if !t.raw {
-		vars, err := requestVars("GET", arg, t.headers)
+	if !k.raw {
+		vars, err := requestVars("GET", arg, k.headers)
 		if err != nil {
 			return keyReport{}, err
 		}
-		if raw, err = t.template.Expand(vars); err != nil {
+		if raw, err = k.template.Expand(vars); err != nil {
 			return keyReport{}, fmt.Errorf("key %q: %w", arg, err)
 		}
 	}
 	wire := cachewriter.Escape(raw)
 	r := keyReport{Raw: raw, Wire: wire, WireHex: hex.EncodeToString([]byte(wire)), Servers: []string{}}
-	if t.ring != nil {
-		r.Servers = t.ring.Pick(raw)
+	if k.ring != nil {
+		r.Servers = k.ring.Pick(raw)
 	}
 	switch err := cachewriter.CheckKey(wire); {
 	case errors.Is(err, cachewriter.ErrKeyTooLong):

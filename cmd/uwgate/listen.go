@@ -7,33 +7,75 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"uwgate/cmd/uwgate/settings"
-	"uwgate/gateway/backend"
 )
 
-// listenUWSGI opens a socket for requests, which come over TLS if addr is
-// suwsgi:host:port.
-func listenUWSGI(ctx context.Context, addr string, cfg *settings.Config) (net.Listener, error) {
-	rest, secure := settings.CutTLS(addr)
-	ln, err := listen(ctx, rest, cfg.SocketMode)
-	if err != nil || !secure {
-		return ln, err
+// sockets are what the gateway listens on.
+type sockets struct {
+	nginx     []net.Listener
+	tls       *tlsConfig // of those for TLS
+	subscribe []net.PacketConn
+	admin     net.Listener // nil: none
+	stats     net.Listener // nil: none
+}
+
+func openSockets(ctx context.Context, p *settings.Parts) (s sockets, err error) {
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	s.tls = &tlsConfig{}
+	s.tls.set(p.TLS)
+	for _, addr := range p.Listen.Addresses {
+		ln, err := listen(ctx, addr, p.Listen.SocketMode)
+		if err != nil {
+			return s, err
+		}
+		if addr.Secure {
+			ln = tlsListener{ln.(*net.TCPListener), s.tls}
+		}
+		s.nginx = append(s.nginx, ln)
 	}
-	return tlsListener{ln.(*net.TCPListener), cfg.TLS}, nil
+	for _, addr := range p.Subscribe.Addresses {
+		pc, err := listenPacket(ctx, addr, p.Listen.SocketMode)
+		if err != nil {
+			return s, err
+		}
+		s.subscribe = append(s.subscribe, pc)
+	}
+	if a := p.Control.Admin; !a.IsZero() {
+		s.admin, err = listen(ctx, a, 0o660)
+	}
+	if a := p.Control.Stats; !a.IsZero() && err == nil {
+		s.stats, err = listen(ctx, a, 0o660)
+	}
+	return s, err
+}
+
+func (s sockets) close() {
+	for _, ln := range s.nginx {
+		ln.Close()
+	}
+	for _, pc := range s.subscribe {
+		pc.Close()
+	}
+	for _, ln := range []net.Listener{s.admin, s.stats} {
+		if ln != nil {
+			ln.Close()
+		}
+	}
 }
 
 // listen opens the socket at addr. A UNIX socket gets mode, and takes the
 // place of one that a program left behind when it was killed.
-func listen(ctx context.Context, addr string, mode os.FileMode) (net.Listener, error) {
-	network, address, err := backend.ParseAddr(addr)
-	if err != nil {
-		return nil, err
-	}
-	onDisk := network == "unix" && !strings.HasPrefix(address, "@")
+func listen(ctx context.Context, addr settings.Address, mode os.FileMode) (net.Listener, error) {
+	network, address := addr.Network, addr.Addr
+	onDisk := network == "unix" && !addr.IsAbstract()
 	if onDisk {
 		if err := removeStale(network, address); err != nil {
 			return nil, err
@@ -56,17 +98,12 @@ func listen(ctx context.Context, addr string, mode os.FileMode) (net.Listener, e
 
 // listenPacket opens the socket for announcements at addr, as listen does for
 // requests.
-func listenPacket(ctx context.Context, addr string, mode os.FileMode) (net.PacketConn, error) {
-	network, address, err := backend.ParseAddr(addr)
-	if err != nil {
-		return nil, err
-	}
-	if network == "tcp" {
-		network = "udp"
-	} else {
+func listenPacket(ctx context.Context, addr settings.Address, mode os.FileMode) (net.PacketConn, error) {
+	network, address := "udp", addr.Addr
+	if addr.Network == "unix" {
 		network = "unixgram"
 	}
-	onDisk := network == "unixgram" && !strings.HasPrefix(address, "@")
+	onDisk := network == "unixgram" && !addr.IsAbstract()
 	if onDisk {
 		if err := removeStale(network, address); err != nil {
 			return nil, err
@@ -129,11 +166,21 @@ func listenAdvice(err error) string {
 	return ""
 }
 
-// A tlsListener has its connections speak TLS. They begin with that when they are
-// first used, not in Accept.
+// A tlsConfig is what new connections over TLS begin with.
+type tlsConfig struct{ now atomic.Pointer[tls.Config] }
+
+// set replaces the configuration, unless next is nil.
+func (c *tlsConfig) set(next *settings.TLS) {
+	if next != nil {
+		c.now.Store(next.Config)
+	}
+}
+
+// A tlsListener makes its connections speak TLS. The handshake is at their first use, not
+// in Accept.
 type tlsListener struct {
 	*net.TCPListener
-	settings *settings.TLSSettings
+	config *tlsConfig
 }
 
 func (l tlsListener) Accept() (net.Conn, error) {
@@ -141,5 +188,5 @@ func (l tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tls.Server(nc, l.settings.Load()), nil
+	return tls.Server(nc, l.config.now.Load()), nil
 }

@@ -6,7 +6,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"uwgate/cmd/uwgate/settings"
 )
+
+func address(network, addr string) settings.Address {
+	return settings.Address{Text: network + ":" + addr, Network: network, Addr: addr}
+}
 
 func TestListenTakesThePlaceOfADeadSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "uwgate.sock")
@@ -16,7 +22,7 @@ func TestListenTakesThePlaceOfADeadSocket(t *testing.T) {
 	}
 	dead.(*net.UnixListener).SetUnlinkOnClose(false)
 	dead.Close()
-	ln, err := listen(t.Context(), "unix:"+path, 0o640)
+	ln, err := listen(t.Context(), address("unix", path), 0o640)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +30,7 @@ func TestListenTakesThePlaceOfADeadSocket(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode %v, %v; want 0640", info.Mode(), err)
 	}
-	if _, err := listen(t.Context(), "unix:"+path, 0o640); err == nil || !strings.Contains(err.Error(), "a running program listens there") {
+	if _, err := listen(t.Context(), address("unix", path), 0o640); err == nil || !strings.Contains(err.Error(), "a running program listens there") {
 		t.Errorf("a second one: %v, want a refusal", err)
 	}
 }
@@ -39,12 +45,11 @@ func TestListenSaysWhatToDo(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for addr, want := range map[string]string{
-		taken.Addr().String():       "another program listens there",
-		"unix:" + file:              "no socket",
-		"unix:/no/such/folder/sock": "create the folder first",
-		"192.0.2.1:3030":            "does not have that address",
-		"nonsense":                  "host:port",
+	for addr, want := range map[settings.Address]string{
+		address("tcp", taken.Addr().String()):   "another program listens there",
+		address("unix", file):                   "no socket",
+		address("unix", "/no/such/folder/sock"): "create the folder first",
+		address("tcp", "192.0.2.1:3030"):        "does not have that address",
 	} {
 		if ln, err := listen(t.Context(), addr, 0o660); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", addr, err, want)

@@ -2,15 +2,14 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"uwgate/cmd/uwgate/settings"
 )
 
 // A logbook is where the program writes to: any number of sinks.
@@ -23,74 +22,52 @@ type logbook struct {
 	sinks []*sink
 }
 
-// openLogs opens the sinks given as "SINK [json|console]".
-func openLogs(specs []string, level zapcore.Level, stdout, stderr io.Writer) (*logbook, error) {
+// openLogs opens the sinks.
+func openLogs(to settings.Log, stdout, stderr io.Writer) (*logbook, error) {
 	var b logbook
 	var cores []zapcore.Core
-	for _, spec := range specs {
-		s, enc, err := openSink(spec, stdout, stderr)
+	for _, spec := range to.Sinks {
+		dst, err := openSink(spec, stdout, stderr)
 		if err != nil {
 			b.close()
 			return nil, err
 		}
+		s := newSink(dst)
 		b.sinks = append(b.sinks, s)
-		cores = append(cores, zapcore.NewCore(enc, s, level))
+		cores = append(cores, zapcore.NewCore(encoder(spec.Console), s, to.Level))
 	}
 	core := zapcore.NewTee(cores...)
 	b.access = zap.New(core)
-	// A hundred equal lines a second tell as much as ten thousand.
+	// A hundred equal lines a second say as much as ten thousand.
 	b.log = zap.New(zapcore.NewSamplerWithOptions(core, time.Second, 100, 1000))
 	return &b, nil
 }
 
-func openSink(spec string, stdout, stderr io.Writer) (*sink, zapcore.Encoder, error) {
-	words := strings.Fields(spec)
-	if len(words) == 0 || len(words) > 2 {
-		return nil, nil, fmt.Errorf("--log %q: write stderr, stdout or file:/path, and json or console after it", spec)
+func openSink(spec settings.Sink, stdout, stderr io.Writer) (reopener, error) {
+	switch spec.Name {
+	case "stderr":
+		return nopReopener{stderr}, nil
+	case "stdout":
+		return nopReopener{stdout}, nil
 	}
-	format := "json"
-	if len(words) == 2 {
-		format = words[1]
-	}
-	enc, err := encoder(format)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--log %q: %w", spec, err)
-	}
-	switch name := words[0]; {
-	case name == "stderr":
-		return newSink(nopReopener{stderr}), enc, nil
-	case name == "stdout":
-		return newSink(nopReopener{stdout}), enc, nil
-	case strings.HasPrefix(name, "file:"):
-		f := &logFile{path: strings.TrimPrefix(name, "file:")}
-		if !filepath.IsAbs(f.path) {
-			return nil, nil, fmt.Errorf("--log %q: the path starts with a slash, as in file:/var/log/uwgate.log", spec)
-		}
-		if err := f.Reopen(); err != nil {
-			return nil, nil, fmt.Errorf("--log %q: %w", spec, err)
-		}
-		return newSink(f), enc, nil
-	default:
-		return nil, nil, fmt.Errorf("--log %q: unknown sink %q; there are stderr, stdout and file:/path", spec, name)
-	}
+	f := &logFile{path: spec.Path}
+	return f, f.Reopen()
 }
 
-func encoder(format string) (zapcore.Encoder, error) {
+// encoder writes lines for people, or JSON.
+func encoder(console bool) zapcore.Encoder {
 	cfg := zap.NewProductionEncoderConfig()
 	cfg.TimeKey = "time"
 	cfg.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	cfg.EncodeDuration = zapcore.SecondsDurationEncoder
-	switch format {
-	case "json":
-		return zapcore.NewJSONEncoder(cfg), nil
-	case "console":
+	if console {
 		cfg.EncodeTime = zapcore.ISO8601TimeEncoder
-		return zapcore.NewConsoleEncoder(cfg), nil
+		return zapcore.NewConsoleEncoder(cfg)
 	}
-	return nil, fmt.Errorf("unknown format %q; there are json and console", format)
+	return zapcore.NewJSONEncoder(cfg)
 }
 
-// reopen makes files anew, for whoever has moved the old ones away.
+// reopen opens the files again: a rotation has renamed the old ones.
 func (b *logbook) reopen() error {
 	var errs []error
 	for _, s := range b.sinks {
@@ -99,9 +76,9 @@ func (b *logbook) reopen() error {
 	return errors.Join(errs...)
 }
 
-func (b *logbook) reopenOrTell() {
+func (b *logbook) reopenOrReport() {
 	if err := b.reopen(); err != nil {
-		b.log.Error("log files not reopened; the old ones are still written", zap.Error(err))
+		b.log.Error("log files could not be opened again; uwgate still writes to the old ones", zap.Error(err))
 	}
 }
 

@@ -26,124 +26,124 @@ import (
 )
 
 func serveCommand() *cli.Command {
+	set := settings.ForServe()
 	return &cli.Command{
 		Name:  "serve",
 		Usage: "run the gateway",
 		UsageText: "uwgate serve --listen unix:/run/uwgate.sock --backend unix:/run/app.sock --memcached 127.0.0.1:11211\n" +
 			"uwgate serve --config /etc/uwgate.yaml",
-		Flags:        settings.ServeFlags(),
+		Flags:        set.Flags(),
 		OnUsageError: usageError,
-		Action:       serve,
+		Action:       func(c *cli.Context) error { return serve(c, set) },
 	}
 }
 
-// serve runs the gateway until the context is done, then drains. Nothing
-// listens before everything that can be wrong has been looked at.
-func serve(c *cli.Context) error {
+// serve runs the gateway until the context is done, then drains. It checks everything
+// before it listens.
+func serve(c *cli.Context, set *settings.Set) error {
 	if c.Args().Present() {
 		return fmt.Errorf("serve takes flags only, not %q; `uwgate serve --help` lists them", c.Args().First())
 	}
-	s, err := readSettings(c)
+	parts, err := set.ReadParts(c.Context)
 	if err != nil {
 		return err
 	}
-	logs, err := openLogs(s.Logs, s.LogLevel, c.App.Writer, os.Stderr)
+	logs, err := openLogs(parts.Log, c.App.Writer, os.Stderr)
 	if err != nil {
-		return err
+		return parts.Refuse("log", err)
 	}
 	defer logs.close()
-	s.warn(logs.log)
-	g := assemble(s.c, s.Config, logs)
-	if err := trySpool(g, logs.log); err != nil {
+	warn(parts, logs.log)
+	g := assemble(parts, logs)
+	if err := trySpool(parts, g, logs.log); err != nil {
 		return err
 	}
-	sockets, err := openSockets(c.Context, s.Config)
+	sockets, err := openSockets(c.Context, parts)
 	if err != nil {
 		return err
 	}
 	defer allowGarbage()()
 	defer watchHosts(c.Context, g.Backends)()
-	defer onSignal(syscall.SIGUSR1, logs.reopenOrTell)()
-	defer onSignal(syscall.SIGHUP, (&reloader{c, s, g, s.TLS, logs.log}).reload)()
-	a := &admin.Admin{Gateway: g, Token: c.String("admin-token"), Version: buildVersion(), Log: logs.log}
-	return run(c.Context, a, s.Subscriptions, sockets, logs.log)
+	defer onSignal(syscall.SIGUSR1, logs.reopenOrReport)()
+	r := &reloader{set: set, first: parts, now: parts, g: g, tls: sockets.tls, log: logs.log}
+	defer onSignal(syscall.SIGHUP, func() { r.reload(c.Context) })()
+	a := &admin.Admin{Gateway: g, Token: parts.Control.Token, Version: buildVersion(), Log: logs.log}
+	return run(c.Context, a, parts.Subscriptions, sockets, logs.log)
 }
 
-// trySpool finds out whether large request bodies have a place. One that was named
-// must be good; without the system's own only they are refused.
-func trySpool(g *gateway.Gateway, log *zap.Logger) error {
+// trySpool finds out whether there is a place for large request bodies. A directory that
+// is named must be usable; without the system's own uwgate only refuses such bodies.
+func trySpool(p *settings.Parts, g *gateway.Gateway, log *zap.Logger) error {
 	err := g.TrySpool()
 	if err != nil && g.Uploads.Dir != "" {
-		return fmt.Errorf("--spool-dir: %w; name a folder that uwgate may write to", err)
+		return p.Refuse("spool-dir", fmt.Errorf("%w; name a directory that uwgate may write to", err))
 	}
 	if err != nil {
-		log.Warn("request bodies over 64 KiB will be answered 500, for there is no place for them; name a folder with --spool-dir, or use --stream-uploads", zap.Error(err))
+		log.Warn("uwgate will answer 500 to requests with a body over 64 KiB: it cannot write temporary files; name a directory with --spool-dir, or use --stream-uploads", zap.Error(err))
 	}
 	return nil
 }
 
 // assemble wires the packages together.
-func assemble(c *cli.Context, cfg *settings.Config, logs *logbook) *gateway.Gateway {
-	logPools(cfg.Pools, logs.log)
-	if s := cfg.Subscriptions; s != nil {
+func assemble(p *settings.Parts, logs *logbook) *gateway.Gateway {
+	logPools(p.Pools, logs.log)
+	if s := p.Subscriptions; s != nil {
 		s.Log = logs.log
 		s.Restore()
 	}
+	t := p.Traffic
 	return &gateway.Gateway{
-		Backends:      cfg.Pools,
-		Subscriptions: cfg.Subscriptions,
-		Policy:        cfg.Policy,
-		Firewall:      &policy.Firewall{TrustForwardedProto: c.Bool("trust-forwarded-proto")},
+		Backends:      p.Pools,
+		Subscriptions: p.Subscriptions,
+		Policy:        p.Policy,
+		Firewall:      &policy.Firewall{TrustForwardedProto: p.Backends.TrustScheme},
 		Store: &cachewriter.Writer{
-			Ring:        cfg.Ring,
+			Ring:        p.Ring,
 			Log:         logs.log,
-			DialTimeout: c.Duration("memcached-connect-timeout"),
-			Timeout:     c.Duration("memcached-timeout"),
-			Queue:       cachewriter.QueueLimits{Bytes: bytesOf(c, "queue-bytes"), Entries: c.Int("queue-entries")},
-			Pending:     cachewriter.PendingLimits{MaxAge: 2 * cfg.Policy.MaxTTL}, // a copy may outlive its page by as much
+			DialTimeout: p.Store.ConnectTimeout,
+			Timeout:     p.Store.Timeout,
+			Queue:       cachewriter.QueueLimits{Bytes: int64(p.Store.QueueBytes), Entries: p.Store.QueueEntries},
+			Pending:     cachewriter.PendingLimits{MaxAge: 2 * p.Policy.MaxTTL}, // a copy may outlive its page by as much
 			Copies:      true,
 		},
 		Log:          logs.log,
 		AccessLog:    logs.access,
-		HideQuery:    cfg.HideQuery,
-		AlignHeaders: c.Bool("align-headers"),
-		AskToClose:   c.Bool("ask-to-close"),
+		HideQuery:    p.Log.HideQuery,
+		AlignHeaders: p.Hits.AlignHeaders,
+		AskToClose:   p.Backends.AskToClose,
 		Timeouts: gateway.Timeouts{
-			FirstByte: c.Duration("first-byte-timeout"),
-			Idle:      c.Duration("idle-timeout"),
-			Send:      c.Duration("send-timeout"),
-			Total:     c.Duration("total-timeout"),
-			Drain:     c.Duration("drain-timeout"),
+			FirstByte: t.FirstByteTimeout,
+			Idle:      t.IdleTimeout,
+			Send:      t.SendTimeout,
+			Total:     t.TotalTimeout,
+			Drain:     t.DrainTimeout,
 		},
 		Uploads: gateway.Uploads{
-			Stream:  c.Bool("stream-uploads"),
-			Dir:     c.String("spool-dir"),
-			Memory:  cmp.Or(bytesOf(c, "spool-memory"), -1),
-			Disk:    cmp.Or(bytesOf(c, "spool-disk"), -1),
-			MaxBody: bytesOf(c, "max-request-body"),
+			Stream:  t.StreamUploads,
+			Dir:     t.SpoolDir,
+			Memory:  cmp.Or(int64(t.SpoolMemory), -1),
+			Disk:    cmp.Or(int64(t.SpoolDisk), -1),
+			MaxBody: int64(t.MaxRequestBody),
 		},
 		Coalescing: gateway.Coalescing{
-			Wait:      cmp.Or(c.Duration("coalesce-wait"), -1),
-			Followers: c.Int("coalesce-followers"),
-			Fleet:     c.Bool("fleet"),
+			Wait:      cmp.Or(t.CoalesceWait, -1),
+			Followers: t.CoalesceFollowers,
+			Fleet:     t.Fleet,
 		},
 		Refreshing: gateway.Refreshing{
-			Ahead:       c.Bool("refresh-ahead"),
-			Concurrency: c.Int("refresh-concurrency"),
+			Ahead:       p.Lifetimes.RefreshAhead,
+			Concurrency: p.Lifetimes.RefreshConcurrency,
 		},
 		Peers: gateway.Peers{
-			Networks:    cfg.Peers,
-			Users:       cfg.Users,
-			Connections: c.Int("max-connections"),
-			HalfClose:   c.Bool("half-close"),
+			Networks:    p.Listen.Peers,
+			Users:       p.Users,
+			Connections: p.Listen.MaxConnections,
+			HalfClose:   p.Listen.HalfClose,
 		},
 	}
 }
 
-// bytesOf is the value of an amount.
-func bytesOf(c *cli.Context, name string) int64 { return int64(*c.Generic(name).(*settings.Size)) }
-
-// logPools has the pools log, and those that a map file makes later.
+// logPools sets the log of the pools, and of those that a map file makes later.
 func logPools(pools *backend.Pools, log *zap.Logger) {
 	pools.Log = log
 	for _, p := range pools.All() {
@@ -159,60 +159,8 @@ func logPools(pools *backend.Pools, log *zap.Logger) {
 	}
 }
 
-// sockets are what the gateway listens on.
-type sockets struct {
-	nginx     []net.Listener
-	subscribe []net.PacketConn
-	admin     net.Listener // nil: none
-	stats     net.Listener // nil: none
-}
-
-func openSockets(ctx context.Context, cfg *settings.Config) (s sockets, err error) {
-	defer func() {
-		if err != nil {
-			s.close()
-		}
-	}()
-	for _, addr := range cfg.Listen {
-		ln, err := listenUWSGI(ctx, addr, cfg)
-		if err != nil {
-			return s, err
-		}
-		s.nginx = append(s.nginx, ln)
-	}
-	for _, addr := range cfg.Subscribe {
-		pc, err := listenPacket(ctx, addr, cfg.SocketMode)
-		if err != nil {
-			return s, err
-		}
-		s.subscribe = append(s.subscribe, pc)
-	}
-	if cfg.Admin != "" {
-		s.admin, err = listen(ctx, cfg.Admin, 0o660)
-	}
-	if cfg.Stats != "" && err == nil {
-		s.stats, err = listen(ctx, cfg.Stats, 0o660)
-	}
-	return s, err
-}
-
-func (s sockets) close() {
-	for _, ln := range s.nginx {
-		ln.Close()
-	}
-	for _, pc := range s.subscribe {
-		pc.Close()
-	}
-	for _, ln := range []net.Listener{s.admin, s.stats} {
-		if ln != nil {
-			ln.Close()
-		}
-	}
-}
-
 // run serves until ctx is done and the last request has ended, then writes
-// what is queued for memcached. The sockets for admin and statistics answer to the
-// end.
+// what is queued for memcached. Admin and statistics are served to the end.
 func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s sockets, log *zap.Logger) error {
 	g := a.Gateway
 	srv := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: zap.NewStdLog(log)}
@@ -231,7 +179,7 @@ func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s soc
 		return nil
 	})
 	for _, pc := range s.subscribe {
-		log.Info("subscriptions taken", zap.Stringer("address", pc.LocalAddr()))
+		log.Info("accepting announcements of servers", zap.Stringer("address", pc.LocalAddr()))
 		group.Go(func() error { return subs.Serve(serving, pc) })
 	}
 	err := group.Wait()
@@ -246,8 +194,8 @@ func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s soc
 	return err
 }
 
-// serveStats tells statistics, if somewhere, until the function that it returns is
-// called.
+// serveStats serves the statistics at ln, which may be nil, until the function that it
+// returns is called.
 func serveStats(ctx context.Context, a *admin.Admin, ln net.Listener, log *zap.Logger) (stop func()) {
 	if ln == nil {
 		return func() {}
@@ -257,7 +205,7 @@ func serveStats(ctx context.Context, a *admin.Admin, ln net.Listener, log *zap.L
 	go func() {
 		defer close(done)
 		if err := a.ServeStats(ctx, ln); err != nil {
-			log.Error("statistics are not told any more; start again to have them", zap.Error(err))
+			log.Error("--stats serves no statistics any more; restart uwgate", zap.Error(err))
 		}
 	}()
 	return func() {
@@ -266,8 +214,8 @@ func serveStats(ctx context.Context, a *admin.Admin, ln net.Listener, log *zap.L
 	}
 }
 
-// watchHosts keeps the pools up with a map file, and closes them with the function
-// that it returns.
+// watchHosts reads the map file of the pools when it changes, until the function that it
+// returns is called; that closes the pools.
 func watchHosts(ctx context.Context, pools *backend.Pools) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -282,8 +230,8 @@ func watchHosts(ctx context.Context, pools *backend.Pools) (stop func()) {
 	}
 }
 
-// onSignal has f run each time that the signal comes. The function that it returns
-// ends it.
+// onSignal calls f each time that the signal comes, until the function that it returns is
+// called.
 func onSignal(sig os.Signal, f func()) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, sig)

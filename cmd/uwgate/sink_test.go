@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
+
+	"uwgate/cmd/uwgate/settings"
 )
 
 // A stuck destination takes nothing until it is let go.
@@ -152,7 +153,7 @@ func TestSinkGathersLinesThatComeInQuickSuccession(t *testing.T) {
 func TestLogFilesAreReopened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "uwgate.log")
 	var screen bytes.Buffer
-	b, err := openLogs([]string{"file:" + path, "stdout console"}, zapcore.InfoLevel, &screen, nil)
+	b, err := openLogs(settings.Log{Sinks: []settings.Sink{{Name: "file", Path: path}, {Name: "stdout", Console: true}}}, &screen, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +187,7 @@ func TestLogFilesAreReopened(t *testing.T) {
 // Access lines are never sampled; what repeats beside them is.
 func TestOnlyTheAccessLogIsWhole(t *testing.T) {
 	var out bytes.Buffer
-	b, err := openLogs([]string{"stdout"}, zapcore.InfoLevel, &out, nil)
+	b, err := openLogs(settings.Log{Sinks: []settings.Sink{{Name: "stdout"}}}, &out, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

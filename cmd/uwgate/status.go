@@ -19,41 +19,43 @@ import (
 )
 
 func statusCommand() *cli.Command {
+	set := settings.ForStatus()
 	return &cli.Command{
 		Name:         "status",
 		Usage:        "show what a running gateway is doing",
 		UsageText:    "uwgate status --admin unix:/run/uwgate-admin.sock\nuwgate status --config /etc/uwgate.yaml --json",
-		Flags:        append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON object"}}, settings.ServeFlags()...),
+		Flags:        set.Flags(),
 		OnUsageError: usageError,
-		Action:       status,
+		Action:       func(c *cli.Context) error { return status(c, set) },
 	}
 }
 
 const statusTimeout = 10 * time.Second
 
-func status(c *cli.Context) error {
+func status(c *cli.Context, set *settings.Set) error {
 	if c.Args().Present() {
 		return fmt.Errorf("status takes flags only, not %q; `uwgate status --help` lists them", c.Args().First())
 	}
-	if _, err := settings.ReadFiles(c); err != nil {
-		return err
-	}
-	if c.String("admin") == "" {
-		return errors.New("nobody to ask: name the running gateway with --admin, as `uwgate serve` was given it")
-	}
-	s, err := askStatus(c.Context, c.String("admin"), c.String("admin-token"))
+	s, err := set.Read()
 	if err != nil {
 		return err
 	}
-	if c.Bool("json") {
-		return writeJSON(c.App.Writer, s)
+	if s.Control.Admin.IsZero() {
+		return errors.New("nobody to ask: name the running gateway with --admin, as `uwgate serve` was given it")
 	}
-	return writeStatus(c.App.Writer, s)
+	report, err := askStatus(c.Context, s.Control)
+	if err != nil {
+		return err
+	}
+	if s.Command.JSON {
+		return writeJSON(c.App.Writer, report)
+	}
+	return writeStatus(c.App.Writer, report)
 }
 
-func askStatus(ctx context.Context, addr, token string) (*admin.Status, error) {
+func askStatus(ctx context.Context, control settings.Control) (*admin.Status, error) {
 	s := &admin.Status{}
-	return s, adminAPI{addr: addr, token: token, timeout: statusTimeout}.ask(ctx, "/api/v1/status", nil, s)
+	return s, adminAPI{Control: control, timeout: statusTimeout}.ask(ctx, "/api/v1/status", nil, s)
 }
 
 // writeStatus writes a status for people.

@@ -2,43 +2,62 @@ package settings
 
 import (
 	"errors"
+	"flag"
 	"io"
 	"reflect"
 	"slices"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
 
-// configOf is what `serve` makes of flags.
-func configOf(t *testing.T, flags ...string) (*Config, error) {
+// parse returns the settings of serve with a command line.
+func parse(t *testing.T, args ...string) *Set {
 	t.Helper()
-	return configWith(t, &ConfigFile{}, flags...)
+	set := ForServe()
+	parseInto(t, set, args...)
+	return set
 }
 
-func configWith(t *testing.T, file *ConfigFile, flags ...string) (*Config, error) {
+func parseInto(t *testing.T, set *Set, args ...string) {
 	t.Helper()
-	var cfg *Config
-	var err error
-	serve := &cli.Command{Name: "serve", Flags: ServeFlags(), Action: func(c *cli.Context) error {
-		cfg, err = ParseConfig(c, Files{File: file})
-		return nil
-	}}
-	app := &cli.App{SliceFlagSeparator: "\n", Commands: []*cli.Command{serve}, Writer: io.Discard, ErrWriter: io.Discard}
-	args := append([]string{"uwgate", "serve", "--backend", "127.0.0.1:3031", "--memcached", "127.0.0.1:11211"}, flags...)
-	return cfg, errors.Join(app.Run(args), err)
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	for _, f := range set.Flags() {
+		if err := f.Apply(fs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// partsOf are what serve makes of flags, with a backend and a memcached.
+func partsOf(t *testing.T, flags ...string) (*Parts, error) {
+	t.Helper()
+	return partsWith(t, &configFile{}, flags...)
+}
+
+func partsWith(t *testing.T, file *configFile, flags ...string) (*Parts, error) {
+	t.Helper()
+	set := parse(t, append([]string{"--backend", "127.0.0.1:3031", "--memcached", "127.0.0.1:11211"}, flags...)...)
+	s, err := set.read(set.given(), file)
+	if s == nil {
+		return nil, err
+	}
+	p, together := s.Parts(t.Context())
+	return p, errors.Join(err, together)
 }
 
 // The lists that protect must be nil, not empty, for the policy to have its own.
 func TestDefaultsProtect(t *testing.T) {
-	cfg, err := configOf(t)
+	parts, err := partsOf(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := cfg.Policy
+	p := parts.Policy
 	for name, list := range map[string][]string{"sentinel": p.Sentinels} {
 		if list != nil {
 			t.Errorf("--%s: %q, want nil", name, list)
@@ -63,14 +82,14 @@ func TestDefaultsProtect(t *testing.T) {
 }
 
 func TestPolicyFlags(t *testing.T) {
-	cfg, err := configOf(t, "--identity-cookie", "none", "--harmless-cookie", "a*", "--harmless-cookie", "b", "--sentinel", "secret, or not",
+	parts, err := partsOf(t, "--identity-cookie", "none", "--harmless-cookie", "a*", "--harmless-cookie", "b", "--sentinel", "secret, or not",
 		"--observe", "--strict-headers", "--vary-cookie", "anonymous", "--accept-unframed", "html", "--jitter", "12.5%",
 		"--nginx-adds", "X-Frame-Options: DENY", "--nginx-adds", "Content-Security-Policy:default-src 'self'; img-src *",
 		"--trusted-header", "X-Forwarded-Host", "--allowed-host", "*.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := cfg.Policy
+	p := parts.Policy
 	cookies := p.Visitors.Cookies()
 	if len(cookies.Identity) != 0 || !slices.Contains(cookies.Strangers, "a*") || !slices.Contains(cookies.Strangers, "_ga") {
 		t.Errorf("cookies: %+v, want no identity and two harmless ones more", cookies)
@@ -91,7 +110,7 @@ func TestPolicyFlags(t *testing.T) {
 }
 
 func TestShares(t *testing.T) {
-	for text, want := range map[string]float64{"0": 0, "0%": 0, "5%": 0.05, "50%": 0.5, "2.5%": 0.025} {
+	for text, want := range map[string]Share{"0": 0, "0%": 0, "5%": 0.05, "50%": 0.5, "2.5%": 0.025} {
 		if got, err := parseShare(text); err != nil || got != want {
 			t.Errorf("%q: %v, %v; want %v", text, got, err, want)
 		}
@@ -105,18 +124,17 @@ func TestShares(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]Size{"0": 0, "1023": 1023, "1k": 1 << 10, "2M": 2 << 20, "1MiB": 1 << 20, "3GB": 3 << 30} {
-		var got Size
-		if err := got.Set(text); err != nil || got != want {
+		got, err := parseSize(text)
+		if err != nil || got != want {
 			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
 		}
-		var again Size
-		if err := again.Set(got.String()); err != nil || again != got {
+		if again, err := parseSize(got.String()); err != nil || again != got {
 			t.Errorf("%q prints as %q, which reads as %d", text, got.String(), again)
 		}
 	}
 	for _, text := range []string{"", "-1", "k", "1kk", "1.5M", "9999999999G", "1 000"} {
-		if got := new(Size); got.Set(text) == nil {
-			t.Errorf("%q reads as %d, want an error", text, *got)
+		if got, err := parseSize(text); err == nil {
+			t.Errorf("%q reads as %d, want an error", text, got)
 		}
 	}
 }

@@ -3,72 +3,75 @@ package settings
 import (
 	"errors"
 	"fmt"
-
-	"github.com/urfave/cli/v2"
+	"maps"
+	"slices"
 
 	"uwgate/nginxconf"
 	"uwgate/nginxconf/parity"
 )
 
-// applyNginx sets the command's flags that nothing else has set from the
-// configuration of nginx that --nginx names. What is no flag's is in the settings that
-// it returns; they are nil without --nginx.
-func applyNginx(c *cli.Context) (*parity.Settings, error) {
-	path := c.String("nginx")
+// readNginx reads the configuration that --nginx names, and takes from it the settings
+// that nothing above it sets.
+func (s *Settings) readNginx() error {
+	path := s.given.single("nginx")
 	if path == "" {
-		return nil, nil
+		return nil
 	}
+	label := s.Origin("nginx").name("nginx")
 	conf, err := nginxconf.Read(path, "")
 	if err != nil {
-		return nil, fmt.Errorf("--nginx: %w", err)
+		return fmt.Errorf("%s: %w", label, err)
 	}
-	s, err := parity.SettingsFor(conf, c.StringSlice("listen"))
+	found, err := parity.SettingsFor(conf, s.texts("listen"))
 	if err != nil {
-		return nil, fmt.Errorf("--nginx: %w", err)
+		return fmt.Errorf("%s: %w", label, err)
 	}
 	var errs []error
-	for flag, doubt := range s.Unknown {
-		if !c.IsSet(flag) {
-			errs = append(errs, fmt.Errorf("--nginx: %w", doubt))
+	for _, name := range slices.Sorted(maps.Keys(found.Unknown)) {
+		if s.Origin(name).IsDefault() {
+			errs = append(errs, fmt.Errorf("%s: %w", label, found.Unknown[name]))
 		}
 	}
-	if s.Diverted != nil && c.IsSet("key") {
-		errs = append(errs, fmt.Errorf("--nginx: %w", s.Diverted)) // whatever the key
+	if found.Diverted != nil && !s.Origin("key").IsDefault() {
+		errs = append(errs, fmt.Errorf("%s: %w", label, found.Diverted)) // whatever the key
 	}
 	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+		return errors.Join(errs...)
 	}
-	return s, SetUnset(c, s)
+	s.Nginx = found
+	s.given.add(s.set, nginxValues(found))
+	return nil
 }
 
-// SetUnset sets flags of the command that are not set.
-func SetUnset(c *cli.Context, s *parity.Settings) error {
-	adds := make([]string, len(s.Adds))
-	for i, h := range s.Adds {
-		adds[i] = h.Name + ": " + h.Value
+// nginxValues are the settings that nginx's configuration has, with the places where it
+// has them.
+func nginxValues(found *parity.Settings) []fileValue {
+	l := found.Lookups[0]
+	var adds []string
+	for _, h := range found.Adds {
+		adds = append(adds, h.Name+": "+h.Value)
 	}
-	for _, f := range []struct {
-		name   string
-		values []string
-	}{
-		{"memcached", s.Servers},
-		{"hash", []string{s.Hash.String()}},
-		{"format", []string{string(s.Format)}},
-		{"gzip-flag", []string{fmt.Sprint(s.GzipFlag)}},
-		{"hit-type", []string{s.HitType}},
-		{"nginx-adds", adds},
-	} {
-		if !has(c.Command.Flags, f.name) || c.IsSet(f.name) {
-			continue
-		}
-		for _, value := range f.values {
-			if value == "" || value == "0" {
-				continue // not nginx's to say in this format
-			}
-			if err := c.Set(f.name, value); err != nil {
-				return fmt.Errorf("--nginx: --%s %q: %w", f.name, value, err)
-			}
-		}
+	addsAt := l.Place
+	if len(l.Headers) > 0 {
+		addsAt = l.Headers[0].Place
 	}
-	return nil
+	serversAt := l.Place
+	if len(l.Memcached.Servers) > 0 {
+		serversAt = l.Memcached.Servers[0].Place
+	}
+	at := func(p nginxconf.Place) Origin { return Origin{fromNginx, p.String()} }
+	values := []fileValue{
+		{"memcached", at(serversAt), found.Servers},
+		{"hash", at(serversAt), []string{found.Hash.String()}},
+		{"format", at(l.Place), []string{string(found.Format)}},
+		{"nginx-adds", at(addsAt), adds},
+	}
+	// In some formats nginx has nothing to say of these.
+	if found.GzipFlag != 0 {
+		values = append(values, fileValue{"gzip-flag", at(l.GzipFlag.Place), []string{fmt.Sprint(found.GzipFlag)}})
+	}
+	if found.HitType != "" {
+		values = append(values, fileValue{"hit-type", at(l.Place), []string{found.HitType}})
+	}
+	return values
 }

@@ -8,62 +8,131 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v3"
 
 	"uwgate/gateway/backend"
 	"uwgate/uwsgi"
 )
 
-// A poolKey is an option of pools: a flag for all of them, and a key of one in a
-// configuration file. Its set takes one value, which is all that there is unless
-// the key is a list.
+// A poolKey is an option of pools: a setting for all of them, and a key of one in the
+// configuration file. Its set reads one value, which is all that there is unless the key
+// is a list.
 type poolKey struct {
 	name string
+	word string // its kind, in docs/settings.md
 	list bool
 	set  func(p *backend.Pool, value string) error
+
+	value, example, help string
 }
 
 // poolKeys are all of them, in the order of docs/pools.md.
 var poolKeys = []poolKey{
-	{"choice", false, setChoice},
-	{"connect-timeout", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.DialTimeout })},
-	{"queue-length", false, setQueueLength},
-	{"queue-timeout", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.QueueTimeout })},
-	{"slow-start", false, setSlowStart},
-	{"buffer-size", false, setBufferSize},
-	{"max-vars", false, poolNumber(65535, func(p *backend.Pool, n int) { p.MaxVars = n })},
-	{"modifier1", false, poolNumber(255, func(p *backend.Pool, n int) { p.Modifier1 = uint8(n) })},
-	{"modifier2", false, poolNumber(255, func(p *backend.Pool, n int) { p.Modifier2 = uint8(n) })},
-	{"allow-var", true, addAllowVar},
-	{"set-var", true, addSetVar},
-	{"probe", false, setProbe},
-	{"probe-interval", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.ProbeInterval })},
-	{"probe-timeout", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.ProbeTimeout })},
-	{"resolve-interval", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.ResolveInterval })},
+	{"choice", "auto, round-robin, least-busy, hash-key, hash-client", false, setChoice, "auto", "least-busy",
+		"choose servers by this `METHOD`: auto, round-robin, least-busy, hash-key or hash-client; auto is least-busy if every server has cores=N, else round-robin"},
+	{"connect-timeout", "time", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.DialTimeout }), "1s", "500ms",
+		"wait this `TIME` at most for a connection to a backend, all attempts together"},
+	{"queue-length", "number", false, setQueueLength, "1024", "100",
+		"queue this `NUMBER` of requests at most while all servers have max-conns=N or cores=N requests; 0 queues none"},
+	{"queue-timeout", "time", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.QueueTimeout }), "10s", "5s",
+		"keep a request in the queue for this `TIME` at most"},
+	{"slow-start", "time", false, setSlowStart, "0s", "30s",
+		"raise the share of a server that is new or back to the full one within this `TIME`; 0s does so at once"},
+	{"buffer-size", "size", false, setBufferSize, "65535", "32768",
+		"answer 431 to a request whose vars are larger than this `SIZE`, the workers' buffer-size (uWSGI's default is 4096)"},
+	{"max-vars", "number", false, poolNumber(65535, func(p *backend.Pool, n int) { p.MaxVars = n }), "0", "128",
+		"answer 431 to a request with more than this `NUMBER` of vars, 128 unless uWSGI has a max-vars; 0 for no bound"},
+	{"modifier1", "number", false, poolNumber(255, func(p *backend.Pool, n int) { p.Modifier1 = uint8(n) }), "0", "5",
+		"send requests with this `NUMBER` as modifier1"},
+	{"modifier2", "number", false, poolNumber(255, func(p *backend.Pool, n int) { p.Modifier2 = uint8(n) }), "0", "1",
+		"send requests with this `NUMBER` as modifier2"},
+	{"allow-var", "var", true, addAllowVar, "", "UWSGI_SCHEME=https",
+		"let this UWSGI_* var, `NAME` or NAME=VALUE, reach the workers"},
+	{"set-var", "NAME=VALUE", true, addSetVar, "", "SCRIPT_NAME=/app",
+		"give the workers this var, `NAME=VALUE`, in place of the request's"},
+	{"probe", "ping, connect or a path", false, setProbe, "ping", "/health",
+		"test a server that failed with this `PROBE`: ping, connect, or the path of a page, as in /health or www.example.com/health"},
+	{"probe-interval", "time", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.ProbeInterval }), "5s", "2s",
+		"probe a server that failed once in this `TIME`"},
+	{"probe-timeout", "time", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.ProbeTimeout }), "2s", "1s",
+		"wait this `TIME` at most for the response to a probe"},
+	{"resolve-interval", "time", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.ResolveInterval }), "30s", "1m",
+		"look the names of backends up again after this `TIME`"},
 }
 
-func poolFlags() []cli.Flag {
-	return []cli.Flag{
-		text(CatPools, "choice", "`HOW` a server is chosen: auto, round-robin, least-busy, hash-key or hash-client; auto is least-busy if all cores=N are known, else round-robin", "auto"),
-		period(CatPools, "connect-timeout", "for a connection to a backend, all attempts together", time.Second),
-		text(CatPools, "queue-length", "`NUMBER` of requests that may wait for a server while all have max-conns=N or cores=N", "1024"),
-		period(CatPools, "queue-timeout", "for that wait", 10*time.Second),
-		period(CatPools, "slow-start", "in which the share of a server that is new or back grows to the full one", 0),
-		text(CatPools, "buffer-size", "`SIZE` of the workers' buffer-size; a request over it is answered 431", "65535"),
-		text(CatPools, "max-vars", "`NUMBER` of vars that the workers take, 128 unless uWSGI has a max-vars; a request over it is answered 431; 0 for no bound", "0"),
-		text(CatPools, "modifier1", "`NUMBER` in the header of requests", "0"),
-		text(CatPools, "modifier2", "`NUMBER` in the header of requests", "0"),
-		List(CatPools, "allow-var", "`NAME` or NAME=VALUE of a UWSGI_* var that may reach the workers (repeatable)"),
-		List(CatPools, "set-var", "`NAME=VALUE` of a var that the workers get in place of the request's (repeatable)"),
-		text(CatPools, "probe", "`WHAT` a server in doubt is asked: ping, connect, or the path of a page, as in /health or www.example.com/health", "ping"),
-		period(CatPools, "probe-interval", "between the probes of a server that does not answer", 5*time.Second),
-		period(CatPools, "probe-timeout", "for one probe", 2*time.Second),
-		period(CatPools, "resolve-interval", "after which names of backends are looked up again", 30*time.Second),
-		&cli.StringFlag{Category: CatPools, Name: "host-map", EnvVars: env("host-map"), TakesFile: true,
-			Usage: "read from this `FILE` which host has which pool or servers, a line each; it is read again when it changes (docs/pools.md)"},
-		toggle(CatPools, "trust-router-key", "let UWSGI_FASTROUTER_KEY choose the pool, before the host", false),
+func backendRows() []row {
+	rows := []row{{
+		name: "backend", kind: texts("server", func(s *Settings) *[]string { return &s.Backends.Servers }, checkBackend), example: "unix:/run/app.sock",
+		help: "forward requests to this uWSGI `SERVER`, an address and parameters, as in \"unix:/run/app.sock weight=2 max-conns=8\" (docs/pools.md)",
+	}}
+	for i := range poolKeys {
+		rows = append(rows, poolKeys[i].row())
 	}
+	return append(rows,
+		row{name: "host-map", kind: text("file", func(s *Settings) *string { return &s.Backends.HostMap }, nil), example: "/etc/uwgate.hosts",
+			help: "read from this `FILE` which host has which pool or servers, one line each; uwgate reads it again when it changes (docs/pools.md)"},
+		row{name: "trust-router-key", kind: toggle(func(s *Settings) *bool { return &s.Backends.TrustRouterKey }), defaults: []string{"false"}, example: "true",
+			help: "choose the pool by UWSGI_FASTROUTER_KEY, and by the host where there is none"},
+		row{name: "ask-to-close", kind: toggle(func(s *Settings) *bool { return &s.Backends.AskToClose }), defaults: []string{"false"}, example: "true", restart: true,
+			help: "ask backends, by HTTP_CONNECTION, to close the connection after the response; gunicorn's uwsgi protocol needs it"},
+		row{name: "trust-forwarded-proto", kind: toggle(func(s *Settings) *bool { return &s.Backends.TrustScheme }), defaults: []string{"false"}, example: "true", restart: true,
+			help: "pass clients' X-Forwarded-Proto and X-Forwarded-Ssl on to the application"},
+	)
+}
+
+// row is the key as a setting for all pools.
+func (k *poolKey) row() row {
+	r := row{name: k.name, help: k.help, example: k.example}
+	if k.value != "" {
+		r.defaults = []string{k.value}
+	}
+	r.kind = kind{
+		word: k.word, list: k.list, blank: k.word != "time",
+		take: func(s *Settings, value string) error {
+			if err := k.set(&backend.Pool{}, value); err != nil {
+				return err
+			}
+			s.Backends.add(k, value)
+			return nil
+		},
+		show: func(s *Settings) string { return fmt.Sprintf("%q", s.Backends.values(k)) },
+	}
+	return r
+}
+
+func checkBackend(text string) error {
+	_, err := backend.NewPool(text)
+	return err
+}
+
+// add notes a value of an option of all pools.
+func (b *Backends) add(k *poolKey, value string) {
+	if i := b.find(k); i >= 0 {
+		b.options[i].values = append(b.options[i].values, value)
+		return
+	}
+	b.options = append(b.options, poolOption{key: k, values: []string{value}})
+}
+
+func (b *Backends) find(k *poolKey) int {
+	return slices.IndexFunc(b.options, func(o poolOption) bool { return o.key.name == k.name })
+}
+
+// values are those of an option as they are compared: a time that is written in another
+// way is the same.
+func (b *Backends) values(k *poolKey) []string {
+	i := b.find(k)
+	if i < 0 {
+		return nil
+	}
+	values := slices.Clone(b.options[i].values)
+	if k.word == "time" {
+		for i, v := range values {
+			d, _ := time.ParseDuration(v)
+			values[i] = d.String()
+		}
+	}
+	return values
 }
 
 // A poolSpec is one of a configuration file's `pools:`.
@@ -82,86 +151,76 @@ type poolOption struct {
 	values []string
 }
 
-// parsePools makes the pools of the flags and of the file.
-func parsePools(c *cli.Context, cfg *Config) error {
-	cfg.Pools = &backend.Pools{TrustKey: c.Bool("trust-router-key"), Make: func(servers ...string) (*backend.Pool, error) { return makePool(c, servers) }}
+// makePools makes the pools of --backend and of the file.
+func (s *Settings) makePools() (*backend.Pools, error) {
+	pools := &backend.Pools{TrustKey: s.Backends.TrustRouterKey, Make: s.makePool}
 	var errs []error
-	servers := c.StringSlice("backend")
 	switch {
-	case len(servers) > 0:
+	case len(s.Backends.Servers) > 0:
 		var err error
-		if cfg.Pools.Default, err = backend.NewPool(servers...); err != nil {
-			errs = append(errs, fmt.Errorf("--backend: %w", err))
+		if pools.Default, err = s.makePool(s.Backends.Servers...); err != nil {
+			errs = append(errs, s.Refuse("backend", err))
 		}
-	case len(cfg.File.Pools) == 0 && c.String("host-map") == "" && len(c.StringSlice("subscribe")) == 0:
+	case s.bad["backend"]:
+	case len(s.file.pools) == 0 && s.Backends.HostMap == "" && len(s.Subscribe.Addresses) == 0 && !s.bad["subscribe"]:
 		errs = append(errs, errors.New("--backend is missing: name your uWSGI socket, as in --backend unix:/run/app.sock"))
 	}
-	if p := cfg.Pools.Default; p != nil {
-		errs = append(errs, applyPoolFlags(c, p))
-	} else {
-		errs = append(errs, applyPoolFlags(c, &backend.Pool{}))
-	}
-	for _, s := range cfg.File.Pools {
-		errs = append(errs, addPool(c, cfg.Pools, s))
+	for _, spec := range s.file.pools {
+		errs = append(errs, s.addPool(pools, spec))
 	}
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return nil, err
 	}
-	if path := c.String("host-map"); path != "" {
-		if err := cfg.Pools.Load(path); err != nil {
-			return fmt.Errorf("--host-map: %w", err)
+	if path := s.Backends.HostMap; path != "" {
+		if err := pools.Load(path); err != nil {
+			return nil, s.Refuse("host-map", err)
+		}
+	}
+	return pools, nil
+}
+
+// makePool makes a pool with the options that all pools have.
+func (s *Settings) makePool(servers ...string) (*backend.Pool, error) {
+	p, err := backend.NewPool(servers...)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range s.Backends.options {
+		if err := o.setOn(p); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// setOn sets the option of a pool.
+func (o *poolOption) setOn(p *backend.Pool) error {
+	for _, v := range o.values {
+		if err := o.key.set(p, v); err != nil {
+			return fmt.Errorf("%s %q: %w", o.key.name, v, err)
 		}
 	}
 	return nil
 }
 
-// makePool makes a pool with the options of the flags.
-func makePool(c *cli.Context, servers []string) (*backend.Pool, error) {
-	p, err := backend.NewPool(servers...)
+// addPool makes the pool of the file: the options of all pools hold for it, unless it
+// has others.
+func (s *Settings) addPool(pools *backend.Pools, spec poolSpec) error {
+	p, err := s.makePool(spec.servers...)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("%s: pool: %w", spec.place, err)
 	}
-	return p, applyPoolFlags(c, p)
-}
-
-func applyPoolFlags(c *cli.Context, p *backend.Pool) error {
-	var errs []error
-	for i := range poolKeys {
-		k := &poolKeys[i]
-		values := c.StringSlice(k.name)
-		if !k.list {
-			values = []string{c.String(k.name)}
-		}
-		for _, v := range values {
-			if err := k.set(p, v); err != nil {
-				errs = append(errs, fmt.Errorf("--%s %q: %w", k.name, v, err))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// addPool makes the pool of a file: the flags hold for it, unless it says
-// otherwise.
-func addPool(c *cli.Context, pools *backend.Pools, s poolSpec) error {
-	p, err := backend.NewPool(s.servers...)
-	if err != nil {
-		return fmt.Errorf("%s: pool: %w", s.place, err)
-	}
-	p.Name = s.name
-	applyPoolFlags(c, p) // their errors have been reported
-	for _, o := range s.options {
+	p.Name = spec.name
+	for _, o := range spec.options {
 		if o.key.list {
 			o.clear(p)
 		}
-		for _, v := range o.values {
-			if err := o.key.set(p, v); err != nil {
-				return fmt.Errorf("%s: pool: %s %q: %w", o.place, o.key.name, v, err)
-			}
+		if err := o.setOn(p); err != nil {
+			return fmt.Errorf("%s: pool: %w", o.place, err)
 		}
 	}
-	if err := pools.Add(p, s.hosts...); err != nil {
-		return fmt.Errorf("%s: pool: %w", s.place, err)
+	if err := pools.Add(p, spec.hosts...); err != nil {
+		return fmt.Errorf("%s: pool: %w", spec.place, err)
 	}
 	return nil
 }
@@ -247,7 +306,6 @@ func (s *poolSpec) set(place, key string, n *yaml.Node) error {
 		s.servers = values
 	default:
 		s.options = append(s.options, poolOption{place, k, values})
-		return nil
 	}
 	return nil
 }
@@ -266,8 +324,8 @@ func findPoolKey(name string) *poolKey {
 
 func unknownPoolKey(name string) error {
 	names := slices.Clone(poolOwnKeys)
-	for _, k := range poolKeys {
-		names = append(names, k.name)
+	for i := range poolKeys {
+		names = append(names, poolKeys[i].name)
 	}
 	return suggest(fmt.Errorf("unknown key %q", name), name, names)
 }
@@ -324,8 +382,8 @@ func setQueueLength(p *backend.Pool, s string) error {
 }
 
 func setBufferSize(p *backend.Pool, s string) error {
-	var n Size
-	if err := n.Set(s); err != nil {
+	n, err := parseSize(s)
+	if err != nil {
 		return err
 	}
 	// uWSGI takes 64k for this.

@@ -16,8 +16,8 @@ func poolsOf(t *testing.T, text string, flags ...string) (*backend.Pools, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := configWith(t, file, flags...)
-	return cfg.Pools, err
+	parts, err := partsWith(t, file, flags...)
+	return parts.Pools, err
 }
 
 func TestPoolFlags(t *testing.T) {
@@ -103,7 +103,7 @@ func TestPoolFlagsRefused(t *testing.T) {
 		{"set-var", "A", "NAME=VALUE"},
 		{"set-var", "REQUEST_URI=/", "cannot be set"},
 		{"probe", "pong", "there is no probe"},
-		{"host-map", "/no/such/file", "--host-map: backend: map file"},
+		{"host-map", "/no/such/file", `--host-map "/no/such/file": backend: map file`},
 	} {
 		_, err := poolsOf(t, "", "--"+tt.flag, tt.value)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "--"+tt.flag) {
@@ -124,7 +124,7 @@ func FuzzPools(f *testing.F) {
 			}
 			return
 		}
-		for _, s := range file.Pools {
+		for _, s := range file.pools {
 			if s.name == "" || len(s.servers) == 0 || s.place == "" {
 				t.Fatalf("%+v", s)
 			}

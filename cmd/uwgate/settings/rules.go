@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v3"
 
 	"uwgate/gateway/policy"
@@ -190,12 +189,8 @@ func unknownRuleKey(name string) error {
 
 // suggest adds to err the name that was meant, and all that there are.
 func suggest(err error, name string, names []string) error {
-	var known []cli.Flag
-	for _, n := range names {
-		known = append(known, &cli.StringFlag{Name: n})
-	}
-	if guess := cli.SuggestFlag(known, name, true); guess != "" {
-		err = fmt.Errorf("%w; did you mean %q?", err, TrimDashes(guess))
+	if meant := guess(name, names); meant != "" {
+		err = fmt.Errorf("%w; did you mean %q?", err, meant)
 	}
 	return fmt.Errorf("%w; there are %s", err, strings.Join(names, ", "))
 }
@@ -340,10 +335,10 @@ func policyRules(rules []rule, template string, format policy.Format) ([]policy.
 	return out, errors.Join(errs...)
 }
 
-// WhichRule tells where in the file the rule stands, if the gateway has the
-// rules of that file.
-func (f Files) WhichRule(told string) string {
-	for i, r := range f.File.Rules {
+// WhichRule returns name and place of the rule that a gateway calls told, in parentheses;
+// "" if the gateway has not the rules of this file.
+func (s *Settings) WhichRule(told string) string {
+	for i, r := range s.file.rules {
 		if fmt.Sprintf("%d: %v", i+1, &r.Rule) == told {
 			return " (" + strings.TrimPrefix(r.name+", "+r.place, ", ") + ")"
 		}

@@ -17,7 +17,7 @@ func parseRulesOf(t *testing.T, text string) ([]rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.Rules, nil
+	return f.rules, nil
 }
 
 func TestRules(t *testing.T) {
@@ -172,7 +172,7 @@ func FuzzRules(f *testing.F) {
 			}
 			return
 		}
-		for _, r := range file.Rules {
+		for _, r := range file.rules {
 			if err := r.Validate(); r.place == "" || err != nil {
 				t.Fatalf("%+v at %q: %v", r, r.place, err)
 			}

@@ -4,154 +4,139 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
 	"uwgate/gateway/backend"
 	"uwgate/gateway/subscription"
 )
 
-func subscribeFlags() []cli.Flag {
-	return []cli.Flag{
-		List(CatPools, "subscribe", "take the announcements of uWSGI's subscribe-to and subscribe2 at this UDP `ADDRESS` or unix:/path (repeatable; docs/subscriptions.md)"),
-		List(CatPools, "subscribe-from", "`NETWORK` that servers may announce themselves from, and be in; loopback alone without it (repeatable)"),
-		List(CatPools, "subscribe-key", "`KEY` that servers may announce themselves for; globs; any without it (repeatable)"),
-		List(CatPools, "subscribe-modifier", "`NUMBER` of a modifier1 that servers may ask for, with a modifier2 as in 7:2 (repeatable)"),
-		text(CatPools, "subscribe-sign", "take signed announcements only, by the public keys KEY.pem in this `DIRECTORY`; SHA1:DIRECTORY and SHA512:DIRECTORY for another digest than SHA256", ""),
-		period(CatPools, "subscribe-tolerance", "after which a server that has not announced itself again is gone", 17*time.Second),
-		count("subscribe-max-keys", "`NUMBER` of keys that servers may announce themselves for, all together", 1024),
-		count("subscribe-max-nodes", "`NUMBER` of servers that a key may have", 128),
-		count("subscribe-rate", "`NUMBER` of announcements a second that are taken from one address", 1000),
-		toggle(CatPools, "subscribe-allow-unix", "take UNIX sockets for servers' addresses over UDP, too", false),
-		&cli.StringFlag{Category: CatPools, Name: "subscribe-state", EnvVars: env("subscribe-state"), TakesFile: true,
-			Usage: "keep the servers in this `FILE` while the gateway restarts"},
+func subscribeRows() []row {
+	return []row{
+		{name: "subscribe", kind: many("address", func(s *Settings) *[]Address { return &s.Subscribe.Addresses }, parseAddress), example: "10.0.0.1:4040", restart: true,
+			help: "accept the announcements of uWSGI's subscribe-to and subscribe2 at this `ADDRESS`, of UDP or unix:/path (docs/subscriptions.md)"},
+		{name: "subscribe-from", kind: many("network", func(s *Settings) *[]netip.Prefix { return &s.Subscribe.Networks }, parseNetwork), example: "10.0.0.0/8", restart: true,
+			help: "accept announcements from this `NETWORK`, of servers in it; only from loopback without the setting"},
+		{name: "subscribe-key", kind: texts("glob", func(s *Settings) *[]string { return &s.Subscribe.Keys }, checkSubscribeKey), example: "*.example.com", restart: true,
+			help: "accept announcements for keys like this `KEY`, a glob; for all keys without the setting"},
+		{name: "subscribe-modifier", kind: many("number", func(s *Settings) *[][2]uint8 { return &s.Subscribe.AllowModifiers }, parseModifiers), example: "7:2", restart: true,
+			help: "let servers ask for requests with this `NUMBER` as modifier1, or for modifier1 and modifier2 as in 7:2"},
+		{name: "subscribe-sign", kind: signKind(), example: "/etc/uwgate/keys", restart: true,
+			help: "accept only announcements that are signed with a key whose public part is KEY.pem in this `DIRECTORY`; SHA1:DIRECTORY and SHA512:DIRECTORY set another digest than SHA256"},
+		{name: "subscribe-tolerance", kind: period(func(s *Settings) *time.Duration { return &s.Subscribe.Tolerance }, positive), defaults: []string{"17s"}, example: "17s", restart: true,
+			help: "remove a server that has not announced itself for this `TIME`"},
+		{name: "subscribe-max-keys", kind: number(func(s *Settings) *int { return &s.Subscribe.MaxKeys }, 1, maxCount, ""), defaults: []string{"1024"}, example: "1024", restart: true,
+			help: "accept announcements for this `NUMBER` of keys at most"},
+		{name: "subscribe-max-nodes", kind: number(func(s *Settings) *int { return &s.Subscribe.MaxNodes }, 1, maxCount, ""), defaults: []string{"128"}, example: "128", restart: true,
+			help: "accept this `NUMBER` of servers for a key at most"},
+		{name: "subscribe-rate", kind: number(func(s *Settings) *int { return &s.Subscribe.Rate }, 1, maxCount, ""), defaults: []string{"1000"}, example: "1000", restart: true,
+			help: "accept this `NUMBER` of announcements a second from one address at most"},
+		{name: "subscribe-allow-unix", kind: toggle(func(s *Settings) *bool { return &s.Subscribe.AllowUnix }), defaults: []string{"false"}, example: "true", restart: true,
+			help: "accept announcements of UNIX sockets over UDP, too"},
+		{name: "subscribe-state", kind: text("file", func(s *Settings) *string { return &s.Subscribe.State }, nil), example: "/var/lib/uwgate/servers.json", restart: true,
+			help: "keep the announced servers in this `FILE` across restarts of the gateway"},
 	}
 }
 
-func count(name, usage string, value int) cli.Flag {
-	return &cli.IntFlag{Category: CatPools, Name: name, Usage: usage, Value: value, EnvVars: env(name)}
-}
-
-// parseSubscriptions comes after parsePools.
-func parseSubscriptions(c *cli.Context, cfg *Config) error {
-	s := &subscription.Registry{
-		Tolerance: c.Duration("subscribe-tolerance"),
-		Snapshot:  c.String("subscribe-state"),
-		Admission: subscription.Admission{AllowUnix: c.Bool("subscribe-allow-unix")},
-		Limits:    subscription.Limits{MaxKeys: c.Int("subscribe-max-keys"), MaxNodes: c.Int("subscribe-max-nodes"), Rate: c.Int("subscribe-rate")},
-		Make:      MakesSubscribed(cfg.Pools),
-	}
-	err := errors.Join(parseSources(c, cfg, s), parseSubscribeKeys(c, s), parseModifiers(c, s), parseSign(c.String("subscribe-sign"), s), checkCounts(c))
-	if len(cfg.Subscribe) == 0 {
-		return errors.Join(err, needSubscribe(c))
-	}
-	if s.Tolerance <= 0 {
-		err = errors.Join(err, fmt.Errorf("--subscribe-tolerance %v: give a time over 0, as in 17s", s.Tolerance))
-	}
-	if err == nil {
-		cfg.Subscriptions = s
-		cfg.Pools.Subscribed, cfg.Pools.Announced = s.Pool, s.Pools
-	}
-	return err
-}
-
-// needSubscribe refuses what is said about announcements if none are taken: it would
-// be thought to hold.
-func needSubscribe(c *cli.Context) error {
-	for _, f := range subscribeFlags() {
-		if name := f.Names()[0]; c.IsSet(name) {
-			return fmt.Errorf("--%s means nothing without --subscribe: add --subscribe ADDRESS, where uWSGI's subscribe2 sends to, or take this out", name)
-		}
-	}
-	return nil
-}
-
-// maxCount is more than anybody has a use for.
+// maxCount is more than anybody needs.
 const maxCount = 1_000_000
 
-func checkCounts(c *cli.Context) error {
-	var errs []error
-	for _, name := range []string{"subscribe-max-keys", "subscribe-max-nodes", "subscribe-rate"} {
-		if n := c.Int(name); n < 1 || n > maxCount {
-			errs = append(errs, fmt.Errorf("--%s %d: give a number from 1 to %d", name, n, maxCount))
-		}
+// parseModifiers reads a modifier1, and perhaps a modifier2.
+func parseModifiers(text string) ([2]uint8, error) {
+	first, second, both := strings.Cut(text, ":")
+	if !both {
+		second = "0"
 	}
-	return errors.Join(errs...)
+	m1, err1 := strconv.ParseUint(first, 10, 8)
+	m2, err2 := strconv.ParseUint(second, 10, 8)
+	if err1 != nil || err2 != nil {
+		return [2]uint8{}, errors.New("write a number from 0 to 255, or two with a colon between them")
+	}
+	return [2]uint8{uint8(m1), uint8(m2)}, nil
 }
 
-// MakesSubscribed returns what makes the pools of announced servers, with the options
-// that pools have.
-func MakesSubscribed(pools *backend.Pools) func(key string) *backend.Pool {
-	return func(key string) *backend.Pool {
-		p, _ := pools.Make()         // its errors have been reported
-		p.Name = "subscribed:" + key // as no other pool is called
-		return p
-	}
-}
-
-func parseSources(c *cli.Context, cfg *Config, s *subscription.Registry) error {
-	var errs []error
-	cfg.Subscribe = c.StringSlice("subscribe")
-	for _, addr := range cfg.Subscribe {
-		if _, _, err := backend.ParseAddr(addr); err != nil {
-			errs = append(errs, fmt.Errorf("--subscribe: %w", err))
-		}
-	}
-	for _, n := range c.StringSlice("subscribe-from") {
-		p, err := parseNetwork(n)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("--subscribe-from %q: write a network as 10.0.0.0/8, or one address", n))
-		}
-		s.Networks = append(s.Networks, p)
-	}
-	return errors.Join(errs...)
-}
-
-func parseSubscribeKeys(c *cli.Context, s *subscription.Registry) error {
-	for _, glob := range c.StringSlice("subscribe-key") {
-		if _, err := path.Match(glob, ""); err != nil || glob == "" {
-			return fmt.Errorf("--subscribe-key %q: write a host or another key, with * and ? if need be", glob)
-		}
-		s.Keys = append(s.Keys, glob)
+func checkSubscribeKey(glob string) error {
+	if _, err := path.Match(glob, ""); err != nil || glob == "" {
+		return errors.New("write a host or another key, in which * and ? stand for any letters")
 	}
 	return nil
 }
 
-func parseModifiers(c *cli.Context, s *subscription.Registry) error {
-	for _, text := range c.StringSlice("subscribe-modifier") {
-		first, second, both := strings.Cut(text, ":")
-		if !both {
-			second = "0"
+// signKind is a directory, after a digest and a colon perhaps.
+func signKind() kind {
+	k := text("directory", func(s *Settings) *string { return &s.Subscribe.PublicKeys }, nil)
+	k.take = func(s *Settings, text string) error {
+		dir, digest, err := parseSign(text)
+		if err == nil {
+			s.Subscribe.PublicKeys, s.Subscribe.Digest = dir, digest
 		}
-		m1, err1 := strconv.ParseUint(first, 10, 8)
-		m2, err2 := strconv.ParseUint(second, 10, 8)
-		if err1 != nil || err2 != nil {
-			return fmt.Errorf("--subscribe-modifier %q: write a number from 0 to 255, or two, as in 7:2", text)
-		}
-		s.AllowModifiers = append(s.AllowModifiers, [2]uint8{uint8(m1), uint8(m2)})
+		return err
 	}
-	return nil
+	k.show = func(s *Settings) string { return fmt.Sprint(s.Subscribe.Digest, " ", s.Subscribe.PublicKeys) }
+	return k
 }
 
-func parseSign(text string, s *subscription.Registry) error {
-	if text == "" {
+func parseSign(text string) (dir string, digest crypto.Hash, err error) {
+	name, dir, ok := strings.Cut(text, ":")
+	if !ok {
+		return text, 0, nil
+	}
+	digest, ok = map[string]crypto.Hash{"SHA1": crypto.SHA1, "SHA256": crypto.SHA256, "SHA512": crypto.SHA512}[strings.ToUpper(name)]
+	if !ok {
+		return "", 0, errors.New("write a directory, alone or after one of the digests SHA1:, SHA256: and SHA512:")
+	}
+	return dir, digest, nil
+}
+
+// makeSubscriptions returns the registry of announced servers, nil if no announcements
+// are accepted. Their pools have the options of pools.
+func (s *Settings) makeSubscriptions(pools *backend.Pools) (*subscription.Registry, error) {
+	sub := &s.Subscribe
+	if len(sub.Addresses) == 0 {
+		return nil, s.needSubscribe()
+	}
+	if dir := sub.PublicKeys; dir != "" {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return nil, s.Refuse("subscribe-sign", fmt.Errorf("%q is no directory; put the public keys there, one file KEY.pem each", dir))
+		}
+	}
+	r := &subscription.Registry{
+		Admission: sub.Admission,
+		Limits:    sub.Limits,
+		Tolerance: sub.Tolerance,
+		Snapshot:  sub.State,
+		Make:      MakesSubscribed(pools),
+	}
+	if pools != nil {
+		pools.Subscribed, pools.Announced = r.Pool, r.Pools
+	}
+	return r, nil
+}
+
+// needSubscribe refuses settings of announcements where none are accepted: somebody
+// would think that they are in force.
+func (s *Settings) needSubscribe() error {
+	if s.bad["subscribe"] {
 		return nil
 	}
-	s.PublicKeys = text
-	if name, dir, ok := strings.Cut(text, ":"); ok {
-		s.PublicKeys = dir
-		s.Digest, ok = map[string]crypto.Hash{"SHA1": crypto.SHA1, "SHA256": crypto.SHA256, "SHA512": crypto.SHA512}[strings.ToUpper(name)]
-		if !ok {
-			return fmt.Errorf("--subscribe-sign %q: there are the digests SHA1, SHA256 and SHA512", text)
+	for _, r := range subscribeRows() {
+		if !s.Origin(r.name).IsDefault() {
+			return fmt.Errorf("%s means nothing without --subscribe: add --subscribe ADDRESS, where uWSGI's subscribe2 sends to, or remove this setting", s.Origin(r.name).name(r.name))
 		}
 	}
-	if info, err := os.Stat(s.PublicKeys); err != nil || !info.IsDir() {
-		return fmt.Errorf("--subscribe-sign %q: %q is no directory; put the public keys there, a file KEY.pem each", text, s.PublicKeys)
-	}
 	return nil
+}
+
+// MakesSubscribed returns what makes the pools of announced servers, with the options of
+// pools.
+func MakesSubscribed(pools *backend.Pools) func(key string) *backend.Pool {
+	return func(key string) *backend.Pool {
+		p, _ := pools.Make()         // without servers it cannot fail
+		p.Name = "subscribed:" + key // no other pool has such a name
+		return p
+	}
 }

@@ -13,16 +13,16 @@ import (
 
 func TestSubscribeFlags(t *testing.T) {
 	dir := t.TempDir()
-	cfg, err := configOf(t, "--subscribe", "127.0.0.1:4040", "--subscribe", "unix:/run/sub.sock", "--subscribe-from", "10.0.0.0/8", "--subscribe-from", "fd00::1",
+	parts, err := partsOf(t, "--subscribe", "127.0.0.1:4040", "--subscribe", "unix:/run/sub.sock", "--subscribe-from", "10.0.0.0/8", "--subscribe-from", "fd00::1",
 		"--subscribe-key", "*.example", "--subscribe-key", "x", "--subscribe-modifier", "5", "--subscribe-modifier", "7:2", "--subscribe-sign", "sha1:"+dir,
 		"--subscribe-tolerance", "30s", "--subscribe-state", "state.json", "--queue-timeout", "3s",
 		"--subscribe-max-keys", "5", "--subscribe-max-nodes", "6", "--subscribe-rate", "7", "--subscribe-allow-unix")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := cfg.Subscriptions
-	got := []any{cfg.Subscribe, s.Networks, s.Keys, s.AllowModifiers, s.PublicKeys, s.Digest, s.Tolerance, s.Snapshot, s.MaxKeys, s.MaxNodes, s.Rate, s.AllowUnix}
-	want := []any{[]string{"127.0.0.1:4040", "unix:/run/sub.sock"}, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128")},
+	s := parts.Subscriptions
+	got := []any{parts.Settings.Subscribe.Addresses, s.Networks, s.Keys, s.AllowModifiers, s.PublicKeys, s.Digest, s.Tolerance, s.Snapshot, s.MaxKeys, s.MaxNodes, s.Rate, s.AllowUnix}
+	want := []any{[]Address{{Text: "127.0.0.1:4040", Network: "tcp", Addr: "127.0.0.1:4040"}, {Text: "unix:/run/sub.sock", Network: "unix", Addr: "/run/sub.sock"}}, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128")},
 		[]string{"*.example", "x"}, [][2]uint8{{5, 0}, {7, 2}}, dir, crypto.SHA1, 30 * time.Second, "state.json", 5, 6, 7, true}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -30,15 +30,15 @@ func TestSubscribeFlags(t *testing.T) {
 	if p := s.Make("shop.example"); p.Name != "subscribed:shop.example" || p.QueueTimeout != 3*time.Second || p.Len() != 0 {
 		t.Errorf("the pool of a key is %+v, want the flags' options and no server", p)
 	}
-	if cfg.Pools.Subscribed == nil || cfg.Pools.Announced == nil {
+	if parts.Pools.Subscribed == nil || parts.Pools.Announced == nil {
 		t.Error("the pools do not know of the subscriptions")
 	}
 }
 
 func TestNoSubscriptions(t *testing.T) {
-	cfg, err := configOf(t)
-	if err != nil || cfg.Subscriptions != nil || cfg.Pools.Subscribed != nil {
-		t.Errorf("without --subscribe there is %+v, %v", cfg.Subscriptions, err)
+	parts, err := partsOf(t)
+	if err != nil || parts.Subscriptions != nil || parts.Pools.Subscribed != nil {
+		t.Errorf("without --subscribe there is %+v, %v", parts.Subscriptions, err)
 	}
 }
 
@@ -55,7 +55,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{"subscribe-modifier", "256", "0 to 255"},
 		{"subscribe-modifier", "7:", "0 to 255"},
 		{"subscribe-modifier", "perl", "0 to 255"},
-		{"subscribe-sign", "MD5:/", "SHA1, SHA256 and SHA512"},
+		{"subscribe-sign", "MD5:/", "the digests SHA1:, SHA256: and SHA512:"},
 		{"subscribe-sign", "/no/such/dir", "no directory"},
 		{"subscribe-sign", file, "no directory"},
 		{"subscribe-tolerance", "0s", "over 0"},
@@ -63,7 +63,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{"subscribe-max-nodes", "-1", "1 to 1000000"},
 		{"subscribe-rate", "1000001", "1 to 1000000"},
 	} {
-		if _, err := configOf(t, "--subscribe", "127.0.0.1:4040", "--"+tt.flag, tt.value); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "--"+tt.flag) {
+		if _, err := partsOf(t, "--subscribe", "127.0.0.1:4040", "--"+tt.flag, tt.value); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "--"+tt.flag) {
 			t.Errorf("--%s %q: %v, want an error that says %q", tt.flag, tt.value, err, tt.want)
 		}
 	}
@@ -78,7 +78,7 @@ func TestSubscribeForgotten(t *testing.T) {
 		{"--subscribe-allow-unix"}, {"--subscribe-state", dir + "/state"},
 	} {
 		want := args[0] + " means nothing without --subscribe: add --subscribe ADDRESS"
-		if _, err := configOf(t, args...); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := partsOf(t, args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}
 	}

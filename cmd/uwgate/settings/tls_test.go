@@ -7,8 +7,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"maps"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,18 +43,26 @@ func TestTLSConfig(t *testing.T) {
 	}{
 		"pair":                      {cert, key, nil, tls.NoClientCert, ""},
 		"pair and authority":        {cert, key, other, tls.RequireAndVerifyClientCert, ""},
-		"another key":               {cert, otherKey, nil, 0, "must be that of the key in the other"},
-		"no certificate of clients": {cert, key, otherKey, 0, "--tls-client-ca ca.pem: there is no certificate in PEM form in it"},
+		"another key":               {cert, otherKey, nil, 0, "must be that of the key in --tls-key key.pem"},
+		"no certificate of clients": {cert, key, otherKey, 0, `--tls-client-ca "ca.pem": the file has no certificate in PEM form`},
 		"no key":                    {cert, nil, nil, 0, "needs --tls-cert and --tls-key"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &TLSSettings{}
-			for _, f := range []tlsFile{{"tls-cert", "cert.pem", tt.cert}, {"tls-key", "key.pem", tt.key}, {"tls-client-ca", "ca.pem", tt.ca}} {
+			set := parse(t, "--tls-cert", "cert.pem", "--tls-key", "key.pem", "--tls-client-ca", "ca.pem")
+			s, err := set.read(set.given(), &configFile{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			files := make(map[string]pemFile)
+			for _, f := range []struct {
+				name, path string
+				pem        []byte
+			}{{"tls-cert", "cert.pem", tt.cert}, {"tls-key", "key.pem", tt.key}, {"tls-client-ca", "ca.pem", tt.ca}} {
 				if f.pem != nil {
-					s.files = append(s.files, f)
+					files[f.name] = pemFile{f.path, f.pem}
 				}
 			}
-			conf, err := s.config()
+			conf, err := s.configTLS(files)
 			switch {
 			case tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)):
 				t.Errorf("got %v, want %q", err, tt.err)
@@ -65,22 +73,25 @@ func TestTLSConfig(t *testing.T) {
 	}
 }
 
-// Settings differ by what is in the files, and say nothing of it.
+// Settings differ by what is in the files, and contain nothing of it.
 func TestTLSFilesAreCompared(t *testing.T) {
 	cert, key := certified(t)
-	values := func(cert, key []byte) map[string]string {
-		v := map[string]string{"tls-cert": "cert.pem", "tls-key": "key.pem", "ttl": "10m"}
-		(&TLSSettings{files: []tlsFile{{"tls-cert", "cert.pem", cert}, {"tls-key", "key.pem", key}}}).AddTo(v)
-		return v
+	parts := func(cert, key []byte) *Parts {
+		p, err := partsOf(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.TLS = &TLS{files: map[string]pemFile{"tls-cert": {"cert.pem", cert}, "tls-key": {"key.pem", key}}}
+		return p
 	}
-	before := values(cert, key)
-	if !maps.Equal(before, values(cert, key)) {
-		t.Error("the same files differ")
+	before := parts(cert, key)
+	if got := before.Changes(parts(cert, key)); got != nil {
+		t.Errorf("the same files: %q changed", got)
 	}
-	if after := values(key, cert); after["tls-cert"] == before["tls-cert"] || after["tls-key"] == before["tls-key"] {
-		t.Errorf("other files are the same: %v", after)
+	if got := before.Changes(parts(key, cert)); !slices.Equal(got, []string{"tls-cert", "tls-key"}) {
+		t.Errorf("other files: %q changed, want both", got)
 	}
-	if strings.Contains(before["tls-key"], "PRIVATE") {
+	if strings.Contains(before.TLS.digest("tls-key"), "PRIVATE") {
 		t.Error("the key is among the settings")
 	}
 }

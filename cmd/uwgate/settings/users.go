@@ -7,30 +7,27 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-
-	"github.com/urfave/cli/v2"
 )
 
-// parseUsers reads --allow-user.
-func parseUsers(c *cli.Context, cfg *Config) error {
-	users := c.StringSlice("allow-user")
-	isUnix := func(addr string) bool { network, _, _, _ := ParseListen(addr); return network == "unix" }
+// users returns the numbers of the users of --allow-user, nil for all.
+func (s *Settings) users() ([]uint32, error) {
 	switch {
-	case len(users) == 0:
-		return nil
+	case len(s.Listen.Users) == 0:
+		return nil, nil
 	case runtime.GOOS != "linux":
-		return errors.New("--allow-user: only Linux tells who connects to a UNIX socket; use --socket-mode, and a folder that others cannot enter")
-	case !slices.ContainsFunc(cfg.Listen, isUnix):
-		return errors.New("--allow-user is for UNIX sockets, and --listen names none; over TCP there are --allow-peer, and --tls-client-ca")
+		return nil, s.conflict("allow-user", nil, "only Linux says who connects to a UNIX socket; use --socket-mode, and a directory that others cannot enter")
+	case !slices.ContainsFunc(s.Listen.Addresses, func(a Address) bool { return a.Network == "unix" }):
+		return nil, s.conflict("allow-user", []string{"listen"}, "this is for UNIX sockets, and %s names none; over TCP there are --allow-peer, and --tls-client-ca", s.mention("listen"))
 	}
-	for _, s := range users {
-		uid, err := lookUpUser(s)
+	var uids []uint32
+	for _, name := range s.Listen.Users {
+		uid, err := lookUpUser(name)
 		if err != nil {
-			return fmt.Errorf("--allow-user %q: %w", s, err)
+			return nil, s.refuse("allow-user", name, err)
 		}
-		cfg.Users = append(cfg.Users, uid)
+		uids = append(uids, uid)
 	}
-	return nil
+	return uids, nil
 }
 
 // lookUpUser returns the number of a user.
@@ -40,8 +37,11 @@ func lookUpUser(s string) (uint32, error) {
 	}
 	u, err := user.Lookup(s)
 	if err != nil {
-		return 0, errors.New("there is no such user; nginx's workers run as the one of its user directive, www-data or nginx as a rule")
+		return 0, errors.New("there is no such user; nginx's workers run as the user that nginx.conf names, most often www-data or nginx")
 	}
 	n, err := strconv.ParseUint(u.Uid, 10, 32)
-	return uint32(n), err
+	if err != nil {
+		return 0, fmt.Errorf("the user's number %q is none", u.Uid)
+	}
+	return uint32(n), nil
 }

@@ -1,31 +1,14 @@
 package main
 
 import (
-	"errors"
-	"io"
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"uwgate/cmd/uwgate/settings"
 )
-
-// configOf is what `serve` makes of flags.
-func configOf(t *testing.T, flags ...string) (*snapshot, error) {
-	t.Helper()
-	app := newApp(strings.NewReader(""), io.Discard)
-	var cfg *settings.Config
-	var err error
-	app.Command("serve").Action = func(c *cli.Context) error {
-		cfg, err = settings.ParseConfig(c, settings.Files{File: &settings.ConfigFile{}})
-		return nil
-	}
-	args := append([]string{"uwgate", "serve", "--backend", "127.0.0.1:3031", "--memcached", "127.0.0.1:11211"}, flags...)
-	return &snapshot{Config: cfg}, errors.Join(app.Run(args), err)
-}
 
 func TestWarnsOfKeyWithoutHost(t *testing.T) {
 	tests := []struct {
@@ -44,12 +27,16 @@ func TestWarnsOfKeyWithoutHost(t *testing.T) {
 		{"two allowed", []string{"--key", ":1:CUSTOMKEY:$request_uri", "--allowed-host", "a.example.com", "--allowed-host", "b.example.com"}, "several"},
 	}
 	for _, tt := range tests {
-		cfg, err := configOf(t, tt.flags...)
+		s, err := readSettings(settings.ForServe(), append([]string{"--backend", "127.0.0.1:3031", "--memcached", "127.0.0.1:11211"}, tt.flags...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts, err := s.Parts(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		core, logs := observer.New(zap.WarnLevel)
-		cfg.warnHost(zap.New(core))
+		warnHost(parts, zap.New(core))
 		got := ""
 		for _, l := range logs.All() {
 			got += l.Message

@@ -41,7 +41,7 @@ func TestTLSListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := &settings.TLSSettings{}
+	now := &tlsConfig{}
 	ln := tlsListener{tcp.(*net.TCPListener), now}
 	defer ln.Close()
 	var served [2][]byte
@@ -51,9 +51,8 @@ func TestTLSListener(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next := &settings.TLSSettings{}
-		next.Store(&tls.Config{Certificates: []tls.Certificate{pair}})
-		now.Take(next)
+		next := &settings.TLS{Config: &tls.Config{Certificates: []tls.Certificate{pair}}}
+		now.set(next)
 		client, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -74,6 +73,8 @@ func TestTLSListener(t *testing.T) {
 	if string(served[0]) == string(served[1]) {
 		t.Error("the second connection began with the certificate of the first one")
 	}
-	now.Take(nil)
-	(*settings.TLSSettings)(nil).Take(now)
+	was := now.now.Load()
+	if now.set(nil); now.now.Load() != was {
+		t.Error("no configuration replaced one")
+	}
 }

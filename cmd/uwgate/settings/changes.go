@@ -1,0 +1,55 @@
+package settings
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+)
+
+// Changes returns the names of the settings that HUP changes and that differ in next, by
+// their values or by what they name: the contents of a file, the addresses of a name.
+func (p *Parts) Changes(next *Parts) []string {
+	names := p.differences(next, func(r *row) bool { return !r.restart })
+	if !reflect.DeepEqual(p.file.rules, next.file.rules) {
+		names = append(names, rulesKey)
+	}
+	if len(names) == 0 && !reflect.DeepEqual(p.Nginx, next.Nginx) {
+		names = append(names, "nginx")
+	}
+	if !reflect.DeepEqual(p.file.pools, next.file.pools) {
+		names = append(names, poolsKey)
+	}
+	for _, name := range p.changedBehind(next) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// NeedRestart returns the names of the settings that differ in next and that HUP does not
+// change.
+func (p *Parts) NeedRestart(next *Parts) []string {
+	return p.differences(next, func(r *row) bool { return r.restart })
+}
+
+func (p *Parts) differences(next *Parts, about func(*row) bool) (names []string) {
+	for _, r := range p.set.rows {
+		if about(r) && (r.show(p.Settings) != r.show(next.Settings) || p.TLS.digest(r.name) != next.TLS.digest(r.name)) {
+			names = append(names, r.name)
+		}
+	}
+	return names
+}
+
+// changedBehind returns the names of the settings whose values are the same, and what
+// they name is not.
+func (p *Parts) changedBehind(next *Parts) (names []string) {
+	if !reflect.DeepEqual(p.Ring, next.Ring) {
+		names = append(names, "memcached")
+	}
+	if p.Policy != nil && next.Policy != nil && !maps.Equal(p.Policy.Types, next.Policy.Types) {
+		names = append(names, "mime-types")
+	}
+	return names
+}

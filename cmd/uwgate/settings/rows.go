@@ -1,0 +1,142 @@
+package settings
+
+// A row is what there is to know of one setting. Its help begins with a verb.
+type row struct {
+	kind
+	name     string
+	short    string // a one-letter name of the flag
+	category string
+	help     string
+	defaults []string
+	example  string
+	restart  bool // HUP does not change it
+	secret   bool // errors do not show it
+	own      bool // of one command: a flag alone
+}
+
+// A section is the settings of one category.
+type section struct {
+	category string
+	part     func() []row
+}
+
+// sections are all settings of serve, in the order of the help and of docs/settings.md.
+var sections = []section{
+	{"1. Listening", listenRows},
+	{"2. Backends", backendRows},
+	{"3. Subscriptions", subscribeRows},
+	{"4. Key and memcached", storeRows},
+	{"5. Visitors", visitorRows},
+	{"6. Lifetimes", lifetimeRows},
+	{"7. Pages and hits", pageRows},
+	{"8. Timeouts and limits", trafficRows},
+	{"9. Logs and control", controlRows},
+}
+
+func (s section) rows() []row {
+	rows := s.part()
+	for i := range rows {
+		rows[i].category = s.category
+	}
+	return rows
+}
+
+// allRows returns the rows of all settings but those that belong to one command.
+func allRows() []row {
+	var rows []row
+	for _, s := range sections {
+		rows = append(rows, s.rows()...)
+	}
+	return rows
+}
+
+// only returns the rows with these names.
+func only(names ...string) []row {
+	var rows []row
+	for _, name := range names {
+		for _, r := range allRows() {
+			if r.name == name {
+				rows = append(rows, r)
+			}
+		}
+	}
+	return rows
+}
+
+// but returns all rows but one.
+func but(name string) []row {
+	var rows []row
+	for _, r := range allRows() {
+		if r.name != name {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// ForServe returns the settings of `uwgate serve`.
+func ForServe() *Set { return newSet(allRows()) }
+
+// ForStatus returns the settings of `uwgate status`.
+func ForStatus() *Set { return newSet([]row{jsonRow("print one JSON object")}, allRows()) }
+
+// ForKey returns the settings of `uwgate key`.
+func ForKey() *Set {
+	return newSet(
+		only("memcached", "hash", "key", "nginx", "nginx-version", "identity-cookie", "token-cookie", "harmless-cookie"),
+		[]row{
+			headerRow("add a header to the request, as `'Name: value'`"),
+			{name: "raw", kind: toggle(func(s *Settings) *bool { return &s.Command.Raw }), own: true,
+				help: "take the arguments as keys, as nginx evaluates $memcached_key, and not as URLs"},
+			{name: "stdin", kind: toggle(func(s *Settings) *bool { return &s.Command.Stdin }), own: true,
+				help: "read the arguments from standard input, one a line"},
+			jsonRow("print one JSON object a line"),
+		},
+		only("listen", "config"))
+}
+
+// ForExplain returns the settings of `uwgate explain`.
+func ForExplain() *Set {
+	return newSet([]row{
+		{name: "request-file", kind: text("file", func(s *Settings) *string { return &s.Command.RequestFile }, nil), own: true,
+			help: "explain the request in this `FILE`, or in standard input for -, and not that of a URL"},
+		headerRow("add a header to the request, as `'Name: value'`"),
+		{name: "method", short: "X", kind: text("text", func(s *Settings) *string { return &s.Command.Method }, nil), own: true,
+			help: "use this request `METHOD`, GET without the flag; only the responses to GET and HEAD are fetched"},
+		jsonRow("print one JSON object"),
+	}, allRows())
+}
+
+// ForNginx returns the settings of `uwgate nginx`: not --nginx, which reads what that
+// command writes.
+func ForNginx() *Set {
+	rows := siteRows()
+	for i := range rows {
+		rows[i].category = "0. The site"
+	}
+	return newSet(rows, but("nginx"))
+}
+
+// ForCheck returns the settings of `uwgate check`, whose --nginx compares and sets
+// nothing.
+func ForCheck() *Set {
+	return newSet([]row{
+		{name: "nginx", kind: text("file", func(s *Settings) *string { return &s.Command.Nginx }, nil), own: true,
+			help: "compare nginx's configuration with the settings; name its main `FILE`, as in /etc/nginx/nginx.conf, and uwgate reads what that includes"},
+		{name: "via", kind: text("URL", func(s *Settings) *string { return &s.Command.Via }, nil), own: true,
+			help: "prove with a page of its own that nginx finds what uwgate stores; name a `URL` of the site, and the page gets a new URL in the same folder"},
+		headerRow("add a header to the requests of --via, as `'Name: value'`"),
+		jsonRow("print one JSON object"),
+	}, but("nginx"))
+}
+
+func jsonRow(help string) row {
+	return row{name: "json", kind: toggle(func(s *Settings) *bool { return &s.Command.JSON }), own: true, help: help}
+}
+
+func headerRow(help string) row {
+	headers := func(s *Settings) *[]string { return &s.Command.Headers }
+	return row{name: "header", short: "H", kind: texts("text", headers, anything), own: true, help: help}
+}
+
+func anything(string) error { return nil }

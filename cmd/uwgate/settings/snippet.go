@@ -1,0 +1,165 @@
+package settings
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"uwgate/cachewriter"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
+)
+
+// Snippet returns the nginx configuration that goes with the settings. It asks no
+// resolver. An error names everything that is wrong.
+func (s *Settings) Snippet() (*snippet.Site, error) {
+	p, err := s.Policy(nil)
+	errs := []error{err}
+	n := &snippet.Site{
+		Listen:   s.Command.NginxListen,
+		Names:    s.Command.ServerNames,
+		Format:   s.Hits.Format,
+		GzipFlag: s.Hits.GzipFlag,
+		Key:      s.Key.Template,
+		Hits:     snippet.Hits{HitType: s.Hits.Type, Adds: s.Hits.Adds},
+		Visitors: p.Visitors,
+		Trusted:  s.Pages.TrustedHeaders,
+		Hash:     s.Store.Hash,
+		TLS:      snippet.TLS{CertName: certName(s.Listen.Cert), ClientCert: s.Listen.ClientCA != ""},
+
+		ForwardedProto: s.Backends.TrustScheme,
+	}
+	n.Gateway, n.Secure, err = s.uwsgiPass()
+	errs = append(errs, err)
+	n.Servers, err = s.upstreamServers()
+	errs = append(errs, err)
+	n.IgnoreArgs, err = s.ignoredArgs()
+	errs = append(errs, err)
+	if path := s.Hits.MIMETypes; path != "" {
+		n.TypesFile, err = filepath.Abs(path)
+		errs = append(errs, err)
+	}
+	return n, errors.Join(errs...)
+}
+
+// uwsgiPass is the first of the gateway's addresses that nginx can reach, as nginx
+// writes it, and whether it is for TLS.
+func (s *Settings) uwsgiPass() (target string, secure bool, err error) {
+	for _, a := range s.Listen.Addresses {
+		switch {
+		case a.IsAbstract():
+			continue
+		case a.Network == "unix":
+			return "unix:" + a.Addr, false, nil
+		}
+		if target, err = tcpTarget(a.Addr); err != nil {
+			err = s.refuse("listen", a.Text, err)
+		}
+		return target, a.Secure, err
+	}
+	if s.bad["listen"] {
+		return "", false, nil
+	}
+	return "", false, s.Refuse("listen", errors.New("nginx cannot connect to abstract sockets; listen on unix:/path or host:port as well"))
+}
+
+// certName is a host that the certificate in the file is for, "" if that cannot be
+// known: what serve is told may be on another machine.
+func certName(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return ""
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil || len(cert.DNSNames) == 0 {
+		return ""
+	}
+	return strings.Replace(cert.DNSNames[0], "*", "uwgate", 1)
+}
+
+// tcpTarget is where to connect to what is listened on.
+func tcpTarget(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	if strings.Trim(port, "0") == "" {
+		return "", errors.New("port 0 is another one at each start; name one for nginx")
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "", err == nil && ip == netip.IPv4Unspecified():
+		host = "127.0.0.1"
+	case err == nil && ip == netip.IPv6Unspecified():
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// upstreamServers are --memcached as server lines.
+func (s *Settings) upstreamServers() ([]string, error) {
+	if len(s.Store.Servers) == 0 {
+		if s.bad["memcached"] {
+			return nil, nil
+		}
+		return nil, errors.New("--memcached is missing: name the server that nginx is to ask, as in --memcached 127.0.0.1:11211")
+	}
+	var lines []string
+	var servers []cachewriter.Server
+	for _, m := range s.Store.Servers {
+		if err := checkForNginx(m.Name); err != nil {
+			return nil, s.refuse("memcached", m.Line, err)
+		}
+		lines = append(lines, m.Line)
+		servers = append(servers, m.Server)
+	}
+	if _, err := cachewriter.NewRing(s.Store.Hash, servers...); err != nil {
+		return nil, s.Refuse("memcached", err)
+	}
+	return lines, nil
+}
+
+// checkForNginx is about addresses that mean something else to nginx.
+func checkForNginx(addr string) error {
+	path, isSocket := nginxconf.CutUnix(addr)
+	switch {
+	case strings.HasPrefix(addr, "@"), isSocket && strings.HasPrefix(path, "@"):
+		return fmt.Errorf("%s: nginx cannot connect to abstract sockets; let memcached listen on a path (-s /run/memcached.sock) or a port", addr)
+	case isSocket && !filepath.IsAbs(path):
+		return fmt.Errorf("%s: nginx would look in its own folder; write the whole path", addr)
+	case isSocket:
+		return nil
+	}
+	// A port behind the last colon, unless that is an IPv6 address's own.
+	if i := strings.LastIndexByte(addr, ':'); i < 0 || strings.HasSuffix(addr, "]") {
+		return fmt.Errorf("%s: without a port nginx takes 80; write %s:11211", addr, addr)
+	}
+	return nil
+}
+
+// ignoredArgs are the globs of --ignore-arg, with those that the word tracking
+// stands for.
+func (s *Settings) ignoredArgs() ([]string, error) {
+	var globs []string
+	for _, glob := range s.Command.IgnoreArgs {
+		if glob == "tracking" {
+			globs = append(globs, snippet.TrackingArgs...)
+		} else {
+			globs = append(globs, glob)
+		}
+	}
+	if len(globs) > 0 && s.Key.Template != "" {
+		return nil, s.conflict("ignore-arg", []string{"key"}, "this needs a key that nginx hands over: without --key, uwgate stores where nginx has looked")
+	}
+	return globs, nil
+}
