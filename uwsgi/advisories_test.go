@@ -42,7 +42,7 @@ func TestCVE_2020_11984_SizeWrap(t *testing.T) {
 }
 
 // mod_proxy_uwsgi read past the end of a request's URI. A length that reaches
-// past the block must not make us read on, be it only into the body.
+// past the block must not make us read on, not even into the body.
 func TestCVE_2021_36160_OverRead(t *testing.T) {
 	vars := block("REQUEST_METHOD", "GET")
 	for _, in := range []string{
@@ -56,8 +56,8 @@ func TestCVE_2021_36160_OverRead(t *testing.T) {
 	}
 }
 
-// Response smuggling through mod_proxy_uwsgi: what one reader takes for a
-// header line or a body must not be another's next answer.
+// Response smuggling through mod_proxy_uwsgi: what one reader treats as a header
+// line or a body must not be the next response for another.
 func TestCVE_2023_27522_HeaderInjection(t *testing.T) {
 	for _, in := range []string{
 		"HTTP/1.1 200 OK\r\nA: b\rSet-Cookie: c\r\n\r\n",
@@ -93,7 +93,7 @@ func TestCVE_2024_24795_SplitByLengths(t *testing.T) {
 }
 
 // With both framings the chunks count, what is written has neither line, and
-// the contradiction stays visible to whoever decides on storing.
+// the contradiction stays visible to those who decide about storing.
 func TestCVE_2026_63718_LengthBesideChunks(t *testing.T) {
 	for _, lines := range []string{
 		"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",

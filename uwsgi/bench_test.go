@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// BenchmarkReadBody reads the content of one answer, as it is framed.
+// BenchmarkReadBody reads the content of one response, as it is framed.
 func BenchmarkReadBody(b *testing.B) {
 	for _, size := range []int{4 << 10, 64 << 10} {
 		content := strings.Repeat("x", size)

@@ -7,23 +7,23 @@ import (
 	"net/http/httputil"
 )
 
-// A Body is the content of a Response, without its framing. It ends where the
-// framing says, and never reads past that. Not safe for concurrent use.
+// A Body is the content of a Response, without its framing. It ends where the framing
+// says and never reads past that. It is not safe for concurrent use.
 type Body struct {
 	br       *bufio.Reader
 	read     func(p []byte) (int, error)
-	left     int64     // bytes to come; math.MaxInt64: up to the end of the stream
+	left     int64     // bytes to come; math.MaxInt64: until the stream ends
 	chunks   io.Reader // the data of the chunks, if chunked
 	whole    bool
 	trailers bool
-	err      error // sticky: what ended the body
+	err      error // what ended the body; all later calls return it
 }
 
-// Body returns the content that follows the head on br, the reader that
-// ReadResponse has read the head from. An answer to HEAD and the statuses 1xx,
-// 204 and 304 have none, whatever their header says; the tunnel behind a 101 is
-// not a body. Else chunks are decoded, or it ends at Content-Length, or where the
-// stream ends.
+// Body returns the content that follows the head on br, the reader that was passed to
+// ReadResponse. A response to HEAD and the statuses 1xx, 204 and 304 have none,
+// whatever the header says; the tunnel behind a 101 is not a body. Otherwise the body
+// is in chunks, which are decoded, or ends at Content-Length, or where the stream
+// ends.
 func (r *Response) Body(br *bufio.Reader, method string) *Body {
 	b := &Body{br: br}
 	switch {
@@ -44,15 +44,15 @@ func (r *Response) Body(br *bufio.Reader, method string) *Body {
 	return b
 }
 
-// bodiless tells the statuses that never have content (RFC 9110 §6.4.1).
+// bodiless reports whether a status never has content (RFC 9110 §6.4.1).
 func bodiless(status int) bool {
 	return status < 200 || status == 204 || status == 304
 }
 
-// Read returns io.EOF at the end of the body, io.ErrUnexpectedEOF if the stream
-// ends before its framing does, and the stream's own error if that fails first.
-// A body without length or chunks ends with the stream: its io.EOF proves
-// nothing, see Whole.
+// Read returns io.EOF at the end of the body, io.ErrUnexpectedEOF if the stream ends
+// before the framing does, and the stream's own error if that comes first. A body
+// without length or chunks ends with the stream, so its io.EOF does not prove that it
+// is whole; see Whole.
 func (b *Body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
@@ -73,9 +73,9 @@ func (b *Body) end() {
 	b.err = io.EOF
 }
 
-// readCounted takes the last promised byte for success even if an error came
-// with it: a worker that has not read the whole request resets the connection
-// right behind a complete answer.
+// readCounted returns success with the last promised byte even if an error comes with
+// it: a worker that has not read the whole request resets the connection right behind
+// a complete response.
 func (b *Body) readCounted(p []byte) (int, error) {
 	n, err := b.br.Read(p[:min(int64(len(p)), b.left)])
 	return n, b.count(int64(n), err)
@@ -90,9 +90,9 @@ func (b *Body) count(n int64, err error) error {
 	return unexpected(err)
 }
 
-// Rest is how many bytes of the body stand on the stream as they are, so that
-// they may be taken from there without Read: math.MaxInt64 if up to its end, and
-// 0 if there are none, if they are in chunks, or if the reader holds some already.
+// Rest is the number of bytes of the body that may be read from the stream directly,
+// without Read: math.MaxInt64 if the body ends with the stream, 0 if there are none,
+// if the body is in chunks, or if the reader has buffered some.
 func (b *Body) Rest() int64 {
 	if b.err != nil || b.chunks != nil || b.br.Buffered() > 0 {
 		return 0
@@ -100,8 +100,9 @@ func (b *Body) Rest() int64 {
 	return b.left
 }
 
-// Took says that n bytes of Rest have been taken from the stream, and what ended
-// that, nil if nothing did. It returns what Read would have.
+// Took records that n bytes of Rest were read from the stream directly, and the error
+// that ended this; nil if there was none. It returns the error that Read would have
+// returned.
 func (b *Body) Took(n int64, err error) error {
 	if b.left != math.MaxInt64 {
 		err = b.count(n, err)
@@ -122,8 +123,7 @@ func (b *Body) readChunked(p []byte) (int, error) {
 	return n, io.EOF
 }
 
-// readTrailers drops the trailer section behind the last chunk, up to and with
-// its blank line.
+// readTrailers drops the trailer section behind the last chunk, with its blank line.
 func (b *Body) readTrailers() error {
 	for size := 0; ; {
 		line, err := appendLine(nil, b.br, maxHead-size)
@@ -138,19 +138,19 @@ func (b *Body) readTrailers() error {
 	}
 }
 
-// Whole reports whether the framing itself has proved the end: the promised
-// length was reached, or the last chunk and the blank line behind it were seen,
-// or there is no body by definition. It stays false for a body that ends with
-// the stream, since a crash looks the same.
+// Whole reports whether the framing has proved the end: all of Content-Length was
+// read, or the last chunk and the blank line behind it, or there is no body by
+// definition. It stays false for a body that ends with the stream, since a crash
+// looks the same.
 func (b *Body) Whole() bool { return b.whole }
 
 // Trailers reports whether a chunked body had trailer fields. They are dropped.
 func (b *Body) Trailers() bool { return b.trailers }
 
-// Surplus reports whether bytes follow a body that is Whole: an application
-// that promises less than it sends has not described its answer. It may wait
-// for one byte or the end of the stream, so give the connection a read deadline
-// first. On an error it reports false.
+// Surplus reports whether bytes follow a body that is Whole. An application that
+// promises less than it sends has not described its response. Surplus may wait for
+// one byte or the end of the stream, so set a read deadline on the connection first.
+// If the read fails it returns false. It consumes nothing.
 func (b *Body) Surplus() bool {
 	if !b.whole {
 		return false

@@ -91,9 +91,8 @@ func TestBody(t *testing.T) {
 	}
 }
 
-// A body must be readable in any portions, and be known to be whole with its
-// last byte: no further byte may be needed from a worker that keeps the
-// connection open.
+// A body can be read in portions of any size. With its last byte it is known to be
+// whole: a worker that keeps the connection open sends no further byte.
 func TestBodyWholeWithLastByte(t *testing.T) {
 	server := "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 	br := bufio.NewReader(iotest.OneByteReader(io.MultiReader(strings.NewReader(server), failing{errors.New("read past the end")})))
@@ -118,7 +117,7 @@ func TestBodyWholeWithLastByte(t *testing.T) {
 	}
 }
 
-// Chunks reach the client as they come, not when the next one does.
+// Chunks reach the client as they come, not with the next one.
 func TestBodyChunkAtOnce(t *testing.T) {
 	server := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
 	br := bufio.NewReader(io.MultiReader(strings.NewReader(server), failing{errors.New("read past the chunk")}))
@@ -133,8 +132,7 @@ func TestBodyChunkAtOnce(t *testing.T) {
 	}
 }
 
-// What is taken from the stream behind the reader's back counts as if it had been
-// read.
+// Bytes that are read from the stream directly count like those of Read.
 func TestBodyTaken(t *testing.T) {
 	const unframed = "HTTP/1.1 200 OK\r\n\r\n"
 	for _, tt := range []struct {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Clean makes the header fit for the next hop. It drops the hop-by-hop lines
-// (RFC 9110 §7.6.1); a 101 keeps Upgrade, with the Connection line that belongs
-// to it, and so does a 426, which must say what to upgrade to (§15.5.22), without
-// that line: nginx writes its own. It leaves exactly one Content-Length line if ContentLength is known and
-// the body was not chunked, else none; 1xx and 204 never have one. Judge the
-// answer first: afterwards neither Connection nor Transfer-Encoding can be seen.
-// It changes Header in place.
+// Clean removes what is not for the next hop: the hop-by-hop lines (RFC 9110 §7.6.1).
+// A 101 keeps Upgrade and the Connection line that belongs to it. A 426 keeps
+// Upgrade, which it must have (§15.5.22), without that line: nginx writes its own.
+// Clean leaves exactly one Content-Length line if ContentLength is known and the body
+// was not chunked, else none; 1xx and 204 never have one. Decide about the response
+// first: afterwards Connection and Transfer-Encoding are gone. It changes Header in
+// place.
 func (r *Response) Clean() {
 	named := r.connectionOptions()
 	switching := r.StatusCode == 101 && r.Header.Has("Upgrade")
@@ -31,9 +31,9 @@ func (r *Response) Clean() {
 	r.setLength(r.ContentLength)
 }
 
-// connectionOptions returns the names that Connection makes hop-by-hop. It must
-// not name what is meant for every hop (RFC 9110 §7.6.1): an answer cannot make us
-// hide its Cache-Control or Set-Cookie from nginx.
+// connectionOptions returns the names that Connection makes hop-by-hop. It leaves out
+// what is meant for every hop (RFC 9110 §7.6.1): a response must not be able to hide
+// its Cache-Control or Set-Cookie from nginx.
 func (r *Response) connectionOptions() []string {
 	var names []string
 	for _, f := range r.Header {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// readHead returns the lines up to and with the blank one. Offset is where the
-// head begins.
+// readHead returns the lines of a head with the blank one. offset is where it begins
+// in the stream.
 func readHead(r *bufio.Reader, offset int64) (string, error) {
 	if _, err := r.Peek(1); err != nil {
 		return "", headEnds(err, offset)
@@ -25,7 +25,7 @@ func readHead(r *bufio.Reader, offset int64) (string, error) {
 	return head, nil
 }
 
-// headSize is how long the head at the start of b is; 0: its end is not there.
+// headSize is the length of the head at the start of b, or 0 if its end is not there.
 func headSize(b []byte) int {
 	for at := 0; ; {
 		line := b[at : at+bytes.IndexByte(b[at:], '\n')+1]
@@ -39,15 +39,16 @@ func headSize(b []byte) int {
 	}
 }
 
-// headEnds is the error of a stream that ended before its head did.
+// headEnds returns the error for a stream that ends inside a head.
 func headEnds(err error, at int64) error {
 	if err == io.EOF && at == 0 {
 		return io.EOF
 	}
-	return &FormatError{ShortHead, "answer ends inside its head", at, unexpected(err)}
+	return &FormatError{ShortHead, "response ends inside its head", at, unexpected(err)}
 }
 
-// readLines is readHead for a head that comes in pieces, or never ends.
+// readLines is readHead for a head that is not in the reader's buffer as a whole, or
+// never ends.
 func readLines(r *bufio.Reader, offset int64) (string, error) {
 	var head []byte
 	for {
@@ -69,9 +70,9 @@ func readLines(r *bufio.Reader, offset int64) (string, error) {
 
 var errLineTooLong = errors.New("uwsgi: line too long")
 
-// appendLine appends the next line with its LF to b, whatever the size of r's
-// buffer. A line over limit bytes is errLineTooLong. With an error, what was
-// read of the line has been appended.
+// appendLine appends the next line, with its LF, to b. The reader's buffer may be
+// smaller than the line. A line of more than limit bytes is errLineTooLong. With any
+// error, b has what was read of the line.
 func appendLine(b []byte, r *bufio.Reader, limit int) ([]byte, error) {
 	for {
 		part, err := r.ReadSlice('\n')
@@ -97,8 +98,8 @@ func trimLine[T string | []byte](line T) T {
 	return line[:n]
 }
 
-// parseHead takes apart what readHead returned. The fields are substrings of
-// it. Offset is where the head begins.
+// parseHead parses what readHead returned. The fields are substrings of it. offset is
+// where the head begins in the stream.
 func parseHead(head string, offset int64) (*Response, error) {
 	p := headParser{rest: head, offset: offset}
 	resp := &Response{ContentLength: -1}
@@ -120,11 +121,11 @@ func parseHead(head string, offset int64) (*Response, error) {
 	return resp, nil
 }
 
-// A headParser walks through the lines of a head.
+// A headParser goes through the lines of a head.
 type headParser struct {
 	rest   string
 	offset int64 // of rest
-	start  int64 // of the line that next has returned
+	start  int64 // of the line that next returned last
 }
 
 // next returns the next line without its end.
@@ -141,8 +142,8 @@ func (p *headParser) bad(c Code, what string) error {
 	return &FormatError{Code: c, What: what, Offset: p.start}
 }
 
-// statusLine reads "HTTP/d.d SP 3DIGIT [SP reason]". If the first line is a
-// header line instead, it consumes nothing and returns false.
+// statusLine parses "HTTP/d.d SP 3DIGIT [SP reason]". If the first line is a header
+// line instead, it consumes nothing and returns false.
 func (p *headParser) statusLine(resp *Response) (isHTTP bool, err error) {
 	ahead := *p
 	line := ahead.next()
@@ -160,7 +161,7 @@ func (p *headParser) statusLine(resp *Response) (isHTTP bool, err error) {
 	return true, nil
 }
 
-// isVersion tells whether a line starts with "HTTP/d.d ".
+// isVersion reports whether a line starts with "HTTP/d.d ".
 func isVersion(line string) bool {
 	return len(line) >= len("HTTP/1.1 ") && line[:5] == "HTTP/" && isDigit(line[5]) &&
 		line[6] == '.' && isDigit(line[7]) && line[8] == ' '
@@ -168,7 +169,7 @@ func isVersion(line string) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// cutStatus reads "3DIGIT [SP reason]".
+// cutStatus parses "3DIGIT [SP reason]".
 func cutStatus(s string) (code int, reason string, ok bool) {
 	if len(s) < 3 || !isDigit(s[0]) || !isDigit(s[1]) || !isDigit(s[2]) {
 		return 0, "", false
@@ -180,7 +181,7 @@ func cutStatus(s string) (code int, reason string, ok bool) {
 	return code, trimBlanks(s[3:]), code >= 100
 }
 
-// fields reads the header lines up to the blank one.
+// fields parses the header lines up to the blank one.
 func (p *headParser) fields() (Header, error) {
 	h := make(Header, 0, strings.Count(p.rest, "\n"))
 	for {
@@ -193,14 +194,14 @@ func (p *headParser) fields() (Header, error) {
 		}
 		if line[0] == ' ' || line[0] == '\t' {
 			if len(h) == 0 {
-				return nil, p.bad(BadHeaderLine, "folded line without one to continue")
+				return nil, p.bad(BadHeaderLine, "folded line without a line before it")
 			}
 			unfold(&h[len(h)-1], line)
 			continue
 		}
 		name, value, ok := cutField(line)
 		if !ok {
-			return nil, p.bad(BadHeaderLine, "line is no header field")
+			return nil, p.bad(BadHeaderLine, "line is not a header field")
 		}
 		h = append(h, Field{name, value})
 	}
@@ -221,7 +222,8 @@ func cutField(line string) (name, value string, ok bool) {
 	return line[:n], trimBlanks(line[n+1:]), true
 }
 
-// trimBlanks is strings.Trim with " \t", without making a set of that each time.
+// trimBlanks is strings.Trim with " \t". strings.Trim would build a set of these
+// bytes each time.
 func trimBlanks(s string) string {
 	for s != "" && isBlank(s[0]) {
 		s = s[1:]
@@ -234,13 +236,13 @@ func trimBlanks(s string) string {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
-// isText refuses what readers down the line take for different things. An LF
-// cannot be in a line.
+// isText reports whether a line has no byte that other readers may understand
+// differently. A line has no LF.
 func isText(line string) bool {
 	return strings.IndexByte(line, 0) < 0 && strings.IndexByte(line, '\r') < 0
 }
 
-// tokenLen is how many bytes at the start of s a token may hold (RFC 9110
+// tokenLen is the number of bytes at the start of s that a token may have (RFC 9110
 // §5.6.2).
 func tokenLen(s string) int {
 	for i := range len(s) {
@@ -258,8 +260,8 @@ var tokenBytes = func() (ok [256]bool) {
 	return ok
 }()
 
-// takeStatus finds the status of a CGI head (RFC 3875 §6.3; nginx's
-// ngx_http_uwsgi_process_header for a head without Status).
+// takeStatus sets the status of a CGI head (RFC 3875 §6.3; for a head without Status,
+// nginx's ngx_http_uwsgi_process_header).
 func (r *Response) takeStatus() error {
 	values := r.Header.Values("Status")
 	if len(values) == 0 {
@@ -278,7 +280,7 @@ func (r *Response) takeStatus() error {
 	return nil
 }
 
-// takeFraming finds out how the body is delimited, and refuses whatever two
+// takeFraming finds out how the body is delimited. It returns an error for what two
 // readers may understand differently.
 func (r *Response) takeFraming() error {
 	for _, f := range r.Header {
@@ -306,8 +308,7 @@ func (r *Response) takeFraming() error {
 	return nil
 }
 
-// parseLengths reads a number, or a list that says the same number again and
-// again (RFC 9110 §8.6).
+// parseLengths parses a number, or a list of equal numbers (RFC 9110 §8.6).
 func parseLengths(s string) (n int64, ok bool) {
 	n = -1
 	for part := range strings.SplitSeq(s, ",") {

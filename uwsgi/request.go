@@ -18,15 +18,15 @@ const (
 	modifierPing = 100
 )
 
-// Ping and Pong are the two packets of a liveness probe: modifier1 100, no
-// block. A node may answer with a Pong whose block holds a warning text.
+// Ping and Pong are the two packets of a liveness probe: modifier1 100, no block. A
+// server may respond with a Pong whose block holds a warning text.
 const (
 	Ping = "\x64\x00\x00\x00"
 	Pong = "\x64\x00\x00\x01"
 )
 
-// A Request is the head of a uwsgi request. Its body follows on the stream, as
-// many bytes as ContentLength says.
+// A Request is the head of a uwsgi request. Its body follows on the stream;
+// ContentLength is its size.
 type Request struct {
 	Modifier1, Modifier2 uint8
 	Vars                 Vars
@@ -34,13 +34,13 @@ type Request struct {
 
 // Limits bound what ReadRequest accepts. The zero value has the defaults.
 type Limits struct {
-	Block int // bytes of the block; 0: 65535, what its length field can say
+	Block int // bytes of the block; 0: 65535, the most that the packet's header can say
 	Vars  int // number of vars; 0: 1000
 	Name  int // bytes of one name; 0: 1024
 
-	// Modifiers are the values of modifier1 to accept; nil: 0 (WSGI) and 100
-	// (ping). Others are refused on sight of the header: what speaks HTTP or
-	// TLS to us announces a block that never comes.
+	// Modifiers are the accepted values of modifier1. Nil means 0 (WSGI) and 100
+	// (ping). Others are refused as soon as the packet's header has been read: a
+	// client that speaks HTTP or TLS seems to announce a block that never comes.
 	Modifiers []uint8
 }
 
@@ -55,10 +55,10 @@ func orDefault(n, otherwise int) int {
 	return n
 }
 
-// PageModifiers are the values of modifier1 with which nginx may ask for a page, for
-// Limits: WSGI, the plugins of other languages and of files, and a ping. A packet
-// with another one (spooler, cache, RPC, signals, evaluation of code, …) is not a
-// request for a page, and HTTP and TLS look like none of these.
+// PageModifiers returns the values of modifier1 with which nginx may request a page,
+// for Limits: WSGI, the plugins of other languages and of files, and a ping. A packet
+// with another value (spooler, cache, RPC, signals, evaluation of code, …) is not a
+// request for a page. HTTP and TLS look like none of these.
 func PageModifiers() []uint8 {
 	return []uint8{modifierWSGI,
 		5, 6, 7, 8, 9, 11, 14, 15, // PSGI, Lua, Rack, JVM, CGI, Go, PHP, Mono
@@ -77,11 +77,11 @@ func (l Limits) accept(modifier1 uint8) bool {
 // ReadRequest is Limits.ReadRequest with the default limits.
 func ReadRequest(r *bufio.Reader) (*Request, error) { return Limits{}.ReadRequest(r) }
 
-// ReadRequest reads header and block and leaves the body in r. The error is
-// io.EOF if the stream ends before the first byte, else a *FormatError: one
-// that wraps io.ErrUnexpectedEOF if the stream ended too early, the reader's own
-// error if that failed, and nothing if the packet is malformed. The block of a
-// ping is skipped: it has no meaning.
+// ReadRequest reads header and block and leaves the body in r. The error is io.EOF if
+// the stream ends before the first byte, else a *FormatError. It wraps
+// io.ErrUnexpectedEOF if the stream ended too early, the reader's own error if that
+// failed, and nothing if the packet is malformed. The block of a ping is skipped: it
+// has no meaning.
 func (l Limits) ReadRequest(r *bufio.Reader) (*Request, error) {
 	head, err := r.Peek(headerSize)
 	if err == io.EOF && len(head) == 0 {
@@ -113,7 +113,7 @@ func (l Limits) ReadRequest(r *bufio.Reader) (*Request, error) {
 	return req, nil
 }
 
-// unexpected makes an end of stream in mid-message the error it is.
+// unexpected turns an io.EOF inside a message into io.ErrUnexpectedEOF.
 func unexpected(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -121,7 +121,7 @@ func unexpected(err error) error {
 	return err
 }
 
-// refusal explains a modifier1 that is not accepted, with the likely mistake.
+// refusal describes a modifier1 that is not accepted, and the likely mistake.
 func refusal(head []byte) string {
 	s := fmt.Sprintf("modifier1 %d is not accepted", head[0])
 	switch {
@@ -133,8 +133,8 @@ func refusal(head []byte) string {
 	return s
 }
 
-// isMethodStart recognises "GET ", "POST" and their like, but no packet that
-// an ordinary uwsgi client would send.
+// isMethodStart reports whether a packet starts like "GET " or "POST". No ordinary
+// uwsgi client sends such a packet.
 func isMethodStart(head []byte) bool {
 	for i, c := range head {
 		if (c < 'A' || c > 'Z') && (c != ' ' || i == 0) {
@@ -144,8 +144,8 @@ func isMethodStart(head []byte) bool {
 	return true
 }
 
-// readBlock returns the next size bytes. Memory is taken only once bytes have
-// come, so that announcing a block costs the sender something too.
+// readBlock returns the next size bytes. It allocates only after the first bytes have
+// come, so that to announce a block is not free for the sender.
 func readBlock(r *bufio.Reader, size int) (string, error) {
 	var b strings.Builder
 	for b.Len() < size {
@@ -161,7 +161,7 @@ func readBlock(r *bufio.Reader, size int) (string, error) {
 	return b.String(), nil
 }
 
-// parse takes a block apart. The vars are substrings of it.
+// parse parses a block. The vars are substrings of it.
 func (l Limits) parse(block string) (Vars, error) {
 	most, longest := l.vars(), l.name()
 	vars := make(Vars, 0, min(countVars(block), most))
@@ -179,7 +179,7 @@ func (l Limits) parse(block string) (Vars, error) {
 	return vars, nil
 }
 
-// parseVar reads the var at block[at:], whose name may have that many bytes, and
+// parseVar parses the var at block[at:], whose name may have longest bytes, and
 // returns where the next one begins.
 func parseVar(block string, at, longest int) (v Var, next int, err error) {
 	if len(block)-at < 2 {
@@ -200,8 +200,8 @@ func parseVar(block string, at, longest int) (v Var, next int, err error) {
 	return Var{name, value}, end, nil
 }
 
-// cutString returns the length-prefixed string at block[at:] and where it
-// ends; ok is false if it reaches past the block.
+// cutString returns the length-prefixed string at block[at:] and where it ends. It is
+// not ok if the string reaches past the block.
 func cutString(block string, at int) (s string, end int, ok bool) {
 	start := at + 2
 	if start > len(block) {
@@ -214,10 +214,11 @@ func cutString(block string, at int) (s string, end int, ok bool) {
 	return block[start:end], end, true
 }
 
-// stringSize reads the length field at block[at], which must be there.
+// stringSize is the length field at block[at], which must be there.
 func stringSize(block string, at int) int { return int(block[at]) | int(block[at+1])<<8 }
 
-// countVars estimates how many vars a block holds, exactly if it is well-formed.
+// countVars estimates the number of vars in a block. It is exact if the block is
+// well-formed.
 func countVars(block string) int {
 	halves := 0
 	for at := 0; at+2 <= len(block); at += 2 + stringSize(block, at) {
@@ -226,12 +227,12 @@ func countVars(block string) int {
 	return (halves + 1) / 2
 }
 
-// malformed makes the error of the byte at that place of the block.
+// malformed returns the error for the byte at that place of the block.
 func malformed(c Code, what string, at int) *FormatError {
 	return &FormatError{Code: c, What: what, Offset: int64(headerSize + at)}
 }
 
-// whyBadName is for a name that is too long, or not valid.
+// whyBadName returns the error for a name that is too long or not valid.
 func whyBadName(name string, longest int) (c Code, what string) {
 	switch {
 	case name == "":
@@ -242,8 +243,8 @@ func whyBadName(name string, longest int) (c Code, what string) {
 	return BadKey, fmt.Sprintf("name %.64q holds a byte that no name may hold", name)
 }
 
-// validName refuses what cannot be the name of an environment variable, or
-// would end a line in a log.
+// validName reports whether a name can be the name of an environment variable and
+// breaks no log line.
 func validName(name string) bool {
 	for i := range len(name) {
 		if !nameBytes[name[i]] {
@@ -253,8 +254,8 @@ func validName(name string) bool {
 	return name != ""
 }
 
-// nameBytes are those that a name may hold. Every name is looked at twice, as it
-// comes and as it goes.
+// nameBytes are the bytes that a name may have. Every name is checked twice, when it
+// is read and when it is written.
 var nameBytes = func() (ok [256]bool) {
 	for c := range ok {
 		ok[c] = c >= 0x21 && c != 0x7f && c != '='
@@ -265,17 +266,11 @@ var nameBytes = func() (ok [256]bool) {
 // IsPing reports whether the request asks only for a Pong.
 func (r *Request) IsPing() bool { return r.Modifier1 == modifierPing }
 
-// WritePong answers a ping, in one write.
-func (r *Request) WritePong(w io.Writer) error {
-	_, err := io.WriteString(w, Pong)
-	return err
-}
-
 // ContentLength returns the size of the body in bytes: the last value of
-// CONTENT_LENGTH, 0 if that is absent or empty. Anything but decimal digits
-// within int64 is a *FormatError with the code BadContentLength, and so are two
-// different values, unless the last one takes the others back (see Merge): readers
-// that disagree about where a request ends are how requests get smuggled.
+// CONTENT_LENGTH, 0 if it is absent or empty. Anything but decimal digits within
+// int64 is a *FormatError with the code BadContentLength. So are two different
+// values, unless the last one is empty (see Merge): if readers disagree about where a
+// request ends, requests can be smuggled.
 func (r *Request) ContentLength() (int64, error) {
 	var values []string
 	for _, v := range r.Vars {
@@ -292,12 +287,12 @@ func (r *Request) ContentLength() (int64, error) {
 	}
 	n, ok := parseLength(s)
 	if !ok {
-		return 0, &FormatError{Code: BadContentLength, What: fmt.Sprintf("CONTENT_LENGTH %.64q is no decimal number of bytes", s), Offset: -1}
+		return 0, &FormatError{Code: BadContentLength, What: fmt.Sprintf("CONTENT_LENGTH %.64q is not a decimal number", s), Offset: -1}
 	}
 	return n, nil
 }
 
-// parseLength reads 1*DIGIT within int64; strconv alone would take a sign.
+// parseLength parses 1*DIGIT within int64. strconv alone would accept a sign.
 func parseLength(s string) (n int64, ok bool) {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
@@ -308,8 +303,7 @@ func parseLength(s string) (n int64, ok bool) {
 	return n, err == nil
 }
 
-// Size returns the size of the block in bytes, which may be more than a packet
-// can hold.
+// Size returns the size of the block in bytes. It may be more than a packet can hold.
 func (r *Request) Size() int {
 	n := 0
 	for i := range r.Vars {
@@ -318,9 +312,9 @@ func (r *Request) Size() int {
 	return n
 }
 
-// Append appends header and block to b. It returns b as it was and ErrTooLarge
-// if the block passes 65535 bytes, or a *FormatError for a name that
-// ReadRequest would not take back.
+// Append appends header and block to b. It returns b unchanged and ErrTooLarge if the
+// block is over 65535 bytes, or a *FormatError for a name that ReadRequest would
+// refuse.
 func (r *Request) Append(b []byte) ([]byte, error) {
 	size := r.Size()
 	if size > maxBlock {
@@ -344,8 +338,8 @@ func appendString(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// Write writes header and block in one write. Its errors are those of Append
-// and of w.
+// Write writes header and block in one write. Its errors are those of Append and of
+// w.
 func (r *Request) Write(w io.Writer) error {
 	b, err := r.Append(nil)
 	if err != nil {

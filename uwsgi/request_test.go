@@ -12,7 +12,7 @@ import (
 	"testing/iotest"
 )
 
-// block encodes names and values in turn, whatever they are.
+// block encodes names and values in turn, without checks.
 func block(pairs ...string) string {
 	var b strings.Builder
 	for _, s := range pairs {
@@ -138,7 +138,7 @@ func TestReadRequestEndOfStream(t *testing.T) {
 	}
 }
 
-// A trickling sender and a buffer smaller than the block change nothing.
+// A slow sender and a buffer smaller than the block change nothing.
 func TestReadRequestInPieces(t *testing.T) {
 	want := &Request{Vars: Vars{{"REQUEST_METHOD", "GET"}, {"HTTP_COOKIE", strings.Repeat("c", 60000)}}}
 	b, err := want.Append(nil)

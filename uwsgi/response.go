@@ -12,33 +12,32 @@ const (
 	maxInterim = 8
 )
 
-// A Response is the head of a worker's answer: plain HTTP/1 or CGI, without any
-// uwsgi header before it. Its content is read by Body.
+// A Response is the head of a worker's response: plain HTTP/1 or CGI, without a uwsgi
+// header in front of it. Body reads its content.
 type Response struct {
-	StatusCode    int    // 100..999; what is over 599 has no meaning of its own, and browsers see it
+	StatusCode    int    // 100 to 999; those over 599 have no meaning, but browsers get them
 	Reason        string // as sent; may be empty
 	Header        Header
-	Size          int   // of the head in bytes as it came; 0: it was not read
-	ContentLength int64 // of the body in bytes; -1: not declared, or void because of Chunked
-	Chunked       bool  // the body comes in chunks, which Body decodes
+	Size          int   // of the head in bytes, as it was read; 0: it was not read
+	ContentLength int64 // of the body in bytes; -1: not declared, or Chunked
+	Chunked       bool  // the body is in chunks, which Body decodes
 
-	// Ambiguous says that a Content-Length stood beside Transfer-Encoding:
-	// chunked. The chunks count (RFC 9112 §6.3), but someone before us was
-	// confused or wants us to be: such an answer is never to be stored.
+	// Ambiguous means that there was a Content-Length beside Transfer-Encoding:
+	// chunked. The chunks count (RFC 9112 §6.3), but this may be an attempt to make
+	// two readers disagree: such a response must not be stored.
 	Ambiguous bool
 }
 
-// ReadResponse reads one head and leaves the body in r. Interim answers (1xx
-// other than 101) are swallowed, up to eight of them. Lines may end in a bare LF,
-// folded lines are unfolded with one space, equal Content-Length lines collapse
-// into one. A head that starts with a header line is CGI's: its Status line
-// makes the status and is removed; without one a Location makes it 302, and
-// nothing 200.
+// ReadResponse reads one head and leaves the body in r. It skips up to eight interim
+// responses (1xx other than 101). Lines may end in a bare LF, folded lines are
+// unfolded with one space, and equal Content-Length lines become one. A head that
+// starts with a header line is a CGI head: its Status line gives the status and is
+// removed. Without a Status line the status is 302 if there is a Location, else 200.
 //
-// The error is io.EOF if the stream ends before the first byte, else a
-// *FormatError that wraps io.ErrUnexpectedEOF if the stream ended inside the
-// head, and the reader's own error if that failed; in both cases the code is
-// ShortHead, and Offset is the number of bytes that had come.
+// The error is io.EOF if the stream ends before the first byte, else a *FormatError.
+// It wraps io.ErrUnexpectedEOF if the stream ended inside the head, and the reader's
+// own error if that failed; in both cases the code is ShortHead, and Offset is the
+// number of bytes that were read.
 func ReadResponse(r *bufio.Reader) (*Response, error) {
 	var offset int64
 	for range maxInterim + 1 {
@@ -56,10 +55,10 @@ func ReadResponse(r *bufio.Reader) (*Response, error) {
 		}
 		offset += int64(len(head))
 	}
-	return nil, &FormatError{Code: TooManyInterim, What: fmt.Sprintf("more than %d interim answers", maxInterim), Offset: offset}
+	return nil, &FormatError{Code: TooManyInterim, What: fmt.Sprintf("more than %d interim responses", maxInterim), Offset: offset}
 }
 
-// setLength leaves one Content-Length line, which says n.
+// setLength leaves one Content-Length line, with the value n.
 func (r *Response) setLength(n int64) {
 	var digits [20]byte
 	s := strconv.AppendInt(digits[:0], n, 10)
@@ -70,18 +69,18 @@ func (r *Response) setLength(n int64) {
 	r.Header.Set("Content-Length", string(s))
 }
 
-// AppendHead appends the head to b: an HTTP/1.1 status line, the lines of Header
-// in order, a blank line. Header is written as it is, see Clean. A CR, LF or NUL
-// in a line becomes a space.
+// AppendHead appends the head to b: an HTTP/1.1 status line, the lines of Header in
+// order, a blank line. It writes Header as it is; see Clean. A CR, LF or NUL in a
+// line becomes a space.
 func (r *Response) AppendHead(b []byte) []byte { return r.appendHead(b, r.Reason, ": ") }
 
-// AppendShortHead is AppendHead without what means nothing: the reason, and the space
-// behind each colon.
+// AppendShortHead is AppendHead without what has no meaning: the reason, and the
+// space behind each colon.
 func (r *Response) AppendShortHead(b []byte) []byte { return r.appendHead(b, "", ":") }
 
-// AppendCGIHead is AppendShortHead as a CGI script writes it: the status stands in a
-// Status line, or nowhere if a head without one means it (RFC 3875 §6.3). nginx
-// reads such a head, too.
+// AppendCGIHead is AppendShortHead in the form of CGI, which nginx reads, too: the
+// status is in a Status line, or left out if a head without one means it (RFC 3875
+// §6.3).
 func (r *Response) AppendCGIHead(b []byte) []byte {
 	implied := 200
 	if r.Header.Has("Location") {
@@ -126,8 +125,8 @@ func appendText(b []byte, s string) []byte {
 	return b
 }
 
-// Write writes the head in one write: nginx before 1.30.1 and 1.31.0 mistakes a
-// status line that comes in two reads.
+// Write writes the head in one write: nginx before 1.30.1 and 1.31.0 misreads a
+// status line that arrives in two reads.
 func (r *Response) Write(w io.Writer) error {
 	_, err := w.Write(r.AppendHead(nil))
 	return err

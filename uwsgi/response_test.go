@@ -46,9 +46,9 @@ func TestReadResponse(t *testing.T) {
 		{"CGI default", "content-type: a\r\n\r\n", Response{StatusCode: 200, Reason: "OK", Header: Header{{"content-type", "a"}}, ContentLength: -1}},
 		{"status line wins over Status", "HTTP/1.1 200 OK\r\nStatus: 404\r\n\r\n",
 			Response{StatusCode: 200, Reason: "OK", Header: Header{{"Status", "404"}}, ContentLength: -1}},
-		{"interim answers", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nStatus: 102\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+		{"interim responses", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nStatus: 102\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
 			Response{StatusCode: 200, Reason: "OK", ContentLength: -1}},
-		{"eight interim answers", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 8) + "HTTP/1.1 200 OK\r\n\r\n",
+		{"eight interim responses", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 8) + "HTTP/1.1 200 OK\r\n\r\n",
 			Response{StatusCode: 200, Reason: "OK", ContentLength: -1}},
 		{"switching protocols", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
 			Response{StatusCode: 101, Reason: "Switching Protocols", Header: Header{{"Upgrade", "x"}}, ContentLength: -1}},
@@ -124,7 +124,7 @@ func TestReadResponseMalformed(t *testing.T) {
 		{"two CRs at the end", "HTTP/1.1 200 OK\r\nA: b\r\r\n\r\n", BadHeaderLine, 17},
 		{"NUL in a folded line", "HTTP/1.1 200 OK\r\nA: b\r\n \x00\r\n\r\n", BadHeaderLine, 23},
 		{"fold without a line before", "HTTP/1.1 200 OK\r\n A: b\r\n\r\n", BadHeaderLine, 17},
-		{"bad line behind an interim answer", "HTTP/1.1 100 x\r\n\r\nHTTP/1.1 200 OK\r\nnocolon\r\n\r\n", BadHeaderLine, 35},
+		{"bad line behind an interim response", "HTTP/1.1 100 x\r\n\r\nHTTP/1.1 200 OK\r\nnocolon\r\n\r\n", BadHeaderLine, 35},
 		{"length that is a word", "HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n", BadResponseLength, -1},
 		{"empty length", "HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n", BadResponseLength, -1},
 		{"signed length", "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n", BadResponseLength, -1},
@@ -137,7 +137,7 @@ func TestReadResponseMalformed(t *testing.T) {
 		{"chunked twice", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", BadTransferEncoding, -1},
 		{"chunked with a Kelvin sign", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chun\u212aed\r\n\r\n", BadTransferEncoding, -1},
 		{"empty coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\n", BadTransferEncoding, -1},
-		{"nine interim answers", strings.Repeat("HTTP/1.1 100 x\r\n\r\n", 9), TooManyInterim, 9 * 18},
+		{"nine interim responses", strings.Repeat("HTTP/1.1 100 x\r\n\r\n", 9), TooManyInterim, 9 * 18},
 		{"head over 64 KiB", "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("v", 65536) + "\r\n\r\n", HeadTooLarge, 0},
 		{"many lines over 64 KiB", "HTTP/1.1 200 OK\r\n" + strings.Repeat("Name: value\r\n", 6000), HeadTooLarge, 0},
 	} {
@@ -186,7 +186,7 @@ func TestReadResponseEndOfStream(t *testing.T) {
 	}
 }
 
-// The system tells of a reset once; behind it is an end that looks like any other.
+// The system reports a reset once; the next read returns an ordinary end.
 func TestReadResponseReset(t *testing.T) {
 	for _, came := range []string{"", "HTTP/1.1 200 OK\r\n"} {
 		reset := errors.New("connection reset by peer")
@@ -292,7 +292,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// A reader that could hold more does not make heads longer.
+// A reader with a larger buffer does not allow longer heads.
 func TestHeadTooLargeIsSoInAnyReader(t *testing.T) {
 	in := "HTTP/1.1 200 OK\r\nA: " + strings.Repeat("v", maxHead) + "\r\n\r\n"
 	for _, size := range []int{16, 4 << 10, 2 * maxHead} {
@@ -401,7 +401,7 @@ func BenchmarkClean(b *testing.B) {
 	}
 }
 
-// benchHead is what a stock Django page begins with.
+// benchHead is the head of a stock Django page.
 const benchHead = "HTTP/1.1 200 OK\r\n" +
 	"Content-Type: text/html; charset=utf-8\r\n" +
 	"Expires: Wed, 01 Jul 2026 10:10:00 GMT\r\n" +

@@ -12,39 +12,38 @@ const (
 	maxSubscriptionVars  = 64
 )
 
-// The codes of a malformed subscription, besides those of a request.
+// Codes of malformed subscriptions, besides those of requests.
 const (
 	BadCommand Code = "bad_command" // modifier2 is neither 0 nor 1
 	MissingVar Code = "missing_var" // there is no key or no address
-	BadValue   Code = "bad_value"   // of a var that subscriptions know
+	BadValue   Code = "bad_value"   // of a var that subscriptions have
 )
 
-// A Subscription is the datagram in which a uWSGI instance announces that it
-// serves a key, usually a host, or that it leaves.
+// A Subscription is the datagram in which a uWSGI server announces that it serves a
+// key, usually a host, or that it leaves.
 type Subscription struct {
-	Leave   bool   // it serves the key no longer
+	Leave   bool   // it does not serve the key any more
 	Key     string // 1 to 255 printable ASCII bytes, no space and no quote
-	Address string // of its socket as it was configured, of the same bytes as a key: it may lack a host, or be a relative path
+	Address string // of its socket as configured, of the same bytes as a key; it may lack a host, or be a relative path
 
 	Modifier1, Modifier2 uint8 // for the requests that it wants
-	Cores                int   // processes times threads; 0: not told
+	Cores                int   // processes times threads; 0: unknown
 	Load                 int   // requests that wait in its backlog
-	Weight               int   // 0: not told
+	Weight               int   // 0: unknown
 	Backup               bool
 
-	Notify string // a UNIX datagram socket to acknowledge to; "": none
-	Unix   int64  // when it was sent, in seconds, if it is signed; 0: not told
+	Notify string // a UNIX datagram socket for acknowledgements; "": none
+	Unix   int64  // when it was sent, in seconds, if it is signed; 0: unknown
 
 	// Sign is the signature, nil if there is none, and Signed the bytes that it
-	// covers: all vars before it. The header is not among them, so that Leave
-	// is not signed.
+	// covers: all vars before it. It does not cover the header, so Leave is not
+	// signed.
 	Sign, Signed []byte
 }
 
-// ParseSubscription reads a datagram, which is one subscription and nothing
-// else. Vars that it does not know have no effect; whatever else departs from
-// the protocol is a *FormatError. Sign and Signed are parts of the datagram, not
-// copies.
+// ParseSubscription parses a datagram, which is one subscription and nothing else. It
+// ignores unknown vars; anything else that departs from the protocol is a
+// *FormatError. Sign and Signed are parts of the datagram, not copies.
 func ParseSubscription(datagram []byte) (*Subscription, error) {
 	block, err := subscriptionBlock(datagram)
 	if err != nil {
@@ -75,7 +74,7 @@ func ParseSubscription(datagram []byte) (*Subscription, error) {
 	return s, nil
 }
 
-// subscriptionBlock looks at everything around the vars.
+// subscriptionBlock checks everything around the vars and returns the block.
 func subscriptionBlock(datagram []byte) ([]byte, error) {
 	if len(datagram) < headerSize {
 		return nil, &FormatError{Code: ShortHeader, What: "datagram ends inside its header", Offset: int64(len(datagram))}
@@ -84,7 +83,7 @@ func subscriptionBlock(datagram []byte) ([]byte, error) {
 	block := datagram[headerSize:]
 	switch {
 	case datagram[0] != modifierSubscription:
-		return nil, &FormatError{Code: BadModifier, What: fmt.Sprintf("modifier1 %d is no subscription's", datagram[0])}
+		return nil, &FormatError{Code: BadModifier, What: fmt.Sprintf("modifier1 %d is not that of a subscription", datagram[0])}
 	case datagram[3] > 1:
 		return nil, &FormatError{Code: BadCommand, What: fmt.Sprintf("command %d is neither 0, announce, nor 1, leave", datagram[3]), Offset: 3}
 	case len(datagram) > maxSubscription:
@@ -97,7 +96,7 @@ func subscriptionBlock(datagram []byte) ([]byte, error) {
 	return block, nil
 }
 
-// set takes in one var; what says what is wrong with it.
+// set stores one var. what says what is wrong with it.
 func (s *Subscription) set(v Var) (what string) {
 	switch v.Name {
 	case "key":
@@ -146,13 +145,13 @@ func setWord(to *string, value string) (what string) {
 func setNumber[T uint8 | int | int64](to *T, value string, most int64) (what string) {
 	n, ok := parseLength(value)
 	if !ok || n > most {
-		return fmt.Sprintf("is no decimal number from 0 to %d", most)
+		return fmt.Sprintf("is not a decimal number from 0 to %d", most)
 	}
 	*to = T(n)
 	return ""
 }
 
-// check is for what no var alone tells. size is that of the block.
+// check checks what concerns more than one var. size is that of the block.
 func (s *Subscription) check(size int) error {
 	switch {
 	case s.Key == "":
@@ -166,9 +165,9 @@ func (s *Subscription) check(size int) error {
 }
 
 // Append appends the datagram to b, with its vars in uWSGI's order. To sign it,
-// append it without a Sign first: Sign is to cover all bytes after the fourth.
-// Signed is not looked at. It returns b as it was and an error if
-// ParseSubscription would not take the datagram.
+// append it without a Sign first: Sign must cover all bytes after the fourth. Signed
+// is ignored. If ParseSubscription would refuse the datagram, Append returns b
+// unchanged and an error.
 func (s *Subscription) Append(b []byte) ([]byte, error) {
 	packet, err := s.request().Append(b)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// datagram makes a subscription packet of any vars at all.
+// datagram makes a subscription packet of any vars.
 func datagram(cmd byte, vars ...string) []byte {
 	b := []byte{modifierSubscription, 0, 0, cmd}
 	for _, s := range vars {
@@ -158,7 +158,7 @@ func TestSubscriptionVectors(t *testing.T) {
 	}
 }
 
-// TestSubscriptionSignature holds Signed against what uWSGI has signed.
+// TestSubscriptionSignature compares Signed with what uWSGI has signed.
 func TestSubscriptionSignature(t *testing.T) {
 	all := readVectors(t)
 	block, _ := pem.Decode([]byte(all.Signing.PublicKey))

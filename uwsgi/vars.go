@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// A Var is one entry of the block. Both halves are bytes as sent: PATH_INFO may
-// hold CR and LF, header values any byte at all.
+// A Var is one entry of the block. Name and Value are bytes as sent: PATH_INFO may
+// have CR and LF, header values any byte.
 type Var struct{ Name, Value string }
 
-// Vars are the entries of a block in wire order, repeats kept. Names are
-// compared byte for byte.
+// Vars are the entries of a block in wire order, with repeats. Names are compared
+// byte for byte.
 type Vars []Var
 
-// Get returns the last value of that name, "" if there is none. The last one is
-// what uWSGI and gunicorn obey.
+// Get returns the last value of that name, or "" if there is none. uWSGI and gunicorn
+// use the last one.
 func (v Vars) Get(name string) string {
 	value, _ := v.Lookup(name)
 	return value
 }
 
-// Lookup is Get, and tells an absent var from an empty one.
+// Lookup is Get; ok is false if there is no var of that name.
 func (v Vars) Lookup(name string) (value string, ok bool) {
 	for i := len(v) - 1; i >= 0; i-- {
 		if v[i].Name == name {
@@ -31,8 +31,8 @@ func (v Vars) Lookup(name string) (value string, ok bool) {
 	return "", false
 }
 
-// First returns the first value of that name: what nginx before 1.23 takes for
-// $http_name when a header repeats.
+// First returns the first value of that name. nginx before 1.23 uses it for
+// $http_name if a header repeats.
 func (v Vars) First(name string) (value string, ok bool) {
 	for i := range v {
 		if v[i].Name == name {
@@ -42,7 +42,7 @@ func (v Vars) First(name string) (value string, ok bool) {
 	return "", false
 }
 
-// Count returns how often the name occurs.
+// Count returns the number of vars of that name.
 func (v Vars) Count(name string) int {
 	n := 0
 	for i := range v {
@@ -65,8 +65,8 @@ func (v Vars) Set(x Var) Vars {
 	return append(kept, x)
 }
 
-// Agreed reports whether all vars of that name have one value. It is true if there
-// are none.
+// Agreed reports whether all vars of that name have the same value. It is true if
+// there are none.
 func (v Vars) Agreed(name string) bool {
 	first := -1
 	for i := range v {
@@ -81,29 +81,27 @@ func (v Vars) Agreed(name string) bool {
 	return true
 }
 
-// Repeated returns the name of a var that occurs with different values. Of a header,
-// nginx before 1.23 keys on the first one, later versions on the join of them. Of
-// another var, nobody but nginx's configuration knows which one its own variable
-// equals. The worker obeys the last one.
+// Repeated returns the name of a var that occurs with different values. If it is a
+// header, nginx before 1.23 puts the first one into a key, and later versions join
+// them. If it is another var, only nginx's configuration says which one its own
+// variable equals. The worker uses the last one.
 func (v Vars) Repeated() (name string, ok bool) {
 	return v.repeat(func(first, again *Var) bool { return first.Value != again.Value })
 }
 
-// Merge returns the vars with every name at most once, at the place of its
-// first occurrence. Without repeats that is v itself, not a copy; v is never
-// changed. A name with one value, however often, keeps that value. Different
-// values of one name
+// Merge returns the vars with every name at most once, at the place of its first
+// occurrence. Without repeats it returns v itself, not a copy; it never changes v. A
+// name with equal values keeps the value. Different values of one name
 //
-//   - are an error for CONTENT_LENGTH, unless the last one takes the others back,
-//     which agree, and is empty: readers that disagree about where a request ends are
-//     how requests get smuggled;
-//   - are joined with "; " for HTTP_COOKIE, in wire order, empty ones left out;
-//   - are the last one for a var without the prefix HTTP_, and for a header that
-//     RFC 9110 or its own specification allows once (see singleton). The worker
-//     would obey the last one too, and nginx sends two where its configuration
-//     includes uwsgi_params and then overrides a line of it;
-//   - are joined with ", " for all other HTTP_ vars, as nginx does since 1.23:
-//     the lists of RFC 9110, HTTP_X_FORWARDED_FOR, headers that we do not know.
+//   - are an error for CONTENT_LENGTH, unless the last value is empty and the others agree:
+//     if readers disagree about where a request ends, requests can be smuggled;
+//   - are joined with "; " for HTTP_COOKIE, in wire order, without empty ones;
+//   - are replaced by the last one for a var without the prefix HTTP_, and for a header that
+//     RFC 9110 or its own specification allows once (see singleton). The worker would use
+//     the last one, too. nginx sends two if its configuration includes uwsgi_params and then
+//     overrides a line of it;
+//   - are joined with ", " for all other HTTP_ vars, as nginx does since 1.23: the lists of
+//     RFC 9110, HTTP_X_FORWARDED_FOR, unknown headers.
 //
 // The error is a *FormatError with the code DuplicateVar.
 func (v Vars) Merge() (Vars, error) {
@@ -154,16 +152,16 @@ func same(values []string) bool {
 	return true
 }
 
-// takenBack reports whether the last value is empty and the others agree: nginx's
-// configuration says `uwsgi_param CONTENT_LENGTH "";` below uwsgi_params where it
-// sends no body.
+// takenBack reports whether the last value is empty and the others agree. nginx sends
+// this where its configuration says `uwsgi_param CONTENT_LENGTH "";` below
+// uwsgi_params, since it sends no body.
 func takenBack(values []string) bool {
 	last := len(values) - 1
 	return values[last] == "" && same(values[:last])
 }
 
-// joinFilled leaves empty values out: an empty list element means nothing
-// (RFC 9110 §5.6.1).
+// joinFilled joins the values that are not empty: an empty list element has no
+// meaning (RFC 9110 §5.6.1).
 func joinFilled(values []string, sep string) string {
 	var filled []string
 	for _, s := range values {
@@ -174,8 +172,8 @@ func joinFilled(values []string, sep string) string {
 	return strings.Join(filled, sep)
 }
 
-// singleton tells whether a var has one value at most: every CGI
-// meta-variable, and the request headers that are not lists.
+// singleton reports whether a var has at most one value: every CGI meta-variable, and
+// the request headers that are not lists.
 func singleton(name string) bool {
 	header, ok := strings.CutPrefix(name, "HTTP_")
 	if !ok {
@@ -196,14 +194,15 @@ func singleton(name string) bool {
 
 var nameSeed = maphash.MakeSeed()
 
-// few is how many vars a request has, if it has no more than usual.
+// few is more than the usual number of vars of a request.
 const few = 64
 
-// repeat looks for a var whose name occurred before, such that counts agrees. It runs for every request: an open-addressed table on the stack, which
-// must not grow for it, holds the 20 to 40 vars that nginx sends.
+// repeat returns the first name that occurred before such that counts agrees. It runs
+// for every request. So it uses an open-addressed table on the stack, which is large
+// enough for the 20 to 40 vars that nginx sends.
 func (v Vars) repeat(counts func(first, again *Var) bool) (name string, found bool) {
 	var small [2 * few]uint16
-	table := small[:] // places in v, from 1; 0: free
+	table := small[:] // indices of v, plus 1; 0: free
 	if len(v) > few {
 		table = make([]uint16, 1<<bits.Len(uint(2*len(v))))
 	}
@@ -220,8 +219,8 @@ func (v Vars) repeat(counts func(first, again *Var) bool) (name string, found bo
 	return "", false
 }
 
-// slot returns where the name stands in the table, or the free place for it.
-// The size of the table is a power of two, and there is always a free place.
+// slot returns the slot of the name in the table, or the free slot for it. The size
+// of the table is a power of two, and it always has a free slot.
 func (v Vars) slot(table []uint16, name string) uint64 {
 	mask := uint64(len(table) - 1)
 	var slot uint64
@@ -236,8 +235,9 @@ func (v Vars) slot(table []uint16, name string) uint64 {
 	return slot
 }
 
-// hash is for few names: those that a client makes collide are compared in
-// microseconds. Where there are more, a seeded one keeps it from that.
+// hash is for few names. If a client makes their hashes collide, all comparisons take
+// microseconds. For more names slot uses a seeded hash, which a client cannot
+// predict.
 func hash(name string) uint64 {
 	n := len(name)
 	if n < 2 {

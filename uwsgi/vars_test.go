@@ -77,7 +77,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// testMerged checks what holds of every merge.
+// testMerged checks what is true of every merge.
 func testMerged(t *testing.T, in, merged Vars) {
 	t.Helper()
 	for _, v := range in {

@@ -202,13 +202,12 @@ func testPing(t *testing.T, req *Request, err error, br *bufio.Reader) {
 	if rest, _ := io.ReadAll(br); len(rest) > 0 {
 		t.Errorf("left in the reader: %q", rest)
 	}
-	var reply bytes.Buffer
-	if err := req.WritePong(&reply); err != nil || reply.String() != "\x64\x00\x00\x01" {
-		t.Errorf("reply %x, %v; want 64000001", reply.Bytes(), err)
+	if Pong != "\x64\x00\x00\x01" {
+		t.Errorf("Pong is %x, want 64000001", Pong)
 	}
 }
 
-// stream plays a connection that says these bytes and then ends with err.
+// stream plays a connection that sends these bytes and then ends with err.
 func stream(b []byte, err error) *bufio.Reader {
 	return bufio.NewReader(io.MultiReader(bytes.NewReader(b), failing{err}))
 }
@@ -217,7 +216,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// bytes returns what the worker sent; of the largest answer only the hash and
+// bytes returns what the worker sent; of the largest response only the hash and
 // the beginning were recorded.
 func (vec responseVector) bytes(t *testing.T) []byte {
 	t.Helper()
@@ -225,7 +224,7 @@ func (vec responseVector) bytes(t *testing.T) []byte {
 	if vec.HeadHex != nil {
 		b = slices.Concat(bytes.TrimRight(vec.HeadHex, "h"), bytes.Repeat([]byte("h"), 60000), []byte("\r\nContent-Length: 3\r\n\r\nok\n"))
 		if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != vec.ResponseSHA256 {
-			t.Fatal("the answer could not be put together again")
+			t.Fatal("the response could not be put together again")
 		}
 	}
 	if len(b) != vec.ResponseLen && vec.ResponseLen > 0 {
@@ -309,15 +308,15 @@ func testBody(t *testing.T, vec responseVector, resp *Response, body *Body, cont
 	switch want.Complete {
 	case true:
 		if err != nil || !body.Whole() {
-			t.Errorf("complete answer: whole %t, error %v", body.Whole(), err)
+			t.Errorf("complete response: whole %t, error %v", body.Whole(), err)
 		}
 	case false:
 		if err != io.ErrUnexpectedEOF || body.Whole() {
-			t.Errorf("truncated answer: whole %t, error %v", body.Whole(), err)
+			t.Errorf("truncated response: whole %t, error %v", body.Whole(), err)
 		}
 	case "unknown":
 		if err != nil || body.Whole() {
-			t.Errorf("answer of unknown length: whole %t, error %v", body.Whole(), err)
+			t.Errorf("response of unknown length: whole %t, error %v", body.Whole(), err)
 		}
 	}
 	if want.Cacheable != nil && *want.Cacheable != (body.Whole() && !body.Surplus()) {
