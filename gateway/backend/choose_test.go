@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Any run of as many requests as the weights sum up to has them exactly.
+// Any run of as many requests as the sum of the weights is shared exactly by weight.
 func TestRoundRobinKeepsTheRatioInEveryWindow(t *testing.T) {
 	for _, weights := range [][]int{{3, 2}, {1, 1}, {5, 1, 1}, {7, 1, 3}, {1, 2, 3, 4}, {100, 1}, {65535, 1}} {
 		t.Run(fmt.Sprint(weights), func(t *testing.T) {
@@ -63,7 +63,7 @@ func TestChoice(t *testing.T) {
 		servers []string
 		choice  Choice
 		held    []string // servers that hold a request
-		want    string   // who gets the next ones
+		want    string   // the servers that get the next requests
 	}{
 		{"least busy", []string{"@a", "@b", "@c"}, LeastBusy, []string{"@a", "@c", "@a"}, "b"},
 		{"by weight", []string{"@a weight=4", "@b"}, LeastBusy, []string{"@a", "@a", "@b"}, "a"},
@@ -141,7 +141,7 @@ func TestAvoid(t *testing.T) {
 	}
 }
 
-// A server that has just failed this request is no better for the others being busy.
+// A request does not go back to the server that failed it because the others are busy.
 func TestAvoidWaits(t *testing.T) {
 	for _, choice := range []Choice{RoundRobin, LeastBusy} {
 		synctest.Test(t, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestHash(t *testing.T) {
 	}
 }
 
-// Every gateway has to choose alike, whatever the order of its configuration.
+// All gateways make the same choice, whatever the order of their configurations.
 func TestHashDependsOnNamesAlone(t *testing.T) {
 	a, b := newPool(t, "@a", "@b", "@c"), newPool(t, "@c", "@a", "@b")
 	a.Choice, b.Choice = HashKey, HashKey
@@ -261,7 +261,7 @@ func TestSetKeepsWhatStays(t *testing.T) {
 	b.Close()
 	a.Close()
 	if err := a.Close(); err == nil {
-		t.Error("the second Close says nothing")
+		t.Error("the second Close returns no error")
 	}
 	checkIdle(t, p)
 }
@@ -281,7 +281,7 @@ func TestUnprovenGetsOneAtATime(t *testing.T) {
 		nc.Report(Responded)
 	}
 	if got := shares(t, p, 10, Want{}); p.Stats()[1].Unproven || got["@b"] < 5 {
-		t.Errorf("shares %v after it has answered", got)
+		t.Errorf("shares %v after it has responded", got)
 	}
 	for _, nc := range held {
 		nc.Close()
@@ -335,8 +335,8 @@ func manyNodes(n int) *Pool {
 	return p
 }
 
-// BenchmarkSlowNode has one node of five that takes ten times as long, and tells
-// how long requests take then. The time is simulated.
+// BenchmarkSlowNode reports how long requests take when one node of five takes five
+// times as long as the others. The time is simulated.
 func BenchmarkSlowNode(b *testing.B) {
 	for _, choice := range []Choice{RoundRobin, LeastBusy} {
 		b.Run(choice.String(), func(b *testing.B) {
@@ -359,8 +359,8 @@ func TestLeastBusyBeatsRoundRobinOnOneSlowNode(t *testing.T) {
 	}
 }
 
-// simulateSlowNode returns what requests took, sorted. A node works on one
-// request after another, for 10 ms each on average; the first one for 50 ms.
+// simulateSlowNode returns how long the requests took, sorted. A node works on one request
+// at a time, for 10 ms on average; the first node for 50 ms.
 func simulateSlowNode(choice Choice, requests int) []time.Duration {
 	p := &Pool{Choice: choice}
 	for i := range 5 {
@@ -372,7 +372,7 @@ func simulateSlowNode(choice Choice, requests int) []time.Duration {
 		node *Node
 		ends time.Duration
 	}
-	free := make([]time.Duration, 5) // when each node has done what it was given
+	free := make([]time.Duration, 5) // when each node has finished its requests
 	var running []job
 	var took []time.Duration
 	for now := time.Duration(0); len(took) < requests; now += time.Duration(random.ExpFloat64() * float64(12*time.Millisecond)) {

@@ -43,7 +43,7 @@ func TestProbesBackOff(t *testing.T) {
 	})
 }
 
-// What a client can cause ejects nobody who answers probes.
+// Outcomes that a client can cause eject no server that responds to probes.
 func TestSuspicion(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -52,10 +52,10 @@ func TestSuspicion(t *testing.T) {
 		probe    server
 		out      bool
 	}{
-		{"answers probes", []string{"@a", "@b"}, []Outcome{Silent, Silent, Reset, TimedOut}, nil, false},
-		{"answers none", []string{"@a", "@b"}, []Outcome{TimedOut, TimedOut, TimedOut}, hangs, true},
+		{"responds to probes", []string{"@a", "@b"}, []Outcome{Silent, Silent, Reset, TimedOut}, nil, false},
+		{"responds to no probe", []string{"@a", "@b"}, []Outcome{TimedOut, TimedOut, TimedOut}, hangs, true},
 		{"too few", []string{"@a", "@b"}, []Outcome{TimedOut, TimedOut}, hangs, false},
-		{"an answer between", []string{"@a", "@b"}, []Outcome{TimedOut, TimedOut, Responded, TimedOut}, hangs, false},
+		{"a response between", []string{"@a", "@b"}, []Outcome{TimedOut, TimedOut, Responded, TimedOut}, hangs, false},
 		{"the only one", []string{"@a"}, []Outcome{TimedOut, TimedOut, TimedOut}, hangs, false},
 		{"the last that is up", []string{"@a", "@b down"}, []Outcome{TimedOut, TimedOut, TimedOut}, hangs, false},
 		{"refuses probes", []string{"@a", "@b"}, []Outcome{Silent, Silent, Silent}, refuses, true},
@@ -80,7 +80,7 @@ func TestSuspicion(t *testing.T) {
 				w.set("@a", nil)
 				time.Sleep(31 * time.Second)
 				if !p.Stats()[0].Up {
-					t.Error("not back, though it answers")
+					t.Error("not back, though it responds")
 				}
 			})
 		})
@@ -104,7 +104,7 @@ func TestDoubtIsForgotten(t *testing.T) {
 	})
 }
 
-// An unproven server that does not answer its first request is probed.
+// An unproven server that does not respond to its first request is probed.
 func TestUnprovenIsDoubtedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &Pool{}
@@ -227,7 +227,7 @@ func TestProbeVars(t *testing.T) {
 	}
 }
 
-// A host that drops packets costs the others nothing, and is ejected.
+// A host that drops packets is ejected and does not delay requests to the others.
 func TestDroppedPackets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, "@a", "@b")
@@ -262,7 +262,7 @@ func TestBackupTakesOver(t *testing.T) {
 	})
 }
 
-// The servers that are down do not cost every request a connect each.
+// A request does not try every server of a pool that is down.
 func TestPoolThatIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := manyNodes(50)

@@ -161,7 +161,7 @@ func TestWatchSeesChanges(t *testing.T) {
 	})
 }
 
-// Whatever the file, its errors name it, and what it is taken for is found.
+// For any file, either the error names the file, or all hosts in it are found.
 func FuzzHostMap(f *testing.F) {
 	f.Add("a.example @a weight=2, @b backup # comment\n.b.example 127.0.0.1:3031")
 	f.Add("*.c.example suwsgi:app:3031 insecure")

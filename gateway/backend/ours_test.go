@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// That a pool has been found without a server is told until one answers.
+// An outage lasts until Recover.
 func TestOutage(t *testing.T) {
 	p, err := NewPool("127.0.0.1:1")
 	if err != nil {
@@ -32,7 +32,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// What we lack ourselves is not held against a server.
+// A shortage on this machine ejects no server.
 func TestOurShortageEjectsNobody(t *testing.T) {
 	p, err := NewPool("127.0.0.1:1", "127.0.0.1:2")
 	if err != nil {

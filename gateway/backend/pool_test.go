@@ -119,7 +119,7 @@ func TestLastServerIsAlwaysTried(t *testing.T) {
 }
 
 func TestSilentHostLeavesTimeForTheNext(t *testing.T) {
-	// A listener whose backlog is full drops connects, as a dead host does.
+	// A listener with a full backlog drops packets, as a dead host does.
 	full := fullTCP(t)
 	p := newPool(t, full, listen(t, "tcp", "127.0.0.1:0"))
 	p.DialTimeout = 400 * time.Millisecond

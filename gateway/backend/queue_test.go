@@ -67,7 +67,7 @@ func TestQueueTimeout(t *testing.T) {
 	})
 }
 
-// A full queue refuses the host that fills it, not others.
+// A full queue refuses requests of the host that fills it, not those of others.
 func TestQueueFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, "@a max-conns=1")
@@ -120,7 +120,7 @@ func TestNoQueue(t *testing.T) {
 	held.Close()
 }
 
-// Whoever waits gets what changes for the better.
+// A waiting request profits from every change that frees a place.
 func TestQueueWakes(t *testing.T) {
 	for name, change := range map[string]func(p *Pool, w *network){
 		"a new server":   func(p *Pool, w *network) { p.Set([]NodeSpec{{Addr: "@a", MaxConns: 1}, {Addr: "@b"}}) },
@@ -192,8 +192,8 @@ func TestQueueEndsWithThePool(t *testing.T) {
 	}
 }
 
-// uWSGI with a backlog of 3 and one worker: of 20 requests at once it takes 4,
-// and refuses the others as a UNIX or a TCP socket does.
+// Of 20 requests at once, uWSGI with one worker and a backlog of 3 accepts 4, and refuses
+// the others as a UNIX or a TCP socket does.
 func TestFullBacklogAnswersAll(t *testing.T) {
 	for name, refuse := range map[string]server{"unix": full, "tcp": drops} {
 		t.Run(name, func(t *testing.T) {
@@ -238,7 +238,7 @@ func TestFullBacklogAnswersAll(t *testing.T) {
 	}
 }
 
-// The backlog is full of other gateways' requests: nothing of ours ends.
+// The backlog is full of other gateways' requests, so no request of this pool ends.
 func TestFullBacklogOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, "@a")
@@ -270,7 +270,7 @@ func TestFullBacklogOfOthers(t *testing.T) {
 	})
 }
 
-// A request that had a place and found the backlog full is the next one again.
+// A request that had a place and found the backlog full is in front of the queue again.
 func TestFullBacklogCostsNoTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, "@a")
@@ -301,7 +301,7 @@ func TestFullBacklogCostsNoTurn(t *testing.T) {
 	})
 }
 
-// A place that is given in the moment in which a client leaves is not lost.
+// A place that is given at the moment when the client leaves is not lost.
 func TestPlaceOfAClientThatLeft(t *testing.T) {
 	p := newPool(t, "@a max-conns=1")
 	launch(p)
@@ -314,7 +314,7 @@ func TestPlaceOfAClientThatLeft(t *testing.T) {
 	}
 }
 
-// After Close no timer of a full backlog goes on, even if requests are in flight.
+// After Close the timer of a full backlog is stopped, even if requests are in flight.
 func TestCloseWithFullBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, "@a")

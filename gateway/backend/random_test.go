@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Servers die and come back, the membership changes, requests queue, clients
-// leave: at the end every place is free and nobody waits.
+// Servers die and come back, the membership changes, requests queue, clients leave. At the
+// end every place is free and no request waits.
 func TestRandomLife(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -67,7 +67,7 @@ func randomSpecs(random *rand.Rand) []NodeSpec {
 	return specs
 }
 
-// A client asks once, and is patient for so long.
+// A client sends one request and waits for at most this time.
 type client struct {
 	want           Want
 	patience, work time.Duration
@@ -98,7 +98,7 @@ func (c client) ask(t *testing.T, p *Pool) {
 	}
 }
 
-// checkTiers holds the heaps against what they stand for.
+// checkTiers checks that the heaps match the state of the nodes.
 func checkTiers(t *testing.T, p *Pool) {
 	t.Helper()
 	p.mu.Lock()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// successor is a Pools whose default pool has those servers on w.
+// successor returns Pools whose default pool has these servers on w.
 func successor(t *testing.T, w *network, tune func(*Pool), servers ...string) *Pools {
 	t.Helper()
 	p := newPool(t, servers...)
@@ -21,7 +21,7 @@ func successor(t *testing.T, w *network, tune func(*Pool), servers ...string) *P
 	return &Pools{Default: p}
 }
 
-// What is known about a server goes over to the next pool.
+// A server keeps its state in the next pool.
 func TestReplaceKeepsState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first := newPool(t, "@a max-conns=1", "@b", "@c")
@@ -29,7 +29,7 @@ func TestReplaceKeepsState(t *testing.T) {
 		w.set("@b", refuses)
 		ps := &Pools{Default: first}
 		held := dial(t, first, Want{})
-		dial(t, first, Want{Avoid: held.Node}).Close() // is refused by @b
+		dial(t, first, Want{Avoid: held.Node}).Close() // @b refuses it
 		ps.Replace(successor(t, w, nil, "@b", "@a max-conns=1", "@d"))
 		stats := ps.For("", "").Stats()
 		if len(stats) != 3 || stats[0].Name != "@b" || stats[0].Up || stats[1].InFlight != 1 || stats[2].Name != "@d" {
@@ -47,7 +47,7 @@ func TestReplaceKeepsState(t *testing.T) {
 	})
 }
 
-// A request that has its pool finds a server of it, whatever the pools are by then.
+// A request that already has its pool gets one of its servers, even if the pools were replaced since.
 func TestReplaceKeepsRequests(t *testing.T) {
 	for name, next := range map[string][]string{"goes on": {"@a max-conns=1"}, "is gone": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestReplaceTakesOptions(t *testing.T) {
 	})
 }
 
-// The certificate that a server has to have can be another.
+// Replace can change how the certificate of a server is verified.
 func TestReplaceTakesVerification(t *testing.T) {
 	first := newPool(t, "suwsgi:localhost:3031 insecure")
 	ps := &Pools{Default: first}

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// A zone answers look-ups out of two maps.
+// A zone is a resolver that knows the names in two maps.
 type zone struct {
-	mu       sync.Mutex // guards them
+	mu       sync.Mutex // guards both
 	hosts    map[string][]string
 	services map[string][]*net.SRV
 }
@@ -47,7 +47,7 @@ func (z *zone) set(host string, addrs ...string) {
 	z.hosts[host] = addrs
 }
 
-// names are those of the members, sorted.
+// names returns the names of the servers, sorted.
 func (p *Pool) names() string {
 	var names []string
 	for _, s := range p.Stats() {

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// A network stands in for the one below a pool: a server is a word and what it
-// does with connections.
+// A network replaces the real one below a pool. A server is a name and what happens to
+// connections to it.
 type network struct {
 	mu      sync.Mutex
 	servers map[string]server // by Addr
-	dialed  []string          // in order, probes too
+	dialed  []string          // in order, including probes
 }
 
-// A server is what happens to a connect, and to the connection. Nil accepts,
-// and closes at the first byte, as a worker without the ping plugin does.
+// A server decides on a connect, and acts on the connection. Nil accepts, and closes at
+// the first byte, as a worker without the ping plugin does.
 type server func(nc net.Conn) error
 
-// simulate puts p on a network of its own, all of whose servers accept.
+// simulate gives p a network of its own, where all servers accept.
 func simulate(p *Pool) *network {
 	w := &network{servers: make(map[string]server)}
 	p.dialer = w.dialer()
@@ -58,7 +58,7 @@ func (w *network) dial(ctx context.Context, addr string, d time.Duration) (net.C
 	return ours, nil
 }
 
-// times is how often addr was connected to.
+// times returns how often addr was dialled.
 func (w *network) times(addr string) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -81,7 +81,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// closes reads something and closes.
+// closes accepts, reads something and closes.
 func closes(nc net.Conn) error {
 	go func() {
 		nc.Read(make([]byte, 4096))
@@ -90,7 +90,7 @@ func closes(nc net.Conn) error {
 	return nil
 }
 
-// hangs accepts and says nothing until the client closes.
+// hangs accepts and sends nothing until the client closes.
 func hangs(nc net.Conn) error {
 	go func() {
 		for {
@@ -107,7 +107,7 @@ func refuses(nc net.Conn) error { return syscall.ECONNREFUSED }
 func full(nc net.Conn) error    { return syscall.EAGAIN }
 func drops(nc net.Conn) error   { return errSilence }
 
-// dial is Dial where it has to succeed.
+// dial is a Dial that must succeed.
 func dial(t testing.TB, p *Pool, w Want) *Conn {
 	t.Helper()
 	nc, err := p.Dial(t.Context(), w)
@@ -117,7 +117,7 @@ func dial(t testing.TB, p *Pool, w Want) *Conn {
 	return nc
 }
 
-// shares closes each connection at once and counts who got them.
+// shares counts the connections that each server got, and closes them at once.
 func shares(t testing.TB, p *Pool, requests int, w Want) map[string]int {
 	t.Helper()
 	got := make(map[string]int)
@@ -143,7 +143,7 @@ func checkIdle(t *testing.T, p *Pool) {
 	}
 }
 
-// launch does what the first Dial begins with.
+// launch starts p as the first Dial does.
 func launch(p *Pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -52,7 +52,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A server that speaks no TLS uses up the time for connecting, no more.
+// A server without TLS costs no more than the time for connecting.
 func TestTLSHandshakeIsBounded(t *testing.T) {
 	p := newPool(t, "suwsgi:"+fullTCP(t))
 	p.DialTimeout = 50 * time.Millisecond
@@ -62,8 +62,8 @@ func TestTLSHandshakeIsBounded(t *testing.T) {
 	}
 }
 
-// listenTLS echoes over TLS with a certificate for that name, whose authority is
-// in the file ca.
+// listenTLS echoes over TLS with a certificate for that name. The file ca has its
+// authority.
 func listenTLS(t *testing.T, name string) (addr, ca string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -48,7 +48,7 @@ func (s *Registry) take(datagram []byte, from source, now time.Time) error {
 	if !from.local && !s.isAllowed(from.ip) {
 		return refuse(RefusedSource, "its source is in none of the allowed networks")
 	}
-	if !s.rates.allow(from, s.rate(), now) {
+	if !s.rates.take(from, s.rate(), now) {
 		return refuse(RefusedRate, "its source sends more than %d datagrams a second", s.rate())
 	}
 	sub, err := uwsgi.ParseSubscription(datagram)

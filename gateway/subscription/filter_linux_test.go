@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A sender is not heard while it is among those of the filter, by either version of IP.
+// The filter drops the datagrams of its senders, over both versions of IP.
 func TestFilter(t *testing.T) {
 	pc, err := net.ListenUDP("udp", &net.UDPAddr{})
 	if err != nil {
@@ -42,7 +42,7 @@ func TestFilter(t *testing.T) {
 		if err := filter(pc, shut); err != nil {
 			t.Skip(err)
 		}
-		for _, ip := range append(all, "127.0.0.9") { // the last one tells the end
+		for _, ip := range append(all, "127.0.0.9") { // the last one marks the end
 			send(t, ip, port, 1, nil)
 		}
 		var got []string
@@ -61,7 +61,7 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// What loopback cannot show: networks of IPv6 that are not zero.
+// Loopback cannot show networks of IPv6 that are not zero.
 func TestFilterProgram(t *testing.T) {
 	senders := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8:1:2::"), netip.MustParseAddr("2001:db8:1:3::"), netip.MustParseAddr("192.0.2.3")}
 	program := filterProgram(senders)
@@ -112,7 +112,7 @@ func passes(t *testing.T, program []unix.SockFilter, ip netip.Addr) bool {
 	return false
 }
 
-// send sends b from one of this machine's addresses, some times over.
+// send sends b several times, from an address of this machine.
 func send(t *testing.T, ip string, port, times int, b []byte) {
 	t.Helper()
 	host := net.IPv4(127, 0, 0, 1)
@@ -131,7 +131,7 @@ func send(t *testing.T, ip string, port, times int, b []byte) {
 	}
 }
 
-// Who floods is not heard soon, and all others are.
+// A sender that floods is soon shut out, and all others are read.
 func TestFloodOfOne(t *testing.T) {
 	pc, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {

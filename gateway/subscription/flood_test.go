@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Of bad datagrams from everywhere so many are read as are worth it. Who is not heard
-// for that stays, and no longer.
+// Of bad datagrams from many addresses, maxRefusals a second are read. A server whose
+// announcements may be lost in that flood stays for one tolerance after it.
 func TestFloodOfMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serveInBubble(&Registry{Admission: Admission{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}})

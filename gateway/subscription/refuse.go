@@ -89,9 +89,9 @@ type rates struct {
 	slots [1024]time.Time // when everything that came would have come at exactly the rate
 }
 
-// allow reports whether a datagram is within the rate, and counts it. Twice the rate
+// take counts a datagram if it is within the rate, and reports whether it is. Twice the rate
 // may come at once.
-func (r *rates) allow(from source, perSecond int, now time.Time) bool {
+func (r *rates) take(from source, perSecond int, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.ready {

@@ -49,7 +49,7 @@ func recorded(tb testing.TB) []recording {
 	return all
 }
 
-// TestRecordedSignatures verifies what uWSGI has signed.
+// Signatures that uWSGI made are verified.
 func TestRecordedSignatures(t *testing.T) {
 	s := &Registry{Admission: Admission{PublicKeys: "testdata", Digest: crypto.SHA1}}
 	from := source{ip: netip.MustParseAddr("127.0.0.1")}
@@ -99,7 +99,7 @@ func signed(tb testing.TB, sub uwsgi.Subscription, at time.Time) []byte {
 	return datagram(tb, sub)
 }
 
-// writePublicKey makes the directory of public keys.
+// writePublicKey makes a directory with the public key under these names.
 func writePublicKey(t *testing.T, names ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -174,7 +174,7 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// What can be replayed at all is remembered, however many signers come.
+// Signed times are remembered as long as they could be replayed, for a bounded number of signers.
 func TestReplaysAreBounded(t *testing.T) {
 	s := &Registry{Admission: Admission{PublicKeys: "on"}}
 	now := time.Unix(1_900_000_000, 0)

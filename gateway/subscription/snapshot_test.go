@@ -12,7 +12,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// What the file holds is known again, unless it is too old.
+// The servers in the file are members again, unless they are too old.
 func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "state.json")
@@ -66,8 +66,8 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
-// The file is written at most once a second, and stays younger than the tolerance
-// while nothing changes.
+// The file is written at most once a second. While nothing changes, it is written often
+// enough to stay younger than the tolerance.
 func TestSnapshotIsWrittenSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "state.json")
@@ -172,7 +172,7 @@ func FuzzSnapshot(f *testing.F) {
 	})
 }
 
-// A place that cannot be written to is no reason to stop.
+// A snapshot that cannot be written does not end Serve.
 func TestSnapshotThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serveInBubble(&Registry{Snapshot: filepath.Join(t.TempDir(), "no", "such", "dir")})

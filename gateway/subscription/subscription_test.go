@@ -25,7 +25,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A packet is what a packetConn has received.
+// A packet is a datagram for a packetConn.
 type packet struct {
 	b    []byte
 	from net.Addr
@@ -33,13 +33,13 @@ type packet struct {
 
 // A packetConn is a UDP socket inside a synctest bubble.
 type packetConn struct {
-	net.PacketConn // for what Serve does not use
+	net.PacketConn // for the methods that Serve does not use
 	packets        chan packet
 	closed         context.Context
 	close          context.CancelFunc
 
 	mu   sync.Mutex
-	late <-chan time.Time // of the read deadline; nil: none
+	late <-chan time.Time // fires at the read deadline; nil: there is none
 }
 
 func newPacketConn() *packetConn {
@@ -74,7 +74,7 @@ func (c *packetConn) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// served runs Serve inside a bubble; send waits until a datagram was dealt with.
+// A served is a Serve inside a synctest bubble.
 type served struct {
 	*Registry
 	pc   *packetConn
@@ -94,6 +94,7 @@ func serveInBubble(s *Registry) *served {
 	return sv
 }
 
+// send waits until the datagram was handled.
 func (sv *served) send(from string, b []byte) {
 	sv.pc.packets <- packet{b, udpAddr(from)}
 	synctest.Wait()
@@ -119,7 +120,7 @@ func bye(tb testing.TB, key, addr string) []byte {
 	return datagram(tb, uwsgi.Subscription{Key: key, Address: addr, Leave: true})
 }
 
-// addrs are those of the servers of a key, in the order of the pool.
+// addrs returns the addresses of a key's servers, in the order of the pool.
 func (s *Registry) addrs(key string) []string {
 	p := s.Pool(key)
 	if p == nil {
@@ -132,7 +133,7 @@ func (s *Registry) addrs(key string) []string {
 	return all
 }
 
-// listen returns the address of a server that takes connections and never answers.
+// listen returns the address of a server that accepts connections and never responds.
 func listen(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -143,7 +144,7 @@ func listen(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// dial is Dial where it has to succeed.
+// dial is a Dial that must succeed.
 func dial(t *testing.T, p *backend.Pool) *backend.Conn {
 	t.Helper()
 	nc, err := p.Dial(t.Context(), backend.Want{})
@@ -194,7 +195,7 @@ func TestSubscribeAndExpire(t *testing.T) {
 	})
 }
 
-// Who has not run for a while cannot know who was silent.
+// If uwgate did not run for a while, it does not know which servers were silent.
 func TestExpiryThatComesLate(t *testing.T) {
 	s := &Registry{}
 	now := time.Now()
@@ -233,7 +234,7 @@ func TestSubscriptionBecomesNode(t *testing.T) {
 			t.Errorf("announced again\n got %+v\nwant %+v", got, want)
 		}
 
-		// What is proven stays so.
+		// An announcement does not make a proven server unproven.
 		p := s.Pool("a")
 		nc := dial(t, p)
 		nc.Report(backend.Responded)
@@ -241,12 +242,12 @@ func TestSubscriptionBecomesNode(t *testing.T) {
 		sub.Weight = 2
 		s.send(here, datagram(t, sub))
 		if got := p.Stats()[0]; got.Unproven || got.Weight != 2 {
-			t.Errorf("after an answer %+v, want it proven, with weight 2", got)
+			t.Errorf("after a response %+v, want it proven, with weight 2", got)
 		}
 	})
 }
 
-// A server that leaves gets no more requests, and what it has goes on.
+// A server that leaves gets no more requests, and the requests that it has go on.
 func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serveInBubble(&Registry{})
@@ -296,7 +297,7 @@ func TestSubscriptionLookup(t *testing.T) {
 		{"example.com", ""},
 		{"1.2.3.4.x", ".x"},
 		{"1.2.3.4.5.x", ".x"},
-		{"1.2.3.4.5.6.x", ""}, // more than five steps
+		{"1.2.3.4.5.6.x", ""}, // more than five labels
 		{"Upper", "Upper"},
 		{"upper", ""},
 		{"[::1]:80", "[::1]"},
@@ -316,7 +317,7 @@ func TestSubscriptionLookup(t *testing.T) {
 	}
 }
 
-// The largest datagram is taken, and none that only begins like one.
+// The largest datagram is accepted, and one that is a byte longer is refused.
 func TestLargestSubscription(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serveInBubble(&Registry{})
@@ -333,7 +334,7 @@ func TestLargestSubscription(t *testing.T) {
 	})
 }
 
-// What an announcement becomes, or why it becomes nothing.
+// An announcement leads to a node with this address, or to a refusal with this reason.
 func TestAdmission(t *testing.T) {
 	private := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("fe80::/10")}
 	anywhere := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
@@ -398,7 +399,7 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
-// wantRefusal takes no reason for no error.
+// wantRefusal checks the reason of a refusal; "" means that there is none.
 func wantRefusal(t *testing.T, err error, want Refusal) {
 	t.Helper()
 	r, _ := errors.AsType[*refusal](err)
@@ -441,7 +442,7 @@ func TestRate(t *testing.T) {
 	now := time.Now()
 	passed := func(r *rates, ip string, at time.Time) (n int) {
 		for range 100 {
-			if r.allow(source{ip: netip.MustParseAddr(ip)}, 10, at) {
+			if r.take(source{ip: netip.MustParseAddr(ip)}, 10, at) {
 				n++
 			}
 		}
@@ -521,7 +522,7 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// TestRecordedSubscriptions plays what uWSGI 2.0.21 has sent.
+// Datagrams that uWSGI 2.0.21 sent are accepted.
 func TestRecordedSubscriptions(t *testing.T) {
 	s := &Registry{Admission: Admission{AllowModifiers: [][2]uint8{{5, 0}, {7, 2}}, AllowUnix: true, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}}}
 	from := source{ip: netip.MustParseAddr("127.0.0.1")}
@@ -555,7 +556,7 @@ func FuzzSubscriptions(f *testing.F) {
 	})
 }
 
-// checkMembers holds what lookups find against what the server knows.
+// checkMembers checks that lookups find the services of the registry.
 func checkMembers(t *testing.T, s *Registry) {
 	t.Helper()
 	members := 0
@@ -600,7 +601,7 @@ func TestServeUDP(t *testing.T) {
 	}
 }
 
-// serve starts Serve; the test waits for its end.
+// serve starts Serve; the end of the test waits for it.
 func serve(t *testing.T, s *Registry, pc net.PacketConn) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -621,14 +622,14 @@ func serve(t *testing.T, s *Registry, pc net.PacketConn) (stop func()) {
 	return stop
 }
 
-// waitFor polls what sockets do not tell.
+// waitFor waits until is returns true.
 func waitFor(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	deadline := time.After(5 * time.Second)
 	for !is() {
 		select {
 		case <-deadline:
-			t.Fatalf("%s does not come", what)
+			t.Fatalf("waited in vain for %s", what)
 		case <-time.After(time.Millisecond):
 		}
 	}
@@ -656,10 +657,10 @@ func TestAcknowledgement(t *testing.T) {
 	}
 	defer c.Close()
 	sub := uwsgi.Subscription{Key: "ack1", Address: "127.0.0.1:22200", Notify: filepath.Join(dir, "nobody")}
-	c.Write(datagram(t, sub)) // nobody is there: no matter
+	c.Write(datagram(t, sub)) // nobody listens there, which does no harm
 	waitFor(t, "the server", func() bool { return s.Pool("ack1") != nil })
 	sub.Notify = notify.LocalAddr().String()
-	c.Write(datagram(t, sub)) // known: no acknowledgement
+	c.Write(datagram(t, sub)) // no acknowledgement: the server is a member
 	sub.Address = "127.0.0.1:22201"
 	c.Write(datagram(t, sub))
 	b := make([]byte, 1000)
@@ -669,7 +670,7 @@ func TestAcknowledgement(t *testing.T) {
 		t.Errorf("acknowledged %q, %v; want %q", got, err, want)
 	}
 
-	// A socket that is full holds nothing up, and UDP gets nothing.
+	// A full socket delays nothing, and a datagram over UDP is not acknowledged.
 	for i := range 2000 {
 		sub.Key = fmt.Sprintf("k%d", i%100)
 		sub.Address = fmt.Sprintf("127.0.0.1:%d", 1+i)
@@ -693,7 +694,7 @@ func TestAcknowledgement(t *testing.T) {
 	}
 }
 
-// TestServeTwice has two sockets and one goroutine for expiry.
+// Two sockets share one goroutine for expiry.
 func TestServeTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Registry{}
@@ -770,7 +771,7 @@ func BenchmarkAnnounce(b *testing.B) {
 	}
 }
 
-// Servers that have announced themselves stay, and have the new options.
+// Replace keeps the servers, and gives their pools the new options.
 func TestReplaceKeepsMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sv := serveInBubble(&Registry{})
@@ -791,7 +792,7 @@ func TestReplaceKeepsMembers(t *testing.T) {
 			}
 		}
 		if p := ps.For("a.example", ""); p == before || p.Stats()[0].Requests != 1 {
-			t.Error("the pool began anew")
+			t.Error("the pool lost its state")
 		}
 		sv.send(here, bye(t, "a.example", addr))
 		if len(ps.All()) != 1 {
