@@ -1,12 +1,10 @@
 package policy
 
 import (
-	"bytes"
 	"mime"
 	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"uwgate/uwsgi"
 )
@@ -25,21 +23,6 @@ func (p *Policy) isHitType(v uwsgi.Vars, h uwsgi.Header) bool {
 }
 
 const utf8Parameter = "; charset=utf-8"
-
-// mislabels reports whether a hit would call the body UTF-8 when the answer did
-// not, and the body is not. An escape byte is no part of text, but of charsets
-// like ISO-2022-JP, whose bytes all look like ASCII; a zero byte is UTF-16's.
-func (c *content) mislabels() bool {
-	if c.p.Format.hasHead() {
-		return false
-	}
-	got := c.r.Header.Get("Content-Type")
-	_, params, err := mime.ParseMediaType(got)
-	if err != nil || params["charset"] != "" || !equalFold(charsetOf(c.p.typeByDefault()), utf8Parameter) {
-		return false
-	}
-	return !utf8.Valid(c.body) || bytes.ContainsAny(c.body, "\x00\x1b")
-}
 
 // SameType compares media types however they are spelled (RFC 9110 §8.3.1). What is
 // none is like nothing.

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"time"
 
 	"uwgate/uwsgi"
@@ -216,34 +215,6 @@ func (p *Policy) BodyLimit() int64 {
 		return p.MaxBody
 	}
 	return defaultMaxBody
-}
-
-// Body decides about a page whose head was wanted, now that its last byte is
-// there. whole and trailers are what the body's reader knows; whole is not
-// asked where AcceptUnframed decides, so call Body only if the stream has ended
-// without an error. It returns "" if nothing speaks against storing.
-func (p *Policy) Body(r *uwsgi.Response, body []byte, whole, trailers bool) Reason {
-	c := &content{p, r, body, whole, trailers}
-	for _, refusal := range bodyRefusals {
-		if refusal.find(c) {
-			return refusal.reason
-		}
-	}
-	return ""
-}
-
-// JudgesBody reports whether what the body says may show that the page is not for
-// everyone: until its last byte is there nobody else may see it.
-func (p *Policy) JudgesBody() bool { return len(orDefault(p.Sentinels, defaultSentinels)) > 0 }
-
-// sentinel finds a word of Sentinels.
-func (p *Policy) sentinel(body []byte) (word string, found bool) {
-	for _, s := range orDefault(p.Sentinels, defaultSentinels) {
-		if bytes.Contains(body, []byte(s)) {
-			return s, true
-		}
-	}
-	return "", false
 }
 
 // orDefault tells a list that was not set from one that was set to nothing.

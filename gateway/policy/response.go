@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -130,29 +129,4 @@ func conflict(h uwsgi.Header) (name string, found bool) {
 		}
 	}
 	return "", false
-}
-
-// endsItself reports whether the end of the page, rather than its framing, is
-// to prove that it is whole; endsHTML then tells whether it does.
-func (p *Policy) endsItself(r *uwsgi.Response) bool {
-	return p.AcceptUnframed && !r.Ambiguous && !r.Chunked && r.ContentLength < 0 && isHTML(r.Header)
-}
-
-func isHTML(h uwsgi.Header) bool {
-	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	return equalFold(strings.Trim(mediaType, " \t"), "text/html")
-}
-
-// endsHTML reports whether the last thing in the page is its closing tag, but
-// for white space.
-func endsHTML(body []byte) bool {
-	const tag = "</html>"
-	body = bytes.TrimRight(body, " \t\n\f\r")
-	return len(body) >= len(tag) && equalFold(string(body[len(body)-len(tag):]), tag)
-}
-
-// isFramed reports whether the end of the body can prove itself, by one
-// framing and no more (RFC 9112 §6.3).
-func isFramed(r *uwsgi.Response) bool {
-	return !r.Ambiguous && (r.Chunked || r.ContentLength >= 0)
 }

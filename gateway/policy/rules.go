@@ -3,7 +3,6 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -244,15 +243,6 @@ func (s *seenURL) place() place {
 	return l
 }
 
-// queryOf is what the application reads its arguments from.
-func queryOf(v uwsgi.Vars) string {
-	if query, ok := v.Lookup("QUERY_STRING"); ok {
-		return query
-	}
-	_, query, _ := cutQuery(v.Get("REQUEST_URI"))
-	return query
-}
-
 // matchRules finds the first rule that the request allows to match, and the
 // first of them that does not wait for the answer: as numbers from 1, zero if
 // there is none.
@@ -323,73 +313,10 @@ func (r *Rule) isForPath(l place) bool {
 		(r.PathRegexp == nil || r.PathRegexp.MatchString(l.path))
 }
 
-// hasArg looks for "name" or "name=value" in a query.
-func hasArg(query, want string) bool {
-	wantName, wantValue, valued := strings.Cut(want, "=")
-	for arg := range strings.SplitSeq(query, "&") {
-		name, value, _ := strings.Cut(arg, "=")
-		if unescape(name) == wantName && (!valued || unescape(value) == wantValue) {
-			return true
-		}
-	}
-	return false
-}
-
-// unescape reads as the application does, and takes what is malformed as it is.
-func unescape(s string) string {
-	if decoded, err := url.QueryUnescape(s); err == nil {
-		return decoded
-	}
-	return s
-}
-
 // isForType reports whether the rule waits for this answer's type.
 func (r *Rule) isForType(h uwsgi.Header) bool {
 	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return matchesAny(r.ContentTypes, strings.Trim(mediaType, " \t"))
-}
-
-// cutArgs returns the vars of the same request without the arguments that none
-// of the globs names, and whether there were any. It does not change v.
-func cutArgs(v uwsgi.Vars, keep []string) (out uwsgi.Vars, changed bool) {
-	out = slices.Clone(v)
-	for i := range out {
-		x := &out[i]
-		before := x.Value
-		switch x.Name {
-		case "REQUEST_URI":
-			x.Value = cutURI(x.Value, keep)
-		case "QUERY_STRING":
-			x.Value = keepArgs(x.Value, keep)
-		}
-		changed = changed || x.Value != before
-	}
-	return out, changed
-}
-
-// cutURI leaves the question mark out if nothing is left behind it.
-func cutURI(uri string, keep []string) string {
-	path, query, fragment := cutQuery(uri)
-	switch rest := keepArgs(query, keep); rest {
-	case query:
-		return uri
-	case "":
-		return path + fragment
-	default:
-		return path + "?" + rest + fragment
-	}
-}
-
-func keepArgs(query string, keep []string) string {
-	var kept []string
-	for arg := range strings.SplitSeq(query, "&") {
-		name, _, _ := strings.Cut(arg, "=")
-		name = unescape(name)
-		if slices.ContainsFunc(keep, func(glob string) bool { return matchesExactly(glob, name) }) {
-			kept = append(kept, arg)
-		}
-	}
-	return strings.Join(kept, "&")
 }
 
 // ruleNumber is how rules are told apart in explanations.

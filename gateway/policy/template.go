@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"uwgate/uwsgi"
@@ -48,42 +47,6 @@ type piece struct {
 	render func(t *Template, v uwsgi.Vars, arg string) (string, error)
 
 	runsOn bool // its value is a client's free choice, and may not be seen to end
-}
-
-// A Version is that of an nginx. Zero means unknown.
-type Version struct{ Major, Minor, Patch int }
-
-// ParseVersion reads "1.22.1"; "" is unknown.
-func ParseVersion(s string) (Version, error) {
-	if s == "" {
-		return Version{}, nil
-	}
-	var n [3]int
-	parts := strings.Split(s, ".")
-	if len(parts) != len(n) {
-		return Version{}, fmt.Errorf("policy: nginx version %q is not of the form 1.22.1", s)
-	}
-	for i, part := range parts {
-		number, err := strconv.ParseUint(part, 10, 16)
-		if err != nil {
-			return Version{}, fmt.Errorf("policy: nginx version %q is not of the form 1.22.1", s)
-		}
-		n[i] = int(number)
-	}
-	return Version{n[0], n[1], n[2]}, nil
-}
-
-func (v Version) isKnown() bool { return v != Version{} }
-
-// since reports whether v is known to be w or later.
-func (v Version) since(w Version) bool {
-	if v.Major != w.Major {
-		return v.Major > w.Major
-	}
-	if v.Minor != w.Minor {
-		return v.Minor > w.Minor
-	}
-	return v.Patch >= w.Patch && v.isKnown()
 }
 
 // ParseTemplate reads the value of nginx's `set $memcached_key`, as it stands
@@ -153,99 +116,6 @@ func (t *Template) sum() (s says) {
 		s.open = s.open || p.runsOn
 	}
 	return s
-}
-
-// isOpen reports whether a client chooses the value freely, so that it may contain
-// anything.
-func (p *piece) isOpen() bool {
-	switch p.text {
-	case "request_uri", "uri", "document_uri", "args", "query_string", "remote_user", "content_type":
-		return p.render != nil
-	case "http_host", "http_x_forwarded_proto", "http_x_forwarded_ssl": // the page must be theirs
-		return false
-	}
-	return p.render != nil && (hasName(p.text, "arg_") || hasName(p.text, "cookie_") || hasName(p.text, "http_"))
-}
-
-// isOfURL reports whether the variable is the URL or a part of it that has no name.
-func (p *piece) isOfURL() bool {
-	switch p.text {
-	case "request_uri", "uri", "document_uri", "args", "query_string":
-		return true
-	}
-	return false
-}
-
-// endsClosed reports whether a key can be read from its end up to the i-th piece:
-// nothing follows but literals, or a literal that stands out from all that follows
-// it, which no client chooses freely.
-func (t *Template) endsClosed(i int) bool {
-	rest := t.pieces[i:]
-	for j := range rest {
-		if rest[j].isOpen() {
-			return false
-		}
-	}
-	for j := range rest {
-		if rest[j].render != nil {
-			return j > 0 && strings.ContainsFunc(rest[0].text, func(r rune) bool {
-				return r >= 0x80 || !isNameByte(byte(r)) && !strings.ContainsRune("-.:[]/", r)
-			})
-		}
-	}
-	return true
-}
-
-// ambiguous returns the first variable whose value contains what stands behind it
-// in the template, so that the key could be read in two ways, and be that of two
-// pages; nil if there is none. The template renders.
-func (t *Template) ambiguous(v uwsgi.Vars) *piece {
-	for i := range t.pieces {
-		p := &t.pieces[i]
-		if !p.runsOn {
-			continue
-		}
-		value, err := p.render(t, v, p.arg)
-		if err == nil && value != "" && !t.isApart(v, value, i+1, p.isOfURL()) {
-			return p
-		}
-	}
-	return nil
-}
-
-// isApart reports whether it is seen where a value ends that the i-th piece follows. A
-// URL is as long as it can be: then it is what follows it that is refused.
-func (t *Template) isApart(v uwsgi.Vars, value string, i int, isOfURL bool) bool {
-	for ; i < len(t.pieces); i++ {
-		p := &t.pieces[i]
-		switch {
-		case p.render == nil:
-			return !runsInto(value, p.text)
-		case p.text == "request_uri", p.text == "uri", p.text == "document_uri":
-			return !strings.ContainsAny(value, "/?")
-		case p.text == "is_args":
-			return strings.IndexByte(value, '?') < 0
-		case p.isOpen() && !isOfURL: // without a value here, another request has this one there
-			return false
-		}
-		if next, err := p.render(t, v, p.arg); err != nil || next != "" {
-			return false
-		}
-	}
-	return true
-}
-
-// runsInto reports whether the literal that follows a value begins before its end.
-func runsInto(value, literal string) bool {
-	if strings.Contains(value, literal) {
-		return true
-	}
-	for n := 1; n < len(literal); n++ {
-		if strings.HasSuffix(value, literal[:n]) && strings.HasPrefix(literal, literal[n:]) {
-			return true
-		}
-	}
-	return false
 }
 
 // hasLiteralHost reports whether a host stands in the template itself.

@@ -1,0 +1,83 @@
+package policy
+
+import "strings"
+
+// lacksHost finds out whether the application sees another host than the key says. It
+// must see the host as nginx normalises it, alone or with the port that nginx listens
+// on, or else what it sees must be in the key. foreignHost has looked at what the
+// key says.
+func (q *request) lacksHost(s *seenURL) (at string, found bool) {
+	shown, host := s.shownHost, s.nginxHost
+	if !isHostText(shown) || shown != host && !isHostPort(shown, host, s.port) && !q.isShownInKey(s, shown) {
+		return shown, true
+	}
+	said := len(q.p.AllowedHosts) > 0 && (!q.rendered || q.p.hasOneHost()) || q.saysHost(s, host)
+	return "", !said
+}
+
+// hasOneHost reports whether all pages are those of one host, so that the key need
+// not say it.
+func (p *Policy) hasOneHost() bool {
+	return len(p.AllowedHosts) == 1 && strings.IndexByte(p.AllowedHosts[0], '*') < 0
+}
+
+// isHostPort compares with host:port.
+func isHostPort(shown, host, port string) bool {
+	return port != "" && len(shown) == len(host)+1+len(port) && strings.HasPrefix(shown, host) &&
+		shown[len(host)] == ':' && shown[len(host)+1:] == port
+}
+
+// isHostText leaves out what could end a host in a key, or in the links of a page.
+func isHostText(s string) bool {
+	for i := range len(s) {
+		if !hostBytes[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+var hostBytes = func() (is [256]bool) {
+	for c := range is {
+		is[c] = isNameByte(byte(c)) || c >= 0x80 || strings.IndexByte("-.:[]", byte(c)) >= 0
+	}
+	return is
+}()
+
+// isShownInKey reports whether the key contains the Host header as it was sent.
+func (q *request) isShownInKey(s *seenURL, shown string) bool {
+	if q.rendered {
+		return q.p.Template.says.httpHost
+	}
+	return endsInHost(s.aroundURI(q.key).before, shown)
+}
+
+// saysHost reports whether the key contains the host.
+func (q *request) saysHost(s *seenURL, host string) bool {
+	if q.rendered {
+		return q.p.Template.says.host || q.p.Template.hasLiteralHost(host)
+	}
+	k := s.aroundURI(q.key)
+	return endsInHost(k.before, host) || hasHost(k.before, host) || hasHost(k.after, host)
+}
+
+// endsInHost reports whether what stands before the URI in a key ends in a host, and
+// not in one that is longer.
+func endsInHost(before, host string) bool {
+	prefix, found := strings.CutSuffix(before, host)
+	if !found || prefix == "" {
+		return found
+	}
+	last := prefix[len(prefix)-1]
+	return !isNameByte(last) && last < 0x80 && strings.IndexByte("-.[]", last) < 0
+}
+
+// hasHost looks for a host among the words of a part of a key.
+func hasHost(part, host string) bool {
+	for named := range hostsIn(part) {
+		if equalFold(named, host) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,178 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// A sight is what a request shows of who asks: of each kind the first name, "" if
+// there is none. Names of headers are those of their vars.
+type sight struct {
+	authorization                            string // for which no page is stored
+	credentials                              bool   // Authorization came along
+	identityCookie, tokenCookie              string
+	identityHeader, identityVar              string
+	unkeyedHeader                            string
+	unknownCookie, unknownHeader, unknownVar string
+
+	mayRepeat bool // no var is repeated unless this is set
+}
+
+// look looks at every var once.
+func (p *Policy) look(v uwsgi.Vars) (s sight) {
+	w := p.Visitors.orDefault()
+	var met names
+	for i := range v {
+		x := &v[i]
+		header, isHeader := strings.CutPrefix(x.Name, "HTTP_")
+		var m *mark
+		if isHeader {
+			m = w.headers.of(header)
+		} else {
+			m = w.vars.of(x.Name)
+		}
+		s.mayRepeat = met.add(m) || s.mayRepeat
+		switch {
+		case isHeader && header == "COOKIE":
+			p.lookAtCookies(&s, w, v, x.Value)
+		case m != nil && m.trait == neutral: // as nearly all
+		case isHeader:
+			p.lookAtHeader(&s, m, v, x)
+		default:
+			s.lookAtVar(p, m, v, x)
+		}
+	}
+	return s
+}
+
+// names are those that look has met. Most have a mark of their own, and are told apart
+// without comparing them.
+type names struct {
+	marked [16]uint64 // by number, a bit each
+	others bool
+}
+
+// add reports whether the name of that mark may have been there before.
+func (n *names) add(m *mark) (again bool) {
+	if m == nil || m.number == 0 || m.number >= 64*len(n.marked) {
+		again, n.others = n.others, true
+		return again
+	}
+	word, bit := &n.marked[m.number/64], uint64(1)<<(m.number%64)
+	again = *word&bit != 0
+	*word |= bit
+	return again
+}
+
+// lookAtHeader counts a header that is there without a value, too.
+func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
+	class := unlisted
+	if m != nil {
+		class = m.trait
+	}
+	if m != nil && m.repeats != nil && m.repeats(p, v, x.Value) {
+		return
+	}
+	switch class {
+	case credentials:
+		s.credentials = true
+		return
+	case identity, seemsIdentity:
+	default:
+		if p.isTrusted(x.Name) {
+			return
+		}
+	}
+	if x.Value != "" && p.isVarInKey(v, x.Name) { // without a value the key is that of none
+		return
+	}
+	switch class {
+	case identity, seemsIdentity:
+		note(&s.identityHeader, x.Name)
+	case unkeyed, seemsUnkeyed:
+		note(&s.unkeyedHeader, x.Name)
+	default:
+		note(&s.unknownHeader, x.Name)
+	}
+}
+
+// lookAtVar takes an empty value for none: that is what nginx makes of a variable that
+// is not set.
+func (s *sight) lookAtVar(p *Policy, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
+	switch {
+	case x.Value == "", m != nil && m.repeats != nil && m.repeats(p, v, x.Value):
+	case x.Name == "REMOTE_USER":
+		note(&s.authorization, x.Name)
+	case m != nil && m.trait == identity:
+		if !isNoCertificate(x) {
+			note(&s.identityVar, x.Name)
+		}
+	default:
+		note(&s.unknownVar, x.Name)
+	}
+}
+
+// isNoCertificate knows what nginx says in $ssl_client_verify of visitors without one.
+func isNoCertificate(x *uwsgi.Var) bool {
+	return x.Value == "NONE" && strings.HasSuffix(x.Name, "_VERIFY")
+}
+
+// isMountPoint reports whether a SCRIPT_NAME is the beginning of the URL, which the key
+// has.
+func isMountPoint(_ *Policy, v uwsgi.Vars, value string) bool {
+	rest, ok := strings.CutPrefix(v.Get("REQUEST_URI"), value)
+	return ok && (rest == "" || rest[0] == '/' || rest[0] == '?' || value[len(value)-1] == '/')
+}
+
+// note keeps the first name.
+func note(at *string, name string) {
+	if *at == "" {
+		*at = name
+	}
+}
+
+// unsure is why only a response that grants its own freshness may be stored, "" if
+// nothing is in the way.
+func (s *sight) unsure() Reason {
+	switch {
+	case s.unknownCookie != "":
+		return Cookie
+	case s.unknownHeader != "":
+		return UnknownHeader
+	case s.unknownVar != "":
+		return UnknownVar
+	}
+	return ""
+}
+
+// AtFault names what a verdict's reason such as Cookie is about, as a flag takes it: a
+// cookie, a header or a var that no table has. Vary is about a cookie if the page would
+// be stored without it. It is "" for other reasons.
+func (p *Policy) AtFault(v uwsgi.Vars, h uwsgi.Header, reason Reason) string {
+	s := p.look(v)
+	switch reason {
+	case Vary:
+		if p.VaryCookieAnonymous && p.coversVaryBut(v, h, func() bool { return true }) {
+			return s.unknownCookie
+		}
+	case Cookie:
+		return s.unknownCookie
+	case UnknownHeader:
+		return headerOf(s.unknownHeader)
+	case UnknownVar:
+		return s.unknownVar
+	}
+	return ""
+}
+
+func (p *Policy) isTrusted(name string) bool {
+	header := strings.TrimPrefix(name, "HTTP_")
+	return slices.ContainsFunc(p.TrustedHeaders, func(s string) bool { return isHeaderVariable(s, header) })
+}
+
+// isVarInKey is isInKey for the header of that var.
+func (p *Policy) isVarInKey(v uwsgi.Vars, name string) bool {
+	return p.Template != nil && p.Template.coversVar(name) && p.isTemplateRight(v, v.Get(varKey))
+}
