@@ -73,8 +73,8 @@ func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Place, f.L
 func Check(c *nginxconf.Config, g Gateway) []Finding {
 	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
 	for _, gap := range c.Gaps {
-		k.warning(gap.Place, unreadable, "let whoever runs check read it, or mend the line",
-			"%s; uwgate does not know what is there, and nothing is proven about it", gap.Text)
+		k.warning(gap.Place, unreadable, "run check as a user who may read the file, or correct the line",
+			"%s; uwgate does not know what stands there and cannot check it", gap.Text)
 	}
 	if len(c.Lookups) == 0 {
 		k.noLookup()
@@ -163,7 +163,7 @@ func (l Lookup) at(p nginxconf.Place) nginxconf.Place {
 	return p
 }
 
-const printedConfiguration = "what `uwgate nginx` prints for the flags of serve"
+const printedConfiguration = "use the configuration that `uwgate nginx` prints for the flags of serve"
 
 func (k *checker) noLookup() {
 	at := nginxconf.Place{Line: 1}
@@ -171,7 +171,7 @@ func (k *checker) noLookup() {
 		at.File = k.config.Files[0]
 	}
 	k.error(at, noLookup, printedConfiguration,
-		"nginx looks no page up: there is no memcached_pass and no srcache_fetch (files read: %d)", len(k.config.Files))
+		"nginx looks up no page: there is no memcached_pass and no srcache_fetch (files read: %d)", len(k.config.Files))
 }
 
 // lookups are those whose misses come to the gateway; all, if none do.
@@ -193,10 +193,10 @@ func (k *checker) lookups() []Lookup {
 func (k *checker) other(l Lookup) {
 	if l.Misses == nil {
 		k.warning(l.Place, missNowhere, l.errorPageLine(),
-			"what is not found here goes to no gateway, and so uwgate stores nothing for it; if something else does, all is well")
+			"misses of this lookup go to no gateway, so uwgate stores nothing for it; ignore this if another program fills memcached")
 		return
 	}
-	k.note(l.Misses.Place, missElsewhere, "", "misses go to %s, which is not this gateway; their lookup, of %s, is not checked", addresses(l.Misses.Upstream), l.Place)
+	k.note(l.Misses.Place, missElsewhere, "", "misses go to %s, which is not this gateway; the lookup of %s is not checked", addresses(l.Misses.Upstream), l.Place)
 }
 
 // passes are those that lead to the gateway.
@@ -233,8 +233,8 @@ func (k *checker) agree(first, l Lookup) {
 		}
 		one, other := s.value(l), s.value(first)
 		if one != other && one != "" && other != "" {
-			k.error(l.Place, lookupsDisagree, "the same for both, or a gateway for each",
-				"here the %s is %s, but %s for the lookup of %s, and one gateway has one for all", s.name, one, other, first.Place)
+			k.error(l.Place, lookupsDisagree, "use the same for both, or run a gateway for each",
+				"the %s is %s here, but %s for the lookup of %s; one gateway can use only one", s.name, one, other, first.Place)
 		}
 	}
 }

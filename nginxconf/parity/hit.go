@@ -35,21 +35,21 @@ func (k *checker) format(l Lookup) {
 	case told == "" || told == l.Format():
 	case told == policy.FormatHTTP:
 		k.error(l.Place, formatDiffers, Flag{"format", string(l.Format())}.String(),
-			"memcached_pass reads bodies, but uwgate stores them with their heads (--format http), which visitors would see")
+			"memcached_pass reads bodies, but uwgate stores whole responses (--format http): visitors would see the heads")
 	case l.hasHead():
 		k.error(l.Place, formatDiffers, Flag{"format", "http"}.String(),
-			"srcache_fetch reads whole answers, but uwgate stores bodies alone (--format %s): every lookup is a miss", told)
+			"srcache_fetch reads whole responses, but uwgate stores only bodies (--format %s): every lookup is a miss", told)
 	case told == policy.FormatGzip:
 		k.error(l.Place, formatDiffers, fmt.Sprintf("memcached_gzip_flag %d; gunzip on; gzip_vary on;", max(k.g.GzipFlag, 1)),
 			"there is no memcached_gzip_flag here, but uwgate compresses pages (--format gzip): visitors would see the compressed bytes")
 	default:
 		k.note(l.GzipFlag.Place, gzipFlagIdle, Flag{"format", "gzip"}.String()+" "+Flag{"gzip-flag", l.gzipFlag()}.String(),
-			"memcached_gzip_flag %s is for compressed values, and uwgate stores none (--format %s)", l.GzipFlag.Value, told)
+			"memcached_gzip_flag %s is for compressed values, but uwgate stores none (--format %s)", l.GzipFlag.Value, told)
 	}
 	k.gzip(l)
 	if !l.Store.IsZero() {
-		k.error(l.Store.Place, srcacheStore, "leave the line out",
-			"srcache_store stores by itself, and without the care of uwgate: pages of one visitor among them")
+		k.error(l.Store.Place, srcacheStore, "remove the line",
+			"with srcache_store nginx stores pages by itself and does not check whether they are for everybody: pages of one visitor are served to others")
 	}
 }
 
@@ -63,7 +63,7 @@ func (k *checker) gzip(l Lookup) {
 	}
 	if l.Gunzip.Value != "on" {
 		k.warning(l.at(l.Gunzip.Place), gunzipOff, "gunzip on;",
-			"gunzip is off: clients that do not take gzip get it all the same")
+			"gunzip is off: clients that do not accept gzip get compressed pages")
 	}
 }
 
@@ -106,7 +106,7 @@ func (k *checker) hitType(l Lookup) {
 	got := l.typeOfHits()
 	if got == "" {
 		k.warning(l.Charset.Place, hitTypeDiffers, "charset utf-8;",
-			"the charset of hits is %s, and so may be another one than that of the pages that uwgate stores", l.Charset.Value)
+			"the charset of hits is %s, a variable: it may differ from the charset of the pages that uwgate stores", l.Charset.Value)
 		return
 	}
 	if k.g.HitType != "" {
@@ -117,7 +117,7 @@ func (k *checker) hitType(l Lookup) {
 	switch {
 	case l.DefaultType.IsZero(), base == "application/octet-stream":
 		k.error(l.at(l.DefaultType.Place), noDefaultType, "default_type text/html; charset utf-8;",
-			"hits are %s where the path has no extension: pages of another type, as text/html, are never stored", base)
+			"hits are %s if the path has no extension: pages of another type, such as text/html, are never stored", base)
 	case strings.HasPrefix(base, "text/") && params["charset"] == "" && l.Charset.IsZero():
 		k.warning(l.Place, noCharset, "charset utf-8;",
 			"hits are %s without a charset: pages that name one are never stored", base)
@@ -135,7 +135,7 @@ func (k *checker) hitTypeDiffers(l Lookup, got string) {
 	if wanted, _, _ := mime.ParseMediaType(k.g.HitType); base == wanted {
 		at = l.Charset.Place
 	}
-	k.error(l.at(at), hitTypeDiffers, fix, "nginx makes hits %s, but uwgate stores pages that are %s", got, k.g.HitType)
+	k.error(l.at(at), hitTypeDiffers, fix, "nginx sends hits as %s, but uwgate stores pages that are %s", got, k.g.HitType)
 }
 
 // types is about paths with an extension, whose hits have the type of the types block.
@@ -146,7 +146,7 @@ func (k *checker) types(l Lookup) {
 	if base, _, _ := mime.ParseMediaType(l.DefaultType.Value); base == "text/html" {
 		if t, ok := l.Types["html"]; ok && t != base {
 			k.error(l.at(l.TypesAt), typesHTML, "types { text/html html htm; }",
-				"nginx makes hits of /page.html %s, but those of other paths %s", t, base)
+				"nginx sends hits of /page.html as %s, but those of other paths as %s", t, base)
 		}
 	}
 	switch {
@@ -154,7 +154,7 @@ func (k *checker) types(l Lookup) {
 		k.typesDiffer(l)
 	case l.TypesAt.IsZero():
 		k.warning(l.Place, noTypes, "include mime.types;   # in the http block",
-			"no types block is in force, so that nginx knows only html, gif and jpg, and takes /robots.txt for %s; uwgate goes by the usual mime.types", l.DefaultType.Value)
+			"no types block is in force: nginx knows only html, gif and jpg, and sends /robots.txt as %s; uwgate uses the usual mime.types", l.DefaultType.Value)
 	}
 }
 
@@ -209,7 +209,7 @@ func (k *checker) headers(l Lookup) {
 	for _, h := range l.Headers {
 		if f, ok := always(h); ok && !slices.Contains(k.g.Adds, f) && counts(f) && !slices.Contains(told, nginxconf.Lower(f.Name)) {
 			k.note(h.Place, headerNotTold, Flag{"nginx-adds", f.Name + ": " + f.Value}.String(),
-				"nginx gives hits %q; once uwgate is told, pages that have it lose nothing", f.Name+": "+f.Value)
+				"nginx adds %q to hits; with the flag uwgate knows that pages with this header lose nothing", f.Name+": "+f.Value)
 		}
 	}
 	for _, h := range l.HeadersLost {
@@ -217,7 +217,7 @@ func (k *checker) headers(l Lookup) {
 		isThere := slices.ContainsFunc(l.Headers, func(other nginxconf.AddHeader) bool { return nginxconf.Lower(other.Name) == name })
 		if !isThere && !slices.Contains(told, name) && len(l.Headers) > 0 {
 			k.warning(h.Place, headerLost, "add_header "+h.Name+" "+nginxWord(h.Value)+";   # beside that of "+l.Headers[0].Place.String(),
-				"hits do not get %s: the add_header of %s drops all those of outer levels", h.Name, l.Headers[0].Place)
+				"hits do not get %s: the add_header of %s cancels those of outer levels", h.Name, l.Headers[0].Place)
 		}
 	}
 }
@@ -245,15 +245,15 @@ func (k *checker) added(l Lookup, f uwsgi.Field) {
 	}
 	switch lost := slices.IndexFunc(l.HeadersLost, func(h nginxconf.AddHeader) bool { return nginxconf.Lower(h.Name) == nginxconf.Lower(f.Name) }); {
 	case other != nil && len(other.Values) == 0:
-		k.warning(other.Place, headerNotAdded, line, "whether nginx gives hits %q cannot be known: %s is a variable", f.Name+": "+f.Value, other.Value)
+		k.warning(other.Place, headerNotAdded, line, "uwgate cannot know whether nginx adds %q to hits: %s is a variable", f.Name+": "+f.Value, other.Value)
 	case other != nil:
 		k.error(other.Place, headerNotAdded, Flag{"nginx-adds", f.Name + ": " + other.Values[0]}.String(),
-			"nginx gives hits %q, but uwgate was told %q, and stores pages whose hits lack that", other.Name+": "+other.Values[0], f.Name+": "+f.Value)
+			"nginx adds %q to hits, but --nginx-adds says %q: uwgate stores pages whose hits lack that", other.Name+": "+other.Values[0], f.Name+": "+f.Value)
 	case lost >= 0 && len(l.Headers) > 0:
 		k.error(l.HeadersLost[lost].Place, headerNotAdded, line+"   # beside that of "+l.Headers[0].Place.String(),
-			"hits do not get %s, though uwgate was told so: the add_header of %s drops all those of outer levels", f.Name, l.Headers[0].Place)
+			"hits do not get %s, although --nginx-adds says so: the add_header of %s cancels those of outer levels", f.Name, l.Headers[0].Place)
 	default:
-		k.error(l.Place, headerNotAdded, line, "nginx does not give hits %q, but uwgate was told so, and stores pages whose hits lack it", f.Name+": "+f.Value)
+		k.error(l.Place, headerNotAdded, line, "nginx does not add %q to hits, but --nginx-adds says so: uwgate stores pages whose hits lack it", f.Name+": "+f.Value)
 	}
 }
 

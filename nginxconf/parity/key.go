@@ -61,10 +61,10 @@ func (k *checker) key(l Lookup) {
 	set := "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + k.quotedKey() + ";"
 	switch {
 	case l.Key.Late != "" && l.hasHead():
-		k.error(at, keyNotSet, set, "requests are looked up without a key, and so in vain: %s", l.Key.Late)
+		k.error(at, keyNotSet, set, "requests are looked up without a key, so nothing is ever found: %s", l.Key.Late)
 		return
 	case l.Key.Late != "":
-		k.error(at, keyNotSet, set, "requests are looked up without a key, which nginx answers with an error: %s", l.Key.Late)
+		k.error(at, keyNotSet, set, "requests are looked up without a key, so nginx responds with an error: %s", l.Key.Late)
 		return
 	case len(nginxconf.Variables(asked)) == 0:
 		k.error(at, keyConstant, set, "all pages have the same key %q", asked)
@@ -98,7 +98,7 @@ func (k *checker) keyDiffers(l Lookup, asked string) {
 		k.error(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate stores them under %s", asked, k.g.Key)
 		return
 	}
-	k.warning(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate has %s for those that it deletes or explains", asked, k.g.Key)
+	k.warning(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate uses %s when it deletes or explains a page", asked, k.g.Key)
 }
 
 // notDerivable reports whether the gateway cannot make the key from what nginx sends.
@@ -113,14 +113,14 @@ func (k *checker) notDerivable(l Lookup) bool {
 	for _, name := range nginxconf.Variables(l.asked()) {
 		isOpaque := slices.ContainsFunc(l.opaque(), func(v nginxconf.Variable) bool { return nginxconf.Lower(v.Name) == "$"+name })
 		if _, err := policy.ParseTemplate("$" + name); err != nil && !isOpaque {
-			why = append(why, "$"+name+" is known to nginx alone")
+			why = append(why, "only nginx knows $"+name)
 		}
 	}
 	if len(why) == 0 {
 		return false
 	}
 	k.add(k.absent(), l.at(l.Key.Place), keyNotDerivable, l.handoverLines(),
-		"uwgate cannot make the key %s itself, and nginx does not hand it over: %s", l.asked(), join(why))
+		"uwgate cannot compute the key %s, and nginx does not hand it over: %s", l.asked(), join(why))
 	return true
 }
 
@@ -128,11 +128,11 @@ func (k *checker) notDerivable(l Lookup) bool {
 func madeBy(v nginxconf.Variable) string {
 	switch {
 	case v.Place.IsZero():
-		return "nothing that could be read makes " + v.Name
+		return "no directive that could be read sets " + v.Name
 	case v.Kind == "capture":
-		return v.Name + " is a part of what the regex of " + v.Place.String() + " has matched"
+		return v.Name + " is a capture of the regex of " + v.Place.String()
 	}
-	return v.Name + " is made by the " + v.Kind + " of " + v.Place.String()
+	return v.Name + " comes from the " + v.Kind + " of " + v.Place.String()
 }
 
 // handoverLines hand the key over.
@@ -163,7 +163,7 @@ func (k *checker) keyLength(l Lookup, asked string) {
 	i := slices.IndexFunc(names, isUnbounded)
 	if i >= 0 {
 		k.note(l.at(l.Key.Place), keyLong, "docs/long-keys.md: how to keep such requests away from memcached",
-			"with $%s the key can be longer than the 250 bytes that memcached takes; such pages are never stored", names[i])
+			"with $%s the key can be longer than 250 bytes, which memcached does not accept; such pages are never stored", names[i])
 	}
 }
 
@@ -212,8 +212,8 @@ func (k *checker) handoverLost(l Lookup) {
 	if k.g.Key != "" && !p.has(cacheKey) {
 		level = Warning
 	}
-	k.add(level, p.Place, handoverLost, l.handoverLines()+"\n# beside the line that drops them, or that line where these stand",
-		"%s do not come this way: the uwsgi_param of %s drops all those of outer levels", join(lost), p.nearest())
+	k.add(level, p.Place, handoverLost, l.handoverLines()+"\n# at the level of that line, or move that line to the level of these",
+		"%s are not sent from here: the uwsgi_param of %s cancels those of outer levels", join(lost), p.nearest())
 }
 
 // fetchStatus is what srcache_fetch has found. The second variable is empty but after an
@@ -244,16 +244,16 @@ func (k *checker) handoverStatus(l Lookup) {
 	switch _, lost := find(p.ParamsLost, cacheStatus); {
 	case ok && l.isStatus(param.Value):
 	case ok && (param.Value == "404" || param.Value == "MISS"):
-		k.error(param.Place, handoverStatus, fix, "CACHE_STATUS is always %q: requests that were not looked up seem to be", param.Value)
+		k.error(param.Place, handoverStatus, fix, "CACHE_STATUS is always %q, also for requests that were not looked up", param.Value)
 	case ok:
-		k.error(param.Place, handoverStatus, fix, "CACHE_STATUS is %s, which never says that a page was looked up in vain; nothing is ever stored", param.Value)
+		k.error(param.Place, handoverStatus, fix, "CACHE_STATUS is %s, which never reports a miss; nothing is ever stored", param.Value)
 	case !p.has(cacheKey) && l.Skip.Value != "":
 		k.error(l.Skip.Place, diverted, fix,
-			"requests that are skipped here come to uwgate all the same, and nginx does not say so; uwgate makes the key itself, and stores their pages for everybody")
+			"requests that skip the lookup here reach uwgate, and nginx does not report that; uwgate computes the key itself, so it stores their pages for everybody")
 	case p.has(cacheKey) && !lost:
 		key, _ := find(p.Params, cacheKey)
 		k.add(k.absent(), key.Place, handoverStatus, fix,
-			"CACHE_KEY is handed over, and no CACHE_STATUS: uwgate cannot tell a page that was looked up from one that was not, and stores neither")
+			"CACHE_KEY is handed over without CACHE_STATUS: uwgate cannot distinguish misses from requests that were not looked up, so it stores nothing")
 	}
 }
 
@@ -266,12 +266,12 @@ func (k *checker) handoverServer(l Lookup) {
 		k.error(param.Place, handoverServer, "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;",
 			"CACHE_SERVER is %s, which is not the server that was asked; nothing is stored", param.Value)
 	case ok && several && l.method() == cachewriter.All && (k.g.Hash == nil || *k.g.Hash == cachewriter.All):
-		k.note(param.Place, handoverServer, "leave the line out",
+		k.note(param.Place, handoverServer, "remove the line",
 			"nginx asks %s in turn, and uwgate would write to all of them; with CACHE_SERVER it writes only to the one that was asked", join(l.serverNames()))
 	case !ok && several && l.method() != cachewriter.All && l.hashesKey() && l.misses().has(cacheStatus) && (k.g.Hash == nil || *k.g.Hash != cachewriter.All):
 		if _, lost := find(l.Misses.ParamsLost, cacheServer); !lost {
 			k.note(l.Misses.Place, handoverServer, "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;",
-				"while one of several servers is down nginx asks another, and does not tell which")
+				"while a server is down nginx asks another one, and without CACHE_SERVER uwgate does not know which")
 		}
 	}
 }

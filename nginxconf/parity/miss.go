@@ -22,10 +22,10 @@ func (k *checker) misses(l Lookup) {
 	page, found := l.errorPage(404)
 	switch {
 	case l.hasHead():
-		k.error(l.Place, missNowhere, "uwsgi_pass "+k.gatewayAddress()+";", "what is not found goes to no uwsgi_pass, and so to no gateway")
+		k.error(l.Place, missNowhere, "uwsgi_pass "+k.gatewayAddress()+";", "misses go to no uwsgi_pass, so they reach no gateway")
 	case found:
 		k.add(k.absent(), page.Place, missNowhere, "location @uwgate { uwsgi_pass "+k.gatewayAddress()+"; }",
-			"what is not found goes to %s, which has no uwsgi_pass, and so to no gateway", page.Target)
+			"misses go to %s, which has no uwsgi_pass, so they reach no gateway", page.Target)
 	}
 }
 
@@ -78,10 +78,10 @@ func (k *checker) encryption(p pass) {
 		case i < 0 || strings.HasPrefix(k.g.Listen[i], "suwsgi:") == secure:
 		case secure:
 			k.error(p.Place, tlsDiffers, "uwsgi_pass "+bare+";   # or --listen suwsgi:…",
-				"suwsgi:// is TLS, but uwgate (--listen %s) speaks none there; visitors get a 502", k.g.Listen[i])
+				"suwsgi:// uses TLS, but uwgate (--listen %s) does not; visitors get status 502", k.g.Listen[i])
 		default:
 			k.error(p.Place, tlsDiffers, "uwsgi_pass suwsgi://"+bare+";",
-				"uwgate (--listen %s) speaks TLS there, and uwsgi_pass without suwsgi:// does not; visitors get a 502", k.g.Listen[i])
+				"uwgate (--listen %s) uses TLS, but uwsgi_pass without suwsgi:// does not; visitors get status 502", k.g.Listen[i])
 		}
 	}
 }
@@ -107,10 +107,10 @@ func (k *checker) errorPages(l Lookup) {
 		level Level
 		text  string
 	}{
-		{404, k.absent(), "a page that is not in memcached is answered 404, and nobody makes it"},
-		{405, l.methodLevel(), "PUT, DELETE and all other methods that memcached_pass does not take are answered 405"},
-		{502, k.absent(), "visitors get a 502 while memcached is down, and for every URL whose key is longer than 250 bytes"},
-		{504, Warning, "visitors get a 504 when memcached does not answer in time"},
+		{404, k.absent(), "visitors get status 404 for a page that is not in memcached, and no worker makes it"},
+		{405, l.methodLevel(), "PUT, DELETE and all other methods that memcached_pass does not accept get status 405"},
+		{502, k.absent(), "visitors get status 502 while memcached is down, and for every URL whose key is longer than 250 bytes"},
+		{504, Warning, "visitors get status 504 when memcached does not respond in time"},
 	} {
 		page, found := l.errorPage(need.code)
 		switch {
@@ -156,13 +156,13 @@ func (k *checker) errorPageForm(l Lookup, page nginxconf.ErrorPage) {
 	switch {
 	case !strings.HasPrefix(page.Target, "@"):
 		k.error(page.Place, errorPageTarget, "error_page 404 405 502 504 = @uwgate;",
-			"error_page leads to the URI %s in place of a named location: the application sees that path for every page, and no arguments", page.Target)
+			"error_page leads to the URI %s, not to a named location: the application sees that path for every page, and no arguments", page.Target)
 	case page.Changed != 0:
 		k.error(page.Place, errorPageStatus, l.errorPageLine(),
-			"=%d gives that status to every page, redirects and errors among them", page.Changed)
+			"=%d gives that status to every page, also to redirects and errors", page.Changed)
 	case !page.Keeps:
 		k.error(page.Place, errorPageStatus, l.errorPageLine(),
-			"without = clients get the application's page with the status of the error, as 404 for one that is not in memcached")
+			"without `=` clients get the application's page with the status of the error, such as 404 for a page that is not in memcached")
 	}
 }
 
@@ -187,10 +187,10 @@ func (k *checker) timeouts(l Lookup) {
 			at, who = byDefault, " by default"
 		}
 		k.warning(at, timeout, t.name+" "+t.good+";",
-			"%s is %gs%s: a memcached that hangs makes every visitor wait for so long", t.name, t.Value.Seconds(), who)
+			"%s is %gs%s: while memcached hangs, every visitor waits that long", t.name, t.Value.Seconds(), who)
 	}
 	if slices.Contains(strings.Fields(l.NextUpstream.Value), "not_found") {
 		k.warning(l.at(l.NextUpstream.Place), nextUpstream, module+"_next_upstream error timeout;",
-			"with not_found nginx asks every server for each page that is not there, and finds old copies where uwgate does not delete them")
+			"with not_found nginx asks all servers for a missing page, and finds old copies on servers where uwgate does not delete them")
 	}
 }

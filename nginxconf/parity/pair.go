@@ -74,24 +74,24 @@ func (k *checker) serverMissing(l Lookup, n line, own []line) {
 		k.error(n.Place, serverMissing, n.flag(), "nginx asks %s, but uwgate knows only %s", n.Name, join(spellings(own)))
 	case isUnknown(n):
 		k.warning(n.Place, serverUnknown, n.flag(),
-			"whether %s is one of uwgate's %s cannot be known: %v", n.Name, join(spellings(own)), n.err)
+			"uwgate cannot know whether %s is one of its servers, %s: %v", n.Name, join(spellings(own)), n.err)
 	default:
 		k.warning(n.Place, serverUnknown, n.flag(),
-			"whether %s is uwgate's %s cannot be known: %v", n.Name, own[unknown].Name, own[unknown].err)
+			"uwgate cannot know whether %s is its server %s: %v", n.Name, own[unknown].Name, own[unknown].err)
 	}
 }
 
 func isUnknown(n line) bool { return n.addrs == nil }
 
 func (k *checker) serverExtra(l Lookup, o line) {
-	level, what := Warning, "uwgate writes to it for nothing"
+	level, what := Warning, "uwgate writes to it in vain"
 	switch {
 	case l.handsServerOver():
-		level, what = Note, "nginx tells where it has looked, and so nothing is written there"
+		level, what = Note, "nginx reports where it looked, so nothing is written there"
 	case l.method() != cachewriter.All && (k.g.Hash == nil || *k.g.Hash == l.method()):
-		level, what = Error, "it takes keys from the others"
+		level, what = Error, "the hash gives it keys of the others"
 	}
-	k.add(level, l.Memcached.Place, serverExtra, "server "+o.Name+" max_fails=0;   # or take it from the gateway's --memcached",
+	k.add(level, l.Memcached.Place, serverExtra, "server "+o.Name+" max_fails=0;   # or remove it from the gateway's --memcached",
 		"uwgate has %s, which nginx does not ask; %s", o.Name, what)
 }
 
@@ -109,17 +109,17 @@ func (k *checker) comparePair(l Lookup, n, o line, several bool) {
 	case spelled:
 	case several && l.method() == cachewriter.Consistent:
 		k.add(l.ringLevel(), at, serverSpelled, n.flag(),
-			"nginx hashes the text %s, but uwgate %s: keys have other servers", n.Name, o.Name)
+			"nginx hashes the text %s, but uwgate %s: keys go to different servers", n.Name, o.Name)
 	case len(lacking) > 0 && len(n.addrs) > 1:
 		k.error(at, serverAddresses, n.flag()+"   # or "+o.Name+" in nginx",
-			"%s stands for %s, which nginx asks in turn, but uwgate has %s only", n.Name, join(n.addrs), o.Name)
+			"%s stands for %s, which nginx asks in turn, but uwgate has only %s", n.Name, join(n.addrs), o.Name)
 	case hashed && len(o.addrs) != len(n.addrs):
 		k.add(l.ringLevel(), at, serverAddresses, n.flag(),
-			"%s stands for %s, but %s of uwgate for %s: keys have other servers", n.Name, join(n.addrs), o.Name, join(o.addrs))
+			"%s stands for %s, but uwgate's %s for %s: keys go to different servers", n.Name, join(n.addrs), o.Name, join(o.addrs))
 	}
 	if hashed && max(n.Weight, 1) != max(o.Weight, 1) {
 		k.add(l.ringLevel(), at, serverWeight, n.flag(),
-			"%s has weight %d in nginx, but %d in uwgate: keys have other servers", n.Name, max(n.Weight, 1), max(o.Weight, 1))
+			"%s has weight %d in nginx, but %d in uwgate: keys go to different servers", n.Name, max(n.Weight, 1), max(o.Weight, 1))
 	}
 	k.down(l, n, o)
 }
@@ -131,7 +131,7 @@ func (k *checker) down(l Lookup, n, o line) {
 	case o.Down:
 		k.add(l.ringLevel(), at, serverDown, n.flag(), "nginx asks %s, but for uwgate it is down", n.Name)
 	case l.method() == cachewriter.All:
-		k.warning(at, serverDown, n.flag(), "%s is down for nginx, but uwgate writes to it all the same", n.Name)
+		k.warning(at, serverDown, n.flag(), "%s is down for nginx, but uwgate writes to it", n.Name)
 	default:
 		k.add(l.ringLevel(), at, serverDown, n.flag(), "%s is down for nginx, which asks others in its place, but uwgate writes to it", n.Name)
 	}
@@ -149,8 +149,8 @@ func (k *checker) order(l Lookup, lines []line, pairs []int) {
 	at, flags := lines[0].Place, strings.Join(fix, " ")
 	switch l.method() {
 	case cachewriter.Modulo:
-		k.add(l.ringLevel(), at, serverOrder, flags, "nginx has the servers in another order than uwgate, and hash counts them: keys have other servers")
+		k.add(l.ringLevel(), at, serverOrder, flags, "the servers have another order in nginx than in uwgate, and hash counts them: keys go to different servers")
 	case cachewriter.Consistent:
-		k.note(at, serverOrder, flags, "nginx has the servers in another order than uwgate; that matters only where two servers have the same point on the ring")
+		k.note(at, serverOrder, flags, "the servers have another order in nginx than in uwgate; that matters only where two servers have the same point on the ring")
 	}
 }

@@ -27,11 +27,11 @@ func (k *checker) method(p pass) {
 	}
 	if lost, ok := find(p.ParamsLost, "REQUEST_METHOD"); ok {
 		k.error(p.Place, noMethod, "include uwsgi_params;",
-			"REQUEST_METHOD (%s) does not come this way: the uwsgi_param of %s drops all those of outer levels; the application sees no method", lost.Place, p.nearest())
+			"REQUEST_METHOD (%s) is not sent from here: the uwsgi_param of %s cancels those of outer levels; the application sees no method", lost.Place, p.nearest())
 		return
 	}
 	k.add(k.absent(), p.Place, noMethod, "include uwsgi_params;   # at server level, so that every block has them",
-		"REQUEST_METHOD does not come this way%s: the application sees no method, and uwgate stores nothing", p.only())
+		"REQUEST_METHOD is not sent from here%s: the application sees no method, and uwgate stores nothing", p.only())
 }
 
 // nearest is the place of a param that stands beside the pass.
@@ -62,12 +62,12 @@ func (k *checker) repeated(p pass) {
 		handed := again.Name == cacheKey || again.Name == cacheStatus || again.Name == cacheServer
 		switch {
 		case handed:
-			k.error(again.Place, paramTwice, "leave one of the two lines out",
-				"%s stands twice, here and in %s; uwgate stores nothing then", again.Name, first.Place)
+			k.error(again.Place, paramTwice, "remove one of the two lines",
+				"%s is set twice, here and in %s; uwgate stores nothing then", again.Name, first.Place)
 		case again.IfNotEmpty, first.IfNotEmpty, nginxconf.Canonical(first.Value) == nginxconf.Canonical(again.Value):
 		default:
-			k.error(again.Place, paramTwice, "leave one of the two lines out",
-				"%s is %s here and %s in %s; if they differ, the worker takes the last one and uwgate stores nothing", again.Name, again.Value, first.Value, first.Place)
+			k.error(again.Place, paramTwice, "remove one of the two lines",
+				"%s is %s here and %s in %s; if they differ, the worker uses the last one and uwgate stores nothing", again.Name, again.Value, first.Value, first.Place)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func (k *checker) unasked(p pass, ours []Lookup) {
 		level = Note
 	}
 	k.add(level, p.Place, diverted, fix,
-		"requests reach this uwsgi_pass without a lookup%s%s, and nginx does not say so; uwgate makes the key itself, and stores their pages%s", p.only(), whence(ways), forWhom)
+		"requests reach this uwsgi_pass without a lookup%s%s, and nginx does not report that; uwgate computes the key itself, so it stores their pages%s", p.only(), whence(ways), forWhom)
 }
 
 // statusOf is the variable that tells the outcome of the lookups.
@@ -196,10 +196,10 @@ func (k *checker) keyParam(l Lookup, name, param string, values ...string) {
 	switch {
 	case !found:
 		k.add(k.absent(), l.Misses.Place, keyParams, fix,
-			"uwgate makes $%s of the key from %s, which does not come this way; nothing is stored", name, param)
+			"uwgate computes $%s of the key from %s, which is not sent from here; nothing is stored", name, param)
 	case !slices.Contains(values, nginxconf.Canonical(got.Value)):
 		k.error(got.Place, keyParams, fix+"   # or hand CACHE_KEY over",
-			"uwgate makes $%s of the key from %s, which is %s; so it stores pages where nginx does not look", name, param, got.Value)
+			"uwgate computes $%s of the key from %s, which is %s: it stores pages where nginx does not look", name, param, got.Value)
 	}
 }
 
@@ -311,7 +311,7 @@ func (k *checker) visitors(l Lookup) {
 		level = Error
 	}
 	k.add(level, got.Place, visitorDiffers, printedConfiguration,
-		"this map of $visitor differs from uwgate's flags for cookies: nginx and uwgate disagree on who is a stranger, and uwgate stores pages where nginx does not look")
+		"this map of $visitor differs from uwgate's flags for cookies: nginx and uwgate disagree on who is a stranger, so uwgate stores pages where nginx does not look")
 }
 
 // visitorMap is the map that a Snippet prints.

@@ -17,11 +17,11 @@ func (k *checker) rewritten(l Lookup) {
 	}
 	if name, by := l.changes(); name != "" {
 		k.error(by.Place, keyRewritten, l.handoverLines(),
-			"the key has $%s, which %s changes after it was made; so uwgate stores pages where nginx does not look, and may store many under one key", name, by.Value)
+			"the key has $%s, which %s changes after the key was made: uwgate stores pages where nginx does not look, and may store many under one key", name, by.Value)
 	}
 	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
-		k.error(l.Remade.Place, keyRewritten, "set it in the location of the lookup",
-			"%s makes the key anew after the lookup, of another path (%s of %s); so uwgate stores pages where nginx does not look", l.Remade.Value, l.Moved.Value, l.Moved.Place)
+		k.error(l.Remade.Place, keyRewritten, "set the key in the location of the lookup",
+			"%s makes another key after the lookup, from a changed path (%s of %s): uwgate stores pages where nginx does not look", l.Remade.Value, l.Moved.Value, l.Moved.Place)
 	}
 	if l.isOneForMany() {
 		level := Error
@@ -29,7 +29,7 @@ func (k *checker) rewritten(l Lookup) {
 			level = Warning // for it is the same page, if the application goes by PATH_INFO alone
 		}
 		k.add(level, l.Before.Place, keyRewritten, "set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+k.quotedKey()+";",
-			"all URLs that come by %s are looked up under one key, since it is made of $uri and not of $request_uri", l.Before.Value)
+			"all URLs that pass %s are looked up under one key, since the key is made from $uri and not from $request_uri", l.Before.Value)
 	}
 }
 
@@ -82,7 +82,7 @@ func (k *checker) rewrites(p pass, ours []Lookup) {
 // Nil: nothing does, so far as the configuration says.
 func rewritesErr(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool, ours []Lookup) error {
 	if len(c.Gaps) > 0 {
-		return fmt.Errorf("%v: %s; uwgate does not know what is there", c.Gaps[0].Place, c.Gaps[0].Text)
+		return fmt.Errorf("%v: %s; uwgate does not know what stands there", c.Gaps[0].Place, c.Gaps[0].Text)
 	}
 	if len(c.Programs) > 0 {
 		return fmt.Errorf("%v: %s may send requests anywhere", c.Programs[0].Place, c.Programs[0].Value)
@@ -90,12 +90,12 @@ func rewritesErr(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool, our
 	isOurs := func(p pass) bool { return reaches(p.Upstream) }
 	for _, sub := range c.Subrequests {
 		if slices.ContainsFunc(passesOf(sub.Passes), isOurs) || slices.ContainsFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return slices.Contains(ours, l) }) {
-			return fmt.Errorf("%v: %s makes subrequests that come here", sub.Place, sub.Value)
+			return fmt.Errorf("%v: %s makes subrequests that reach uwgate", sub.Place, sub.Value)
 		}
 	}
 	for _, l := range ours {
 		if l.isOneForMany() {
-			return fmt.Errorf("%v: %s gives many URLs one path, and the key is made of that", l.Before.Place, l.Before.Value)
+			return fmt.Errorf("%v: %s gives many URLs one path, and the key is made from that path", l.Before.Place, l.Before.Value)
 		}
 	}
 	for _, p := range passesOf(c.Passes) {
@@ -113,14 +113,14 @@ func (p pass) rewritesErr() error {
 	status, _ := find(p.Params, cacheStatus)
 	switch {
 	case !p.Doubtful.IsZero():
-		return fmt.Errorf("%v: %s does so for some requests for a URL, and not for others", p.Doubtful.Place, p.Doubtful.Value)
+		return fmt.Errorf("%v: %s changes path or arguments of only some requests for a URL", p.Doubtful.Place, p.Doubtful.Value)
 	case path.Value != "" && nginxconf.Canonical(path.Value) != "$uri":
-		return fmt.Errorf("%v: PATH_INFO is %s, which is not the path that nginx has come to", path.Place, path.Value)
+		return fmt.Errorf("%v: PATH_INFO is %s, which is not nginx's own path, $uri", path.Place, path.Value)
 	case query.Value != "" && nginxconf.Canonical(query.Value) != "$args":
-		return fmt.Errorf("%v: QUERY_STRING is %s, which is not the arguments that nginx has come to", query.Place, query.Value)
+		return fmt.Errorf("%v: QUERY_STRING is %s, which is not nginx's own arguments, $args", query.Place, query.Value)
 	case slices.ContainsFunc(p.Ignored, func(header string) bool { return strings.EqualFold(header, "X-Accel-Redirect") }):
 	case !slices.Contains(nginxconf.Variables(status.Value), "upstream_status"):
-		return fmt.Errorf("%v: a response may send the request on by X-Accel-Redirect, and CACHE_STATUS does not tell; write uwsgi_ignore_headers X-Accel-Redirect, or put $upstream_status into CACHE_STATUS", p.Place)
+		return fmt.Errorf("%v: a response may redirect the request by X-Accel-Redirect, and CACHE_STATUS does not show that; write uwsgi_ignore_headers X-Accel-Redirect, or put $upstream_status into CACHE_STATUS", p.Place)
 	}
 	return nil
 }
@@ -140,15 +140,15 @@ func (k *checker) subrequests(ours []Lookup) {
 		switch {
 		case len(shared) > 0:
 			k.warning(sub.Place, subrequests, k.fragmentLines(shared[0]),
-				"subrequests of %s come to the lookup of %s under the key of their page: once it is stored, nginx serves it to them; their own responses are not stored", sub.Value, shared[0].Place)
+				"subrequests of %s reach the lookup of %s under the key of their page: once the page is stored, nginx serves it in place of their response; their own responses are not stored", sub.Value, shared[0].Place)
 		case len(lookups) > 0:
 			k.note(sub.Place, subrequests, "",
-				"subrequests of %s come to the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)
+				"subrequests of %s reach the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)
 		case slices.ContainsFunc(sub.Passes, func(p *nginxconf.Pass) bool {
 			return slices.ContainsFunc(ours, func(l Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
 		}):
 			k.note(sub.Place, subrequests, "",
-				"subrequests of %s come to uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)
+				"subrequests of %s reach uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func (k *checker) subrequests(ours []Lookup) {
 // fragmentLines are for what pages include.
 func (k *checker) fragmentLines(l Lookup) string {
 	variable := cmp.Or(l.Key.Variable, "$memcached_key")
-	return "location /fragments/ { # for what is included alone, by whatever path it has\n" +
+	return "location /fragments/ { # only for fragments; give them paths of their own\n" +
 		"    set " + variable + " \"$scheme://$host$uri$is_args$args\";\n" +
 		"    # the lookup, and CACHE_KEY handed over\n}"
 }

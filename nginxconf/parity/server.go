@@ -62,10 +62,10 @@ func (k *checker) servers(l Lookup) {
 	lines := k.lines(l)
 	switch {
 	case l.hasHead() && l.Fetch.IsZero():
-		k.error(l.Place, noLookup, printedConfiguration, "srcache_fetch leads to no memc_pass, and so to no memcached")
+		k.error(l.Place, noLookup, printedConfiguration, "srcache_fetch leads to no memc_pass, so it asks no memcached")
 		return
 	case len(l.Memcached.Servers) == 0:
-		k.warning(l.Memcached.Place, serverUnknown, "memc_pass memcached;", "which servers %s leads to cannot be known", l.Memcached.Name)
+		k.warning(l.Memcached.Place, serverUnknown, "memc_pass memcached;", "uwgate cannot know which servers %s leads to", l.Memcached.Name)
 		return
 	case len(lines) == 0:
 		return
@@ -105,12 +105,12 @@ func (k *checker) lines(l Lookup) (lines []line) {
 		}
 		if changing != nil {
 			k.warning(s.Place, serverUnknown, "server "+plain+";",
-				"with %s nginx changes what it asks while it runs, and uwgate knows only what stands here", join(changing))
+				"with %s nginx changes its servers while it runs, and uwgate knows only what stands here", join(changing))
 		}
 		n := line{UpstreamServer: s}
 		var err error
 		if n.Server, err = cachewriter.ParseServer(plain); err != nil {
-			k.warning(s.Place, serverUnknown, "server ADDRESS weight=N;", "%q is not understood (%v), and not compared", s.Text, err)
+			k.warning(s.Place, serverUnknown, "server ADDRESS weight=N;", "%q cannot be parsed (%v), so it is not compared", s.Text, err)
 			continue
 		}
 		k.port(s, n.Name)
@@ -125,7 +125,7 @@ func (k *checker) backup(l Lookup, s nginxconf.UpstreamServer) {
 	if up := l.Memcached; up.Method == "hash" && up.MethodAt.File == s.File && up.MethodAt.Line > s.Line {
 		how = "; nginx accepts it only because `hash` stands below"
 	}
-	k.warning(s.Place, serverBackup, "leave the line out",
+	k.warning(s.Place, serverBackup, "remove the line",
 		"`server %s`: nginx asks a backup server while the others fail, and uwgate writes nothing there%s", s.Text, how)
 }
 
@@ -165,7 +165,7 @@ func (k *checker) maxFails(l Lookup, lines []line) {
 			without = append(without, n)
 		} else if strings.Trim(set, "0") != "" && isSeveral(lines) {
 			k.note(n.Place, maxFails, "server "+strings.Replace(n.Text, "max_fails="+set, "max_fails=0", 1)+";",
-				"with max_fails=%s, as many URLs with a key of more than 250 bytes make nginx leave %s alone for fail_timeout", set, n.Name)
+				"with max_fails=%s, that many URLs with a key of more than 250 bytes make nginx avoid %s for fail_timeout", set, n.Name)
 		}
 	}
 	if len(without) == 0 || !isSeveral(lines) {
@@ -177,7 +177,7 @@ func (k *checker) maxFails(l Lookup, lines []line) {
 		fix = "upstream memcached { server " + first.Text + " max_fails=0; }"
 	}
 	k.warning(first.Place, maxFails, fix,
-		"%s without max_fails=0: memcached refuses keys of more than 250 bytes, and nginx counts that as a failure, so that two such URLs switch all off for ten seconds", join(spellings(without)))
+		"%s without max_fails=0: memcached refuses keys of more than 250 bytes, and nginx counts that as a failure: after two such URLs it avoids all servers for ten seconds", join(spellings(without)))
 }
 
 // isSeveral reports whether nginx has a choice.
@@ -198,7 +198,7 @@ func (k *checker) manyAddresses(l Lookup, lines []line) {
 			level = Note
 		}
 		k.add(level, n.Place, serverAddresses, "server "+n.addrs[0]+";",
-			"%s stands for %s; hash gives each its keys, in the order in which nginx, and uwgate, happened to get them", n.Name, join(n.addrs))
+			"%s stands for %s; hash gives each address its own keys, and nginx and uwgate may receive the addresses in different orders", n.Name, join(n.addrs))
 	}
 }
 
@@ -254,12 +254,12 @@ func (k *checker) hash(l Lookup, lines []line) {
 	case !l.hashesKey():
 		if told == nil || *told != cachewriter.All {
 			k.add(l.ringLevel(), up.MethodAt, hashExpression, "hash "+variable+" consistent;   # or --hash none",
-				"`%s` chooses the server by something else than the key, by which uwgate does", how)
+				"`%s` does not choose the server by the key, but uwgate does", how)
 		}
 	case told == nil:
 	case *told == cachewriter.All:
 		k.warning(up.MethodAt, hashDiffers, Flag{"hash", l.method().String()}.String(),
-			"`%s` has nginx ask one server for a page, but uwgate (--hash none) writes it to all", how)
+			"with `%s` nginx asks one server for a page, but uwgate (--hash none) writes it to all", how)
 	case l.method() == cachewriter.All:
 		by := "round robin"
 		if up.Method != "" {
@@ -269,7 +269,7 @@ func (k *checker) hash(l Lookup, lines []line) {
 			"nginx asks %s by %s, whatever the key, but uwgate writes a page to one of them (--hash %v)", join(spellings(lines)), by, *told)
 	default:
 		k.add(l.ringLevel(), up.MethodAt, hashDiffers, Flag{"hash", l.method().String()}.String(),
-			"`%s` has nginx choose by %v, but uwgate chooses by %v", how, l.method(), *told)
+			"with `%s` nginx chooses by %v, but uwgate chooses by %v", how, l.method(), *told)
 	}
 }
 

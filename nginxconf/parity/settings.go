@@ -128,11 +128,11 @@ func lookupsFor(c *nginxconf.Config, listen []string) ([]Lookup, error) {
 	case len(targets) == 1:
 		return all, nil
 	case len(c.Lookups) == 0:
-		return nil, fmt.Errorf("%s: nginx looks nothing up: there is no memcached_pass and no srcache_fetch; `uwgate nginx` prints a configuration that does", c.Files[0])
+		return nil, fmt.Errorf("%s: nginx looks up no page: there is no memcached_pass and no srcache_fetch; `uwgate nginx` prints a configuration with a lookup", c.Files[0])
 	case len(all) == 0:
-		return nil, fmt.Errorf("%v: what this lookup does not find leads to no uwsgi_pass; `uwgate nginx` prints a configuration whose misses do", c.Lookups[0].Place)
+		return nil, fmt.Errorf("%v: misses of this lookup go to no uwsgi_pass; `uwgate nginx` prints a configuration whose misses reach uwgate", c.Lookups[0].Place)
 	}
-	return nil, fmt.Errorf("%s: misses lead to %s, and none of these is the gateway at %s; give --listen as one of them",
+	return nil, fmt.Errorf("%s: misses go to %s, and none of these is the gateway at %s; set --listen to one of them",
 		c.Files[0], join(slices.Sorted(maps.Keys(targets))), strings.Join(listen, " "))
 }
 
@@ -245,9 +245,9 @@ func (s *Settings) unproven(c *nginxconf.Config, reaches func(nginxconf.Upstream
 		}
 		isMiss := slices.ContainsFunc(s.Lookups, func(l Lookup) bool { return l.isMiss(p) })
 		for _, u := range p.diverted() {
-			err := fmt.Errorf("%v: requests come from here without a lookup, and the gateway cannot distinguish them from misses; "+fix, p.Place, status)
+			err := fmt.Errorf("%v: requests leave from here without a lookup, and the gateway cannot distinguish them from misses; "+fix, p.Place, status)
 			if !u.IsZero() {
-				err = fmt.Errorf("%v: %s sends requests to the uwsgi_pass of %v that were not looked up, and the gateway cannot distinguish them from misses; "+fix, u.Place, u.Value, p.Place, status)
+				err = fmt.Errorf("%v: %s sends requests that were not looked up to the uwsgi_pass of %v, and the gateway cannot distinguish them from misses; "+fix, u.Place, u.Value, p.Place, status)
 			}
 			switch {
 			case u.Sometimes:
@@ -310,16 +310,16 @@ func (l Lookup) computable() error {
 		return fmt.Errorf("%v: the key is not certain: %s; hand it over (`uwgate nginx` prints how)", l.Place, cmp.Or(l.Key.Late, l.Key.Varies))
 	case len(l.opaque()) > 0:
 		v := l.opaque()[0]
-		return fmt.Errorf("%v: the key has %s, which nginx alone can compute (%s); hand it over (`uwgate nginx` prints how)", l.Key.Place, v.Name, v.Kind)
+		return fmt.Errorf("%v: the key has %s, which only nginx can compute (%s); hand it over (`uwgate nginx` prints how)", l.Key.Place, v.Name, v.Kind)
 	}
 	if name, by := l.changes(); name != "" {
-		return fmt.Errorf("%v: %s changes $%s, of which the key is made, after the key of %v was made; hand it over (`uwgate nginx` prints how)", by.Place, by.Value, name, l.Place)
+		return fmt.Errorf("%v: %s changes $%s after the key of %v was made from it; hand the key over (`uwgate nginx` prints how)", by.Place, by.Value, name, l.Place)
 	}
 	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
-		return fmt.Errorf("%v: %s makes the key anew after the lookup of %v; set it in the location of the lookup", l.Remade.Place, l.Remade.Value, l.Place)
+		return fmt.Errorf("%v: %s makes another key after the lookup of %v; set the key in the location of the lookup", l.Remade.Place, l.Remade.Value, l.Place)
 	}
 	if l.isOneForMany() {
-		return fmt.Errorf("%v: all URLs that come by %s are looked up under one key, since it is made of $uri; make it of $request_uri, or hand it over (`uwgate nginx` prints how)", l.Before.Place, l.Before.Value)
+		return fmt.Errorf("%v: all URLs that pass %s are looked up under one key, since it is made from $uri; make it from $request_uri, or hand it over (`uwgate nginx` prints how)", l.Before.Place, l.Before.Value)
 	}
 	if _, err := policy.ParseTemplate(l.asked()); err != nil {
 		return fmt.Errorf("%v: %w; hand the key over (`uwgate nginx` prints how)", l.Key.Place, err)
@@ -334,7 +334,7 @@ func (s *Settings) takeHits() {
 	})
 	if err == nil && s.HitType == "" {
 		charset := s.Lookups[0].Charset
-		err = fmt.Errorf("%v: the charset of hits is %s, which is not known here; give --hit-type", charset.Place, charset.Value)
+		err = fmt.Errorf("%v: the charset of hits is %s, which uwgate cannot know; give --hit-type", charset.Place, charset.Value)
 	}
 	s.doubt("hit-type", err)
 	s.Types, err = agree(s, "the types map", "give --mime-types, and --exclude what has another", func(l Lookup) (map[string]string, string) {

@@ -3,6 +3,7 @@ package parity
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 // Each file of testdata/settings is a configuration and what the gateway that listens
-// on 127.0.0.1:3030 takes from it.
+// on 127.0.0.1:3030 takes from it. To accept a change: UPDATE=1 go test.
 func TestSettings(t *testing.T) {
 	files, err := filepath.Glob("testdata/settings/*.txtar")
 	if err != nil || len(files) < 12 {
@@ -39,7 +40,15 @@ func TestSettings(t *testing.T) {
 			} else {
 				got = s.dump()
 			}
-			if got = strings.ReplaceAll(got, dir+"/", ""); got != want {
+			got = strings.ReplaceAll(got, dir+"/", "")
+			if os.Getenv("UPDATE") != "" {
+				want = got
+				archive.Files[len(archive.Files)-1].Data = []byte(got)
+				if err := os.WriteFile(file, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got != want {
 				t.Errorf("got\n%s\nwant\n%s", got, want)
 			}
 		})

@@ -87,7 +87,7 @@ func (k *checker) notTold(ours []Lookup) {
 				continue
 			}
 			k.note(l.Place, notTold, Flag{s.flag, value}.String(),
-				"here the %s is %s; serve takes that from nginx with --nginx, and has %s without", s.name, value, cmp.Or(s.byDefault, "none"))
+				"the %s is %s here; `serve --nginx` takes it from nginx, but without --nginx serve uses %s", s.name, value, cmp.Or(s.byDefault, "none"))
 			break
 		}
 	}
