@@ -2,7 +2,7 @@ package nginxconf
 
 import "strings"
 
-// CutUnix takes the prefix off a UNIX socket's address; nginx knows it in any case.
+// CutUnix cuts the prefix "unix:" of a UNIX socket's address. Like nginx, it ignores case.
 func CutUnix(addr string) (path string, found bool) {
 	const prefix = "unix:"
 	if len(addr) < len(prefix) || !strings.EqualFold(addr[:len(prefix)], prefix) {
@@ -11,7 +11,7 @@ func CutUnix(addr string) (path string, found bool) {
 	return addr[len(prefix):], true
 }
 
-// CutScheme takes an address of uwsgi_pass apart. The scheme may be empty.
+// CutScheme splits an address of uwsgi_pass. The scheme may be empty.
 func CutScheme(name string) (scheme, address string) {
 	for _, scheme := range []string{"uwsgi://", "suwsgi://"} {
 		if len(name) >= len(scheme) && strings.EqualFold(name[:len(scheme)], scheme) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A builder makes the model of the directives.
+// A builder makes the model from the directives.
 type builder struct {
 	config    *Config
 	defs      *definitions
@@ -18,7 +18,7 @@ type builder struct {
 	inKeys    map[string]bool      // the variables of which keys are made, by their names in lower case
 }
 
-// build reads off what the http blocks say.
+// build makes the model of the http blocks.
 func build(ds []*directive, config *Config) error {
 	main := &directive{block: ds}
 	http := &directive{name: "http"}
@@ -57,8 +57,8 @@ func build(ds []*directive, config *Config) error {
 	return nil
 }
 
-// madeIntoKeys are the variables of which keys are made, those that other variables of
-// keys are made of among them.
+// madeIntoKeys returns the variables from which keys are made, directly or through other
+// variables.
 func madeIntoKeys(http *directive) map[string]bool {
 	made := map[string]bool{"memcached_key": true, "memc_key": true}
 	var sets []*directive
@@ -81,7 +81,7 @@ func madeIntoKeys(http *directive) map[string]bool {
 	return made
 }
 
-// addVariables adds those of an expression, and tells whether there were new ones.
+// addVariables adds those of an expression, and reports whether any was new.
 func addVariables(all map[string]bool, expression string) (grown bool) {
 	for _, name := range Variables(expression) {
 		grown = grown || !all[name]
@@ -91,7 +91,7 @@ func addVariables(all map[string]bool, expression string) (grown bool) {
 }
 
 // collectLeads finds the locations that send requests to named ones, by error_page or
-// try_files: they keep their variables.
+// try_files. Such requests keep their variables.
 func (b *builder) collectLeads(server *scope) (err error) {
 	server.walk(func(s *scope) {
 		pages, mistake := s.errorPages()
@@ -123,6 +123,7 @@ func (b *builder) lead(from *scope, name string) {
 	b.leads[to] = append(b.leads[to], from)
 }
 
+// collectFetched finds the locations that srcache_fetch asks.
 func (b *builder) collectFetched(server *scope) {
 	collect := func(s *scope) {
 		for _, d := range s.own("srcache_fetch") {
@@ -133,13 +134,14 @@ func (b *builder) collectFetched(server *scope) {
 	server.walk(collect)
 }
 
-// A way is one on which requests come to a scope, with what was rewritten on it.
+// A way is one on which requests reach a scope, with what the rewrite module did on it.
 type way struct {
 	*rewriting
 	from *scope // the location that they come from, nil if the scope is the first
 }
 
-// ways are all of them. To a named location there are as many as lead there.
+// ways returns the ways to a scope: one for each location that leads to a named location,
+// else one.
 func (b *builder) ways(s *scope) []way {
 	location := s.location()
 	var ways []way
@@ -165,7 +167,7 @@ func (b *builder) way(s, from *scope) way {
 	return way{r, from}
 }
 
-// gap takes note of what makes no sense.
+// gap records a directive that makes no sense.
 func (b *builder) gap(d *directive, format string, args ...any) {
 	b.config.Gaps = append(b.config.Gaps, Gap{d.Place, fmt.Sprintf(format, args...)})
 }

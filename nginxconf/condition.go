@@ -5,9 +5,11 @@ import (
 	"strings"
 )
 
+// methodCondition matches the condition of an `if` that tests the method.
 var methodCondition = regexp.MustCompile(`(?i)^\(?\s*\$\{?request_method\}?\s*(!?(?:=|~\*?))\s*["']?(.*?)["']?\s*\)?$`)
 
-// MethodMeets evaluates a condition on the method.
+// MethodMeets evaluates the condition of an `if` for a method. The result is not known if
+// the condition tests anything else, or has a regex that Go cannot read.
 func MethodMeets(method, condition string) (met, known bool) {
 	m := methodCondition.FindStringSubmatch(condition)
 	if m == nil {

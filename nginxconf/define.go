@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// definitions are the variables that a configuration makes, by their names in lower
-// case without dollar signs.
+// definitions are the variables that a configuration defines, by their names in lower case
+// without dollar signs.
 type definitions struct {
 	sets  map[string]*directive // one `set` of each
 	other map[string]definition // whatever else makes variables
@@ -52,11 +52,11 @@ func (defs *definitions) collect(block *directive) {
 	}
 }
 
-// variableName is that of an argument such as "$name".
+// variableName returns the name in an argument such as "$name", in lower case.
 func variableName(arg string) string { return Lower(strings.TrimPrefix(arg, "$")) }
 
-// add takes what d makes. Of several makers the last one counts, but captures give
-// way.
+// add records the variable that d defines. Of several definitions the last one counts;
+// captures never replace one.
 func (defs *definitions) add(d *directive, variable, value string) {
 	name := variableName(variable)
 	_, known := defs.other[name]
@@ -66,8 +66,8 @@ func (defs *definitions) add(d *directive, variable, value string) {
 	defs.other[name] = definition{Variable{Place: d.Place, Name: variable, Kind: d.name, Value: value}, d}
 }
 
-// Map returns the map block that gives the variable its values, if one does. The name
-// has no dollar sign.
+// Map returns the map block that defines the variable, if one does. The name has no dollar
+// sign.
 func (c *Config) Map(variable string) (m Map, found bool) {
 	made, ok := c.defs.other[Lower(variable)]
 	if !ok || made.Kind != "map" {
@@ -80,7 +80,7 @@ func (c *Config) Map(variable string) (m Map, found bool) {
 	return m, true
 }
 
-// addGeo knows that geo looks the client's address up unless told otherwise.
+// addGeo records a geo block. By default it looks the client's address up.
 func (defs *definitions) addGeo(d *directive) {
 	if len(d.args) == 2 {
 		defs.add(d, d.arg(1), d.arg(0))
@@ -89,8 +89,8 @@ func (defs *definitions) addGeo(d *directive) {
 	defs.add(d, d.arg(0), "$remote_addr")
 }
 
-// addOther takes whatever is set_something, something_set or the like for a
-// directive that makes the variable that is its first argument.
+// addOther records directives named set_something, something_set and the like. They define
+// the variable that is their first argument.
 func (defs *definitions) addOther(d *directive) {
 	if strings.HasPrefix(d.name, "set_") || strings.HasSuffix(d.name, "_set") || d.name == "js_var" || d.name == "eval" {
 		defs.add(d, d.arg(0), strings.Join(d.args[min(1, len(d.args)):], " "))
@@ -99,7 +99,7 @@ func (defs *definitions) addOther(d *directive) {
 
 var namedCapture = regexp.MustCompile(`\(\?P?[<']([A-Za-z_][A-Za-z0-9_]*)[>']`)
 
-// addCaptures adds the named captures of regexes.
+// addCaptures records the named captures of regexes.
 func (defs *definitions) addCaptures(d *directive, args []string) {
 	for _, arg := range args {
 		for _, m := range namedCapture.FindAllStringSubmatch(arg, -1) {
@@ -108,8 +108,7 @@ func (defs *definitions) addCaptures(d *directive, args []string) {
 	}
 }
 
-// isOwn reports whether nginx itself gives the variable its values. The name is in
-// lower case.
+// isOwn reports whether nginx itself defines the variable. The name is in lower case.
 func isOwn(name string) bool {
 	return slices.Contains(ownVariables, name) || slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// duration is the timeout in force, a minute if there is none.
+// duration returns the timeout in force, a minute by default.
 func (s *scope) duration(name string) (Duration, error) {
 	d := s.find(name)
 	if d == nil {
@@ -19,7 +19,7 @@ func (s *scope) duration(name string) (Duration, error) {
 	return Duration{d.Place, value}, nil
 }
 
-// units are those of ngx_parse_time in milliseconds. They must stand in this order.
+// units are those of ngx_parse_time. A time must have them in this order.
 var units = []struct {
 	name string
 	long time.Duration
@@ -27,11 +27,11 @@ var units = []struct {
 	{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond},
 }
 
-// maxTime is for ever.
+// maxTime stands for ever.
 const maxTime = 100 * 365 * 24 * time.Hour
 
-// parseTime reads a time as nginx does. A number without unit is seconds, and the
-// last one.
+// parseTime reads a time as nginx does. A number without a unit means seconds, and must be
+// the last one.
 func parseTime(s string) (total time.Duration, ok bool) {
 	for next := 0; s != ""; s = strings.TrimLeft(s, " ") {
 		number := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
@@ -53,7 +53,7 @@ func parseTime(s string) (total time.Duration, ok bool) {
 	return total, ok
 }
 
-// cutUnit takes a unit off, and returns its index, or -1 if there is none.
+// cutUnit cuts a unit off and returns its index, or -1 if there is none.
 func cutUnit(s *string) int {
 	found := -1
 	for i, u := range units {

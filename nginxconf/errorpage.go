@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// errorPages are those in force, the codes of each apart.
+// errorPages returns those in force, one for each code.
 func (s *scope) errorPages() ([]ErrorPage, error) {
 	var pages []ErrorPage
 	ds, _ := s.inForce("error_page")
@@ -19,7 +19,7 @@ func (s *scope) errorPages() ([]ErrorPage, error) {
 	return pages, nil
 }
 
-// errorPages reads `error_page 404 502 =200 /target` (ngx_http_core_error_page).
+// errorPages parses `error_page 404 502 =200 /target` (ngx_http_core_error_page).
 func (d *directive) errorPages() ([]ErrorPage, error) {
 	last := len(d.args) - 1
 	page := ErrorPage{Place: d.Place, Target: d.args[last]}
@@ -44,8 +44,8 @@ func (d *directive) errorPages() ([]ErrorPage, error) {
 	return pages, nil
 }
 
-// target is the location of the server that an error page's requests go to, nil if
-// there is none or that cannot be known.
+// target returns the location to which an error page sends requests. It is nil if there is
+// none, or if it cannot be known.
 func (s *scope) target(target string) *scope {
 	if strings.HasPrefix(target, "@") {
 		return s.server().named(target)

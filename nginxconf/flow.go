@@ -4,26 +4,26 @@ import (
 	"slices"
 )
 
-// A flow follows the GET requests of one server, from where visitors send them to each
-// uwsgi_pass that they may reach: through the rewrite module, whatever may refuse them,
-// try_files, the handler and error_page. It takes every way that it cannot exclude.
-// Only GETs matter, since nothing else fills the cache.
+// A flow follows the GET requests of one server from where visitors send them to each
+// uwsgi_pass that they may reach: through the rewrite module, directives that may refuse
+// them, try_files, handlers and error_page. It follows every way that it cannot exclude.
+// It ignores other methods, since only GETs fill a cache.
 type flow struct {
 	b      *builder
 	server *scope
-	known  map[*scope]bool // the locations that requests come to
+	known  map[*scope]bool // the locations that requests reach
 	budget *budget
 	seen   map[visit]bool // outlines, of one entry
 
 	arrivals []arrival // of one entry, in the order in which they were found
-	lookups  []visit   // that have just been looked up, in vain
+	lookups  []visit   // whose lookup just found nothing
 }
 
-// A budget bounds the work of all flows of one server: the directives that are run, and
-// the locations that are compared with a path.
+// A budget bounds the work of all flows of one server: it counts the directives that are
+// run, and the locations that are compared with a path.
 type budget struct{ locations, spent int }
 
-// maxWork is a budget. It takes about a second. A site needs some thousands a location.
+// maxWork is a budget of about a second. A site needs some thousands for each location.
 const maxWork = 2_000_000
 
 func newBudget(server *scope) *budget {
@@ -32,8 +32,8 @@ func newBudget(server *scope) *budget {
 	return b
 }
 
-// spend reports whether there is still work to be had. Once there is none, not all
-// ways are followed.
+// spend takes work off the budget, and reports whether any is left. Once there is none,
+// some ways are not followed.
 func (b *budget) spend(work int) bool {
 	b.spent += work
 	return !b.isSpent()
@@ -45,7 +45,7 @@ func newFlow(b *builder, server *scope, work *budget) *flow {
 	return &flow{b: b, server: server, known: map[*scope]bool{}, budget: work}
 }
 
-// follow takes note of the ways on which requests come to the server's passes.
+// follow records the ways on which requests reach the passes of a server.
 func (b *builder) follow(server *scope, work *budget) {
 	f := newFlow(b, server, work)
 	f.begin()
@@ -68,7 +68,7 @@ func (b *builder) follow(server *scope, work *budget) {
 	f.unknown()
 }
 
-// giveUp takes note that not all ways in a server were followed: nothing is proven then.
+// giveUp records that not all ways of a server were followed, so nothing is proven.
 func (b *builder) giveUp(server *scope) {
 	b.gap(server.directive, "the locations of %s have too many ways from one to another", server)
 	for _, p := range b.config.Passes {
@@ -78,8 +78,8 @@ func (b *builder) giveUp(server *scope) {
 	}
 }
 
-// unknown is about locations to which nothing that was read leads. A response's
-// X-Accel-Redirect, a subrequest or a module may.
+// unknown follows requests to locations that no directive leads to. An X-Accel-Redirect, a
+// subrequest or a module may.
 func (f *flow) unknown() {
 	f.server.walk(func(l *scope) {
 		if l.name != "location" || f.known[l] {
@@ -91,8 +91,7 @@ func (f *flow) unknown() {
 	})
 }
 
-// places are the locations that a request may come to after the server's own
-// directives.
+// places returns the locations that a request may reach after the server's own directives.
 func (f *flow) places(s step) (locations []*scope) {
 	if s.to != nil {
 		return f.destinations(s.to.arg(1))
@@ -105,7 +104,7 @@ func (f *flow) places(s step) (locations []*scope) {
 	return locations
 }
 
-// beforeLocations is about requests that nginx or the server's own directives answer
+// beforeLocations follows requests to which nginx or the server's own directives respond
 // before there is a location.
 func (f *flow) beforeLocations() {
 	if d := f.server.find("ssl_verify_client"); d != nil && d.arg(0) != "off" {
@@ -117,14 +116,14 @@ func (f *flow) beforeLocations() {
 			break
 		}
 	}
-	f.rewritten(visit{at: f.server}) // for those that it answers
+	f.rewritten(visit{at: f.server}) // for the requests to which it responds
 	f.end(true)
 }
 
 func (f *flow) begin() { f.seen, f.arrivals, f.lookups = map[visit]bool{}, nil, nil }
 
-// end takes note of where the requests of an entry have come. Sometimes is set if
-// others of the same URL may have gone elsewhere.
+// end records where the requests of an entry arrived. Sometimes is set if other requests
+// for the same URL may have gone elsewhere.
 func (f *flow) end(sometimes bool) {
 	for _, v := range f.lookups {
 		if l := v.asked; v.before != nil {

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// headers are the add_header directives in force, and those that are lost.
+// headers returns the add_header directives in force, and those that do not count.
 func (b *builder) headers(s *scope) (in, lost []AddHeader) {
 	inForce, outer := s.addHeaders()
 	return b.addHeaders(inForce), b.addHeaders(outer)
 }
 
-// addHeaders are inherited whole or not at all, unless add_header_inherit, which
-// nginx has since 1.29.3, says otherwise.
+// addHeaders are inherited all together or not at all, unless add_header_inherit (nginx
+// 1.29.3) says otherwise.
 func (s *scope) addHeaders() (in, lost []*directive) {
 	if s == nil {
 		return nil, nil
@@ -38,14 +38,14 @@ func (b *builder) addHeaders(ds []*directive) []AddHeader {
 	return headers
 }
 
-// What is more than this, as maps of maps or as values, is not followed.
+// More maps of maps, or more values, than this are not followed.
 const (
 	maxMaps   = 8
 	maxValues = 32
 )
 
-// onHit returns the values that the Expression can have on a hit, unless they cannot
-// be known. A hit is no answer of an HTTP server: there are no $upstream_http_…
+// onHit returns the values that the expression can have on a hit, unless they cannot be
+// known. A hit is no response of an HTTP server, so $upstream_http_… are empty.
 func (defs *definitions) onHit(e Expression, depth int) (values []string, known bool) {
 	values = []string{""}
 	for _, p := range e {
@@ -107,7 +107,7 @@ func (defs *definitions) variableOnHit(name string, depth int) (values []string,
 	return slices.Compact(values), true
 }
 
-// allResults are all that a map can give.
+// allResults returns all values that a map can give.
 func (d *directive) allResults() (results []string) {
 	hasDefault := false
 	for _, line := range d.block {
@@ -122,8 +122,8 @@ func (d *directive) allResults() (results []string) {
 	return results
 }
 
-// mapOf is what a map gives for a text (ngx_http_map_find). It cannot be known for a
-// host among hostnames, or a regex that Go cannot read.
+// mapOf returns what a map gives for a text (ngx_http_map_find). It is not known if the
+// map has hostnames, or a regex that Go cannot read.
 func (d *directive) mapOf(source string) (result string, known bool) {
 	byDefault := ""
 	var regexes []*directive
@@ -153,7 +153,7 @@ func (d *directive) mapOf(source string) (result string, known bool) {
 	return byDefault, true
 }
 
-// mapRegex is the regex of a key such as "~^a" or "~*^a".
+// mapRegex returns the regex of a key such as "~^a" or "~*^a".
 func mapRegex(key string) string {
 	if re, ok := strings.CutPrefix(key, "~*"); ok {
 		return "(?i)" + re

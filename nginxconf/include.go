@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// What is more than this is no configuration.
+// A configuration cannot have more than this.
 const (
 	maxFiles = 5000
 	maxBytes = 64 << 20
 )
 
-// newParser is one that reads that main file: relative includes are those of its
-// folder, unless there is a prefix (ngx_process_options).
+// newParser returns a parser for that main file. Relative includes are in its folder,
+// unless there is a prefix (ngx_process_options).
 func newParser(main, prefix string) *parser {
 	if prefix == "" {
 		prefix = filepath.Dir(main)
@@ -27,8 +27,8 @@ func newParser(main, prefix string) *parser {
 	return &parser{prefix: prefix, bytes: maxBytes, files: maxFiles}
 }
 
-// include reads the files that the directive names. One that cannot be read is a gap,
-// for whoever reads may have fewer rights than nginx.
+// include parses the files that the directive names. A file that cannot be read is a gap,
+// since the reader may have fewer rights than nginx.
 func (p *parser) include(d *directive, end byte) ([]*directive, error) {
 	if end != ';' || len(d.args) != 1 {
 		return nil, d.mistake("include takes one file name or pattern, and a `;`")
@@ -63,7 +63,7 @@ func (p *parser) gap(include *directive, err error) {
 	p.gaps = append(p.gaps, Gap{include.Place, fmt.Sprintf("include %s: %v", include.args[0], err)})
 }
 
-// file parses an included file. The errors are mistakes in it.
+// file parses an included file. An error is a mistake in it.
 func (p *parser) file(include *directive, name string) ([]*directive, error) {
 	if slices.Contains(p.reading, name) {
 		return nil, include.mistake("%s includes itself: %s", name, strings.Join(append(p.reading, name), " includes "))
@@ -85,7 +85,7 @@ func (p *parser) file(include *directive, name string) ([]*directive, error) {
 	return p.text(name, text)
 }
 
-// fileError leaves out the operation, and puts the name first.
+// fileError writes the name first and leaves out the operation.
 func fileError(name string, err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
@@ -120,8 +120,8 @@ func (p *parser) load(name string) (string, error) {
 	return string(b), err
 }
 
-// glob finds the files of a pattern as glob(3) does: sorted by their bytes, hidden
-// ones only if the pattern has the dot. The errors are folders that cannot be read.
+// glob returns the files of a pattern as glob(3) does: sorted by bytes; hidden files only
+// if the pattern has the dot. The errors are about folders that cannot be read.
 func glob(pattern string) (names []string, errs []error) {
 	names = []string{""}
 	if filepath.IsAbs(pattern) {
@@ -142,8 +142,8 @@ func glob(pattern string) (names []string, errs []error) {
 	return names, errs
 }
 
-// globIn finds what matches one part of a pattern in a folder. What is no folder, or
-// not there, has nothing in it.
+// globIn returns what matches one part of a pattern in a folder. What is no folder, or
+// does not exist, has no files.
 func globIn(dir, part string) (names []string, err error) {
 	if !strings.ContainsAny(part, "*?[") {
 		name := filepath.Join(dir, part)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// key is the key that a module takes from the variable in a scope, whichever way the
-// requests come.
+// key returns the key that a module takes from the variable in a scope, on all ways to the
+// scope.
 func (b *builder) key(s *scope, variable string) Key {
 	k := b.onAllWays(s, func(w way) Key { return w.key(variable) })
 	if !k.IsZero() {
@@ -22,8 +22,8 @@ func (b *builder) key(s *scope, variable string) Key {
 	return k
 }
 
-// onAllWays is the key of the first way on which there is one. Late and Varies say that
-// there are others.
+// onAllWays returns the key of the first way that has one. If other ways have other keys,
+// Late or Varies says so.
 func (b *builder) onAllWays(s *scope, key func(way) Key) Key {
 	ways := b.ways(s)
 	first := key(ways[0])
@@ -46,8 +46,8 @@ func (b *builder) onAllWays(s *scope, key func(way) Key) Key {
 	return first
 }
 
-// fetches is the srcache_fetch by which the scope's requests look pages up, nil if
-// they do not, or if that is the lookup of the location around an `if`.
+// fetches returns the srcache_fetch by which the scope's requests look pages up. It is nil
+// if there is none, or if the location around an `if` has the lookup.
 func (s *scope) fetches() *directive {
 	d := s.find("srcache_fetch")
 	passes := s.last("uwsgi_pass") != nil
@@ -64,7 +64,7 @@ func (s *scope) fetches() *directive {
 	return nil
 }
 
-// fetch is about the subrequest of srcache_fetch, which memc_pass answers.
+// fetch describes the subrequest of srcache_fetch, which memc_pass serves.
 func (b *builder) fetch(l *Lookup, s *scope, d *directive) error {
 	l.Store = s.find("srcache_store").joined()
 	l.Key = b.onAllWays(s, func(w way) Key { return w.fetchKey(d) })
@@ -86,7 +86,7 @@ func (b *builder) fetch(l *Lookup, s *scope, d *directive) error {
 	return b.ask(l, to, pass)
 }
 
-// fetchKey is the third argument of srcache_fetch.
+// fetchKey returns the third argument of srcache_fetch.
 func (w way) fetchKey(d *directive) Key {
 	argument := ParseExpression(d.arg(2))
 	if name, ok := argument.alone(); ok && w.vars[name] != nil {
@@ -96,8 +96,8 @@ func (w way) fetchKey(d *directive) Key {
 	return Key{Text: Text{d.Place, d.arg(2)}, Expanded: expanded.String(), Opaque: opaque}
 }
 
-// addAsked compares the key with what memc_pass makes of it in the subrequest, where
-// $query_string is srcache_fetch's argument.
+// addAsked compares the key with what memc_pass makes of it in the subrequest. There
+// $query_string is the argument of srcache_fetch.
 func (b *builder) addAsked(k *Key, to *scope, fetch *directive, variable string) {
 	r := newRewriting(b.defs)
 	r.fetch, r.args = fetch, ParseExpression(k.Expanded)
@@ -113,8 +113,8 @@ func (b *builder) addAsked(k *Key, to *scope, fetch *directive, variable string)
 	}
 }
 
-// inSubrequest is the value of a variable of nginx's own that is different in
-// srcache_fetch's subrequest: those of its path and arguments.
+// inSubrequest returns the value of a variable of nginx's own that differs in the
+// subrequest of srcache_fetch: those of path and arguments.
 func (r *rewriting) inSubrequest(name string) (value Expression, ok bool) {
 	switch {
 	case r.fetch == nil:

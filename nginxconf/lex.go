@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A SyntaxError is a mistake in a configuration, one that nginx would not start with.
+// A SyntaxError is a mistake with which nginx would not start.
 type SyntaxError struct {
 	Place
 	What string
@@ -13,13 +13,13 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string { return e.Place.String() + ": " + e.What }
 
-// mistake makes a SyntaxError.
+// mistake returns a SyntaxError.
 func (p Place) mistake(format string, args ...any) error {
 	return &SyntaxError{p, fmt.Sprintf(format, args...)}
 }
 
-// A statement is a run of words and what ends it: ';', '{', '}' (which has no words
-// before it), or 0 for the end of the file.
+// A statement is a run of words and what ends it: ';', '{', '}' (without words), or 0 at
+// the end of the file.
 type statement struct {
 	Place // of the first word
 	words []string
@@ -33,7 +33,7 @@ func (s statement) String() string {
 	return asCode(s.words...)
 }
 
-// asCode is how messages name a directive.
+// asCode writes a directive as messages name it.
 func asCode(words ...string) string { return "`" + strings.Join(words, " ") + "`" }
 
 // A lexer cuts a file into statements as ngx_conf_read_token does. Its errors are
@@ -84,7 +84,7 @@ func (l *lexer) skip(n int) {
 	l.rest = l.rest[n:]
 }
 
-// skipTo skips up to that text, or everything if there is none.
+// skipTo skips up to that text, or everything if it does not occur.
 func (l *lexer) skipTo(text string) {
 	n := strings.Index(l.rest, text)
 	if n < 0 {
@@ -93,7 +93,7 @@ func (l *lexer) skipTo(text string) {
 	l.skip(n)
 }
 
-// skipBlank skips white space and comments, which begin where a word could.
+// skipBlank skips white space and comments, which can begin only where a word can.
 func (l *lexer) skipBlank() {
 	for l.rest != "" {
 		switch l.rest[0] {
@@ -123,8 +123,8 @@ func (l *lexer) word() (string, error) {
 	return b.String(), nil
 }
 
-// quoted reads up to the closing quote, which must end the word. Only a bracket may
-// follow it directly, as in `if ($a = "b")`: that is the next word.
+// quoted reads up to the closing quote, which must end the word. Only a bracket may follow
+// it directly, as in `if ($a = "b")`; it is the next word.
 func (l *lexer) quoted(quote byte) (string, error) {
 	from := l.Place
 	var b strings.Builder
@@ -141,7 +141,7 @@ func (l *lexer) quoted(quote byte) (string, error) {
 	return b.String(), nil
 }
 
-// take moves one byte, or what a backslash stands for, to b.
+// take moves one byte, or what an escape stands for, to b.
 func (l *lexer) take(b *strings.Builder) {
 	c, n := l.rest[0], 1
 	if c == '\\' && len(l.rest) > 1 {
@@ -158,8 +158,8 @@ func (l *lexer) take(b *strings.Builder) {
 	l.skip(n)
 }
 
-// skipLua skips the rest of a block of Lua, up to its closing brace. Those in
-// strings and comments do not count.
+// skipLua skips a Lua block up to its closing brace. Braces in strings and comments do not
+// count.
 func (l *lexer) skipLua(from Place) error {
 	for depth := 1; l.rest != ""; {
 		switch c := l.rest[0]; {
@@ -184,7 +184,7 @@ func (l *lexer) skipLua(from Place) error {
 	return from.mistake("the Lua block that opens here is never closed")
 }
 
-// skipLuaString ends at the line's end at the latest.
+// skipLuaString skips a string. It ends at the end of the line at the latest.
 func (l *lexer) skipLuaString(quote byte) {
 	for l.skip(1); l.rest != "" && l.rest[0] != quote && l.rest[0] != '\n'; {
 		l.skip(min(len(l.rest), 1+strings.Count(l.rest[:1], `\`)))
@@ -194,8 +194,8 @@ func (l *lexer) skipLuaString(quote byte) {
 	}
 }
 
-// skipLongBracket skips [[ … ]] or [=[ … ]=] behind the prefix, and reports whether
-// that is what stands there.
+// skipLongBracket skips [[ … ]] or [=[ … ]=] after the prefix, and reports whether one
+// stands there.
 func (l *lexer) skipLongBracket(prefix string) bool {
 	inner, ok := strings.CutPrefix(l.rest, prefix+"[")
 	signs := inner[:len(inner)-len(strings.TrimLeft(inner, "="))]

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// modifiers are those of a location, the longer of two that begin alike first.
+// modifiers are those of a location. Of two that begin alike the longer one comes first.
 var modifiers = []string{"=", "^~", "~*", "~"}
 
-// A matcher is how a location chooses its requests.
+// A matcher is how a location selects its requests.
 type matcher struct{ modifier, path string }
 
 func (d *directive) matcher() matcher {
@@ -28,7 +28,7 @@ func (m matcher) isNamed() bool { return m.modifier == "" && strings.HasPrefix(m
 
 func (m matcher) isRegex() bool { return m.modifier == "~" || m.modifier == "~*" }
 
-// matchesRegex is a best effort: Go does not know all that PCRE does.
+// matchesRegex is a best effort: Go does not support all of PCRE.
 func (m matcher) matchesRegex(uri string) bool {
 	flags := ""
 	if m.modifier == "~*" {
@@ -38,7 +38,7 @@ func (m matcher) matchesRegex(uri string) bool {
 	return err == nil && re.MatchString(uri)
 }
 
-// named is the server's location of that name, such as "@fallback".
+// named returns the server's location of that name, such as "@fallback", or nil.
 func (s *scope) named(name string) *scope {
 	for _, l := range s.inner {
 		if l.matcher().isNamed() && l.arg(0) == name {
@@ -48,15 +48,15 @@ func (s *scope) named(name string) *scope {
 	return nil
 }
 
-// locate finds the location of a server that takes that path
-// (ngx_http_core_find_location), or nil.
+// locate returns the location of a server for that path (ngx_http_core_find_location), or
+// nil.
 func (s *scope) locate(path string) *scope {
 	found, _ := s.locateIn(path)
 	return found
 }
 
-// locateIn looks among the locations right in the scope. It is final if no regex of
-// the scopes around may take the path away.
+// locateIn searches the locations directly in the scope. The result is final if no regex
+// of an outer scope can replace it.
 func (s *scope) locateIn(path string) (found *scope, final bool) {
 	noRegex := false
 	if prefix := s.longest(path); prefix != nil {
@@ -86,7 +86,7 @@ func (s *scope) locateIn(path string) (found *scope, final bool) {
 	return found, false
 }
 
-// longest is the location of the longest prefix, or the exact one.
+// longest returns the location with the longest prefix, or the exact one.
 func (s *scope) longest(path string) (found *scope) {
 	length := -1
 	for _, l := range s.inner {

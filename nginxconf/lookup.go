@@ -62,7 +62,7 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 	return err
 }
 
-// ask is about the memcached that the pass directive leads to.
+// ask describes the memcached that the pass directive leads to.
 func (b *builder) ask(l *Lookup, s *scope, pass *directive) (err error) {
 	module := strings.TrimSuffix(pass.name, "_pass")
 	l.Memcached = b.upstreams.of(pass)
@@ -79,7 +79,7 @@ func (b *builder) ask(l *Lookup, s *scope, pass *directive) (err error) {
 	return nil
 }
 
-// describeHits is about what hits are given.
+// describeHits describes what nginx makes of hits.
 func (b *builder) describeHits(l *Lookup, s *scope) (err error) {
 	l.GzipFlag = s.find("memcached_gzip_flag").text("0")
 	if _, err := strconv.ParseUint(l.GzipFlag.Value, 10, 63); err != nil {
@@ -98,10 +98,10 @@ func (b *builder) describeHits(l *Lookup, s *scope) (err error) {
 	return err
 }
 
-// CharsetTypes are the types to which nginx adds a charset unasked.
+// CharsetTypes are the types that get a charset by default.
 var CharsetTypes = []string{"text/html", "text/xml", "text/plain", "text/vnd.wap.wml", "application/javascript", "application/rss+xml"}
 
-// charsetTypes are those in force. nginx adds text/html to a list of one's own.
+// charsetTypes returns those in force. nginx adds text/html to any list.
 func (s *scope) charsetTypes() []string {
 	ds, _ := s.inForce("charset_types")
 	if len(ds) == 0 {
@@ -118,7 +118,7 @@ func (s *scope) charsetTypes() []string {
 	return types
 }
 
-// misses is where error_page 404 leads to.
+// misses returns the uwsgi_pass to which error_page 404 leads.
 func (b *builder) misses(l *Lookup, s *scope) *Pass {
 	for _, page := range l.ErrorPages {
 		if page.Code == 404 {
@@ -128,8 +128,8 @@ func (b *builder) misses(l *Lookup, s *scope) *Pass {
 	return nil
 }
 
-// passOf is the uwsgi_pass to which requests come in the scope: one of its own, or
-// that of the location that its try_files names at the end.
+// passOf returns the uwsgi_pass that requests of the scope reach: its own, or that of the
+// location which its try_files names last.
 func (b *builder) passOf(s *scope) *Pass {
 	for steps := 0; s != nil && steps < 10; steps++ {
 		if s.name == "if" && s.handler() == nil {
@@ -147,7 +147,7 @@ func (b *builder) passOf(s *scope) *Pass {
 	return nil
 }
 
-// diverted are the uwsgi_pass in the `if` blocks of a location.
+// diverted returns the uwsgi_pass in the `if` blocks of a location.
 func (b *builder) diverted(s *scope) (passes []*Pass) {
 	for _, inner := range s.inner {
 		if h := inner.handler(); inner.name == "if" && h != nil && b.passes[h] != nil {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A Place is where something stands in nginx's configuration. The zero Place is
-// nowhere: what has it is nginx's default.
+// A Place is a line of nginx's configuration. Whatever has the zero Place is nginx's
+// default.
 type Place struct {
 	File string // as nginx would open it
 	Line int    // from 1
@@ -14,24 +14,24 @@ type Place struct {
 
 func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 
-// IsZero reports whether it is nowhere.
+// IsZero reports whether the place is no line.
 func (p Place) IsZero() bool { return p == Place{} }
 
-// A Text is an argument of a directive, unquoted and with its variables as they
-// are written, or nginx's default if its Place is zero.
+// A Text is an argument of a directive, unquoted, with its variables as written. It is
+// nginx's default if its Place is zero.
 type Text struct {
 	Place
 	Value string
 }
 
-// A Duration is a timeout, or nginx's default if its Place is zero.
+// A Duration is a timeout. It is nginx's default if its Place is zero.
 type Duration struct {
 	Place
 	Value time.Duration
 }
 
-// A Config is what a configuration says about pages: where nginx looks them up and
-// where it sends the requests for which there is none.
+// A Config says where nginx looks pages up, and where it sends the requests whose page it
+// does not find.
 type Config struct {
 	Files   []string  // that were read, the main file first
 	Lookups []*Lookup // in the order of their places
@@ -40,14 +40,14 @@ type Config struct {
 
 	defs *definitions
 
-	// Subrequests are those that come to a lookup or to a uwsgi_pass, and Programs the
+	// Subrequests are those that reach a lookup or a uwsgi_pass. Programs are the
 	// directives that may send requests anywhere, such as `access_by_lua_block`.
 	Subrequests []Subrequest
 	Programs    []Text
 }
 
-// A Gap is a part of the configuration that could not be read or does not make
-// sense, such as an include that is not there. What stands there is not known.
+// A Gap is a part of the configuration that could not be read or makes no sense, such as
+// an include of a missing file.
 type Gap struct {
 	Place
 	Text string // such as `include sites/*.conf: permission denied`
@@ -62,7 +62,7 @@ type Lookup struct {
 	If       Text     // the condition of the `if` that memcached_pass stands in; zero: in none
 	Names    []string // of server_name, as written; empty: none
 
-	// Srcache is set for srcache_fetch, whose hits are whole responses. Those of
+	// Srcache is set for srcache_fetch. Its hits are whole responses; those of
 	// memcached_pass are bodies.
 	Srcache bool
 
@@ -108,8 +108,8 @@ type Ask struct {
 	NextUpstream Text
 }
 
-// Hits are what nginx makes of values in memcached. With srcache_fetch it matters to
-// nobody, since hits have their own head.
+// Hits describe what nginx makes of values in memcached. With srcache_fetch a hit has its
+// own head, and they do not matter.
 type Hits struct {
 	GzipFlag     Text              // of memcached_gzip_flag, a number; "0" by default
 	Gunzip       Text              // "on" or "off"
@@ -122,8 +122,8 @@ type Hits struct {
 	HeadersLost  []AddHeader       // of outer levels; they do not count, since an inner level has its own
 }
 
-// Changes are what changes path, arguments and key of requests around a lookup. Zero:
-// nothing does.
+// Changes are directives that change path, arguments or key of requests around a lookup.
+// Zero: there is none.
 type Changes struct {
 	Before     Text // changes the path before the key is made
 	IsConstant bool // Before gives many URLs one path
@@ -138,36 +138,36 @@ type Block struct {
 	Name string // of a location: its arguments, joined by spaces
 }
 
-// A Key is what nginx looks pages up under.
+// A Key is the key under which nginx looks pages up.
 type Key struct {
 	Text            // the expression: what $memcached_key is set to, or srcache_fetch's argument
 	Variable string // the variable that is set, such as "$memcached_key"; "" if the expression stands in srcache_fetch itself
 
-	// Expanded is the expression with every variable that `set` gives a value of its
-	// own in its place, in nginx's order of evaluation. Those that are left are
-	// nginx's own, or listed in Opaque.
+	// Expanded is the expression with the values of all variables that `set` gives a
+	// value, in nginx's order of evaluation. The variables left are nginx's own, or listed
+	// in Opaque.
 	Expanded string
 
-	// Opaque are variables of Expanded or Asked that no template can compute: map, geo,
-	// regex captures, set in a branch that is not always taken, unknown.
+	// Opaque are the variables of Expanded or Asked that only nginx can compute: of map,
+	// geo, captures of a regex, set in a branch that not all requests take, unknown.
 	Opaque []Variable
 
-	// Asked is what memc_pass asks for, expanded, if it makes something else of
-	// srcache_fetch's argument, and where it does: at `set $memc_key`. Zero: nothing else.
+	// Asked is what memc_pass asks for, expanded, if that is not the argument of
+	// srcache_fetch. Its place is that of `set $memc_key`. Zero: it is the argument.
 	Asked Text
 
-	// Late is set if some requests have no key, since it is set where it does not count:
-	// after a `break`, in a branch, or nowhere at all (then the Place is zero). It says
-	// so in a clause, such as "`set $memcached_key $uri` of nginx.conf:7 stands after
-	// `break` of line 6, and so never runs".
+	// Late is set if some requests have no key, because the key is set after a `break`, in
+	// a branch, or nowhere (then the Place is zero). It says so in a clause, such as "`set
+	// $memcached_key $uri` of nginx.conf:7 stands after `break` of line 6, and so never
+	// runs".
 	Late string
 
-	// Varies is set, likewise, if all requests have a key, and some another one than
-	// Expanded.
+	// Varies is set in the same way if all requests have a key, but some have another one
+	// than Expanded.
 	Varies string
 }
 
-// A Variable is one that a configuration defines.
+// A Variable is one that the configuration defines.
 type Variable struct {
 	Place        // of its definition; zero if there is none
 	Name  string // with its dollar sign
@@ -179,10 +179,10 @@ type Variable struct {
 type Map struct {
 	Place
 	Source string     // the expression whose value is looked up in it
-	Lines  [][]string // the words of each
+	Lines  [][]string // their words
 }
 
-// An Upstream is where a pass directive leads to.
+// An Upstream is where a pass directive leads.
 type Upstream struct {
 	Place                     // of the upstream block; of the pass directive if it names an address itself
 	Name     string           // as in the pass directive
@@ -200,12 +200,12 @@ type UpstreamServer struct {
 	Text string // its arguments, joined by spaces, as cachewriter.ParseServer reads them
 }
 
-// An ErrorPage is an error_page directive's word on one code.
+// An ErrorPage is what an error_page directive says about one code.
 type ErrorPage struct {
 	Place
 	Code    int
 	Target  string // a URI or @name
-	Keeps   bool   // "=" alone: the answer's status is that of the target
+	Keeps   bool   // "=" alone: the response has the status of the target
 	Changed int    // "=200": the status that the client gets; 0: none
 }
 
@@ -215,23 +215,23 @@ type AddHeader struct {
 	Name, Value string
 	Always      bool
 
-	// Values are those that the header can have on a hit: Value itself if it has no
-	// variables; for a variable of a map over an $upstream_http_… variable the value for
-	// "", since a hit has no such header; all that other maps can give. With "" nginx does
-	// not send the header. Empty: it cannot be known.
+	// Values are those that the header can have on a hit. Without variables that is Value
+	// itself. A map over an $upstream_http_… variable has its value for "", since a hit
+	// has no such header. Other maps have all their values. nginx does not send the header
+	// if the value is "". Empty: the values cannot be known.
 	Values []string
 }
 
-// A Subrequest is a directive by which nginx asks for one thing while it serves
-// another: `auth_request /auth`, `ssi on` and the like.
+// A Subrequest is a directive by which nginx requests one thing while it serves another,
+// such as `auth_request /auth` or `ssi on`.
 type Subrequest struct {
 	Text
 	Kind    string    // the directive's name
-	Lookups []*Lookup // that it may come to
+	Lookups []*Lookup // that it may reach
 	Passes  []*Pass   // likewise
 }
 
-// A Pass is a uwsgi_pass: where requests leave for a gateway or a worker.
+// A Pass is a uwsgi_pass, where requests leave nginx.
 type Pass struct {
 	Place          // of uwsgi_pass
 	Server   Block // the server block
@@ -239,23 +239,23 @@ type Pass struct {
 	If       Text  // the condition of the `if` that it stands in; zero: in none
 	Upstream Upstream
 
-	// Params are the uwsgi_param lines in force, in order, included ones as well,
-	// and ParamsLost those of outer levels that do not count, since an inner level
-	// has its own (ngx_http_uwsgi_merge_loc_conf).
+	// Params are the uwsgi_param lines in force, in order, with included ones. ParamsLost
+	// are those of outer levels. They do not count, since an inner level has its own
+	// (ngx_http_uwsgi_merge_loc_conf).
 	Params     []Param
 	ParamsLost []Param
 
 	Ignored []string // of uwsgi_ignore_headers
 
-	// Unasked are the ways on which GETs come that memcached was not asked for.
+	// Unasked are the ways on which GETs reach the pass without a lookup.
 	Unasked []Unasked
 
-	// Rewritten is what changes path or arguments of requests that come here, and Doubtful
-	// what changes those of some requests for a URL, and not of others. Zero: nothing.
+	// Rewritten is the directive that changes path or arguments of requests on their way
+	// here. Doubtful does so for only some of the requests for a URL. Zero: there is none.
 	Rewritten, Doubtful Text
 }
 
-// An Unasked is a way on which GETs come to a uwsgi_pass without a lookup.
+// An Unasked is a way on which GETs reach a uwsgi_pass without a lookup.
 type Unasked struct {
 	// Text is the directive that sends them on, such as `return 405`, with its place.
 	// Zero: their location has the uwsgi_pass itself.
@@ -271,7 +271,7 @@ type Param struct {
 	Name, Value string
 	IfNotEmpty  bool
 
-	// Set is the `set` that gives the variable that is the whole Value its value for
-	// requests for which nothing was looked up. Zero: none does.
+	// Set is where a `set` gives Value, if that is one variable, a value for requests
+	// without a lookup. Zero: none does.
 	Set Place
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A directive is one with what it includes and holds in its block.
+// A directive is a statement with its block. Included files are part of the block.
 type directive struct {
 	Place
 	name  string
@@ -13,7 +13,7 @@ type directive struct {
 	block []*directive // of one that has a block; included files are part of it
 }
 
-// arg is the n-th argument, "" if there is none.
+// arg returns the n-th argument, "" if there is none.
 func (d *directive) arg(n int) string {
 	if d == nil || n >= len(d.args) {
 		return ""
@@ -21,7 +21,7 @@ func (d *directive) arg(n int) string {
 	return d.args[n]
 }
 
-// text is the first argument, and nginx's default if there is no such directive.
+// text returns the first argument, or nginx's default if there is no such directive.
 func (d *directive) text(byDefault string) Text {
 	if d == nil {
 		return Text{Value: byDefault}
@@ -29,7 +29,7 @@ func (d *directive) text(byDefault string) Text {
 	return Text{d.Place, d.arg(0)}
 }
 
-// joined are all arguments, the zero Text if there is no such directive.
+// joined returns all arguments, or the zero Text if there is no such directive.
 func (d *directive) joined() Text {
 	if d == nil {
 		return Text{}
@@ -39,7 +39,8 @@ func (d *directive) joined() Text {
 
 func (d *directive) String() string { return asCode(append([]string{d.name}, d.args...)...) }
 
-// seenFrom names it with its line, and with its file if that is another one.
+// seenFrom names the directive with its line, and with its file if the other one is
+// elsewhere.
 func (d *directive) seenFrom(other *directive) string {
 	if d.File == other.File {
 		return fmt.Sprintf("%s of line %d", d, d.Line)
@@ -49,11 +50,11 @@ func (d *directive) seenFrom(other *directive) string {
 
 func (d *directive) asBlock() Block { return Block{d.Place, strings.Join(d.args, " ")} }
 
-// maxDepth is how deep blocks may be nested, included files among them. nginx's own
-// contexts need eight.
+// maxDepth is how deep blocks and includes may be nested. nginx's own contexts need eight
+// levels.
 const maxDepth = 50
 
-// walk calls f with all directives in the block, the outer ones first.
+// walk calls f for all directives in the block, outer ones first.
 func (d *directive) walk(f func(*directive)) {
 	for _, inner := range d.block {
 		f(inner)
@@ -73,13 +74,13 @@ type parser struct {
 	gaps    []Gap
 }
 
-// text parses a file's text.
+// text parses the text of a file.
 func (p *parser) text(file, text string) ([]*directive, error) {
 	return p.directives(newLexer(file, text), nil)
 }
 
-// directives reads up to the end of the block that the statement opens, or of the
-// file if that is nil.
+// directives reads up to the end of the block that the statement opens, or of the file if
+// it is nil.
 func (p *parser) directives(l *lexer, opens *statement) (ds []*directive, err error) {
 	for {
 		s, err := l.next()
@@ -101,8 +102,7 @@ func (p *parser) directives(l *lexer, opens *statement) (ds []*directive, err er
 	}
 }
 
-// directive makes one of the statement, and of an include all those that are in its
-// files.
+// directive returns the directive of a statement, or for an include those of its files.
 func (p *parser) directive(l *lexer, s statement) ([]*directive, error) {
 	d := &directive{Place: s.Place, name: s.words[0], args: s.words[1:]}
 	if d.name == "include" {

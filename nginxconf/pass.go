@@ -38,8 +38,7 @@ func newParams(ds []*directive) []Param {
 	return params
 }
 
-// findSets notes where the params' variables are set for requests for which nothing was
-// looked up.
+// findSets records where the variables of params are set for requests without a lookup.
 func (b *builder) findSets(s *scope, params []Param) {
 	if s.find("srcache_fetch") != nil {
 		return
@@ -52,7 +51,7 @@ func (b *builder) findSets(s *scope, params []Param) {
 	}
 }
 
-// setOn is the first `set` that gives the variable a value on one of the ways.
+// setOn returns the first `set` that gives the variable a value on one of the ways.
 func setOn(ways []way, name string) Place {
 	for _, w := range ways {
 		v := w.vars[name]
@@ -67,8 +66,8 @@ func setOn(ways []way, name string) Place {
 	return Place{}
 }
 
-// arrive takes note of a way on which GETs come. Sometimes is set if others for the
-// same URL may be looked up.
+// arrive records a way on which GETs reach the pass. Sometimes is set if other requests
+// for the same URL may be looked up.
 func (p *Pass) arrive(v visit, sometimes bool) {
 	p.Rewritten, p.Doubtful = first(first(p.Rewritten, v.path), v.args), first(p.Doubtful, v.doubt)
 	if l := v.asked; l != nil {
@@ -82,7 +81,7 @@ func (p *Pass) arrive(v visit, sometimes bool) {
 	}
 }
 
-// ignored are the headers of a uwsgi_ignore_headers.
+// ignored returns the headers of a uwsgi_ignore_headers.
 func (d *directive) ignored() []string {
 	if d == nil {
 		return nil

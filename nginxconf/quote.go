@@ -2,9 +2,9 @@ package nginxconf
 
 import "strings"
 
-// Quote writes an argument within double quotes, such that nginx reads the text back as
-// it is. nginx drops a backslash before quotes and another one, and makes control
-// characters of some letters after it (ngx_conf_read_token).
+// Quote writes an argument in double quotes, such that nginx reads the text back
+// unchanged. nginx drops a backslash before quotes and before another backslash, and reads
+// some letters after a backslash as control characters (ngx_conf_read_token).
 func Quote(s string) string {
 	b := []byte{'"'}
 	for i := range len(s) {

@@ -2,13 +2,13 @@ package nginxconf
 
 import "fmt"
 
-// Read reads a main configuration file, such as /etc/nginx/nginx.conf, with all that
-// it includes. Relative includes are those of its folder; a prefix that is not empty
-// is another folder for them.
+// Read reads a main configuration file, such as /etc/nginx/nginx.conf, with all that it
+// includes. Relative includes are in its folder, or in the folder prefix if that is not
+// empty.
 //
-// What nginx would not start with is an error, mostly a *SyntaxError, as far as it is
-// about what is read here; directives that are not known are no error. Included files
-// that cannot be read are Gaps.
+// A mistake with which nginx would not start is an error, mostly a *SyntaxError, if it is
+// in a directive that Read knows. Other directives are never errors. Included files that
+// cannot be read are Gaps.
 func Read(path, prefix string) (*Config, error) {
 	p := newParser(path, prefix)
 	text, err := p.load(path)
@@ -19,8 +19,8 @@ func Read(path, prefix string) (*Config, error) {
 	return p.config(path, text)
 }
 
-// Parse reads the text of a main configuration file that includes nothing. The name is
-// the file's in places.
+// Parse reads the text of a main configuration file without includes; an include is an
+// error. Places have the name as their file.
 func Parse(name, text string) (*Config, error) { return new(parser).config(name, text) }
 
 func (p *parser) config(path, text string) (*Config, error) {

@@ -2,13 +2,13 @@ package nginxconf
 
 import "strconv"
 
-// A refusal is a directive by which nginx answers requests before their handler does.
+// A refusal is a directive by which nginx responds to requests before their handler does.
 type refusal struct {
 	by    *directive
 	codes []int
 }
 
-// refusals are those in force in the scope.
+// refusals returns those in force in the scope.
 func refusals(s *scope) (all []refusal) {
 	for _, r := range []struct {
 		name  string
@@ -42,7 +42,7 @@ func refusals(s *scope) (all []refusal) {
 	return all
 }
 
-// denial is the deny in force: allow and deny are one list.
+// denial returns the deny in force. allow and deny are one list.
 func (s *scope) denial() *directive {
 	for ; s != nil; s = s.outer {
 		if d := s.last("deny"); d != nil || s.last("allow") != nil {

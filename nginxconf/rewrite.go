@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A rewriting is what the rewrite module's directives make of variables, in the order
-// in which nginx runs them (ngx_http_rewrite_handler).
+// A rewriting is what the directives of the rewrite module make of variables, in nginx's
+// order (ngx_http_rewrite_handler).
 type rewriting struct {
 	defs  *definitions
 	vars  map[string]*assigned // by their names in lower case
@@ -17,17 +17,17 @@ type rewriting struct {
 	fetch *directive // of whose subrequest it is; nil: of none
 	args  Expression // of the subrequest
 
-	regex    *directive // the last one that may have made captures
+	regex    *directive // the last one that can have made captures
 	end      *directive // what ends the directives of this block for all requests
 	someEnds *directive // what ends them for some that stay in the location
 }
 
-// An assigned is what `set` has made of a variable.
+// An assigned is what `set` made of a variable.
 type assigned struct {
 	sure  setting // the last set that all requests pass; its zero value if there is none
 	doubt setting // a later one that not all requests pass
-	why   string  // they do not
-	never bool    // none does
+	why   string  // why they do not pass it
+	never bool    // no request passes it
 }
 
 type setting struct {
@@ -36,16 +36,16 @@ type setting struct {
 	opaque []Variable // of value
 }
 
-// maxExpansion is how many bytes of values are put into another one: `set` can double
-// a value any number of times. A key has 250.
+// maxExpansion is how many bytes of values are put into another one: `set` can double a
+// value any number of times. A key has at most 250 bytes.
 const maxExpansion = 16 << 10
 
 func newRewriting(defs *definitions) *rewriting {
 	return &rewriting{defs: defs, vars: map[string]*assigned{}}
 }
 
-// run runs the directives of a server, or after that of a location. What ended those
-// of the server does not end those of the location.
+// run runs the directives of a server, and later those of a location. What ended the
+// former does not end the latter.
 func (r *rewriting) run(block *directive) {
 	r.end, r.someEnds = nil, nil
 	if block.name == "location" && block.matcher().isRegex() {
@@ -54,8 +54,8 @@ func (r *rewriting) run(block *directive) {
 	r.steps(block, nil)
 }
 
-// steps runs a block's directives. In an `if` that only some requests enter, branch
-// is that.
+// steps runs the directives of a block. Branch is an `if` around it that only some
+// requests enter.
 func (r *rewriting) steps(block, branch *directive) {
 	for _, d := range block.block {
 		switch d.name {
@@ -71,7 +71,7 @@ func (r *rewriting) steps(block, branch *directive) {
 	}
 }
 
-// enter runs an `if`. Requests that leave the location in it are of no concern.
+// enter runs an `if`. Requests that leave the location in it are ignored.
 func (r *rewriting) enter(d *directive) {
 	if d != r.taken && d.leaves() {
 		return
@@ -86,13 +86,13 @@ func (r *rewriting) enter(d *directive) {
 	r.steps(d, d)
 }
 
-// leaves reports whether requests that enter the `if` are answered there, or
-// elsewhere.
+// leaves reports whether requests that enter the `if` get their response there, or leave
+// the location.
 func (d *directive) leaves() bool {
 	return d.own("return") != nil || d.handler() != nil || slices.ContainsFunc(d.own("rewrite"), (*directive).redirects)
 }
 
-// redirects reports whether a rewrite takes all requests to another location.
+// redirects reports whether a rewrite sends all requests to another location.
 func (d *directive) redirects() bool {
 	elsewhere := d.arg(2)
 	if strings.HasPrefix(d.arg(1), "http://") || strings.HasPrefix(d.arg(1), "https://") || strings.HasPrefix(d.arg(1), "$scheme") {
@@ -105,8 +105,8 @@ func (d *directive) matchesAll() bool {
 	return slices.Contains([]string{"^", ".*", "^.*", "^.*$", "^(.*)$", "(.*)", "^/"}, d.arg(0))
 }
 
-// ends takes note that no directive after d runs: for some requests, if d stands in a
-// branch.
+// ends records that no directive after d runs. If d stands in a branch, that holds for
+// some requests.
 func (r *rewriting) ends(d, branch *directive) {
 	switch {
 	case branch != nil:
@@ -116,8 +116,8 @@ func (r *rewriting) ends(d, branch *directive) {
 	}
 }
 
-// rewrite ends what follows with the flag break. With other flags, a request that
-// matches leaves the location.
+// rewrite runs a rewrite. With the flag break no further directive runs. With other flags,
+// a request that matches leaves the location.
 func (r *rewriting) rewrite(d, branch *directive) {
 	r.regex = d
 	isBreak := d.arg(2) == "break"
@@ -154,8 +154,7 @@ func (r *rewriting) set(d, branch *directive) {
 	}
 }
 
-// expand puts the values of variables in their place. Those that are left are
-// nginx's own, or among the opaque ones.
+// expand replaces variables by their values. Those left are nginx's own, or opaque.
 func (r *rewriting) expand(e Expression) (expanded Expression, opaque []Variable) {
 	size := 0
 	for _, p := range e {
@@ -182,14 +181,14 @@ func addOpaque(all, more []Variable) []Variable {
 	return all
 }
 
-// value is what a variable holds after what has run: itself, if it is nginx's own or
-// opaque.
+// value returns what a variable holds now. That is the variable itself, if it is nginx's
+// own or opaque.
 func (r *rewriting) value(name string) (Expression, []Variable) {
 	lower := Lower(name)
 	itself := Expression{{name, true}}
 	v := r.vars[lower]
 	if args := r.vars["args"]; args != nil && IsArgs(lower) {
-		// Its value is in the place of what comes in, which can be had no more.
+		// `set $args` has replaced the value that came in.
 		by := cmp.Or(args.doubt.by, args.sure.by)
 		return itself, []Variable{{by.Place, "$" + name, "set", by.arg(1)}}
 	}
@@ -224,8 +223,8 @@ func (r *rewriting) capture(name string) Variable {
 	return v
 }
 
-// key is the key that a module takes from the variable, in lower case and without
-// dollar sign.
+// key returns the key that a module takes from the variable. The name is in lower case and
+// has no dollar sign.
 func (r *rewriting) key(variable string) Key {
 	k := Key{Variable: "$" + variable}
 	v := r.vars[variable]
@@ -238,7 +237,7 @@ func (r *rewriting) key(variable string) Key {
 		switch {
 		case len(s.value) == 0:
 			k.Late = why
-			s = v.doubt // it is meant
+			s = v.doubt // the key that was meant
 		case !v.never:
 			k.Varies = why
 		}
@@ -248,7 +247,7 @@ func (r *rewriting) key(variable string) Key {
 	return k
 }
 
-// keyWithoutSet is the key where something else makes the variable, such as a map.
+// keyWithoutSet returns the key if no `set` defines the variable, but for example a map.
 func (r *rewriting) keyWithoutSet(k Key, variable string) Key {
 	made, ok := r.defs.other[variable]
 	if !ok {

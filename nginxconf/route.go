@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// enter is about a request that comes to a location.
+// enter follows a request into a location.
 func (f *flow) enter(v visit) {
 	if v.at == nil || f.seen[v.outline()] || !f.budget.spend(1) {
 		return
@@ -26,7 +26,7 @@ func (f *flow) enter(v visit) {
 	}
 }
 
-// locate is about a request whose path a rewrite has changed: it has another location.
+// locate follows a request to the location of its new path, after a rewrite.
 func (f *flow) locate(s step) {
 	for _, location := range f.destinations(s.to.arg(1)) {
 		v := s.visit
@@ -35,8 +35,8 @@ func (f *flow) locate(s step) {
 	}
 }
 
-// redirect is about an internal redirect to a named location, or to a URI, for which the
-// server's own directives run once more.
+// redirect follows an internal redirect to a named location, or to a URI. For a URI the
+// server's own directives run again.
 func (f *flow) redirect(v visit, target string, by *directive) {
 	v.inside = true
 	if strings.HasPrefix(target, "@") {
@@ -65,7 +65,7 @@ func (f *flow) redirect(v visit, target string, by *directive) {
 	}
 }
 
-// destinations are the locations that may take a path with variables.
+// destinations returns the locations that may take a path with variables.
 func (f *flow) destinations(target string) (locations []*scope) {
 	if !f.budget.spend(f.budget.locations) {
 		return nil
@@ -91,7 +91,7 @@ func (f *flow) destinations(target string) (locations []*scope) {
 	return locations
 }
 
-// serve is about a request behind the rewrite module.
+// serve follows a request after the rewrite module.
 func (f *flow) serve(v visit) {
 	if v.at.name == "location" {
 		for _, inner := range v.at.inner {
@@ -111,14 +111,14 @@ func (f *flow) serve(v visit) {
 	f.try(v, d)
 }
 
-// try is about try_files.
+// try follows a request through try_files.
 func (f *flow) try(v visit, d *directive) {
 	last := len(d.args) - 1
 	for _, file := range d.args[:last] {
 		w := v
 		if Canonical(file) != "$uri" {
 			w = v.changed(d, file)
-			w.doubt = d // while there is such a file
+			w.doubt = d // only while there is such a file
 		}
 		f.handle(w)
 	}

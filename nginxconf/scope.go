@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A scope is a block whose settings are inherited: http, a server, a location, or an
-// `if` or limit_except in one. An `if` of a server is none: it only rewrites.
+// A scope is a block that inherits settings: http, a server, a location, or an `if` or
+// limit_except in a location. An `if` of a server is none, since it only rewrites.
 type scope struct {
 	*directive
 	outer *scope // what it inherits from, nil for http
@@ -24,7 +24,7 @@ func newScope(d *directive, outer *scope) *scope {
 	return s
 }
 
-// opens reports whether the directive is a scope in this one.
+// opens reports whether the directive opens a scope in this one.
 func (s *scope) opens(d *directive) bool {
 	switch {
 	case d.block == nil:
@@ -37,7 +37,7 @@ func (s *scope) opens(d *directive) bool {
 	return d.name == "location" || d.name == "if" || d.name == "limit_except"
 }
 
-// parts are the scope's directives in their order, with the scopes that they open.
+// parts returns the scope's directives in order, with the scopes that they open.
 func (s *scope) parts() iter.Seq2[*directive, *scope] {
 	return func(yield func(*directive, *scope) bool) {
 		opened := 0
@@ -54,7 +54,7 @@ func (s *scope) parts() iter.Seq2[*directive, *scope] {
 	}
 }
 
-// own are the directives of that name that stand in the scope itself.
+// own returns the directives of that name in the block itself.
 func (d *directive) own(name string) (ds []*directive) {
 	for _, inner := range d.block {
 		if inner.name == name {
@@ -64,7 +64,7 @@ func (d *directive) own(name string) (ds []*directive) {
 	return ds
 }
 
-// last is the last of them, nil if there is none.
+// last returns the last of them, or nil.
 func (d *directive) last(name string) *directive {
 	if ds := d.own(name); len(ds) > 0 {
 		return ds[len(ds)-1]
@@ -72,7 +72,7 @@ func (d *directive) last(name string) *directive {
 	return nil
 }
 
-// find is the directive in force: that of the nearest scope that has one.
+// find returns the directive in force: that of the nearest scope that has one.
 func (s *scope) find(name string) *directive {
 	if ds, _ := s.inForce(name); len(ds) > 0 {
 		return ds[len(ds)-1]
@@ -80,9 +80,8 @@ func (s *scope) find(name string) *directive {
 	return nil
 }
 
-// inForce are the directives of a list that is inherited whole or not at all: those
-// of the nearest scope that has any, and those of the scopes around that one, which
-// are lost.
+// inForce returns a list of directives that is inherited all together or not at all: those
+// of the nearest scope that has any. Those of the scopes around it are lost.
 func (s *scope) inForce(name string) (ds, lost []*directive) {
 	for ; s != nil; s = s.outer {
 		own := s.own(name)
@@ -95,7 +94,7 @@ func (s *scope) inForce(name string) (ds, lost []*directive) {
 	return ds, lost
 }
 
-// location is the location that an `if` stands in, or the scope itself.
+// location returns the location around an `if` or limit_except, or the scope itself.
 func (s *scope) location() *scope {
 	for s.name == "if" || s.name == "limit_except" {
 		s = s.outer
@@ -110,7 +109,7 @@ func (s *scope) server() *scope {
 	return s
 }
 
-// condition is that of an `if`, without its brackets, and nothing for others.
+// condition returns that of an `if`, without brackets; zero for other scopes.
 func (s *scope) condition() Text {
 	if s.name != "if" {
 		return Text{}
@@ -119,7 +118,7 @@ func (s *scope) condition() Text {
 	return Text{s.Place, strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(args, "("), ")"))}
 }
 
-// walk calls f with the scope and all in it, the outer ones first.
+// walk calls f for the scope and all scopes in it, outer ones first.
 func (s *scope) walk(f func(*scope)) {
 	f(s)
 	for _, inner := range s.inner {
@@ -127,8 +126,8 @@ func (s *scope) walk(f func(*scope)) {
 	}
 }
 
-// handler is the directive that answers the requests of the scope itself, nil if
-// there is none. The last one counts.
+// handler returns the directive that responds to requests of the scope itself, or nil. The
+// last one counts.
 func (d *directive) handler() *directive {
 	for _, inner := range slices.Backward(d.block) {
 		if isHandler(inner.name) {

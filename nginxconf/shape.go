@@ -13,8 +13,8 @@ type shape struct {
 
 const many = 1 << 30
 
-// shapes are those of the directives that are looked at. nginx does not start with
-// one that is written otherwise.
+// shapes are those of the directives that are read. nginx does not start with another
+// shape.
 var shapes = map[string]shape{
 	"http":                {0, 0, true},
 	"server":              {0, 0, true},
@@ -53,8 +53,8 @@ var shapesInUpstream = map[string]shape{
 	"hash":   {1, 2, false},
 }
 
-// checkShapes looks for a directive that is written wrongly, in the contexts whose
-// lines are directives: a map's are not.
+// checkShapes finds a directive with a wrong shape, in contexts whose lines are
+// directives; those of a map are not.
 func checkShapes(ds []*directive, known map[string]shape) error {
 	for _, d := range ds {
 		if s, ok := known[d.name]; ok {

@@ -14,7 +14,7 @@ type step struct {
 }
 
 // rewritten runs the directives of the rewrite module in the visit's scope, and returns
-// the visits that they leave, each once. Those that they answer are followed here.
+// the visits that go on, each once. It follows the requests to which they respond itself.
 func (f *flow) rewritten(v visit) []step {
 	return f.steps([]step{{visit: v}}, v.at.block, v.at)
 }
@@ -65,7 +65,7 @@ func (f *flow) step(s step, d *directive, at *scope) []step {
 	return []step{s}
 }
 
-// set is about what a key is made of, and when.
+// set records what a key is made from, and when.
 func (f *flow) set(v visit, d *directive) visit {
 	name := variableName(d.arg(0))
 	if name == "args" {
@@ -91,8 +91,8 @@ func (f *flow) set(v visit, d *directive) visit {
 	return v
 }
 
-// returns is about return. With a text it is an answer that no error_page changes, but
-// for a redirect.
+// returns follows a return. With a text it is a response that no error_page changes,
+// except for a redirect.
 func (f *flow) returns(v visit, d *directive) {
 	code, err := strconv.Atoi(d.arg(0))
 	switch {
@@ -121,12 +121,12 @@ func (f *flow) rewrite(s step, d *directive) (out []step) {
 	return append(out, s)
 }
 
-// isElsewhere reports whether a rewrite leads to a URL, which makes it a redirect.
+// isElsewhere reports whether a rewrite leads to a URL, so that it is a redirect.
 func isElsewhere(replacement string) bool {
 	return slices.ContainsFunc([]string{"http://", "https://", "$scheme"}, func(s string) bool { return strings.HasPrefix(replacement, s) })
 }
 
-// branch is about an if: GETs meet its condition, or do not, or it is not known.
+// branch follows an `if`. GETs meet its condition, or do not, or it is not known.
 func (f *flow) branch(s step, d *directive, at *scope) (out []step) {
 	met, isKnown := MethodMeets("GET", strings.Join(d.args, " "))
 	split := s.split
@@ -151,14 +151,14 @@ func (f *flow) branch(s step, d *directive, at *scope) (out []step) {
 	return out
 }
 
-// decides reports whether an if may change path or arguments, or keep others from doing
-// so.
+// decides reports whether an `if` may change path or arguments, or keep other directives
+// from changing them.
 func (d *directive) decides() bool {
 	return d.own("break") != nil || d.own("rewrite") != nil ||
 		slices.ContainsFunc(d.own("set"), func(set *directive) bool { return variableName(set.arg(0)) == "args" })
 }
 
-// isConstant reports whether a directive gives one path to many URLs.
+// isConstant reports whether a directive gives many URLs one path.
 func isConstant(d *directive) bool {
 	target := d.arg(len(d.args) - 1)
 	switch d.name {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// collectSubrequests finds what makes subrequests that come to a lookup or to a
-// uwsgi_pass of the server. They have the $request_uri of the page that they belong to.
+// collectSubrequests finds the directives whose subrequests reach a lookup or a uwsgi_pass
+// of the server. A subrequest has the $request_uri of its page.
 func (b *builder) collectSubrequests(server *scope, work *budget) {
 	collect := func(s *scope) {
 		for _, d := range s.block {
@@ -19,7 +19,8 @@ func (b *builder) collectSubrequests(server *scope, work *budget) {
 	server.walk(collect)
 }
 
-// subrequests starts those that the directive makes in the scope, nil if it makes none.
+// subrequests returns a function that starts the subrequests of the directive in a flow.
+// It is nil if the directive makes none.
 func (b *builder) subrequests(server, s *scope, d *directive) func(*flow) {
 	switch d.name {
 	case "auth_request", "mirror", "add_before_body", "add_after_body":
@@ -66,7 +67,8 @@ func (b *builder) addSubrequest(f *flow, d *directive, starts func(*flow)) {
 	}
 }
 
-// collectPrograms finds what may send requests anywhere, and cannot be followed.
+// collectPrograms finds the directives that may send requests anywhere, and cannot be
+// followed.
 func (b *builder) collectPrograms(http *directive) {
 	http.walk(func(d *directive) {
 		if isProgram(d.name) {

@@ -2,10 +2,10 @@ package nginxconf
 
 import "strings"
 
-// ReadTypes reads the file that nginx includes as its types map, such as
-// /etc/nginx/mime.types, with what it includes in turn: from extensions, in lower
-// case as nginx compares them, to types. Nothing but `types { … }` may stand in it.
-// An empty block maps nothing, and is not the stock map.
+// ReadTypes reads a file of nginx's types, such as /etc/nginx/mime.types, with what it
+// includes. It returns the types by their extensions, in lower case as nginx compares
+// them. The file may have only `types { … }`. An empty block maps nothing; it does not
+// mean the stock map.
 func ReadTypes(path string) (map[string]string, error) {
 	p := newParser(path, "")
 	text, err := p.load(path)
@@ -22,7 +22,7 @@ func ReadTypes(path string) (map[string]string, error) {
 	return onlyTypes(Place{path, 1}, ds)
 }
 
-// onlyTypes is strict: what nginx takes for a type of no use is a mistake.
+// onlyTypes is strict: it does not accept a type that nginx would accept and never use.
 func onlyTypes(file Place, ds []*directive) (map[string]string, error) {
 	if len(ds) == 0 {
 		return nil, file.mistake("no `types { … }` block in here; name the file that nginx includes, as in /etc/nginx/mime.types")
@@ -52,8 +52,8 @@ func checkType(d *directive) error {
 	return nil
 }
 
-// mapTypes is what the types blocks of one level map. An extension that is mapped
-// twice has its last type, as in nginx.
+// mapTypes returns the map of the types blocks of one level. Of two types for an extension
+// the last one counts, as in nginx.
 func mapTypes(blocks []*directive) map[string]string {
 	types := map[string]string{}
 	for _, b := range blocks {
@@ -66,13 +66,13 @@ func mapTypes(blocks []*directive) map[string]string {
 	return types
 }
 
-// builtinTypes is nginx's map where no types block is in force
+// builtinTypes returns nginx's map if no types block is in force
 // (ngx_http_core_default_types).
 func builtinTypes() map[string]string {
 	return map[string]string{"html": "text/html", "gif": "image/gif", "jpg": "image/jpeg"}
 }
 
-// Lower is ngx_strlow: bytes beyond ASCII stay as they are.
+// Lower is ngx_strlow: bytes beyond ASCII do not change.
 func Lower(s string) string {
 	b := []byte(s)
 	for i, c := range b {

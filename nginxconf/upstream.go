@@ -15,7 +15,7 @@ func newUpstreams(http *directive) upstreams {
 	return all
 }
 
-// of is where the pass directive leads to.
+// of returns where the pass directive leads.
 func (u upstreams) of(pass *directive) Upstream {
 	name := pass.arg(0)
 	address := name

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// An Expression is an argument with variables, piece by piece.
+// An Expression is an argument with variables, in pieces.
 type Expression []Piece
 
-// A Piece is literal text, or a variable's name without its dollar sign.
+// A Piece is literal text, or the name of a variable without its dollar sign.
 type Piece struct {
 	Text       string
 	IsVariable bool
@@ -36,8 +36,8 @@ func cutExpression(s string) (Expression, error) {
 	return e, nil
 }
 
-// literally takes what cannot be cut for a text without variables. nginx does not
-// start with such an argument.
+// ParseExpression cuts an argument into pieces. If it has a dollar sign without a name,
+// with which nginx would not start, the whole argument is literal text.
 func ParseExpression(s string) Expression {
 	e, err := cutExpression(s)
 	if err != nil {
@@ -46,7 +46,7 @@ func ParseExpression(s string) Expression {
 	return e
 }
 
-// cutVariable takes the name off what follows a dollar sign.
+// cutVariable cuts the name off what follows a dollar sign.
 func cutVariable(s string) (name, tail string, ok bool) {
 	if s != "" && '1' <= s[0] && s[0] <= '9' {
 		return s[:1], s[1:], true // a capture has one digit
@@ -70,7 +70,8 @@ func isNameByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
 }
 
-// String writes it as nginx reads it, with braces only where a name would run on.
+// String writes the expression as nginx reads it, with braces only where a name would run
+// on.
 func (e Expression) String() string {
 	var b strings.Builder
 	for i, p := range e {
@@ -88,7 +89,7 @@ func (e Expression) String() string {
 
 func isCapture(name string) bool { return len(name) == 1 && '1' <= name[0] && name[0] <= '9' }
 
-// alone is the name of the variable that is the whole Expression, in lower case.
+// alone returns the variable that is the whole expression, in lower case.
 func (e Expression) alone() (name string, ok bool) {
 	if len(e) != 1 || !e[0].IsVariable {
 		return "", false
@@ -96,11 +97,11 @@ func (e Expression) alone() (name string, ok bool) {
 	return Lower(e[0].Text), true
 }
 
-// synonyms are nginx's own variables that have two names.
+// synonyms are nginx's own variables with a second name.
 var synonyms = map[string]string{"document_uri": "uri", "query_string": "args"}
 
-// canonical writes an expression in the one way that is the same for all that nginx
-// evaluates alike.
+// Canonical writes an expression such that two expressions are the same text if nginx
+// evaluates them alike.
 func Canonical(s string) string {
 	e := slices.Clone(ParseExpression(s))
 	for i, p := range e {
@@ -115,7 +116,8 @@ func Canonical(s string) string {
 	return e.String()
 }
 
-// variables are those of an expression, in lower case and without dollar signs.
+// Variables returns those of an expression, each once, in lower case and without dollar
+// signs.
 func Variables(s string) (names []string) {
 	for _, p := range ParseExpression(Canonical(s)) {
 		if p.IsVariable && !slices.Contains(names, p.Text) {
@@ -125,12 +127,12 @@ func Variables(s string) (names []string) {
 	return names
 }
 
-// IsArgs reports whether the variable is another one after `set $args`.
+// IsArgs reports whether the variable changes with `set $args`.
 func IsArgs(name string) bool {
 	return name == "args" || name == "query_string" || name == "is_args" || strings.HasPrefix(name, "arg_")
 }
 
-// checkSet is about what nginx says of a set.
+// checkSet finds mistakes in a set.
 func (d *directive) checkSet() error {
 	if !strings.HasPrefix(d.args[0], "$") {
 		return d.mistake("%s: %q is no variable; write `set $name value;`", d, d.args[0])

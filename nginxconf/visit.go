@@ -32,8 +32,8 @@ type changes struct {
 // anyDirective stands for every directive in an outline.
 var anyDirective = new(directive)
 
-// outline is the visit without the details that do not change its way: which directives
-// did something is of no matter, but that one did. Visits with one outline are followed
+// outline returns the visit without the details that do not decide its way: it keeps that
+// a directive did something, but not which one. Visits with the same outline are followed
 // once.
 func (v visit) outline() visit {
 	for _, d := range []**directive{&v.by, &v.path, &v.args, &v.moved, &v.recut, &v.before, &v.remade, &v.doubt, &v.split} {
@@ -44,13 +44,13 @@ func (v visit) outline() visit {
 	return v
 }
 
-// An arrival is a visit that has come to a uwsgi_pass.
+// An arrival is a visit that reached a uwsgi_pass.
 type arrival struct {
 	visit
 	pass *Pass
 }
 
-// changed is the visit with another path, made by d.
+// changed returns the visit with another path, made by d.
 func (v visit) changed(d *directive, target string) visit {
 	v.path, v.moved = d, d
 	if strings.Contains(target, "?") && !keepsArgs(target) {
@@ -62,21 +62,21 @@ func (v visit) changed(d *directive, target string) visit {
 	return v
 }
 
-// keepsArgs reports whether the target of an internal redirect has the arguments that
-// came in, and no others.
+// keepsArgs reports whether the target of an internal redirect has exactly the arguments
+// of the request.
 func keepsArgs(target string) bool {
 	target = Canonical(target)
 	return strings.HasSuffix(target, "?$args") || strings.HasSuffix(target, "$is_args$args")
 }
 
-// isMadeOfURI reports whether an expression is the same for all requests for a URL.
+// isMadeOfURI reports whether an expression has the same value for all requests for a URL.
 func isMadeOfURI(expression string) bool {
 	return !slices.ContainsFunc(Variables(expression), func(name string) bool {
 		return !isCapture(name) && !IsArgs(name) && name != "uri" && name != "request_uri"
 	})
 }
 
-// first keeps what was found first.
+// first returns t, or the directive if t is zero.
 func first(t Text, d *directive) Text {
 	if t.IsZero() && d != nil {
 		return Text{d.Place, d.String()}

@@ -25,8 +25,8 @@ import (
 	"uwgate/demo/nginx"
 )
 
-// Program is the real one, without which a test is skipped, or fails where the
-// environment says that all servers must be there.
+// Program returns the path of nginx. If there is none, the test is skipped; it fails if
+// UWGATE_TEST_STACK is set.
 func Program(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"nginx", "/usr/local/sbin/nginx", "/usr/sbin/nginx"} {
@@ -48,7 +48,7 @@ func missing(t *testing.T, what string) string {
 
 var modulesPath = regexp.MustCompile(`--modules-path=(\S+)`)
 
-// Modules are the lines for FormatHTTP.
+// Modules returns the lines that load the modules for memc and srcache.
 func Modules(t *testing.T, program string) string {
 	t.Helper()
 	out, err := exec.Command(program, "-V").CombinedOutput()
@@ -67,7 +67,7 @@ func Modules(t *testing.T, program string) string {
 	return lines
 }
 
-// Frame writes a whole configuration around the snippet into a folder of its own.
+// Frame writes a whole configuration around the site into a new folder.
 func Frame(t *testing.T, modules, site string) (dir string) {
 	t.Helper()
 	// Not t.TempDir, whose path is too long for a socket.
@@ -95,6 +95,7 @@ func Frame(t *testing.T, modules, site string) (dir string) {
 	return dir
 }
 
+// Arguments returns the arguments with which nginx uses that folder.
 func Arguments(dir string) []string {
 	args := []string{"-p", dir, "-c", "nginx.conf", "-e", filepath.Join(dir, "error.log")}
 	if os.Geteuid() == 0 {
@@ -103,7 +104,7 @@ func Arguments(dir string) []string {
 	return args
 }
 
-// certificates are the files that TLS to the gateway needs.
+// certificates returns the files for TLS to the gateway.
 func certificates(t *testing.T) fs.FS {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -126,7 +127,8 @@ func certificates(t *testing.T) fs.FS {
 	}
 }
 
-// Start runs nginx in that folder until the test ends, and waits for the socket.
+// Start runs nginx in the folder until the test ends, and waits until it accepts
+// connections on the socket.
 func Start(t *testing.T, program, dir, socket string) {
 	t.Helper()
 	cmd := exec.Command(program, Arguments(dir)...)
@@ -140,6 +142,7 @@ func Start(t *testing.T, program, dir, socket string) {
 	await(t, socket, dir)
 }
 
+// Client returns a client that connects to the socket.
 func Client(socket string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -149,6 +152,7 @@ func Client(socket string) *http.Client {
 	}}
 }
 
+// Replace edits a file.
 func Replace(t *testing.T, path, old, new string) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -180,6 +184,8 @@ func await(t *testing.T, socket, dir string) {
 	}
 }
 
+// Show returns the body of the response to a GET. The headers are names and values in
+// turn.
 func Show(t *testing.T, client *http.Client, target, cookies string, headers ...string) string {
 	t.Helper()
 	req, err := http.NewRequest("GET", "http://example.com", nil)
@@ -205,6 +211,7 @@ func Show(t *testing.T, client *http.Client, target, cookies string, headers ...
 	return string(b)
 }
 
+// Golden compares the text with a file. UPDATE=1 writes the file.
 func Golden(t *testing.T, path, got string) {
 	t.Helper()
 	if os.Getenv("UPDATE") != "" {
@@ -221,6 +228,7 @@ func Golden(t *testing.T, path, got string) {
 	}
 }
 
+// WriteFile writes a file and makes its folders.
 func WriteFile(dir, name, text string) error {
 	path := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -229,7 +237,7 @@ func WriteFile(dir, name, text string) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-// Copy is a copy of a folder, in which nginx may write.
+// Copy copies a folder of configurations into a new one, in which nginx may write.
 func Copy(t *testing.T, from string) (dir string) {
 	t.Helper()
 	dir = Frame(t, "", "")

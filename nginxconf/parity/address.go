@@ -13,8 +13,8 @@ import (
 	"uwgate/nginxconf"
 )
 
-// isListener reports whether whoever connects to the address, as nginx does, may come to
-// who listens on listen.
+// isListener reports whether nginx, when it connects to address, may reach a gateway that
+// listens on listen.
 func (k *checker) isListener(listen, address string) bool {
 	network, at, err := backend.ParseAddr(strings.TrimPrefix(listen, "suwsgi:"))
 	if err != nil {
@@ -39,7 +39,7 @@ func (k *checker) isListener(listen, address string) bool {
 	return slices.ContainsFunc(theirs, func(ip string) bool { return slices.Contains(own, ip) })
 }
 
-// splitAddress takes an address apart that is no socket's.
+// splitAddress splits an address that is no UNIX socket.
 func splitAddress(address, defaultPort string) (host, port string) {
 	if host, port, err := net.SplitHostPort(address); err == nil {
 		return host, port
@@ -49,13 +49,13 @@ func splitAddress(address, defaultPort string) (host, port string) {
 
 var errNoResolver = errors.New("names are not looked up")
 
-// A resolution is what a name stands for.
+// A resolution is the result of resolving a name.
 type resolution struct {
 	ips []string
 	err error
 }
 
-// resolve returns the addresses of a host, which may be one itself.
+// resolve returns the addresses of a host. The host may be an address itself.
 func (k *checker) resolve(host string) ([]string, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []string{ip.String()}, nil
@@ -71,7 +71,7 @@ func (k *checker) resolve(host string) ([]string, error) {
 	return r.ips, r.err
 }
 
-// addressesOf are those of a server, as `host:port` or a socket.
+// addressesOf returns the addresses of a server, as host:port or as a UNIX socket.
 func (k *checker) addressesOf(name, defaultPort string) ([]string, error) {
 	if path, isSocket := nginxconf.CutUnix(name); isSocket {
 		return []string{"unix:" + path}, nil

@@ -12,9 +12,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Gateway is what a configuration is held against: the settings of `uwgate serve`.
-// What is zero was not told. It is not compared, since `serve --nginx` takes it from
-// the configuration itself; then it only has to be the same for all lookups.
+// A Gateway is the settings of `uwgate serve` with which a configuration is compared. Zero
+// means not set: such a setting is not compared, since `serve --nginx` takes it from the
+// configuration. Then all lookups must agree on it.
 type Gateway struct {
 	Listen   []string             // addresses that it listens on
 	Key      string               // the key's template
@@ -24,26 +24,26 @@ type Gateway struct {
 	GzipFlag uint
 	Hits
 
-	// AllowedHosts are globs of the hosts whose pages are stored. Empty: all that are in
-	// the key.
+	// AllowedHosts are globs of the hosts whose pages are stored. Empty: the pages of all
+	// hosts that are in the key.
 	AllowedHosts []string
 
-	// TrustForwardedProto is set if the application sees clients' X-Forwarded-Proto.
+	// TrustForwardedProto is set if the application uses the X-Forwarded-Proto of clients.
 	TrustForwardedProto bool
 
-	// AllowRewrites is the word that pages may be stored whose path nginx has rewritten.
+	// AllowRewrites is set if pages may be stored although nginx has rewritten their path.
 	AllowRewrites bool
 
-	// VaryCookieAnonymous is the word that nginx looks nobody up who has one of the
-	// IdentityCookies, which are globs.
+	// VaryCookieAnonymous is set if the operator says that nginx looks up no request with
+	// an identity cookie. IdentityCookies are the globs of these cookies.
 	VaryCookieAnonymous bool
 	IdentityCookies     []string
 
-	// Visitors are those of the gateway's $visitor. Nil: the tables of policy.
+	// Visitors decides the gateway's $visitor. Nil: the tables of package policy.
 	Visitors *policy.Visitors
 
-	// Resolve returns the addresses of a host, such as "10.0.0.1" and "::1", in the
-	// order in which nginx would have them. Nil: no name has any.
+	// Resolve returns the addresses of a host, such as "10.0.0.1" and "::1", in the order
+	// in which nginx receives them. Nil: names are not resolved.
 	Resolve func(host string) ([]string, error)
 }
 
@@ -55,21 +55,22 @@ type Hits struct {
 	Adds    []uwsgi.Field     // headers that nginx adds
 }
 
-// A Finding is one thing that is off.
+// A Finding is one thing that is wrong or worth knowing.
 type Finding struct {
 	nginxconf.Place
 	Level Level
 	Code  Code
-	Text  string // what stands there, and what comes of it
+	Text  string // what was found, and its consequence
 	Fix   string // the line to write or the flag to give; "" if nothing must be done
 }
 
-// String is one line, such as `site.conf:12: error: …`, that editors can jump by.
+// String returns one line, such as `site.conf:12: error: …`. Editors can jump to its
+// place.
 func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Place, f.Level, f.Text) }
 
-// Check finds where nginx and the gateway disagree, and what nginx gets wrong by
-// itself. It returns the findings in the order of their places, and none if every page
-// that the gateway stores is found by nginx and is what it should be.
+// Check compares the configuration with the gateway, and finds what is wrong in nginx
+// alone. It returns the findings in the order of their places. There are none if nginx
+// finds every page that the gateway stores, and sends it as the application did.
 func Check(c *nginxconf.Config, g Gateway) []Finding {
 	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
 	for _, gap := range c.Gaps {
@@ -134,8 +135,8 @@ func (k *checker) note(at nginxconf.Place, code Code, fix, format string, args .
 	k.add(Note, at, code, fix, format, args...)
 }
 
-// absent is the level of what is not there, although it may stand in what could not be
-// read.
+// absent is the level of a finding about something missing. If a part of the configuration
+// could not be read, it may stand there.
 func (k *checker) absent() Level {
 	if len(k.config.Gaps) > 0 {
 		return Warning
@@ -143,7 +144,7 @@ func (k *checker) absent() Level {
 	return Error
 }
 
-// sorted puts the findings in the order of the files and lines.
+// sorted returns the findings in the order of files and lines.
 func (k *checker) sorted() []Finding {
 	files := map[string]int{}
 	for i, file := range k.config.Files {
@@ -155,7 +156,8 @@ func (k *checker) sorted() []Finding {
 	return k.found
 }
 
-// at is the place, or that of the lookup for what is nginx's default.
+// at returns the place, or that of the lookup if the place is zero, as for nginx's
+// defaults.
 func (l Lookup) at(p nginxconf.Place) nginxconf.Place {
 	if p.IsZero() {
 		return l.Place
@@ -174,7 +176,8 @@ func (k *checker) noLookup() {
 		"nginx looks up no page: there is no memcached_pass and no srcache_fetch (files read: %d)", len(k.config.Files))
 }
 
-// lookups are those whose misses come to the gateway; all, if none do.
+// lookups returns the lookups whose misses reach the gateway; if there are none, all
+// lookups.
 func (k *checker) lookups() []Lookup {
 	var ours []Lookup
 	all := lookupsOf(k.config.Lookups)
@@ -189,7 +192,7 @@ func (k *checker) lookups() []Lookup {
 	return ours
 }
 
-// other is about a lookup that is not the gateway's, though there are some that are.
+// other checks a lookup of another gateway.
 func (k *checker) other(l Lookup) {
 	if l.Misses == nil {
 		k.warning(l.Place, missNowhere, l.errorPageLine(),
@@ -199,7 +202,7 @@ func (k *checker) other(l Lookup) {
 	k.note(l.Misses.Place, missElsewhere, "", "misses go to %s, which is not this gateway; the lookup of %s is not checked", addresses(l.Misses.Upstream), l.Place)
 }
 
-// passes are those that lead to the gateway.
+// passes returns the uwsgi_pass directives that lead to the gateway.
 func (k *checker) passes(ours []Lookup) []pass {
 	var passes []pass
 	for _, p := range passesOf(k.config.Passes) {
@@ -211,7 +214,7 @@ func (k *checker) passes(ours []Lookup) []pass {
 	return passes
 }
 
-// agreement is about what lookups must have in common.
+// agreement compares lookups that share a gateway.
 func (k *checker) agreement(ours []Lookup) {
 	for i, l := range ours {
 		if l.Misses == nil {

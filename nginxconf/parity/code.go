@@ -1,15 +1,15 @@
 package parity
 
-// A Level is how bad a finding is.
+// A Level says how bad a finding is.
 type Level string
 
 const (
-	Error   Level = "error"   // hits never happen, or are the wrong page, or clients get broken answers
+	Error   Level = "error"   // no hits, wrong pages, or broken responses
 	Warning Level = "warning" // it works today
 	Note    Level = "note"    // worth knowing
 )
 
-// A Code is the name of a kind of finding. docs/check.md has a row for each.
+// A Code names a kind of finding. docs/check.md has a row for each.
 type Code string
 
 const (

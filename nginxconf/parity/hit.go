@@ -17,7 +17,7 @@ import (
 // hasHead reports whether hits have the application's own head.
 func (l Lookup) hasHead() bool { return l.Srcache }
 
-// Format is how nginx reads a hit.
+// Format returns how nginx reads a hit.
 func (l Lookup) Format() policy.Format {
 	switch {
 	case l.hasHead():
@@ -28,7 +28,7 @@ func (l Lookup) Format() policy.Format {
 	return policy.FormatBody
 }
 
-// format is about what nginx takes a stored value for.
+// format compares how nginx reads stored values with how the gateway writes them.
 func (k *checker) format(l Lookup) {
 	told := k.g.Format
 	switch {
@@ -72,10 +72,10 @@ func (l Lookup) gzipBits() uint64 {
 	return bits
 }
 
-// defaultGzipFlag is that of serve's --gzip-flag.
+// defaultGzipFlag is the default of serve's --gzip-flag.
 const defaultGzipFlag = 2
 
-// gzipFlag is one bit that nginx looks at: the default, if it does.
+// gzipFlag returns one of the bits that nginx tests, preferably the default.
 func (l Lookup) gzipFlag() string {
 	bits := l.gzipBits()
 	if bits&defaultGzipFlag != 0 {
@@ -86,8 +86,8 @@ func (l Lookup) gzipFlag() string {
 
 const defaultHitType = "text/html; charset=utf-8"
 
-// typeOfHits is the Content-Type of hits whose path has no extension that is mapped; ""
-// if its charset is a variable.
+// typeOfHits returns the Content-Type of hits whose path has no known extension. It is
+// empty if the charset is a variable.
 func (l Lookup) typeOfHits() string {
 	t, charset := l.DefaultType.Value, l.Charset.Value
 	switch {
@@ -138,7 +138,7 @@ func (k *checker) hitTypeDiffers(l Lookup, got string) {
 	k.error(l.at(at), hitTypeDiffers, fix, "nginx sends hits as %s, but uwgate stores pages that are %s", got, k.g.HitType)
 }
 
-// types is about paths with an extension, whose hits have the type of the types block.
+// types checks the types block, which decides the type of hits with an extension.
 func (k *checker) types(l Lookup) {
 	if l.hasHead() {
 		return
@@ -158,7 +158,7 @@ func (k *checker) types(l Lookup) {
 	}
 }
 
-// someExtensions is how many are named, of all that differ.
+// someExtensions is the number of differing extensions that a finding names.
 const someExtensions = 3
 
 func (k *checker) typesDiffer(l Lookup) {
@@ -196,7 +196,7 @@ func orUnmapped(t string) string {
 	return t
 }
 
-// headers is about add_header, which nginx does for hits.
+// headers checks the add_header directives, which nginx applies to hits.
 func (k *checker) headers(l Lookup) {
 	if l.hasHead() {
 		return
@@ -222,7 +222,7 @@ func (k *checker) headers(l Lookup) {
 	}
 }
 
-// always is the header if every hit has it, with one value.
+// always returns the header if every hit has it, with one value.
 func always(h nginxconf.AddHeader) (f uwsgi.Field, ok bool) {
 	if len(h.Values) != 1 || h.Values[0] == "" {
 		return uwsgi.Field{}, false
@@ -230,7 +230,7 @@ func always(h nginxconf.AddHeader) (f uwsgi.Field, ok bool) {
 	return uwsgi.Field{Name: h.Name, Value: h.Values[0]}, true
 }
 
-// added checks that nginx adds what the gateway was told.
+// added checks that nginx adds a header of --nginx-adds.
 func (k *checker) added(l Lookup, f uwsgi.Field) {
 	line := "add_header " + f.Name + " " + nginxWord(f.Value) + ";"
 	var other *nginxconf.AddHeader
@@ -257,8 +257,8 @@ func (k *checker) added(l Lookup, f uwsgi.Field) {
 	}
 }
 
-// counts reports whether the gateway refuses pages for the loss of the header, unless it
-// is told that nginx adds it.
+// counts reports whether the gateway refuses pages with the header unless --nginx-adds has
+// it.
 func counts(f uwsgi.Field) bool {
 	v := uwsgi.Vars{{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "REQUEST_URI", Value: "/"}, {Name: "HTTP_HOST", Value: "localhost"},
 		{Name: "CACHE_KEY", Value: "localhost/"}, {Name: "CACHE_STATUS", Value: "404"}}
@@ -270,7 +270,7 @@ func counts(f uwsgi.Field) bool {
 	return isRefused() && !isRefused(f)
 }
 
-// nginxWord quotes an argument if nginx needs that.
+// nginxWord quotes an argument if nginx requires it.
 func nginxWord(s string) string {
 	if s != "" && !strings.ContainsAny(s, " \t;{}\"'\\#") {
 		return s

@@ -11,14 +11,14 @@ import (
 	"uwgate/nginxconf/snippet"
 )
 
-// The params by which nginx hands over where it has looked.
+// The params by which nginx hands over where it looked.
 const (
 	cacheKey    = "CACHE_KEY"
 	cacheStatus = "CACHE_STATUS"
 	cacheServer = "CACHE_SERVER"
 )
 
-// asked is the Expression of the key that memcached is asked for.
+// asked returns the expression of the key that nginx asks memcached for.
 func (l Lookup) asked() string {
 	if !l.Key.Asked.IsZero() {
 		return l.Key.Asked.Value
@@ -26,8 +26,8 @@ func (l Lookup) asked() string {
 	return l.Key.Expanded
 }
 
-// opaque are the variables of the key that no template of the gateway's can compute. It
-// computes the one that the map of $visitor makes.
+// opaque returns the variables of the key that a gateway's template cannot compute. It can
+// compute the map of $visitor.
 func (l Lookup) opaque() (all []nginxconf.Variable) {
 	for _, v := range l.Key.Opaque {
 		if v.Kind != "map" || !strings.EqualFold(v.Name, "$visitor") {
@@ -37,7 +37,7 @@ func (l Lookup) opaque() (all []nginxconf.Variable) {
 	return all
 }
 
-// isDerived reports whether the gateway has to make the key itself.
+// isDerived reports whether the gateway has to compute the key itself.
 func (l Lookup) isDerived() bool { return l.Misses != nil && !l.misses().has(cacheKey) }
 
 func (p pass) has(name string) bool {
@@ -45,7 +45,7 @@ func (p pass) has(name string) bool {
 	return ok
 }
 
-// find returns the last param of that name: the one that counts.
+// find returns the last param of that name, which is the one that counts.
 func find(params []nginxconf.Param, name string) (p nginxconf.Param, found bool) {
 	for _, p := range slices.Backward(params) {
 		if p.Name == name {
@@ -87,8 +87,8 @@ func (k *checker) quotedKey() string {
 	return nginxconf.Quote(key)
 }
 
-// keyDiffers compares with the gateway's template. If nginx hands the key over, the
-// gateway needs its own only for pages that it was not just asked for.
+// keyDiffers compares the key with the gateway's template. If nginx hands the key over,
+// the gateway uses its template only to delete and explain pages.
 func (k *checker) keyDiffers(l Lookup, asked string) {
 	if l.Misses == nil || k.g.Key == "" || nginxconf.Canonical(asked) == nginxconf.Canonical(k.g.Key) || len(l.opaque()) > 0 || l.Key.Varies != "" {
 		return
@@ -101,7 +101,7 @@ func (k *checker) keyDiffers(l Lookup, asked string) {
 	k.warning(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate uses %s when it deletes or explains a page", asked, k.g.Key)
 }
 
-// notDerivable reports whether the gateway cannot make the key from what nginx sends.
+// notDerivable reports whether the gateway cannot compute the key from what nginx sends.
 func (k *checker) notDerivable(l Lookup) bool {
 	var why []string
 	for _, v := range l.opaque() {
@@ -124,7 +124,7 @@ func (k *checker) notDerivable(l Lookup) bool {
 	return true
 }
 
-// madeBy tells what makes the variable.
+// madeBy says where the variable comes from.
 func madeBy(v nginxconf.Variable) string {
 	switch {
 	case v.Place.IsZero():
@@ -135,7 +135,7 @@ func madeBy(v nginxconf.Variable) string {
 	return v.Name + " comes from the " + v.Kind + " of " + v.Place.String()
 }
 
-// handoverLines hand the key over.
+// handoverLines returns the directives that hand the key over.
 func (l Lookup) handoverLines() string {
 	variable := cmp.Or(l.Key.Asked.Value, l.Key.Variable, l.Key.Value)
 	status := "$upstream_status"
@@ -149,7 +149,7 @@ func (l Lookup) handoverLines() string {
 	return lines
 }
 
-// isUnbounded tells the variables that a client can make as long as he likes.
+// isUnbounded reports whether a client can make the variable as long as it likes.
 func isUnbounded(name string) bool {
 	return slices.Contains([]string{"request_uri", "uri", "args", "request"}, name) ||
 		strings.HasPrefix(name, "http_") || strings.HasPrefix(name, "arg_") || strings.HasPrefix(name, "cookie_")
@@ -167,7 +167,7 @@ func (k *checker) keyLength(l Lookup, asked string) {
 	}
 }
 
-// handover is about the params of misses that tell the gateway where nginx has looked.
+// handover checks the params by which misses tell the gateway where nginx looked.
 func (k *checker) handover(l Lookup) {
 	if l.Misses == nil {
 		return
@@ -182,7 +182,7 @@ func (k *checker) handover(l Lookup) {
 	k.handoverServer(l)
 }
 
-// isKey reports whether the Expression is the key of the lookup.
+// isKey reports whether the expression is the key of the lookup.
 func (l Lookup) isKey(expression string) bool {
 	same := nginxconf.Canonical(expression)
 	if !l.Key.Asked.IsZero() {
@@ -196,7 +196,7 @@ func (l Lookup) isKey(expression string) bool {
 	return false
 }
 
-// handoverLost is about params of an outer level that the nearer ones take away.
+// handoverLost checks for params of an outer level that nearer ones cancel.
 func (k *checker) handoverLost(l Lookup) {
 	p := l.misses()
 	var lost []string
@@ -216,8 +216,8 @@ func (k *checker) handoverLost(l Lookup) {
 		"%s are not sent from here: the uwsgi_param of %s cancels those of outer levels", join(lost), p.nearest())
 }
 
-// fetchStatus is what srcache_fetch has found. The second variable is empty but after an
-// X-Accel-Redirect, when what comes is no page of the first URL.
+// fetchStatus is the result of srcache_fetch. The second variable is empty except after an
+// X-Accel-Redirect; the response is then not the page of the first URL.
 const fetchStatus = "$srcache_fetch_status$upstream_status"
 
 func isFetchStatus(expression string) bool {
@@ -225,7 +225,7 @@ func isFetchStatus(expression string) bool {
 	return s == fetchStatus || s == "$srcache_fetch_status"
 }
 
-// isStatus reports whether the Expression tells that the lookup has missed.
+// isStatus reports whether the expression shows that the lookup was a miss.
 func (l Lookup) isStatus(expression string) bool {
 	if l.hasHead() {
 		return isFetchStatus(expression)
@@ -276,7 +276,8 @@ func (k *checker) handoverServer(l Lookup) {
 	}
 }
 
-// handsServerOver reports whether the gateway writes to whatever server nginx has asked.
+// handsServerOver reports whether nginx says which server it asked. The gateway then
+// writes there.
 func (l Lookup) handsServerOver() bool {
 	if l.hasHead() || l.Misses == nil {
 		return false
@@ -286,12 +287,12 @@ func (l Lookup) handsServerOver() bool {
 	return nginxconf.Canonical(server.Value) == "$upstream_addr" && nginxconf.Canonical(status.Value) == "$upstream_status"
 }
 
-// Template is the key as a template of the gateway's, whether nginx hands the key over or
-// not, unless nginx alone can make it.
+// Template returns the key as a template of the gateway, whether or not nginx hands the
+// key over. It is not ok if only nginx can compute the key.
 func (l Lookup) Template() (key string, ok bool) {
 	_, err := policy.ParseTemplate(l.asked())
 	return l.asked(), err == nil && l.Key.Late == "" && l.Key.Varies == "" && len(l.opaque()) == 0
 }
 
-// HandsKeyOver reports whether nginx tells the gateway where it has looked.
+// HandsKeyOver reports whether nginx hands the key over.
 func (l Lookup) HandsKeyOver() bool { return l.Misses != nil && l.misses().has(cacheKey) }

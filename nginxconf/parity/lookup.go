@@ -4,10 +4,9 @@ import (
 	"uwgate/nginxconf"
 )
 
-// A Lookup is one of nginx's, as a gateway sees it.
+// A Lookup is a lookup of nginx with what matters to a gateway.
 type Lookup struct{ *nginxconf.Lookup }
 
-// lookupsOf wraps all.
 func lookupsOf(all []*nginxconf.Lookup) (ls []Lookup) {
 	for _, l := range all {
 		ls = append(ls, Lookup{l})
@@ -15,10 +14,10 @@ func lookupsOf(all []*nginxconf.Lookup) (ls []Lookup) {
 	return ls
 }
 
-// misses is where requests go for which there is nothing. There must be such a place.
+// misses returns where misses go. The lookup must have such a uwsgi_pass.
 func (l Lookup) misses() pass { return pass{l.Misses} }
 
-// A pass is one of nginx's, as a gateway sees it.
+// A pass is a uwsgi_pass of nginx with what matters to a gateway.
 type pass struct{ *nginxconf.Pass }
 
 func passesOf(all []*nginxconf.Pass) (ps []pass) {

@@ -10,7 +10,7 @@ import (
 	"uwgate/nginxconf"
 )
 
-// misses is about where requests go for which there is no page.
+// misses checks that misses reach the gateway.
 func (k *checker) misses(l Lookup) {
 	if l.Misses != nil {
 		if !k.reaches(l.Misses.Upstream) {
@@ -29,7 +29,7 @@ func (k *checker) misses(l Lookup) {
 	}
 }
 
-// gatewayAddress is for uwsgi_pass.
+// gatewayAddress returns the gateway's address for uwsgi_pass.
 func (k *checker) gatewayAddress() string {
 	if len(k.g.Listen) == 0 {
 		return "unix:/run/uwgate.sock"
@@ -66,8 +66,8 @@ func (k *checker) reaches(u nginxconf.Upstream) bool {
 	})
 }
 
-// encryption is about TLS on one side only. All addresses that lead to the gateway are
-// looked at.
+// encryption checks that both sides use TLS, or neither, for all addresses that lead to
+// the gateway.
 func (k *checker) encryption(p pass) {
 	scheme, bare := nginxconf.CutScheme(p.Upstream.Name)
 	secure := strings.EqualFold(scheme, "suwsgi://")
@@ -86,7 +86,7 @@ func (k *checker) encryption(p pass) {
 	}
 }
 
-// errorPage is the first for that status.
+// errorPage returns the first error page for that status, which is the one that counts.
 func (l Lookup) errorPage(code int) (page nginxconf.ErrorPage, found bool) {
 	for _, p := range l.ErrorPages {
 		if p.Code == code {
@@ -96,7 +96,7 @@ func (l Lookup) errorPage(code int) (page nginxconf.ErrorPage, found bool) {
 	return nginxconf.ErrorPage{}, false
 }
 
-// errorPages is about what becomes of requests that memcached does not answer.
+// errorPages checks the error pages for requests that memcached does not serve.
 func (k *checker) errorPages(l Lookup) {
 	if l.hasHead() {
 		return
@@ -115,7 +115,7 @@ func (k *checker) errorPages(l Lookup) {
 		page, found := l.errorPage(need.code)
 		switch {
 		case need.code == 405 && !mayBe("POST", l.If.Value) && !mayBe("PUT", l.If.Value):
-			// None but GET and HEAD come here.
+			// Only GET and HEAD reach the lookup.
 		case !found:
 			k.add(need.level, l.Place, errorPageMissing, l.errorPageLine(), "without error_page %d, %s", need.code, need.text)
 		case !strings.HasPrefix(page.Target, "@") && page.Target != onMiss.Target:
@@ -127,8 +127,8 @@ func (k *checker) errorPages(l Lookup) {
 	}
 }
 
-// methodLevel is how bad it is to have no error page for other methods: POST may go
-// elsewhere.
+// methodLevel is the level of a missing error page for 405. POST requests may leave the
+// location before the lookup.
 func (l Lookup) methodLevel() Level {
 	takesPOST := slices.ContainsFunc(l.Diverted, func(p *nginxconf.Pass) bool { return mayBe("POST", p.If.Value) })
 	// As in `if ($request_method = POST) { return 418; }`.
@@ -166,7 +166,7 @@ func (k *checker) errorPageForm(l Lookup, page nginxconf.ErrorPage) {
 	}
 }
 
-// longTimeout is more than a visitor should wait for memcached, which answers in
+// longTimeout is the longest acceptable wait for memcached, which responds in
 // milliseconds.
 const longTimeout = 5 * time.Second
 

@@ -8,7 +8,7 @@ import (
 	"uwgate/nginxconf"
 )
 
-// compareServers holds nginx's server lines against the gateway's.
+// compareServers compares nginx's server lines with the gateway's.
 func (k *checker) compareServers(l Lookup, lines, own []line) {
 	pairs := pair(lines, own)
 	complete := true
@@ -35,8 +35,8 @@ func (k *checker) compareServers(l Lookup, lines, own []line) {
 	}
 }
 
-// pair finds for each line the one of the gateway's that means the same, or -1: the one
-// that is spelled alike, else one that has the same address.
+// pair finds for each line the gateway's line that means the same server, or -1: first a
+// line with the same spelling, then one with the same address.
 func pair(lines, own []line) []int {
 	pairs := make([]int, len(lines))
 	for i := range pairs {
@@ -48,7 +48,7 @@ func pair(lines, own []line) []int {
 		func(a, b line) bool {
 			return slices.ContainsFunc(a.addrs, func(addr string) bool { return slices.Contains(b.addrs, addr) })
 		},
-		// 80 was meant for 11211, which is a finding of its own.
+		// nginx would use port 80 where 11211 was meant, which is another finding.
 		func(a, b line) bool { return a.Name+":11211" == b.Name },
 	} {
 		for i, n := range lines {
@@ -62,11 +62,11 @@ func pair(lines, own []line) []int {
 	return pairs
 }
 
-// flag is the line as a flag of serve.
-func (n line) flag() string { return Flag{"memcached", told(n.UpstreamServer)}.String() }
+// flag returns the line as a flag of serve.
+func (n line) flag() string { return Flag{"memcached", asFlag(n.UpstreamServer)}.String() }
 
-// serverMissing is about a line that the gateway does not have. Names that cannot be
-// looked up may be other lines', but not to a hash of their texts.
+// serverMissing reports a server that the gateway does not have. A name that cannot be
+// resolved may stand for one of its servers, except if nginx hashes the text of the lines.
 func (k *checker) serverMissing(l Lookup, n line, own []line) {
 	unknown := slices.IndexFunc(own, isUnknown)
 	switch {
@@ -95,7 +95,7 @@ func (k *checker) serverExtra(l Lookup, o line) {
 		"uwgate has %s, which nginx does not ask; %s", o.Name, what)
 }
 
-// comparePair is about a server that both have.
+// comparePair compares the two lines of one server.
 func (k *checker) comparePair(l Lookup, n, o line, several bool) {
 	at := n.Place
 	hashed := several && l.method() != cachewriter.All
@@ -137,7 +137,7 @@ func (k *checker) down(l Lookup, n, o line) {
 	}
 }
 
-// order is about lines that both have, in another order.
+// order compares the order of the lines.
 func (k *checker) order(l Lookup, lines []line, pairs []int) {
 	if slices.IsSorted(pairs) {
 		return

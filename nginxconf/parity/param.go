@@ -34,7 +34,7 @@ func (k *checker) method(p pass) {
 		"REQUEST_METHOD is not sent from here%s: the application sees no method, and uwgate stores nothing", p.only())
 }
 
-// nearest is the place of a param that stands beside the pass.
+// nearest returns the place of a param at the level of the pass.
 func (p pass) nearest() nginxconf.Place {
 	for _, param := range p.Params {
 		if param.File == p.File {
@@ -44,7 +44,7 @@ func (p pass) nearest() nginxconf.Place {
 	return p.Params[0].Place
 }
 
-// only says which requests go the pass's way.
+// only describes the condition for requests that reach the pass, if there is one.
 func (p pass) only() string {
 	if p.If.IsZero() {
 		return ""
@@ -52,7 +52,7 @@ func (p pass) only() string {
 	return " (if " + p.If.Value + ")"
 }
 
-// repeated is about names that stand twice.
+// repeated checks for params that are set twice.
 func (k *checker) repeated(p pass) {
 	for i, again := range p.Params {
 		first, found := find(p.Params[:i], again.Name)
@@ -72,8 +72,8 @@ func (k *checker) repeated(p pass) {
 	}
 }
 
-// unasked is about a uwsgi_pass to which GETs come that were not looked up. A gateway
-// that derives the key takes them for misses, unless a param says that they are none.
+// unasked reports GETs that reach a uwsgi_pass without a lookup. A gateway that computes
+// the key treats them as misses, unless a param shows that they are not.
 func (k *checker) unasked(p pass, ours []Lookup) {
 	derives := k.g.Key != "" || slices.ContainsFunc(ours, func(l Lookup) bool { return l.isDerived() })
 	ways := p.diverted()
@@ -92,7 +92,7 @@ func (k *checker) unasked(p pass, ours []Lookup) {
 		"requests reach this uwsgi_pass without a lookup%s%s, and nginx does not report that; uwgate computes the key itself, so it stores their pages%s", p.only(), whence(ways), forWhom)
 }
 
-// statusOf is the variable that tells the outcome of the lookups.
+// statusOf returns the variable with the result of the lookups.
 func statusOf(ours []Lookup) string {
 	if slices.ContainsFunc(ours, Lookup.hasHead) {
 		return fetchStatus
@@ -100,15 +100,16 @@ func statusOf(ours []Lookup) string {
 	return "$upstream_status"
 }
 
-// diverted are the ways on which GETs come without a lookup, and without a word of it.
+// diverted returns the ways on which GETs come without a lookup, unless a param shows
+// that.
 func (p pass) diverted() []nginxconf.Unasked {
-	if p.tells() || !mayBeGET(p.If.Value) {
+	if p.shows() || !mayBeGET(p.If.Value) {
 		return nil
 	}
 	return p.Unasked
 }
 
-// whence names what sends requests on without a lookup: the first few.
+// whence names the first few directives that send requests on without a lookup.
 func whence(ways []nginxconf.Unasked) string {
 	var by []string
 	for _, u := range ways {
@@ -122,16 +123,17 @@ func whence(ways []nginxconf.Unasked) string {
 	return " (" + join(by) + ")"
 }
 
-// isMiss reports whether requests come to the pass that memcached did not answer.
+// isMiss reports whether requests of the lookup that memcached did not serve reach the
+// pass.
 func (l Lookup) isMiss(p pass) bool {
 	return l.Misses == p.Pass || l.Server == p.Server && slices.ContainsFunc(l.ErrorPages, func(page nginxconf.ErrorPage) bool {
 		return page.Target == p.Location.Name && slices.Contains([]int{404, 405, 500, 502, 504}, page.Code)
 	})
 }
 
-// tells reports whether the gateway is told that there was no lookup: by a status that is
-// empty, or a key without one.
-func (p pass) tells() bool {
+// shows reports whether a param shows the gateway that there was no lookup: an empty
+// status, or no key.
+func (p pass) shows() bool {
 	status, ok := find(p.Params, cacheStatus)
 	if ok && (!status.IfNotEmpty || isFetchStatus(status.Value)) {
 		return true
@@ -143,14 +145,14 @@ func (p pass) tells() bool {
 // mayBeGET reports whether GETs can meet the condition of an `if`.
 func mayBeGET(condition string) bool { return mayBe("GET", condition) }
 
-// mayBe knows conditions on the method; others may be met by any.
+// mayBe evaluates conditions on the method. Any method may meet other conditions.
 func mayBe(method, condition string) bool {
 	met, known := nginxconf.MethodMeets(method, condition)
 	return met || !known
 }
 
-// madeOf are the params that a derived key is made of, by nginx's variables, and the
-// variables that they must hold.
+// madeOf are the params from which the gateway computes nginx's variables, and the values
+// that these params must have.
 var madeOf = map[string]struct{ param, value string }{
 	"request_uri":     {"REQUEST_URI", "$request_uri"},
 	"uri":             {"PATH_INFO", "$uri"},
@@ -169,7 +171,7 @@ var madeOf = map[string]struct{ param, value string }{
 	"document_root":   {"DOCUMENT_ROOT", "$document_root"},
 }
 
-// keyParams is about the params of which a key is derived.
+// keyParams checks the params from which the gateway computes the key.
 func (k *checker) keyParams(l Lookup) {
 	if !l.isDerived() || !l.misses().has("REQUEST_METHOD") {
 		return // which is another finding
@@ -188,8 +190,8 @@ func (k *checker) keyParams(l Lookup) {
 	}
 }
 
-// keyParam checks the param of which the gateway makes a variable of the key. The last
-// one must have one of the values; others beside it are another finding.
+// keyParam checks the param for one variable of the key. The last param of that name must
+// have one of the values. Other params of the name are another finding.
 func (k *checker) keyParam(l Lookup, name, param string, values ...string) {
 	fix := "uwsgi_param " + param + " " + values[0] + ";"
 	got, found := find(l.Misses.Params, param)
@@ -203,8 +205,8 @@ func (k *checker) keyParam(l Lookup, name, param string, values ...string) {
 	}
 }
 
-// hosts is about what a client can make the application believe, though the key says
-// something else. The gateway does not store it.
+// hosts checks for hosts that a client can make the application believe although the key
+// has another one. The gateway does not store such pages.
 func (k *checker) hosts(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" {
 		return
@@ -237,8 +239,8 @@ func (k *checker) hosts(l Lookup) {
 		"the key %s %s: a page for an invented host would be served to everybody, so nothing is stored", l.asked(), has)
 }
 
-// allowsWithoutHost reports whether the key need not have a variable of the host: the
-// host itself stands there, or the gateway is told it.
+// allowsWithoutHost reports whether the key needs no variable for the host: it has the
+// host as text, or --allowed-host names the only one.
 func (k *checker) allowsWithoutHost(l Lookup) bool {
 	for _, p := range nginxconf.ParseExpression(l.asked()) {
 		isThere := func(host string) bool { return strings.Contains(host, ".") && strings.Contains(p.Text, host) }
@@ -255,7 +257,7 @@ func (k *checker) allowsWithoutHost(l Lookup) bool {
 	return !l.isDerived()
 }
 
-// withHost has $host in the place of $server_name.
+// withHost replaces $server_name by $host.
 func withHost(key string) string {
 	e := slices.Clone(nginxconf.ParseExpression(key))
 	for i, p := range e {
@@ -266,7 +268,8 @@ func withHost(key string) string {
 	return e.String()
 }
 
-// keyParts is about what else the application sees, and the key does not say.
+// keyParts checks for arguments and schemes that the application sees and the key does not
+// have.
 func (k *checker) keyParts(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" || len(l.opaque()) > 0 {
 		return
@@ -284,7 +287,7 @@ func (k *checker) keyParts(l Lookup) {
 	}
 }
 
-// withArgs has the arguments behind $uri.
+// withArgs adds the arguments after $uri.
 func withArgs(key string) string {
 	var all nginxconf.Expression
 	for _, p := range nginxconf.ParseExpression(key) {
@@ -296,8 +299,7 @@ func withArgs(key string) string {
 	return all.String()
 }
 
-// visitors compares the map of $visitor in a key with the one that goes with the
-// gateway's flags.
+// visitors compares the map of $visitor in a key with the map for the gateway's flags.
 func (k *checker) visitors(l Lookup) {
 	got, found := k.config.Map("visitor")
 	if !found || !slices.Contains(nginxconf.Variables(l.asked()), "visitor") {
@@ -314,7 +316,7 @@ func (k *checker) visitors(l Lookup) {
 		"this map of $visitor differs from uwgate's flags for cookies: nginx and uwgate disagree on who is a stranger, so uwgate stores pages where nginx does not look")
 }
 
-// visitorMap is the map that a Snippet prints.
+// visitorMap returns the map of $visitor that package snippet prints.
 func visitorMap(visitors *policy.Visitors) (visitor nginxconf.Map, found bool) {
 	var b strings.Builder
 	s := snippet.Site{Gateway: "127.0.0.1:3030", Servers: []string{"127.0.0.1:11211"}, Visitors: visitors, Format: policy.FormatHTTP}
@@ -329,7 +331,7 @@ func visitorMap(visitors *policy.Visitors) (visitor nginxconf.Map, found bool) {
 	return c.Map("visitor")
 }
 
-// at is the place, or that of the pass for what is not there.
+// at returns the place, or that of the pass if the place is zero.
 func (p pass) at(at nginxconf.Place) nginxconf.Place {
 	if at.IsZero() {
 		return p.Place
@@ -337,12 +339,12 @@ func (p pass) at(at nginxconf.Place) nginxconf.Place {
 	return at
 }
 
-// maxMissing is how many cookies are named.
+// maxMissing is the number of cookies that a finding names.
 const maxMissing = 5
 
 var cookieVariable = regexp.MustCompile(`(?i)^\$\{?cookie_([a-z0-9_]+)\}?`)
 
-// members is about the promise that nginx looks nobody up who has an identity cookie.
+// members checks the promise that nginx looks up no request with an identity cookie.
 func (k *checker) members(l Lookup) {
 	if !k.g.VaryCookieAnonymous {
 		return

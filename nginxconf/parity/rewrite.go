@@ -10,7 +10,7 @@ import (
 	"uwgate/nginxconf"
 )
 
-// rewritten is about a key that is made of a path or of arguments that nginx changes.
+// rewritten checks for a key made from a path or arguments that nginx changes.
 func (k *checker) rewritten(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" {
 		return
@@ -33,9 +33,9 @@ func (k *checker) rewritten(l Lookup) {
 	}
 }
 
-// changes is the variable of the derived key that nginx changes between the moment at
-// which the key is made and the uwsgi_pass, and by what. CACHE_KEY has such a variable
-// as well if it is an expression.
+// changes returns a variable of the derived key that nginx changes after the key was made
+// and before the uwsgi_pass, and the directive that does so. A CACHE_KEY that is an
+// expression can have such a variable, too.
 func (l Lookup) changes() (name string, by nginxconf.Text) {
 	expression := l.asked()
 	if handed, ok := find(l.Misses.Params, cacheKey); ok {
@@ -58,8 +58,8 @@ func (l Lookup) isOneForMany() bool {
 	return l.IsConstant && slices.Contains(names, "uri") && !slices.Contains(names, "request_uri")
 }
 
-// rewrites is about a path or arguments that nginx changes on the way to the gateway.
-// What the worker sees then need not be the page of the URL, and so it is not stored.
+// rewrites reports a path or arguments that nginx changes on the way to the gateway. The
+// worker's response may then not be the page of the URL, so it is not stored.
 func (k *checker) rewrites(p pass, ours []Lookup) {
 	isWrong := slices.ContainsFunc(k.found, func(f Finding) bool {
 		return f.Place == p.Rewritten.Place && (f.Code == keyRewritten || f.Code == errorPageTarget)
@@ -78,8 +78,8 @@ func (k *checker) rewrites(p pass, ours []Lookup) {
 		"%s changes path or arguments before a request reaches uwgate, so such pages are not stored: the worker's response need not be the page of the URL (%v)", p.Rewritten.Value, err)
 }
 
-// rewritesErr says what else than the URL may decide which path the worker is asked for.
-// Nil: nothing does, so far as the configuration says.
+// rewritesErr says what, besides the URL, may decide which path the worker is asked for.
+// Nil: the configuration has nothing that may.
 func rewritesErr(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool, ours []Lookup) error {
 	if len(c.Gaps) > 0 {
 		return fmt.Errorf("%v: %s; uwgate does not know what stands there", c.Gaps[0].Place, c.Gaps[0].Text)
@@ -106,7 +106,7 @@ func rewritesErr(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool, our
 	return nil
 }
 
-// rewritesErr is about what comes to one uwsgi_pass.
+// rewritesErr says the same for the requests that reach one uwsgi_pass.
 func (p pass) rewritesErr() error {
 	path, _ := find(p.Params, "PATH_INFO")
 	query, _ := find(p.Params, "QUERY_STRING")
@@ -125,11 +125,11 @@ func (p pass) rewritesErr() error {
 	return nil
 }
 
-// errRewritesUnread is for settings that were not read from a whole configuration.
+// errRewritesUnread is for settings of a lookup alone.
 var errRewritesUnread = errors.New("the configuration around the lookup was not read")
 
-// subrequests is about what is asked for on behalf of another page, whose $request_uri it
-// has.
+// subrequests reports directives that make subrequests. A subrequest has the $request_uri
+// of its page.
 func (k *checker) subrequests(ours []Lookup) {
 	for _, sub := range k.config.Subrequests {
 		lookups := slices.DeleteFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return !slices.Contains(ours, l) })
@@ -153,7 +153,7 @@ func (k *checker) subrequests(ours []Lookup) {
 	}
 }
 
-// fragmentLines are for what pages include.
+// fragmentLines returns a location for what pages include.
 func (k *checker) fragmentLines(l Lookup) string {
 	variable := cmp.Or(l.Key.Variable, "$memcached_key")
 	return "location /fragments/ { # only for fragments; give them paths of their own\n" +

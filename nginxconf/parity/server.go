@@ -9,7 +9,7 @@ import (
 	"uwgate/nginxconf"
 )
 
-// A line is a server line, nginx's or the gateway's.
+// A line is a server line of nginx or of the gateway.
 type line struct {
 	nginxconf.UpstreamServer
 	cachewriter.Server
@@ -17,7 +17,7 @@ type line struct {
 	err   error    // why
 }
 
-// spellings are the lines' addresses, as written.
+// spellings returns the addresses of the lines as written.
 func spellings(lines []line) []string {
 	var all []string
 	for _, n := range lines {
@@ -26,7 +26,7 @@ func spellings(lines []line) []string {
 	return all
 }
 
-// serverNames are the addresses of the servers that are asked as long as none fails.
+// serverNames returns the addresses of the servers that nginx asks while none fails.
 func (l Lookup) serverNames() (all []string) {
 	for _, s := range l.Memcached.Servers {
 		if plain, _ := plain(s); plain != "" {
@@ -36,18 +36,18 @@ func (l Lookup) serverNames() (all []string) {
 	return all
 }
 
-// told are the same servers as a gateway is told of them.
-func (l Lookup) told() (all []string) {
+// memcached returns the same servers as values of --memcached.
+func (l Lookup) memcached() (all []string) {
 	for _, s := range l.Memcached.Servers {
 		if plain, _ := plain(s); plain != "" {
-			all = append(all, told(s))
+			all = append(all, asFlag(s))
 		}
 	}
 	return all
 }
 
-// told is the line with nothing but what matters to a gateway.
-func told(s nginxconf.UpstreamServer) string {
+// asFlag returns the line with only those parameters that matter to a gateway.
+func asFlag(s nginxconf.UpstreamServer) string {
 	kept := strings.Fields(s.Text)[:1]
 	for _, field := range strings.Fields(s.Text)[1:] {
 		if field == "down" || strings.HasPrefix(field, "weight=") {
@@ -57,7 +57,7 @@ func told(s nginxconf.UpstreamServer) string {
 	return strings.Join(kept, " ")
 }
 
-// servers is about which memcached nginx asks.
+// servers checks which memcached servers nginx asks.
 func (k *checker) servers(l Lookup) {
 	lines := k.lines(l)
 	switch {
@@ -78,8 +78,8 @@ func (k *checker) servers(l Lookup) {
 	}
 }
 
-// plain is the line without what changes while nginx runs, which changing is. It is empty
-// for a backup server.
+// plain returns the line without parameters that change while nginx runs, and those
+// parameters. The text of a backup server is empty.
 func plain(s nginxconf.UpstreamServer) (text string, changing []string) {
 	var kept []string
 	for _, field := range strings.Fields(s.Text) {
@@ -95,7 +95,8 @@ func plain(s nginxconf.UpstreamServer) (text string, changing []string) {
 	return strings.Join(kept, " "), changing
 }
 
-// lines reads the server lines that can be asked, and says what the gateway cannot do.
+// lines parses the server lines that nginx may ask, and reports what the gateway cannot
+// do.
 func (k *checker) lines(l Lookup) (lines []line) {
 	for _, s := range l.Memcached.Servers {
 		plain, changing := plain(s)
@@ -129,7 +130,7 @@ func (k *checker) backup(l Lookup, s nginxconf.UpstreamServer) {
 		"`server %s`: nginx asks a backup server while the others fail, and uwgate writes nothing there%s", s.Text, how)
 }
 
-// port is about addresses without one.
+// port checks for addresses without a port.
 func (k *checker) port(s nginxconf.UpstreamServer, name string) {
 	if _, isSocket := nginxconf.CutUnix(name); isSocket {
 		return
@@ -150,8 +151,8 @@ func (k *checker) ownLines() (lines []line) {
 	return lines
 }
 
-// maxFails is about servers that nginx leaves alone after a failure, which a key that is
-// too long is, too. One alone is always asked.
+// maxFails checks for servers that nginx avoids after a failure. memcached's response to a
+// key that is too long counts as a failure. nginx never avoids the only server.
 func (k *checker) maxFails(l Lookup, lines []line) {
 	var without []line
 	for _, n := range lines {
@@ -180,11 +181,11 @@ func (k *checker) maxFails(l Lookup, lines []line) {
 		"%s without max_fails=0: memcached refuses keys of more than 250 bytes, and nginx counts that as a failure: after two such URLs it avoids all servers for ten seconds", join(spellings(without)))
 }
 
-// isSeveral reports whether nginx has a choice.
+// isSeveral reports whether nginx can choose between servers.
 func isSeveral(lines []line) bool { return len(lines) > 1 || len(lines[0].addrs) > 1 }
 
-// manyAddresses is about names whose addresses nginx gives places of their own, in
-// whatever order the resolver had.
+// manyAddresses reports names with several addresses. nginx gives each address its own
+// place in the hash, in the order in which the resolver returned them.
 func (k *checker) manyAddresses(l Lookup, lines []line) {
 	if l.method() != cachewriter.Modulo || len(lines) < 2 {
 		return
@@ -202,7 +203,7 @@ func (k *checker) manyAddresses(l Lookup, lines []line) {
 	}
 }
 
-// method is how nginx chooses, in the gateway's words.
+// method returns how nginx chooses a server.
 func (l Lookup) method() cachewriter.Method {
 	switch {
 	case l.Memcached.Method != "hash":
@@ -213,7 +214,7 @@ func (l Lookup) method() cachewriter.Method {
 	return cachewriter.Modulo
 }
 
-// hashesKey reports whether nginx's choice follows from the key, or is no hash's.
+// hashesKey reports whether the choice depends on the key alone, or there is no hash.
 func (l Lookup) hashesKey() bool {
 	expression := l.Memcached.Hash
 	if l.Memcached.Method != "hash" || l.isKey(expression) {
@@ -222,13 +223,14 @@ func (l Lookup) hashesKey() bool {
 	if l.Fetch.IsZero() {
 		return nginxconf.Canonical(expression) == "$memcached_key" && nginxconf.Lower(l.Key.Variable) == "$memcached_key"
 	}
-	// In the subrequest these are the key.
+	// In the subrequest these variables are the key.
 	return slices.Contains([]string{"$memc_key", "$memcached_key"}, nginxconf.Canonical(expression)) ||
 		nginxconf.Canonical(expression) == "$args" && l.Key.Asked.IsZero()
 }
 
-// ringLevel is how bad it is if the gateway would choose another server. If nginx tells
-// which one it has asked, only deletes go astray, and not for long.
+// ringLevel is the level of a finding by which the gateway would choose another server. If
+// nginx says which server it asked, only deletes reach the wrong server, and only for a
+// moment.
 func (l Lookup) ringLevel() Level {
 	if l.handsServerOver() {
 		return Warning

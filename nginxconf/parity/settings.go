@@ -15,57 +15,57 @@ import (
 	"uwgate/uwsgi"
 )
 
-// Settings are what a gateway has to know of nginx, in the words of its flags.
+// Settings are what a gateway has to know of nginx, named as its flags are.
 type Settings struct {
-	// Lookups are those whose misses reach the gateway. What follows is true of all
-	// of them.
+	// Lookups are the lookups whose misses reach the gateway. The other fields hold for
+	// all of them.
 	Lookups []Lookup
 
-	// Servers are those of the upstream block, in order, as cachewriter.ParseServer
-	// reads them, and Hash is how nginx chooses among them; All also where it
-	// follows from anything but the key.
+	// Servers are those of the upstream block, in order, as cachewriter.ParseServer reads
+	// them. Hash is how nginx chooses one; it is All if the choice depends on anything but
+	// the key.
 	Servers []string
 	Hash    cachewriter.Method
 
 	Format   policy.Format
 	GzipFlag uint32 // in FormatGzip
 
-	// Key is the key's template, or "" if KeyErr says why there is none: lookups have
-	// different ones, or it cannot be computed. HandedOver is set if nginx tells key
-	// and outcome with every request; then no template is needed.
+	// Key is the key's template. It is empty if KeyErr says why there is none: lookups
+	// have different keys, or a key cannot be computed. HandedOver is set if nginx hands
+	// over key and result with every request. Then no template is needed.
 	Key        string
 	KeyErr     error
 	HandedOver bool
 
-	// Diverted says where requests reach the gateway that nginx has not looked up, though
-	// it looks others up for the same URLs, and does not say which is which. A gateway
-	// that makes the key itself would store their pages for everybody. Nil: nowhere.
+	// Diverted says where requests without a lookup reach the gateway, if nginx looks up
+	// other requests for the same URLs and does not say which is which. A gateway that
+	// computes the key would store their pages for everybody. Nil: nowhere.
 	Diverted error
 
-	// RewritesProven is set if a path that nginx has rewritten follows from the URL alone:
-	// nothing makes subrequests that come to the gateway, no internal redirect does, and
-	// no rewrite happens to some requests only. RewritesErr says why it is not set.
+	// RewritesProven is set if a path that nginx has rewritten depends on the URL alone:
+	// no subrequest and no internal redirect reaches the gateway, and no rewrite applies
+	// to only some requests. RewritesErr says why it is not set.
 	RewritesProven bool
 	RewritesErr    error
 
-	// ConstantVars are the vars that have one and the same value whatever nginx sends to
-	// the gateway, in order: no page differs by them.
+	// ConstantVars are the vars that have the same value in all requests to the gateway,
+	// sorted. No page depends on them.
 	ConstantVars []string
 
 	Hits // what all lookups have in common; zero in FormatHTTP
 
-	// Gaps are parts of the configuration that could not be read: what stands there is
-	// not in the above.
+	// Gaps are parts of the configuration that could not be read. Their directives are not
+	// in the other fields.
 	Gaps []nginxconf.Gap
 
-	// Unknown says why something of the above could not be taken, by the flag that
-	// tells it instead: what lookups disagree on, or nginx would have to hand over,
-	// with file and line.
+	// Unknown says, by flags, why a setting could not be taken from nginx: lookups
+	// disagree on it, or nginx would have to hand it over. Each error has file and line;
+	// the flag can be given instead.
 	Unknown map[string]error
 }
 
-// Settings returns what the gateway that listens on these addresses has to know. It is
-// an error if no lookup's misses reach it.
+// SettingsFor returns what a gateway that listens on these addresses has to know. It is an
+// error if no lookup's misses reach it.
 func SettingsFor(c *nginxconf.Config, listen []string) (*Settings, error) {
 	lookups, err := lookupsFor(c, listen)
 	if err != nil {
@@ -84,8 +84,8 @@ func SettingsFor(c *nginxconf.Config, listen []string) (*Settings, error) {
 	return s, nil
 }
 
-// SettingsOf returns what a gateway has to know of these lookups, one at least, whose
-// misses lead somewhere.
+// SettingsOf returns what a gateway has to know of these lookups. There must be at least
+// one, and their misses must lead somewhere.
 func SettingsOf(lookups ...*nginxconf.Lookup) *Settings { return settingsOf(lookupsOf(lookups)) }
 
 func settingsOf(lookups []Lookup) *Settings {
@@ -105,8 +105,8 @@ func (s *Settings) doubt(flag string, err error) {
 	}
 }
 
-// lookupsFor are the lookups whose misses reach one of the addresses. If none do and
-// all lead to one and the same, then it is the gateway's under another name: in a
+// lookupsFor returns the lookups whose misses reach one of the addresses. If there are
+// none and all misses go to one address, that is the gateway under another name: in a
 // container, or on another host.
 func lookupsFor(c *nginxconf.Config, listen []string) ([]Lookup, error) {
 	k := listener(listen)
@@ -136,8 +136,8 @@ func lookupsFor(c *nginxconf.Config, listen []string) ([]Lookup, error) {
 		c.Files[0], join(slices.Sorted(maps.Keys(targets))), strings.Join(listen, " "))
 }
 
-// leads tells which upstreams lead to the gateway: those at its addresses, and where the
-// lookups' misses go, which may be another name of it.
+// leads returns a function that reports whether an upstream leads to the gateway: it has
+// an address of the gateway, or the address to which the lookups' misses go.
 func (k *checker) leads(ours []Lookup) func(nginxconf.Upstream) bool {
 	return func(u nginxconf.Upstream) bool {
 		return k.reaches(u) || slices.ContainsFunc(ours, func(l Lookup) bool {
@@ -146,12 +146,12 @@ func (k *checker) leads(ours []Lookup) func(nginxconf.Upstream) bool {
 	}
 }
 
-// listener is a checker that knows where the gateway listens.
+// listener returns a checker that knows only where the gateway listens.
 func listener(addresses []string) *checker {
 	return &checker{g: Gateway{Listen: addresses}, resolved: map[string]resolution{}}
 }
 
-// agree returns what all lookups have, or an error that names two that differ.
+// agree returns what all lookups have in common, or an error that names two that differ.
 func agree[T any](s *Settings, what, fix string, of func(Lookup) (T, string)) (T, error) {
 	first, text := of(s.Lookups[0])
 	for _, l := range s.Lookups[1:] {
@@ -177,7 +177,7 @@ func (s *Settings) takeServers() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// servers are what a gateway writes to, and how it chooses.
+// servers returns the servers to which a gateway writes, and how it chooses one.
 func (l Lookup) servers() (servers []string, hash cachewriter.Method, err error) {
 	for _, srv := range l.Memcached.Servers {
 		address, _, _ := strings.Cut(srv.Text, " ")
@@ -188,7 +188,7 @@ func (l Lookup) servers() (servers []string, hash cachewriter.Method, err error)
 			return nil, cachewriter.All, fmt.Errorf("%v: server %s has no port, and nginx takes 80; write %s:11211", srv.Place, address, address)
 		}
 	}
-	if servers = l.told(); len(servers) > 1 && l.hashesKey() {
+	if servers = l.memcached(); len(servers) > 1 && l.hashesKey() {
 		hash = l.method()
 	}
 	return servers, hash, nil
@@ -214,7 +214,7 @@ func (s *Settings) takeFormat() error {
 	return nil
 }
 
-// takeKey takes the template where it can be computed.
+// takeKey takes the template if it can be computed.
 func (s *Settings) takeKey() {
 	s.HandedOver = !slices.ContainsFunc(s.Lookups, func(l Lookup) bool { return !l.handsOver() })
 	key, err := agree(s, "the key", "hand it over (`uwgate nginx` prints how), or give --key", func(l Lookup) (string, string) {
@@ -228,14 +228,14 @@ func (s *Settings) takeKey() {
 	}
 }
 
-// unproven says where requests come from that were not looked up. Where nginx does
-// not hand over what it has done, the gateway would take them for misses. Diverted are
-// those for URLs that others look up; of the rest the pages are only stored in vain.
+// unproven says where requests without a lookup reach the gateway, which would treat them
+// as misses. Diverted is about URLs that nginx looks up for other requests. Wasted is
+// about other URLs: their pages are stored, but nginx never looks them up.
 func (s *Settings) unproven(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool) (diverted, wasted error) {
 	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS %s;` beside CACHE_KEY, as `uwgate nginx` prints it"
 	status := statusOf(s.Lookups)
 	for _, l := range s.Lookups {
-		if l.Skip.Value != "" && !l.misses().tells() {
+		if l.Skip.Value != "" && !l.misses().shows() {
 			return fmt.Errorf("%v: nginx does not look up requests here, and the gateway cannot distinguish them from misses; "+fix, l.Skip.Place, status), nil
 		}
 	}
@@ -260,8 +260,8 @@ func (s *Settings) unproven(c *nginxconf.Config, reaches func(nginxconf.Upstream
 	return nil, wasted
 }
 
-// constantVars are the params without variables that every uwsgi_pass to the gateway has
-// with the same value.
+// constantVars returns the params without variables that every uwsgi_pass to the gateway
+// has, with the same value.
 func constantVars(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool) []string {
 	var all map[string]string // nil: no uwsgi_pass yet
 	for _, p := range passesOf(c.Passes) {
@@ -280,7 +280,8 @@ func constantVars(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool) []
 	return slices.Sorted(maps.Keys(all))
 }
 
-// constants are the values of the params without variables, those of headers left out.
+// constants returns the values of the params without variables. Params of headers are left
+// out.
 func (p pass) constants() map[string]string {
 	values := map[string]string{}
 	for _, param := range p.Params {
@@ -295,7 +296,7 @@ func (p pass) constants() map[string]string {
 	return values
 }
 
-// handsOver reports whether the misses bring key and outcome.
+// handsOver reports whether misses bring the key and the result of the lookup.
 func (l Lookup) handsOver() bool {
 	key, _ := find(l.Misses.Params, cacheKey)
 	status, _ := find(l.Misses.Params, cacheStatus)
@@ -303,7 +304,7 @@ func (l Lookup) handsOver() bool {
 	return l.isKey(key.Value) && l.isStatus(status.Value) && changed == "" && l.Remade.IsZero()
 }
 
-// computable says why a template cannot stand in for the key.
+// computable says why a template cannot compute the key.
 func (l Lookup) computable() error {
 	switch {
 	case l.Key.Late != "", l.Key.Varies != "":
@@ -347,7 +348,7 @@ func (s *Settings) takeHits() {
 	s.Adds = s.commonHeaders()
 }
 
-// commonHeaders are those that every lookup adds with the same value.
+// commonHeaders returns the headers that every lookup adds with the same value.
 func (s *Settings) commonHeaders() []uwsgi.Field {
 	var fields []uwsgi.Field
 	for _, h := range s.Lookups[0].Headers {

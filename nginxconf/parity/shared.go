@@ -11,10 +11,10 @@ import (
 	"uwgate/nginxconf"
 )
 
-// A Flag is one of `uwgate serve`.
+// A Flag is a flag of `uwgate serve`.
 type Flag struct{ Name, Value string }
 
-// String writes it for a shell.
+// String writes the flag for a shell.
 func (f Flag) String() string { return "--" + f.Name + " " + shellQuote(f.Value) }
 
 func shellQuote(s string) string {
@@ -27,7 +27,7 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// A sharedSetting is what nginx and the gateway must have in common.
+// A sharedSetting is a setting that nginx and the gateway must have in common.
 type sharedSetting struct {
 	name      string // for people
 	flag      string // of serve
@@ -37,7 +37,7 @@ type sharedSetting struct {
 
 	wrong []Code // of findings that say that nginx's is no good
 
-	// ignored tells of two lookups that they may differ. Nil: they may not.
+	// ignored reports whether two lookups may differ in the setting. Nil: they may not.
 	ignored func(a, b Lookup) bool
 }
 
@@ -55,7 +55,7 @@ var settings = []sharedSetting{
 		}},
 	{name: "list of memcached servers", flag: "memcached",
 		told:    func(g *Gateway) bool { return g.Servers != nil },
-		value:   func(l Lookup) string { return strings.Join(l.told(), ", ") },
+		value:   func(l Lookup) string { return strings.Join(l.memcached(), ", ") },
 		ignored: func(a, b Lookup) bool { return a.handsServerOver() && b.handsServerOver() }},
 	{name: "hash", flag: "hash", byDefault: cachewriter.All.String(),
 		told: func(g *Gateway) bool { return g.Hash != nil },
@@ -75,7 +75,7 @@ func onlyIf(b bool, s string) string {
 	return ""
 }
 
-// notTold notes what a gateway must be told that does not read the configuration.
+// notTold reports the flags that a gateway needs if it does not read the configuration.
 func (k *checker) notTold(ours []Lookup) {
 	for _, s := range settings {
 		if s.told(&k.g) || s.flag == "memcached" {
@@ -93,18 +93,18 @@ func (k *checker) notTold(ours []Lookup) {
 	}
 }
 
-// isWrong reports whether a finding says that nginx has something wrong itself.
+// isWrong reports whether a finding says that nginx's own value is wrong.
 func (k *checker) isWrong(s sharedSetting) bool {
 	return slices.ContainsFunc(k.found, func(f Finding) bool { return slices.Contains(s.wrong, f.Code) })
 }
 
-// Flags are those by which the gateway stores pages where the lookup finds them, for one
-// that is told nothing else. What cannot be known is left out.
+// Flags returns the flags with which a gateway stores pages where the lookup finds them.
+// What cannot be known is left out.
 func (l Lookup) Flags() []Flag {
 	var flags []Flag
 	for _, s := range settings {
 		if s.flag == "memcached" {
-			for _, server := range l.told() {
+			for _, server := range l.memcached() {
 				flags = append(flags, Flag{s.flag, server})
 			}
 			continue

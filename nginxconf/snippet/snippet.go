@@ -19,52 +19,51 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Site is the configuration of a site for nginx's http context, such that nginx
-// looks pages up where a gateway with the same settings stores them. Its texts are
-// plain, and quoted where nginx needs that.
+// A Site is the configuration of a site for nginx's http context. nginx looks pages up
+// where a gateway with the same settings stores them. The texts are plain; Write quotes
+// them where nginx requires it.
 type Site struct {
-	// Listen are the addresses of nginx's listen directives, with parameters, as
-	// "443 ssl". Empty means port 80.
+	// Listen are the arguments of nginx's listen directives, such as "443 ssl". Empty:
+	// port 80.
 	Listen []string
 
-	// Names are those of server_name. Without any, the site is nginx's default for
-	// its port or that of requests without a host.
+	// Names are those of server_name. Empty: the site is nginx's default for its port, or
+	// gets the requests without a host.
 	Names []string
 
 	// Gateway is the address that the gateway listens on, as uwsgi_pass takes it.
 	Gateway string
 	TLS
 
-	// Servers are memcached's lines, one at least, as "10.0.0.1:11211 weight=2", and
-	// Hash is how one of several is chosen.
+	// Servers are memcached's lines, at least one, such as "10.0.0.1:11211 weight=2". Hash
+	// is how nginx chooses one of several.
 	Servers []string
 	Hash    cachewriter.Method
 
-	// Format is what the values are, FormatBody if empty, and GzipFlag the flag of
-	// compressed ones in FormatGzip.
+	// Format is the format of the values; FormatBody if empty. GzipFlag is the flag of
+	// compressed values in FormatGzip.
 	Format   policy.Format
 	GzipFlag uint
 
-	// Key is the key's expression; its variables are nginx's. Empty means
-	// DefaultKey.
+	// Key is the expression of the key, with nginx's variables. Empty: DefaultKey.
 	Key string
 
 	Hits
 
-	// Visitors say who is not looked up, and whose pages have keys of their own. Nil:
-	// the tables of policy.
+	// Visitors decides whose requests are not looked up, and whose pages have keys of
+	// their own. Nil: the tables of package policy.
 	Visitors *policy.Visitors
 
-	// Trusted are headers that nginx or a proxy in front sets for all visitors. They
-	// keep nobody from being looked up, and neither do those that Key contains.
+	// Trusted are headers that nginx or a proxy in front of it sets for all visitors.
+	// Requests with them are looked up, as are those with headers that Key contains.
 	Trusted []string
 
-	// ForwardedProto is set if the application sees the X-Forwarded-Proto of a proxy in
-	// front of nginx: if that is https, the DefaultKey says so, whatever nginx's is.
+	// ForwardedProto is set if the application uses the X-Forwarded-Proto of a proxy in
+	// front of nginx. DefaultKey then has the scheme https for requests with that value.
 	ForwardedProto bool
 
-	// IgnoreArgs are globs of the arguments that are cut from the key and from what
-	// the workers are asked for. They need the DefaultKey.
+	// IgnoreArgs are globs of arguments that are cut from the key and from the requests to
+	// the workers. They need the DefaultKey.
 	IgnoreArgs []string
 }
 
@@ -83,7 +82,7 @@ type Hits struct {
 	Adds      []uwsgi.Field // headers that hits get
 }
 
-// DefaultKey is the key of a snippet that is told none.
+// DefaultKey is the key of a Site without one.
 const DefaultKey = "$visitor$scheme://$host$request_uri"
 
 const defaultHitType = "text/html; charset=utf-8"
@@ -101,7 +100,7 @@ var snippetText string
 
 var snippetTemplate = template.Must(template.New("snippet").Parse(snippetText))
 
-// Write writes the configuration. The errors are about what nginx cannot be told.
+// Write writes the configuration. An error says what cannot be written in nginx's syntax.
 func (s *Site) Write(w io.Writer) error {
 	var q quoter
 	p := &parts{
@@ -142,7 +141,7 @@ func (s *Site) Write(w io.Writer) error {
 	return snippetTemplate.Execute(w, p)
 }
 
-// parts are what the template puts together, quoted.
+// parts are the quoted values of the template.
 type parts struct {
 	HTTP, Several, Mirrored bool
 	ForwardedProto          bool
@@ -169,11 +168,12 @@ type visitorParts struct {
 	Named     []namedHeaders // whose senders are not looked up
 }
 
-// namedHeaders are headers in one line, and the variable that says if one is there.
+// namedHeaders are the headers of one map, and the variable that is set if one of them is
+// there.
 type namedHeaders struct{ Variable, Headers string }
 
-// An addedHeader is a header of hits, and the two variables that it takes: what
-// the gateway has sent, and what is to be added to that.
+// An addedHeader is a header of hits, with two variables: what the gateway sent, and what
+// nginx adds to that.
 type addedHeader struct{ Name, Value, Sent, Variable string }
 
 func (s *Site) key() string {
@@ -190,8 +190,8 @@ func (s *Site) key() string {
 	return key
 }
 
-// hashLine is the method of several servers. In the subrequest that asks
-// memcached for srcache the page's key is $memc_key.
+// hashLine returns the method of several servers. In the subrequest of srcache_fetch the
+// page's key is $memc_key.
 func (s *Site) hashLine() string {
 	variable := "$memcached_key"
 	if s.Format == policy.FormatHTTP {
@@ -226,12 +226,13 @@ func serverLine(q *quoter, line string) string {
 	return q.quoteFields("a memcached server", fields)
 }
 
-// What ends a cookie for one reader or another, within the brackets of a regex: white
-// space and control bytes, quotes, commas, and all that policy takes for no part of one.
+// cookieEnds is what ends a cookie for one reader or another, for the brackets of a regex:
+// white space, control bytes, quotes, commas, and all bytes that policy does not accept in
+// a cookie.
 const cookieEnds = `\x00-\x20",;\[\\\]\x7f-\xff`
 
-// addVisitors reads cookies as the gateway does: names without case, and begun after any
-// byte that ends another cookie for some reader.
+// addVisitors makes regexes that read cookies as the gateway does: names are compared
+// without case, and a name begins after any byte that ends another cookie for some reader.
 func (s *Site) addVisitors(p *parts, q *quoter) {
 	cookies := s.Visitors.Cookies()
 	exempt := ""
@@ -253,7 +254,7 @@ func (s *Site) addVisitors(p *parts, q *quoter) {
 	}
 }
 
-// headerVariables are those of the headers whose senders are not looked up.
+// headerVariables returns the variables of the headers whose senders are not looked up.
 func (s *Site) headerVariables() (names []string) {
 	spell := func(header string) string { return "$http_" + strings.ReplaceAll(strings.ToLower(header), "-", "_") }
 	inKey := nginxconf.Variables(s.key())
@@ -267,9 +268,9 @@ func (s *Site) headerVariables() (names []string) {
 	return names
 }
 
-// strangers is the regex of a Cookie header that holds nothing but cookies of strangers.
-// Between semicolons stands one cookie; behind its value there may be words that some
-// reader takes for cookies. The other half is policy's cookie.go.
+// strangers returns the regex of a Cookie header that has only cookies of strangers.
+// Between semicolons stands one cookie. After its value there may be words that some
+// reader takes for cookies. policy's cookie.go does the same for the gateway.
 func (s *Site) strangers(q *quoter, globs []string) string {
 	const (
 		blank = `[\x00-\x20]*+`
@@ -283,17 +284,18 @@ func (s *Site) strangers(q *quoter, globs []string) string {
 		`)(?!(?1)))`+blank+`(?:=`+word+`(?:`+gap+`(?:(?2)=`+word+`|(?1)*+(?!=)))*+)?)?(?:;|$))*+$`)
 }
 
-// maxHeaders are in one line.
+// maxHeaders is the number of headers in one map.
 const maxHeaders = 40
 
-// maxNames of cookies are in one regex: nginx takes arguments of up to 4095 bytes.
+// maxNames is the number of cookie names in one regex. nginx accepts arguments of up to
+// 4095 bytes.
 const maxNames = 120
 
 // cookiePrefix matches one of policy.CookiePrefixes, or nothing.
 func cookiePrefix() string { return "(?:" + patterns(policy.CookiePrefixes, "") + ")?" }
 
-// rows are patterns of cookies' names in lines that can be read, for a regex with (?x).
-// A star stands for any number of those characters.
+// rows returns patterns of cookie names in readable lines, for a regex with (?x). A star
+// stands for any number of the characters any.
 func rows(globs []string, any string) (lines []string) {
 	const width = 80
 	line := ""
@@ -321,8 +323,8 @@ func (s *Site) addArgs(p *parts, q *quoter) {
 	p.Cut = q.quotePattern("an ignored argument", `~^([^?]*\?(?:.*?&)??)(?:(?:`+names+`)(?:=[^&]*)?(?:&|$))+(.*)$`)
 }
 
-// patterns makes an alternative of globs; a star stands for any number of those
-// characters, and alone for one at least.
+// patterns returns an alternative of globs. A star stands for any number of the characters
+// any; a glob that is only a star needs at least one.
 func patterns(globs []string, any string) string {
 	var out []string
 	for _, glob := range globs {
@@ -335,7 +337,7 @@ func patterns(globs []string, any string) string {
 	return strings.Join(out, "|")
 }
 
-// addHits adds what makes a hit of a bare body.
+// addHits adds the directives that make a response of a bare body.
 func (s *Site) addHits(p *parts, q *quoter) {
 	if s.Format == policy.FormatGzip {
 		p.GzipFlag = s.GzipFlag
@@ -365,7 +367,7 @@ func (s *Site) addHits(p *parts, q *quoter) {
 
 const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-// TypeLines are the directives that make nginx send hits with that Content-Type.
+// TypeLines returns the directives that make nginx send hits with that Content-Type.
 func TypeLines(hitType string) ([]string, error) {
 	var q quoter
 	lines := q.typeLines(hitType)
@@ -391,15 +393,15 @@ func (q *quoter) typeLines(hitType string) []string {
 	return lines
 }
 
-// A quoter writes arguments so that nginx reads them as they are, and collects
-// what cannot be written.
+// A quoter writes arguments such that nginx reads them back unchanged. It collects what
+// cannot be written.
 type quoter struct{ errs []error }
 
 func (q *quoter) fail(format string, args ...any) {
 	q.errs = append(q.errs, fmt.Errorf("nginx: "+format, args...))
 }
 
-// quote writes an argument in which nginx looks for no variables.
+// quote writes an argument in which nginx does not expand variables.
 func (q *quoter) quote(what, s string) string {
 	if s == "" {
 		q.fail("%s is empty", what)
@@ -420,7 +422,7 @@ func (q *quoter) quoteFields(what string, fields []string) string {
 	return strings.Join(quoted, " ")
 }
 
-// quoteValue writes an argument in which nginx would look for variables.
+// quoteValue writes a text into an argument in which nginx expands variables.
 func (q *quoter) quoteValue(what, s string) string {
 	if strings.Contains(s, "$") {
 		q.fail("%s, %q, has a dollar sign, which in nginx begins a variable and cannot be written", what, s)
@@ -428,10 +430,10 @@ func (q *quoter) quoteValue(what, s string) string {
 	return q.quote(what, s)
 }
 
-// quoteKey writes an argument whose variables are meant.
+// quoteKey writes an argument with variables that nginx shall expand.
 func (q *quoter) quoteKey(s string) string { return q.quotePattern("the key", s) }
 
-// quotePattern always quotes.
+// quotePattern writes an argument in quotes.
 func (q *quoter) quotePattern(what, s string) string {
 	if i := strings.IndexFunc(s, isControl); i >= 0 {
 		q.fail("%s, %q, has a control character", what, s)
@@ -439,7 +441,7 @@ func (q *quoter) quotePattern(what, s string) string {
 	return nginxconf.Quote(s)
 }
 
-// quoteRows is quotePattern for a regex with (?x) of several lines.
+// quoteRows writes a regex with (?x) in several lines.
 func (q *quoter) quoteRows(what, head string, rows []string, tail string) string {
 	text := strings.TrimSuffix(q.quotePattern(what, head), `"`)
 	for _, row := range rows {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// handle is about the directive that answers a request, and what becomes of its errors.
+// handle follows a request to the directive that responds to it.
 func (f *flow) handle(v visit) {
 	at := v.at
 	h := at.handler()
@@ -20,8 +20,8 @@ func (f *flow) handle(v visit) {
 		f.arrive(v, at, h)
 	case f.b.lookups[at] != nil && f.b.lookups[at].Place == h.Place:
 		v = f.lookUp(v, f.b.lookups[at])
-		// 405 is not for a GET.
-		f.answer(v, nil, 404, 500, 502, 503, 504)
+		// A GET never gets 405.
+		f.toErrorPage(v, nil, 404, 500, 502, 503, 504)
 	case strings.HasSuffix(h.name, "_pass") && h.name != "memc_pass" && h.name != "memcached_pass":
 		f.respond(v, h)
 	default:
@@ -29,7 +29,7 @@ func (f *flow) handle(v visit) {
 	}
 }
 
-// lookUp is about a lookup that finds nothing.
+// lookUp marks a visit whose lookup finds nothing.
 func (f *flow) lookUp(v visit, l *Lookup) visit {
 	if !v.isKeyed {
 		v.before, v.moved, v.recut = v.path, nil, nil // the key is made here
@@ -39,7 +39,7 @@ func (f *flow) lookUp(v visit, l *Lookup) visit {
 	return v
 }
 
-// arrive is about a request that comes to a uwsgi_pass, after srcache has asked.
+// arrive notes that a request reaches a uwsgi_pass, with srcache after a lookup.
 func (f *flow) arrive(v visit, at *scope, h *directive) {
 	l := f.b.lookups[v.at]
 	if l == nil {
@@ -50,14 +50,14 @@ func (f *flow) arrive(v visit, at *scope, h *directive) {
 	}
 	pass := f.b.passes[h]
 	if v.refused != nil && v.refused.Upstream.Name == pass.Upstream.Name {
-		return // it is tried once more, and can be reached no better
+		return // the same upstream again, which could not be reached
 	}
 	f.arrivals = append(f.arrivals, arrival{v, pass})
 	f.respond(v, h)
 }
 
-// respond is about the errors of a worker or another upstream: nginx's own, and if they
-// are intercepted, all.
+// respond follows the errors of a worker or another upstream: those of nginx itself, and
+// if they are intercepted, all.
 func (f *flow) respond(v visit, h *directive) {
 	v.asked, v.by, v.refused = nil, h, nil
 	if d := v.at.find(strings.TrimSuffix(h.name, "_pass") + "_intercept_errors"); d != nil && d.arg(0) == "on" {
@@ -68,7 +68,7 @@ func (f *flow) respond(v visit, h *directive) {
 	f.fail(v, h, 500, 502, 504)
 }
 
-// static is about files. Those that are not there are 404.
+// static follows requests for files. nginx responds 404 to those that do not exist.
 func (f *flow) static(v visit) {
 	f.fail(v, v.at.location().directive, 403, 404)
 	m := v.at.location().matcher()
@@ -102,17 +102,18 @@ func (f *flow) static(v visit) {
 // anyCode stands for every status.
 const anyCode = 0
 
-// fail is about requests that d answers with one of the statuses.
+// fail follows requests to which d responds with one of the statuses.
 func (f *flow) fail(v visit, d *directive, codes ...int) {
 	if v.asked == nil {
 		v.by = d
 	}
 	v.split = d
-	f.answer(v, d, codes...)
+	f.toErrorPage(v, d, codes...)
 }
 
-// answer is about error_page. Of several for a status the first one counts.
-func (f *flow) answer(v visit, by *directive, codes ...int) {
+// toErrorPage follows a response to its error_page. Of several for a status the first one
+// counts.
+func (f *flow) toErrorPage(v visit, by *directive, codes ...int) {
 	if v.isFailed {
 		return
 	}
