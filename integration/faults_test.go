@@ -106,14 +106,14 @@ var faults = []fault{{
 }, {
 	name: "accepts, never answers",
 	run: func(f *trial) string {
-		f.serve(setup{nodes: []string{f.hung().tcp}})
+		f.serve(setup{nodes: []string{f.hung().tcp}, stalls: true})
 		return f.gets(2, "/who").String()
 	},
 	want: "2 × 504",
 }, {
 	name: "one of two accepts, never answers",
 	run: func(f *trial) string {
-		f.serve(setup{nodes: []string{f.hung().tcp, f.a.tcp}})
+		f.serve(setup{nodes: []string{f.hung().tcp, f.a.tcp}, stalls: true})
 		return f.spared()
 	},
 	want: "ejected; then 20 × 200",
@@ -178,7 +178,7 @@ var faults = []fault{{
 			nc.Read(make([]byte, 1))
 			close(left)
 		})
-		f.serve(setup{nodes: []string{node}})
+		f.serve(setup{nodes: []string{node}, stalls: true})
 		return f.leave(came, left)
 	},
 	want: "the node's connection is closed at once",

@@ -153,11 +153,13 @@ type setup struct {
 	params   string   // of each node, to uwgate
 	backup   string   // the address that is for when they are gone; "": none
 	announce string   // where nodes announce themselves; "": nowhere
+	stalls   bool     // a node does not go on, and uwgate gives it up after stall
 	uwgate   []string // further flags
 	router   []string // further options
 }
 
-// stall is how long either front waits for a node that does not go on.
+// stall is how many seconds either front waits for a node that does not go on. Where
+// every node goes on, uwgate waits longer: a busy machine needs the time.
 const stall = "2"
 
 // socket is where else the front listens.
@@ -193,10 +195,14 @@ func (f *trial) end() {
 
 func (f *trial) uwgate(s setup) *stack.Process {
 	f.Admin, f.AccessLog = f.port(f.t), f.path(f.name+".access")
+	wait := patience.String()
+	if s.stalls {
+		wait = stall + "s"
+	}
 	command := []string{
 		// In this order: f.addr is what is waited for.
 		binary, "serve", "--listen", "unix:" + f.socket(), "--listen", f.addr, "--admin", f.Admin,
-		"--memcached", f.port(f.t), "--first-byte-timeout", stall + "s",
+		"--memcached", f.port(f.t), "--first-byte-timeout", wait,
 		"--log", "stderr console", "--log", "file:" + f.AccessLog + " json",
 	}
 	for _, n := range s.nodes {

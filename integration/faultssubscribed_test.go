@@ -167,7 +167,7 @@ func (f *trial) knows(nodes ...*node) {
 
 func (f *trial) pair() (a, b *node) {
 	f.t.Helper()
-	s := f.subscribe(setup{announce: f.port(f.t), uwgate: []string{"--subscribe-state", f.state()}})
+	s := f.subscribe(setup{announce: f.port(f.t), uwgate: []string{"--subscribe-state", f.state()}, stalls: true})
 	a, b = f.member(s, "a"), f.member(s, "b")
 	f.knows(a, b)
 	return a, b

@@ -32,7 +32,7 @@ func startFleet(t *testing.T, app string, args []string, edits ...[2]string) *fl
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	sockets := []string{filepath.Join(dir, "uwgate.sock"), filepath.Join(dir, "second.sock")}
 	w := start(t, stack.Config{
-		Conf: "recommended", App: filepath.Join("testdata", app), Dir: dir, Args: append(args, "--fleet", "--memcached-timeout", "10s"),
+		Conf: "recommended", App: filepath.Join("testdata", app), Dir: dir, Args: append(args, "--fleet"), UWSGIArgs: []string{"--socket-timeout", "60"},
 		Edits: append(edits, [2]string{"server unix:" + sockets[0] + ";", fmt.Sprintf("server unix:%s max_fails=0; server unix:%s max_fails=0;", sockets[0], sockets[1])}),
 	})
 	ports, err := stack.FreePorts(1)
@@ -62,11 +62,13 @@ func (f *fleet) settle() {
 	f.eventually("the second uwgate has nothing to do", func() bool { return f.isIdle(f.admin) })
 }
 
-// gathered waits until the two gateways have that many requests in flight together.
-func (f *fleet) gathered(n int) {
+// gathered does the same for both gateways together. The leader of one of them waits for
+// the lock of the other.
+func (f *fleet) gathered(requests, followers int) {
 	f.t.Helper()
-	f.eventually(fmt.Sprint(n, " requests in flight"), func() bool {
-		return sum(f.metrics(), "uwgate_requests_in_flight")+sum(f.metricsOf(f.admin), "uwgate_requests_in_flight") == n
+	f.eventually(fmt.Sprint(requests, " requests, of which ", followers, " follow"), func() bool {
+		m := f.metrics() + f.metricsOf(f.admin)
+		return sum(m, "uwgate_requests_in_flight") == requests && sum(m, "uwgate_flight_followers") == followers
 	})
 }
 
@@ -103,7 +105,7 @@ func TestFleetAndACrowd(t *testing.T) {
 	f := startFleet(t, "crowd", longWait)
 	done := make(chan crowd)
 	go func() { done <- f.knock(visitors, "/held") }()
-	f.gathered(visitors)
+	f.gathered(visitors, visitors-2)
 	f.open()
 	(<-done).wantAll(t, "<p>/held for all</p>")
 	if n := f.asked("/held"); n != 1 {

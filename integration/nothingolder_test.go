@@ -51,7 +51,7 @@ func TestNothingOlder(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(100 * time.Millisecond) // in the midst of it
+		p.await((4*round + 1) * operations / rounds / 4) // in the midst of it
 		p.restart(p.gateways[round%2])
 		all.Wait()
 		p.wantCurrent()
@@ -156,6 +156,13 @@ func (p *press) restart(g *stack.Process) {
 	if err := g.Start(context.Background()); err != nil {
 		p.t.Error(err)
 	}
+}
+
+// await waits until the clients have done that many operations.
+func (p *press) await(n uint64) {
+	(&world{t: p.t}).eventually(fmt.Sprint(n, " operations"), func() bool {
+		return p.hits.Load()+p.misses.Load()+p.posts.Load()+p.abandoned.Load()+p.bypasses.Load()+p.refused.Load() >= n
+	})
 }
 
 // startWorker runs the application, which speaks uwsgi.

@@ -109,7 +109,7 @@ func memcachedPlace(addr string) []string {
 }
 
 func (s *Stack) uwsgi(program string) *Process {
-	p := s.process("uWSGI", "unix:"+s.path("uwsgi.sock"), "uwsgi.log", program,
+	p := s.process("uWSGI", "unix:"+s.path("uwsgi.sock"), "uwsgi.log", append([]string{program,
 		"--plugins", "python3,ping",
 		"--socket", s.path("uwsgi.sock"), "--chmod-socket=666",
 		"--chdir", s.path("site"), "--module", s.module(), "--need-app",
@@ -120,7 +120,7 @@ func (s *Stack) uwsgi(program string) *Process {
 		// wait of 60 seconds is too long.
 		"--worker-reload-mercy", "2",
 		// The default of 4 kB is less than one request with a long URL and cookies.
-		"--buffer-size", "65535", "--max-vars", "1000")
+		"--buffer-size", "65535", "--max-vars", "1000"}, s.cfg.UWSGIArgs...)...)
 	p.Env = s.siteEnv()
 	p.Ready = func(ctx context.Context, addr string) error {
 		if err := Pongs(ctx, addr); err != nil {

@@ -61,6 +61,8 @@ type Config struct {
 	NginxArgs []string
 	// Workers is the number of uWSGI's processes. 0: four.
 	Workers int
+	// UWSGIArgs are additional arguments of uWSGI.
+	UWSGIArgs []string
 	// App is a directory with a WSGI application. It replaces the demo site and runs
 	// from a copy in Dir/site. "": the demo site.
 	App string
