@@ -58,7 +58,7 @@ func BenchmarkNewRing(b *testing.B) {
 	}
 }
 
-// BenchmarkChoose is for keys that come one after the other, no two alike.
+// BenchmarkChoose chooses servers for keys that are all different.
 func BenchmarkChoose(b *testing.B) {
 	keys := benchKeys(1024)
 	for _, m := range []Method{Modulo, Consistent} {
@@ -82,7 +82,7 @@ func benchKeys(n int) []string {
 
 var storeSizes = []int{1 << 10, 16 << 10, 256 << 10}
 
-// BenchmarkStore is the way of one entry, from Put until the server has it.
+// BenchmarkStore measures one entry, from Put until the server has it.
 func BenchmarkStore(b *testing.B) {
 	for _, size := range storeSizes {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {
@@ -101,7 +101,7 @@ func BenchmarkStore(b *testing.B) {
 	}
 }
 
-// BenchmarkStoreMany has many entries on their way at a time: all workers are busy.
+// BenchmarkStoreMany measures many entries at a time: all workers are busy.
 func BenchmarkStoreMany(b *testing.B) {
 	const atATime = 64
 	keys := benchKeys(1 << 14) // so many that none supersedes another
@@ -168,8 +168,8 @@ func wantNoLoss(b *testing.B, w *Writer) {
 	}
 }
 
-// startSink starts a memcached that forgets everything at once, and allocates
-// nothing: what is measured is the Writer. It returns its address.
+// startSink starts a memcached that stores nothing and allocates nothing, so that the
+// Writer is measured. It returns its address.
 func startSink(b *testing.B) string {
 	socket := filepath.Join(b.TempDir(), "s")
 	ln, err := net.Listen("unix", socket)
@@ -193,7 +193,7 @@ func startSink(b *testing.B) string {
 	return unixPrefix + socket
 }
 
-// sink answers until the Writer hangs up.
+// sink responds until the Writer closes the connection.
 func sink(nc net.Conn) {
 	defer nc.Close()
 	br := bufio.NewReaderSize(nc, 64<<10)
@@ -203,12 +203,12 @@ func sink(nc net.Conn) {
 		if err != nil {
 			return
 		}
-		answer := deleted
+		response := deleted
 		switch {
 		case bytes.HasPrefix(line, []byte("get")):
-			answer = nothing
+			response = nothing
 		case !bytes.HasPrefix(line, []byte("delete ")):
-			answer = stored
+			response = stored
 			line = bytes.TrimSpace(line)
 			n, err := strconv.Atoi(string(line[bytes.LastIndexByte(line, ' ')+1:]))
 			if err != nil {
@@ -216,7 +216,7 @@ func sink(nc net.Conn) {
 			}
 			br.Discard(n + len("\r\n"))
 		}
-		if _, err := nc.Write(answer); err != nil {
+		if _, err := nc.Write(response); err != nil {
 			return
 		}
 	}

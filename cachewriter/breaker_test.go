@@ -18,7 +18,7 @@ func TestBreaker(t *testing.T) {
 	}{
 		{"first failure", func() bool { return b.fail(at(0), false) }, false, BreakerClosed, 0},
 		{"second", func() bool { return b.fail(at(0), false) }, false, BreakerClosed, 0},
-		{"an answer between", func() bool { return b.succeed() }, false, BreakerClosed, 0},
+		{"a response between", func() bool { return b.succeed() }, false, BreakerClosed, 0},
 		{"first again", func() bool { return b.fail(at(0), false) }, false, BreakerClosed, 0},
 		{"second again", func() bool { return b.fail(at(0), false) }, false, BreakerClosed, 0},
 		{"third opens", func() bool { return b.fail(at(0), false) }, true, BreakerOpen, 1},

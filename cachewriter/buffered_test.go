@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A counted connection counts what is written to it.
+// A counted connection records what is written to it.
 type counted struct {
 	net.Conn
 	writes []int

@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"strings"
 	"time"
 
 	"uwgate/cachewriter"
 )
 
-// Where nginx looks for a page, given
+// The server that nginx asks for a page, with this upstream block:
 //
 //	upstream mem { hash $memcached_key consistent; server 10.0.0.1:11211 weight=2; server 10.0.0.2:11211; }
 func ExampleRing() {
@@ -35,22 +36,29 @@ func ExampleRing() {
 }
 
 func ExampleWriter() {
-	ring, err := cachewriter.NewRing(cachewriter.All, cachewriter.Server{Name: "127.0.0.1:11211"})
+	ring, err := cachewriter.NewRing(cachewriter.All, cachewriter.Server{Name: "unix:memcached.sock"})
 	if err != nil {
 		log.Fatal(err)
 	}
 	w := &cachewriter.Writer{Ring: ring}
-	err = w.Put(cachewriter.Entry{
+	page := cachewriter.Entry{
 		Key:     ":1:CUSTOMKEY:/",
 		Body:    []byte("<!doctype html>"),
 		Expires: time.Now().Add(10 * time.Minute),
-	})
-	if err != nil {
-		log.Print(err) // the page is not stored, and that is all
 	}
+	fmt.Println(w.Pick(page.Key))
+	fmt.Println(w.Put(page)) // queued; an error would only mean that the page is not stored
+
+	page.Key += strings.Repeat("x", 300)
+	fmt.Println(w.Put(page))
+
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := w.Close(ctx); err != nil {
 		log.Print(err)
 	}
+	// Output:
+	// [unix:memcached.sock]
+	// <nil>
+	// cachewriter: key is longer than 250 bytes when escaped
 }

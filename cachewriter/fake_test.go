@@ -14,11 +14,11 @@ import (
 	"testing"
 )
 
-// A fake is a memcached on a real socket, as picky as the real one about keys
-// and sizes, whose answers a test can hold, replace or leave out.
+// A fake is a memcached on a real socket, as strict as the real one about keys and
+// sizes. A test can delay, replace or leave out its responses.
 type fake struct {
 	t    *testing.T
-	addr string // as the Writer is told
+	addr string // that the Writer uses
 
 	mu     sync.Mutex // guards everything below
 	ln     net.Listener
@@ -41,7 +41,7 @@ type fakeItem struct {
 // An act is what the fake does with one command; zero: what memcached does.
 type act struct {
 	hold   <-chan struct{} // first wait for this, or for the end of the fake
-	say    string          // then send this instead of the answer
+	say    string          // then send this instead of the response
 	hangUp bool            // and close the connection
 }
 
@@ -68,7 +68,7 @@ func (f *fake) start() {
 	f.wg.Go(func() { f.accept(ln, f.ended) })
 }
 
-// stop closes the socket and all connections, as the end of a process does.
+// stop closes the socket and all connections, like the end of a process.
 func (f *fake) stop() {
 	f.mu.Lock()
 	if f.ln == nil {
@@ -86,7 +86,7 @@ func (f *fake) stop() {
 
 func (f *fake) restart() { f.stop(); f.start() }
 
-// hangUp closes the connections and goes on listening.
+// hangUp closes the connections and keeps listening.
 func (f *fake) hangUp() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -150,11 +150,11 @@ func (f *fake) serve(nc net.Conn, ended chan struct{}) {
 				return
 			}
 		}
-		answer := a.say
-		if answer == "" && !a.hangUp {
-			answer = f.answer(command, body)
+		response := a.say
+		if response == "" && !a.hangUp {
+			response = f.response(command, body)
 		}
-		if _, err := io.WriteString(nc, answer); err != nil || a.hangUp {
+		if _, err := io.WriteString(nc, response); err != nil || a.hangUp {
 			return
 		}
 	}
@@ -192,11 +192,11 @@ func (f *fake) hear(command string) act {
 	return f.script(command)
 }
 
-func (f *fake) answer(command string, body []byte) string {
+func (f *fake) response(command string, body []byte) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if answer, ok := f.answerMeta(command, body); ok {
-		return answer
+	if response, ok := f.metaResponse(command, body); ok {
+		return response
 	}
 	words := append(strings.Fields(command), "", "")
 	key := words[1]
@@ -235,7 +235,7 @@ func (f *fake) answer(command string, body []byte) string {
 	return "ERROR\r\n"
 }
 
-// commands returns what was heard and starts with prefix.
+// commands returns the received commands that start with prefix.
 func (f *fake) commands(prefix string) (heard []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// fakeMeta is what the meta commands tell of an item.
+// fakeMeta is what the meta commands return about an item.
 type fakeMeta struct {
 	hit, stale, won bool
 	cas             uint64
@@ -19,11 +19,11 @@ func (f *fake) newMeta() fakeMeta {
 	return fakeMeta{cas: f.cas}
 }
 
-// metaWords are a meta command, taken apart.
+// metaWords are a parsed meta command.
 type metaWords struct {
 	f      *fake
 	key    string
-	tail   string // of the answer
+	tail   string // of the response
 	flags  string // the letters
 	mode   string
 	ttl    int64
@@ -34,9 +34,9 @@ type metaWords struct {
 	found  bool
 }
 
-// answerMeta plays the meta commands as memcached 1.6.18 does; ok is false for
+// metaResponse plays the meta commands as memcached 1.6.18 does; ok is false for
 // other commands. It is called with mu held.
-func (f *fake) answerMeta(command string, body []byte) (answer string, ok bool) {
+func (f *fake) metaResponse(command string, body []byte) (response string, ok bool) {
 	words := strings.Fields(command)
 	if len(words) == 0 {
 		return "", false

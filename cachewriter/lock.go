@@ -80,7 +80,7 @@ func (w *Writer) Lock(ctx context.Context, e Entry, ttl time.Duration) (*Lock, e
 	return l, nil
 }
 
-// withoutCAS releases a lock that could not be told from another's later.
+// withoutCAS releases a lock that could not be distinguished from another one later.
 func (l *Lock) withoutCAS(ctx context.Context) error {
 	l.Unlock(ctx)
 	return fmt.Errorf("cachewriter: lock on %s: memcached sends no CAS; start it without -C", l.store.addr)

@@ -71,7 +71,7 @@ func testLock(t *testing.T, m memcached) {
 	}
 }
 
-// Of all that run for a lock, over two gateways, one has it at a time.
+// Of all that try to get a lock, through two gateways, one has it at a time.
 func testLockCrowd(t *testing.T, m memcached) {
 	const goroutines, rounds = 50, 4
 	writers := []*Writer{newWriter(t, m.address()), newWriter(t, m.address())}
@@ -113,8 +113,8 @@ func testLockCrowd(t *testing.T, m memcached) {
 	}
 }
 
-// A holder that dies costs the others its expiry; one that is merely late does not
-// take the lock from the next.
+// After its holder's death a lock expires. A holder that is only late does not take the
+// lock from the next one.
 func testLockExpires(t *testing.T, r *realServer) {
 	dead, next := newWriter(t, r.address()), newWriter(t, r.address())
 	const life = 1200 * time.Millisecond
@@ -152,7 +152,7 @@ func testLockExpires(t *testing.T, r *realServer) {
 	})
 }
 
-// What is to be had of a memcached that dies, and of the one that comes after it.
+// Locks at a memcached that dies, and at the one that replaces it.
 func testLockKilled(t *testing.T, r *realServer) {
 	w, c := newWriter(t, r.address()), new(clock)
 	w.now, w.Backoff.Min = c.now, time.Hour
@@ -192,7 +192,7 @@ func testLockKilled(t *testing.T, r *realServer) {
 	wantLocked(t, next, "k", Held)
 }
 
-// A memcached that gives no CAS gives no lock, and none is left there.
+// A memcached without CAS gives no lock, and no lock stays there.
 func testLockWithoutCAS(t *testing.T, r *realServer) {
 	w := newWriter(t, r.address())
 	for range 2 {
@@ -203,7 +203,8 @@ func testLockWithoutCAS(t *testing.T, r *realServer) {
 	}
 }
 
-// A server that does not answer costs Timeout, and after a few times nothing.
+// A caller waits Timeout for a server that does not respond, and after a few times not at
+// all.
 func TestLockOfAHungServer(t *testing.T) {
 	const timeout = 50 * time.Millisecond
 	never := make(chan struct{})
@@ -241,7 +242,7 @@ func TestLockOfAHungServer(t *testing.T) {
 	}
 }
 
-// Whoever leaves is gone at once, and that is not the server's fault.
+// A caller that leaves returns at once, and the breaker does not count that.
 func TestLockCalledOff(t *testing.T) {
 	f := startFake(t)
 	f.on(onCommand("ms", act{hold: make(chan struct{})}))
@@ -264,7 +265,7 @@ func TestLockCalledOff(t *testing.T) {
 	}
 }
 
-// asked is how many commands were sent and have no answer.
+// asked is the number of commands that were sent and have no response.
 func asked(m *metaClient) int {
 	m.mu.Lock()
 	c := m.conn
@@ -300,7 +301,7 @@ func TestLockErrors(t *testing.T) {
 				}
 			}
 			if s := w.Stats().Servers[0]; s.Breaker != BreakerClosed {
-				t.Errorf("breaker %s: a server that answers is not down", s.Breaker)
+				t.Errorf("breaker %s: a server that responds is not down", s.Breaker)
 			}
 		})
 	}
@@ -316,8 +317,8 @@ func TestLockErrors(t *testing.T) {
 	}
 }
 
-// Where every server gets the page its lock is at one, the same for all: the first,
-// or the next while that is down.
+// If every server gets the page, its lock is at one of them, the same for all callers:
+// the first, or the next while that is down.
 func TestLockAtTheFirstLiveServer(t *testing.T) {
 	a, b := startFake(t), startFake(t)
 	w := newWriter(t, a.addr, b.addr)

@@ -34,7 +34,7 @@ type metaItem struct {
 	lastAccess time.Duration // ago, in whole seconds
 	cas        uint64        // changes with every change of the entry
 	stale      bool          // it was invalidated and may still be used
-	won        bool          // it is Stale, and this caller is the first to see it: the one to renew it
+	won        bool          // it is stale, and this caller is the first to see it: it should refresh it
 }
 
 // A metaGet says how to read.

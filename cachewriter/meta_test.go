@@ -129,7 +129,7 @@ func testMetaSet(t *testing.T, s memcached) {
 	}
 }
 
-// A lock, as several gateways would use it.
+// A lock, as several gateways use it.
 func testMetaLock(t *testing.T, s memcached) {
 	m := newMeta(t, s.address())
 	mine := mustMetaSet(t, m, "lock", metaSet{add: true, value: []byte("me")})
@@ -147,7 +147,7 @@ func testMetaLock(t *testing.T, s memcached) {
 	}
 }
 
-// nginx is served a stale page, while one caller is told to renew it.
+// nginx is served a stale page, and one caller wins the right to refresh it.
 func testMetaStale(t *testing.T, s memcached) {
 	m := newMeta(t, s.address())
 	mustMetaSet(t, m, "k", metaSet{value: []byte("page")})
@@ -204,14 +204,14 @@ func testMetaKeys(t *testing.T, s memcached) {
 			t.Errorf("%q after its Delete: %+v, %v", key, item, err)
 		}
 	}
-	// What base64 names is the very key that others see.
+	// A key in base64 is the same key that others see.
 	mustMetaSet(t, m, "a b", metaSet{value: []byte("x")})
 	if got := ask(t, s, "mg "+base64.StdEncoding.EncodeToString([]byte("a b"))+" b s", ""); got[0] != "HD s1" {
-		t.Errorf("mg answered %q", got)
+		t.Errorf("mg returned %q", got)
 	}
 }
 
-// The answers of many callers on one connection are not confused.
+// Many callers on one connection get their own responses.
 func testMetaConcurrent(t *testing.T, s memcached) {
 	m := newMeta(t, s.address())
 	var wg sync.WaitGroup
@@ -254,21 +254,21 @@ func testMetaRestart(t *testing.T, s memcached) {
 	}
 }
 
-// An ms that such a server got would have its value run as commands.
+// Such a server would run the value of an ms as commands.
 func TestNoMeta(t *testing.T) {
-	answers := func(to, say string) func(string) act { return onCommand(to, act{say: say}) }
+	respond := func(to, say string) func(string) act { return onCommand(to, act{say: say}) }
 	tests := []struct {
 		name   string
 		script func(string) act
 		text   string
 	}{
-		{"1.5.6", answers("version", "VERSION 1.5.6\r\n"), `"VERSION 1.5.6"`},
-		{"1.6.9", answers("version", "VERSION 1.6.9\r\n"), `"VERSION 1.6.9"`},
-		{"a version that is none", answers("version", "VERSION a.b\r\n"), `"VERSION a.b"`},
-		{"another server", answers("version", "HTTP/1.1 400 Bad Request\r\n"), `"HTTP/1.1 400 Bad Request"`},
-		{"no version", answers("version", "ERROR\r\n"), "`version` with \"ERROR\""},
+		{"1.5.6", respond("version", "VERSION 1.5.6\r\n"), `"VERSION 1.5.6"`},
+		{"1.6.9", respond("version", "VERSION 1.6.9\r\n"), `"VERSION 1.6.9"`},
+		{"a version that is none", respond("version", "VERSION a.b\r\n"), `"VERSION a.b"`},
+		{"another server", respond("version", "HTTP/1.1 400 Bad Request\r\n"), `"HTTP/1.1 400 Bad Request"`},
+		{"no version", respond("version", "ERROR\r\n"), "`version` with \"ERROR\""},
 		{"closes on version", onCommand("version", act{hangUp: true}), "closes the connection on `version`"},
-		{"no mn", answers("mn", "ERROR\r\n"), "`mn` with \"ERROR\""},
+		{"no mn", respond("mn", "ERROR\r\n"), "`mn` with \"ERROR\""},
 		{"closes on mn", onCommand("mn", act{hangUp: true}), "closes the connection on `mn` after \"VERSION 1.6.18\", as a proxy does"},
 	}
 	for _, tt := range tests {
@@ -332,7 +332,7 @@ func TestMetaVersion(t *testing.T) {
 	}
 }
 
-// A caller that leaves spoils nothing: the late answer is nobody else's.
+// After a caller has left, nobody else gets its late response.
 func TestMetaLateAnswer(t *testing.T) {
 	f := startFake(t)
 	m := newMeta(t, f.addr)
@@ -367,7 +367,7 @@ func TestMetaLateAnswer(t *testing.T) {
 	}
 }
 
-// One that left before its command was written is not heard of at all.
+// If a caller leaves before its command was written, it is not sent.
 func TestMetaLeftInTheQueue(t *testing.T) {
 	c := &metaConn{nc: nil, wake: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -406,7 +406,7 @@ func TestMetaHungServer(t *testing.T) {
 	f.on(nil)
 	m.timeout = 10 * time.Second
 	if got := mustMetaGet(t, m, "k", metaGet{value: true}); string(got.value) != "x" {
-		t.Errorf("when it answers again: %+v", got)
+		t.Errorf("when it responds again: %+v", got)
 	}
 
 	f.on(onCommand("version", act{hold: never}))
@@ -414,7 +414,7 @@ func TestMetaHungServer(t *testing.T) {
 	m.timeout = 30 * time.Millisecond
 	await(t, "the end of the connection is noticed", func() bool { return !m.conn.alive() })
 	if _, err := m.get(t.Context(), "k", metaGet{}); err == nil || errors.Is(err, ErrNoMeta) {
-		t.Errorf("silence is no answer to the question of the version: %v", err)
+		t.Errorf("a server that does not respond to version is not one without meta: %v", err)
 	}
 }
 
@@ -434,7 +434,7 @@ func TestMetaAnswers(t *testing.T) {
 		{"error", "ERROR\r\n", ErrRefused, false},
 		{"a value nobody asked for", "VA 1 O%d\r\nx\r\n", errMetaReply, false},
 		{"a status of another command", "NS O%d\r\n", nil, false},
-		{"two answers", "EN O%d\r\nEN O%d\r\n", nil, true},
+		{"two responses", "EN O%d\r\nEN O%d\r\n", nil, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -460,7 +460,7 @@ func TestMetaAnswers(t *testing.T) {
 	}
 }
 
-// What is not a refusal of the value itself may mean that it was run.
+// An error that does not refuse the value may mean that it was run as commands.
 func TestMetaSetRefused(t *testing.T) {
 	f := startFake(t)
 	m := newMeta(t, f.addr)
@@ -617,7 +617,7 @@ func TestMetaCommand(t *testing.T) {
 	}
 }
 
-// Nothing goes out before the key is judged.
+// Nothing is sent before the key is checked.
 func TestMetaBadKeysStayHere(t *testing.T) {
 	f := startFake(t)
 	m := newMeta(t, f.addr)

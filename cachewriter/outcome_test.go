@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Done hears what has become of an entry on all its servers, once.
+// Done gets the outcome on all servers of an entry, once.
 func TestOutcome(t *testing.T) {
 	refused := errors.New("SERVER_ERROR")
 	tests := []struct {
@@ -51,7 +51,7 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// What is queued hears why it was dropped.
+// Done of a queued entry gets the reason why it was dropped.
 func TestOutcomeOfTheQueued(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -82,7 +82,7 @@ func TestOutcomeOfTheQueued(t *testing.T) {
 	}
 }
 
-// Where no server takes the entry the error of Put says all.
+// If no server accepts the entry, Put returns the error and Done is not called.
 func TestOutcomeOfNone(t *testing.T) {
 	w := newWriter(t, "127.0.0.1:1")
 	e := page("k", "v")

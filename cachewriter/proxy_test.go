@@ -49,7 +49,7 @@ func startProxy(t *testing.T) *realProxy {
 	return p
 }
 
-// freePort is for nutcracker's statistics, which it insists on.
+// freePort is for nutcracker's statistics, which cannot be turned off.
 func freePort(t *testing.T) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -60,8 +60,7 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// Behind a proxy pages come and go by the classic commands, and nothing else is
-// tried.
+// Behind a proxy pages are stored and deleted by the classic commands only.
 func TestProxy(t *testing.T) {
 	p := startProxy(t)
 	other, err := net.Dial("unix", strings.TrimPrefix(p.addr, unixPrefix))
@@ -142,8 +141,8 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// A proxy is alive while a server behind it is not: it says so, in an error line,
-// and what is deleted then is made up for.
+// A proxy is alive while a server behind it is dead: it responds with an error line, and
+// the deletes are pending.
 func TestProxyWithADeadServer(t *testing.T) {
 	p := startProxy(t)
 	w := newWriter(t, p.addr)
@@ -178,7 +177,7 @@ func TestProxyWithADeadServer(t *testing.T) {
 	await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 }
 
-// A memcached as in Debian 11 or older is written to, and never hears an ms.
+// A memcached as in Debian 11 or older gets pages, and never an ms.
 func TestOldMemcached(t *testing.T) {
 	for _, version := range []string{"1.5.6", "1.6.9"} {
 		t.Run(version, func(t *testing.T) {

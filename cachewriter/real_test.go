@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// A memcached is one that the tests below can look into and restart.
+// A memcached is a server that the tests below can ask directly and restart.
 type memcached interface {
 	address() string
 	restart()
@@ -172,7 +172,7 @@ func testGet(t *testing.T, m memcached) {
 	}
 }
 
-// To explain a page must not make it look visited.
+// Get does not mark a page as served.
 func testGetUnseen(t *testing.T, m memcached) {
 	w := newWriter(t, m.address())
 	put(t, w, page("k", "x"))
@@ -196,7 +196,7 @@ func testGetUnseen(t *testing.T, m memcached) {
 	}
 }
 
-// Nor may it take the token from the one that is to renew a stale page.
+// Get leaves the right to refresh a stale page to others.
 func testGetStale(t *testing.T, m memcached) {
 	w := newWriter(t, m.address())
 	put(t, w, page("k", "x"))
@@ -216,8 +216,8 @@ func testGetStale(t *testing.T, m memcached) {
 	}
 }
 
-// A page purged while its server hung is gone as soon as that is back, though
-// nobody asks for anything.
+// A page that was purged while its server hung is deleted as soon as the server is back,
+// without another call.
 func testHungWhilePurged(t *testing.T, r *realServer) {
 	w := newWriter(t, r.address())
 	w.Timeout, w.Backoff.Min, w.Backoff.Max = 50*time.Millisecond, time.Millisecond, 20*time.Millisecond
@@ -244,8 +244,8 @@ func testHungWhilePurged(t *testing.T, r *realServer) {
 	}
 }
 
-// ask sends a command as nginx would and returns the lines of the answer, to
-// the one that starts with last.
+// ask sends a command as nginx does and returns the lines of the response, up to the one
+// that starts with last.
 func ask(t *testing.T, m memcached, command, last string) (lines []string) {
 	t.Helper()
 	network, address := dialArgs(m.address())
@@ -262,7 +262,7 @@ func ask(t *testing.T, m memcached, command, last string) (lines []string) {
 			return lines
 		}
 	}
-	t.Fatalf("%q answered %q", command, lines)
+	t.Fatalf("%q returned %q", command, lines)
 	return nil
 }
 
@@ -276,7 +276,7 @@ func ttl(t *testing.T, m memcached, wire string) (seconds int64) {
 	t.Helper()
 	line := ask(t, m, "mg "+wire+" t", "")[0]
 	if _, err := fmt.Sscanf(line, "HD t%d", &seconds); err != nil {
-		t.Errorf("mg %q answered %q", wire, line)
+		t.Errorf("mg %q returned %q", wire, line)
 	}
 	return seconds
 }
@@ -317,8 +317,7 @@ func testStored(t *testing.T, m memcached) {
 	}
 }
 
-// A value that memcached refuses takes the old one with it, and is not the
-// server's fault.
+// If memcached refuses a value the old one is gone, and the breaker stays closed.
 func testTooLarge(t *testing.T, m memcached) {
 	w := newWriter(t, m.address())
 	large := strings.Repeat("flush_all\r\n", 1<<20/11+1)
@@ -343,7 +342,7 @@ func testTooLarge(t *testing.T, m memcached) {
 	}
 }
 
-// The set of a key that is too long would have its body run as commands.
+// memcached would run the body of a set with too long a key as commands.
 func testKeyTooLong(t *testing.T, m memcached) {
 	w := newWriter(t, m.address())
 	put(t, w, page("other", "kept"))
@@ -394,7 +393,7 @@ func testDeleteGone(t *testing.T, m memcached) {
 	}
 }
 
-// A stopped process takes connections and never answers.
+// A stopped process accepts connections and does not respond.
 func testHung(t *testing.T, r *realServer) {
 	w := newWriter(t, r.address())
 	w.Timeout, w.Workers, w.Backoff.Min = 50*time.Millisecond, 1, time.Millisecond

@@ -146,7 +146,7 @@ func TestPickWithoutHash(t *testing.T) {
 	}
 }
 
-// After 20 skips nginx leaves the key to round robin.
+// After 20 skips nginx chooses by round robin.
 func TestPickGivesUp(t *testing.T) {
 	servers := []Server{{Name: "10.0.0.1:1"}, {Name: "10.0.0.2:1", Weight: 60000, Down: true}, {Name: "10.0.0.3:1"}}
 	r := newRing(t, Modulo, servers...)
@@ -235,15 +235,15 @@ func TestMethod(t *testing.T) {
 	}
 }
 
-// A slowPeer is an address for the two functions below: nginx's choice written down as
-// plainly as can be, with hash/crc32 and no table kept.
+// A slowPeer is an address for the two functions below, which make nginx's choice as
+// simply as possible, with hash/crc32 and without tables.
 type slowPeer struct {
 	line, addr string
 	weight     int
 	down       bool
 }
 
-// slowModulo returns the first n attempts, as indexes of peers, fewer on giving up.
+// slowModulo returns the first n attempts, as indexes of peers, or fewer if it gives up.
 func slowModulo(peers []slowPeer, key string, n int) (order []int) {
 	var acc uint32
 	total, skips := 0, 0
@@ -274,7 +274,7 @@ func slowModulo(peers []slowPeer, key string, n int) (order []int) {
 	return order
 }
 
-// slowConsistent returns the lines of the first n attempts, fewer on giving up.
+// slowConsistent returns the lines of the first n attempts, or fewer if it gives up.
 func slowConsistent(peers []slowPeer, key string, n int) (order []string) {
 	type pt struct {
 		hash uint32
@@ -326,7 +326,7 @@ func FuzzRing(f *testing.F) {
 	f.Fuzz(checkRing)
 }
 
-// Where most of the weight is down, nginx often has to skip and sometimes gives up.
+// If most of the weight is down, nginx often skips and sometimes gives up.
 func TestRingMostlyDown(t *testing.T) {
 	for i := range 10 {
 		checkRing(t, fmt.Sprint("key", i), []byte{0x87, 0x8f, 0x00, 0x97, 0x9f, 0x84, 0x60})
@@ -350,7 +350,7 @@ func TestRingMostlyDown(t *testing.T) {
 	}
 }
 
-// checkRing holds the ring against the slow one. Of each byte of shape: bits 0-2 the
+// checkRing compares the ring with the slow one. Of each byte of shape: bits 0-2 the
 // weight, 3-4 the spelling, 5-6 both set a second address, 7 down.
 func checkRing(t *testing.T, key string, shape []byte) {
 	if key == "" || len(shape) < 2 || len(shape) > 12 {

@@ -51,7 +51,7 @@ func lastGood(page Entry, body string) Entry {
 	return c
 }
 
-// What belongs to a page lies on its server, whatever its own key hashes to.
+// A sibling lies on its page's server, not on the one that its own key hashes to.
 func TestSiblingsLieWithTheirPage(t *testing.T) {
 	a, b := startFake(t), startFake(t)
 	for _, method := range []Method{Modulo, Consistent} {
@@ -147,7 +147,7 @@ func TestDeleteTakesTheCopyAtOnce(t *testing.T) {
 	}
 }
 
-// Copies on their way are waited for, or dropped, as pages are.
+// Delete waits for copies that are being written, or drops them, as it does with pages.
 func TestDeleteWinsOverCopies(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)
@@ -163,7 +163,7 @@ func TestDeleteWinsOverCopies(t *testing.T) {
 	go func() { deleted <- w.Delete(context.Background(), k) }()
 	await(t, "what is queued is dropped", func() bool { return w.Stats().Total.Dropped[DropSuperseded] == 1 })
 	if got := f.commands("delete"); len(got) != 0 {
-		t.Errorf("memcached heard %q before the set was answered", got)
+		t.Errorf("memcached heard %q before the set had its response", got)
 	}
 	close(hold)
 	if err := <-deleted; err != nil {
@@ -175,7 +175,7 @@ func TestDeleteWinsOverCopies(t *testing.T) {
 	}
 }
 
-// A copy of a page that was being made when the page was purged is none.
+// A copy of a page that was requested before a purge is not stored.
 func TestPurgedCopies(t *testing.T) {
 	f := startFake(t)
 	tests := []struct {
@@ -246,7 +246,7 @@ func TestPendingCopiesPaidByDelete(t *testing.T) {
 	}
 }
 
-// So it is on the servers where nginx, or Put, may have gone meanwhile.
+// The copy is deleted, too, on the servers where nginx or Put may have gone meanwhile.
 func TestCopiesOnTheWholeRing(t *testing.T) {
 	fakes := []*fake{startFake(t), startFake(t), startFake(t)}
 	w := newWriter(t, fakes[0].addr)

@@ -58,7 +58,7 @@ func TestSetRing(t *testing.T) {
 	}
 }
 
-// A page begun before a delete is not stored after it, whatever ring it began under.
+// A page requested before a delete is not stored after it, even if the ring has changed.
 func TestSetRingForgetsNoDelete(t *testing.T) {
 	a, b := startFake(t), startFake(t)
 	w := newWriter(t, a.addr)

@@ -45,20 +45,20 @@ func TestStone(t *testing.T) {
 	}
 }
 
-// askedFor returns an entry that was asked for so long ago.
+// askedFor returns the entry as requested so long ago.
 func askedFor(e Entry, ago time.Duration) Entry {
 	e.Began = time.Now().Add(-ago)
 	return e
 }
 
-// settled waits until a Writer has nothing to write, and returns what it counted.
+// settled waits until a Writer has nothing to write, and returns its counters.
 func settled(t *testing.T, w *Writer) ServerStats {
 	t.Helper()
 	await(t, "all is written", func() bool { return w.Stats().Total.QueuedEntries == 0 })
 	return w.Stats().Total
 }
 
-// A purge by one gateway holds for the fills of another, and for its copies.
+// A purge by one gateway holds for the pages of another, and for its copies.
 func testTombstone(t *testing.T, m memcached) {
 	a, b := newWriter(t, m.address()), newWriter(t, m.address())
 	a.Copies, b.Copies = true, true
@@ -87,7 +87,7 @@ func testTombstone(t *testing.T, m memcached) {
 		if s := settled(t, b); s.Stored != stored+1 {
 			t.Errorf("%q: a page of after the purge was not stored: %+v", key, s)
 		}
-		// What its own process purged, that knows exactly.
+		// The process that purged compares exactly.
 		if err := b.Delete(t.Context(), Entry{Key: key}); err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func testTombstone(t *testing.T, m memcached) {
 	}
 }
 
-// With several servers that may hold a page each has its tombstone.
+// If several servers may hold a page, each has a tombstone.
 func TestTombstoneOnEveryServer(t *testing.T) {
 	for _, method := range []Method{All, Modulo, Consistent} {
 		f, g := startFake(t), startFake(t)
@@ -123,7 +123,7 @@ func TestTombstoneOnEveryServer(t *testing.T) {
 	}
 }
 
-// A purge between the two looks at the tombstone is seen by the second.
+// The second read of the tombstone sees a purge after the first read.
 func TestPurgedBetweenTheLooks(t *testing.T) {
 	for _, key := range []string{"k", "k\x7f"} {
 		f := startFake(t)
@@ -144,7 +144,7 @@ func TestPurgedBetweenTheLooks(t *testing.T) {
 	}
 }
 
-// What cannot be compared with the tombstone is not stored, and the breaker hears of it.
+// If the tombstone cannot be read the page is not stored, and the breaker counts that.
 func TestTombstoneCannotBeRead(t *testing.T) {
 	tests := []struct {
 		name            string
@@ -188,7 +188,7 @@ func TestTombstoneCannotBeRead(t *testing.T) {
 	}
 }
 
-// A tombstone in a form of later versions keeps everything out.
+// A tombstone in the form of a later version forbids every page.
 func TestTombstoneOfALaterVersion(t *testing.T) {
 	f := startFake(t)
 	f.items[Sibling(KindTombstone, "k")] = fakeItem{body: []byte("2 what=ever")}
@@ -210,7 +210,7 @@ func stoneOf(t *testing.T, f *fake, key string) tombstone {
 	return s
 }
 
-// Of two purges that overlap the later one's tombstone stays, whichever is written first.
+// If two purges overlap, the later one's tombstone stays, whichever is written first.
 func TestPurgesOverlap(t *testing.T) {
 	f := startFake(t)
 	a, b := newWriter(t, f.addr), newWriter(t, f.addr)
@@ -245,7 +245,7 @@ func TestPurgesOverlap(t *testing.T) {
 	wantValue(t, f, "k", "")
 }
 
-// Many purge one page at a time: each finds its turn.
+// Many purges of one page at a time all succeed.
 func testPurgesInACrowd(t *testing.T, m memcached) {
 	const gateways, purges = 4, 50
 	results := make(chan error)
@@ -294,7 +294,7 @@ func TestPendingTombstone(t *testing.T) {
 		t.Errorf("what began after the purge was not stored: %+v", s)
 	}
 
-	// After the tombstone's life there is nothing left to compare with.
+	// After the tombstone's life none is written any more.
 	f.on(func(string) act { return act{say: "SERVER_ERROR proxy: try later\r\n"} })
 	failDeletes(t, w, "later")
 	f.on(nil)
@@ -306,7 +306,7 @@ func TestPendingTombstone(t *testing.T) {
 	}
 }
 
-// Deletes that are queued when the process ends are made with their tombstones.
+// Deletes that are pending when the process ends are sent with their tombstones.
 func TestCloseLeavesTombstones(t *testing.T) {
 	f := startFake(t)
 	f.on(func(string) act { return act{say: "SERVER_ERROR proxy: try later\r\n"} })
@@ -322,7 +322,7 @@ func TestCloseLeavesTombstones(t *testing.T) {
 	wantValue(t, f, "k", "")
 }
 
-// A server that joins the ring knows of purges that others have written there.
+// A tombstone that another gateway has written holds at a server that joins the ring.
 func TestTombstoneAndSetRing(t *testing.T) {
 	f, g := startFake(t), startFake(t)
 	a, b := newWriter(t, g.addr), newWriter(t, f.addr)
@@ -361,20 +361,20 @@ func TestFillOfLongAgo(t *testing.T) {
 	wantValue(t, f, "k", "")
 }
 
-// Where clocks are wrong memcached's word counts.
+// If clocks are wrong, the tombstone's age by memcached counts.
 func TestClocksDiffer(t *testing.T) {
 	const none = time.Duration(-1)
 	tests := []struct {
 		name   string
 		off    time.Duration // of the purger's clock
-		age    time.Duration // of the tombstone, by memcached; none: it cannot tell
+		age    time.Duration // of the tombstone, by memcached; 0: unknown
 		began  time.Duration // ago
 		stored bool
 		logged int
 	}{
 		{"right, before", 0, 100 * time.Second, 101 * time.Second, false, 0},
 		{"right, after", 0, 100 * time.Second, 99 * time.Second, true, 0},
-		{"off by no more than memcached can tell", 2 * time.Second, 100 * time.Second, 97 * time.Second, true, 0},
+		{"off by no more than memcached can measure", 2 * time.Second, 100 * time.Second, 97 * time.Second, true, 0},
 		{"an hour slow, before", -time.Hour, 100 * time.Second, 101 * time.Second, false, 1},
 		{"an hour slow, after", -time.Hour, 100 * time.Second, 90 * time.Second, true, 1},
 		{"an hour fast, before", time.Hour, 100 * time.Second, 101 * time.Second, false, 1},
@@ -418,7 +418,7 @@ func TestClocksDiffer(t *testing.T) {
 	}
 }
 
-// A page whose time is over is no purged one.
+// A page that has expired is not a purged page.
 func testExpire(t *testing.T, m memcached) {
 	a, b := newWriter(t, m.address()), newWriter(t, m.address())
 	a.Copies = true
@@ -448,8 +448,8 @@ func testExpire(t *testing.T, m memcached) {
 	}
 }
 
-// Behind a proxy, which may put a tombstone on another server than its page, purges hold,
-// too.
+// Purges hold behind a proxy, too, which may put a tombstone on another server than its
+// page.
 func TestTombstoneBehindProxy(t *testing.T) {
 	p := startProxy(t)
 	a, b := newWriter(t, p.addr), newWriter(t, p.addr)
@@ -476,7 +476,7 @@ func TestTombstoneBehindProxy(t *testing.T) {
 	}
 }
 
-// A proxy with a dead server: what cannot be compared is not stored.
+// Behind a proxy with a dead server, a page whose tombstone cannot be read is not stored.
 func TestTombstoneOnADeadServer(t *testing.T) {
 	p := startProxy(t)
 	w := newWriter(t, p.addr)
@@ -492,7 +492,7 @@ func TestTombstoneOnADeadServer(t *testing.T) {
 	}
 }
 
-// No look at a tombstone is on the way of a visitor: Put does not wait for it.
+// Put does not wait for the read of a tombstone, so no visitor does.
 func TestPutDoesNotLook(t *testing.T) {
 	f := startFake(t)
 	f.on(onCommand("get", act{hold: make(chan struct{})}))

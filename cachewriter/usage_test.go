@@ -16,8 +16,8 @@ func usage(t *testing.T, w *Writer, e Entry) Usage {
 	return *u
 }
 
-// What refreshing ahead rests on: nginx's classic get is noted, our looking is not,
-// and a new page, stored by a classic set, starts as one that nobody was served.
+// Refreshes depend on this: nginx's classic get marks a page as served, Usage does not,
+// and a new page, stored by a classic set, is not served yet.
 func testUsage(t *testing.T, m memcached) {
 	w := newWriter(t, m.address())
 	for _, key := range []string{"/a b%", "k\x7f"} {
@@ -43,7 +43,7 @@ func testUsage(t *testing.T, m memcached) {
 	}
 }
 
-// To look at a stale page does not win it.
+// Usage of a stale page leaves the right to refresh it to others.
 func testUsageOfStale(t *testing.T, m memcached) {
 	w := newWriter(t, m.address())
 	put(t, w, page("k", "x"))
@@ -103,7 +103,7 @@ func TestUsageErrors(t *testing.T) {
 		{"key too long", func(*fake) {}, Entry{Key: strings.Repeat("k", 251)}, ErrKeyTooLong},
 		{"foreign server", func(*fake) {}, Entry{Key: "k", Addr: "10.9.9.9:1"}, ErrUnknownServer},
 		{"no meta", func(f *fake) { f.on(onCommand("version", act{say: "VERSION 1.5.6\r\n"})) }, Entry{Key: "k"}, ErrNoMeta},
-		{"no answer", func(f *fake) { f.on(onCommand("mg", act{hold: make(chan struct{})})) }, Entry{Key: "k"}, errTimeout},
+		{"no response", func(f *fake) { f.on(onCommand("mg", act{hold: make(chan struct{})})) }, Entry{Key: "k"}, errTimeout},
 		{"refused", func(f *fake) { f.on(onCommand("mg", act{say: "SERVER_ERROR x\r\n"})) }, Entry{Key: "k"}, ErrRefused},
 	}
 	for _, tt := range tests {
@@ -133,7 +133,7 @@ func TestUsageOfADeadServer(t *testing.T) {
 	}
 }
 
-// With one of two servers dead the other one's word counts, if it has any.
+// With one of two servers dead the other one's usage counts, if it has the page.
 func TestUsageOfSome(t *testing.T) {
 	dead, alive := startFake(t), startFake(t)
 	dead.stop()

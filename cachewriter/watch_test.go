@@ -66,7 +66,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// Whichever thread of memcached answers, what was asked before Settle is seen.
+// Lookups before Settle are seen, whichever thread of memcached served them.
 func TestWatchSettles(t *testing.T) {
 	srv := startReal(t, lookMemcached(t))
 	ctx := watched(t)
@@ -128,7 +128,7 @@ func TestWatchRefused(t *testing.T) {
 	})
 }
 
-// A memcached that tells more than is kept, or says that it left lines out.
+// A memcached that logs more than is recorded, or that says that it skipped lines.
 func TestWatchLoses(t *testing.T) {
 	f := startFake(t)
 	var b strings.Builder
@@ -189,7 +189,7 @@ func FuzzParseWatchLine(f *testing.F) {
 		if !ok || e.skipped > 0 {
 			return
 		}
-		// What was read is what memcached would have written of it.
+		// The parsed line, written as memcached writes it, must be parsed as the same.
 		again := fmt.Sprintf("type=item_get key=%s status=found", url.QueryEscape(Escape(e.key)))
 		if len(again) > maxWatchLine || strings.Contains(again, "+") {
 			return

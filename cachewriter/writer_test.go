@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// newWriter writes to the addresses with All, and is closed with the test.
+// newWriter writes to the addresses with All. The end of the test closes it.
 func newWriter(t *testing.T, addrs ...string) *Writer {
 	t.Helper()
 	var servers []Server
@@ -69,7 +69,7 @@ func drain(t *testing.T, w *Writer) {
 	}
 }
 
-// await yields until what other goroutines do has come true.
+// await yields until other goroutines have made a condition true.
 func await(t *testing.T, what string, reached func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !reached(); runtime.Gosched() {
@@ -93,7 +93,7 @@ func wantDropped(t *testing.T, s ServerStats, cause Drop, want uint64) {
 	}
 }
 
-// A clock stands until it is turned.
+// A clock stands still until advance.
 type clock struct{ offset atomic.Int64 }
 
 func (c *clock) now() time.Time          { return time.Unix(1_700_000_000, c.offset.Load()) }
@@ -221,8 +221,7 @@ func TestOrderOfOneKey(t *testing.T) {
 	}
 }
 
-// While one entry of a key is being written, the next waits even with workers to
-// spare.
+// While one entry of a key is being written, the next waits, even if workers are free.
 func TestOneWriteOfAKeyAtATime(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)
@@ -276,7 +275,7 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
-// One server that hangs does not take the room of the other.
+// One server that hangs does not use up the room of the other.
 func TestQueueIsShared(t *testing.T) {
 	hung, alive := startFake(t), startFake(t)
 	w := newWriter(t, hung.addr, alive.addr)
@@ -335,14 +334,14 @@ func TestAnswers(t *testing.T) {
 		{"client error", act{say: "CLIENT_ERROR bad data chunk\r\n"}, 0, 1, 0},
 		{"error", act{say: "ERROR\r\n"}, 0, 1, 0},
 		{"not stored", act{say: "NOT_STORED\r\n"}, 0, 1, 0},
-		{"another answer", act{say: "EXISTS\r\n"}, 0, 0, 1},
-		{"an answer to something else", act{say: "NOT_FOUND\r\n"}, 0, 0, 1},
+		{"another response", act{say: "EXISTS\r\n"}, 0, 0, 1},
+		{"a response to something else", act{say: "NOT_FOUND\r\n"}, 0, 0, 1},
 		{"garbage", act{say: "HTTP/1.1 400 Bad Request\r\n"}, 0, 0, 1},
 		{"garbage without end", act{say: strings.Repeat("x", 10000)}, 0, 0, 1},
 		{"closed", act{hangUp: true}, 0, 0, 1},
-		{"closed within the answer", act{say: "STOR", hangUp: true}, 0, 0, 1},
+		{"closed within the response", act{say: "STOR", hangUp: true}, 0, 0, 1},
 		{"silence", act{hold: make(chan struct{})}, 0, 0, 1},
-		{"silence within the answer", act{say: "STOR"}, 0, 0, 1},
+		{"silence within the response", act{say: "STOR"}, 0, 0, 1},
 	}
 	for _, tt := range tests {
 		for _, key := range []string{"k", "k\x7f"} {
@@ -486,8 +485,8 @@ func TestBreakerEmptiesTheQueue(t *testing.T) {
 	}
 }
 
-// Operations that fail side by side are one mishap: a moment's hitch, felt by every
-// worker, must not cost what is queued.
+// Operations that fail at the same time count as one: a short hitch that all workers
+// notice must not empty the queue.
 func TestMishapOfAllWorkersIsOne(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)
@@ -571,7 +570,7 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// A copy where the ring looks and one where nginx asked both go.
+// Delete removes the entry at the ring's choice and the one where nginx asked.
 func TestDeleteAtAddrAndRing(t *testing.T) {
 	fakes := []*fake{startFake(t), startFake(t), startFake(t)}
 	w := newWriter(t, fakes[0].addr)
@@ -617,7 +616,7 @@ func TestDeleteWins(t *testing.T) {
 	put(t, w, page("other", "x"))
 	await(t, "another key is not held up", func() bool { _, ok := f.value("other"); return ok })
 	if got := f.commands("delete"); len(got) != 0 {
-		t.Errorf("memcached heard %q before the set was answered", got)
+		t.Errorf("memcached heard %q before the set had its response", got)
 	}
 	close(hold)
 	if err := <-deleted; err != nil {
@@ -635,7 +634,7 @@ func TestDeleteWins(t *testing.T) {
 	}
 }
 
-// A page that was being made when its key was deleted may be the one that had to go.
+// A page that was requested before its key was deleted may be the old one.
 func TestPageOlderThanADelete(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)
@@ -711,7 +710,7 @@ func TestDeleteOfAHungServer(t *testing.T) {
 	}
 }
 
-// A Delete whose caller leaves is cut off at once, and is nobody's fault.
+// A Delete whose caller leaves ends at once, and the breaker does not count it.
 func TestDeleteCalledOff(t *testing.T) {
 	f := startFake(t)
 	f.on(func(string) act { return act{hold: make(chan struct{})} })
@@ -735,7 +734,7 @@ func TestDeleteCalledOff(t *testing.T) {
 }
 
 // While the breaker is open Delete does not wait for the server: the delete is pending at
-// once, and a worker makes it when the server is back, with no call from outside.
+// once, and a worker sends it when the server is back, without another call.
 func TestDeleteDuringOutage(t *testing.T) {
 	f := startFake(t)
 	c := new(clock)
@@ -800,8 +799,8 @@ func TestDeleteBesideProbe(t *testing.T) {
 	wantValue(t, f, "k", "")
 }
 
-// With one of two servers dead the other loses the key, and the error names the
-// dead one only.
+// With one of two servers dead the key is deleted at the other, and the error names only
+// the dead one.
 func TestDeleteOnSome(t *testing.T) {
 	alive := startFake(t)
 	dead := unixPrefix + filepath.Join(t.TempDir(), "nobody")

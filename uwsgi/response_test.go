@@ -228,7 +228,7 @@ func TestClean(t *testing.T) {
 			Header{{"content-length", "7"}, {"A", "b"}}},
 		{"no length", Response{StatusCode: 200, Header: Header{{"Content-Length", "5"}}, ContentLength: -1}, nil},
 		{"204", Response{StatusCode: 204, Header: Header{{"Content-Length", "0"}}, ContentLength: 0}, nil},
-		{"304 tells the length of the 200", Response{StatusCode: 304, Header: Header{{"Content-Length", "9"}}, ContentLength: 9}, Header{{"Content-Length", "9"}}},
+		{"304 has the length of the 200", Response{StatusCode: 304, Header: Header{{"Content-Length", "9"}}, ContentLength: 9}, Header{{"Content-Length", "9"}}},
 		{"101", Response{StatusCode: 101, Header: Header{{"Connection", "upgrade, X"}, {"X", "y"}, {"upgrade", "websocket"}, {"Content-Length", "0"}}, ContentLength: 0},
 			Header{{"upgrade", "websocket"}, {"Connection", "Upgrade"}}},
 		{"426 says what to upgrade to", Response{StatusCode: 426, Header: Header{{"Connection", "Upgrade, X"}, {"Upgrade", "websocket"}, {"X", "y"}, {"Content-Length", "2"}}, ContentLength: 2},
