@@ -1,0 +1,65 @@
+package gateway
+
+// A logField describes a field of the log for docs/log.md, which is made from the tables
+// below. A test compares them with what the code logs.
+type logField struct {
+	name    string
+	kind    string // string, number, true or false, list of strings
+	unit    string // of a number
+	meaning string
+	example string // in JSON
+}
+
+// accessFields are the fields of a line of the access log, in their order.
+var accessFields = []logField{
+	{"method", "string", "", "The request's method.", `"GET"`},
+	{"uri", "string", "", "The request's target as the client sent it. Without its query if `--log-query off` is set; without the bypass argument if it was there.", `"/news/?page=2"`},
+	{"status", "number", "", "The response's status. 499: the client left before it got one. 0: the connection ended before there was one.", `200`},
+	{"bytes", "number", "bytes", "Length of the response body that was sent.", `5120`},
+	{"backend", "string", "", "The server that the request was sent to. Empty: none.", `"unix:/run/app.sock"`},
+	{"verdict", "string", "", "`store`: the page is stored. `observe`: it would be without `--observe`. `pass`: it is not stored.", `"store"`},
+	{"reason", "string", "", "Why; [decisions.md](decisions.md) explains each word.", `"s-maxage"`},
+	{"ttl", "number", "seconds", "How long the page is stored. 0: not at all.", `300`},
+	{"key", "string", "", "The key of the page, as nginx computes it and before it escapes it. Without its query if `--log-query off` is set. Empty: there is none.", `"https://example.com/news/?page=2"`},
+	{"took", "number", "seconds", "Time from the accepted connection to the last byte of the response.", `0.0123`},
+	{"flight", "string", "", "`leader`: other requests for the page could wait for this response. `follower`: this request got the response to another one. `refresh`: nobody requested the page; uwgate refreshed it. Absent: none of these. See [flights.md](flights.md).", `"leader"`},
+	{"tags", "list of strings", "", "The tags that [rules](rules.md) give to the page. Absent: none.", `["news"]`},
+	{"side", "string", "", "Who failed: `client`, `backend` or `gateway`. Absent: nobody.", `"backend"`},
+	{"error", "string", "", "What failed. Absent: nothing.", `"gateway: dial backend unix:/run/app.sock: connection refused"`},
+	{"code", "string", "", "A stable word for some errors, such as `queue_full`. Absent: there is none.", `"queue_full"`},
+}
+
+// eventFields are the fields of all other lines, in alphabetical order.
+var eventFields = []logField{
+	{"address", "string", "", "An address that uwgate listens on.", `"127.0.0.1:3030"`},
+	{"allowed_host", "list of strings", "", "The hosts of `--allowed-host`.", `["*.example.com"]`},
+	{"backend", "string", "", "A server of the workers.", `"unix:/run/app.sock"`},
+	{"changed", "list of strings", "", "Settings that HUP has changed.", `["ttl"]`},
+	{"difference", "number", "seconds", "How far the clocks of two gateways are apart.", `3`},
+	{"down", "number", "seconds", "How long memcached could not be reached.", `12.5`},
+	{"error", "string", "", "What failed.", `"dial tcp 127.0.0.1:11211: connect: connection refused"`},
+	{"file", "string", "", "A file that was read.", `"/etc/uwgate.hosts"`},
+	{"fix", "string", "", "What to do about it.", `"put $host into nginx's key and --key"`},
+	{"from", "string", "", "The address that an announcement came from.", `"10.0.0.7:54321"`},
+	{"header", "string", "", "A header that hits lack.", `"X-Frame-Options"`},
+	{"hosts", "number", "hosts", "Hosts in the map file.", `12`},
+	{"key", "string", "", "The key that servers announce themselves for.", `"www.example.com"`},
+	{"limit", "number", "connections", "The bound of client connections that are open at once.", `4096`},
+	{"lines", "number", "lines", "Log lines that were dropped because their sink was too slow.", `120`},
+	{"name", "string", "", "The name of a cookie, a header, a var or a backend.", `"theme"`},
+	{"owed_deletes", "number", "deletes", "Deletes that memcached did not get while it was down. uwgate sends them now.", `2`},
+	{"panic", "string", "", "What went wrong in uwgate itself. Please report the line.", `"index out of range"`},
+	{"peer", "string", "", "The address of a client that tried to connect.", `"10.0.0.9:41000"`},
+	{"pid", "number", "", "The process of a client that tried to connect.", `4711`},
+	{"place", "string", "", "File and line in nginx's configuration.", `"/etc/nginx/nginx.conf:12"`},
+	{"pool", "string", "", "The name of a pool.", `"default"`},
+	{"reason", "string", "", "Why an announcement was refused, in a word.", `"signature"`},
+	{"refused_before", "number", "announcements", "Announcements that were refused since the last such line.", `3`},
+	{"retry_in", "number", "seconds", "When uwgate tries again.", `0.25`},
+	{"server", "string", "", "A memcached server, or an announced server.", `"127.0.0.1:11211"`},
+	{"settings", "list of strings", "", "Settings that have changed and that only a restart puts in force.", `["listen"]`},
+	{"stack", "string", "", "The stack of a panic.", `"goroutine 1 [running]: …"`},
+	{"status", "number", "", "The status that the client got.", `502`},
+	{"uid", "number", "", "The user of a client that tried to connect.", `33`},
+	{"what", "string", "", "What uwgate found there.", `"/etc/nginx/secret.conf: permission denied"`},
+}
