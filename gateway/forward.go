@@ -160,9 +160,9 @@ func (x *exchange) mayRetry(err error) bool {
 	switch x.method {
 	case "GET", "HEAD", "OPTIONS":
 		again := x.unseen || isSilent(err) && (x.length == 0 || x.spool.isHeld()) && !x.mayTunnel()
-		return again && x.pool.MayRetry()
+		return again && x.pool.TakeRetry()
 	}
-	return x.unseen && x.pool.MayRetry()
+	return x.unseen && x.pool.TakeRetry()
 }
 
 // closeBackend ends the backend's connection, and with it the upload's writes.

@@ -302,7 +302,7 @@ func TestDoubtHasAServerProbed(t *testing.T) {
 func TestNoRetryBeyondTheBudget(t *testing.T) {
 	silent := func(net.Conn, *uwsgi.Request, *bufio.Reader) {}
 	b := newBench(t, nil, silent, says(page("hello")))
-	for b.Backends.Default.MayRetry() {
+	for b.Backends.Default.TakeRetry() {
 	}
 	if got := b.get("/"); got.status != 502 {
 		t.Errorf("status %d, want 502", got.status)

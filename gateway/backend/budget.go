@@ -51,10 +51,10 @@ func (b *budget) slot(now time.Time) int64 {
 	return b.second % budgetSeconds
 }
 
-// MayRetry reports whether a request that a server may have seen may be asked of
-// another one, and counts it: at most one retry for five requests of the last
+// TakeRetry takes a retry from the pool's budget. It reports whether a request that a
+// server may have seen may be asked of another one: at most one retry for five requests of the last
 // ten seconds, and three at least.
-func (p *Pool) MayRetry() bool {
+func (p *Pool) TakeRetry() bool {
 	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()

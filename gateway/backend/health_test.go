@@ -287,7 +287,7 @@ func TestRetryBudget(t *testing.T) {
 		p := newPool(t, "@a")
 		simulate(p)
 		allowed := func() (n int) {
-			for p.MayRetry() {
+			for p.TakeRetry() {
 				n++
 			}
 			return n
