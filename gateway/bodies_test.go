@@ -190,7 +190,7 @@ func TestLargeAnswer(t *testing.T) {
 // A page that may be stored is looked at on its way, however large.
 func TestLargePageIsCaptured(t *testing.T) {
 	body := string(noise(3 * socket.MinSplice))
-	b := newBench(t, nil, says(page(body)))
+	b := newBench(t, nil, says(okPage(body)))
 	if got := b.get("/"); got.body != body {
 		t.Errorf("got %d bytes", len(got.body))
 	}
@@ -203,7 +203,7 @@ func TestLargePageIsCaptured(t *testing.T) {
 // answer has ended all the same.
 func TestKeptOpenAnswerEndsPromptly(t *testing.T) {
 	for name, answer := range map[string]string{
-		"length": page("hello", "Connection: keep-alive"),
+		"length": okPage("hello", "Connection: keep-alive"),
 		"chunks": "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 		"none":   "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n",
 	} {
@@ -231,7 +231,7 @@ func TestKeptOpenAnswerEndsPromptly(t *testing.T) {
 // An upgrade says itself what becomes of the connection.
 func TestAskToCloseSparesUpgrades(t *testing.T) {
 	b := newBench(t, func(g *Gateway) { g.AskToClose = true }, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
-		io.WriteString(nc, page(req.Vars.Get("HTTP_CONNECTION")))
+		io.WriteString(nc, okPage(req.Vars.Get("HTTP_CONNECTION")))
 	})
 	got := b.ask(request("GET", "/", uwsgi.Var{Name: "HTTP_UPGRADE", Value: "echo"}, uwsgi.Var{Name: "HTTP_CONNECTION", Value: "Upgrade"}), nil)
 	if got.body != "Upgrade" {

@@ -9,7 +9,7 @@ import (
 
 // At the bound nobody is refused: whoever comes then waits until others have ended.
 func TestConnectionsAreBounded(t *testing.T) {
-	b := newBench(t, func(g *Gateway) { g.Peers.Connections = 2 }, says(page("hello")))
+	b := newBench(t, func(g *Gateway) { g.Peers.Connections = 2 }, says(okPage("hello")))
 	idle := []net.Conn{b.dial(), b.dial()}
 	eventually(t, "two are open", func() bool { return b.Stats().Connections.Open == 2 })
 	const crowd = 5
@@ -51,7 +51,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 // A gateway that stops serves those that wait at the bound: the kernel would reset them.
 func TestStopServesThoseAtTheBound(t *testing.T) {
-	b := newBench(t, func(g *Gateway) { g.Peers.Connections = 1 }, says(page("hello")))
+	b := newBench(t, func(g *Gateway) { g.Peers.Connections = 1 }, says(okPage("hello")))
 	idle := b.dial()
 	eventually(t, "one is open", func() bool { return b.Stats().Connections.Open == 1 })
 	nc := b.dial()

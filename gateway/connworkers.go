@@ -6,26 +6,27 @@ import (
 	"sync/atomic"
 )
 
-// A crew is the goroutines that serve connections. One that is done takes the next
-// connection: its stack has grown to what that takes already.
-type crew struct {
+// connWorkers are the goroutines that serve connections. A goroutine that has served one
+// takes the next: its stack has already grown to the size that this takes. They end when
+// done is closed, each after its connection; all waits for them.
+type connWorkers struct {
 	serve func(net.Conn)
-	done  <-chan struct{} // nobody waits for a connection any more
+	done  <-chan struct{} // no connection comes any more
 
 	all  sync.WaitGroup
-	next chan net.Conn // to one of those that wait
-	idle atomic.Int32  // how many wait
+	next chan net.Conn // to a goroutine that waits
+	idle atomic.Int32  // goroutines that wait
 }
 
-// maxIdle is how many goroutines a crew keeps.
+// maxIdle is how many goroutines wait for a connection at most.
 const maxIdle = 64
 
-func newCrew(done <-chan struct{}, serve func(net.Conn)) *crew {
-	return &crew{serve: serve, done: done, next: make(chan net.Conn)}
+func newConnWorkers(done <-chan struct{}, serve func(net.Conn)) *connWorkers {
+	return &connWorkers{serve: serve, done: done, next: make(chan net.Conn)}
 }
 
-// take has a connection served.
-func (c *crew) take(nc net.Conn) {
+// take serves a connection, in a goroutine that waits or in a new one.
+func (c *connWorkers) take(nc net.Conn) {
 	select {
 	case c.next <- nc:
 	default:
@@ -33,15 +34,15 @@ func (c *crew) take(nc net.Conn) {
 	}
 }
 
-func (c *crew) work(nc net.Conn) {
+func (c *connWorkers) work(nc net.Conn) {
 	for nc != nil {
 		c.serve(nc)
-		nc = c.wait()
+		nc = c.await()
 	}
 }
 
-// wait returns nil if enough are waiting, or there is nothing to come.
-func (c *crew) wait() (nc net.Conn) {
+// await returns the next connection, or nil if enough goroutines wait or none will come.
+func (c *connWorkers) await() (nc net.Conn) {
 	defer c.idle.Add(-1)
 	if c.idle.Add(1) > maxIdle {
 		return nil

@@ -74,15 +74,13 @@ func (c *contested) has(key string, now time.Time) bool {
 
 // contest keeps pages from keys that are looked up for more than one target.
 func (x *exchange) contest(ctx context.Context) {
+	p := &x.page
 	switch {
-	case x.plan.Contested:
-		if x.g.contested.add(x.plan.Key, time.Now()) {
-			x.delete(ctx, []policy.Target{{Key: x.plan.Key, Addr: x.plan.Addr}})
+	case p.plan.Contested:
+		if x.g.contested.add(p.plan.Key, time.Now()) {
+			x.delete(ctx, []policy.Target{{Key: p.plan.Key, Addr: p.plan.Addr}})
 		}
-	case x.plan.Reason == "" && x.isContested():
-		x.plan.Reason = policy.Rewritten
+	case p.plan.Reason == "" && p.isContested():
+		p.plan.Reason = policy.Rewritten
 	}
 }
-
-// isContested reports whether another target has come for the key, perhaps meanwhile.
-func (x *exchange) isContested() bool { return x.g.contested.has(x.plan.Key, time.Now()) }

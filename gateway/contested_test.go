@@ -12,7 +12,7 @@ import (
 // What lies under a key that nginx looks up for a subrequest, too, is deleted, and
 // nothing is stored there while such subrequests come.
 func TestContestedKeyStoresNothing(t *testing.T) {
-	b := newBench(t, nil, says(page("hello")))
+	b := newBench(t, nil, says(okPage("hello")))
 	b.get("/page")
 	eventually(t, "the page is stored", func() bool { _, ok := b.store.get("k:/page"); return ok })
 	b.get("/page", uwsgi.Var{Name: "PATH_INFO", Value: "/fragment"})

@@ -8,42 +8,45 @@ import (
 	"uwgate/gateway/socket"
 )
 
-// A tether is the context of an exchange, and holds its connection to a backend: that
-// is closed when the context ends, which is how a reader or writer of it learns of
-// it. It is cheaper than functions after the context, since there is one for every
-// request.
-type tether struct {
+// A requestContext is the context of one request, and holds its connection to a backend:
+// it closes the connection when the context ends, which wakes whoever reads or writes
+// there. It is cheaper than context.AfterFunc, and there is one for every request.
+//
+// Closing a connection may wait, so it is done in a goroutine. wait waits for it.
+type requestContext struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	watcher *socket.Watcher // of clients; nil: none
 
-	mu    sync.Mutex
-	held  net.Conn // nil: none
+	closing sync.WaitGroup
+
+	mu    sync.Mutex // guards what follows
+	held  net.Conn   // nil: none
 	ended bool
 }
 
-// newTether makes one whose context ends with parent, too; the caller calls end then,
-// or what is held stays open.
-func newTether(parent context.Context) *tether {
-	t := &tether{}
+// newRequestContext makes one whose context ends with parent, too. The caller then calls
+// end, or what is held stays open.
+func newRequestContext(parent context.Context) *requestContext {
+	t := &requestContext{}
 	t.ctx, t.cancel = context.WithCancelCause(parent)
 	return t
 }
 
-// end ends the context for the first cause of all.
-func (t *tether) end(cause error) {
+// end ends the context. The cause of the first call counts.
+func (t *requestContext) end(cause error) {
 	t.cancel(cause)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ended = true
-	if t.held != nil {
-		go t.held.Close() // it takes locks, and the caller may have some
+	if held := t.held; held != nil {
 		t.held = nil
+		t.closing.Go(func() { held.Close() }) // it takes locks, and the caller may hold some
 	}
 }
 
-// hold has nc closed when the context ends, until letGo.
-func (t *tether) hold(nc net.Conn) {
+// hold closes nc when the context ends, until letGo is called.
+func (t *requestContext) hold(nc net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended {
@@ -53,24 +56,27 @@ func (t *tether) hold(nc net.Conn) {
 	t.held = nc
 }
 
-func (t *tether) letGo() {
+func (t *requestContext) letGo() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.held = nil
 }
 
-// tethers are those of the clients that are being served.
-type tethers struct {
+// wait waits until what was held is closed. Nothing may be held any more.
+func (t *requestContext) wait() { t.closing.Wait() }
+
+// requestContexts are those of the clients that are being served.
+type requestContexts struct {
 	watcher *socket.Watcher
 
-	mu  sync.Mutex
-	all map[*tether]net.Conn // to the client
-	cut bool                 // whoever comes is cut off at once
+	mu  sync.Mutex                   // guards what follows
+	all map[*requestContext]net.Conn // to the client
+	cut bool                         // new clients are cut off at once
 }
 
-// add makes the tether of a client.
-func (s *tethers) add(client net.Conn) *tether {
-	t := newTether(context.Background())
+// add makes the context of a client's request.
+func (s *requestContexts) add(client net.Conn) *requestContext {
+	t := newRequestContext(context.Background())
 	t.watcher = s.watcher
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,31 +85,35 @@ func (s *tethers) add(client net.Conn) *tether {
 		return t
 	}
 	if s.all == nil {
-		s.all = make(map[*tether]net.Conn)
+		s.all = make(map[*requestContext]net.Conn)
 	}
 	s.all[t] = client
 	return t
 }
 
-// remove forgets a tether, whose client is through, and ends it.
-func (s *tethers) remove(t *tether) {
+// remove forgets the context of a client that has been served, and ends it.
+func (s *requestContexts) remove(t *requestContext) {
 	s.mu.Lock()
 	delete(s.all, t)
 	s.mu.Unlock()
 	t.end(nil)
+	t.wait()
 }
 
-// cutAll breaks off everything.
-func (s *tethers) cutAll() {
+// cutAll breaks off all requests, and those to come. It returns when their connections
+// are closed; over TLS that takes up to a second.
+func (s *requestContexts) cutAll() {
+	var cuts sync.WaitGroup
+	defer cuts.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cut = true
 	for t, client := range s.all {
-		go t.cutOff(client) // over TLS that may take its time
+		cuts.Go(func() { t.cutOff(client) })
 	}
 }
 
-func (t *tether) cutOff(client net.Conn) {
+func (t *requestContext) cutOff(client net.Conn) {
 	t.end(nil)
 	socket.Cut(client, true)
 }

@@ -17,7 +17,7 @@ func TestWatchEndsWithTheRequest(t *testing.T) {
 	answer := make(chan bool)
 	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, body *bufio.Reader) {
 		<-answer
-		says(page("late"))(nc, req, body)
+		says(okPage("late"))(nc, req, body)
 	})
 	watcher, err := socket.NewWatcher()
 	if err != nil {
@@ -27,7 +27,7 @@ func TestWatchEndsWithTheRequest(t *testing.T) {
 	client, server := ends(t)
 	served := make(chan bool)
 	go func() {
-		b.serveConn(&tethers{watcher: watcher}, server)
+		b.serveConn(&requestContexts{watcher: watcher}, server)
 		close(served)
 	}()
 	client.Write(encode(t, missed("/")))
@@ -46,7 +46,7 @@ func TestWatchEndsWithTheRequest(t *testing.T) {
 
 // Whoever comes while everything is broken off is broken off, too.
 func TestCutAllTakesLatecomers(t *testing.T) {
-	var open tethers
+	var open requestContexts
 	open.cutAll()
 	_, server := ends(t)
 	late := open.add(server)

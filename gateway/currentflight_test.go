@@ -39,7 +39,7 @@ func TestFlightAcrossGateways(t *testing.T) {
 					io.WriteString(nc, "HTTP/1.1 303 See Other\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
 					return
 				}
-				answer := page(fmt.Sprint("version ", version.Load()), "Cache-Control: max-age=600")
+				answer := okPage(fmt.Sprint("version ", version.Load()), "Cache-Control: max-age=600")
 				if gets.Add(1) == 1 {
 					io.WriteString(nc, answer[:len(answer)-9]) // followers of a live flight would see that
 					<-release
@@ -129,7 +129,7 @@ func TestCrowdByStore(t *testing.T) {
 		}, 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newGate(alike(page("hello")))
+			w := newGate(alike(okPage("hello")))
 			b := newBench(t, func(g *Gateway) {
 				g.Coalescing.Wait = time.Hour
 				if tt.tune != nil {

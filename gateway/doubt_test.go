@@ -39,7 +39,7 @@ func TestUnheard(t *testing.T) {
 		gone   []string
 	}{
 		{"the client leaves, success", "POST", true, done, 0, all},
-		{"the client leaves, 200", "PUT", true, page("x"), 0, own},
+		{"the client leaves, 200", "PUT", true, okPage("x"), 0, own},
 		{"the client leaves, 404", "POST", true, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 0, nil},
 		{"the client leaves, 500", "POST", true, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", 0, nil},
 		{"the client leaves, silence", "PATCH", true, "", 0, own},

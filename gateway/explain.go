@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"uwgate/cachewriter"
-	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
@@ -55,107 +53,67 @@ type StoredUsage struct {
 	Stale  bool `json:"stale"`  // purged softly, and served until somebody renews it
 }
 
-// Explain goes through a request's whole journey without a client: it asks a
-// backend for a fresh answer (only if the method is GET or HEAD), judges it, and
-// looks at what memcached holds. It writes nothing. It returns within the
-// gateway's timeouts.
+// Explain sends a request on its whole journey without a client: it asks a backend for a
+// fresh response (only if the method is GET or HEAD), judges it, and looks at what memcached
+// holds. It stores and deletes nothing. It returns within the gateway's timeouts.
 func (g *Gateway) Explain(ctx context.Context, received uwsgi.Vars) *Explanation {
-	x := explainer{g: g, policy: g.policy()}
-	x.told = &Explanation{Vars: pairs(x.policy.PublicVars(received)), Dropped: []string{}}
-	received = x.policy.Conceal(received)
-	x.plan = x.policy.Request(received)
-	fresh := x.fresh(ctx, received)
-	x.told.Policy = x.policy.Explain(received, fresh.resp, fresh.body, fresh.whole, fresh.trailers, time.Now())
-	x.stored(ctx, fresh.body)
-	return x.told
+	t := newRequestContext(ctx)
+	defer context.AfterFunc(ctx, func() { t.end(nil) })()
+	x := newExchange(g, t)
+	x.explained = &explained{}
+	defer t.end(nil)
+	defer x.release()
+	defer x.limit()()
+	p := x.page.policy
+	x.client.take(p.Conceal(received))
+	err := x.conclude(x.journey(t.ctx))
+	if x.worker.out.Vars == nil {
+		x.page.plan = p.Request(x.client.received) // the journey has ended before
+	}
+	e := &Explanation{Vars: pairs(p.PublicVars(received)), Dropped: append([]string{}, x.explained.dropped...)}
+	e.Backend = x.worker.name()
+	if err != nil {
+		e.Refused = p.Bypass.Public(err.Error())
+	}
+	resp, whole, trailers := x.worker.resp, false, false
+	if resp != nil {
+		e.Status, e.Header = resp.StatusCode, fields(p.PublicHeader(resp.Header))
+	}
+	if body := x.worker.body; body != nil {
+		whole, trailers = body.Whole(), body.Trailers()
+	}
+	e.Policy = p.Explain(x.client.received, resp, x.explained.body, whole, trailers, time.Now())
+	e.explainStored(ctx, g.Store, &x.page, x.explained.body)
+	return e
 }
 
-// An explainer makes one Explanation.
-type explainer struct {
-	g      *Gateway
-	policy *policy.Policy
-	plan   policy.Plan
-	told   *Explanation
+// explained is what an explanation keeps of its journey.
+type explained struct {
+	dropped []string // by the firewall
+	body    []byte   // at most a byte more than may be stored
 }
 
-// A fetched answer is one that nobody waits for.
-type fetched struct {
-	resp            *uwsgi.Response // nil: there is none
-	body            []byte          // at most a byte more than may be stored
-	whole, trailers bool
+// read reads the body, as far as it may be stored.
+func (e *explained) read(ctx context.Context, w *worker, limit int64) (err error) {
+	w.conn.SetReadDeadline(time.Now().Add(w.g.Timeouts.idle()))
+	e.body, err = io.ReadAll(io.LimitReader(w.body, limit+1))
+	if err != nil {
+		return responseFailure(ctx, "read response", err)
+	}
+	return nil
 }
 
-// fresh fetches what the worker would answer, and tells what ended the
-// journey if it cannot.
-func (x *explainer) fresh(ctx context.Context, received uwsgi.Vars) (f fetched) {
-	e := x.told
-	pool := x.g.poolFor(received)
-	if pool == nil {
-		e.Refused = "no pool is for this host"
-		return f
-	}
-	clean, dropped, err := x.g.firewallOf(pool).Screen(received)
-	e.Dropped = append(e.Dropped, dropped...)
-	if err != nil {
-		e.Refused = x.policy.Bypass.Public(screenFailure(err).Error())
-		return f
-	}
-	method := received.Get("REQUEST_METHOD")
-	if method != "GET" && method != "HEAD" {
-		e.Refused = "only GET and HEAD are asked of a backend to be explained"
-		return f
-	}
-	req := uwsgi.Request{Vars: setVars(x.policy.ForWorker(clean, x.plan), pool)}
-	withoutBody(req.Vars)
-	if f, err = x.fetch(ctx, pool, req, method); err != nil {
-		e.Refused = err.Error()
-	}
-	return f
-}
-
-// fetch has a backend answer. The body is read as far as it may be stored.
-func (x *explainer) fetch(ctx context.Context, pool *backend.Pool, req uwsgi.Request, method string) (f fetched, err error) {
-	packet, err := encodeFor(pool, &req)
-	if err != nil {
-		return f, err
-	}
-	nc, err := pool.Dial(ctx, backend.Want{Host: policy.HostOf(req.Vars)})
-	if err != nil {
-		return f, dialFailure(ctx, err)
-	}
-	defer nc.Close()
-	defer context.AfterFunc(ctx, func() { nc.Close() })()
-	e := x.told
-	e.Backend = nc.Node.String()
-	address(packet, nc.Node)
-	nc.SetDeadline(time.Now().Add(x.g.Timeouts.firstByte()))
-	nc.Write(packet) // what fails here shows in the answer
-	br := bufio.NewReader(nc)
-	resp, err := uwsgi.ReadResponse(br)
-	if err != nil {
-		return f, answerFailure(ctx, "read answer", err)
-	}
-	e.Status, e.Header = resp.StatusCode, fields(x.policy.PublicHeader(resp.Header))
-	body := resp.Body(br, method)
-	b, err := io.ReadAll(io.LimitReader(body, x.policy.BodyLimit()+1))
-	if err != nil {
-		e.Refused = answerFailure(ctx, "read answer", err).Error()
-	}
-	return fetched{resp, b, body.Whole(), body.Trailers()}, nil
-}
-
-// stored looks up what nginx would find.
-func (x *explainer) stored(ctx context.Context, fresh []byte) {
-	e, plan, store := x.told, x.plan, x.g.Store
-	if store == nil || plan.Key == "" {
+// explainStored looks up what nginx would find, and compares it with the fresh body.
+func (e *Explanation) explainStored(ctx context.Context, store *cachewriter.Writer, p *page, fresh []byte) {
+	if store == nil || p.plan.Key == "" {
 		return
 	}
-	e.Wire = cachewriter.Escape(plan.Key)
-	e.Servers = store.Pick(plan.Key)
-	if plan.Addr != "" {
-		e.Servers = []string{plan.Addr}
+	e.Wire = cachewriter.Escape(p.plan.Key)
+	e.Servers = store.Pick(p.plan.Key)
+	if p.plan.Addr != "" {
+		e.Servers = []string{p.plan.Addr}
 	}
-	item, err := store.Get(ctx, cachewriter.Entry{Key: plan.Key, Addr: plan.Addr})
+	item, err := store.Get(ctx, p.place())
 	switch {
 	case err != nil:
 		e.StoreErr = err.Error()
@@ -163,7 +121,7 @@ func (x *explainer) stored(ctx context.Context, fresh []byte) {
 		e.Stored = &StoredCopy{
 			Server: item.Addr, Bytes: len(item.Value), Flags: item.Flags, Usage: storedUsage(item.Usage),
 		}
-		stored, err := x.bodyOf(item)
+		stored, err := bodyOf(p.policy, item)
 		if err != nil {
 			e.Stored.Differs = err.Error()
 			return
@@ -183,16 +141,16 @@ func storedUsage(u *cachewriter.Usage) *StoredUsage {
 }
 
 // bodyOf is the body within a value, as nginx would send it.
-func (x *explainer) bodyOf(item *cachewriter.Item) ([]byte, error) {
+func bodyOf(p *policy.Policy, item *cachewriter.Item) ([]byte, error) {
 	switch {
-	case x.policy.Format == policy.FormatHTTP:
+	case p.Format == policy.FormatHTTP:
 		_, body, found := bytes.Cut(item.Value, []byte("\r\n\r\n"))
 		if !found {
 			return nil, errors.New("the stored value has no head, which the format http needs: nginx takes it for a miss")
 		}
 		return body, nil
-	case x.policy.Format == policy.FormatGzip && item.Flags&x.policy.GzipFlag != 0:
-		return inflate(item.Value, x.policy.BodyLimit())
+	case p.Format == policy.FormatGzip && item.Flags&p.GzipFlag != 0:
+		return inflate(item.Value, p.BodyLimit())
 	}
 	return item.Value, nil
 }

@@ -65,6 +65,12 @@ const (
 // closed before its first byte, as a TCP health check does.
 var errProbe = errors.New("connection closed before a request")
 
+// errPing ends an exchange that was a ping.
+var errPing = errors.New("ping")
+
+// errNotExplained ends the explanation of a request that might change something.
+var errNotExplained = errors.New("only GET and HEAD are asked of a backend to be explained")
+
 // readFailure is the failure to read a request's packet.
 func readFailure(err error) error {
 	if err == io.EOF {
@@ -117,8 +123,8 @@ func dialFailure(ctx context.Context, err error) error {
 	return f
 }
 
-// answerFailure is that of a backend that had taken the request.
-func answerFailure(ctx context.Context, op string, err error) error {
+// responseFailure is that of a backend that had taken the request.
+func responseFailure(ctx context.Context, op string, err error) error {
 	if gone := goneFailure(ctx, op); gone != nil {
 		return gone
 	}
@@ -150,7 +156,7 @@ func goneFailure(ctx context.Context, op string) error {
 
 // writeFailure is the failure to send to nginx.
 func writeFailure(err error) error {
-	return &failure{op: "write answer", side: sideClient, status: statusClientGone, err: err}
+	return &failure{op: "write response", side: sideClient, status: statusClientGone, err: err}
 }
 
 func isTimeout(err error) bool {
@@ -205,9 +211,9 @@ var statusText = map[int]string{
 	507: "Insufficient Storage",
 }
 
-// ownAnswer is the answer to a request that no backend answered. It says no
+// errorResponse is the answer to a request that no backend answered. It says no
 // more than its status: the reason is in the log, for those whom it concerns.
-func ownAnswer(status int, method string) []byte {
+func errorResponse(status int, method string) []byte {
 	body := strconv.Itoa(status) + " " + statusText[status] + "\n"
 	resp := uwsgi.Response{StatusCode: status, Reason: statusText[status]}
 	resp.Header = uwsgi.Header{

@@ -22,7 +22,7 @@ import (
 // the flight from its ending. One that has landed is kept for a moment.
 //
 // Another gateway may have purged the page while it was fetched. That shows when the page
-// is stored: see exchange.isCurrent.
+// is stored: see exchange.confirmCurrent.
 type flight struct {
 	key      string
 	policy   *policy.Policy // whose verdict it is
@@ -35,7 +35,7 @@ type flight struct {
 	mu        sync.Mutex      // guards everything below
 	news      chan struct{}   // closed at the next change; nil: nobody waits
 	followers int             // that wait, or read
-	leader    *exchange       // nil: it has ended
+	leader    *client         // nil: it has ended
 	writing   bool            // the leader is sending to its client
 	gone      bool            // its client has left
 	resp      *uwsgi.Response // nil: not judged yet; not to be changed
@@ -84,33 +84,45 @@ const (
 	maxStrike = 1
 )
 
-// join returns the flight for a key: a new one, which the caller leads, or one that
-// it follows, unless room for followers is taken, or the worker would see another
-// target than that of the leader. Nil means to go alone.
+// A seeker is a request that asks to share a page.
+type seeker struct {
+	client   *client
+	key      string
+	policy   *policy.Policy
+	pool     *backend.Pool
+	vars     uwsgi.Vars // as the worker gets them
+	stranger bool
+	came     time.Time
+	strikes  int // leaders that failed before it came again
+}
+
+// join returns the flight for a key: a new one, which the caller leads, or one that it
+// follows, unless room for followers is taken, or the worker would see another target than
+// that of the leader. Nil means to go alone.
 //
 // A stranger does not wait for a page before it is known that strangers may have it: it
 // leads another flight, in the place of one whose leader is no stranger.
-func (fs *flights) join(x *exchange, strikes, room int) (f *flight, leads bool) {
+func (fs *flights) join(s *seeker, room int) (f *flight, leads bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	key, now := x.plan.Key, time.Now()
-	if fs.marks.of(key, x.stranger, now) != unmarked {
+	now := time.Now()
+	if fs.marks.of(s.key, s.stranger, now) != unmarked {
 		return nil, false
 	}
-	f = fs.aloft[key]
-	if f != nil && (x.stranger && !f.isForStrangers() || f.isOver(x.came)) {
+	f = fs.aloft[s.key]
+	if f != nil && (s.stranger && !f.isForStrangers() || f.isOver(s.came)) {
 		fs.remove(f)
 		f = nil
 	}
 	if f == nil {
-		f = &flight{key: key, policy: x.policy, pool: x.pool, vars: x.out.Vars, stranger: x.stranger, strikes: strikes, began: now, leader: x}
+		f = &flight{key: s.key, policy: s.policy, pool: s.pool, vars: s.vars, stranger: s.stranger, strikes: s.strikes, began: now, leader: s.client}
 		if fs.aloft == nil {
 			fs.aloft = make(map[string]*flight)
 		}
-		fs.aloft[key] = f
+		fs.aloft[s.key] = f
 		return f, true
 	}
-	if f.policy != x.policy || f.pool != x.pool || !policy.SameTarget(f.vars, x.out.Vars) || !f.enter(room, now.Add(-x.g.Coalescing.wait())) {
+	if f.policy != s.policy || f.pool != s.pool || !policy.SameTarget(f.vars, s.vars) || !f.enter(room, now.Add(-s.client.g.Coalescing.wait())) {
 		return nil, false
 	}
 	return f, false
@@ -208,6 +220,19 @@ func (fs *flights) clear() {
 	fs.sweep = nil
 }
 
+// forgetLanded removes all flights that have landed, and stops the timer that would do so.
+func (fs *flights) forgetLanded() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for el := fs.landed.Front(); el != nil; el = fs.landed.Front() {
+		fs.remove(el.Value.(*flight))
+	}
+	if fs.sweep != nil {
+		fs.sweep.Stop()
+		fs.sweep = nil
+	}
+}
+
 // setMark marks a key for those who come to ask for it like x.
 func (fs *flights) setMark(key string, stranger bool, m mark) {
 	fs.mu.Lock()
@@ -266,7 +291,7 @@ func (f *flight) enter(room int, oldest time.Time) bool {
 	}
 	f.followers++
 	if f.writing {
-		f.leader.client.SetWriteDeadline(time.Now().Add(lagFor))
+		f.leader.conn.SetWriteDeadline(time.Now().Add(lagFor))
 	}
 	return true
 }
@@ -277,7 +302,7 @@ func (f *flight) leave() {
 	defer f.mu.Unlock()
 	f.followers--
 	if f.followers == 0 && f.gone && f.leader != nil {
-		f.leader.tether.end(errClientGone)
+		f.leader.ctx.end(errClientGone)
 	}
 }
 
@@ -319,7 +344,7 @@ func (f *flight) startWriting(by time.Time, resumable bool) bool {
 	if f.followers > 0 {
 		by = time.Now().Add(lagFor)
 	}
-	f.leader.client.SetWriteDeadline(by)
+	f.leader.conn.SetWriteDeadline(by)
 	return true
 }
 

@@ -17,11 +17,11 @@ func BenchmarkLead(b *testing.B) {
 			// Those that have landed are kept, but not as many.
 			keys := flightKeys(2 * keepLandedBytes / len(body))
 			var fs flights
-			x := &exchange{g: &Gateway{}}
+			s := seeker{client: &client{g: &Gateway{}}}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				x.plan.Key = keys[i%len(keys)]
-				f, leads := fs.join(x, 0, 10)
+				s.key = keys[i%len(keys)]
+				f, leads := fs.join(&s, 10)
 				if !leads {
 					b.Fatal("does not lead")
 				}
@@ -44,12 +44,11 @@ func flightKeys(n int) []string {
 // BenchmarkFollow joins a flight that is under way, and leaves it.
 func BenchmarkFollow(b *testing.B) {
 	var fs flights
-	x := &exchange{g: &Gateway{}}
-	x.plan.Key = "k:/"
-	fs.join(x, 0, 10)
+	s := seeker{client: &client{g: &Gateway{}}, key: "k:/"}
+	fs.join(&s, 10)
 	b.ReportAllocs()
 	for b.Loop() {
-		f, leads := fs.join(x, 0, 10)
+		f, leads := fs.join(&s, 10)
 		if f == nil || leads {
 			b.Fatal("does not follow")
 		}
@@ -62,16 +61,15 @@ func BenchmarkCrowd(b *testing.B) {
 	for _, n := range []int{10, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			var fs flights
-			x := &exchange{g: &Gateway{}}
-			x.plan.Key = "k:/"
+			s := seeker{client: &client{g: &Gateway{}}, key: "k:/"}
 			b.ReportAllocs()
 			for b.Loop() {
-				f, _ := fs.join(x, 0, n)
+				f, _ := fs.join(&s, n)
 				var joined, all sync.WaitGroup
 				joined.Add(n)
 				for range n {
 					all.Go(func() {
-						f, _ := fs.join(x, 0, n)
+						f, _ := fs.join(&s, n)
 						joined.Done()
 						f.await(b.Context(), nil, func(v *view) bool { return v.ending != aloft })
 						f.leave()
@@ -102,14 +100,14 @@ func BenchmarkSetMark(b *testing.B) {
 // BenchmarkGoAlone joins no flight, for the key is one of those.
 func BenchmarkGoAlone(b *testing.B) {
 	var fs flights
-	x := &exchange{g: &Gateway{}}
+	s := seeker{client: &client{g: &Gateway{}}}
 	for _, key := range flightKeys(maxMarks) {
 		fs.setMark(key, false, uncacheable)
-		x.plan.Key = key
+		s.key = key
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if f, _ := fs.join(x, 0, 10); f != nil {
+		if f, _ := fs.join(&s, 10); f != nil {
 			b.Fatal("does not go alone")
 		}
 	}

@@ -73,7 +73,7 @@ func (b *bench) followed(n int) {
 
 func TestCrowd(t *testing.T) {
 	for name, reply := range map[string]string{
-		"with length": page("hello", "X-Frame-Options: DENY"),
+		"with length": okPage("hello", "X-Frame-Options: DENY"),
 		"in chunks":   "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nX-Frame-Options: DENY\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestPrivateCrowd(t *testing.T) {
 				if name == "sentinel" {
 					body += " csrfmiddlewaretoken"
 				}
-				io.WriteString(nc, page(body, line))
+				io.WriteString(nc, okPage(body, line))
 			})
 			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
 			ask := func(i int) answer {
@@ -141,7 +141,7 @@ func TestPrivateCrowd(t *testing.T) {
 // A page that is for everyone is not for a request of which it could not be stored.
 func TestFollowerWithCookie(t *testing.T) {
 	w := newGate(func(_ int, nc net.Conn, req *uwsgi.Request) {
-		io.WriteString(nc, page("cookie "+req.Vars.Get("HTTP_COOKIE")))
+		io.WriteString(nc, okPage("cookie "+req.Vars.Get("HTTP_COOKIE")))
 	})
 	b := newBench(t, nil, w.play)
 	var all sync.WaitGroup
@@ -167,7 +167,7 @@ func TestFailedLeader(t *testing.T) {
 	}{
 		{"one silence", func(n int, nc net.Conn, _ *uwsgi.Request) {
 			if n > 1 {
-				io.WriteString(nc, page("hello"))
+				io.WriteString(nc, okPage("hello"))
 			}
 		}, 10, map[int]int{502: 1, 200: 9}},
 		// Who has not joined the second leader in time leads.
@@ -177,15 +177,15 @@ func TestFailedLeader(t *testing.T) {
 				io.WriteString(nc, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
 				return
 			}
-			io.WriteString(nc, page("hello"))
+			io.WriteString(nc, okPage("hello"))
 		}, 2, map[int]int{500: 1, 200: 9}},
 		{"errors", alike("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"), 10, map[int]int{500: 10}},
 		{"one truncation", func(n int, nc net.Conn, _ *uwsgi.Request) {
 			if n == 1 {
-				io.WriteString(nc, strings.TrimSuffix(page("hello"), "llo"))
+				io.WriteString(nc, strings.TrimSuffix(okPage("hello"), "llo"))
 				return
 			}
-			io.WriteString(nc, page("hello"))
+			io.WriteString(nc, okPage("hello"))
 		}, 2, map[int]int{0: 1, 200: 9}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestFailedLeader(t *testing.T) {
 
 // With nobody to ask, nobody waits.
 func TestNoBackendForAnyone(t *testing.T) {
-	w := newGate(alike(page("hello")))
+	w := newGate(alike(okPage("hello")))
 	b := startBench(t, "unix", func(g *Gateway) { g.Backends.Default.QueueTimeout = 200 * time.Millisecond },
 		startWorker(t, w.play)+" max-conns=1")
 	var all sync.WaitGroup
@@ -233,7 +233,7 @@ func TestNoBackendForAnyone(t *testing.T) {
 func TestLeaderLeaves(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
-			w := newGate(alike(page("hello")))
+			w := newGate(alike(okPage("hello")))
 			b := startBench(t, network, nil, startWorkerOn(t, network, w.play))
 			leader := b.dial()
 			leader.Write(encode(t, missed("/")))
@@ -266,7 +266,7 @@ func TestLeaderLeaves(t *testing.T) {
 // When all have left the backend is told, and the next one asks anew.
 func TestAllLeave(t *testing.T) {
 	left := make(chan struct{})
-	w := newGate(alike(page("hello")))
+	w := newGate(alike(okPage("hello")))
 	close(w.open)
 	hang := func(nc net.Conn, req *uwsgi.Request, in *bufio.Reader) {
 		if w.asked.Load() == 0 {
@@ -297,7 +297,7 @@ func TestSlowLeader(t *testing.T) {
 	body := strings.Repeat("x", size)
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
-			w := newGate(alike(page(body)))
+			w := newGate(alike(okPage(body)))
 			b := startBench(t, network, nil, startWorkerOn(t, network, w.play))
 			leader := b.dial()
 			leader.(interface{ SetReadBuffer(int) error }).SetReadBuffer(64 << 10)
@@ -335,7 +335,7 @@ func TestLiveFlight(t *testing.T) {
 	half := make(chan struct{})
 	end := make(chan bool)
 	w := newGate(func(_ int, nc net.Conn, _ *uwsgi.Request) {
-		answer := page("hello world")
+		answer := okPage("hello world")
 		io.WriteString(nc, strings.TrimSuffix(answer, " world"))
 		<-half
 		if <-end {
@@ -383,7 +383,7 @@ func TestLiveFlight(t *testing.T) {
 }
 
 func TestWaitIsBounded(t *testing.T) {
-	w := newGate(alike(page("hello")))
+	w := newGate(alike(okPage("hello")))
 	b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Second }, w.play)
 	var all sync.WaitGroup
 	for range 3 {
@@ -399,7 +399,7 @@ func TestWaitIsBounded(t *testing.T) {
 }
 
 func TestFollowersAreBounded(t *testing.T) {
-	w := newGate(alike(page("hello")))
+	w := newGate(alike(okPage("hello")))
 	b := newBench(t, func(g *Gateway) { g.Coalescing.Followers = 2 }, w.play)
 	var all sync.WaitGroup
 	for range 5 {
@@ -413,14 +413,14 @@ func TestFollowersAreBounded(t *testing.T) {
 
 // A page that began before its key was deleted is not for those who came after.
 func TestDeletedFlight(t *testing.T) {
-	old := newGate(alike(page("old")))
+	old := newGate(alike(okPage("old")))
 	w := newGate(nil)
 	w.reply = func(_ int, nc net.Conn, req *uwsgi.Request) {
 		if req.Vars.Get("REQUEST_METHOD") == "POST" {
 			io.WriteString(nc, "HTTP/1.1 204 No Content\r\n\r\n")
 			return
 		}
-		io.WriteString(nc, page("new"))
+		io.WriteString(nc, okPage("new"))
 	}
 	close(w.open)
 	tune := func(g *Gateway) { g.Coalescing.Wait = time.Hour }
@@ -452,7 +452,7 @@ func TestSecondLook(t *testing.T) {
 	n := 0
 	b := newBench(t, nil, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 		n++
-		io.WriteString(nc, page(fmt.Sprint("page ", n)))
+		io.WriteString(nc, okPage(fmt.Sprint("page ", n)))
 	})
 	b.get("/")
 	eventually(t, "stored", func() bool { return b.Store.Stats().Total.Stored == 1 })
@@ -479,7 +479,7 @@ func TestSecondLook(t *testing.T) {
 }
 
 func TestConditionalFollower(t *testing.T) {
-	w := newGate(alike(page("hello", `ETag: "e"`)))
+	w := newGate(alike(okPage("hello", `ETag: "e"`)))
 	b := newBench(t, nil, w.play)
 	statuses := map[int]int{}
 	for _, got := range b.crowd(w, 4, func(i int) answer {
@@ -500,7 +500,7 @@ func TestNoFlights(t *testing.T) {
 		"turned off": func(g *Gateway) { g.Coalescing.Wait = -1 },
 		"observing":  func(g *Gateway) { g.Policy.Observe = true },
 	} {
-		w := newGate(alike(page("hello")))
+		w := newGate(alike(okPage("hello")))
 		b := newBench(t, tune, w.play)
 		var all sync.WaitGroup
 		for range 3 {
@@ -523,7 +523,7 @@ func TestFlightsAtRandom(t *testing.T) {
 		if r.IntN(8) == 0 {
 			lines = append(lines, "Cache-Control: private", "X-For: "+req.Vars.Get("HTTP_X_REQUEST_ID"))
 		}
-		answer := page(body, lines...)
+		answer := okPage(body, lines...)
 		switch r.IntN(10) {
 		case 0:
 			return
@@ -600,13 +600,12 @@ func sum(body string) string {
 
 // Joining costs no copy of the body.
 func BenchmarkJoin(b *testing.B) {
-	x := &exchange{g: &Gateway{}}
-	x.plan.Key = "k:/"
+	s := seeker{client: &client{g: &Gateway{}}, key: "k:/"}
 	f := &flight{key: "k:/", body: bytes.Repeat([]byte("x"), 1<<20), ending: endLanded}
 	fs := flights{aloft: map[string]*flight{"k:/": f}}
 	b.ReportAllocs()
 	for b.Loop() {
-		f, _ := fs.join(x, 0, 10)
+		f, _ := fs.join(&s, 10)
 		v, ok := f.await(b.Context(), nil, func(v *view) bool { return v.ending != aloft })
 		if !ok || len(v.body) != 1<<20 {
 			b.Fatal("no page")
@@ -619,7 +618,7 @@ func BenchmarkJoin(b *testing.B) {
 // page of another one is not theirs, whatever its key.
 func TestFlightOfTheSameTarget(t *testing.T) {
 	hosts := []string{"example.com", "example.com:80", "example.com"}
-	w := newGate(func(_ int, nc net.Conn, req *uwsgi.Request) { io.WriteString(nc, page(req.Vars.Get("HTTP_HOST"))) })
+	w := newGate(func(_ int, nc net.Conn, req *uwsgi.Request) { io.WriteString(nc, okPage(req.Vars.Get("HTTP_HOST"))) })
 	b := newBench(t, nil, w.play)
 	got := make([]answer, len(hosts))
 	var all sync.WaitGroup

@@ -40,7 +40,7 @@ func TestCrowdOfAnObservedRule(t *testing.T) {
 		{"another page", "/a", true, 1, "hello"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newGate(alike(page("hello")))
+			w := newGate(alike(okPage("hello")))
 			b := newBench(t, func(g *Gateway) { observing(g); g.Coalescing.Wait = time.Hour }, w.play)
 			answers := make([]answer, 10)
 			var all sync.WaitGroup
@@ -82,7 +82,7 @@ func TestCrowdOfAnObservedRule(t *testing.T) {
 func TestLeaderOfARefusedPage(t *testing.T) {
 	lines := make(chan string, 100)
 	w := newGate(nil)
-	w.reply = func(_ int, nc net.Conn, _ *uwsgi.Request) { io.WriteString(nc, page("hello", <-lines)) }
+	w.reply = func(_ int, nc net.Conn, _ *uwsgi.Request) { io.WriteString(nc, okPage("hello", <-lines)) }
 	close(w.open)
 	fleet := newFleet(t, 2, nil, w.play)
 	lines <- "Cache-Control: private"
@@ -155,7 +155,7 @@ func TestFlightEndsAtRandom(t *testing.T) {
 			io.WriteString(nc, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
 			return
 		case 4:
-			io.WriteString(nc, page(body)[:100])
+			io.WriteString(nc, okPage(body)[:100])
 			return
 		case 5: // it does not show before the end that it is too large
 			body = strings.Repeat("z", 2<<20)

@@ -39,19 +39,19 @@ func TestLeaderWhoIsNoStranger(t *testing.T) {
 		own   uwsgi.Var
 		reply string // to the leader
 	}{
-		{"it says nothing", dark, page("dark")},
-		{"private", dark, page("dark", "Cache-Control: private")},
-		{"a cookie is set", dark, page("dark", "Set-Cookie: theme=dark")},
-		{"varies", dark, page("dark", "Vary: Cookie")},
-		{"another type", dark, page("dark", "Content-Type: application/json")},
+		{"it says nothing", dark, okPage("dark")},
+		{"private", dark, okPage("dark", "Cache-Control: private")},
+		{"a cookie is set", dark, okPage("dark", "Set-Cookie: theme=dark")},
+		{"varies", dark, okPage("dark", "Vary: Cookie")},
+		{"another type", dark, okPage("dark", "Content-Type: application/json")},
 		{"a redirect", dark, "HTTP/1.1 302 Found\r\nLocation: /dark\r\nContent-Length: 0\r\n\r\n"},
 		{"not found", dark, "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ndark"},
 		{"an error", dark, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"},
 		{"a crash", dark, ""},
-		{"a token in the body", dark, page("csrfmiddlewaretoken")},
+		{"a token in the body", dark, okPage("csrfmiddlewaretoken")},
 		{"too large", dark, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat("x", 2000000)},
 		{"without length", dark, "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\ndark"},
-		{"from another site", uwsgi.Var{Name: "HTTP_ORIGIN", Value: "https://other.test"}, page("dark", "Set-Cookie: a=b")},
+		{"from another site", uwsgi.Var{Name: "HTTP_ORIGIN", Value: "https://other.test"}, okPage("dark", "Set-Cookie: a=b")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newGate(func(_ int, nc net.Conn, req *uwsgi.Request) {
@@ -59,7 +59,7 @@ func TestLeaderWhoIsNoStranger(t *testing.T) {
 					io.WriteString(nc, tt.reply)
 					return
 				}
-				io.WriteString(nc, page("hello"))
+				io.WriteString(nc, okPage("hello"))
 			})
 			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
 			for round := range 2 {
@@ -94,7 +94,7 @@ func TestCrowdOfNoStrangers(t *testing.T) {
 		{"it says nothing", "X-Says: nothing", 10, 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newGate(alike(page("hello", tt.line)))
+			w := newGate(alike(okPage("hello", tt.line)))
 			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
 			b.crowd(w, 10, func(int) answer { return b.get("/", dark) })
 			if n := w.asked.Load(); n != tt.first {
@@ -133,8 +133,8 @@ func TestStoredPageIsUnmarked(t *testing.T) {
 		{"one who is no stranger", func(b *bench) { b.get("/", dark) }},
 		{"a refresh", func(b *bench) {
 			f := &refresh.Page{Entry: cachewriter.Entry{Key: "k:/"}, Policy: b.policy(), Vars: missed("/")}
-			if became := b.refetch(context.Background(), f); became != refresh.Stored {
-				b.t.Errorf("the refetch became %v", became)
+			if became := b.refreshPage(context.Background(), f); became != refresh.Stored {
+				b.t.Errorf("the refresh became %v", became)
 			}
 		}},
 	} {
@@ -144,7 +144,7 @@ func TestStoredPageIsUnmarked(t *testing.T) {
 				if n <= 2 {
 					line = "Cache-Control: private"
 				}
-				io.WriteString(nc, page("hello", line))
+				io.WriteString(nc, okPage("hello", line))
 			})
 			close(w.open)
 			b := newBench(t, nil, w.play)
@@ -235,7 +235,7 @@ func TestCrashesInACrowd(t *testing.T) {
 		t.Run(fmt.Sprint(crashes), func(t *testing.T) {
 			w := newGate(func(_ int, nc net.Conn, req *uwsgi.Request) {
 				if req.Vars.Get("HTTP_USER_AGENT") != "long" {
-					io.WriteString(nc, page("hello"))
+					io.WriteString(nc, okPage("hello"))
 				}
 			})
 			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
@@ -272,9 +272,9 @@ func compressing(lines ...string) func(int, net.Conn, *uwsgi.Request) {
 		case req.Vars.Get("HTTP_IF_NONE_MATCH") == `"e"`:
 			io.WriteString(nc, "HTTP/1.1 304 Not Modified\r\nETag: \"e\"\r\n\r\n")
 		case req.Vars.Get("HTTP_ACCEPT_ENCODING") != "":
-			io.WriteString(nc, page("compressed", append(lines, "Content-Encoding: gzip")...))
+			io.WriteString(nc, okPage("compressed", append(lines, "Content-Encoding: gzip")...))
 		default:
-			io.WriteString(nc, page("plain", lines...))
+			io.WriteString(nc, okPage("plain", lines...))
 		}
 	}
 }
@@ -342,11 +342,11 @@ func TestCacheableAgain(t *testing.T) {
 		name, was string
 		expire    bool
 	}{
-		{"it was private", page("plain", "Cache-Control: private"), false},
+		{"it was private", okPage("plain", "Cache-Control: private"), false},
 		{"it was not found", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", false},
-		{"it had a token", page("csrfmiddlewaretoken"), true},
-		{"it was empty", page(""), true},
-		{"it was too large", page(strings.Repeat("x", 2<<20)), true},
+		{"it had a token", okPage("csrfmiddlewaretoken"), true},
+		{"it was empty", okPage(""), true},
+		{"it was too large", okPage(strings.Repeat("x", 2<<20)), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := compressing()

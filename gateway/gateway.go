@@ -22,33 +22,32 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Gateway answers nginx. Its fields are set before the first Serve and not
-// changed afterwards; its methods are safe for concurrent use.
+// A Gateway takes requests from nginx, and gets their responses from uWSGI servers. Its
+// fields are set before the first Serve and not changed afterwards; its methods are safe for
+// concurrent use.
 //
-// Every connection has one goroutine that Serve waits for. A second one sends the
-// body as it comes, if there is one, and then sees nginx leave; else one goroutine of
-// Serve sees that for all. Another one sends a body that has been spooled, if it is
-// large. The first one waits for both.
+// Serve waits for the goroutines that it starts: one for each connection, and one for all
+// that watches whether clients leave. The goroutine of a connection waits for those that its
+// request needs: see presence, upload and exchange.
 type Gateway struct {
-	// Backends are the servers that answer. It must be set. Serve does not
-	// close it.
+	// Backends are the servers that respond. It must be set. Serve does not close it.
 	Backends *backend.Pools
 
 	// Subscriptions are counted in the metrics. It may be nil.
 	Subscriptions *subscription.Registry
 
-	// Policy decides what is stored, and under which key. It must be set. It is
-	// the first one: Reload puts another in its place.
+	// Policy decides what is stored, and under which key. It must be set. It is in force
+	// until Reload replaces it.
 	Policy *policy.Policy
 
-	// Firewall decides what a worker gets to see. Nil means the zero
-	// Firewall, which is the strictest.
+	// Firewall decides which vars reach a worker. Nil means the zero Firewall, which is
+	// the strictest.
 	Firewall *policy.Firewall
 
 	// Store receives the pages. If it is nil nothing is stored.
 	Store *cachewriter.Writer
 
-	// Log is told what an operator should know or mend. Nil is silent.
+	// Log gets what an operator should know or repair. Nil is silent.
 	Log *zap.Logger
 
 	// AccessLog gets one line a request. Nil is silent. It must not sample.
@@ -57,17 +56,17 @@ type Gateway struct {
 	// HideQuery keeps query strings out of the access log.
 	HideQuery bool
 
-	// AlignHeaders makes the answer that fills the store look like the hits
-	// that follow it; see policy.Align. It means nothing in policy.FormatHTTP,
-	// whose hits have the answer's own head.
+	// AlignHeaders makes the response that fills the store look like the hits that follow
+	// it; see policy.Align. It means nothing in policy.FormatHTTP, whose hits have the
+	// head of the response itself.
 	AlignHeaders bool
 
-	// AskToClose tells backends that the connection ends with the answer. That
-	// goes without saying for uWSGI, and not for gunicorn.
+	// AskToClose asks backends to close the connection after the response. uWSGI does so
+	// in any case, gunicorn does not.
 	AskToClose bool
 
-	// Limits bound the requests that are read. The zero value is good. Nil
-	// Modifiers mean uwsgi.PageModifiers here: the workers get those of their pool.
+	// Limits bound the requests that are read. The zero value is good. Nil Modifiers mean
+	// uwsgi.PageModifiers here: the workers get those of their pool.
 	Limits uwsgi.Limits
 
 	Timeouts   Timeouts
@@ -76,12 +75,10 @@ type Gateway struct {
 	Refreshing Refreshing
 	Peers      Peers
 
-	stats   stats
-	hints   hints
-	flights flights
-
+	stats     stats
+	hints     hints
+	flights   flights
 	contested contested
-
 	withdrawn withdrawals
 
 	refreshes   refresh.Schedule // see schedule
@@ -92,22 +89,22 @@ type Gateway struct {
 	spoolMemory, spoolDisk budget // of request bodies
 
 	reloads  sync.RWMutex                  // held for reading while a page is handed to the store
-	reloaded atomic.Pointer[policy.Policy] // in the place of Policy; nil: nothing
+	reloaded atomic.Pointer[policy.Policy] // in the place of Policy; nil: Policy is in force
 }
 
-// Serve answers the connections of ln until ctx is done. Then it takes what
-// waits in the backlog, closes ln, and returns nil when the requests in flight
-// have ended, or an error when Timeouts.Drain ended them. It may be called for
-// several listeners at once. A listener that fails ends it with that error,
-// after the requests in flight.
+// Serve serves the connections of ln until ctx is done. Then it takes those that wait in
+// the backlog, closes ln, and returns nil when the requests in flight have ended, or an error
+// if Timeouts.Drain ended them. It may be called for several listeners at once. If a listener
+// fails, it returns that error after the requests in flight have ended.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	watcher, err := socket.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("gateway: watch clients: %w", err)
 	}
 	defer watcher.Close()
-	open := tethers{watcher: watcher} // requests outlive ctx: that is what draining means
-	c := newCrew(ctx.Done(), func(nc net.Conn) { g.serveConn(&open, nc) })
+	defer g.flights.forgetLanded()
+	open := requestContexts{watcher: watcher} // requests outlive ctx: that is what draining means
+	c := newConnWorkers(ctx.Done(), func(nc net.Conn) { g.serveConn(&open, nc) })
 	err = g.accept(ctx, ln, c.take)
 	if drained := g.drain(&c.all, open.cutAll); err == nil {
 		err = drained
@@ -132,21 +129,13 @@ func (g *Gateway) accept(ctx context.Context, ln net.Listener, serve func(net.Co
 	return a.Run(ctx, ln)
 }
 
-// isUnix reports whether an address is one of UNIX sockets.
+// isUnix reports whether an address is that of a UNIX socket.
 func isUnix(addr net.Addr) bool { return addr.Network() == "unix" }
 
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
-// Reload puts another policy and other memcached servers in the place of those
-// that were. Requests under way go on as they were begun, but their pages are not
-// stored: they were judged by what is no longer true, and nginx may take them for
-// something else. Requests that come after Reload see the new settings alone. p.Servers
-// should be ring's Has. A nil ring leaves the servers as they are.
+// Reload replaces the policy and the memcached servers. Requests in flight go on with the
+// old policy, but their pages are not stored: they were judged by what is no longer true,
+// and nginx may take them for something else. Requests that come after Reload see only the
+// new settings. p.Servers should be ring's Has. A nil ring leaves the servers as they are.
 func (g *Gateway) Reload(p *policy.Policy, ring *cachewriter.Ring) {
 	g.reloads.Lock()
 	defer g.reloads.Unlock()
@@ -164,13 +153,10 @@ func (g *Gateway) policy() *policy.Policy {
 	return g.Policy
 }
 
-// drain waits for the exchanges, and breaks them off after Timeouts.Drain.
+// drain waits for the connections, and breaks them off after Timeouts.Drain.
 func (g *Gateway) drain(conns *sync.WaitGroup, abandon func()) error {
 	done := make(chan struct{})
-	go func() {
-		conns.Wait()
-		close(done)
-	}()
+	go closeAfter(conns, done) // drain waits for done
 	var timeout <-chan time.Time
 	if g.Timeouts.Drain >= 0 {
 		t := time.NewTimer(g.Timeouts.drain())
@@ -189,7 +175,12 @@ func (g *Gateway) drain(conns *sync.WaitGroup, abandon func()) error {
 		n, g.Timeouts.drain())
 }
 
-func (g *Gateway) serveConn(open *tethers, nc net.Conn) {
+func closeAfter(conns *sync.WaitGroup, done chan<- struct{}) {
+	conns.Wait()
+	close(done)
+}
+
+func (g *Gateway) serveConn(open *requestContexts, nc net.Conn) {
 	defer g.connections.leave()
 	defer nc.Close()
 	if !g.admits(nc) {
@@ -203,10 +194,10 @@ func (g *Gateway) serveConn(open *tethers, nc net.Conn) {
 	if !g.secures(t.ctx, nc) {
 		return
 	}
-	newExchange(g, nc, t).run()
+	newExchange(g, t).serve(nc)
 }
 
-// contain keeps a programmer's mistake in one request from ending all others.
+// contain keeps a programmer's mistake in one request from ending the process.
 func (g *Gateway) contain() {
 	if r := recover(); r != nil {
 		g.stats.panics.Add(1)
@@ -236,9 +227,8 @@ func (g *Gateway) poolFor(v uwsgi.Vars) *backend.Pool {
 	return g.Backends.For(poolHost(v), v.Get("UWSGI_FASTROUTER_KEY"))
 }
 
-// poolHost is the host that keys and rules go by, so that no spelling of a host leads
-// to another host's servers: with the port that the client named, for pools that have
-// one.
+// poolHost is the host by which keys and rules go, so that no spelling of a host leads to
+// another host's servers. It has the port that the client named, for pools that have one.
 func poolHost(v uwsgi.Vars) string {
 	host, sent := policy.HostOf(v), v.Get("HTTP_HOST")
 	i := strings.LastIndexByte(sent, ':')

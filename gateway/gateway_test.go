@@ -22,7 +22,7 @@ import (
 )
 
 func TestMissIsRelayedAndStored(t *testing.T) {
-	b := newBench(t, nil, says(page("hello", "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT")))
+	b := newBench(t, nil, says(okPage("hello", "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT")))
 	got := b.get("/a%20b")
 	if got.status != 200 || got.body != "hello" || got.err != nil {
 		t.Fatalf("got %d %q %v, want 200 hello", got.status, got.body, got.err)
@@ -55,18 +55,18 @@ func TestNotStored(t *testing.T) {
 		body   string
 		reason string
 	}{
-		{"POST", request("POST", "/", uwsgi.Var{Name: "CACHE_KEY", Value: "k"}), page("hello"), "hello", "method"},
-		{"HEAD", missed("/", uwsgi.Var{Name: "REQUEST_METHOD", Value: "HEAD"}), page("hello"), "", "method"},
-		{"without method", uwsgi.Vars{{Name: "HTTP_HOST", Value: "a"}}, page("hello"), "hello", "no-method"},
-		{"bypassed", request("GET", "/", uwsgi.Var{Name: "CACHE_KEY", Value: "k"}), page("hello"), "hello", "not-looked-up"},
-		{"Set-Cookie", missed("/"), page("hello", "Set-Cookie: a=b"), "hello", "set-cookie"},
-		{"private", missed("/"), page("hello", "Cache-Control: private"), "hello", "private"},
-		{"not found", missed("/"), strings.Replace(page("hello"), "200 OK", "404 Not Found", 1), "hello", "status"},
+		{"POST", request("POST", "/", uwsgi.Var{Name: "CACHE_KEY", Value: "k"}), okPage("hello"), "hello", "method"},
+		{"HEAD", missed("/", uwsgi.Var{Name: "REQUEST_METHOD", Value: "HEAD"}), okPage("hello"), "", "method"},
+		{"without method", uwsgi.Vars{{Name: "HTTP_HOST", Value: "a"}}, okPage("hello"), "hello", "no-method"},
+		{"bypassed", request("GET", "/", uwsgi.Var{Name: "CACHE_KEY", Value: "k"}), okPage("hello"), "hello", "not-looked-up"},
+		{"Set-Cookie", missed("/"), okPage("hello", "Set-Cookie: a=b"), "hello", "set-cookie"},
+		{"private", missed("/"), okPage("hello", "Cache-Control: private"), "hello", "private"},
+		{"not found", missed("/"), strings.Replace(okPage("hello"), "200 OK", "404 Not Found", 1), "hello", "status"},
 		{"no length", missed("/"), "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\nhello", "hello", "no-length"},
-		{"session", missed("/", uwsgi.Var{Name: "HTTP_COOKIE", Value: "sessionid=1"}), page("hello"), "hello", "identity-cookie"},
-		{"a form", missed("/"), page("<input name=csrfmiddlewaretoken>"), "<input name=csrfmiddlewaretoken>", "sentinel"},
-		{"empty", missed("/"), page(""), "", "empty"},
-		{"more than announced", missed("/"), page("hello") + "!", "hello", "truncated"},
+		{"session", missed("/", uwsgi.Var{Name: "HTTP_COOKIE", Value: "sessionid=1"}), okPage("hello"), "hello", "identity-cookie"},
+		{"a form", missed("/"), okPage("<input name=csrfmiddlewaretoken>"), "<input name=csrfmiddlewaretoken>", "sentinel"},
+		{"empty", missed("/"), okPage(""), "", "empty"},
+		{"more than announced", missed("/"), okPage("hello") + "!", "hello", "truncated"},
 		{"trailers", missed("/"), chunked + "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n", "hello", "trailers"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestTruncatedAnswers(t *testing.T) {
 		answer string
 		reset  bool // TCP says so; with a declared length nginx counts itself
 	}{
-		"short of its length":    {strings.Replace(page("hello"), "hello", "hel", 1), false},
+		"short of its length":    {strings.Replace(okPage("hello"), "hello", "hel", 1), false},
 		"without its last chunk": {"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestTruncatedAnswers(t *testing.T) {
 }
 
 func TestHeadKeepsTheLengthAndDropsTheBody(t *testing.T) {
-	b := newBench(t, nil, says(page("hello")))
+	b := newBench(t, nil, says(okPage("hello")))
 	got := b.ask(request("HEAD", "/"), nil)
 	if got.length != 5 || got.body != "" {
 		t.Errorf("got %q, want Content-Length 5 and no body", got.raw)
@@ -132,7 +132,7 @@ func TestHeadKeepsTheLengthAndDropsTheBody(t *testing.T) {
 }
 
 func TestInterimAnswersAreSwallowed(t *testing.T) {
-	b := newBench(t, nil, says("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"+page("hello")))
+	b := newBench(t, nil, says("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"+okPage("hello")))
 	if got := b.get("/"); got.status != 200 || got.body != "hello" {
 		t.Errorf("got %q, want the final answer alone", got.raw)
 	}
@@ -143,7 +143,7 @@ func TestWorkerSeesNeitherMagicNorCacheVars(t *testing.T) {
 	seen := make(chan uwsgi.Vars, 1)
 	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
 		seen <- req.Vars
-		io.WriteString(nc, page("hello"))
+		io.WriteString(nc, okPage("hello"))
 	})
 	b.get("/p?q=1", uwsgi.Var{Name: "UWSGI_FILE", Value: "/tmp/evil.py"}, uwsgi.Var{Name: "HTTP_PROXY", Value: "x"},
 		uwsgi.Var{Name: "HTTP_IF_NONE_MATCH", Value: `"x"`},
@@ -163,7 +163,7 @@ func TestWorkerSeesNeitherMagicNorCacheVars(t *testing.T) {
 // it is lost for seconds.
 func TestAnnouncedBodyOfALookupIsNotAnnounced(t *testing.T) {
 	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
-		io.WriteString(nc, page("length="+req.Vars.Get("CONTENT_LENGTH")))
+		io.WriteString(nc, okPage("length="+req.Vars.Get("CONTENT_LENGTH")))
 	})
 	got := b.get("/", uwsgi.Var{Name: "CONTENT_LENGTH", Value: "10"}, uwsgi.Var{Name: "HTTP_CONTENT_LENGTH", Value: "10"})
 	if got.body != "length=" {
@@ -184,11 +184,11 @@ func TestSilentBackend(t *testing.T) {
 		status  int
 		asked   uint64 // backends, all together
 	}{
-		{"GET goes to another one", "GET", "", []script{silent, says(page("hello"))}, 200, 2},
-		{"HEAD goes to another one", "HEAD", "", []script{silent, says(page("hello"))}, 200, 2},
-		{"POST does not", "POST", "", []script{silent, says(page("hello"))}, 502, 1},
-		{"an upgrade is asked for once", "UPGRADE", "", []script{silent, says(page("hello"))}, 502, 1},
-		{"a body is sent again", "GET", "hello", []script{silent, says(page("hello"))}, 200, 2},
+		{"GET goes to another one", "GET", "", []script{silent, says(okPage("hello"))}, 200, 2},
+		{"HEAD goes to another one", "HEAD", "", []script{silent, says(okPage("hello"))}, 200, 2},
+		{"POST does not", "POST", "", []script{silent, says(okPage("hello"))}, 502, 1},
+		{"an upgrade is asked for once", "UPGRADE", "", []script{silent, says(okPage("hello"))}, 502, 1},
+		{"a body is sent again", "GET", "hello", []script{silent, says(okPage("hello"))}, 200, 2},
 		{"the only one is asked once", "GET", "", []script{silent}, 502, 1},
 		{"nobody is asked a third time", "GET", "", []script{silent, silent, silent}, 502, 2},
 	} {
@@ -289,7 +289,7 @@ func many(n int) uwsgi.Vars {
 }
 
 func TestSlowHeadIsAnswered(t *testing.T) {
-	b := newBench(t, func(g *Gateway) { g.Timeouts.Head = 20 * time.Millisecond }, says(page("hello")))
+	b := newBench(t, func(g *Gateway) { g.Timeouts.Head = 20 * time.Millisecond }, says(okPage("hello")))
 	nc := b.dial()
 	nc.Write([]byte{0, 40})
 	raw, err := io.ReadAll(nc)
@@ -338,7 +338,7 @@ func TestBypass(t *testing.T) {
 	seen := make(chan uwsgi.Vars, 1)
 	b := newBench(t, bypassing(t), func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
 		seen <- req.Vars
-		io.WriteString(nc, page("fresh"))
+		io.WriteString(nc, okPage("fresh"))
 	})
 	b.store.set("k:/p?a=1", item{body: "old"})
 	b.get("/p?a=1&nocache=s3cret")
@@ -365,10 +365,10 @@ func TestFillThatBeganBeforeAPurge(t *testing.T) {
 		if req.Vars.Get("HTTP_X_MOZ") != "" {
 			close(began)
 			<-goOn
-			io.WriteString(nc, page("old"))
+			io.WriteString(nc, okPage("old"))
 			return
 		}
-		io.WriteString(nc, page("private now", "Cache-Control: private"))
+		io.WriteString(nc, okPage("private now", "Cache-Control: private"))
 	})
 	done := make(chan answer)
 	go func() { done <- b.get("/p", uwsgi.Var{Name: "HTTP_X_MOZ", Value: "1"}) }()
@@ -404,7 +404,7 @@ func TestStoreDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.Store = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}
-	}, says(page("hello")))
+	}, says(okPage("hello")))
 	for range 20 {
 		if got := b.get("/"); got.status != 200 || got.body != "hello" {
 			t.Fatalf("got %q", got.raw)
@@ -421,7 +421,7 @@ func TestDrain(t *testing.T) {
 	b := newBench(t, nil, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 		started.Done()
 		<-goOn
-		io.WriteString(nc, page("hello"))
+		io.WriteString(nc, okPage("hello"))
 	})
 	answers := make(chan answer, n)
 	for i := range n {
@@ -486,7 +486,7 @@ func TestPeers(t *testing.T) {
 
 // A packet whose announced size does not arrive must not be waited for in vain.
 func TestHugeBlockIsBounded(t *testing.T) {
-	b := newBench(t, func(g *Gateway) { g.Limits.Block = 100 }, says(page("hello")))
+	b := newBench(t, func(g *Gateway) { g.Limits.Block = 100 }, says(okPage("hello")))
 	nc := b.dial()
 	packet := make([]byte, 4)
 	binary.LittleEndian.PutUint16(packet[1:], 101)
@@ -498,7 +498,7 @@ func TestHugeBlockIsBounded(t *testing.T) {
 }
 
 func TestProbeLeavesNoLine(t *testing.T) {
-	b := newBench(t, nil, says(page("hello")))
+	b := newBench(t, nil, says(okPage("hello")))
 	b.dial().Close()
 	eventually(t, "probe counted", func() bool { return b.stats.probes.Load() == 1 })
 	if b.access.Len() != 0 {
@@ -514,7 +514,7 @@ type brokenListener struct{ net.Listener }
 func (brokenListener) Accept() (net.Conn, error) { return nil, errAccept }
 
 func TestServeReturnsTheListenersError(t *testing.T) {
-	b := newBench(t, nil, says(page("hello")))
+	b := newBench(t, nil, says(okPage("hello")))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

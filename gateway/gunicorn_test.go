@@ -66,7 +66,7 @@ func answerOf(req *uwsgi.Request) string {
 		return "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n" +
 			strconv.FormatInt(int64(len(path)), 16) + "\r\n" + path + "\r\n0\r\n\r\n"
 	}
-	return page(path)
+	return okPage(path)
 }
 
 // last is what counts of a name that stands twice.

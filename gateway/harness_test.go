@@ -316,8 +316,8 @@ func says(answer string) script {
 	return func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) { io.WriteString(nc, answer) }
 }
 
-// page is a whole answer with that body and further header lines.
-func page(body string, lines ...string) string {
+// okPage is a whole answer with that body and further header lines.
+func okPage(body string, lines ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n", len(body))
 	for _, line := range lines {

@@ -22,17 +22,18 @@ func headLimit(size int) int {
 	return max(size, headBuffer-1, (size+bufferUnit-1)/bufferUnit*bufferUnit-1)
 }
 
-// appendHead appends the answer's head as nginx gets it to b.
+// appendHead appends the response's head as nginx gets it to b.
 func (x *exchange) appendHead(b []byte) []byte {
-	resp := *x.resp
+	p := &x.page
+	resp := *p.resp
 	resp.Header = resp.Header.Clone()
 	resp.Clean()
-	x.rec.status = resp.StatusCode
+	x.client.sent.status = resp.StatusCode
 	aligned := resp.Header
-	if x.mayStore() && x.g.AlignHeaders && x.policy.Format != policy.FormatHTTP {
+	if p.mayStore() && x.g.AlignHeaders && p.policy.Format != policy.FormatHTTP {
 		aligned = policy.Align(resp.Header)
 	}
-	return x.fitHead(b, &resp, aligned)
+	return p.fitHead(b, &resp, aligned)
 }
 
 // fitHead appends resp's head to b, with our Cache-Status, and aligned in the place
@@ -41,10 +42,10 @@ func (x *exchange) appendHead(b []byte) []byte {
 // what has been aligned. If it is too large even so, that lies in how we write the
 // lines, and they are written shorter, and as a CGI script would if that is not
 // enough: a script's head has no status line. It changes resp.
-func (x *exchange) fitHead(b []byte, resp *uwsgi.Response, aligned uwsgi.Header) []byte {
-	limit := len(b) + headLimit(x.resp.Size)
+func (p *page) fitHead(b []byte, resp *uwsgi.Response, aligned uwsgi.Header) []byte {
+	limit := len(b) + headLimit(p.resp.Size)
 	plain := resp.Header
-	for _, status := range []func() string{x.cacheStatus, x.shortCacheStatus} {
+	for _, status := range []func() string{p.cacheStatus, p.shortCacheStatus} {
 		resp.Header = append(aligned, uwsgi.Field{Name: "Cache-Status", Value: status()})
 		if head := resp.AppendHead(b); len(head) <= limit {
 			return head
@@ -62,22 +63,22 @@ func (x *exchange) fitHead(b []byte, resp *uwsgi.Response, aligned uwsgi.Header)
 }
 
 // shortCacheStatus is the least that our member says.
-func (x *exchange) shortCacheStatus() string { return "uwgate; detail=" + x.detail() }
+func (p *page) shortCacheStatus() string { return "uwgate; detail=" + p.detail() }
 
 // mayStore reports whether nothing speaks against storing the page so far.
-func (x *exchange) mayStore() bool { return x.verdict.Store() && x.page.reason == "" }
+func (p *page) mayStore() bool { return p.verdict.Store() && p.capture.reason == "" }
 
 // cacheStatus is our member of the Cache-Status list (RFC 9211). It is sent with
 // the head, and says "stored" only if nothing can refuse the page any more: of one
 // that is still on its way it tells the lifetime alone.
-func (x *exchange) cacheStatus() string {
-	v := x.verdict
+func (p *page) cacheStatus() string {
+	v := p.verdict
 	if v.Reason == policy.Found || v.Reason == policy.Stale {
 		b := append([]byte("uwgate; hit; ttl="), strconv.Itoa(int(v.TTL/time.Second))...)
 		return string(append(append(b, "; detail="...), v.Reason...))
 	}
 	b := []byte("uwgate; fwd=")
-	switch x.plan.Reason {
+	switch p.plan.Reason {
 	case "":
 		b = append(b, "uri-miss"...)
 	case policy.Method, policy.NoMethod:
@@ -86,27 +87,27 @@ func (x *exchange) cacheStatus() string {
 		b = append(b, "bypass"...)
 	}
 	b = append(b, "; fwd-status="...)
-	b = strconv.AppendInt(b, int64(x.resp.StatusCode), 10)
-	if x.follows {
+	b = strconv.AppendInt(b, int64(p.resp.StatusCode), 10)
+	if p.shared {
 		b = append(b, "; collapsed"...)
 	}
-	if x.stored {
+	if p.stored {
 		b = append(b, "; stored"...)
 	}
-	if x.mayStore() {
+	if p.mayStore() {
 		b = append(b, "; ttl="...)
 		b = strconv.AppendInt(b, int64(v.TTL/time.Second), 10)
 	}
-	return string(append(append(b, "; detail="...), x.detail()...))
+	return string(append(append(b, "; detail="...), p.detail()...))
 }
 
 // detail is the word of the decision, as in the log.
-func (x *exchange) detail() string {
+func (p *page) detail() string {
 	switch {
-	case x.verdict.Observe:
+	case p.verdict.Observe:
 		return string(policy.Observe)
-	case x.page.reason != "":
-		return string(x.page.reason)
+	case p.capture.reason != "":
+		return string(p.capture.reason)
 	}
-	return string(x.verdict.Reason)
+	return string(p.verdict.Reason)
 }

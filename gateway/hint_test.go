@@ -18,7 +18,7 @@ import (
 func TestUnknownNamesAreLoggedOnce(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	b := newBench(t, func(g *Gateway) { g.Log = zap.New(core) }, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
-		io.WriteString(nc, page("hello"))
+		io.WriteString(nc, okPage("hello"))
 	})
 	for range 2 {
 		b.get("/c", uwsgi.Var{Name: "HTTP_COOKIE", Value: "theme=s3cret"})
@@ -68,7 +68,7 @@ func TestVaryNamesTheUnknownCookie(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			core, logs := observer.New(zap.WarnLevel)
 			b := newBench(t, func(g *Gateway) { g.Log = zap.New(core); g.Policy.VaryCookieAnonymous = tt.anonymous }, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
-				io.WriteString(nc, page("hello", "Vary: "+tt.vary))
+				io.WriteString(nc, okPage("hello", "Vary: "+tt.vary))
 			})
 			b.get("/", tt.cookie)
 			found := logs.FilterMessage("a page was not stored because of an unknown cookie").FilterField(zap.String("name", "theme"))

@@ -27,15 +27,16 @@ const (
 	firstLook, lastLook = 2 * time.Millisecond, 50 * time.Millisecond // pauses between looks
 )
 
-// lockPage has the leader of a flight take the lock of its page, wait for the one who
-// has it, or find the page. It returns true if the page has been answered with.
+// lockPage takes the lock of the page for the leader of a flight, waits for the gateway that
+// has it, or finds the page. It returns true if the client has been sent the page.
 func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
-	if !x.g.Coalescing.Fleet || x.g.Store == nil || x.flight == nil {
+	p := &x.page
+	if !x.isVisit() || !x.g.Coalescing.Fleet || x.g.Store == nil || x.client.presence.flight == nil {
 		return false, nil
 	}
 	deadline := time.Now().Add(x.g.Coalescing.wait())
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		x.lock, err = x.g.Store.Lock(ctx, x.lockPlace(), lockLife)
+		p.lock, err = x.g.Store.Lock(ctx, p.lockPlace(), lockLife)
 		if errors.Is(err, cachewriter.ErrNoMeta) {
 			x.g.hintOnce(&x.g.hints.lock, "memcached gives no locks, so each gateway of the fleet fetches pages for itself: "+err.Error(),
 				"use memcached 1.6.10 or later without a proxy before it, or start without --fleet")
@@ -44,16 +45,16 @@ func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
 			return false, nil // there is none to be had
 		}
 		// Who had it before may have left the page. A look that failed says nothing of
-		// the next one: the breaker ends this, and CoalesceWait.
-		x.blind = false
+		// the next one: the breaker ends this, and Coalescing.Wait.
+		x.looks.blind = false
 		page, state := x.lookAround(ctx)
 		switch {
 		case page != nil:
 			x.unlockPage(policy.Found)
 			x.g.stats.waits.add(waitFound)
 			return true, x.relayFound(ctx, page)
-		case x.lock != nil:
-			x.lock.Keep()
+		case p.lock != nil:
+			p.lock.Keep()
 			return false, nil
 		case state == cachewriter.Refused:
 			x.mark(uncacheable)
@@ -72,16 +73,26 @@ func (x *exchange) lockPage(ctx context.Context) (done bool, err error) {
 	}
 }
 
-// place is where the page belongs.
-func (x *exchange) place() cachewriter.Entry {
-	return cachewriter.Entry{Key: x.plan.Key, Addr: x.plan.Addr}
+// sleep waits for d, or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) {
+	waitFor(ctx.Done(), d)
+}
+
+// waitFor waits until c is closed, for d at most.
+func waitFor(c <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-c:
+	case <-timer.C:
+	}
 }
 
 // lockPlace is where the lock of the page belongs. Strangers do not wait for others, nor
 // believe what those have found, so that there is one for each of the two.
-func (x *exchange) lockPlace() cachewriter.Entry {
-	e := x.place()
-	if !x.stranger {
+func (p *page) lockPlace() cachewriter.Entry {
+	e := p.place()
+	if !p.stranger {
 		e.Key, e.HashKey = e.Key+" but for strangers", e.Key
 	}
 	return e
@@ -105,81 +116,61 @@ func left(item *cachewriter.Item) time.Duration {
 	return max(item.Usage.TTL, 0)
 }
 
-// lookAround looks for the page, and then at its lock: if it is gone by then the page
+// lookAround looks for the page, and then at its lock: if that is gone by then, the page
 // is there at the next look.
 func (x *exchange) lookAround(ctx context.Context) (*found, cachewriter.LockState) {
+	p := &x.page
 	at := time.Now()
-	if item := x.look(ctx, x.place()); item != nil && (item.Usage == nil || !item.Usage.Stale) {
-		if resp, body, err := x.policy.Hit(x.received, item.Value, item.Flags); err == nil {
+	if item := x.looks.look(ctx, p.place()); item != nil && (item.Usage == nil || !item.Usage.Stale) {
+		if resp, body, err := p.policy.Hit(x.client.received, item.Value, item.Flags); err == nil {
 			return &found{item.Value, at, resp, body, left(item), policy.Found}, cachewriter.Free
 		}
 	}
-	if x.lock != nil {
+	if p.lock != nil {
 		return nil, cachewriter.Held
 	}
-	state, err := x.g.Store.Locked(ctx, x.lockPlace())
+	state, err := x.g.Store.Locked(ctx, p.lockPlace())
 	if err != nil {
-		x.g.log().Debug("the state of a lock is not known", zap.Error(err))
+		x.g.log().Debug("memcached does not say whether a page is locked", zap.Error(err))
 	}
 	return nil, state
 }
 
-// relayFound answers with a page out of memcached, and lets those who wait for it
-// have it.
+// relayFound sends a page that lay in memcached, and serves it to the followers.
 func (x *exchange) relayFound(ctx context.Context, page *found) error {
-	if x.flight != nil {
-		x.flight.hit(page)
+	if f := x.client.presence.flight; f != nil {
+		f.hit(page)
 		x.land(endLanded, nil)
 	}
 	x.rec.flight = ""
 	return x.relayShared(ctx, nil, &view{resp: page.resp, ttl: page.ttl, body: page.body, ending: endLanded, reason: page.reason})
 }
 
-// whenWritten is what the Writer calls once the page is where it belongs, or is not known
-// to be. Nil: nobody has to know.
-func (x *exchange) whenWritten() func(error) {
-	f, put := x.flight, time.Now()
-	if x.lock != nil || x.refreshed != nil {
-		x.written = make(chan struct{})
-	}
-	written := x.written
-	if f == nil && written == nil {
-		return nil
-	}
-	return func(err error) {
-		if f != nil {
-			f.settleBy(err, put)
-		}
-		if written != nil {
-			close(written)
-		}
-	}
-}
-
-// unlockPage gives the lock back in the background: when the page is there, or at once
-// if none is to come for that reason.
+// unlockPage gives the lock back in the background: when the page is in memcached, or at
+// once if none is to come for that reason.
 func (x *exchange) unlockPage(reason policy.Reason) {
-	if x.lock == nil {
+	p := &x.page
+	if p.lock == nil {
 		return
 	}
-	lock, written := x.lock, x.written
-	x.lock = nil
+	lock, written := p.lock, p.written
+	p.lock = nil
 	if reason != "" {
 		written = nil
 	}
-	x.later.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*writeTime)
-		defer cancel()
-		if written != nil {
-			select {
-			case <-written:
-			case <-time.After(writeTime):
-			}
-		}
-		if err := endLock(ctx, lock, reason); err != nil && !errors.Is(err, cachewriter.ErrLockLost) {
-			x.g.log().Debug("a lock is left to run out", zap.Error(err))
-		}
-	})
+	x.later.Go(func() { x.g.unlock(lock, written, reason) })
+}
+
+// unlock gives a lock back when written is closed, or after writeTime.
+func (g *Gateway) unlock(lock *cachewriter.Lock, written <-chan struct{}, reason policy.Reason) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*writeTime)
+	defer cancel()
+	if written != nil {
+		waitFor(written, writeTime)
+	}
+	if err := endLock(ctx, lock, reason); err != nil && !errors.Is(err, cachewriter.ErrLockLost) {
+		g.log().Debug("a page could not be unlocked; its lock expires", zap.Error(err))
+	}
 }
 
 // endLock leaves word for others if the page is not for everyone.

@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"hash/maphash"
+	"net/http"
 	"time"
+
+	"uwgate/gateway/policy"
 )
 
 // A mark says what is known of a key whose pages cannot be shared.
@@ -108,4 +111,80 @@ func (s *marks) places(key string, stranger bool) (places *[markPlaces]marked, h
 		hash = ^hash
 	}
 	return &s.table[hash>>32%uint64(len(s.table))], hash &^ markBits
+}
+
+// markHead marks the key if the head of the response shows that the page cannot be
+// stored. A 5xx says nothing of the page. Nor does what only the client's own
+// Accept-Encoding and conditions have brought about: a mark must end, so that a page
+// that has become cacheable is asked for in a form that can be stored.
+func (x *exchange) markHead(now time.Time) {
+	reason := x.page.verdict.Reason
+	switch {
+	case x.page.plan.Reason != "", x.page.verdict.Store(), x.page.resp.StatusCode >= 500:
+		return
+	case x.page.isWanted(): // and only observed
+		if x.client.presence.flight != nil {
+			x.g.flights.setMark(x.page.plan.Key, x.page.stranger, apart)
+		}
+		return
+	case x.page.plan.AsSent && x.page.resp.StatusCode == http.StatusNotModified:
+		return
+	case x.page.plan.AsSent && reason == policy.ContentEncoding:
+		plain := x.page.policy.Unencoded(x.client.received, x.page.plan, x.page.resp, now)
+		if plain.TTL > 0 {
+			x.unmarkEncoded()
+			return
+		}
+		reason = plain.Reason
+	}
+	x.mark(uncacheableFor(reason))
+}
+
+// unmarkEncoded has the page asked for in a form that can be stored, now that its head
+// shows nothing else against that.
+func (x *exchange) unmarkEncoded() {
+	if x.g.flights.markOf(x.page.plan.Key, x.page.stranger) == uncacheable {
+		x.g.flights.clearMarks(x.page.plan.Key)
+	}
+}
+
+// uncacheableFor is the mark for a refusal that a head has shown.
+func uncacheableFor(reason policy.Reason) mark {
+	switch reason {
+	case policy.NoLength, policy.TooLarge, policy.Empty:
+		return uncacheableWhole
+	}
+	return uncacheable
+}
+
+// mark marks the key for those who ask like x. What credentials have brought about
+// says nothing of others.
+func (x *exchange) mark(m mark) {
+	if !x.page.plan.Alone {
+		x.g.flights.setMark(x.page.plan.Key, x.page.stranger, m)
+	}
+}
+
+// markEnd marks the key if the end of the body has shown that the page cannot be
+// stored, and takes its marks off if it could.
+func (x *exchange) markEnd(reason policy.Reason) {
+	switch reason {
+	case policy.Purged, policy.Truncated, policy.Reloaded:
+	case "", policy.StoreFull, policy.StoreDown:
+		if x.page.verdict.Store() {
+			x.g.flights.clearMarks(x.page.plan.Key)
+		}
+	default:
+		x.mark(uncacheableWhole)
+	}
+}
+
+// askAsSent leaves the client's Accept-Encoding and conditions in the request of one
+// who asks alone for what is not expected to be stored.
+func (x *exchange) askAsSent() {
+	if !x.isVisit() || x.page.plan.Reason != "" || x.page.plan.Bypass || x.client.presence.flight != nil || x.g.flights.markOf(x.page.plan.Key, x.page.stranger) < uncacheable {
+		return
+	}
+	x.page.plan.AsSent = true
+	x.worker.compose(&x.page)
 }

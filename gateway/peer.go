@@ -97,9 +97,9 @@ func (g *Gateway) secures(ctx context.Context, nc net.Conn) bool {
 	return false
 }
 
-// wonder tells of a connection over TLS that ended without a request. nginx verifies a
-// certificate after the handshake, and says nothing to us.
-func (g *Gateway) wonder(nc net.Conn) {
+// hintSilentTLS logs a connection over TLS that ended without a request. nginx verifies a
+// certificate after the handshake, and closes without a word.
+func (g *Gateway) hintSilentTLS(nc net.Conn) {
 	if _, ok := nc.(*tls.Conn); ok {
 		g.log().Info("TLS connection closed without a request; nginx does that if it does not trust --tls-cert: see uwsgi_ssl_trusted_certificate and uwsgi_ssl_name",
 			zap.Stringer("peer", nc.RemoteAddr()))

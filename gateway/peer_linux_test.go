@@ -21,7 +21,7 @@ func TestPeerUsers(t *testing.T) {
 		"TCP has no user": {"tcp", []uint32{own + 1}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := startBench(t, tt.network, func(g *Gateway) { g.Peers.Users = tt.users }, startWorker(t, says(page("hello"))))
+			b := startBench(t, tt.network, func(g *Gateway) { g.Peers.Users = tt.users }, startWorker(t, says(okPage("hello"))))
 			nc := b.dial()
 			nc.Write(encode(t, missed("/"))) // may fail if the other side has closed
 			raw, err := io.ReadAll(nc)

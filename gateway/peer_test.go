@@ -85,7 +85,7 @@ func (b *bench) askTLS(addr string, conf *tls.Config, v uwsgi.Vars, body []byte)
 func TestTLS(t *testing.T) {
 	for name, version := range map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, nil, says(page("hello")))
+			b := newBench(t, nil, says(okPage("hello")))
 			addr := b.overTLS(&tls.Config{Certificates: []tls.Certificate{certify(t)}})
 			client := &tls.Config{MaxVersion: version, ServerName: "any", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 			for range 3 {
@@ -111,7 +111,7 @@ func TestTLSBodies(t *testing.T) {
 		b := newBench(t, tune, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 			got := make([]byte, len(body))
 			io.ReadFull(in, got)
-			io.WriteString(nc, page(string(got)))
+			io.WriteString(nc, okPage(string(got)))
 		})
 		addr := b.overTLS(&tls.Config{Certificates: []tls.Certificate{certify(t)}})
 		if got := b.askTLS(addr, &tls.Config{}, uploading("POST", len(body)), body); got.body != string(body) || got.err != nil {
@@ -225,7 +225,7 @@ func TestHandshakeFailures(t *testing.T) {
 				if tt.want == "nothing came in time" {
 					g.Timeouts.Handshake = 20 * time.Millisecond
 				}
-			}, says(page("hello")))
+			}, says(okPage("hello")))
 			nc, err := net.Dial("tcp", b.overTLS(server))
 			if err != nil {
 				t.Fatal(err)
@@ -260,7 +260,7 @@ func TestTLSProbe(t *testing.T) {
 
 func TestClientCertificate(t *testing.T) {
 	cert := certify(t)
-	b := newBench(t, nil, says(page("hello")))
+	b := newBench(t, nil, says(okPage("hello")))
 	addr := b.overTLS(&tls.Config{Certificates: []tls.Certificate{cert}, ClientCAs: trusting(cert), ClientAuth: tls.RequireAndVerifyClientCert})
 	if got := b.askTLS(addr, &tls.Config{Certificates: []tls.Certificate{cert}}, missed("/"), nil); got.body != "hello" || got.err != nil {
 		t.Errorf("got %q, %v", got.raw, got.err)

@@ -12,7 +12,7 @@ import (
 func TestPlaceIsFreeAtTheLastByte(t *testing.T) {
 	for name, body := range map[string]string{"a small page": "hello", "a large one": string(make([]byte, 3*backendBuffer))} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, nil, says(page(body, "Cache-Control: private")))
+			b := newBench(t, nil, says(okPage(body, "Cache-Control: private")))
 			for i := range 200 {
 				nc := b.dial()
 				if _, err := nc.Write(encode(t, missed("/"))); err != nil {

@@ -36,7 +36,7 @@ func TestWorkersLimits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, func(g *Gateway) {
 				g.Backends.Default.BufferSize, g.Backends.Default.MaxVars = tt.size, tt.vars
-			}, says(page("hello")))
+			}, says(okPage("hello")))
 			if got := b.get("/", tt.more); got.status != tt.status {
 				t.Errorf("status %d, want %d", got.status, tt.status)
 			}
@@ -66,7 +66,7 @@ func TestModifiersComeFromThePool(t *testing.T) {
 			}
 			var head [4]byte
 			io.ReadFull(nc, head[:])
-			io.WriteString(nc, page("hello"))
+			io.WriteString(nc, okPage("hello"))
 			nc.Close()
 			heads <- head
 		}
@@ -91,7 +91,7 @@ func TestModifiersOfNginx(t *testing.T) {
 		var head [4]byte
 		io.ReadFull(nc, head[:])
 		got <- [2]uint8{head[0], head[3]}
-		io.WriteString(nc, page("hello"))
+		io.WriteString(nc, okPage("hello"))
 	})
 	b := startBench(t, "unix", func(g *Gateway) { g.Backends.Default.Modifier1 = 5 }, "unix:"+worker)
 	ask := func(modifier1, modifier2 uint8, uri string) answer {
@@ -139,7 +139,7 @@ func TestQueueAnswers(t *testing.T) {
 	slow := func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 		entered <- struct{}{}
 		<-release
-		io.WriteString(nc, page("hello"))
+		io.WriteString(nc, okPage("hello"))
 	}
 	b := startBench(t, "unix", func(g *Gateway) {
 		g.Backends.Default.QueueLength, g.Backends.Default.QueueTimeout = 1, 50*time.Millisecond
@@ -178,7 +178,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	silent := func(net.Conn, *uwsgi.Request, *bufio.Reader) {}
 	hang := func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) { in.ReadByte() }
 	short := says("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-	for name, s := range map[string]script{"answer": says(page("hello")), "silence": silent, "timeout": hang, "broken off": short} {
+	for name, s := range map[string]script{"answer": says(okPage("hello")), "silence": silent, "timeout": hang, "broken off": short} {
 		b := newBench(t, func(g *Gateway) { g.Timeouts.FirstByte = 50 * time.Millisecond }, s, s)
 		for range 3 {
 			b.get("/")
@@ -196,7 +196,7 @@ func TestPoolVars(t *testing.T) {
 	var seen uwsgi.Vars
 	worker := func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
 		seen = req.Vars
-		io.WriteString(nc, page("hello"))
+		io.WriteString(nc, okPage("hello"))
 	}
 	b := newBench(t, func(g *Gateway) {
 		p := g.Backends.Default
@@ -223,13 +223,13 @@ func TestPoolByHost(t *testing.T) {
 	b := newBench(t, func(g *Gateway) {
 		g.Backends.TrustKey = true
 		for _, host := range []string{"a.example.com", "c.example.com:8080", "key"} {
-			p, err := backend.NewPool(startWorker(t, says(page(host))))
+			p, err := backend.NewPool(startWorker(t, says(okPage(host))))
 			if err != nil {
 				t.Fatal(err)
 			}
 			g.Backends.Add(p, host)
 		}
-	}, says(page("default")))
+	}, says(okPage("default")))
 	for _, tt := range []struct{ host, key, want string }{
 		{"A.example.com:8080", "", "a.example.com"},
 		{"a.example.com.", "", "a.example.com"},
@@ -250,7 +250,7 @@ func TestPoolByHost(t *testing.T) {
 }
 
 func TestNoPool(t *testing.T) {
-	b := newBench(t, func(g *Gateway) { g.Backends.Default = nil }, says(page("hello")))
+	b := newBench(t, func(g *Gateway) { g.Backends.Default = nil }, says(okPage("hello")))
 	if got := b.get("/"); got.status != 503 {
 		t.Errorf("status %d, want 503", got.status)
 	}
@@ -301,7 +301,7 @@ func TestDoubtHasAServerProbed(t *testing.T) {
 
 func TestNoRetryBeyondTheBudget(t *testing.T) {
 	silent := func(net.Conn, *uwsgi.Request, *bufio.Reader) {}
-	b := newBench(t, nil, silent, says(page("hello")))
+	b := newBench(t, nil, silent, says(okPage("hello")))
 	for b.Backends.Default.TakeRetry() {
 	}
 	if got := b.get("/"); got.status != 502 {
@@ -320,8 +320,8 @@ func TestHashKeyOfARequest(t *testing.T) {
 		{backend.HashClient, "k:/page", "10.0.0.1"},
 		{backend.RoundRobin, "k:/page", ""},
 	} {
-		x := exchange{pool: &backend.Pool{Choice: tt.choice}, received: v, plan: policy.Plan{Key: tt.key}}
-		if got := x.want(); got.HashKey != tt.want || got.Host != "example.com" {
+		w := worker{pool: &backend.Pool{Choice: tt.choice}}
+		if got := w.want(v, tt.key); got.HashKey != tt.want || got.Host != "example.com" {
 			t.Errorf("%v with key %q: got %+v, want %q", tt.choice, tt.key, got, tt.want)
 		}
 	}
@@ -340,7 +340,7 @@ func TestOutcome(t *testing.T) {
 		err  error
 		want backend.Outcome
 	}{
-		"page":     {read(says(page("hello"))), backend.Responded},
+		"page":     {read(says(okPage("hello"))), backend.Responded},
 		"nonsense": {read(says("nonsense\r\n\r\n")), backend.Responded},
 		"close":    {read(says("")), backend.Silent},
 		"silence":  {read(func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) { nc.Read(make([]byte, 1)) }), backend.TimedOut},
@@ -365,7 +365,7 @@ func TestHintOfForwardedProto(t *testing.T) {
 		{"trusted", "https", true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, func(g *Gateway) { g.Firewall = &policy.Firewall{TrustForwardedProto: tt.trusted} }, says(page("hello")))
+			b := newBench(t, func(g *Gateway) { g.Firewall = &policy.Firewall{TrustForwardedProto: tt.trusted} }, says(okPage("hello")))
 			for range 3 {
 				b.get("/", uwsgi.Var{Name: "HTTP_X_FORWARDED_PROTO", Value: tt.value})
 			}

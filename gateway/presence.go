@@ -1,272 +1,225 @@
 package gateway
 
 import (
-	"errors"
 	"io"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"uwgate/gateway/socket"
 )
 
-// An upload is what an exchange does beside the reading of the answer. One
-// goroutine reads from nginx: the body if it is not spooled, which it sends to
-// the backend, and from then on until nginx leaves. It alone reads from nginx
-// once it has been started. Without a body all that it does is to have the tether's
-// watcher see nginx leave. Another one sends a large body that is spooled.
-type upload struct {
-	left int64         // bytes of the body still to come from nginx
-	body *socket.Copy  // to the backend; nil: all of it went out with the packet
-	size int64         // of what goes that way
-	done chan struct{} // closed when the first goroutine has ended; nil: not started
-	soon *time.Timer   // starts it if that is no hurry; nil: it is one
+// A presence is what is known of whether a client is still there, and what its leaving
+// ends.
+//
+// While the exchange waits for the response, one goroutine reads from the client: the rest
+// of a body that is streamed, which it sends to the worker, and then until nginx leaves.
+// It alone reads from nginx once it has been started, and ends when nginx closes its
+// side, or at the last deadline; client.linger waits for it. Without a body it only hands
+// the connection to the watcher of all clients, or reads where that cannot watch.
+type presence struct {
+	done    chan struct{} // closed when the goroutine has ended; nil: not started, or stopped
+	soon    *time.Timer   // starts it; nil: it was started at once
+	watched bool          // it only starts a watch
+	unwatch func()        // ends the watch, after done is closed; nil: there is none
 
-	watched bool          // all that it does is to start a watch
-	unwatch func()        // ends the watch, once done is closed; nil: there is none
-	sent    chan struct{} // closed when the second one has; nil: not started
-
-	mu        sync.Mutex
-	finishing bool // guarded by mu: the deadline for reading is the last one
+	mu        sync.Mutex // guards what follows
+	finishing bool       // the last deadline for reading is set; leaving ends nothing any more
+	mustHear  bool       // the response is waited for though the client leaves
+	gone      bool       // the client has left while it was
+	flight    *flight    // that the client leads, until it ends; only the exchange sets it, and it reads it without mu
 }
 
-// startUpload has the backend sent what did not go out with the packet.
-func (x *exchange) startUpload() {
-	switch {
-	case x.spool.isApart():
-		x.upload.body = x.toBackend(x.spool.origin(), x.length)
-		x.upload.sent = make(chan struct{})
-		go x.sendSpooled(x.upload.body, x.upload.sent)
-	case x.upload.left > 0:
-		x.upload.body = x.toBackend(bounded{x.client, &x.upload}, x.upload.left)
-	}
-	x.startReading(x.conn)
-}
-
-// toBackend is the way of a body. While it moves, nobody is waiting for the
-// answer.
-func (x *exchange) toBackend(from socket.Source, length int64) *socket.Copy {
-	to := x.conn
-	x.upload.size = length
-	return &socket.Copy{From: from, To: to, Left: length, Idle: x.g.Timeouts.idle(), Spliced: x.g.stats.splice,
-		Moved: func(int) { to.SetReadDeadline(time.Now().Add(x.g.Timeouts.firstByte())) }}
-}
-
-// startReading starts the goroutine that reads from nginx, once: what it sends
-// to one backend it cannot send to a second one. If there is nothing to send, only
-// nginx's leaving is to be seen, and most answers come before that is of use to anyone.
-func (x *exchange) startReading(to net.Conn) {
-	if x.upload.done != nil || x.client == nil {
-		return
-	}
-	x.upload.done = make(chan struct{})
-	tunnel := x.mayTunnel()
-	if x.upload.left > 0 || tunnel {
-		go x.runUpload(to, tunnel)
-		return
-	}
-	watch := x.runWatch
-	if c, ok := x.client.(*socket.Conn); ok && x.tether.watcher != nil {
-		x.upload.watched = true
-		watch = func() { x.watchHangUp(c) }
-	}
-	x.upload.soon = time.AfterFunc(watchAfter, watch)
-}
-
-// watchAfter is how long nobody watches whether nginx leaves.
+// watchAfter is how long nobody watches whether nginx leaves. Most responses come earlier.
 const watchAfter = 20 * time.Millisecond
 
-// runUpload ends when nginx closes its side, or at the last deadline.
-func (x *exchange) runUpload(to net.Conn, tunnel bool) {
-	defer close(x.upload.done)
-	err := x.sendBody()
-	if err == nil {
-		x.upload.extend(x.client, time.Time{})
-		err = x.watch(to, tunnel)
+// startReading starts the goroutine, once: what it has sent to one worker it cannot send
+// to another. w has no connection yet if there is nothing to send.
+func (c *client) startReading(w *worker) {
+	p := &c.presence
+	if p.done != nil || c.conn == nil {
+		return
 	}
-	x.left(err)
+	p.done = make(chan struct{})
+	if tunnel := w.mayTunnel(); c.left > 0 || tunnel {
+		go c.sendAndWatch(&w.upload, w.conn, tunnel)
+		return
+	}
+	if sc, ok := c.conn.(*socket.Conn); ok && c.ctx.watcher != nil {
+		p.watched = true
+		p.soon = time.AfterFunc(watchAfter, func() { c.watchHangUp(sc) })
+	} else {
+		p.soon = time.AfterFunc(watchAfter, c.watchByReading)
+	}
 }
 
-// watchHangUp has the watcher see nginx leave. The client's buffer is of no more use, and
-// there may be thousands who wait.
-func (x *exchange) watchHangUp(c *socket.Conn) {
-	defer close(x.upload.done)
-	x.giveClientBuffer()
-	// One that cannot be watched is noticed when it is written to.
-	x.upload.unwatch, _ = x.tether.watcher.Watch(c, !x.mayHalfClose(), func() { x.left(io.EOF) })
+// sendAndWatch sends a body that is streamed, and then reads until nginx leaves.
+func (c *client) sendAndWatch(u *upload, to net.Conn, tunnel bool) {
+	defer close(c.presence.done)
+	var err error
+	if c.left > 0 {
+		err = u.run()
+	}
+	if err == nil {
+		c.presence.extend(c.conn, time.Time{})
+		err = c.readOn(to, tunnel)
+	}
+	c.leave(err, u, to)
 }
 
-// runWatch is watchHangUp with a goroutine, for a client that the watcher cannot watch.
-func (x *exchange) runWatch() {
-	defer close(x.upload.done)
-	x.giveClientBuffer()
+// watchHangUp hands the connection to the watcher. The client's buffer is of no more use,
+// and thousands of clients may wait.
+func (c *client) watchHangUp(sc *socket.Conn) {
+	defer close(c.presence.done)
+	c.giveBuffer()
+	// A client that cannot be watched is noticed when it is written to.
+	c.presence.unwatch, _ = c.ctx.watcher.Watch(sc, !c.mayHalfClose(), func() { c.leave(io.EOF, nil, nil) })
+}
+
+// watchByReading is watchHangUp with a goroutine, for a client that the watcher cannot
+// watch.
+func (c *client) watchByReading() {
+	defer close(c.presence.done)
+	c.giveBuffer()
 	var surplus [64]byte
 	var err error
 	for err == nil {
-		_, err = x.client.Read(surplus[:])
+		_, err = c.conn.Read(surplus[:])
 	}
 	if err == io.EOF {
-		err = x.watchHalf(nil, false)
+		err = c.awaitHangup(nil, false)
 	}
-	x.left(err)
+	c.leave(err, nil, nil)
 }
 
-// sendBody sends what is left of a body that is streamed. A backend that stops
-// reading may have answered already, so the rest is taken from nginx all the same.
-func (x *exchange) sendBody() error {
-	if x.upload.left == 0 {
-		return nil
-	}
-	p := x.upload.body
-	err := p.Run()
-	var werr socket.WriteError
-	if errors.As(err, &werr) {
-		p.To = nil
-		err = p.Run()
-	}
-	return err
-}
-
-// wasCutOff reports whether the backend closed before it had taken the whole
-// request. Then a clean end of its answer proves nothing: a worker that dies closes
-// cleanly if it has read all that has come, and of a reset the system tells once,
-// which may have been the upload. The connection is closed, so that nothing waits to
-// be sent.
-func (x *exchange) wasCutOff() bool {
-	x.closeBackend()
-	p := x.upload.body
-	return x.cutOff || p != nil && p.Taken() < x.upload.size
-}
-
-// isCutOff reports whether err is that of writing to a peer that has closed.
-func isCutOff(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
-// bounded is the connection to nginx, with deadlines that respect the last one.
-type bounded struct {
-	net.Conn
-	u *upload
-}
-
-func (b bounded) SetReadDeadline(t time.Time) error {
-	b.u.extend(b.Conn, t)
-	return nil
-}
-
-// Raw is the connection that may be spliced.
-func (b bounded) Raw() net.Conn { return b.Conn }
-
-// watch reads until nginx leaves, and returns nil if it cannot tell when that
-// is. What comes after the body is surplus and dropped, unless the connection may
-// become a tunnel.
-func (x *exchange) watch(to net.Conn, tunnel bool) error {
+// readOn reads until nginx leaves. It returns nil if it cannot know when that is. What
+// comes after the body is dropped, unless the connection may become a tunnel.
+func (c *client) readOn(to net.Conn, tunnel bool) error {
 	for {
-		_, err := x.in.Peek(1)
-		here, _ := x.in.Peek(x.in.Buffered())
+		_, err := c.in.Peek(1)
+		here, _ := c.in.Peek(c.in.Buffered())
 		if len(here) > 0 && tunnel {
-			to.SetDeadline(time.Now().Add(x.g.Timeouts.idle()))
+			to.SetDeadline(time.Now().Add(c.g.Timeouts.idle()))
 			if _, werr := to.Write(here); werr != nil {
 				tunnel = false
 			}
 		}
-		x.in.Discard(len(here))
+		c.in.Discard(len(here))
 		switch {
 		case err == io.EOF:
-			return x.watchHalf(to, tunnel)
+			return c.awaitHangup(to, tunnel)
 		case err != nil:
 			return err
 		}
 	}
 }
 
-// watchHalf is for the end of what nginx sends. nginx has left then, but other
-// clients may have closed no more than their own direction: a UNIX socket tells
-// which, and TCP only when it is written to.
-func (x *exchange) watchHalf(to net.Conn, tunnel bool) error {
-	if !x.mayHalfClose() {
+// awaitHangup is for the end of what nginx sends. It means that nginx has left. Other
+// clients may only have closed their own direction: a UNIX socket shows which, TCP only
+// when it is written to.
+func (c *client) awaitHangup(to net.Conn, tunnel bool) error {
+	if !c.mayHalfClose() {
 		return io.EOF
 	}
 	if tunnel {
 		socket.CloseWrite(to)
 	}
-	if isUnix(x.client.RemoteAddr()) {
-		return socket.AwaitHangup(x.client)
+	if isUnix(c.conn.RemoteAddr()) {
+		return socket.AwaitHangup(c.conn)
 	}
 	return nil
 }
 
-// mayHalfClose reports whether a client that has ended its direction may still wait.
-func (x *exchange) mayHalfClose() bool { return x.g.Peers.HalfClose || isUnix(x.client.RemoteAddr()) }
-
-// left ends the exchange's context, unless its answer is through, or others wait
-// for it.
-func (x *exchange) left(err error) {
-	x.upload.mu.Lock()
-	defer x.upload.mu.Unlock()
+// leave ends the request's context, unless the response has been sent, must be waited for,
+// or others wait for it. u is the way of a streamed body to the worker at to.
+func (c *client) leave(err error, u *upload, to net.Conn) {
+	p := &c.presence
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
-	case x.upload.finishing, err == nil:
+	case p.finishing, err == nil:
 	case isTimeout(err):
-		x.tether.end(errUploadStall)
-	case x.leavesUnheard():
-	case x.flight != nil && x.g.flights.outlives(x.flight):
-	default:
-		x.tether.end(errClientGone)
-	}
-}
-
-// extend sets the deadline for the next read from nginx, unless the last one
-// has been set.
-func (u *upload) extend(client net.Conn, t time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.finishing {
-		client.SetReadDeadline(t)
-	}
-}
-
-// finishUpload gives nginx until the deadline to close its side, reading whatever it
-// still sends, and waits for the goroutine.
-func (x *exchange) finishUpload() {
-	u := &x.upload
-	if x.closed && u.done == nil {
-		return
-	}
-	u.mu.Lock()
-	u.finishing = true
-	x.client.SetReadDeadline(time.Now().Add(x.g.Timeouts.linger()))
-	u.mu.Unlock()
-	if !u.isReading() {
-		io.Copy(io.Discard, x.client) // x.in may be given back
-		return
-	}
-	<-u.done
-}
-
-// endUpload is to go before the client is closed. It reports whether all that has been read
-// from it has been looked at.
-func (x *exchange) endUpload() bool {
-	x.upload.mu.Lock()
-	x.upload.finishing = true
-	x.upload.mu.Unlock()
-	// Whoever reads throws away what comes.
-	return x.upload.isReading() || x.in == nil || x.in.Buffered() == 0
-}
-
-// isReading reports whether the first goroutine has been started. From then on it will
-// not be, if it has not.
-func (u *upload) isReading() bool {
-	switch {
-	case u.soon != nil && u.soon.Stop():
-		u.done = nil
-	case u.watched && u.done != nil:
-		<-u.done
-		if u.unwatch != nil {
-			u.unwatch()
+		c.ctx.end(errUploadStall)
+	case p.mustHear:
+		p.gone = true
+		c.g.stats.unheard.Add(1)
+		if c.left > 0 && !u.isTaken() {
+			socket.CloseWrite(to) // or the worker would wait for the rest
 		}
-		u.done = nil
+	case p.flight != nil && c.g.flights.outlives(p.flight):
+	default:
+		c.ctx.end(errClientGone)
 	}
-	u.soon = nil
-	return u.done != nil
 }
+
+// extend sets the deadline for the next read from nginx, unless the last one has been set.
+func (p *presence) extend(conn net.Conn, t time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.finishing {
+		conn.SetReadDeadline(t)
+	}
+}
+
+// finish notes that the client may leave.
+func (p *presence) finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finishing = true
+}
+
+// stopWatching ends the watch, or prevents it. It reports whether the goroutine goes on:
+// the one that reads from the client cannot be stopped so.
+func (p *presence) stopWatching() (reading bool) {
+	switch {
+	case p.soon != nil && p.soon.Stop():
+		p.done = nil
+	case p.watched && p.done != nil:
+		<-p.done
+		if p.unwatch != nil {
+			p.unwatch()
+		}
+		p.done = nil
+	}
+	p.soon = nil
+	return p.done != nil
+}
+
+// setMustHear says whether the response is waited for though the client leaves.
+func (p *presence) setMustHear(must bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mustHear = must
+}
+
+// leads makes the client the leader of f, or of none if f is nil.
+func (p *presence) leads(f *flight) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flight = f
+}
+
+// goneFailure is the failure of a client that left while the response was waited for; nil
+// if it has not.
+func (p *presence) goneFailure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone {
+		return nil
+	}
+	return &failure{op: "read response", side: sideClient, status: statusClientGone, err: errClientGone}
+}
+
+// A boundedConn is the connection to nginx, with deadlines that respect the last one.
+type boundedConn struct {
+	net.Conn
+	p *presence
+}
+
+func (b boundedConn) SetReadDeadline(t time.Time) error {
+	b.p.extend(b.Conn, t)
+	return nil
+}
+
+// Raw is the connection that may be spliced.
+func (b boundedConn) Raw() net.Conn { return b.Conn }

@@ -9,13 +9,11 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"uwgate/gateway/policy"
-	"uwgate/uwsgi"
 )
 
 // A record is one request's line in the access log and its share of the
 // counters. It is filled in along the way and written once.
 type record struct {
-	start   time.Time
 	took    time.Duration // until the last byte of the answer was written
 	method  string
 	uri     string
@@ -28,15 +26,14 @@ type record struct {
 	reason  policy.Reason
 	key     string
 	flight  string // leader, follower or refresh; empty: neither
-	ping    bool
-	err     error // what ended it, nil for a whole answer
+	err     error  // what ended it, nil for a whole answer
 
 	hideQuery bool
 }
 
 // request notes what was asked.
-func (r *record) request(v uwsgi.Vars, uri string, hideQuery bool) {
-	r.method = v.Get("REQUEST_METHOD")
+func (r *record) request(method, uri string, hideQuery bool) {
+	r.method = method
 	r.uri = uri
 	r.hideQuery = hideQuery
 }
@@ -56,6 +53,11 @@ func (r *record) verdict(v policy.Verdict) {
 	r.ttl, r.reason, r.observe, r.tags = v.TTL, v.Reason, v.Observe, v.Tags
 }
 
+// sent notes what the client has got, and from which backend.
+func (r *record) sent(c *client, backend string) {
+	r.status, r.bytes, r.backend = c.sent.status, c.sent.bytes, backend
+}
+
 // refuse notes why a page that was wanted is not stored after all.
 func (r *record) refuse(reason policy.Reason) {
 	if r.ttl > 0 {
@@ -69,7 +71,7 @@ func (g *Gateway) record(r *record, err error) {
 	case err == errProbe:
 		g.stats.probes.Add(1)
 		return
-	case r.ping:
+	case err == errPing:
 		g.stats.pings.Add(1)
 		return
 	}

@@ -8,23 +8,23 @@ import (
 	"uwgate/gateway/refresh"
 )
 
-// Refresh has pages that are served fetched anew shortly before they expire, until ctx
-// is done. It must run for RefreshAhead to mean anything.
+// Refresh refreshes the pages that are served shortly before they expire, until ctx is
+// done. Without it Refreshing.Ahead means nothing.
 func (g *Gateway) Refresh(ctx context.Context) {
-	if g.keepsPages() {
+	if g.schedules() {
 		g.schedule().Run(ctx)
 	}
 }
 
-// keepsPages reports whether anything is done about pages once they are stored.
-func (g *Gateway) keepsPages() bool { return g.Refreshing.Ahead && g.Store != nil }
+// schedules reports whether pages are scheduled to be refreshed once they are stored.
+func (g *Gateway) schedules() bool { return g.Refreshing.Ahead && g.Store != nil }
 
 // schedule is what Refresh runs.
 func (g *Gateway) schedule() *refresh.Schedule {
 	g.refreshOnce.Do(func() {
 		g.refreshes.Store, g.refreshes.Log = g.Store, g.Log
 		g.refreshes.Concurrency = g.Refreshing.Concurrency
-		g.refreshes.Fetch = g.refetch
+		g.refreshes.Fetch = g.refreshPage
 		g.refreshes.Busy = g.isBusy
 		if g.Coalescing.Fleet {
 			g.refreshes.Lock = g.lockFor
@@ -34,14 +34,14 @@ func (g *Gateway) schedule() *refresh.Schedule {
 }
 
 // isBusy reports whether visitors wait for the servers of a page.
-func (g *Gateway) isBusy(f *refresh.Page) bool {
-	pool := g.poolFor(f.Vars)
+func (g *Gateway) isBusy(p *refresh.Page) bool {
+	pool := g.poolFor(p.Vars)
 	return pool != nil && pool.PoolStats().Waiting > 0
 }
 
 // lockFor keeps other gateways from fetching the page.
-func (g *Gateway) lockFor(ctx context.Context, f *refresh.Page) (unlock func(), ok bool) {
-	lock, err := g.Store.Lock(ctx, f.Entry, lockLife)
+func (g *Gateway) lockFor(ctx context.Context, p *refresh.Page) (unlock func(), ok bool) {
+	lock, err := g.Store.Lock(ctx, p.Entry, lockLife)
 	if err != nil {
 		return nil, false
 	}
@@ -54,120 +54,90 @@ func (g *Gateway) lockFor(ctx context.Context, f *refresh.Page) (unlock func(), 
 	}, true
 }
 
-// refetch makes a page once more. Visitors who come for it meanwhile wait for it.
-func (g *Gateway) refetch(ctx context.Context, f *refresh.Page) (became refresh.Outcome) {
+// refreshPage fetches a page again, and stores it. Visitors who come for it meanwhile wait
+// for it.
+func (g *Gateway) refreshPage(ctx context.Context, page *refresh.Page) (became refresh.Outcome) {
 	became = refresh.Failed // unless something better happens
 	defer g.contain()
-	vars := f.Vars
-	if f.Plan.Key != "" {
-		vars = f.Policy.Anonymous(f.Vars, f.Plan)
+	vars := page.Vars
+	if page.Plan.Key != "" {
+		vars = page.Policy.Anonymous(page.Vars, page.Plan)
 	}
 	if vars == nil {
-		g.hintOnce(&g.hints.refresh, "a page that is served cannot be fetched anew before it expires: nobody's request would have its key, or be sure to have the same answer",
+		g.hintOnce(&g.hints.refresh, "a page that is served cannot be refreshed before it expires: nobody's request would have its key, or be sure to have the same response",
 			"let --key be nginx's set $memcached_key, and name headers that a proxy of yours sets with --trusted-header (docs/refresh.md)")
 		return refresh.Unstorable
 	}
-	x := &exchange{g: g, policy: g.policy(), received: vars, method: "GET", refreshed: f}
-	x.rec.start = time.Now()
-	x.rec.request(vars, x.policy.PublicURI(vars), g.HideQuery)
+	t := newRequestContext(ctx)
+	defer context.AfterFunc(ctx, func() { t.end(nil) })()
+	x := newExchange(g, t)
+	x.refreshed = page
+	x.client.take(vars)
+	x.note(vars)
 	x.rec.flight = "refresh"
-	x.tether = newTether(ctx)
-	defer context.AfterFunc(ctx, func() { x.tether.end(nil) })()
+	defer t.end(nil)
+	defer x.release()
 	defer x.limit()()
-	defer x.dismiss()
-	became, err := x.renew(x.tether.ctx)
+	err := x.conclude(x.journey(t.ctx))
 	x.awaitWritten()
-	x.rec.took = time.Since(x.rec.start)
+	x.rec.took = time.Since(x.client.began)
 	g.recordRefresh(&x.rec, err)
-	return became
+	return x.outcome(err)
 }
 
-// dismiss is release for a request without a client.
-func (x *exchange) dismiss() {
-	x.land(endOrphan, nil)
-	defer x.later.Wait()
-	x.closeBackend()
-	x.tally()
-	x.tether.end(nil)
-	x.giveBuffers()
-}
-
-// renew is the journey of a request that nobody has sent.
-func (x *exchange) renew(ctx context.Context) (refresh.Outcome, error) {
-	if err := x.choosePool(); err != nil {
-		return refresh.Failed, err
-	}
-	clean, err := x.screen()
-	if err != nil {
-		return refresh.Unstorable, err
-	}
-	x.decide(ctx, clean)
-	if x.plan.Reason != "" || x.plan.Key != x.refreshed.Entry.Key {
-		return refresh.Unstorable, nil // the settings have changed
-	}
-	f, leads := x.g.flights.join(x, 0, 0)
-	if leads {
-		x.flight = f
-	}
-	if err := x.forward(ctx); err != nil {
-		return refresh.Failed, err
-	}
-	x.judge()
+// outcome is what became of a page that was refreshed, with err.
+func (x *exchange) outcome(err error) refresh.Outcome {
 	switch {
-	case x.resp.StatusCode >= 500:
-		return refresh.Failed, nil
-	case x.policy.Withdraws(x.plan, x.resp, x.verdict):
-		x.withdraw()
-		return refresh.Withdrawn, nil
-	case !x.verdict.Store():
-		return refresh.Unstorable, nil
+	case x.worker.pool == nil:
+		return refresh.Failed
+	case x.worker.out.Vars == nil:
+		return refresh.Unstorable // the firewall has refused the request
+	case err != nil:
+		return refresh.Failed
+	case x.page.resp == nil:
+		return refresh.Unstorable // the settings have changed
+	case x.page.resp.StatusCode >= 500:
+		return refresh.Failed
+	case x.page.policy.Withdraws(x.page.plan, x.page.resp, x.page.verdict):
+		return refresh.Withdrawn
 	}
-	x.body = x.resp.Body(x.from, x.method)
-	if err := x.takeIn(); err != nil {
-		return refresh.Failed, answerFailure(ctx, "read answer", err)
-	}
-	x.store()
 	switch x.rec.reason {
 	case policy.Truncated, policy.StoreFull, policy.StoreDown, policy.Purged, policy.Reloaded:
-		return refresh.Failed, nil
+		return refresh.Failed
 	}
-	if x.rec.ttl == 0 {
-		return refresh.Unstorable, nil
+	if !x.page.verdict.Store() || x.rec.ttl == 0 {
+		return refresh.Unstorable
 	}
-	return refresh.Stored, nil
+	return refresh.Stored
 }
 
 // awaitWritten waits until others can see the page.
 func (x *exchange) awaitWritten() {
-	if x.written == nil || x.rec.ttl == 0 {
-		return
-	}
-	select {
-	case <-x.written:
-	case <-time.After(writeTime):
+	if x.page.written != nil && x.rec.ttl > 0 {
+		waitFor(x.page.written, writeTime)
 	}
 }
 
-// keep is how a page that is to be stored is kept: until
-// soft it is fresh, and until hard it may be served while it is fetched anew, if it can
-// be. To find out whether it can takes its time, and most pages will not be served, so
-// that without grace it is left for later.
+// keep is how a page that is to be stored is kept: until Soft it is fresh, and until Hard
+// it may be served while it is refreshed, if it can be. To find out whether it can takes its
+// time, and most pages will not be served, so that without grace it is left for later.
 func (x *exchange) keep(now time.Time) *refresh.Page {
-	f := &refresh.Page{Entry: x.place(), Policy: x.policy, Took: now.Sub(x.asked)}
-	f.Soft = now.Add(x.verdict.TTL)
+	p, c := &x.page, &x.client
+	f := &refresh.Page{Entry: p.place(), Policy: p.policy, Took: now.Sub(x.worker.asked)}
+	f.Soft = now.Add(p.verdict.TTL)
 	f.Hard = f.Soft
 	switch {
-	case !x.g.keepsPages() || x.verdict.TTL < refresh.MinTTL:
+	case !x.g.schedules() || p.verdict.TTL < refresh.MinTTL:
 		return f
 	case x.refreshed != nil:
-		f.Vars = x.received
-	case x.verdict.Grace <= 0:
-		f.Vars, f.Plan = x.received, x.plan
+		f.Vars = c.received
+	case p.verdict.Grace <= 0:
+		f.Vars, f.Plan = c.received, p.plan
 	default:
-		f.Vars = x.policy.Anonymous(x.received, x.plan)
+		f.Vars = p.policy.Anonymous(c.received, p.plan)
 	}
 	if f.Vars != nil {
-		f.Hard = f.Soft.Add(x.verdict.Grace)
+		f.Hard = f.Soft.Add(p.verdict.Grace)
 	}
 	return f
 }

@@ -23,7 +23,7 @@ func TestReload(t *testing.T) {
 			close(began)
 			<-goOn
 		}
-		io.WriteString(nc, page("<p>hello</p>"))
+		io.WriteString(nc, okPage("<p>hello</p>"))
 	})
 	b.get("/before")
 	b.line(0)
@@ -64,7 +64,7 @@ func TestReload(t *testing.T) {
 func TestReplacePoolsUnderLoad(t *testing.T) {
 	var servers []string
 	for range 3 {
-		servers = append(servers, startWorker(t, says(page("hello"))))
+		servers = append(servers, startWorker(t, says(okPage("hello"))))
 	}
 	next := func(i int) *backend.Pools {
 		ps := &backend.Pools{TrustKey: i%2 == 0}

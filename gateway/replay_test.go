@@ -7,12 +7,14 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
+	"uwgate/gateway/backend"
 	"uwgate/uwsgi"
 )
 
@@ -52,7 +54,7 @@ func TestSlowPageDoesNotSurviveAPost(t *testing.T) {
 		if req.Vars.Get("REQUEST_METHOD") == "GET" {
 			close(began)
 			<-goOn
-			io.WriteString(nc, page("old"))
+			io.WriteString(nc, okPage("old"))
 			return
 		}
 		io.WriteString(nc, "HTTP/1.1 204 No Content\r\n\r\n")
@@ -74,7 +76,7 @@ func TestSlowPageDoesNotSurviveAPost(t *testing.T) {
 
 // The client gets its 304, and the store its page.
 func TestConditionalRequest(t *testing.T) {
-	fresh := page("hello", `ETag: "v1"`, "Cache-Control: max-age=60")
+	fresh := okPage("hello", `ETag: "v1"`, "Cache-Control: max-age=60")
 	for _, tt := range []struct {
 		name   string
 		match  string
@@ -84,9 +86,9 @@ func TestConditionalRequest(t *testing.T) {
 	}{
 		{"matches", `W/"v1", "v0"`, fresh, 304, true},
 		{"is old", `"v0"`, fresh, 200, true},
-		{"matches a private page", `"v1"`, page("hello", `ETag: "v1"`, "Cache-Control: private"), 304, false},
-		{"matches, but a cookie is set", `"v1"`, page("hello", `ETag: "v1"`, "Set-Cookie: a=b"), 200, false},
-		{"matches, but nginx is to send another file", `"v1"`, page("hello", `ETag: "v1"`, "X-Accel-Redirect: /f"), 200, false},
+		{"matches a private page", `"v1"`, okPage("hello", `ETag: "v1"`, "Cache-Control: private"), 304, false},
+		{"matches, but a cookie is set", `"v1"`, okPage("hello", `ETag: "v1"`, "Set-Cookie: a=b"), 200, false},
+		{"matches, but nginx is to send another file", `"v1"`, okPage("hello", `ETag: "v1"`, "X-Accel-Redirect: /f"), 200, false},
 		{"matches half a page", `"v1"`, strings.TrimSuffix(fresh, "lo"), 304, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,7 +114,7 @@ func TestConditionalRequest(t *testing.T) {
 func TestPageBehindA304IsTakenIn(t *testing.T) {
 	left := make(chan struct{})
 	b := newBench(t, nil, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
-		whole := page("hello", `ETag: "v1"`)
+		whole := okPage("hello", `ETag: "v1"`)
 		io.WriteString(nc, strings.TrimSuffix(whole, "lo"))
 		<-left
 		// Time enough for the gateway to close this side, if it would.
@@ -159,7 +161,7 @@ func TestEndlessPageBehindA304IsLeft(t *testing.T) {
 
 // Observing decides, logs and counts, and writes nothing.
 func TestObserve(t *testing.T) {
-	b := newBench(t, func(g *Gateway) { g.Policy.Observe = true }, says(page("hello", "Expires: 0", "Cache-Control: max-age=60")))
+	b := newBench(t, func(g *Gateway) { g.Policy.Observe = true }, says(okPage("hello", "Expires: 0", "Cache-Control: max-age=60")))
 	b.store.set("k:/", item{body: "old"})
 	got := b.get("/")
 	if s := got.header.Get("Cache-Status"); s != "uwgate; fwd=uri-miss; fwd-status=200; detail=observe" {
@@ -187,7 +189,7 @@ func TestAnnouncedBodyNeverHoldsAWorker(t *testing.T) {
 		n, _ := req.ContentLength()
 		body := make([]byte, n)
 		io.ReadFull(in, body)
-		io.WriteString(nc, page("body="+string(body)))
+		io.WriteString(nc, okPage("body="+string(body)))
 	})
 	announced := request("GET", "/", uwsgi.Var{Name: "CONTENT_LENGTH", Value: "5"})
 	if got := b.ask(announced, []byte("hello")); got.body != "body=hello" {
@@ -227,7 +229,7 @@ func TestAcceptUnframed(t *testing.T) {
 
 // Each header that hits lose is named once, with the line that keeps it.
 func TestLostHeadersAreNamedOnce(t *testing.T) {
-	b := newBench(t, nil, says(page("hello", "X-Frame-Options: DENY")))
+	b := newBench(t, nil, says(okPage("hello", "X-Frame-Options: DENY")))
 	for n := range 3 {
 		b.get(fmt.Sprintf("/%d", n))
 	}
@@ -239,7 +241,7 @@ func TestLostHeadersAreNamedOnce(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
-	b := newBench(t, nil, says(page("fresh", "Cache-Control: private, max-age=60", "Set-Cookie: a=b")))
+	b := newBench(t, nil, says(okPage("fresh", "Cache-Control: private, max-age=60", "Set-Cookie: a=b")))
 	b.store.set("k:/p", item{body: "frosty", flags: "0"})
 	vars := append(missed("/p"), uwsgi.Var{Name: "UWSGI_FILE", Value: "x"})
 	e := b.Explain(t.Context(), vars)
@@ -258,6 +260,35 @@ func TestExplain(t *testing.T) {
 	}
 	if it, _ := b.store.get("k:/p"); it.body != "frosty" {
 		t.Errorf("explaining has changed the store: %+v", it)
+	}
+}
+
+// An explanation asks the server that a visitor's request would be sent to, with the same
+// vars.
+func TestExplainAsksLikeAVisitor(t *testing.T) {
+	for i := range 8 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			asked := make(chan string, 2)
+			server := func(name string) script {
+				return func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
+					asked <- name + " " + fmt.Sprint(req.Vars)
+					io.WriteString(nc, okPage("hello", "Cache-Control: no-store"))
+				}
+			}
+			b := newBench(t, func(g *Gateway) {
+				g.Backends.Default.Choice, g.AskToClose = backend.HashKey, true
+			}, server("a"), server("b"))
+			vars := missed("/" + strconv.Itoa(i))
+			b.ask(vars, nil)
+			visit := <-asked
+			if !strings.Contains(visit, "HTTP_CONNECTION") {
+				t.Errorf("the visitor's request does not ask to close: %s", visit)
+			}
+			b.Explain(t.Context(), vars)
+			if got := <-asked; got != visit {
+				t.Errorf("explained by %s, want %s", got, visit)
+			}
+		})
 	}
 }
 

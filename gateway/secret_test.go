@@ -49,7 +49,7 @@ func TestBypassSecretIsTold(t *testing.T) {
 			seen := make(chan uwsgi.Vars, 1)
 			b := newBench(t, func(g *Gateway) { bypassing(t)(g); g.Uploads.MaxBody = 1 << 20 }, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
 				seen <- req.Vars
-				io.WriteString(nc, page("hello"))
+				io.WriteString(nc, okPage("hello"))
 			})
 			nc := b.dial()
 			nc.Write(tt.packet)
@@ -91,7 +91,7 @@ func tells(text string) bool {
 func TestExplainTellsNoSecret(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "POST"} {
 		b := newBench(t, func(g *Gateway) { g.Policy.Bypass.Name, g.Policy.Bypass.Secret = "fresh", "s3cret!" },
-			says(page("hello", "Set-Cookie: sid=s3cret!", "Set-Cookie: other=s3same")))
+			says(okPage("hello", "Set-Cookie: sid=s3cret!", "Set-Cookie: other=s3same")))
 		v := missed("/?fresh=s3cret!&q=%2F%3Ffresh%3Ds3cret%21",
 			uwsgi.Var{Name: "REQUEST_METHOD", Value: method}, uwsgi.Var{Name: "HTTP_REFERER", Value: "http://x/?fresh=s3cret!"},
 			uwsgi.Var{Name: "HTTP_COOKIE", Value: "sessionid=s3same"}, uwsgi.Var{Name: "HTTP_AUTHORIZATION", Value: "Basic s3same"},

@@ -13,7 +13,7 @@ import (
 
 // BenchmarkServe is a whole request over UNIX sockets, client and worker included.
 func BenchmarkServe(b *testing.B) {
-	answer := []byte(page(string(make([]byte, 4096)), "Cache-Control: no-store"))
+	answer := []byte(okPage(string(make([]byte, 4096)), "Cache-Control: no-store"))
 	worker, ln := listen(b, "unix"), listen(b, "unix")
 	go func() {
 		for {

@@ -5,45 +5,52 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
 )
 
-// share has the request wait for the same page that is being fetched for another.
-// It returns false if this one is to ask a backend itself, as the leader of a flight
-// or alone.
+// share lets the request wait for the same page that is being fetched for another. It
+// returns false if this one is to ask a worker itself, as the leader of a flight or alone.
 //
 // What becomes of a follower:
-//   - The page has landed, or is live: it is answered with that, if its own vars
-//     allow the page to be stored, too.
-//   - The page has landed, and may have been purged before this request came: one of
-//     those for whom that holds leads.
-//   - The page may not be stored: it goes alone, and so do all requests for that key
-//     for a while.
-//   - No backend takes requests: that is its response, too.
-//   - The worker closed the leader's connection without a byte of a response, as one
-//     does that the request has crashed: it goes alone.
-//   - The leader fails otherwise, or gets a 5xx: one of the followers leads. If the
-//     next leader fails as well, each goes alone.
-//   - It has waited for CoalesceWait without a byte: it goes alone, and so do those
-//     who come for that key later, for a while.
+//   - The page has landed, or is live: the follower gets it, if its own vars allow the page
+//     to be stored, too.
+//   - The page has landed, and may have been purged before this request came: one of the
+//     requests of which that is true leads.
+//   - The page may not be stored: the follower goes alone, and so do all requests for that
+//     key for a while.
+//   - No server takes requests: that is its response, too.
+//   - The worker closed the leader's connection without a byte of a response, as one does
+//     that the request has crashed: the follower goes alone.
+//   - The leader fails otherwise, or gets a 5xx: one of the followers leads. If the next
+//     leader fails as well, each goes alone.
+//   - It has waited for Coalescing.Wait without a byte: it goes alone, and so do those who
+//     come for that key later, for a while.
+//
+// A refresh leads if nobody else does, and never waits.
 func (x *exchange) share(ctx context.Context) (done bool, err error) {
-	if !x.mayShare() {
+	switch {
+	case x.refreshed != nil:
+		if f, leads := x.g.flights.join(x.seeker(0), 0); leads {
+			x.client.presence.leads(f)
+		}
+		return false, nil
+	case x.explained != nil || !x.mayShare():
 		return false, nil
 	}
-	x.startReading(nil) // nginx may leave meanwhile
-	x.came = time.Now()
+	x.client.startReading(&x.worker) // nginx may leave meanwhile
+	x.looks.came = time.Now()
 	var timer *time.Timer
 	for strikes := 0; ; {
-		f, leads := x.g.flights.join(x, strikes, x.g.Coalescing.followers())
+		f, leads := x.g.flights.join(x.seeker(strikes), x.g.Coalescing.followers())
 		switch {
 		case f == nil:
 			return false, nil
 		case leads:
-			x.lead(f)
+			x.client.presence.leads(f)
+			x.rec.flight = "leader"
 			return false, nil
 		}
 		if timer == nil {
@@ -55,7 +62,7 @@ func (x *exchange) share(ctx context.Context) (done bool, err error) {
 		x.g.stats.waits.add(next)
 		switch next {
 		case waitLate:
-			x.g.flights.markLate(f, x.stranger)
+			x.g.flights.markLate(f, x.page.stranger)
 			return false, nil
 		case waitRefused, waitAlone:
 			return false, nil
@@ -81,25 +88,24 @@ const (
 	waitLeft    wait = "left"    // its client has left
 )
 
-// mayShare reports whether the request may wait for others, and they for it. One
-// that is to renew the page does not take part.
+// mayShare reports whether the request may wait for others, and they for it. One that
+// bypasses the cache does not take part.
 func (x *exchange) mayShare() bool {
-	return x.plan.Reason == "" && !x.plan.Alone && !x.plan.Bypass && !x.policy.Observes(x.plan) && x.g.Coalescing.wait() > 0 && x.length == 0
+	p := &x.page
+	return p.plan.Reason == "" && !p.plan.Alone && !p.plan.Bypass && !p.policy.Observes(p.plan) && x.g.Coalescing.wait() > 0 && x.client.length == 0
 }
 
-// lead makes the exchange the leader.
-func (x *exchange) lead(f *flight) {
-	x.upload.mu.Lock()
-	defer x.upload.mu.Unlock()
-	x.flight = f
-	x.rec.flight = "leader"
+// seeker is the request as the flights see it.
+func (x *exchange) seeker(strikes int) *seeker {
+	return &seeker{client: &x.client, key: x.page.plan.Key, policy: x.page.policy, pool: x.worker.pool, vars: x.worker.out.Vars,
+		stranger: x.page.stranger, came: x.looks.came, strikes: strikes}
 }
 
 // follow waits for what the leader finds.
 func (x *exchange) follow(ctx context.Context, f *flight, timeUp <-chan time.Time) (wait, error) {
 	v, ok := f.await(ctx, timeUp, func(v *view) bool { return v.resp != nil || v.ending != aloft })
-	if ok && v.ending == aloft && !x.agrees(&v) {
-		return waitRefused, nil
+	if ok && v.ending == aloft && !x.mayHave(&v) {
+		return x.refused(), nil
 	}
 	if ok && !v.live {
 		v, ok = f.await(ctx, timeUp, func(v *view) bool { return v.ending != aloft })
@@ -118,10 +124,13 @@ func (x *exchange) follow(ctx context.Context, f *flight, timeUp <-chan time.Tim
 	case endAlone:
 		return waitAlone, nil
 	}
-	if v.ending == endRefused || !x.agrees(&v) {
+	if v.ending == endRefused {
 		return waitRefused, nil
 	}
-	if v.ending == endLanded && !x.isCurrent(ctx, f, &v) {
+	if !x.mayHave(&v) {
+		return x.refused(), nil
+	}
+	if v.ending == endLanded && !x.confirmCurrent(ctx, f, &v) {
 		if left := goneFailure(ctx, "wait for the page"); left != nil {
 			return waitLeft, left
 		}
@@ -132,30 +141,33 @@ func (x *exchange) follow(ctx context.Context, f *flight, timeUp <-chan time.Tim
 	return waitShared, x.relayShared(ctx, f, &v)
 }
 
-// agrees reports whether the page could be stored for this request as well, or is
-// one that nginx would have given to it. If it is not for one who is no stranger, it
-// is not for others like it either.
-func (x *exchange) agrees(v *view) bool {
-	if v.reason != "" {
-		return true
-	}
-	verdict := x.policy.Response(x.received, x.plan, v.resp, time.Now())
-	if !verdict.Store() && !x.stranger {
-		x.g.flights.setMark(x.plan.Key, false, uncacheable)
-	}
-	return verdict.Store()
+// mayHave reports whether the page could be stored for this request as well, or is one that
+// nginx would have given to it.
+func (x *exchange) mayHave(v *view) bool {
+	p := &x.page
+	return v.reason != "" || p.policy.Response(x.client.received, p.plan, v.resp, time.Now()).Store()
 }
 
-// isCurrent reports whether the page of a flight that has landed is not older than a purge
-// that was over when this request came, through whatever gateway. So it is
+// refused marks the key of a page that is not for a client that is no stranger: it is not
+// for others like it either.
+func (x *exchange) refused() wait {
+	if !x.page.stranger {
+		x.g.flights.setMark(x.page.plan.Key, false, uncacheable)
+	}
+	return waitRefused
+}
+
+// confirmCurrent finds out whether the page of a flight that has landed is not older than a
+// purge that was over when this request came, through whatever gateway. It is
 //   - if the request came before the worker was asked for the page;
 //   - if it came before the page was handed to memcached, and memcached has said since, when
 //     the page was stored, that there was no such purge;
 //   - if it came later, and the page lies in memcached.
 //
-// While memcached is down nobody can tell, and nobody waits for it.
-func (x *exchange) isCurrent(ctx context.Context, f *flight, v *view) bool {
-	if !v.asOf.Before(x.came) {
+// While memcached is down nobody can know, and nobody waits for it.
+func (x *exchange) confirmCurrent(ctx context.Context, f *flight, v *view) bool {
+	came := x.looks.came
+	if !v.asOf.Before(came) {
 		return true
 	}
 	if !v.settled {
@@ -167,63 +179,71 @@ func (x *exchange) isCurrent(ctx context.Context, f *flight, v *view) bool {
 		}
 		v = &settled
 	}
-	return !v.asOf.Before(x.came) || x.isStillThere(ctx, f)
+	return !v.asOf.Before(came) || x.looks.finds(ctx, x.page.place(), f.inStore())
 }
 
-// settleWait is how long a follower waits to hear what has become of a page in memcached.
+// settleWait is how long a follower waits to learn what has become of a page in memcached.
 const settleWait = 250 * time.Millisecond
 
-// isStillThere is the second look at memcached: nginx may have looked before the page
-// was there, or the page has been deleted since.
-func (x *exchange) isStillThere(ctx context.Context, f *flight) bool {
-	value := f.inStore()
-	if value == nil || x.g.Store == nil || x.looked { // one such look is enough
-		return false
-	}
-	x.looked = true
-	item := x.look(ctx, x.place())
-	return item != nil && bytes.Equal(item.Value, value)
+// looks are what one request has looked for in memcached. While a client waits, nothing is
+// looked for twice, and nothing more after a look has failed.
+type looks struct {
+	store *cachewriter.Writer // nil: none
+	came  time.Time           // when the request asked to share a page
+	page  bool                // the page of a flight that had landed has been looked for
+	copy  bool                // the last good copy has
+	blind bool                // a look has failed
 }
 
-// look looks for an entry in memcached, while this client waits. Once that has failed it
-// does not look for anything again.
-func (x *exchange) look(ctx context.Context, e cachewriter.Entry) *cachewriter.Item {
-	if x.blind {
+// look looks for an entry; nil: it is not there, or not to be seen.
+func (l *looks) look(ctx context.Context, e cachewriter.Entry) *cachewriter.Item {
+	if l.blind {
 		return nil
 	}
-	item, err := x.g.Store.Look(ctx, e)
-	x.blind = err != nil
+	item, err := l.store.Look(ctx, e)
+	l.blind = err != nil
 	return item
 }
 
-// relayShared answers with a flight's page, as it comes if it is live.
+// finds reports whether the page of a flight lies in memcached with that value. It is the
+// second look: nginx may have looked before the page was there, or it has been deleted
+// since.
+func (l *looks) finds(ctx context.Context, e cachewriter.Entry, value []byte) bool {
+	if value == nil || l.store == nil || l.page {
+		return false
+	}
+	l.page = true
+	item := l.look(ctx, e)
+	return item != nil && bytes.Equal(item.Value, value)
+}
+
+// relayShared sends a flight's page, as it comes if it is live.
 func (x *exchange) relayShared(ctx context.Context, f *flight, v *view) error {
-	x.resp = v.resp
+	p, c := &x.page, &x.client
+	p.resp, p.shared = v.resp, true
 	x.rec.reason = cmp.Or(v.reason, policy.Shared)
-	if v.ending == endLanded && x.resp.ContentLength < 0 {
+	if v.ending == endLanded && p.resp.ContentLength < 0 {
 		whole := *v.resp
 		whole.Chunked, whole.ContentLength = false, int64(len(v.body))
-		x.resp = &whole
+		p.resp = &whole
 	}
-	x.verdict = policy.Verdict{TTL: v.ttl, Reason: x.rec.reason}
-	x.follows = true
+	p.verdict = policy.Verdict{TTL: v.ttl, Reason: x.rec.reason}
 	if f != nil && v.ending == endLanded {
-		x.stored = f.inStore() != nil
+		p.stored = f.inStore() != nil
 	}
-	if x.isNotModified() {
-		return x.relayNotModified()
+	if p.isNotModified(c.received) {
+		return x.relayNotModified(ctx)
 	}
 	out := x.appendHead(nil)
 	sent := 0
 	for {
-		x.answered = true
-		n, err := x.writePart(out, v.body[sent:])
+		n, err := c.writePart(out, v.body[sent:])
 		out, sent = nil, sent+n
-		x.rec.bytes = int64(sent)
+		c.sent.bytes = int64(sent)
 		switch {
 		case err != nil:
 			return err
-		case int64(sent) == x.resp.ContentLength:
+		case int64(sent) == p.resp.ContentLength:
 			return nil
 		case sent < len(v.body):
 			continue
@@ -233,7 +253,7 @@ func (x *exchange) relayShared(ctx context.Context, f *flight, v *view) error {
 		have := sent
 		next, ok := f.await(ctx, nil, func(v *view) bool { return len(v.body) > have || v.ending != aloft })
 		if !ok {
-			return goneFailure(ctx, "write answer")
+			return goneFailure(ctx, "write response")
 		}
 		v = &next
 	}
@@ -245,137 +265,55 @@ func brokenFlight(v *view) error {
 	if errors.As(v.err, &f) {
 		return f
 	}
-	return &failure{op: "read answer", side: sideBackend, status: 502, err: errors.New("the page that others waited for, too, broke off")}
+	return &failure{op: "read response", side: sideBackend, status: 502, err: errors.New("the page that several requests waited for broke off")}
 }
 
-// offer tells the followers the judgement on the head.
+// offer shows the followers the verdict on the head.
 func (x *exchange) offer() {
-	if x.flight == nil {
+	p, f := &x.page, x.client.presence.flight
+	if f == nil {
 		return
 	}
 	switch {
-	case x.verdict.Store():
-		live := !x.g.Coalescing.Fleet && x.resp.ContentLength >= 0 && !x.resp.Chunked && !x.policy.JudgesBody()
-		x.flight.judged(x.resp, x.verdict.TTL, x.asked, live)
-	case x.resp.StatusCode >= 500 && x.flight.strikes < maxStrike:
+	case p.verdict.Store():
+		live := !x.g.Coalescing.Fleet && p.resp.ContentLength >= 0 && !p.resp.Chunked && !p.policy.JudgesBody()
+		f.judged(p.resp, p.verdict.TTL, x.worker.asked, live)
+	case p.resp.StatusCode >= 500 && f.strikes < maxStrike:
 		x.land(endOrphan, nil)
 	default:
 		x.land(endRefused, nil)
-		x.unlockPage(x.verdict.Reason)
+		x.unlockPage(p.verdict.Reason)
 	}
 }
 
-// markHead marks the key if the head of the response shows that the page cannot be
-// stored. A 5xx says nothing of the page. Nor does what only the client's own
-// Accept-Encoding and conditions have brought about: a mark must end, so that a page
-// that has become cacheable is asked for in a form that can be stored.
-func (x *exchange) markHead(now time.Time) {
-	reason := x.verdict.Reason
-	switch {
-	case x.plan.Reason != "", x.verdict.Store(), x.resp.StatusCode >= 500:
-		return
-	case x.isWanted(): // and only observed
-		if x.flight != nil {
-			x.g.flights.setMark(x.plan.Key, x.stranger, apart)
-		}
-		return
-	case x.plan.AsSent && x.resp.StatusCode == http.StatusNotModified:
-		return
-	case x.plan.AsSent && reason == policy.ContentEncoding:
-		plain := x.policy.Unencoded(x.received, x.plan, x.resp, now)
-		if plain.TTL > 0 {
-			x.unmarkEncoded()
-			return
-		}
-		reason = plain.Reason
-	}
-	x.mark(uncacheableFor(reason))
-}
-
-// unmarkEncoded has the page asked for in a form that can be stored, now that its head
-// shows nothing else against that.
-func (x *exchange) unmarkEncoded() {
-	if x.g.flights.markOf(x.plan.Key, x.stranger) == uncacheable {
-		x.g.flights.clearMarks(x.plan.Key)
-	}
-}
-
-// uncacheableFor is the mark for a refusal that a head has shown.
-func uncacheableFor(reason policy.Reason) mark {
-	switch reason {
-	case policy.NoLength, policy.TooLarge, policy.Empty:
-		return uncacheableWhole
-	}
-	return uncacheable
-}
-
-// mark marks the key for those who ask like x. What credentials have brought about
-// says nothing of others.
-func (x *exchange) mark(m mark) {
-	if !x.plan.Alone {
-		x.g.flights.setMark(x.plan.Key, x.stranger, m)
-	}
-}
-
-// markEnd marks the key if the end of the body has shown that the page cannot be
-// stored, and takes its marks off if it could.
-func (x *exchange) markEnd(reason policy.Reason) {
-	switch reason {
-	case policy.Purged, policy.Truncated, policy.Reloaded:
-	case "", policy.StoreFull, policy.StoreDown:
-		if x.verdict.Store() {
-			x.g.flights.clearMarks(x.plan.Key)
-		}
-	default:
-		x.mark(uncacheableWhole)
-	}
-}
-
-// outgrow ends the flight of a page that has become too large.
-func (x *exchange) outgrow() {
-	if x.flight != nil {
-		x.markEnd(policy.TooLarge)
-		x.land(endRefused, nil)
-	}
-}
-
-// askAsSent leaves the client's Accept-Encoding and conditions in the request of one
-// who asks alone for what is not expected to be stored.
-func (x *exchange) askAsSent() {
-	if x.plan.Reason != "" || x.plan.Bypass || x.flight != nil || x.g.flights.markOf(x.plan.Key, x.stranger) < uncacheable {
-		return
-	}
-	x.plan.AsSent = true
-	x.compose()
-}
-
-// land ends the flight that the exchange leads. From then on it leads none: what it
-// still relays is for its own client alone.
+// land ends the flight that the client leads. From then on it leads none: what is still
+// relayed is for the client alone.
 func (x *exchange) land(o ending, err error) {
-	f := x.flight
+	c := &x.client
+	f := c.presence.flight
 	if f == nil {
 		return
 	}
 	x.g.flights.end(f, o, err)
-	x.upload.mu.Lock()
-	defer x.upload.mu.Unlock()
-	x.flight, x.lag.lost = nil, f.isGone()
+	c.presence.leads(nil)
+	c.lag.lost = f.isGone()
 }
 
-// landWith ends the flight of a page that has come to its end, and was stored, or
-// was not for some reason.
+// landWith ends the flight of a page that has come to its end, and was stored, or was not
+// for some reason.
 func (x *exchange) landWith(reason policy.Reason) {
-	if x.flight == nil {
+	f := x.client.presence.flight
+	if f == nil {
 		return
 	}
 	switch reason {
 	case "":
 		x.land(endLanded, nil)
 	case policy.StoreDown:
-		x.flight.settle(time.Now(), false)
+		f.settle(time.Now(), false)
 		x.land(endLanded, nil)
 	case policy.StoreFull, policy.Purged:
-		x.flight.settle(time.Time{}, false)
+		f.settle(time.Time{}, false)
 		x.land(endLanded, nil)
 	case policy.Truncated, policy.Reloaded:
 		x.land(endOrphan, nil)
@@ -386,7 +324,8 @@ func (x *exchange) landWith(reason policy.Reason) {
 
 // landFailed ends the flight of a leader that failed.
 func (x *exchange) landFailed(err error) {
-	if x.flight == nil {
+	flight := x.client.presence.flight
+	if flight == nil {
 		return
 	}
 	var f *failure
@@ -394,13 +333,8 @@ func (x *exchange) landFailed(err error) {
 	switch {
 	case errors.As(err, &f) && f.side == sideBackend && f.status == 503:
 		o = endFailed
-	case x.isCrash(f), x.flight.strikes >= maxStrike:
+	case x.worker.isCrash(f), flight.strikes >= maxStrike:
 		o = endAlone
 	}
 	x.land(o, err)
-}
-
-// isCrash reports whether the worker may have died of the request.
-func (x *exchange) isCrash(f *failure) bool {
-	return f != nil && f.side == sideBackend && x.resp == nil && isSilent(f.err)
 }

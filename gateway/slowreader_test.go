@@ -22,8 +22,8 @@ const pause, impatience = 1500 * time.Millisecond, 600 * time.Millisecond
 func bodiesOf(size int) map[string]string {
 	body := strings.Repeat("x", size)
 	return map[string]string{
-		"stored":        page(body[:1000<<10]),
-		"with a length": page(body),
+		"stored":        okPage(body[:1000<<10]),
+		"with a length": okPage(body),
 		"in chunks":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", size, body) + "0\r\n\r\n",
 		"without":       "HTTP/1.1 200 OK\r\n\r\n" + body,
 	}
@@ -60,7 +60,7 @@ func TestSlowReadersGetAll(t *testing.T) {
 func TestSlowReadersOfAFlight(t *testing.T) {
 	onEach(t, func(t *testing.T, network string) {
 		asked, goOn := make(chan struct{}), make(chan struct{})
-		whole := page(strings.Repeat("x", 1000<<10))
+		whole := okPage(strings.Repeat("x", 1000<<10))
 		b := startBench(t, network, func(g *Gateway) { g.Timeouts.Idle = impatience }, startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 			close(asked)
 			<-goOn
@@ -89,7 +89,7 @@ func TestSlowReadersOfAFlight(t *testing.T) {
 func TestSendTimeout(t *testing.T) {
 	onEach(t, func(t *testing.T, network string) {
 		for name, tune := range map[string]func(*Gateway){
-			"write answer":    func(g *Gateway) { g.Timeouts.Send = impatience },
+			"write response":  func(g *Gateway) { g.Timeouts.Send = impatience },
 			"--total-timeout": func(g *Gateway) { g.Timeouts.Total = pause },
 		} {
 			for kind, whole := range bodiesOf(16 << 20) {
@@ -133,7 +133,7 @@ func TestPausedWorkerIsGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	b := newBench(t, func(g *Gateway) { g.Timeouts.Idle = impatience }, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
-		io.WriteString(nc, page("hello")[:len(page("hello"))-1])
+		io.WriteString(nc, okPage("hello")[:len(okPage("hello"))-1])
 		<-ctx.Done()
 	})
 	got := b.get("/")

@@ -13,14 +13,14 @@ import (
 	"uwgate/gateway/socket"
 )
 
-// A spool holds a request's body from the time nginx has sent it until the
-// exchange ends. A worker that is given a body in pieces can do nothing else
-// while it waits for them, and gives up after four seconds without one.
+// A spool holds a request's body from the time nginx has sent it until the request ends. A
+// worker that gets a body in pieces can do nothing else while it waits for them, and gives
+// up after four seconds without one.
 type spool struct {
 	memory []byte   // a small body,
 	file   *os.File // or a large one, in a file without a name
 	disk   int64    // its bytes that are reserved in the budget
-	whole  bool     // it has come to its end
+	whole  bool     // all of it has come
 }
 
 // spoolInMemory is the largest body that is held in memory.
@@ -33,75 +33,79 @@ func (s *spool) isHeld() bool { return s.memory != nil || s.file != nil }
 // worker may answer without reading, and must not find nobody listening.
 func (s *spool) isApart() bool { return s.file != nil || len(s.memory) > clientBuffer }
 
-// takeBody sees to it that the body is not too large, and takes it from nginx
-// before a worker is troubled, unless uploads are to be streamed.
+// takeBody reads the body from nginx before a worker is asked, unless uploads are
+// streamed. A body that is too long is refused.
 //
-// One that does not begin to come may never come: with uwsgi_pass_request_body off, as
+// A body that does not begin to come may never come: with uwsgi_pass_request_body off, as
 // for auth_request, nginx announces the visitor's body and does not send it. Or the
-// visitor is slow, and nginx does not read ahead (uwsgi_request_buffering off). Both
-// are served if that one body is streamed: a worker that does not read it answers.
-func (x *exchange) takeBody(ctx context.Context) error {
-	limit := x.g.Uploads.MaxBody
+// visitor is slow, and nginx does not read ahead (uwsgi_request_buffering off). Both work
+// if that body is streamed: a worker that does not read it responds.
+func (c *client) takeBody(ctx context.Context) error {
+	limit := c.g.Uploads.MaxBody
 	switch {
-	case limit > 0 && x.length > limit:
+	case limit > 0 && c.length > limit:
 		return &failure{op: "read request body", side: sideClient, status: 413,
-			err: fmt.Errorf("%d bytes are announced, and --max-request-body allows %d", x.length, limit)}
-	case x.length == 0 || x.g.Uploads.Stream:
+			err: fmt.Errorf("%d bytes are announced, and --max-request-body allows %d", c.length, limit)}
+	case c.length == 0 || c.g.Uploads.Stream:
 		return nil
 	}
-	if err := x.openSpool(); err != nil {
+	if err := c.spool.open(c.g, c.length); err != nil {
 		return err
 	}
-	if late, err := x.isBodyLate(); late || err != nil {
-		x.spool.free(x.g)
+	if late, err := c.awaitBody(); late || err != nil {
+		c.spool.free(c.g)
 		return err
 	}
-	if x.spool.file != nil {
-		return x.fileBody(ctx, x.spool.file)
+	var err error
+	if c.spool.file != nil {
+		err = c.fileBody(ctx, c.spool.file)
+	} else {
+		err = c.readBody(ctx, c.spool.memory)
 	}
-	return x.readBody(ctx, x.spool.memory)
+	c.spool.whole = err == nil
+	return err
 }
 
-// openSpool makes room for the body.
-func (x *exchange) openSpool() error {
-	if x.length <= spoolInMemory && x.g.spoolMemory.take(x.length, x.g.Uploads.memory()) {
-		x.spool.memory = make([]byte, x.length)
+// open makes room for a body of that length.
+func (s *spool) open(g *Gateway, length int64) error {
+	if length <= spoolInMemory && g.spoolMemory.take(length, g.Uploads.memory()) {
+		s.memory = make([]byte, length)
 		return nil
 	}
-	if err := x.reserveDisk(); err != nil {
+	if err := s.reserveDisk(g, length); err != nil {
 		return err
 	}
-	f, err := createUnnamed(x.g.Uploads.Dir)
+	f, err := createUnnamed(g.Uploads.Dir)
 	if err != nil {
-		x.spool.free(x.g)
+		s.free(g)
 		return spoolFailure(err)
 	}
-	x.spool.file = f
-	x.g.stats.spoolFiles.Add(1)
+	s.file = f
+	g.stats.spoolFiles.Add(1)
 	return nil
 }
 
 // reserveDisk takes the body's bytes from the budget for files.
-func (x *exchange) reserveDisk() error {
+func (s *spool) reserveDisk(g *Gateway, length int64) error {
 	const op = "spool request body"
-	limit := x.g.Uploads.disk()
+	limit := g.Uploads.disk()
 	switch {
-	case x.length > limit:
+	case length > limit:
 		return &failure{op: op, side: sideClient, status: 413,
-			err: fmt.Errorf("%d bytes are announced, and --spool-disk allows %d for all bodies together", x.length, limit)}
-	case !x.g.spoolDisk.take(x.length, limit):
+			err: fmt.Errorf("%d bytes are announced, and --spool-disk allows %d for all bodies together", length, limit)}
+	case !g.spoolDisk.take(length, limit):
 		return &failure{op: op, side: sideGateway, status: 503, code: codeSpoolFull,
-			err: fmt.Errorf("%d bytes are announced, and with them the bodies in files would exceed the %d bytes of --spool-disk; raise it, or stream uploads with --stream-uploads", x.length, limit)}
+			err: fmt.Errorf("%d bytes are announced, and with them the bodies in files would exceed the %d bytes of --spool-disk; raise it, or stream uploads with --stream-uploads", length, limit)}
 	}
-	x.spool.disk = x.length
+	s.disk = length
 	return nil
 }
 
 // readBody fills b.
-func (x *exchange) readBody(ctx context.Context, b []byte) error {
+func (c *client) readBody(ctx context.Context, b []byte) error {
 	for len(b) > 0 {
-		x.client.SetReadDeadline(time.Now().Add(x.g.Timeouts.idle()))
-		n, err := x.in.Read(b)
+		c.conn.SetReadDeadline(time.Now().Add(c.g.Timeouts.idle()))
+		n, err := c.in.Read(b)
 		b = b[n:]
 		if err != nil && len(b) > 0 {
 			return bodyFailure(ctx, err)
@@ -111,14 +115,14 @@ func (x *exchange) readBody(ctx context.Context, b []byte) error {
 }
 
 // fileBody writes the body to f.
-func (x *exchange) fileBody(ctx context.Context, f *os.File) error {
-	here := int(min(int64(x.in.Buffered()), x.length))
-	start, _ := x.in.Peek(here)
+func (c *client) fileBody(ctx context.Context, f *os.File) error {
+	here := int(min(int64(c.in.Buffered()), c.length))
+	start, _ := c.in.Peek(here)
 	if _, err := f.Write(start); err != nil {
 		return spoolFailure(err)
 	}
-	x.in.Discard(here)
-	p := socket.Copy{From: x.client, To: f, Left: x.length - int64(here), Idle: x.g.Timeouts.idle()}
+	c.in.Discard(here)
+	p := socket.Copy{From: c.conn, To: f, Left: c.length - int64(here), Idle: c.g.Timeouts.idle()}
 	err := p.Run()
 	var werr socket.WriteError
 	switch {
@@ -144,7 +148,7 @@ func createUnnamed(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// TrySpool reports what would keep a large body from being spooled.
+// TrySpool returns why a large body could not be spooled, nil if it could.
 func (g *Gateway) TrySpool() error {
 	if g.Uploads.Stream {
 		return nil
@@ -156,23 +160,12 @@ func (g *Gateway) TrySpool() error {
 	return f.Close()
 }
 
-// sendSpooled has one backend take the body.
-func (x *exchange) sendSpooled(p *socket.Copy, sent chan<- struct{}) {
-	defer close(sent)
-	err := p.Run()
-	// A backend may stop reading: its answer will tell.
-	var werr socket.WriteError
-	if err != nil && !errors.As(err, &werr) {
-		x.tether.end(errSpoolLost)
-	}
-}
-
-// origin reads the body from its start.
-func (s *spool) origin() socket.Source {
+// source reads the body from its start.
+func (s *spool) source() socket.Source {
 	if s.file == nil {
 		return inMemory{bytes.NewReader(s.memory)}
 	}
-	// Reading tells if this fails.
+	// If this fails, reading does, too.
 	s.file.Seek(0, io.SeekStart)
 	return s.file
 }

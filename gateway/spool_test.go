@@ -142,7 +142,7 @@ func TestSpoolFails(t *testing.T) {
 			if tt.limit > 0 {
 				limitFiles(t, tt.limit)
 			}
-			b := newBench(t, func(g *Gateway) { g.Uploads.Dir = tt.dir }, says(page("hello")))
+			b := newBench(t, func(g *Gateway) { g.Uploads.Dir = tt.dir }, says(okPage("hello")))
 			if got := askSlowly(t, b, uploading("POST", len(body)), body); got.status != tt.status || got.err != nil {
 				t.Errorf("got %d, %v; want %d", got.status, got.err, tt.status)
 			}
@@ -236,17 +236,18 @@ func TestClientLeavesWithHalfABody(t *testing.T) {
 // A worker whose body was lost on the way gets no worse than a broken connection.
 func TestSpoolLost(t *testing.T) {
 	b := newBench(t, nil, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) { io.Copy(io.Discard, in) })
-	tether := newTether(context.Background())
+	reqCtx := newRequestContext(context.Background())
 	f, err := createUnnamed(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
-	x := &exchange{g: b.Gateway, length: 10, spool: spool{file: f}, tether: tether}
+	spooled := spool{file: f}
 	nc, _ := sockets(t, "unix")
-	x.conn = &backend.Conn{Conn: nc}
-	x.sendSpooled(x.toBackend(x.spool.origin(), x.length), make(chan struct{}))
-	if f, ok := goneFailure(tether.ctx, "read answer").(*failure); !ok || f.status != 500 || f.side != sideGateway {
+	w := &worker{g: b.Gateway, ctx: reqCtx, conn: &backend.Conn{Conn: nc}}
+	w.copyFrom(spooled.source(), 10)
+	w.sendSpooled(w.upload.copy, make(chan struct{}))
+	if f, ok := goneFailure(reqCtx.ctx, "read response").(*failure); !ok || f.status != 500 || f.side != sideGateway {
 		t.Errorf("got %v, want a 500 of ours", f)
 	}
 }
@@ -258,7 +259,7 @@ func TestAnnouncedBodyThatDoesNotCome(t *testing.T) {
 		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "GET", "HEAD"} {
 			t.Run(method, func(t *testing.T) {
 				t.Parallel()
-				b := newBench(t, tune, says(page("allowed")))
+				b := newBench(t, tune, says(okPage("allowed")))
 				nc := b.dial()
 				nc.Write(encode(t, uploading(method, 100_000)))
 				raw, err := io.ReadAll(nc)

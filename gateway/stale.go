@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"uwgate/cachewriter"
+	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
@@ -24,27 +25,27 @@ import (
 const copyMagic = "uwgate-copy/1 "
 
 // keepCopy stores a copy beside the page, which is fresh until soft.
-func (x *exchange) keepCopy(soft time.Time) {
-	if x.verdict.StaleIfError <= 0 {
+func (p *page) keepCopy(soft, asked time.Time) {
+	if p.verdict.StaleIfError <= 0 {
 		return
 	}
-	e := x.place().Sibling(cachewriter.KindCopy)
-	e.Body = appendCopy(nil, x.plan.Key, time.Now(), soft, x.cleanHead(), x.page.body())
-	e.Expires = soft.Add(x.verdict.StaleIfError)
-	e.Began = x.asked
-	if err := x.g.Store.Put(e); err != nil {
-		x.g.stats.copies.add(copyLost)
+	e := p.place().Sibling(cachewriter.KindCopy)
+	e.Body = appendCopy(nil, p.plan.Key, time.Now(), soft, p.cleanHead(), p.capture.body())
+	e.Expires = soft.Add(p.verdict.StaleIfError)
+	e.Began = asked
+	if err := p.g.Store.Put(e); err != nil {
+		p.g.stats.copies.add(copyLost)
 		return
 	}
-	x.g.stats.copies.add(copyKept)
-	x.g.withdrawn.forget(e.Key)
+	p.g.stats.copies.add(copyKept)
+	p.g.withdrawn.forget(e.Key)
 }
 
-// cleanHead is the answer's head with the length of what was captured.
-func (x *exchange) cleanHead() *uwsgi.Response {
-	resp := *x.resp
+// cleanHead is the response's head with the length of what was captured.
+func (p *page) cleanHead() *uwsgi.Response {
+	resp := *p.resp
 	resp.Header = resp.Header.Clone()
-	resp.Chunked, resp.ContentLength = false, int64(len(x.page.body()))
+	resp.Chunked, resp.ContentLength = false, int64(len(p.capture.body()))
 	resp.Clean()
 	return &resp
 }
@@ -88,21 +89,19 @@ func parseCopy(b []byte, key string) (page *found, stored time.Time, err error) 
 	return &found{resp: resp, body: body, ttl: time.Until(time.Unix(soft, 0)), reason: policy.Stale}, time.Unix(at, 0), nil
 }
 
-// staleCopy returns the last good copy of the page, nil if there is none.
-func (x *exchange) staleCopy(ctx context.Context) *found {
-	if x.g.Store == nil || x.plan.Reason != "" || x.plan.Bypass || x.policy.Observes(x.plan) {
+// findCopy returns the last good copy of the page, nil if there is none.
+func (x *exchange) findCopy(ctx context.Context) *found {
+	p := &x.page
+	if !x.isVisit() || x.g.Store == nil || p.plan.Reason != "" || p.plan.Bypass || p.policy.Observes(p.plan) || x.looks.copy {
 		return nil
 	}
-	if x.lookedOld {
-		return nil
-	}
-	x.lookedOld = true
+	x.looks.copy = true
 	at := time.Now()
-	item := x.look(ctx, x.place().Sibling(cachewriter.KindCopy))
+	item := x.looks.look(ctx, p.place().Sibling(cachewriter.KindCopy))
 	if item == nil {
 		return nil
 	}
-	page, stored, err := parseCopy(item.Value, x.plan.Key)
+	page, stored, err := parseCopy(item.Value, p.plan.Key)
 	if err != nil {
 		return nil
 	}
@@ -115,46 +114,60 @@ func (x *exchange) staleCopy(ctx context.Context) *found {
 	return page
 }
 
-// instead answers with the last good copy in the place of a backend that has failed,
-// or, without a cause, is known to be gone. It returns false if there is none.
-func (x *exchange) instead(ctx context.Context, cause error) (done bool, err error) {
-	page := x.staleCopy(ctx)
+// outage is how long after a pool was found without a server a copy is looked for before
+// the pool is asked again: nobody gains by waiting until a connect fails.
+const outage = time.Second
+
+// standInForOutage sends the last good copy if the pool has just been found without a
+// server. It returns false if there is none.
+func (x *exchange) standInForOutage(ctx context.Context) (done bool, err error) {
+	if time.Since(x.worker.pool.Outage()) >= outage {
+		return false, nil
+	}
+	return x.standIn(ctx, nil)
+}
+
+// standInForFailure sends the last good copy in the place of a worker that has failed with
+// err, or with a status that means as much. It returns false if there is none.
+func (x *exchange) standInForFailure(ctx context.Context, err error) (done bool, sent error) {
+	cause := x.worker.failed(err)
+	if cause == nil {
+		return false, nil
+	}
+	return x.standIn(ctx, cause)
+}
+
+// standIn sends the last good copy. cause is nil if no worker has been asked.
+func (x *exchange) standIn(ctx context.Context, cause error) (done bool, err error) {
+	page := x.findCopy(ctx)
 	if page == nil {
 		return false, nil
 	}
 	x.g.stats.copies.add(copyServed)
 	if cause != nil {
-		x.g.log().Warn("backend failed; a last good copy is sent in its place", zap.String("backend", x.rec.backend), zap.Error(cause))
+		x.g.log().Warn("backend failed; a last good copy is sent in its place", zap.String("backend", x.worker.name()), zap.Error(cause))
 	}
-	x.closeBackend()
+	x.worker.close()
 	return true, x.relayFound(ctx, page)
 }
 
-// backendFailure is the failure that a copy may stand in for, if err is one, or the
-// answer says so (RFC 5861 §4): no visitor's.
-func (x *exchange) backendFailure(err error) error {
+// failed is the failure that a copy may stand in for (RFC 5861 §4): err if it is one of the
+// backend, or what its status means. A client's failure is none.
+func (w *worker) failed(err error) error {
 	var f *failure
 	switch {
 	case errors.As(err, &f) && f.side == sideBackend:
 		return err
-	case err == nil && slices.Contains([]int{500, 502, 503, 504}, x.resp.StatusCode):
-		return fmt.Errorf("it answers %d", x.resp.StatusCode)
+	case err == nil && slices.Contains([]int{500, 502, 503, 504}, w.resp.StatusCode):
+		return fmt.Errorf("it responds with status %d", w.resp.StatusCode)
 	}
 	return nil
 }
 
-// outage is how long a pool that nobody answers of is not asked before a copy is
-// looked for: waiting for a connect to fail is of no use to anyone.
-const outage = time.Second
-
-// isOut reports whether the pool has just been found without a server.
-func (x *exchange) isOut() bool { return time.Since(x.pool.Outage()) < outage }
-
-// noteAnswer has what could not be fetched while the pool was without servers be
-// fetched now.
-func (x *exchange) noteAnswer() {
-	if x.pool.Recover() && x.g.keepsPages() {
-		x.g.schedule().Hurry()
+// noteResponse hurries the refreshes that were postponed while the pool had no server.
+func (g *Gateway) noteResponse(pool *backend.Pool) {
+	if pool.Recover() && g.schedules() {
+		g.schedule().Hurry()
 	}
 }
 

@@ -45,7 +45,7 @@ func TestStaleIfError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var w moody
-			w.says(page("hello", kept, "X-Frame-Options: DENY"))
+			w.says(okPage("hello", kept, "X-Frame-Options: DENY"))
 			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = -1 }, w.play)
 			b.get("/")
 			b.copied("k:/")
@@ -69,7 +69,7 @@ func TestStaleIfError(t *testing.T) {
 			if got := b.get("/other"); got.status < 500 {
 				t.Errorf("another page: %q", got.raw)
 			}
-			w.says(page("new", kept))
+			w.says(okPage("new", kept))
 			if got := b.get("/"); got.body != "new" {
 				t.Errorf("when it answers again: %q", got.raw)
 			}
@@ -83,7 +83,7 @@ func TestNoStaleCopy(t *testing.T) {
 		"nothing said": "Cache-Control: max-age=600", "must-revalidate": "Cache-Control: max-age=600, must-revalidate, stale-if-error=60",
 	} {
 		var w moody
-		w.says(page("hello", line))
+		w.says(okPage("hello", line))
 		b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = -1 }, w.play)
 		b.get("/")
 		b.close()
@@ -92,7 +92,7 @@ func TestNoStaleCopy(t *testing.T) {
 		}
 	}
 	var w moody
-	w.says(page("hello", kept))
+	w.says(okPage("hello", kept))
 	b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = -1; g.Store.Copies = true }, w.play)
 	b.get("/")
 	b.copied("k:/")
@@ -107,7 +107,7 @@ func TestNoStaleCopy(t *testing.T) {
 // With nobody at the backend a crowd is served at once, by one look.
 func TestStaleForACrowd(t *testing.T) {
 	var w moody
-	w.says(page("hello", kept))
+	w.says(okPage("hello", kept))
 	ln := listen(t, "unix")
 	done := make(chan struct{})
 	go func() {

@@ -85,7 +85,7 @@ func (g *Gateway) Stats() Stats {
 		},
 	}
 	all.Flights.Flights, all.Flights.Followers = g.flights.count()
-	if g.keepsPages() {
+	if g.schedules() {
 		r := g.schedule().Stats()
 		all.Refresh = &r
 	}

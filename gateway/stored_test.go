@@ -19,19 +19,19 @@ func TestStoredIsAFact(t *testing.T) {
 		says   string // "": that it is stored
 		stored bool
 	}{
-		{"whole", page("hello"), nil, "", true},
+		{"whole", okPage("hello"), nil, "", true},
 		{"whole, in chunks", chunked + "5\r\nhello\r\n0\r\n\r\n", nil, "", true},
 		{"whole, in many chunks", chunked + "2\r\nhe\r\n2\r\nll\r\n1\r\no\r\n0\r\n\r\n", nil, "", true},
-		{"a form token", page("csrf_token"), nil, "detail=sentinel", false},
+		{"a form token", okPage("csrf_token"), nil, "detail=sentinel", false},
 		{"a form token in chunks", chunked + "5\r\ncsrf_\r\n5\r\ntoken\r\n0\r\n\r\n", nil, "detail=sentinel", false},
 		{"trailers", chunked + "5\r\nhello\r\n0\r\nA: b\r\n\r\n", nil, "detail=", false},
-		{"too much", page("hello") + "surplus", nil, "ttl=600; detail=default-ttl", false},
-		{"too little", page("hello")[:len(page("hello"))-1], nil, "ttl=600; detail=default-ttl", false},
-		{"large", page(strings.Repeat("x", 100<<10)), nil, "ttl=600; detail=default-ttl", true},
-		{"observed", page("hello"), func(g *Gateway) { g.Policy.Observe = true }, "detail=observe", false},
-		{"no store", page("hello"), func(g *Gateway) { g.Store = nil }, "ttl=600; detail=default-ttl", false},
-		{"no room", page("hello"), func(g *Gateway) { g.Store.Queue.Bytes = 1 }, "ttl=600; detail=default-ttl", false},
-		{"not wanted", page("hello", "Cache-Control: private"), nil, "detail=private", false},
+		{"too much", okPage("hello") + "surplus", nil, "ttl=600; detail=default-ttl", false},
+		{"too little", okPage("hello")[:len(okPage("hello"))-1], nil, "ttl=600; detail=default-ttl", false},
+		{"large", okPage(strings.Repeat("x", 100<<10)), nil, "ttl=600; detail=default-ttl", true},
+		{"observed", okPage("hello"), func(g *Gateway) { g.Policy.Observe = true }, "detail=observe", false},
+		{"no store", okPage("hello"), func(g *Gateway) { g.Store = nil }, "ttl=600; detail=default-ttl", false},
+		{"no room", okPage("hello"), func(g *Gateway) { g.Store.Queue.Bytes = 1 }, "ttl=600; detail=default-ttl", false},
+		{"not wanted", okPage("hello", "Cache-Control: private"), nil, "detail=private", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, tt.tune, says(tt.answer))
@@ -57,7 +57,7 @@ func TestNothingIsStoredInADeadStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		g.Store, g.Policy = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, testPolicy(t, ring)
-	}, says(page("hello")))
+	}, says(okPage("hello")))
 	n := 0
 	eventually(t, "the breaker is open", func() bool {
 		n++

@@ -48,9 +48,9 @@ func TestSuwsgiEnds(t *testing.T) {
 		end    func(net.Conn, *tls.Conn)
 		whole  bool
 	}{
-		"with a length":               {page(html), silent, true},
-		"with a length, reset":        {page(html), reset, true},
-		"with a length, in a record":  {page(html), inRecord, true},
+		"with a length":               {okPage(html), silent, true},
+		"with a length, reset":        {okPage(html), reset, true},
+		"with a length, in a record":  {okPage(html), inRecord, true},
 		"in chunks":                   {head + "Transfer-Encoding: chunked\r\n\r\n12\r\n" + html + "\r\n0\r\n\r\n", silent, true},
 		"of no body":                  {"HTTP/1.1 204 No Content\r\n\r\n", silent, true},
 		"unframed":                    {head + "\r\n" + html, silent, true},

@@ -23,9 +23,9 @@ func TestTwoGateways(t *testing.T) {
 				case req.Vars.Get("HTTP_X_REQUEST_ID") == "slow":
 					asked <- struct{}{}
 					<-release
-					io.WriteString(nc, page("old", "Cache-Control: max-age=600"))
+					io.WriteString(nc, okPage("old", "Cache-Control: max-age=600"))
 				default:
-					io.WriteString(nc, page("new", "Cache-Control: max-age=600"))
+					io.WriteString(nc, okPage("new", "Cache-Control: max-age=600"))
 				}
 			})
 			a := startBench(t, "unix", func(g *Gateway) { g.Policy.Bypass.Name, g.Policy.Bypass.Secret = "fresh", "secret" }, worker)

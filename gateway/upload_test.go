@@ -49,7 +49,7 @@ func compares(body []byte) script {
 		if bytes.Equal(got, body) && in.Buffered() == 0 {
 			verdict = "same"
 		}
-		io.WriteString(nc, page(verdict))
+		io.WriteString(nc, okPage(verdict))
 	}
 }
 
@@ -102,7 +102,7 @@ func TestUploadAndAnswerSideBySide(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
 		onEach(t, func(t *testing.T, network string) {
 			b := startBench(t, network, tune, startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
-				io.WriteString(nc, page(strings.Repeat("x", size)))
+				io.WriteString(nc, okPage(strings.Repeat("x", size)))
 				io.CopyN(io.Discard, in, size)
 			}))
 			nc := b.dial()
@@ -162,7 +162,7 @@ func (w *waits) play(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 		w.left <- err
 	case <-w.goOn:
 		w.left <- nil
-		io.WriteString(nc, page("slow"))
+		io.WriteString(nc, okPage("slow"))
 		nc.(interface{ CloseWrite() error }).CloseWrite()
 		<-closed
 	}
@@ -272,7 +272,7 @@ func startFull(t *testing.T) string {
 // Any request may be sent again if the first backend has not got a byte of it.
 func TestUnseenRequestMayBeRepeated(t *testing.T) {
 	onEach(t, func(t *testing.T, network string) {
-		b := newBench(t, nil, says(page("a")), says(page("b")))
+		b := newBench(t, nil, says(okPage("a")), says(okPage("b")))
 		conn, peer := sockets(t, network)
 		closeHard(peer)
 		pool := b.Backends.Default
@@ -281,13 +281,14 @@ func TestUnseenRequestMayBeRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 		dialled.Close()
-		x := &exchange{g: b.Gateway, method: "POST", pool: pool, conn: &backend.Conn{Conn: conn, Node: dialled.Node}, from: bufio.NewReader(conn)}
+		w := &worker{g: b.Gateway, pool: pool, conn: &backend.Conn{Conn: conn, Node: dialled.Node}, in: bufio.NewReader(conn)}
+		c := &client{method: "POST"}
 		eventually(t, "connection is broken", func() bool {
 			_, err := conn.Write([]byte{0})
 			return err != nil
 		})
-		if err := x.ask([]byte("packet")); err == nil || !x.mayRetry(err) {
-			t.Errorf("%v: mayRetry says no", err)
+		if err := w.ask([]byte("packet"), c); err == nil || !w.takeRetry(err, c) {
+			t.Errorf("%v: takeRetry says no", err)
 		}
 	})
 }
@@ -307,7 +308,7 @@ func TestLingerIsBounded(t *testing.T) {
 		b := newBench(t, func(g *Gateway) { g.Uploads.Stream = true; g.Timeouts.Linger = 20 * time.Millisecond },
 			func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 				in.ReadByte()
-				io.WriteString(nc, page("hello"))
+				io.WriteString(nc, okPage("hello"))
 			})
 		nc := b.sendPart(noise(size))
 		raw, err := io.ReadAll(nc)
@@ -341,7 +342,7 @@ func TestSurplusBehindARequest(t *testing.T) {
 		b := startBench(t, network, nil, startWorkerOn(t, network, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 			surplus <- struct{}{}
 			<-answered
-			io.WriteString(nc, page("hello", "Cache-Control: no-store"))
+			io.WriteString(nc, okPage("hello", "Cache-Control: no-store"))
 		}))
 		for range 20 {
 			nc := b.dial()

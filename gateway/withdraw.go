@@ -15,26 +15,28 @@ import (
 // entries of the same URL for other classes of visitors. The page itself is not in
 // memcached, or is the schedule's to delete. Nobody waits for it.
 func (x *exchange) withdraw() {
-	g := x.g
-	if g.Store == nil || x.policy.Observe || !x.policy.Withdraws(x.plan, x.resp, x.verdict) {
+	g, p := x.g, &x.page
+	if g.Store == nil || x.explained != nil || p.policy.Observe || !p.policy.Withdraws(p.plan, p.resp, p.verdict) {
 		return
 	}
 	now := time.Now()
-	if e := x.place().Sibling(cachewriter.KindCopy); g.withdrawn.note(e.Key, now) {
-		x.later.Go(func() {
-			if err := g.Store.Delete(context.Background(), e); err != nil {
-				g.log().Warn("the last good copy of a page that was withdrawn could not be deleted yet", zap.Error(err))
-			}
-		})
+	if e := p.place().Sibling(cachewriter.KindCopy); g.withdrawn.note(e.Key, now) {
+		x.later.Go(func() { g.deleteCopy(e) })
 	}
 	var kin []policy.Target
-	for _, t := range x.policy.Entries(x.received, x.plan)[1:] {
+	for _, t := range p.policy.Entries(x.client.received, p.plan)[1:] {
 		if g.withdrawn.note(t.Key, now) {
 			kin = append(kin, t)
 		}
 	}
 	if len(kin) > 0 {
 		x.later.Go(func() { x.delete(context.Background(), kin) })
+	}
+}
+
+func (g *Gateway) deleteCopy(e cachewriter.Entry) {
+	if err := g.Store.Delete(context.Background(), e); err != nil {
+		g.log().Warn("the last good copy of a page that was withdrawn could not be deleted yet", zap.Error(err))
 	}
 }
 

@@ -34,24 +34,24 @@ func TestWithdrawn(t *testing.T) {
 		{"403", empty("403 Forbidden"), nil, false},
 		{"redirect", empty("302 Found", "Location: /login"), nil, false},
 		{"moved", empty("301 Moved Permanently", "Location: /new"), nil, false},
-		{"private", page("x", "Cache-Control: private"), nil, false},
-		{"no-store", page("x", "Cache-Control: no-store"), nil, false},
-		{"no-cache", page("x", "Cache-Control: no-cache"), nil, false},
-		{"Set-Cookie", page("x", kept, "Set-Cookie: a=b"), nil, false},
-		{"max-age=0", page("x", "Cache-Control: max-age=0"), nil, false},
+		{"private", okPage("x", "Cache-Control: private"), nil, false},
+		{"no-store", okPage("x", "Cache-Control: no-store"), nil, false},
+		{"no-cache", okPage("x", "Cache-Control: no-cache"), nil, false},
+		{"Set-Cookie", okPage("x", kept, "Set-Cookie: a=b"), nil, false},
+		{"max-age=0", okPage("x", "Cache-Control: max-age=0"), nil, false},
 		{"503", empty("503 Busy"), nil, true},
 		{"429", empty("429 Slow down"), nil, true},
-		{"the page again", page("hello", kept), nil, true},
-		{"private to a member", page("x", "Cache-Control: private"), []uwsgi.Var{session}, true},
+		{"the page again", okPage("hello", kept), nil, true},
+		{"private to a member", okPage("x", "Cache-Control: private"), []uwsgi.Var{session}, true},
 		{"404 to a member", empty("404 Not Found"), []uwsgi.Var{session}, true},
-		{"private to who has an unknown cookie", page("x", "Cache-Control: private"), []uwsgi.Var{theme}, true},
+		{"private to who has an unknown cookie", okPage("x", "Cache-Control: private"), []uwsgi.Var{theme}, true},
 		{"404 to a HEAD", "HTTP/1.1 404 Not Found\r\n\r\n", []uwsgi.Var{head}, true},
 		{"404 to a part", empty("404 Not Found"), []uwsgi.Var{part}, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var w moody
-			w.says(page("hello", kept))
+			w.says(okPage("hello", kept))
 			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = -1; g.Store.Copies = true }, w.play)
 			b.get("/")
 			b.get("/twin")
@@ -94,17 +94,17 @@ func TestWithdrawnOnce(t *testing.T) {
 		}
 		return n
 	}
-	w.says(page("x", "Cache-Control: private"))
+	w.says(okPage("x", "Cache-Control: private"))
 	for range 20 {
 		b.get("/")
 	}
 	if n := deletes(); n != 1 {
 		t.Errorf("%d deletes for 20 requests", n)
 	}
-	w.says(page("hello", kept))
+	w.says(okPage("hello", kept))
 	b.get("/")
 	b.copied("k:/")
-	w.says(page("x", "Cache-Control: private"))
+	w.says(okPage("x", "Cache-Control: private"))
 	b.get("/")
 	if n := deletes(); n != 2 || b.holds(copyKey) {
 		t.Errorf("%d deletes; there is a copy: %v", n, b.holds(copyKey))
@@ -141,13 +141,13 @@ func TestWithdrawnForAllVisitors(t *testing.T) {
 		stays  bool
 	}{
 		{"404", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", nil, false},
-		{"private", page("x", "Cache-Control: private"), nil, false},
+		{"private", okPage("x", "Cache-Control: private"), nil, false},
 		{"503", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", nil, true},
-		{"private to one of the others", page("x", "Cache-Control: private"), []uwsgi.Var{theme}, true},
+		{"private to one of the others", okPage("x", "Cache-Control: private"), []uwsgi.Var{theme}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var w moody
-			w.says(page("hello", kept))
+			w.says(okPage("hello", kept))
 			b := newBench(t, func(g *Gateway) {
 				g.Coalescing.Wait, g.Store.Copies = -1, true
 				g.Policy.Template, _ = policy.ParseTemplate("$visitor$scheme://$host$request_uri")
@@ -174,7 +174,7 @@ func TestWithdrawnForAllVisitors(t *testing.T) {
 				if !b.holds("+http://example.com/twin") || !b.holds(cachewriter.Sibling(cachewriter.KindCopy, "+http://example.com/twin")) {
 					t.Error("the twin is gone")
 				}
-				w.says(page("hello", kept))
+				w.says(okPage("hello", kept))
 				eventually(t, "stored again", func() bool {
 					b.get("/", at("+", "/", theme)...)
 					return b.holds("+http://example.com/") && b.holds(cachewriter.Sibling(cachewriter.KindCopy, "+http://example.com/"))

@@ -3,89 +3,161 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"syscall"
 	"time"
 
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/socket"
 	"uwgate/uwsgi"
 )
 
-// forward has a backend take the request and begin to answer.
-func (x *exchange) forward(ctx context.Context) error {
-	packet, err := x.packet()
+// A worker is the server that a request is sent to: the pool it is chosen from, what it
+// gets, and what it has sent back. It is used by the goroutine of its exchange; see upload
+// for those that send it the request's body.
+type worker struct {
+	g    *Gateway
+	ctx  *requestContext
+	pool *backend.Pool
+
+	clean uwsgi.Vars    // what the firewall lets pass
+	out   uwsgi.Request // as the worker gets it
+
+	conn   *backend.Conn // nil: none yet; closed ones stay here
+	in     *bufio.Reader // what the worker sends
+	upload upload
+	resp   *uwsgi.Response // nil: none came
+	body   *uwsgi.Body     // nil: nobody has begun to read it
+
+	asked    time.Time // when a worker first got to see the request
+	unseen   bool      // the worker has not got a byte of the request
+	cutOff   bool      // it closed before it had got the packet
+	timedOut bool      // no response came in time
+}
+
+const backendBuffer = 32 << 10
+
+var (
+	backendReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, backendBuffer) }}
+	buffers        = sync.Pool{New: func() any { return new([backendBuffer]byte) }}
+)
+
+// choosePool finds the servers for the request.
+func (w *worker) choosePool(received uwsgi.Vars) error {
+	w.pool = w.g.poolFor(received)
+	if w.pool == nil {
+		return &failure{op: "choose a pool", side: sideClient, status: 503, code: codeNoPool,
+			err: errors.New("no pool is for this host, and there is no default one: add --backend")}
+	}
+	return nil
+}
+
+// screen drops what the worker must not see, and returns the names of that.
+func (w *worker) screen(received uwsgi.Vars) (dropped []string, err error) {
+	w.clean, dropped, err = w.g.firewallOf(w.pool).Screen(received)
+	if err != nil {
+		return dropped, screenFailure(err)
+	}
+	return dropped, nil
+}
+
+// compose makes the vars that the worker gets.
+func (w *worker) compose(p *page) {
+	w.out.Vars = setVars(p.policy.ForWorker(w.clean, p.plan), w.pool)
+	if w.g.AskToClose && !w.mayTunnel() {
+		w.out.Vars = append(w.out.Vars, uwsgi.Var{Name: "HTTP_CONNECTION", Value: "close"})
+	}
+}
+
+// dropBody makes the request one without a body, whatever nginx has announced.
+func (w *worker) dropBody() {
+	for _, v := range []uwsgi.Vars{w.clean, w.out.Vars} {
+		for i := range v {
+			if v[i].Name == "CONTENT_LENGTH" {
+				v[i].Value = ""
+			}
+		}
+	}
+}
+
+// forward sends the request to a worker, and reads the head of its response. It asks a
+// second worker if the first failed and the request may be repeated.
+func (w *worker) forward(ctx context.Context, c *client, want backend.Want) error {
+	packet, err := w.packet(c)
 	if err != nil {
 		return err
 	}
-	if x.upload.left == 0 && !x.mayTunnel() {
-		x.startReading(nil) // nginx may leave before a backend is found
+	if c.left == 0 && !w.mayTunnel() {
+		c.startReading(w) // nginx may leave before a backend is found
 	}
-	x.asked = time.Now()
-	want := x.want()
+	w.asked = time.Now()
 	for {
-		nc, err := x.pool.Dial(ctx, want)
+		nc, err := w.pool.Dial(ctx, want)
 		if err != nil {
 			return dialFailure(ctx, err)
 		}
-		x.connected(nc)
-		err = x.ask(packet)
+		w.connect(nc)
+		err = w.ask(packet, c)
 		if ctx.Err() == nil { // else the client's leaving has broken it off
 			nc.Report(outcome(err))
 		}
 		if err == nil {
-			x.noteAnswer()
 			return nil
 		}
-		x.timedOut = isTimeout(err)
-		if gone := x.goneUnheard(); gone != nil {
+		w.timedOut = isTimeout(err)
+		if gone := c.presence.goneFailure(); gone != nil {
 			return gone
 		}
-		if ctx.Err() != nil || want.Avoid != nil || !x.mayRetry(err) {
-			return answerFailure(ctx, "read answer", err)
+		if ctx.Err() != nil || want.Avoid != nil || !w.takeRetry(err, c) {
+			return responseFailure(ctx, "read response", err)
 		}
 		want.Avoid = nc.Node
-		x.closeBackend()
+		w.close()
 	}
 }
 
-// want is what the choice of a server depends on.
-func (x *exchange) want() backend.Want {
-	w := backend.Want{Host: policy.HostOf(x.received)}
-	switch x.pool.Choice {
+// want is what the choice of a server depends on: the key of the page, or else the
+// request.
+func (w *worker) want(received uwsgi.Vars, key string) backend.Want {
+	want := backend.Want{Host: policy.HostOf(received)}
+	switch w.pool.Choice {
 	case backend.HashKey:
-		if w.HashKey = x.plan.Key; w.HashKey == "" {
-			w.HashKey = x.received.Get("REQUEST_URI")
+		if want.HashKey = key; key == "" {
+			want.HashKey = received.Get("REQUEST_URI")
 		}
 	case backend.HashClient:
-		w.HashKey = x.received.Get("REMOTE_ADDR")
+		want.HashKey = received.Get("REMOTE_ADDR")
 	}
-	return w
+	return want
 }
 
-// packet is the request as it goes out: head, and what is here of the body if
-// that is not much.
-func (x *exchange) packet() ([]byte, error) {
-	b, err := encodeFor(x.pool, &x.out)
+// packet is the request as it goes out: its head, and what has come of the body if that
+// is not much.
+func (w *worker) packet(c *client) ([]byte, error) {
+	b, err := encodeFor(w.pool, &w.out)
 	switch {
 	case err != nil:
 		return nil, err
-	case x.spool.isApart():
+	case c.spool.isApart():
 		return b, nil
-	case x.spool.isHeld():
-		return append(b, x.spool.memory...), nil
-	case x.length == 0: // and perhaps somebody is reading from nginx
+	case c.spool.isHeld():
+		return append(b, c.spool.memory...), nil
+	case c.length == 0: // and perhaps somebody is reading from nginx
 		return b, nil
 	}
-	here := int(min(int64(x.in.Buffered()), x.length))
-	start, _ := x.in.Peek(here)
-	x.in.Discard(here)
-	x.upload.left = x.length - int64(here)
+	here := int(min(int64(c.in.Buffered()), c.length))
+	start, _ := c.in.Peek(here)
+	c.in.Discard(here)
+	c.left = c.length - int64(here)
 	return append(b, start...), nil
 }
 
-// encodeFor makes the packet for a server of the pool. A worker would answer one
-// that is too large with a reset.
+// encodeFor makes the packet for a server of the pool. A worker would reset the connection
+// of one that is too large.
 func encodeFor(pool *backend.Pool, req *uwsgi.Request) ([]byte, error) {
 	size := req.Size()
 	f := &failure{op: "encode request", side: sideClient, status: 431, err: uwsgi.ErrTooLarge}
@@ -106,80 +178,183 @@ func encodeFor(pool *backend.Pool, req *uwsgi.Request) ([]byte, error) {
 	return b, nil
 }
 
-// connected makes nc the backend of the exchange.
-func (x *exchange) connected(nc *backend.Conn) {
-	x.conn = nc
-	x.rec.backend = nc.Node.String()
-	x.tether.hold(nc)
-	if x.from == nil {
-		x.from = backendReaders.Get().(*bufio.Reader)
+// connect makes nc the worker's connection.
+func (w *worker) connect(nc *backend.Conn) {
+	w.conn = nc
+	w.ctx.hold(nc)
+	if w.in == nil {
+		w.in = backendReaders.Get().(*bufio.Reader)
 	}
-	x.from.Reset(nc)
+	w.in.Reset(nc)
 }
 
-// ask sends the packet and reads the head of the answer.
-func (x *exchange) ask(packet []byte) error {
-	x.conn.SetDeadline(time.Now().Add(x.g.Timeouts.firstByte()))
-	address(packet, x.conn.Node)
-	x.g.hintModifiers(x.sent, [2]uint8{packet[0], packet[3]})
-	// A worker may refuse a request without reading it all, and then the
-	// write fails though an answer has come: only reading tells.
-	x.setMustHear(true)
-	defer x.setMustHear(false)
-	n, werr := x.conn.Write(packet)
-	x.unseen = n == 0 && werr != nil
-	if x.unseen {
+// ask sends the packet, starts to send the rest of the body, and reads the head of the
+// response.
+func (w *worker) ask(packet []byte, c *client) error {
+	w.conn.SetDeadline(time.Now().Add(w.g.Timeouts.firstByte()))
+	packet[0], packet[3] = w.conn.Node.Modifiers()
+	w.g.hintModifiers(c.modifiers, [2]uint8{packet[0], packet[3]})
+	if policy.IsUnsafe(c.received) && !w.mayTunnel() {
+		c.presence.setMustHear(true)
+		defer c.presence.setMustHear(false)
+	}
+	// A worker may refuse a request without reading it all, and then the write fails
+	// though a response has come: only reading shows.
+	n, werr := w.conn.Write(packet)
+	w.unseen = n == 0 && werr != nil
+	if w.unseen {
 		return werr
 	}
-	x.cutOff = isCutOff(werr)
-	x.startUpload()
-	resp, err := uwsgi.ReadResponse(x.from)
+	w.cutOff = isCutOff(werr)
+	w.startUpload(c)
+	resp, err := uwsgi.ReadResponse(w.in)
 	if err == io.EOF && werr != nil {
 		err = werr
 	}
-	x.resp = resp
+	w.resp = resp
 	return err
 }
 
-// address puts the modifiers of a server into a packet's header.
-func address(packet []byte, n *backend.Node) {
-	packet[0], packet[3] = n.Modifiers()
-}
-
 // mayTunnel reports whether the client has asked for a 101.
-func (x *exchange) mayTunnel() bool { return x.out.Vars.Get("HTTP_UPGRADE") != "" }
+func (w *worker) mayTunnel() bool { return w.out.Vars.Get("HTTP_UPGRADE") != "" }
 
-// mayRetry reports whether another backend may be asked the same again: if this one
-// has not got a byte, anything; else what is safe, provided that it closed without
-// a byte, the body is still here, and the upload has no tunnel to it in mind. The
-// pool must have something left of its budget for that.
-func (x *exchange) mayRetry(err error) bool {
-	if x.pool.Len() == 1 {
+// takeRetry reports whether another worker is asked the same again, and takes that from
+// the budget of the pool. Any request may be repeated if this worker has not got a byte of
+// it. Else it must be a safe one, this worker must have closed without a byte, the body must
+// still be here, and nobody may have asked for a tunnel.
+func (w *worker) takeRetry(err error, c *client) bool {
+	if w.pool.Len() == 1 {
 		return false
 	}
-	switch x.method {
+	again := w.unseen
+	switch c.method {
 	case "GET", "HEAD", "OPTIONS":
-		again := x.unseen || isSilent(err) && (x.length == 0 || x.spool.isHeld()) && !x.mayTunnel()
-		return again && x.pool.TakeRetry()
+		again = again || isSilent(err) && (c.length == 0 || c.spool.isHeld()) && !w.mayTunnel()
 	}
-	return x.unseen && x.pool.TakeRetry()
+	return again && w.pool.TakeRetry()
 }
 
-// closeBackend ends the backend's connection, and with it the upload's writes.
-func (x *exchange) closeBackend() {
-	if x.conn == nil {
+// isCrash reports whether the worker may have died of the request, which ended with f.
+func (w *worker) isCrash(f *failure) bool {
+	return f != nil && f.side == sideBackend && w.resp == nil && isSilent(f.err)
+}
+
+// sendsMore reports whether the worker sends more than it announced, which it waits for.
+// Then the application's idea of the page is not what nginx was given.
+func (w *worker) sendsMore() bool {
+	w.ctx.letGo() // nginx leaves as soon as it has the announced bytes
+	w.conn.SetReadDeadline(time.Now().Add(settleTime))
+	return w.body.Surplus()
+}
+
+// settleTime is how long a backend may take to close after the last byte that it
+// announced. It is waited for after nginx has everything, and only if the page is to be
+// stored; a server that keeps connections open costs no more.
+const settleTime = 100 * time.Millisecond
+
+// close ends the connection, and with it the sending of the body.
+func (w *worker) close() {
+	if w.conn == nil {
 		return
 	}
-	x.tether.letGo()
-	x.conn.Close()
-	if x.upload.sent != nil {
-		<-x.upload.sent
+	w.ctx.letGo()
+	w.conn.Close()
+	if w.upload.sent != nil {
+		<-w.upload.sent
 	}
 }
 
-// tally counts the bytes that the server has got and sent, heads of answers aside.
-func (x *exchange) tally() {
-	if x.conn != nil {
-		x.conn.Node.Count(x.rec.bytes, 4+int64(x.out.Size())+x.length)
+// closeEarly closes the connection, so that nothing waits to be sent, and reports whether
+// the worker had closed it before it had taken the whole request. Then a clean end of its
+// response proves nothing: a worker that dies closes cleanly if it has read all that has
+// come, and a reset is reported once, which may have been to the upload.
+func (w *worker) closeEarly() (cutOff bool) {
+	w.close()
+	return w.cutOff || !w.upload.isTaken()
+}
+
+// tally counts the bytes that the server has got and sent, heads of responses aside.
+func (w *worker) tally(c *client) {
+	if w.conn != nil {
+		w.conn.Node.Count(c.sent.bytes, 4+int64(w.out.Size())+c.length)
 	}
+}
+
+// name is the server's, "" if none was asked.
+func (w *worker) name() string {
+	if w.conn == nil {
+		return ""
+	}
+	return w.conn.Node.String()
+}
+
+// release closes the connection, and gives back what came with it.
+func (w *worker) release() {
+	w.close()
+	if w.in != nil {
+		w.in.Reset(nil)
+		backendReaders.Put(w.in)
+	}
+}
+
+// An upload is the way of a request's body to a worker, as far as it did not go out with
+// the packet. A large body that is spooled is sent by a goroutine of its own, which ends
+// when the body or the connection does; worker.close waits for it. A body that is streamed
+// is sent by the goroutine that reads from the client; see presence.
+type upload struct {
+	copy *socket.Copy  // nil: all of it went out with the packet
+	size int64         // of what goes this way
+	sent chan struct{} // closed when the goroutine has ended; nil: none was started
+}
+
+// startUpload starts to send what did not go out with the packet.
+func (w *worker) startUpload(c *client) {
+	switch {
+	case c.spool.isApart():
+		w.copyFrom(c.spool.source(), c.length)
+		w.upload.sent = make(chan struct{})
+		go w.sendSpooled(w.upload.copy, w.upload.sent)
+	case c.left > 0:
+		w.copyFrom(boundedConn{c.conn, &c.presence}, c.left)
+	}
+	c.startReading(w)
+}
+
+// copyFrom makes the way of a body. While it moves, nobody waits for the response.
+func (w *worker) copyFrom(from socket.Source, length int64) {
+	to := w.conn
+	w.upload.size = length
+	w.upload.copy = &socket.Copy{From: from, To: to, Left: length, Idle: w.g.Timeouts.idle(), Spliced: w.g.stats.splice,
+		Moved: func(int) { to.SetReadDeadline(time.Now().Add(w.g.Timeouts.firstByte())) }}
+}
+
+// sendSpooled sends a body that is spooled.
+func (w *worker) sendSpooled(copy *socket.Copy, sent chan<- struct{}) {
+	defer close(sent)
+	err := copy.Run()
+	// A backend may stop reading: its response will show why.
+	var werr socket.WriteError
+	if err != nil && !errors.As(err, &werr) {
+		w.ctx.end(errSpoolLost)
+	}
+}
+
+// run sends a body that is streamed. A backend that stops reading may have responded
+// already, so the rest is read from nginx all the same.
+func (u *upload) run() error {
+	err := u.copy.Run()
+	var werr socket.WriteError
+	if errors.As(err, &werr) {
+		u.copy.To = nil
+		err = u.copy.Run()
+	}
+	return err
+}
+
+// isTaken reports whether the worker has taken all that goes this way.
+func (u *upload) isTaken() bool { return u.copy == nil || u.copy.Taken() >= u.size }
+
+// isCutOff reports whether err is that of writing to a peer that has closed.
+func isCutOff(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
