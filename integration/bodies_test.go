@@ -17,8 +17,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// startBodies runs the application of testdata/bodies, with those flags for uwgate
-// and those lines for nginx, which sets no limit of its own.
+// startBodies runs the application of testdata/bodies. args are flags of uwgate, lines
+// are directives of nginx, which has no limit for bodies.
 func startBodies(t *testing.T, args []string, lines ...string) *world {
 	t.Helper()
 	lines = append([]string{"include uwsgi_params;", "client_max_body_size 0;"}, lines...)
@@ -28,7 +28,7 @@ func startBodies(t *testing.T, args []string, lines ...string) *world {
 	})
 }
 
-// bodyModes are the ways that a request's body can take.
+// bodyModes are the ways in which a request's body can reach the worker.
 var bodyModes = []struct {
 	name  string
 	args  []string
@@ -49,8 +49,8 @@ func inBodyModes(t *testing.T, test func(t *testing.T, w *world)) {
 	}
 }
 
-// A worker that refuses a large upload without reading it is heard each time, with
-// a length or without one.
+// A worker refuses a large upload without reading it. The client gets the response each
+// time, with a length or without one.
 func TestEarlyAnswers(t *testing.T) {
 	t.Parallel()
 	inBodyModes(t, func(t *testing.T, w *world) {
@@ -85,8 +85,8 @@ func (zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// uWSGI's workers give up after 4 s without a byte; one that gets a spooled body
-// does not notice the pause.
+// A uWSGI worker gives up after four seconds without a byte. With a spooled body it
+// does not see the pause.
 func TestPausedUpload(t *testing.T) {
 	t.Parallel()
 	w := startBodies(t, nil)
@@ -115,7 +115,7 @@ func (w *world) dialUwgate() *net.UnixConn {
 	return nc.(*net.UnixConn)
 }
 
-// readAnswer returns the body of a 200.
+// readAnswer returns the body of a response, which must have status 200.
 func readAnswer(t *testing.T, nc net.Conn) string {
 	t.Helper()
 	br := bufio.NewReader(nc)
@@ -130,7 +130,7 @@ func readAnswer(t *testing.T, nc net.Conn) string {
 	return string(body)
 }
 
-// A client of uwgate's own may close its direction and wait for a slow answer.
+// A client of uwgate may close its sending direction and wait for a slow response.
 func TestHalfClosedClient(t *testing.T) {
 	t.Parallel()
 	w := startBodies(t, nil)
@@ -144,7 +144,7 @@ func TestHalfClosedClient(t *testing.T) {
 	}
 }
 
-// nginx is told of a body that is too large while it is still sending it.
+// nginx gets a 413 while it still sends a body that is too large.
 func TestTooLargeUpload(t *testing.T) {
 	t.Parallel()
 	for _, m := range bodyModes {
@@ -160,8 +160,9 @@ func TestTooLargeUpload(t *testing.T) {
 	}
 }
 
-// A worker that dies with the request unread resets the connection: no end for a
-// page without length, whatever it looked like. Only TCP can tell a client so.
+// A worker that dies before it has read the request resets the connection. A page
+// without a length is then not complete, whatever its bytes look like. Only over TCP
+// can the client see this.
 func TestKilledInsideAnUnframedPage(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)
@@ -186,7 +187,7 @@ func TestKilledInsideAnUnframedPage(t *testing.T) {
 	}
 }
 
-// Bodies of any size leave uwgate as small as it was.
+// uwgate needs no more memory for a large body than for a small one.
 func TestLargeBodiesTakeNoMemory(t *testing.T) {
 	const mib, room = 256, 24 << 20
 	t.Setenv("GOGC", "100") // so that it lets no garbage gather but its own
@@ -217,7 +218,7 @@ func TestLargeBodiesTakeNoMemory(t *testing.T) {
 	}
 }
 
-// A transfer is an answer that is too large to keep.
+// A transfer is a response that is too large to keep.
 type transfer struct {
 	size int64
 	text string // its first bytes
@@ -242,8 +243,8 @@ func (w *world) transfer(method, path string, body io.Reader) transfer {
 	return transfer{n + int64(len(text)), string(text)}
 }
 
-// watchMemory looks at uwgate's resident memory until stop, which returns the most
-// that it was.
+// watchMemory polls the resident memory of uwgate until stop is called. stop returns
+// the maximum.
 func (w *world) watchMemory() (stop func() int) {
 	ended, peak := make(chan struct{}), make(chan int)
 	go func() {

@@ -15,7 +15,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A proof is a run of `uwgate check --via`, and what it should come to.
+// A proof is a run of `uwgate check --via` and its expected result.
 type proof struct {
 	name    string
 	via     string   // a path of the site, or a URL
@@ -24,7 +24,7 @@ type proof struct {
 	says    []string // what the report has in it
 }
 
-// A told is what `check --json` prints of --via, as far as it is looked at.
+// A told is the part of the output of `check --json` that the tests read.
 type told struct {
 	Outcome  string
 	Tried    int
@@ -33,8 +33,7 @@ type told struct {
 	Left     []string
 }
 
-// proves runs `uwgate check` for each proof. Nothing is left in memcached, whatever
-// it comes to.
+// proves runs `uwgate check` for each proof. No run may leave an entry in memcached.
 func (w *world) proves(t *testing.T, fitting []string, proofs []proof) {
 	t.Helper()
 	for _, p := range proofs {
@@ -53,7 +52,7 @@ func (w *world) proves(t *testing.T, fitting []string, proofs []proof) {
 				t.Errorf("got %s and status %d, want %s and %d:\n%s", got.Outcome, status, p.outcome, want, text)
 			}
 			if p.outcome == "hit" && (got.Tried < 16 || got.Hits != got.Tried || len(got.Warnings) > 0 && len(p.says) == 0) {
-				t.Errorf("a poor hit:\n%s", text)
+				t.Errorf("got a hit with warnings or without all tries:\n%s", text)
 			}
 			for _, s := range p.says {
 				if !strings.Contains(text, s) {
@@ -64,7 +63,7 @@ func (w *world) proves(t *testing.T, fitting []string, proofs []proof) {
 	}
 }
 
-// check runs it with flags, of which a later one replaces an earlier one.
+// check runs `uwgate check`. A later flag replaces an earlier one.
 func (w *world) check(t *testing.T, via string, args []string) (got told, text string, status int) {
 	t.Helper()
 	if strings.HasPrefix(via, "/") {
@@ -90,7 +89,7 @@ func (w *world) check(t *testing.T, via string, args []string) (got told, text s
 	return got, out.String(), cmd.ProcessState.ExitCode()
 }
 
-// memcachedArgs name servers, as they stand in nginx.conf.
+// memcachedArgs are flags for servers in the notation of nginx.conf.
 func memcachedArgs(hash string, lines ...string) []string {
 	args := []string{"--hash", hash}
 	for _, line := range lines {
@@ -99,15 +98,15 @@ func memcachedArgs(hash string, lines ...string) []string {
 	return args
 }
 
-// canaryStack starts the application of testdata/parity, which has a page under
-// every URL.
+// canaryStack starts the application of testdata/parity, which has a page under each
+// URL.
 func canaryStack(t *testing.T, cfg stack.Config) *world {
 	t.Helper()
 	cfg.App, cfg.Workers = filepath.Join("testdata", "parity"), 1
 	return start(t, cfg)
 }
 
-// shortDir is a folder for sockets, whose paths are known before they are there.
+// shortDir is a directory for sockets. Their paths are known before the sockets exist.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "uwgate-canary-")
@@ -118,7 +117,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// lookupIn is a location that looks pages up as the site's own does.
+// lookupIn is a location that looks up pages like the location of the site.
 func lookupIn(path, upstream string) string {
 	return "location " + path + ` {
 		default_type text/html; charset utf-8;
@@ -129,8 +128,8 @@ func lookupIn(path, upstream string) string {
 	`
 }
 
-// Several servers, on sockets: the site is spread by ketama with weights, and parts
-// of it in the other ways.
+// The site uses several servers on sockets with consistent hashing and weights. Parts
+// of it use the other methods.
 func TestCanaryOfServers(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
@@ -176,7 +175,7 @@ func TestCanaryOfServers(t *testing.T) {
 	})
 }
 
-// One server, a key that nginx keeps to itself, and compressed pages.
+// One server, a key that nginx does not hand over, and compressed pages.
 func TestCanaryOfAKey(t *testing.T) {
 	t.Parallel()
 	const key = ":1:CUSTOM:$host$request_uri"
@@ -223,7 +222,7 @@ func TestCanaryOfAKey(t *testing.T) {
 	}
 }
 
-// Values with heads, for srcache.
+// Values with headers, for srcache.
 func TestCanaryOfHeads(t *testing.T) {
 	t.Parallel()
 	w := canaryStack(t, stack.Config{Format: "http", Memcached: 2, Hash: "modulo"})
@@ -239,8 +238,8 @@ func TestCanaryOfHeads(t *testing.T) {
 	})
 }
 
-// A proxy, and a memcached that was told not to, do not tell what they are asked:
-// less is known then, and nothing wrong is said.
+// A proxy, and a memcached without the watch command, do not report which keys they are
+// asked for. check then knows less and still says nothing wrong.
 func TestCanaryUnwatched(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)

@@ -14,10 +14,10 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A crowd is what visitors got who came at once.
+// A crowd holds the pages of visitors who came at the same time.
 type crowd struct{ pages []page }
 
-// crowd has n visitors come at once.
+// crowd sends n visits at the same time.
 func (w *world) crowd(n int, visit func(i int) page) crowd {
 	w.t.Helper()
 	c := crowd{make([]page, n)}
@@ -29,7 +29,7 @@ func (w *world) crowd(n int, visit func(i int) page) crowd {
 	return c
 }
 
-// asked is how often the workers have been asked for a path.
+// asked returns how many requests for a path reached the workers.
 func (w *world) asked(path string) int {
 	w.t.Helper()
 	w.settle()
@@ -42,8 +42,8 @@ func (w *world) asked(path string) int {
 	return n
 }
 
-// knock has n visitors, who are connected to nginx already, ask for a path at once. It
-// costs little beside what nginx and uwgate do.
+// knock opens n connections to nginx and then sends a request on each at the same time.
+// It costs little compared with nginx and uwgate.
 func (w *world) knock(n int, path string) crowd {
 	w.t.Helper()
 	conns := make([]net.Conn, n)
@@ -72,7 +72,7 @@ func (w *world) knock(n int, path string) crowd {
 	return c
 }
 
-// A cold page and a thousand visitors: the workers are asked once.
+// A thousand visitors request a page that is not cached. The workers get one request.
 func TestColdPageAndACrowd(t *testing.T) {
 	w := start(t, stack.Config{App: "testdata/crowd", Args: longWait})
 	done := make(chan crowd)
@@ -85,9 +85,11 @@ func TestColdPageAndACrowd(t *testing.T) {
 	}
 }
 
-// A page that is not for everyone is everyone's own, whoever asks with him.
+// Each visitor gets an own copy of a private page, also when others request it at the
+// same time.
 func TestPrivatePagesAndACrowd(t *testing.T) {
-	// A crowd may keep uwgate from writing to a worker that it has connected to.
+	// In a crowd it may take uwgate more than uWSGI's four seconds from the connection
+	// to the request.
 	w := start(t, stack.Config{App: "testdata/crowd", Args: longWait, UWSGIArgs: []string{"--socket-timeout", "60"}})
 	for path, isPrivate := range map[string]func(i int) bool{
 		"/private": func(int) bool { return true },
@@ -97,7 +99,7 @@ func TestPrivatePagesAndACrowd(t *testing.T) {
 		all := fmt.Sprintf("<p>%s for all</p>", path)
 		for i, p := range c.pages {
 			own := fmt.Sprintf("<p>%s for %d</p>", path, i)
-			// Who is answered by nginx gets the page for all.
+			// A hit is the page for all.
 			if p.status != 200 || p.body != own && (p.body != all || path == "/private") || !isPrivate(i) && p.body != all {
 				t.Fatalf("%s: visitor %d got %d %q, %v", path, i, p.status, p.body, p.err)
 			}

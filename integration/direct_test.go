@@ -11,14 +11,14 @@ import (
 	"uwgate/uwsgi"
 )
 
-// miss asks uwgate as nginx does after memcached had nothing.
+// miss sends the request that nginx sends after a miss.
 func (w *world) miss(uri string) page {
 	return w.ask(w.Uwgate.Addr, append(vars("GET", uri),
 		uwsgi.Var{Name: "CACHE_KEY", Value: "http://localhost" + uri},
 		uwsgi.Var{Name: "CACHE_STATUS", Value: "404"}), "")
 }
 
-// vars are those of a request that nginx has passed on.
+// vars are those that nginx passes on.
 func vars(method, uri string) uwsgi.Vars {
 	path, args, _ := strings.Cut(uri, "?")
 	return uwsgi.Vars{
@@ -30,7 +30,7 @@ func vars(method, uri string) uwsgi.Vars {
 	}
 }
 
-// ask speaks uwsgi to a UNIX socket.
+// ask sends a request to a UNIX socket over uwsgi.
 func (w *world) ask(addr string, v uwsgi.Vars, body string) page {
 	nc, err := net.Dial("unix", strings.TrimPrefix(addr, "unix:"))
 	if err != nil {

@@ -11,12 +11,12 @@ import (
 	"uwgate/demo/stack"
 )
 
-// keepsKey makes nginx keep the key to itself, but for what its lookups came to.
+// keepsKey removes CACHE_KEY from the configuration. CACHE_STATUS stays.
 var keepsKey = [2]string{"    uwsgi_param CACHE_KEY", "    #"}
 
-// A request that nginx sends on without a lookup is no miss. Where nginx does not say
-// which is which, a gateway that reads its configuration does not start; where it does,
-// the page is not stored, and that of who was looked up is.
+// A request that nginx passes on without a lookup is not a miss. If the configuration
+// does not let uwgate tell the two apart, a gateway that reads it does not start. If it
+// does, uwgate stores only pages that were looked up.
 func TestDivertedRequests(t *testing.T) {
 	t.Parallel()
 	const asks, pages = "        memcached_pass memcached;", "error_page 404 405 502 504 = @uwgate;"
@@ -59,8 +59,8 @@ func TestDivertedRequests(t *testing.T) {
 	}
 }
 
-// storesWhatWasLookedUp asks as a member, who is not looked up, and as a stranger, who
-// may be one.
+// storesWhatWasLookedUp sends requests of a logged-in user, which are not looked up,
+// and of strangers, which are if strangers is set.
 func (w *world) storesWhatWasLookedUp(strangers bool) {
 	w.t.Helper()
 	const member = "User-Agent: member"
@@ -71,7 +71,7 @@ func (w *world) storesWhatWasLookedUp(strangers bool) {
 	}
 	first := w.want(w.get("/page"), 200)
 	if first.body == mine.body {
-		w.t.Errorf("a stranger got the member's page")
+		w.t.Errorf("a stranger got the page of the logged-in user")
 	}
 	w.settle()
 	if !strangers {
@@ -81,11 +81,11 @@ func (w *world) storesWhatWasLookedUp(strangers bool) {
 		w.t.Errorf("the stranger's page is no hit: %.60q, then %.60q", first.body, second.body)
 	}
 	if again := w.want(w.get("/page", member), 200); again.body == first.body {
-		w.t.Errorf("the member got the stranger's page")
+		w.t.Errorf("the logged-in user got the page of the stranger")
 	}
 }
 
-// without calls f while nginx's configuration lacks that line.
+// without calls f while that line is missing from nginx's configuration.
 func (w *world) without(line string, f func()) {
 	w.t.Helper()
 	path := filepath.Join(w.Dir, "site.conf")
@@ -102,7 +102,8 @@ func (w *world) without(line string, f func()) {
 	}
 }
 
-// refuses starts a gateway for nginx's configuration, and wants it to end with the fix.
+// refuses starts a gateway with nginx's configuration. It must exit with an error that
+// contains the fix.
 func (w *world) refuses(fix string, args ...string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
@@ -114,8 +115,8 @@ func (w *world) refuses(fix string, args ...string) {
 	}
 }
 
-// A key that is made of what nginx rewrites later must be handed over. Then other pages
-// are stored and found, and no page under another one's key.
+// A key may contain variables that nginx rewrites after the lookup. Such a key must be
+// handed over. Then pages are stored under their own keys and found.
 func TestRewrittenKeys(t *testing.T) {
 	t.Parallel()
 	const pass, key = "location @uwgate {", `$scheme://$host$request_uri"`

@@ -1,17 +1,22 @@
-// Package integration tests the whole: the built binary between a real nginx
-// and a real uWSGI, in front of a real memcached, as package demo/stack starts
-// them. The application is the demo's Django site, or testdata/leaks/app.py with
-// its pages that leak and pages that are right to replay, or one of the small ones
-// beside it, or a project that is made at test time.
+// Package integration tests the built binary between a real nginx and a real uWSGI, with
+// a real memcached. Package demo/stack starts them. The application is the demo's Django
+// site, one of the small applications in testdata, or a project that a test makes.
 //
-//	make test                                        installs what is missing, runs everything
-//	UWGATE_TEST_STACK=1 go test -race ./integration  the same, for these tests only
-//	make bench-faults                                tries FastRouter as well, see docs/faults.md
+//	make test                                        installs missing programs and runs all tests
+//	UWGATE_TEST_STACK=1 go test -race ./integration  runs these tests
+//	make bench-faults                                also tests FastRouter, see docs/faults.md
 //
-// UWGATE_TEST_OPERATIONS and UWGATE_TEST_SEED are TestNothingOlder's: how much it does,
-// and what at random. UWGATE_SOAK=10m has pages visited for that long, and UWGATE_TEST_BINARY names an
-// uwgate to test in the place of the one that is built with the race detector.
+// A test fails if a server is not installed. Without UWGATE_TEST_STACK it is skipped.
 //
-// Without UWGATE_TEST_STACK a server that is not installed skips the tests; with
-// it it fails them.
+// Other environment variables:
+//
+//   - UWGATE_TEST_BINARY is the path of an uwgate to test. By default the tests build one
+//     with the race detector.
+//   - UWGATE_TEST_OPERATIONS and UWGATE_TEST_SEED are the number of operations of
+//     TestNothingOlder and their random seed.
+//   - UWGATE_SOAK=10m makes TestHotPagesDoNotExpire run for that time.
+//
+// Tests do not depend on an idle machine. They wait for what they check, and only patience
+// limits a wait. Most tests have servers of their own and run in parallel. Tests that
+// measure time, memory or a large crowd run alone.
 package integration

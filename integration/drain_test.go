@@ -14,8 +14,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A thousand requests are in flight when TERM comes: all of them are answered
-// in full, and every page is stored in full.
+// uwgate gets TERM while a thousand requests are in flight. It completes all of them
+// and stores all pages.
 func TestTermLosesNothing(t *testing.T) {
 	const n = 1000
 	body := strings.Repeat("x", 20_000)
@@ -60,7 +60,7 @@ func TestTermLosesNothing(t *testing.T) {
 	}
 }
 
-// A slowWorker takes n requests before it answers any.
+// A slowWorker accepts n requests before it responds to any of them.
 type slowWorker struct {
 	addr    string
 	started sync.WaitGroup
@@ -76,8 +76,8 @@ func newSlowWorker(t *testing.T, n int, body string) *slowWorker {
 	return s
 }
 
-// scripted is a worker on a UNIX socket that has answer do the rest once it has read a
-// request.
+// scripted starts a worker on a UNIX socket. It reads each request and calls answer for
+// the rest.
 func scripted(t *testing.T, path string, answer func(net.Conn)) {
 	t.Helper()
 	ln, err := net.Listen("unix", path)

@@ -8,7 +8,7 @@ import (
 	"uwgate/gateway"
 )
 
-// explain asks uwgate itself, as a program, about a page of the site.
+// explain runs `uwgate explain` for a page of the site.
 func (w *world) explain(path string) gateway.Explanation {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.t.Context(), binary, "explain", "--json",
@@ -21,7 +21,7 @@ func (w *world) explain(path string) gateway.Explanation {
 	return e
 }
 
-// To explain a page tells whether anybody was served it, and is no visit itself.
+// `uwgate explain` reports whether a page was ever a hit. It does not count as a visit.
 func TestExplainTellsVisits(t *testing.T) {
 	t.Parallel()
 	w := startSite(t, site{servers: 1}, "body")

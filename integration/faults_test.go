@@ -13,8 +13,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A fault is a row of docs/faults.md: something goes wrong behind the front, and
-// visitors come.
+// A fault is a row of docs/faults.md: something fails behind the front while visitors
+// send requests.
 type fault struct {
 	name    string
 	run     func(f *trial) string // what the visitors saw
@@ -22,8 +22,8 @@ type fault struct {
 	hostile bool                  // nothing to send to other people's software
 }
 
-// TestFaults holds uwgate to the table. With -faults FILE it has FastRouter go
-// through the same, and writes both columns there.
+// TestFaults compares uwgate with the table. With -faults FILE it also runs FastRouter
+// and writes both columns to the file.
 func TestFaults(t *testing.T) {
 	rows := slices.Concat(faults, subscribedFaults)
 	var trials []*trial
@@ -128,7 +128,7 @@ var faults = []fault{{
 }, {
 	name: "closes before any byte, POST",
 	run: func(f *trial) string {
-		// What may have been done must not be done twice.
+		// A request that a worker may have executed must not be sent again.
 		f.serve(setup{nodes: []string{f.a.unix, f.b.unix}})
 		return f.posts(4, "/silent?node=a", 10).String()
 	},
@@ -233,7 +233,7 @@ var faults = []fault{{
 	want: "3 to 3 of 5",
 }}
 
-// backWithin waits for a page.
+// backWithin waits until a page comes back.
 func (f *trial) backWithin(limit time.Duration) string {
 	if soon(limit, func() bool { return f.gets(1, "/who").only("200") }) {
 		return fmt.Sprintf("back within %v", limit)
@@ -241,7 +241,7 @@ func (f *trial) backWithin(limit time.Duration) string {
 	return fmt.Sprintf("not back within %v", limit)
 }
 
-// spared waits until visitors are spared a node that fails.
+// spared waits until no visitor gets the failing node.
 func (f *trial) spared() string {
 	var seen *tally
 	if soon(patience, func() bool { seen = f.atOnce(6, "/who"); return seen.only("200") }) {
@@ -250,7 +250,8 @@ func (f *trial) spared() string {
 	return fmt.Sprintf("not ejected within %v: %v", patience, seen)
 }
 
-// stored tells what uwgate made of a page, and sees to it that it stores others.
+// stored returns whether uwgate has stored the page, and checks that it stores another
+// one.
 func (f *trial) stored(uri string) string {
 	if !f.gateway {
 		return ""
@@ -265,7 +266,7 @@ func (f *trial) stored(uri string) string {
 	return ", not stored"
 }
 
-// paused sends half of a body, and the other half after the pause.
+// paused sends half of a body and the other half after the pause.
 func (f *trial) paused(path string, pause time.Duration) string {
 	half := bytes.Repeat([]byte("x"), 100_000)
 	nc, err := net.Dial("tcp", f.Nginx.Addr)
@@ -282,7 +283,7 @@ func (f *trial) paused(path string, pause time.Duration) string {
 	return outcome(p)
 }
 
-// leave sends a request and goes when it has come to the node.
+// leave sends a request and disconnects when the request has reached the node.
 func (f *trial) leave(came, left <-chan struct{}) string {
 	nc, err := net.Dial("tcp", f.Nginx.Addr)
 	f.must(err)
@@ -292,7 +293,7 @@ func (f *trial) leave(came, left <-chan struct{}) string {
 		return "the request does not come to the node"
 	}
 	nc.Close()
-	// Well before the front would give the node up.
+	// This is well before the front's timeout for the node.
 	if !closes(left, time.Second) {
 		return "the node's connection stays open"
 	}
@@ -308,7 +309,7 @@ func closes(c <-chan struct{}, limit time.Duration) bool {
 	}
 }
 
-// halfClose asks the front itself, which nginx would never do in this way.
+// halfClose sends a request directly to the front, since nginx never half-closes.
 func (f *trial) halfClose(uri string) string {
 	nc, err := net.Dial("unix", f.socket())
 	f.must(err)
@@ -319,8 +320,7 @@ func (f *trial) halfClose(uri string) string {
 	return outcome(readPage(nc, "GET"))
 }
 
-// untouched tells whether the node of the only request was left out of it, and is as
-// good as before.
+// untouched returns whether the node got no request and still works.
 func (f *trial) untouched(n *node, uri string) string {
 	if f.line(uri).Backend != "" || f.ejected(n) != "" || !f.gets(5, "/who").only("200") {
 		return ", the node suffers"
@@ -328,7 +328,7 @@ func (f *trial) untouched(n *node, uri string) string {
 	return ", the node untouched"
 }
 
-// ejected tells whether uwgate has no use for the node.
+// ejected returns whether uwgate has taken the node out of use.
 func (f *trial) ejected(n *node) string {
 	up := regexp.MustCompile(`(?m)^uwgate_backend_up\{.*backend="` + regexp.QuoteMeta(n.unix) + `".*\} 1$`)
 	if f.gateway && !up.MatchString(f.metrics()) {
@@ -337,15 +337,15 @@ func (f *trial) ejected(n *node) string {
 	return ""
 }
 
-// crowd comes all at once to a node that can hold four of them.
+// crowd sends 20 requests at the same time to a node that can hold four.
 func (f *trial) crowd(address func(*node) string) string {
 	n := f.own("busy", "--processes", "1", "--listen", "3")
 	f.serve(setup{nodes: []string{address(n)}, params: "max-conns=4", router: []string{"--fastrouter-timeout", "10"}})
 	return f.atOnce(20, "/slow?s=0.1").String()
 }
 
-// shares is how many of any few requests in a row came to the node, at least and at
-// most.
+// shares returns the minimum and the maximum number of requests to the node among any
+// consecutive ones.
 func (f *trial) shares(n *node, requests, window int) string {
 	least, most, here := window, 0, 0
 	came := make([]int, requests) // 1: to the node

@@ -17,8 +17,8 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A lab is what the trials share: a folder, two uWSGI servers that no trial may
-// harm, and one nginx with a port for each trial.
+// A lab is shared by the trials: a directory, two uWSGI servers that no trial may harm,
+// and one nginx with a port for each trial.
 type lab struct {
 	dir   string
 	a, b  *node
@@ -27,7 +27,7 @@ type lab struct {
 	programs map[string]string // paths, by name
 }
 
-// startLab runs a lab with nginx before all of the trials.
+// startLab starts a lab, with nginx in front of all trials.
 func startLab(t *testing.T, trials []*trial) *lab {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "uwgate-faults-")
@@ -57,7 +57,7 @@ func startLab(t *testing.T, trials []*trial) *lab {
 	return l
 }
 
-// kill ends programs together. How they end is not the subject.
+// kill kills programs at the same time. How they end is not tested.
 func kill(all []*stack.Process) {
 	var dying sync.WaitGroup
 	for _, p := range all {
@@ -117,7 +117,7 @@ type node struct {
 	unix, tcp string // it listens on both
 }
 
-// node makes one that does not run yet. Its name tells it from all others of the lab.
+// node returns a node that is not started. Names are unique in a lab.
 func (l *lab) node(t *testing.T, name string, args ...string) *node {
 	t.Helper()
 	app, err := filepath.Abs(filepath.Join("testdata", "faults"))
@@ -135,7 +135,7 @@ func (l *lab) node(t *testing.T, name string, args ...string) *node {
 	return n
 }
 
-// A trial is a fault with one front: uwgate or FastRouter, and nginx before it.
+// A trial runs a fault with one front, uwgate or FastRouter, behind nginx.
 type trial struct {
 	*lab
 	*world
@@ -147,7 +147,7 @@ type trial struct {
 	started []*stack.Process // the front and the trial's own nodes
 }
 
-// A setup is a front and what it has behind it.
+// A setup is the configuration of a front.
 type setup struct {
 	nodes    []string // addresses
 	params   string   // of each node, to uwgate
@@ -158,11 +158,11 @@ type setup struct {
 	router   []string // further options
 }
 
-// stall is how many seconds either front waits for a node that does not go on. Where
-// every node goes on, uwgate waits longer: a busy machine needs the time.
+// stall is the front's timeout in seconds for a node that does not respond. Where all
+// nodes respond, uwgate gets a longer one, because the machine may be busy.
 const stall = "2"
 
-// socket is where else the front listens.
+// socket is the second address of the front.
 func (f *trial) socket() string { return f.path(f.name + ".front") }
 
 // serve starts the front.
@@ -176,7 +176,7 @@ func (f *trial) serve(s setup) {
 	f.launch(f.front)
 }
 
-// launch starts a program that ends with the trial.
+// launch starts a program and kills it when the trial ends.
 func (f *trial) launch(p *stack.Process) {
 	f.t.Helper()
 	if f.started == nil {
@@ -200,7 +200,7 @@ func (f *trial) uwgate(s setup) *stack.Process {
 		wait = stall + "s"
 	}
 	command := []string{
-		// In this order: f.addr is what is waited for.
+		// The order matters: Start waits for f.addr.
 		binary, "serve", "--listen", "unix:" + f.socket(), "--listen", f.addr, "--admin", f.Admin,
 		"--memcached", f.port(f.t), "--first-byte-timeout", wait,
 		"--log", "stderr console", "--log", "file:" + f.AccessLog + " json",
@@ -237,7 +237,7 @@ func (f *trial) router(s setup) *stack.Process {
 	return f.process(f.name, f.addr, append(command, s.router...)...)
 }
 
-// own starts a node that the trial may harm.
+// own starts a node of the trial, which may harm it.
 func (f *trial) own(name string, args ...string) *node {
 	f.t.Helper()
 	n := f.node(f.t, f.name+name, args...)
@@ -245,7 +245,7 @@ func (f *trial) own(name string, args ...string) *node {
 	return n
 }
 
-// hung is a node that accepts and does not answer.
+// hung starts a node that accepts connections and does not respond.
 func (f *trial) hung() *node {
 	f.t.Helper()
 	n := f.own("hung")
@@ -263,8 +263,8 @@ func (f *trial) must(err error) {
 // gone is the path of a UNIX socket that does not exist.
 func (f *trial) gone() string { return f.path(f.name + ".gone") }
 
-// dropping is the TCP address of a listener that drops SYNs, as a dead host does: its
-// backlog is full.
+// dropping is the TCP address of a listener with a full backlog. It drops SYNs, as a
+// dead host does.
 func (f *trial) dropping() string {
 	f.t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -275,7 +275,7 @@ func (f *trial) dropping() string {
 	sa, err := syscall.Getsockname(fd)
 	f.must(err)
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(sa.(*syscall.SockaddrInet4).Port))
-	// The only connection that there is room for.
+	// This connection fills the backlog.
 	nc, err := net.Dial("tcp", addr)
 	f.must(err)
 	f.t.Cleanup(func() { nc.Close() })

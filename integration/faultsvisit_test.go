@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// request sends one through nginx, on a connection of its own.
+// request sends a request through nginx on a new connection.
 func (f *trial) request(method, path string, body io.Reader) page {
 	f.t.Helper()
 	req, err := http.NewRequestWithContext(f.t.Context(), method, f.URL(path), body)
@@ -21,7 +21,7 @@ func (f *trial) request(method, path string, body io.Reader) page {
 	return f.send(http.DefaultTransport, req)
 }
 
-// gets asks for a page n times, one after the other.
+// gets requests a page n times, one after the other.
 func (f *trial) gets(n int, path string) *tally {
 	f.t.Helper()
 	seen := newTally()
@@ -31,7 +31,7 @@ func (f *trial) gets(n int, path string) *tally {
 	return seen
 }
 
-// atOnce asks for a page n times at the same time.
+// atOnce requests a page n times at the same time.
 func (f *trial) atOnce(n int, path string) *tally {
 	f.t.Helper()
 	seen := newTally()
@@ -53,7 +53,7 @@ func (f *trial) posts(n int, path string, size int) *tally {
 	return seen
 }
 
-// numbered makes one page many, so that none is like another to a cache.
+// numbered adds an argument that makes each page different for a cache.
 func numbered(path string, n int) string {
 	sep := "?"
 	if strings.Contains(path, "?") {
@@ -62,7 +62,7 @@ func numbered(path string, n int) string {
 	return fmt.Sprintf("%s%sn=%d", path, sep, n)
 }
 
-// A tally counts what visitors saw. It is safe for concurrent use.
+// A tally counts the outcomes of visits. It is safe for concurrent use.
 type tally struct {
 	mu      sync.Mutex // guards what follows
 	counts  map[string]int
@@ -81,7 +81,7 @@ func (t *tally) visit(fetch func() page) {
 	t.slowest = max(t.slowest, took)
 }
 
-// outcome is a page in a few words.
+// outcome describes a page in a few words.
 func outcome(p page) string {
 	switch {
 	case p.status == 0:
@@ -94,7 +94,7 @@ func outcome(p page) string {
 	return fmt.Sprint(p.status)
 }
 
-// only reports whether all visitors saw the same.
+// only reports whether all visits had that outcome.
 func (t *tally) only(outcome string) bool { return len(t.counts) == 1 && t.counts[outcome] > 0 }
 
 // total is the number of visits.
@@ -108,7 +108,7 @@ func (t *tally) total() int {
 	return n
 }
 
-// others is the number of visitors that saw something else.
+// others is the number of visits with another outcome.
 func (t *tally) others(outcome string) int { return t.total() - t.counts[outcome] }
 
 func (t *tally) String() string {
@@ -119,7 +119,7 @@ func (t *tally) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// within adds whether all took less than that.
+// within adds whether the slowest visit took less than limit.
 func (t *tally) within(limit time.Duration) string {
 	if t.slowest < limit {
 		return fmt.Sprintf("%v within %v", t, limit)
@@ -127,7 +127,7 @@ func (t *tally) within(limit time.Duration) string {
 	return fmt.Sprintf("%v, the slowest after %.1f s", t, t.slowest.Seconds())
 }
 
-// soon tries until done, for that long at most, and reports whether it came to it.
+// soon polls until done returns true, for at most limit, and reports whether it did.
 func soon(limit time.Duration, done func() bool) bool {
 	deadline := time.Now().Add(limit)
 	tick := time.NewTicker(20 * time.Millisecond)

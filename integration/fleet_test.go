@@ -13,8 +13,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A fleet is a world with a second gateway, to which nginx goes for every other
-// request.
+// A fleet is a world with a second gateway. nginx sends it every other request.
 type fleet struct {
 	*world
 	second    *stack.Process
@@ -22,7 +21,7 @@ type fleet struct {
 	accessLog string
 }
 
-// startFleet runs an application of testdata, with these edits besides its own.
+// startFleet runs an application of testdata. edits are additional ones.
 func startFleet(t *testing.T, app string, args []string, edits ...[2]string) *fleet {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "uwgate-fleet-")
@@ -55,15 +54,15 @@ func startFleet(t *testing.T, app string, args []string, edits ...[2]string) *fl
 	return f
 }
 
-// settle waits for both gateways.
+// settle waits until both gateways are idle.
 func (f *fleet) settle() {
 	f.t.Helper()
 	f.world.settle()
 	f.eventually("the second uwgate has nothing to do", func() bool { return f.isIdle(f.admin) })
 }
 
-// gathered does the same for both gateways together. The leader of one of them waits for
-// the lock of the other.
+// gathered is that of a world, for both gateways together. The leader at one of them
+// waits for the lock of the other, and does not count as a follower.
 func (f *fleet) gathered(requests, followers int) {
 	f.t.Helper()
 	f.eventually(fmt.Sprint(requests, " requests, of which ", followers, " follow"), func() bool {
@@ -72,7 +71,7 @@ func (f *fleet) gathered(requests, followers int) {
 	})
 }
 
-// asked is how often the workers have been asked for a path, by both gateways.
+// asked returns how many requests for a path reached the workers from both gateways.
 func (f *fleet) asked(path string) (n int) {
 	f.t.Helper()
 	f.settle()
@@ -97,10 +96,10 @@ func (f *fleet) accessLogs() (text string) {
 	return text
 }
 
-// found is the reason of who is served a page that another gateway has fetched.
+// found is the reason for a page that another gateway has fetched.
 const found = "found"
 
-// Whichever gateway nginx goes to, the workers are asked once.
+// The workers get one request, whichever gateway nginx uses.
 func TestFleetAndACrowd(t *testing.T) {
 	f := startFleet(t, "crowd", longWait)
 	done := make(chan crowd)
@@ -122,7 +121,7 @@ func TestFleetAndACrowd(t *testing.T) {
 	}
 }
 
-// fetching returns the gateway that has a request at a worker, nil if none has.
+// fetching returns the gateway that has a request at a worker, or nil.
 func (f *fleet) fetching() *stack.Process {
 	for admin, p := range map[string]*stack.Process{f.Admin: f.Uwgate, f.admin: f.second} {
 		if hasNonZero(f.metricsOf(admin), "uwgate_backend_requests_in_flight") {
@@ -132,8 +131,8 @@ func (f *fleet) fetching() *stack.Process {
 	return nil
 }
 
-// A gateway that is killed while it fetches holds the others up for no longer than its
-// lock lives.
+// A gateway is killed while it fetches a page. The others wait no longer than its lock
+// lives.
 func TestFleetLosesOne(t *testing.T) {
 	f := startFleet(t, "crowd", longWait)
 	done := make(chan crowd)
@@ -155,8 +154,8 @@ func TestFleetLosesOne(t *testing.T) {
 	}
 	took := time.Since(start)
 	t.Logf("the last one had it in %v", took)
-	// The lock lives for three seconds and the page takes one. Without the lock's end they
-	// would wait for a minute.
+	// The lock lives for three seconds and the page takes one. If the lock did not
+	// expire, visitors would wait for --coalesce-wait.
 	const most = 30 * time.Second
 	if n := strings.Count(f.UWSGI.Log(), "] GET /cold =>"); n > 2 || took > most {
 		t.Errorf("the workers were asked %d times, the last visitor was served in %v", n, took)

@@ -16,11 +16,11 @@ import (
 	"uwgate/demo/stack"
 )
 
-// longWait is a --coalesce-wait that no visitor of these tests can sit out.
+// longWait is a --coalesce-wait that does not expire in a test.
 var longWait = []string{"--coalesce-wait", (2 * patience).String()}
 
 // startFlights runs the application of testdata/flights with workers for a small crowd.
-// Without Args visitors wait long for each other.
+// If cfg has no Args, requests wait for each other for a long time.
 func startFlights(t *testing.T, cfg stack.Config) *world {
 	t.Helper()
 	cfg.App, cfg.Workers = filepath.Join("testdata", "flights"), 12
@@ -30,10 +30,10 @@ func startFlights(t *testing.T, cfg stack.Config) *world {
 	return start(t, cfg)
 }
 
-// open lets the pages come that wait, and those that follow them.
+// open releases the pages that wait, and later ones do not wait.
 func (w *world) open() { w.write("open", "") }
 
-// shut has pages wait again.
+// shut makes later pages wait again.
 func (w *world) shut() {
 	w.t.Helper()
 	if err := os.Remove(filepath.Join(w.Dir, "site", "open")); err != nil {
@@ -55,14 +55,15 @@ func sum(metrics, name string) (n int) {
 	return n
 }
 
-// atWorkers waits until that many requests are with workers.
+// atWorkers waits until workers have that many requests.
 func (w *world) atWorkers(n int) {
 	w.t.Helper()
 	w.eventually(fmt.Sprint(n, " requests with workers"), func() bool { return sum(w.metrics(), "uwgate_backend_requests_in_flight") == n })
 }
 
-// gathered waits until that many requests are in flight and all followers among them
-// wait. To be in flight is not enough: uwgate may not have read such a request yet.
+// gathered waits until that many requests are in flight and that many of them follow a
+// flight. The first condition alone is not enough: uwgate may not have read all
+// requests in flight.
 func (w *world) gathered(requests, followers int) {
 	w.t.Helper()
 	w.eventually(fmt.Sprint(requests, " requests, of which ", followers, " follow"), func() bool {
@@ -71,7 +72,7 @@ func (w *world) gathered(requests, followers int) {
 	})
 }
 
-// wantAll wants the same page for a crowd.
+// wantAll checks that all visitors got the same page.
 func (c crowd) wantAll(t *testing.T, body string) {
 	t.Helper()
 	for i, p := range c.pages {
@@ -81,9 +82,9 @@ func (c crowd) wantAll(t *testing.T, body string) {
 	}
 }
 
-// A visitor with an unknown cookie comes first, and a crowd without: the workers are
-// asked once for him, and once for all others. That is so again when the page has gone,
-// and the page of the crowd is stored.
+// A visitor with an unknown cookie comes first, then a crowd without cookies. The
+// workers get one request for the visitor and one for the crowd, and the page of the
+// crowd is stored. The same happens again after the page is deleted.
 func TestCrowdBehindACookie(t *testing.T) {
 	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
@@ -120,8 +121,8 @@ func TestCrowdBehindACookie(t *testing.T) {
 	}
 }
 
-// What is never stored is compressed for who accepts that, from the second request on.
-// The page beside it is stored as it is.
+// A response that is never stored is compressed for clients that accept it, from the
+// second request on. The page beside it is stored uncompressed.
 func TestUnstorableKeepsItsEncoding(t *testing.T) {
 	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
@@ -156,7 +157,7 @@ func TestUnstorableKeepsItsEncoding(t *testing.T) {
 	}
 }
 
-// plain is the body as a browser has it.
+// plain is the decompressed body.
 func plain(t *testing.T, p page) string {
 	t.Helper()
 	if p.header.Get("Content-Encoding") == "" {
@@ -173,8 +174,8 @@ func plain(t *testing.T, p page) string {
 	return string(b)
 }
 
-// A page that goes on for ever is waited for once, by who came before it could be known;
-// from then on each visitor has a worker at once.
+// A page never ends. Only a visitor who came before that could be known waits for the
+// first one. All later visitors get a worker at once.
 func TestEndlessPage(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -225,7 +226,7 @@ func TestEndlessPage(t *testing.T) {
 			}
 			m := w.metrics()
 			if refused, late := sum(m, `uwgate_coalesced_total{end="refused"}`), sum(m, `uwgate_coalesced_total{end="late"}`); refused != tt.refused || late != tt.late {
-				t.Errorf("%d learned that the page is not for all and %d waited in vain, want %d and %d", refused, late, tt.refused, tt.late)
+				t.Errorf("%d waits ended as refused and %d as late, want %d and %d", refused, late, tt.refused, tt.late)
 			}
 			w.write("end", "")
 			w.wantHit("/page", "/page for all")
@@ -233,8 +234,8 @@ func TestEndlessPage(t *testing.T) {
 	}
 }
 
-// Requests that crash a worker, among fifty good ones for the same cold page: these have
-// it, and it is stored.
+// Requests that crash a worker come together with fifty good ones for the same page.
+// The good ones get the page, and it is stored.
 func TestCrashesAmongVisitors(t *testing.T) {
 	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
@@ -261,14 +262,14 @@ func TestCrashesAmongVisitors(t *testing.T) {
 				}
 			}
 			if bad[0].status != 502 {
-				t.Errorf("the first one got %d: the trap is not set", bad[0].status)
+				t.Errorf("the first visitor got %d, want 502 from a worker that crashes", bad[0].status)
 			}
 			w.wantHit("/crash", "/crash for all")
 		})
 	}
 }
 
-// A rule may only observe. A crowd gets its pages all the same, and memcached none.
+// A rule only observes. A crowd gets its pages, and memcached gets none.
 func TestCrowdOfAnObservedRule(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "rules.yaml")
@@ -296,8 +297,8 @@ func TestCrowdOfAnObservedRule(t *testing.T) {
 	w.wantHit("/page", "/page for all")
 }
 
-// The leader of another gateway has a cookie of his own: the crowd has its page no later
-// for that. The key is one without $visitor.
+// The leader at one gateway has an unknown cookie. The crowd does not wait longer for
+// its page because of that. The key does not contain $visitor.
 func TestFleetBehindACookie(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, "flights", longWait, [2]string{`"$visitor$scheme`, `"$scheme`})

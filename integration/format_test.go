@@ -24,8 +24,8 @@ func startFormat(t *testing.T, format string, args ...string) *world {
 
 const shortPage, longPage = "hello", "<p>hello</p>"
 
-// With memcached_gzip_flag one copy serves both those who take gzip and those who
-// do not, and what does not shrink lies there as it is.
+// With memcached_gzip_flag one copy serves clients with and without gzip. A page that
+// does not shrink is stored uncompressed.
 func TestFormatGzip(t *testing.T) {
 	t.Parallel()
 	w := startFormat(t, "gzip")
@@ -65,10 +65,10 @@ func inflated(t *testing.T, body string) string {
 	return string(b)
 }
 
-// key is the raw key of a path; none of these has a byte to escape.
+// key is the raw key of a path that has no byte to escape.
 func key(w *world, path string) string { return "http://127.0.0.1" + path }
 
-// With a head in the value a hit is what the miss was, and nginx answers
+// With the headers in the value a hit equals the miss, and nginx responds to
 // conditional requests by itself.
 func TestFormatHTTP(t *testing.T) {
 	t.Parallel()

@@ -17,8 +17,8 @@ import (
 	"uwgate/demo/stack"
 )
 
-// eachSetup runs the test with both configurations, over one and over two
-// memcached servers.
+// eachSetup runs the test with both configurations and with one and two memcached
+// servers.
 func eachSetup(t *testing.T, test func(*world), args ...string) {
 	for _, conf := range []string{"recipe", "recommended"} {
 		for _, servers := range []int{1, 2} {
@@ -30,16 +30,17 @@ func eachSetup(t *testing.T, test func(*world), args ...string) {
 	}
 }
 
-// pageKey is the key of a path in either configuration.
+// pageKey is the key of a path in the configuration of the test.
 func (w *world) pageKey(path string) string {
 	if w.KeyTemplate() != "" {
 		return ":1:CUSTOMKEY:" + path
 	}
-	// The recommended one has $host: the name without the port.
+	// The recommended configuration has $host, which is without the port.
 	return "http://127.0.0.1" + path
 }
 
-// The main job: a miss, and then a hit with neither gateway nor workers.
+// The main purpose: a page that missed once is a hit without uwgate and without
+// workers.
 func TestHitWithoutUwgateAndDjango(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(w *world) {
@@ -47,7 +48,8 @@ func TestHitWithoutUwgateAndDjango(t *testing.T) {
 		first := map[string]page{}
 		for _, path := range paths {
 			p := w.want(w.get(path), 200)
-			// The head of /big is sent before all of it has been searched for sentinels.
+			// uwgate sends the head of /big before it has searched the whole page for
+			// sentinels.
 			if s := p.header.Get("Cache-Status"); strings.Contains(s, "; stored") != (path != "/big") {
 				w.t.Errorf("%s: Cache-Status %q", path, s)
 			}
@@ -72,13 +74,13 @@ func TestHitWithoutUwgateAndDjango(t *testing.T) {
 				w.t.Errorf("%s: the hit's Content-Type is %q, the miss's was %q", path, got, want)
 			}
 			if hit.header.Get("Cache-Status") != "" {
-				w.t.Errorf("%s: the second answer came through uwgate", path)
+				w.t.Errorf("%s: the second response came through uwgate", path)
 			}
 		}
 	})
 }
 
-// A miss looks like the hit that follows it.
+// A miss has the headers of the hit that follows it.
 func TestAlignedHeaders(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{})
@@ -93,7 +95,7 @@ func TestAlignedHeaders(t *testing.T) {
 	}
 }
 
-// keyVectors are what the tests look at of testdata/memcached_key.json.
+// keyVectors is the part of testdata/memcached_key.json that the tests read.
 type keyVectors struct {
 	Cases []struct {
 		ID, Profile, Request string
@@ -102,7 +104,8 @@ type keyVectors struct {
 	}
 }
 
-// latin1 turns the vectors' one-character-a-byte strings into bytes.
+// latin1 converts a string of the vectors, which has one character for each byte, to
+// bytes.
 func latin1(s string) string {
 	b := make([]byte, 0, len(s))
 	for _, r := range s {
@@ -111,8 +114,8 @@ func latin1(s string) string {
 	return string(b)
 }
 
-// The awkward requests of the vectors are filled on the miss and then hit, under
-// the key that was recorded.
+// The unusual URLs of the vectors are stored on the first request and hit on the second
+// one, under the recorded key.
 func TestAwkwardURLs(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile("testdata/memcached_key.json")
@@ -156,8 +159,8 @@ func TestAwkwardURLs(t *testing.T) {
 
 var hostLine = regexp.MustCompile("(?i)\r\nhost:[^\r]*\r\n")
 
-// storable leaves out requests that are recorded for other things than their
-// URL: other methods, bodies, credentials, no host, keys that are too long.
+// storable reports whether a request is recorded for its URL only: it is a GET with a
+// host, without a body and credentials, and its key is not too long.
 func storable(request string) bool {
 	lower := strings.ToLower(request)
 	for _, header := range []string{"\r\ncontent-length:", "\r\ntransfer-encoding:", "\r\nauthorization:", "\r\ncookie:", "\r\nupgrade:", "\r\nx-tenant:"} {
@@ -169,7 +172,7 @@ func storable(request string) bool {
 	return strings.HasPrefix(request, "GET ") && strings.Contains(lower, "\r\nhost:") && len(line) < 150
 }
 
-// fillAndHit asks twice. wire is the key that was recorded, if it was under the
+// fillAndHit sends the request twice. wire is the recorded key, if it belongs to the
 // same template.
 func (w *world) fillAndHit(t *testing.T, id, request, wire string) {
 	t.Helper()
@@ -203,7 +206,8 @@ func (w *world) raw(request string) page {
 	return w.read(resp, err)
 }
 
-// What must not be in memcached is not there, whoever asks and however often.
+// Pages that must not be stored are not in memcached, whoever requests them and however
+// often.
 func TestNothingStored(t *testing.T) {
 	t.Parallel()
 	eachSetup(t, func(w *world) {
@@ -222,7 +226,7 @@ func TestNothingStored(t *testing.T) {
 			w.get("/clock?x=" + strings.Repeat("x", 300))
 		}
 		if w.KeyTemplate() == "" {
-			// Through the recipe a POST reaches Django without its method.
+			// The recipe passes a POST on without its method.
 			w.membersPages()
 		}
 		w.settle()
@@ -232,13 +236,13 @@ func TestNothingStored(t *testing.T) {
 	})
 }
 
-// membersPages logs in and looks around.
+// membersPages logs in and visits pages.
 func (w *world) membersPages() {
 	w.t.Helper()
 	c := w.browser()
 	w.want(w.submit(c, "/login", url.Values{"username": {"demo"}, "password": {"demo"}}), 200)
 	if p := w.visit(c, "/member"); !strings.Contains(p.body, "demo") {
-		w.t.Errorf("the member's page does not know the member: %.300q", p.body)
+		w.t.Errorf("the logged-in user got %.300q, want a page with the name demo", p.body)
 	}
 	for _, path := range []string{"/", "/articles/", "/clock", "/admin/"} {
 		w.want(w.visit(c, path), 200)

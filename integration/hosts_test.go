@@ -7,7 +7,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// tries runs rows of which some are leaks and some right to replay.
+// tries runs rows of leaks and of replays.
 func (a *app) tries(t *testing.T, leaks []leak, replays []replay) {
 	t.Helper()
 	for _, l := range leaks {
@@ -18,8 +18,8 @@ func (a *app) tries(t *testing.T, leaks []leak, replays []replay) {
 	}
 }
 
-// The recipe's key has no host: only --allowed-host keeps a page that was made
-// for another one from being everybody's.
+// The recipe's key does not contain the host. --allowed-host ensures that a page for
+// another host is not served to all.
 func TestAllowedHosts(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, stack.Config{Conf: "recipe", Args: []string{"--allowed-host", "shop.example"}})
@@ -57,11 +57,11 @@ func TestAllowedHosts(t *testing.T) {
 	})
 }
 
-// stockParams leave HTTP_HOST to nginx: the Host line, even where the key is about
-// the host of an absolute target.
+// stockParams removes the HTTP_HOST of the printed configuration. nginx then sends the
+// Host line, even if the request target names another host.
 var stockParams = [][2]string{{"uwsgi_param HTTP_HOST ", "# uwsgi_param HTTP_HOST "}}
 
-// The key must not say one host and the page another.
+// The host in the key must be the host of the page.
 func TestAbsoluteForm(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, stack.Config{Edits: stockParams})
@@ -102,8 +102,8 @@ func TestAbsoluteForm(t *testing.T) {
 	})
 }
 
-// A key that does not say the host is everybody's: pages are stored of the hosts that
-// --allowed-host names, and of none without it.
+// Under a key without the host, only pages of the hosts of --allowed-host are stored,
+// and none without that flag.
 func TestKeysWithoutHost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, key string }{
@@ -126,9 +126,9 @@ func TestKeysWithoutHost(t *testing.T) {
 	}
 }
 
-// A page that X-Accel-Redirect puts in the place of another is that visitor's:
-// the application has decided by what it saw. nginx goes to memcached and to the
-// application again then, under the key of the first URL, and says 404 twice.
+// X-Accel-Redirect replaces a page by another one for this visitor. nginx then asks
+// memcached and the application again under the key of the first URL, and its status is
+// 404 twice. The page is not stored.
 func TestAccelRedirectIsNotStored(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, stack.Config{Edits: [][2]string{{"include uwsgi_params;", "recursive_error_pages on; include uwsgi_params;"}}})
@@ -140,8 +140,9 @@ func TestAccelRedirectIsNotStored(t *testing.T) {
 	}, nil)
 }
 
-// With --vary-cookie anonymous the pages of strangers are stored although they
-// vary by Cookie: the recommended configuration looks no member up.
+// With --vary-cookie anonymous, pages of strangers are stored although they vary by
+// Cookie, because the recommended configuration does not look up pages for logged-in
+// users.
 func TestVaryCookieAnonymous(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, stack.Config{Args: []string{"--vary-cookie", "anonymous"}})

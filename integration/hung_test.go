@@ -13,9 +13,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A memcached that hangs is on nobody's way once its breaker is open: pages and POSTs are
-// as fast as through a gateway whose memcached is not there. An operation may take two seconds here,
-// so that a request that waited for one would show.
+// While memcached hangs and its breaker is open, pages and POSTs are as fast as through
+// a gateway whose memcached does not exist. An operation may take two seconds here, so
+// that a request that waits for one is noticed.
 func TestHungMemcachedIsOnNobodysWay(t *testing.T) {
 	for name, args := range map[string][]string{"alone": nil, "in a fleet": {"--fleet"}} {
 		t.Run(name, func(t *testing.T) { testHungMemcached(t, args) })
@@ -52,7 +52,7 @@ func testHungMemcached(t *testing.T, args []string) {
 		half, most := w.latency(without, r.vars)
 		hungHalf, hungMost := w.latency(w.Uwgate.Addr, r.vars)
 		t.Logf("%s: half of them within %v, 95 %% within %v; without memcached %v, %v", r.name, hungHalf, hungMost, half, most)
-		// Half of the two seconds is for a busy machine.
+		// A busy machine may need half of the two seconds.
 		if hungHalf > 2*half+time.Second || hungMost > 2*most+time.Second {
 			t.Errorf("%s: slower than without memcached", r.name)
 		}
@@ -62,8 +62,8 @@ func testHungMemcached(t *testing.T, args []string) {
 	}
 }
 
-// withoutMemcached starts another gateway before the same workers, whose memcached is not
-// there, and returns its address.
+// withoutMemcached starts another gateway for the same workers. Its memcached does not
+// exist. It returns the address.
 func (w *world) withoutMemcached() string {
 	w.t.Helper()
 	dir := w.t.TempDir()
@@ -81,8 +81,8 @@ func (w *world) withoutMemcached() string {
 	return addr
 }
 
-// latency asks a gateway for the same by many visitors at a time, and returns within what
-// time half of them are served, and 95 % of them.
+// latency sends the same request for several visitors at the same time. It returns the
+// median and the 95th percentile.
 func (w *world) latency(addr string, v uwsgi.Vars) (half, most time.Duration) {
 	w.t.Helper()
 	const visitors, rounds = 20, 10

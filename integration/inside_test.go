@@ -8,17 +8,17 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A visitor asks for a path, perhaps with a header, and wants a status and a body. With
-// status 0 it does not matter what he gets.
+// A wish is a request for a path, with a header if it is not empty, and the expected
+// status and body. Status 0 means that the response does not matter.
 type wish struct {
 	path, header string
 	status       int
 	body         string
 }
 
-// Whatever nginx sends besides visitors' requests, each visitor gets what the
-// application makes of his own, however often and in whichever order pages are asked
-// for. And the page beside it is a hit.
+// nginx sends subrequests and redirects besides the requests of visitors. Each visitor
+// still gets the application's response to the own request, in any order, and an
+// ordinary page is a hit.
 func TestInsideRequests(t *testing.T) {
 	t.Parallel()
 	const (
@@ -134,7 +134,8 @@ func TestInsideRequests(t *testing.T) {
 							headers = append(headers, p.header)
 						}
 						got := w.get(p.path, headers...)
-						// Under a key of $request_uri nginx finds others' pages for whom it rewrites.
+						// With a key of $request_uri, a request that nginx rewrites may
+						// hit another page.
 						if p.status != 0 && (got.status != p.status || strings.TrimSpace(got.body) != p.body) {
 							t.Errorf("round %d, %s %s: got %d %q, want %d %q", round, p.path, p.header, got.status, got.body, p.status, p.body)
 						}

@@ -14,8 +14,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A change is a request by an unsafe method, and what it does to pages that are
-// in memcached: RFC 9111 §4.4. All paths are below a folder of the row's own.
+// A change is a request with an unsafe method and its effect on pages in memcached (RFC
+// 9111 §4.4). All paths are below a directory of the row.
 type change struct {
 	name   string
 	method string // "": POST
@@ -58,7 +58,7 @@ var changes = []change{
 	{name: "HEAD", method: "HEAD", kept: "doc"},
 }
 
-// What an unsafe method has changed is not served once its answer is there.
+// A page that an unsafe method has changed is not served after the response.
 func TestInvalidation(t *testing.T) {
 	t.Parallel()
 	for _, servers := range []int{1, 2} {
@@ -80,8 +80,8 @@ func TestInvalidation(t *testing.T) {
 	}
 }
 
-// The same with keys that uwgate derives. nginx hands a POST over without its
-// method there, so uwgate is asked past it, as by an nginx.conf that mends that.
+// The same with derived keys. nginx passes a POST on without its method there, so the
+// test sends it to uwgate directly.
 func TestInvalidationByTemplate(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, stack.Config{Conf: "recipe", Memcached: 2})
@@ -107,7 +107,7 @@ func TestInvalidationByTemplate(t *testing.T) {
 	}
 }
 
-// fill has every page of the row in memcached, and returns their folder.
+// fill stores all pages of the row and returns their directory.
 func (a *app) fill(c change) (folder string) {
 	a.t.Helper()
 	folder = "/any/" + strings.Map(letters, c.name)
@@ -126,7 +126,7 @@ func letters(r rune) rune {
 	return -1
 }
 
-// wish is the request's header lines.
+// wish returns the header lines of the request.
 func (c change) wish(folder string) string {
 	if c.answer == "" {
 		return c.lines
@@ -138,7 +138,7 @@ func (a *app) wireKey(target string) string {
 	return strings.ReplaceAll(a.pageKey(target), "%", "%25")
 }
 
-// looks says what is in memcached at once: the answer is there.
+// looks checks memcached right after the response.
 func (a *app) looks(c change, folder string) {
 	a.t.Helper()
 	for _, name := range strings.Fields(c.gone) {
@@ -153,8 +153,7 @@ func (a *app) looks(c change, folder string) {
 	}
 }
 
-// A GET that began before a change is answered with the old page, which is not
-// put back.
+// A GET that began before a change gets the old page. The old page is not stored.
 func TestSlowPageIsNotPutBack(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, stack.Config{})
@@ -194,7 +193,7 @@ func TestSlowPageIsNotPutBack(t *testing.T) {
 			if n := a.writes() - before; n != tt.written || a.has(a.wireKey("/held?"+gate)) != (tt.written == 1) {
 				t.Errorf("%d written, want %d", n, tt.written)
 			}
-			// The other request may be to the same URI, and logged before or after.
+			// The other request may have the same URI, and be logged before or after.
 			a.eventually("the GET logged as "+tt.reason, func() bool {
 				return slices.ContainsFunc(a.lines(), func(l stack.Access) bool {
 					return l.Method == "GET" && l.URI == "/held?"+gate && l.Reason == tt.reason

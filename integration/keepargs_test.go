@@ -9,16 +9,16 @@ import (
 	"uwgate/demo/stack"
 )
 
-// keptArgs is a configuration file with a derived key of one argument.
+// keptArgs is a configuration file with a derived key that contains one argument.
 const keptArgs = `key: "$scheme://$host$uri?page=$arg_page"
 rules:
   - path: /list/
     keep-args: [page]
 `
 
-// A key of one argument says of a query what nginx's $arg_page says. Where the
-// application may read another value, nothing is stored, and the ordinary page beside it
-// is. That holds for a derived key and for one that nginx hands over.
+// A key that contains one argument has its value from nginx's $arg_page. If the
+// application may read another value, the page is not stored. The ordinary page beside
+// it is. This holds for derived keys and for handed over ones.
 func TestKeptArguments(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "rules.yaml")
@@ -39,8 +39,8 @@ func TestKeptArguments(t *testing.T) {
 	}
 }
 
-// keepsArguments visits lists. Without a key that is handed over the worker sees the kept
-// argument only.
+// keepsArguments visits lists. With a derived key the worker gets only the kept
+// argument.
 func (a *app) keepsArguments(handed bool) {
 	a.t.Helper()
 	list := func(n int, query string) string { return fmt.Sprintf("[http://127.0.0.1/list/%d %s]http", n, query) }
@@ -76,7 +76,8 @@ func (a *app) keepsArguments(handed bool) {
 	}
 }
 
-// isHitAfterAVisit wants that page made for the first visitor, and stored for the second.
+// isHitAfterAVisit checks that the page is stored for the first visitor and a hit for
+// the second.
 func (a *app) isHitAfterAVisit(target, body string) {
 	a.t.Helper()
 	if v := a.visit("GET", target, ""); v.status != 200 || v.body != body || v.written != 1 {

@@ -10,7 +10,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A leak is a page that one visitor sets off and another must not be served.
+// A leak is a page that one visitor causes and that another visitor must not get.
 type leak struct {
 	name   string
 	target string // a path of testdata/leaks/app.py
@@ -28,7 +28,7 @@ type leak struct {
 	only   string // the configuration that it is about; "": both
 }
 
-// The visitor makes the page his own.
+// The page depends on the visitor.
 var visitorLeaks = []leak{
 	{name: "another user's page", target: "/member",
 		first: "Cookie: sessionid=ana", shows: "Hello, ana.", reason: "identity-cookie",
@@ -141,7 +141,7 @@ var visitorLeaks = []leak{
 		why: "the same"},
 }
 
-// The page shows what the visitor carries, and says nothing about it.
+// The page shows what the visitor sends, and its head does not say so.
 var carriedLeaks = []leak{
 	{first: "X-Api-Key: s3cret", reason: "identity-header"},
 	{first: "Private-Token: s3cret", reason: "identity-header"},
@@ -167,7 +167,7 @@ var carriedLeaks = []leak{
 	{first: "X-VHM-Root: /other", reason: "unkeyed-header"},
 }
 
-// A header that is in no key makes the page another.
+// The page depends on a header that is in no key.
 var unkeyedLeaks = []leak{
 	{name: "X-Forwarded-Host", target: "/link?1", first: "X-Forwarded-Host: evil.example", shows: "//evil.example/login", wants: `<a href="http://127.0.0.1`},
 	{name: "X-Forwarded-Host, a list", target: "/link?list", first: "Host: 127.0.0.1\nX-Forwarded-Host: 127.0.0.1, evil.example",
@@ -189,7 +189,7 @@ var unkeyedLeaks = []leak{
 	{name: "X-Method-Override", target: "/method?3", first: "X-Method-Override: HEAD", shows: "You did HEAD.", wants: "You did GET."},
 }
 
-// The page holds a token that is one visitor's.
+// The page contains a token of one visitor.
 var tokenLeaks = []leak{
 	{target: "/form/csrfmiddlewaretoken", reason: "sentinel", why: "Django's form token"},
 	{target: "/form/csrf_token", reason: "sentinel", why: "Flask's form token"},
@@ -200,7 +200,7 @@ var tokenLeaks = []leak{
 	{target: "/form/slow", reason: "sentinel", why: "the word comes in three reads, of a page with a length"},
 }
 
-// The head speaks against it.
+// The head does not allow it.
 var headLeaks = []leak{
 	{target: "/set-cookie", reason: "set-cookie", why: "everybody would share the basket"},
 	{target: "/set-cookie/fresh", reason: "set-cookie", why: "no lifetime overrules it"},
@@ -276,7 +276,7 @@ var headLeaks = []leak{
 	{target: "/accel-charset", reason: "header-loss", why: "nginx says utf-8 on a hit"},
 }
 
-// The answer is not the page.
+// The response is not the page.
 var brokenLeaks = []leak{
 	{target: "short", reason: "truncated", why: "half a page: Content-Length promises more"},
 	{target: "short-tagged", first: "If-None-Match: \"v1\"", status: 304, reason: "truncated", why: "half a page behind a 304"},
@@ -350,10 +350,10 @@ func allLeaks() []leak {
 	return all
 }
 
-// words makes a name of a path: in the name of a test a slash begins a subtest.
+// words makes a test name of a path. In a test name a slash begins a subtest.
 func words(path string) string { return strings.ReplaceAll(strings.Trim(path, "/"), "/", " ") }
 
-// None of the pages is stored, and the next visitor gets what is right.
+// None of the pages is stored, and the next visitor gets the right one.
 func TestLeaks(t *testing.T) {
 	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
@@ -369,7 +369,7 @@ func TestLeaks(t *testing.T) {
 	}
 }
 
-// stores is how many entries a page makes that ends with the reason.
+// stores is the number of entries that a page with that reason makes.
 func stores(reason string) int {
 	if slices.Contains(toStore, reason) {
 		return 1
@@ -377,11 +377,11 @@ func stores(reason string) int {
 	return 0
 }
 
-// toStore are the reasons to store.
+// toStore are the reasons for storing a page.
 var toStore = []string{"x-accel-expires", "cdn-cache-control", "surrogate-control", "s-maxage", "max-age", "expires", "rule", "default-ttl"}
 
-// holds sends both visitors, and a third where the second one's page is right
-// to replay.
+// holds sends the requests of both visitors, and of a third one if the page of the
+// second may be stored.
 func (a *app) holds(l leak) {
 	a.t.Helper()
 	first := a.visit(cmp.Or(l.method, "GET"), l.target, l.first)
@@ -394,7 +394,7 @@ func (a *app) holds(l leak) {
 	target := cmp.Or(l.at, l.target)
 	next := a.visit("GET", target, l.next)
 	if next.status != 200 || next.copy() == "" || next.copy() == first.copy() || !strings.Contains(next.body, l.wants) {
-		a.t.Errorf("the next visitor got %d %.300q, want a copy of his own with %q: %s", next.status, next.body, l.wants, l.why)
+		a.t.Errorf("the next visitor got %d %.300q, want an own copy with %q: %s", next.status, next.body, l.wants, l.why)
 	}
 	if got, want := next.reason(), cmp.Or(l.then, l.reason); got != want {
 		a.t.Errorf("the next visitor's page: %s, want %s", got, want)

@@ -11,10 +11,10 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A GET may announce a body, which nginx throws away on its way through
-// memcached_pass. The printed configuration does not look it up, and nginx waits for the
-// body by itself. A worker that waited for it would be lost for uWSGI's
-// socket-timeout, four seconds, and any client could do that.
+// A GET may announce a body that does not come. memcached_pass drops the body. The
+// printed configuration does not look up such a request, and nginx waits for the body
+// by itself. Otherwise any client could occupy a worker for uWSGI's socket-timeout of
+// four seconds.
 func TestAnnouncedBodyHoldsNoWorker(t *testing.T) {
 	for _, conf := range []string{"recommended", "recipe"} {
 		t.Run(conf, func(t *testing.T) {
@@ -29,8 +29,8 @@ func TestAnnouncedBodyHoldsNoWorker(t *testing.T) {
 	}
 }
 
-// isPromptBehind asks for an ordinary page while five announced bodies do not
-// come. nginx passes these on at once, or not before the bodies are there.
+// isPromptBehind requests an ordinary page while five announced bodies do not come.
+// passed: nginx passes these requests on at once, and does not wait for the bodies.
 func (a *app) isPromptBehind(name, line string, passed bool) {
 	a.t.Helper()
 	const announced, held = 5, 4 * time.Second
@@ -64,7 +64,7 @@ func (a *app) isPromptBehind(name, line string, passed bool) {
 	}
 }
 
-// metric is a number of /metrics without labels.
+// metric returns a metric without labels.
 func (w *world) metric(name string) int {
 	w.t.Helper()
 	for line := range strings.Lines(w.metrics()) {
@@ -77,7 +77,7 @@ func (w *world) metric(name string) int {
 	return 0
 }
 
-// With --accept-unframed html the end of a page proves itself.
+// With --accept-unframed html a page is complete if it ends in </html>.
 func TestAcceptUnframed(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, stack.Config{Args: []string{"--accept-unframed", "html"}})
@@ -103,8 +103,7 @@ func TestAcceptUnframed(t *testing.T) {
 	})
 }
 
-// With --observe uwgate decides, logs and counts, and memcached does not hear of
-// it.
+// With --observe uwgate decides, logs and counts, and writes nothing to memcached.
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, stack.Config{Args: []string{"--observe"}})
@@ -144,7 +143,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// put stores an entry past uwgate.
+// put stores an entry without uwgate.
 func (w *world) put(key, value string) {
 	w.t.Helper()
 	nc, err := net.Dial("tcp", w.Memcached[0].Addr)

@@ -10,8 +10,8 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A gateway that reads nginx.conf is told nothing else about pages, and fills what
-// nginx asks for.
+// A gateway that reads nginx.conf needs no other flags about pages. It stores pages
+// where nginx looks.
 func TestServeReadsNginx(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -39,8 +39,8 @@ func TestServeReadsNginx(t *testing.T) {
 	}
 }
 
-// The recipe of 2013 hands nothing over. Its key is computed, since all that reaches
-// the gateway without a lookup are POSTs.
+// The recipe of 2013 hands over no key. uwgate computes it, because only POSTs reach
+// the gateway without a lookup.
 func TestServeReadsTheRecipe(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{Conf: "recipe", Memcached: 2, ReadsNginx: true, Args: []string{"--allowed-host", "127.0.0.1"}})
@@ -51,7 +51,7 @@ func TestServeReadsTheRecipe(t *testing.T) {
 	}
 }
 
-// What changes in nginx.conf is in force after both were told.
+// A changed nginx.conf is in force after nginx and uwgate reload.
 func TestServeReadsNginxAgain(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{
@@ -82,7 +82,7 @@ func TestServeReadsNginxAgain(t *testing.T) {
 	}
 	w.fill([]string{"/page"})
 
-	// A mistake leaves all as it was.
+	// After a mistake the old settings stay in force.
 	rewrite("location @uwgate { uwsgi_pass uwgate; }", "location @uwgate { uwsgi_pass uwgate;")
 	reloaded("settings not reloaded")
 	w.fill([]string{"/other"})
@@ -93,7 +93,7 @@ func TestServeReadsNginxAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	reloaded("settings reloaded")
-	// nginx's old workers may take some connections more.
+	// nginx's old workers may accept some more connections.
 	w.eventually("a page under the new key", func() bool {
 		w.want(w.get("/page"), 200)
 		return w.has("v2:127.0.0.1/page")

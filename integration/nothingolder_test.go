@@ -59,7 +59,7 @@ func TestNothingOlder(t *testing.T) {
 			break
 		}
 	}
-	t.Logf("%d hits, %d misses, %d POSTs, %d left, %d bypasses; seen for a moment: %d, for %v at most; shared: %d; refused: %d",
+	t.Logf("%d hits, %d misses, %d POSTs, %d left, %d bypasses; old versions seen: %d, for %v at most; shared: %d; refused: %d",
 		p.hits.Load(), p.misses.Load(), p.posts.Load(), p.abandoned.Load(), p.bypasses.Load(),
 		p.glimpses.Load(), time.Duration(p.longest.Load()), p.shared.Load(), p.refused.Load())
 	if hits := p.hits.Load(); hits < operations/10 {
@@ -88,7 +88,7 @@ func number(t *testing.T, env string, otherwise uint64) uint64 {
 
 const pressPages = 300
 
-// A press is what TestNothingOlder runs, and what its clients know.
+// A press is the programs of TestNothingOlder and the state of its clients.
 type press struct {
 	t         *testing.T
 	memcached *stack.Process
@@ -137,7 +137,7 @@ func newPress(t *testing.T) *press {
 	return p
 }
 
-// end looks at what the gateways said.
+// end checks the logs of the gateways.
 func (p *press) end() {
 	for _, g := range p.gateways {
 		if err := g.Stop(context.Background()); err != nil {
@@ -158,7 +158,7 @@ func (p *press) restart(g *stack.Process) {
 	}
 }
 
-// await waits until the clients have done that many operations.
+// await waits until the clients have done that many operations in total.
 func (p *press) await(n uint64) {
 	(&world{t: p.t}).eventually(fmt.Sprint(n, " operations"), func() bool {
 		return p.hits.Load()+p.misses.Load()+p.posts.Load()+p.abandoned.Load()+p.bypasses.Load()+p.refused.Load() >= n
@@ -184,7 +184,8 @@ func (p *press) startWorker(socket string) {
 	p.t.Cleanup(func() { ln.Close(); conns.Wait() })
 }
 
-// work answers one request. A GET's version is that of its beginning, however slow it is.
+// work responds to one request. The version of a GET is that of its beginning, even if
+// it is slow.
 func (p *press) work(nc net.Conn) {
 	defer nc.Close()
 	p.busy.Add(1)
@@ -209,7 +210,7 @@ func (p *press) work(nc net.Conn) {
 	fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: max-age=600\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-// linger takes its time once in a while.
+// linger waits in some of the calls.
 func linger() {
 	switch n := rand.IntN(40); {
 	case n == 0:
@@ -234,7 +235,7 @@ func (p *press) operate(r *rand.Rand) {
 	}
 }
 
-// visit does what nginx does.
+// visit looks up a page and then asks a gateway, as nginx does.
 func (p *press) visit(g *stack.Process, n int) {
 	floor := p.floor[n].Load()
 	if version, ok := p.stored(n); ok {
@@ -261,7 +262,7 @@ func (p *press) visit(g *stack.Process, n int) {
 	}
 }
 
-// wantGone looks again at a page that was too old.
+// wantGone reads a page again that was too old.
 func (p *press) wantGone(n int, version, floor int64) {
 	p.glimpses.Add(1)
 	start := time.Now()
@@ -292,13 +293,13 @@ func (p *press) post(g *stack.Process, n int) {
 	p.raise(n, version)
 }
 
-// refuse counts what a gateway did not answer that was being restarted.
+// refuse counts a request that failed because its gateway restarts.
 func (p *press) refuse() {
 	p.refused.Add(1)
 	time.Sleep(5 * time.Millisecond)
 }
 
-// leave sends a POST and does not wait for the response.
+// leave sends a POST and disconnects before the response.
 func (p *press) leave(g *stack.Process, n int, after time.Duration) {
 	nc, err := net.Dial("unix", strings.TrimPrefix(g.Addr, "unix:"))
 	if err != nil {
@@ -329,8 +330,9 @@ func (p *press) raise(n int, version int64) {
 	}
 }
 
-// wantCurrent waits for what is under way, and then wants no page to be older than the
-// application's: what was changed by those who left is gone, too.
+// wantCurrent waits until no request is under way. Then no page in memcached may be
+// older than that of the application, including the pages that were changed by POSTs
+// whose client left.
 func (p *press) wantCurrent() {
 	p.t.Helper()
 	end := time.Now().Add(patience)
@@ -352,7 +354,7 @@ func (p *press) wantCurrent() {
 
 func pressKey(n int) string { return "http://localhost/" + strconv.Itoa(n) }
 
-// pressVars are those of a request that nginx has passed on.
+// pressVars are those that nginx passes on.
 func pressVars(method, uri string, more ...uwsgi.Var) uwsgi.Vars {
 	return append(append(vars(method, uri), uwsgi.Var{Name: "CACHE_KEY", Value: "http://localhost" + uri}), more...)
 }

@@ -13,15 +13,14 @@ import (
 	"uwgate/demo/stack"
 )
 
-// derived makes nginx keep the key to itself, so that uwgate has to compute it. What the
-// lookup came to stays: not all requests are looked up.
+// derived removes CACHE_KEY, so that uwgate computes the key. CACHE_STATUS stays,
+// because not all requests are looked up.
 var derived = [][2]string{{"    uwsgi_param CACHE_KEY", "    #"}}
 
-// withoutBypass has nginx look everybody up, so that what it asks the gateway for
-// was looked up.
+// withoutBypass makes nginx look up pages for all visitors.
 var withoutBypass = []string{"--identity-cookie", "none"}
 
-// A site is a way to set nginx, uwgate and memcached up, all from the same flags.
+// A site is a setup of nginx, uwgate and memcached from the same flags.
 type site struct {
 	name    string
 	servers int
@@ -68,8 +67,9 @@ func (s site) config(format string) stack.Config {
 	return cfg
 }
 
-// What `uwgate nginx` prints fills on the miss and hits on the next request, in
-// every format and over any servers; and it does without one of them.
+// With the configuration that `uwgate nginx` prints, a page is stored on the miss and
+// is a hit on the next request, in each format and with any servers. It works without
+// one of the servers, too.
 func TestParity(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"body", "gzip", "http"} {
@@ -85,8 +85,8 @@ func TestParity(t *testing.T) {
 	}
 }
 
-// agrees has `uwgate check` read nginx's configuration and write a page through it,
-// for the flags that uwgate was started with and for none.
+// agrees runs `uwgate check` with nginx's configuration and --via, with the flags of
+// uwgate and without them.
 func (w *world) agrees(s site, format string) {
 	w.t.Helper()
 	flags := []string{"--listen", w.Uwgate.Addr, "--nginx", filepath.Join(w.Dir, "nginx.conf")}
@@ -97,15 +97,15 @@ func (w *world) agrees(s site, format string) {
 	}
 	for _, args := range [][]string{flags, told} {
 		got, text, status := w.check(w.t, "/", args)
-		// Where the key is derived, and members are not looked up, check says that
-		// nothing tells the gateway.
+		// With a derived key and no lookups for logged-in users, check warns that
+		// nothing tells the gateway which requests were looked up.
 		if got.Outcome != "hit" || status != 0 && !s.derives {
 			w.t.Errorf("uwgate check %s: status %d: %s", strings.Join(args, " "), status, text)
 		}
 	}
 }
 
-// serverLines are memcached's as they stand in nginx.conf.
+// serverLines are the servers in the notation of nginx.conf.
 func (w *world) serverLines(s site) (lines []string) {
 	for i, m := range w.Memcached {
 		line := m.Addr
@@ -117,7 +117,7 @@ func (w *world) serverLines(s site) (lines []string) {
 	return lines
 }
 
-// paths are enough that each of five servers has some.
+// paths returns so many paths that each of five servers gets some.
 func paths(prefix string) []string {
 	var all []string
 	for i := range 20 {
@@ -134,7 +134,7 @@ func (w *world) fillsAndHits(s site) {
 		if second.body == miss.body {
 			continue
 		}
-		// On a busy machine a lookup may take longer than nginx waits for it.
+		// On a busy machine nginx may time out on a lookup.
 		w.settle()
 		if third := w.want(w.get(path), 200); third.body != second.body {
 			w.t.Errorf("%s is never a hit: %.60q, then %.60q, then %.60q", path, miss.body, second.body, third.body)
@@ -149,7 +149,7 @@ func (w *world) fillsAndHits(s site) {
 	}
 }
 
-// fill asks for pages that nobody has asked for, until they are stored.
+// fill requests pages for the first time and waits until they are stored.
 func (w *world) fill(paths []string) map[string]page {
 	w.t.Helper()
 	misses := map[string]page{}
@@ -160,9 +160,8 @@ func (w *world) fill(paths []string) map[string]page {
 	return misses
 }
 
-// doesWithoutOne ends the first server. Where nginx hands over which server it
-// has asked in its place, or every server has every page, nothing is lost but
-// what lay there.
+// doesWithoutOne kills the first server. If nginx hands over which server it has asked
+// instead, or if all servers have all pages, only the entries of that server are lost.
 func (w *world) doesWithoutOne(s site, format string) {
 	w.t.Helper()
 	if s.servers == 1 {
@@ -185,7 +184,7 @@ func (w *world) doesWithoutOne(s site, format string) {
 	}
 }
 
-// With no memcached at all every page comes from the application, in time.
+// Without memcached all pages come from the application, in time.
 func TestParityWithoutMemcached(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"body", "gzip", "http"} {
@@ -196,7 +195,8 @@ func TestParityWithoutMemcached(t *testing.T) {
 			w.Memcached[0].Pause()
 			w.asksTheApp("paused", miss)
 			w.Memcached[0].Resume()
-			// A lookup that timed out is a miss to srcache: the page was written anew.
+			// For srcache a lookup that timed out is a miss, so the page was written
+			// again.
 			w.settle()
 			hit, again := w.want(w.get("/page"), 200), w.want(w.get("/page"), 200)
 			if hit.body != again.body || format != "http" && hit.body != miss.body {
@@ -215,7 +215,7 @@ func (w *world) asksTheApp(why string, miss page) {
 	}
 }
 
-// What is not looked up is not stored, and reaches the application whole.
+// A request that is not looked up is not stored, and reaches the application complete.
 func TestParityBypass(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"body", "gzip", "http"} {
@@ -240,7 +240,7 @@ func TestParityBypass(t *testing.T) {
 					t.Errorf("%s, %s: got %.100q, want %q", tt.method, tt.header, p.body, want)
 				}
 				if tt.method == "GET" && p.body == stored.body {
-					t.Errorf("%s: a member got everybody's copy", tt.header)
+					t.Errorf("%s: a logged-in user got the page of strangers", tt.header)
 				}
 				w.get("/page", "Cookie: sessionid=ana")
 			}
@@ -255,8 +255,8 @@ func TestParityBypass(t *testing.T) {
 	}
 }
 
-// With heads in the values a hit is what the miss was, and nginx answers
-// conditional requests with nobody behind it.
+// With headers in the values a hit equals the miss, and nginx responds to conditional
+// requests by itself.
 func TestParityOfHeads(t *testing.T) {
 	t.Parallel()
 	w := startSite(t, site{servers: 2, hash: "consistent", sockets: true}, "http")
@@ -290,8 +290,8 @@ func TestParityOfHeads(t *testing.T) {
 	}
 }
 
-// compareHeads wants every header of the miss on the hit, but for what is about
-// the exchange itself.
+// compareHeads checks that a hit has all headers of the miss, except those of the
+// connection.
 func compareHeads(t *testing.T, hit, miss page) {
 	t.Helper()
 	for _, name := range []string{"Date", "Cache-Status", "Connection"} {
@@ -308,7 +308,7 @@ func compareHeads(t *testing.T, hit, miss page) {
 	}
 }
 
-// One compressed copy is right for those who read gzip and for those who do not.
+// One compressed copy serves clients with and without gzip.
 func TestParityOfEncodings(t *testing.T) {
 	t.Parallel()
 	w := startSite(t, site{servers: 1}, "gzip", "--gzip-flag", "8")
@@ -329,7 +329,8 @@ func TestParityOfEncodings(t *testing.T) {
 	}
 }
 
-// Tracking arguments make no copies, and no page for all contains them.
+// Tracking arguments do not make additional copies, and a page for all does not contain
+// them.
 func TestParityOfIgnoredArguments(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"body", "http"} {
@@ -347,7 +348,7 @@ func (w *world) ignoresArguments() {
 	w.t.Helper()
 	miss := w.want(w.get("/page?utm_source=evil&a=1&ref=me&gclid=x"), 200)
 	if want := "Asked GET /page?a=1 a=1</p>"; !strings.Contains(miss.body, want) {
-		w.t.Errorf("the application was told more than the key has: %.100q", miss.body)
+		w.t.Errorf("the application got arguments that are not in the key: %.100q", miss.body)
 	}
 	w.wantKey("http://127.0.0.1/page?a=1")
 	w.settle()
@@ -360,7 +361,7 @@ func (w *world) ignoresArguments() {
 	post := w.want(w.do("POST", "/page?a=1&ref=me", http.NoBody), 200)
 	for _, p := range []page{member, post} {
 		if !strings.Contains(p.body, " /page?a=1&amp;ref=me a=1&amp;ref=me</p>") {
-			w.t.Errorf("who is not looked up should have his URL whole: %.100q", p.body)
+			w.t.Errorf("a request without a lookup got %.100q, want a page of the whole URL", p.body)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"uwgate/demo/stack"
 )
 
-// startPools starts the shop's workers beside those of all other hosts. nginx has the
-// params of nginx.org: HTTP_HOST is the client's Host line as it came.
+// startPools starts the workers of the shop beside those of all other hosts. nginx has
+// the uwsgi_params of nginx.org: HTTP_HOST is the client's Host line.
 func startPools(t *testing.T, args ...string) *app {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "uwgate-pools-")
@@ -41,8 +41,8 @@ func startPools(t *testing.T, args ...string) *app {
 	return &app{w, w.AccessReader()}
 }
 
-// However a host is written, its pool answers, and under its key lies what the pool made
-// for that very host.
+// A host selects its pool in any spelling. The stored page is the one that the pool
+// made for exactly that host.
 func TestPoolsByHost(t *testing.T) {
 	t.Parallel()
 	a := startPools(t)
@@ -85,7 +85,7 @@ func TestPoolsByHost(t *testing.T) {
 	a.holdsOnlyWhatKeysSay()
 }
 
-// holdsOnlyWhatKeysSay looks into memcached.
+// holdsOnlyWhatKeysSay checks that each page in memcached belongs to its key.
 func (a *app) holdsOnlyWhatKeysSay() {
 	a.t.Helper()
 	pages := 0
@@ -104,7 +104,7 @@ func (a *app) holdsOnlyWhatKeysSay() {
 	}
 }
 
-// Where the hosts of pages are named, those of no other host are stored, in any pool.
+// With --allowed-host, pages of other hosts are not stored, in any pool.
 func TestPoolsOfAllowedHosts(t *testing.T) {
 	t.Parallel()
 	a := startPools(t, "--allowed-host", "shop.test")

@@ -19,7 +19,8 @@ func TestDjangoDeletesAnEntry(t *testing.T) {
 	w := start(t, stack.Config{Conf: "recipe"})
 	first := w.want(w.get("/clock"), 200)
 	w.wantKey(":1:CUSTOMKEY:/clock")
-	// nginx would pass this on without its method: Django is asked directly.
+	// nginx would pass this request on without its method, so it goes to Django
+	// directly.
 	w.forget("/clock")
 	second := w.want(w.get("/clock"), 200)
 	if second.body == first.body {
@@ -27,7 +28,7 @@ func TestDjangoDeletesAnEntry(t *testing.T) {
 	}
 }
 
-// forget has Django delete a page's entry.
+// forget makes Django delete the entry of a page.
 func (w *world) forget(path string) {
 	w.t.Helper()
 	form := url.Values{"path": {path}}.Encode()
@@ -39,7 +40,7 @@ func (w *world) forget(path string) {
 	}
 }
 
-// A changed page is fetched anew by the argument, under the key without it.
+// The bypass argument refreshes a page under the key without the argument.
 func TestBypassArgument(t *testing.T) {
 	t.Parallel()
 	const secret = "a-long-secret"
@@ -61,7 +62,7 @@ func TestBypassArgument(t *testing.T) {
 		}
 		w.settle()
 		if hit := w.want(w.get("/clock?n=1"), 200); hit.body != fresh.body {
-			w.t.Error("the entry was not refilled with the fresh page")
+			w.t.Error("the entry is not the fresh page")
 		}
 		for _, k := range w.keys() {
 			if strings.Contains(k, secret) {
@@ -74,8 +75,8 @@ func TestBypassArgument(t *testing.T) {
 	}, "--bypass-arg", "nocache="+secret)
 }
 
-// The recipe's own POST comes without method: passed on, never stored, and
-// named once with the fix.
+// In the recipe, a POST reaches uwgate without its method. It is passed on and not
+// stored, and the log names the fix once.
 func TestRecipesPostIsNamedOnce(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{Conf: "recipe"})
@@ -107,8 +108,8 @@ func TestExclude(t *testing.T) {
 	}
 }
 
-// The guestbook changes on POST, in the configuration that lets POST through, and
-// whoever has written sees it: the entry that the POST made old is gone.
+// A POST changes the guestbook and deletes its old page, so the visitor sees the new
+// entry.
 func TestPostReachesDjango(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{})
@@ -125,7 +126,7 @@ func TestPostReachesDjango(t *testing.T) {
 	})
 }
 
-// A rotated log goes on in a new file.
+// After a rotation the log continues in a new file.
 func TestLogsAreReopened(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{})

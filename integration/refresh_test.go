@@ -12,8 +12,8 @@ import (
 	"uwgate/demo/stack"
 )
 
-// soakTime is how long pages that live for five seconds are visited. A real soak is
-// UWGATE_SOAK=10m.
+// soakTime is how long pages with a lifetime of five seconds are visited.
+// UWGATE_SOAK=10m makes a real soak test.
 func soakTime(t *testing.T) time.Duration {
 	text := os.Getenv("UWGATE_SOAK")
 	if text == "" {
@@ -26,7 +26,8 @@ func soakTime(t *testing.T) time.Duration {
 	return d
 }
 
-// sent is how often uwgate has been asked for a path by visitors, and by itself.
+// sent returns how many requests for a path were those of visitors, and how many were
+// refreshes.
 func (w *world) sent(path string) (visitors, refreshes int) {
 	w.t.Helper()
 	log, err := os.ReadFile(w.AccessLog)
@@ -45,7 +46,7 @@ func (w *world) sent(path string) (visitors, refreshes int) {
 	return visitors, refreshes
 }
 
-// Pages that are visited never expire for a visitor; others die.
+// Pages with visitors never expire for a visitor. Others expire.
 func TestHotPagesDoNotExpire(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{Conf: "recommended", App: "testdata/crowd"})
@@ -75,7 +76,7 @@ func TestHotPagesDoNotExpire(t *testing.T) {
 	for i := range hot {
 		path := fmt.Sprint("/short/hot", i)
 		visitors, refreshes := w.sent(path)
-		// A page is fetched anew when half of its life is over, at the earliest.
+		// A page is refreshed after half of its lifetime at the earliest.
 		if least, most := int(took/(5*time.Second))-1, int(took/(2*time.Second))+1; visitors != 1 || refreshes < least || refreshes > most {
 			t.Errorf("%s: %d visitors had to wait, and it was refreshed %d times in %v", path, visitors, refreshes, took)
 		}
@@ -85,8 +86,8 @@ func TestHotPagesDoNotExpire(t *testing.T) {
 	}
 }
 
-// Without a backend hot pages are served as they were, and others are refused; with
-// it they are fresh at once.
+// Without a backend stale pages are served, and others get a 503. With the backend they
+// are fresh at once.
 func TestStaleWhileTheBackendIsGone(t *testing.T) {
 	w := start(t, stack.Config{Conf: "recommended", App: "testdata/crowd", Args: []string{"--refresh-ahead=false"}})
 	w.want(w.get("/short/page"), 200)

@@ -21,8 +21,8 @@ func startRelay(t *testing.T, cfg stack.Config) *app {
 	return &app{w, w.AccessReader()}
 }
 
-// Who asks for a part, or under a condition, gets what the application makes of
-// that, and the page comes into memcached by those who ask for all of it.
+// A request for a range, or with a precondition, gets the response of the application.
+// The page is stored by requests for all of it.
 func TestRangesAndPreconditions(t *testing.T) {
 	t.Parallel()
 	a := startRelay(t, stack.Config{})
@@ -62,9 +62,9 @@ func TestRangesAndPreconditions(t *testing.T) {
 	}
 }
 
-// Where nginx's configuration sets a uwsgi_param twice the last one counts, and the
-// page is not stored. Equal values are one: the page is stored, under a key with the
-// host and the language, which covers Vary.
+// If nginx's configuration sets a uwsgi_param twice, the last value counts, and the
+// page is not stored. Equal values count as one: the page is stored, under a key with
+// the host and the language, which covers Vary.
 func TestRepeatedParams(t *testing.T) {
 	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--key", "$scheme://$host$request_uri:$http_accept_language"}})
@@ -81,7 +81,7 @@ func TestRepeatedParams(t *testing.T) {
 		}
 	}
 	if log := a.Uwgate.Log(); strings.Count(log, "nginx sends PATH_INFO more than once") != 1 {
-		t.Error("the log does not tell once of PATH_INFO")
+		t.Error("the log does not name PATH_INFO exactly once")
 	}
 }
 
@@ -98,7 +98,7 @@ func TestRefreshWithRepeatedParams(t *testing.T) {
 	})
 }
 
-// Every status comes as the worker says it, those without a meaning too.
+// Each status of a worker is passed on, also those without a meaning.
 func TestStatuses(t *testing.T) {
 	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf"})
@@ -118,7 +118,7 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// nginx's uwsgi_modifier1 keeps no page from its visitor, and none out of the cache.
+// With nginx's uwsgi_modifier1 a page is still served and stored.
 func TestModifierOfNginx(t *testing.T) {
 	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--key", "$scheme://$host$request_uri"}})
@@ -130,8 +130,9 @@ func TestModifierOfNginx(t *testing.T) {
 	}
 }
 
-// What uwgate adds makes no head too large for nginx that it would have taken from the
-// worker, with the buffer of one page and with larger ones.
+// nginx accepts each head from uwgate that it accepts from the worker: the lines that
+// uwgate adds do not make it too large. That holds for the default buffer and for
+// larger ones.
 func TestLargeHeads(t *testing.T) {
 	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--key", "$scheme://$host$request_uri"}})
@@ -160,7 +161,7 @@ func TestLargeHeads(t *testing.T) {
 	}
 }
 
-// Subrequests that announce the visitor's body and do not send it are answered, and
+// Subrequests that announce the visitor's body and do not send it get responses, and
 // the page itself gets the body.
 func TestAnnouncedBodiesOfSubrequests(t *testing.T) {
 	t.Parallel()
@@ -183,11 +184,11 @@ func TestAnnouncedBodiesOfSubrequests(t *testing.T) {
 			t.Errorf("%s: GET got %q", tt.path, p.body)
 		}
 	}
-	a.eventually("mirror answered", func() bool { return strings.Count(a.accessLog(), `"uri":"/mirrored/length","status":200`) >= 4 })
+	a.eventually("responses of the mirror", func() bool { return strings.Count(a.accessLog(), `"uri":"/mirrored/length","status":200`) >= 4 })
 }
 
-// A page may depend on the body of a GET. So the printed configuration does not look
-// such a request up, and the application gets the body.
+// A page may depend on the body of a GET. So the printed configuration does not look up
+// such a request, and the application gets the body.
 func TestGetsWithBodies(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"body", "gzip", "http"} {
@@ -218,8 +219,8 @@ func TestGetsWithBodies(t *testing.T) {
 	}
 }
 
-// The printed configuration's default_type and charset are for hits: what the
-// application sends keeps its own Content-Type, whoever asks.
+// The default_type and the charset of the printed configuration are for hits. Responses
+// of the application keep their Content-Type for all visitors.
 func TestContentTypeIsTheApplications(t *testing.T) {
 	t.Parallel()
 	a := startRelay(t, stack.Config{})
@@ -233,8 +234,8 @@ func TestContentTypeIsTheApplications(t *testing.T) {
 	}
 }
 
-// A slow visitor, whose page does not fit into nginx's file, gets all of it, however
-// long nginx does not read.
+// A slow visitor gets the whole page, even if it does not fit into nginx's temporary
+// file and nginx does not read for a long time.
 func TestSlowVisitor(t *testing.T) {
 	t.Parallel()
 	a := startRelay(t, stack.Config{Conf: "testdata/relay/nginx.conf", Args: []string{"--idle-timeout", "1s"}})
@@ -255,7 +256,7 @@ func TestSlowVisitor(t *testing.T) {
 	}
 }
 
-// accessLog is uwgate's, as it is.
+// accessLog returns the text of uwgate's access log.
 func (a *app) accessLog() string {
 	b, err := os.ReadFile(a.AccessLog)
 	if err != nil {

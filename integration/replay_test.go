@@ -9,8 +9,8 @@ import (
 	"uwgate/demo/stack"
 )
 
-// A replay is a page that is right to show to everyone: stored on the first
-// visit, and a hit on the second.
+// A replay is a page that may be served to all: it is stored on the first visit and a
+// hit on the second.
 type replay struct {
 	name   string
 	target string // of testdata/leaks/app.py
@@ -24,7 +24,7 @@ type replay struct {
 	why    string
 }
 
-// The head grants a lifetime, or nothing in it matters to a hit.
+// The head sets a lifetime, or contains nothing that matters for a hit.
 var headReplays = []replay{
 	{target: "/fresh/accel", reason: "x-accel-expires", ttl: 600, why: "nginx's own word"},
 	{target: "/fresh/accel-at", reason: "x-accel-expires", ttl: 600, why: "a time, as seconds since the epoch"},
@@ -91,7 +91,7 @@ var headReplays = []replay{
 	{target: "/body/csrf-prose", why: "a word is no token"},
 }
 
-// The URL is awkward. integration/testdata/memcached_key.json has more of them.
+// The URL is unusual. testdata/memcached_key.json has more of them.
 var urlReplays = []replay{
 	{target: "/any/stra%C3%9Fe", shows: "/any/stra", why: "percent-encoded UTF-8"},
 	{target: "/any/stra%c3%9fe/lower", shows: "/any/stra", why: "the client's case of the digits"},
@@ -110,7 +110,7 @@ var urlReplays = []replay{
 	{target: "/any/" + strings.Repeat("x", 200), shows: "xxx", why: "nearly the longest key"},
 }
 
-// The request has what does not matter, or asks for less than the page.
+// The request contains something that does not matter, or asks for less than the page.
 var requestReplays = []replay{
 	{name: "analytics cookies", target: "/theme?a", first: "Cookie: _ga=GA1.2.3; _gid=GA1.2.4; _fbp=fb.1; CookieConsent=yes", shows: "light",
 		why: "no page depends on them"},
@@ -158,7 +158,7 @@ func allReplays() []replay {
 	return append(all, requestReplays...)
 }
 
-// All the pages are stored, and the next visitor's comes from memcached.
+// All pages are stored, and the second visitor gets a hit.
 func TestReplays(t *testing.T) {
 	t.Parallel()
 	for _, conf := range []string{"recommended", "recipe"} {
@@ -175,7 +175,7 @@ func TestReplays(t *testing.T) {
 	}
 }
 
-// replays sends both visitors.
+// replays sends the requests of both visitors.
 func (a *app) replays(r replay) {
 	a.t.Helper()
 	first := a.visit("GET", r.target, r.first)
@@ -204,8 +204,8 @@ func (a *app) replays(r replay) {
 	}
 }
 
-// isAbout allows for --jitter, which lengthens no lifetime that the application
-// has given, and for a minute since it has started.
+// isAbout allows for --jitter, which does not extend a lifetime of the application, and
+// for a minute since the start.
 func isAbout(ttl, want int64, either bool) bool {
 	most := want
 	if either {
@@ -220,7 +220,7 @@ func isSameType(a, b string) bool {
 	return aErr == nil && bErr == nil && a == b && strings.EqualFold(aParams["charset"], bParams["charset"])
 }
 
-// The table tests leave no page of the application out.
+// The tables have a row for each page of the application.
 func TestEveryPageIsTried(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, stack.Config{})

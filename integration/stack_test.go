@@ -24,12 +24,12 @@ import (
 	"uwgate/demo/stack"
 )
 
-// patience bounds every wait. A test that passes does not use it up, however busy the
-// machine is.
+// patience is the limit of each wait. A test that passes does not reach it, even on a
+// busy machine.
 const patience = time.Minute
 
-// binary is uwgate, built once with the race detector; or UWGATE_TEST_BINARY, where
-// its speed is of interest.
+// binary is the path of uwgate, built once with the race detector, or
+// UWGATE_TEST_BINARY.
 var binary string
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
@@ -57,23 +57,23 @@ func runTests(m *testing.M) int {
 		fmt.Printf("build uwgate: %v\n%s", err, out)
 		return 1
 	}
-	// The race detector sleeps for a second at the end of every program, and each
-	// test ends two.
+	// The race detector sleeps for a second when a program exits, and each test starts
+	// two.
 	os.Setenv("GORACE", "atexit_sleep_ms=50 "+os.Getenv("GORACE"))
-	// A parallel test mostly waits for its programs to start and to end.
+	// Parallel tests mostly wait for programs to start and to exit.
 	flag.Parse()
 	flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 	return m.Run()
 }
 
-// A world is the running servers and the test that looks at them.
+// A world is the running servers and the test that uses them.
 type world struct {
 	*stack.Stack
 	t *testing.T
 }
 
-// start runs a stack in which memcached may be slow: on a busy machine nginx and uwgate
-// would otherwise give it up now and then. Flags of cfg.Args go before these.
+// start runs a stack with long timeouts for memcached. On a busy machine nginx and
+// uwgate would otherwise time out now and then. Flags of cfg.Args override them.
 func start(t *testing.T, cfg stack.Config) *world {
 	t.Helper()
 	cfg.Args = append([]string{"--memcached-connect-timeout", "10s", "--memcached-timeout", "10s"}, cfg.Args...)
@@ -83,7 +83,7 @@ func start(t *testing.T, cfg stack.Config) *world {
 	return startAsIs(t, cfg)
 }
 
-// startAsIs runs a stack with the timeouts that users get.
+// startAsIs runs a stack with the default timeouts.
 func startAsIs(t *testing.T, cfg stack.Config) *world {
 	t.Helper()
 	cfg.Binary = binary
@@ -104,8 +104,9 @@ func (w *world) end() {
 	if strings.Contains(w.Uwgate.Log(), "DATA RACE") {
 		w.t.Errorf("data race in uwgate:\n%s", w.Uwgate.Log())
 	}
-	// How uWSGI and memcached end is not the subject, and takes uWSGI up to a minute
-	// if a worker has just died. uwgate may still have a delete for memcached.
+	// The exit of uWSGI and memcached is not tested. uWSGI needs up to a minute if a
+	// worker has just died. uwgate may still have to delete entries, so memcached ends
+	// after it.
 	var ending sync.WaitGroup
 	ending.Go(func() { w.UWSGI.Kill() })
 	ending.Go(func() {
@@ -122,7 +123,7 @@ func (w *world) end() {
 	}
 }
 
-// A page is what a visitor got.
+// A page is a response to a visitor.
 type page struct {
 	status int
 	header http.Header
@@ -130,7 +131,7 @@ type page struct {
 	err    error // the body broke off
 }
 
-// do sends a request through nginx, on a connection of its own.
+// do sends a request through nginx on a new connection.
 func (w *world) do(method, path string, body io.Reader, headers ...string) page {
 	w.t.Helper()
 	req, err := http.NewRequest(method, w.URL(path), body)
@@ -164,7 +165,7 @@ func (w *world) get(path string, headers ...string) page {
 	return w.do("GET", path, nil, headers...)
 }
 
-// want fails the test unless the page came whole with that status.
+// want fails the test unless the page is complete and has that status.
 func (w *world) want(p page, status int) page {
 	w.t.Helper()
 	if p.err != nil || p.status != status {
@@ -182,7 +183,7 @@ func (w *world) browser() *http.Client {
 	return &http.Client{Jar: jar, Timeout: patience}
 }
 
-// submit posts a form, with the CSRF token of the page that shows it.
+// submit posts a form with the CSRF token of the page that shows it.
 func (w *world) submit(c *http.Client, path string, form url.Values) page {
 	w.t.Helper()
 	shown := w.visit(c, path)
@@ -211,20 +212,20 @@ func (w *world) read(resp *http.Response, err error) page {
 	return page{resp.StatusCode, resp.Header, string(b), err}
 }
 
-// items is how many entries all memcached servers hold together, tombstones aside.
+// items is the number of entries in all memcached servers, without tombstones.
 func (w *world) items() int {
 	w.t.Helper()
 	return w.stat("curr_items") - w.tombstones()
 }
 
-// writes is how many entries memcached has been given since it started, tombstones
-// aside: only those are written with cas.
+// writes is the number of entries that were written since the start, without
+// tombstones, which are the only ones that are written with cas.
 func (w *world) writes() int {
 	w.t.Helper()
 	return w.stat("total_items", "cas_hits") - w.tombstones()
 }
 
-// tombstones is how many of those lie in memcached.
+// tombstones is the number of tombstones in memcached.
 func (w *world) tombstones() (n int) {
 	w.t.Helper()
 	for _, m := range w.Memcached {
@@ -237,7 +238,7 @@ func (w *world) tombstones() (n int) {
 	return n
 }
 
-// stat adds a number of `stats` up over all servers, and subtracts others.
+// stat returns the sum of a value of `stats` over all servers, minus other values.
 func (w *world) stat(name string, without ...string) (total int) {
 	w.t.Helper()
 	for _, m := range w.Memcached {
@@ -260,8 +261,8 @@ func (w *world) stat(name string, without ...string) (total int) {
 	return total
 }
 
-// keys names the entries. The crawler may miss one that is moving between lists:
-// it is for messages, and for keys that must not be there.
+// keys returns the keys of all entries. The crawler may miss an entry that moves
+// between lists, so use keys for messages and for keys that must not be there.
 func (w *world) keys() []string {
 	w.t.Helper()
 	var keys []string
@@ -321,8 +322,8 @@ func (w *world) wantKey(key string) {
 	w.eventually("key "+key+" stored", func() bool { return w.has(key) })
 }
 
-// settle waits until uwgate has written all pages: what is not in memcached then is not
-// stored.
+// settle waits until uwgate has written all pages. A page that is not in memcached then
+// is not stored.
 func (w *world) settle() {
 	w.t.Helper()
 	w.eventually("uwgate has nothing to do", func() bool { return w.isIdle(w.Admin) })
@@ -357,10 +358,11 @@ func (w *world) metricsOf(admin string) string {
 	return w.read(resp, err).body
 }
 
-// uncompressed asks for no compression, which would take most of the time of a poll.
+// uncompressed is a client without compression, which would need most of the time of a
+// poll.
 var uncompressed = &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: patience}
 
-// lines are the access log's, as far as they are written.
+// lines returns the complete lines of the access log.
 func (w *world) lines() []stack.Access {
 	w.t.Helper()
 	lines, err := w.AccessReader().Next()
@@ -385,7 +387,7 @@ func (w *world) line(uri string) stack.Access {
 	return found
 }
 
-// eventually waits for what another process is about to do.
+// eventually polls until done returns true.
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
 	deadline := time.Now().Add(patience)

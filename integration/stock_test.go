@@ -10,12 +10,11 @@ import (
 	"uwgate/demo/stack"
 )
 
-// python is the one that uWSGI's plugin is linked to.
+// python is the interpreter of uWSGI's plugin.
 const python = "/usr/bin/python3"
 
-// A Django project as `django-admin startproject` makes it is cached out of the
-// box: its welcome page, and then the first view that somebody adds, with all
-// middleware that the project begins with.
+// A new project of `django-admin startproject` is cached without changes: its welcome
+// page, and then the first view, with the default middleware.
 func TestStockDjango(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -34,7 +33,7 @@ func TestStockDjango(t *testing.T) {
 	}
 }
 
-// addView gives the project a view, and starts it again.
+// addView adds a view to the project and restarts it.
 func (w *world) addView() {
 	w.t.Helper()
 	const urls = `
@@ -52,7 +51,7 @@ urlpatterns = [path("hello", lambda request: HttpResponse(f"Hello, {request.GET.
 	}
 }
 
-// So is the application with which Flask's documentation begins.
+// The first application of Flask's documentation is cached, too.
 func TestStockFlask(t *testing.T) {
 	t.Parallel()
 	if out, err := exec.Command(python, "-c", "import flask").CombinedOutput(); err != nil {
@@ -83,7 +82,7 @@ def hello_world():
 	}
 }
 
-// wantHit asks twice, and wants the second answer from memcached.
+// wantHit requests a page twice. The second response must come from memcached.
 func (w *world) wantHit(path, contains string) {
 	w.t.Helper()
 	miss := w.want(w.fetch("GET", path, ""), 200)

@@ -13,7 +13,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// djangoURLs are the pages of a project that has all of Django's stock applications.
+// djangoURLs are the pages of a project with all stock applications of Django.
 const djangoURLs = `
 import uuid
 
@@ -56,7 +56,7 @@ urlpatterns = [
 ]
 `
 
-// prepareDjango makes a project with a user, and returns its folder.
+// prepareDjango makes a project with a user and returns its directory.
 func prepareDjango(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -81,7 +81,7 @@ User.objects.create_superuser("demo", "demo@example.com", "demo")
 	return dir
 }
 
-// A bearer is a visitor whom the framework has given cookies.
+// A bearer is a visitor with cookies of the framework.
 type bearer struct {
 	name   string
 	client *http.Client
@@ -90,8 +90,8 @@ type bearer struct {
 	hit    bool   // once the page of strangers is stored he is served that
 }
 
-// Django gives cookies of four kinds. Who has one gets pages of his own, and fills
-// nothing; but the cookie of forms alone keeps nobody from the pages of strangers.
+// Django sets cookies of four kinds. A visitor with one of them gets an own page, which
+// is not stored. Visitors with only the CSRF cookie are served the pages of strangers.
 func TestDjangosVisitors(t *testing.T) {
 	t.Parallel()
 	dir := prepareDjango(t)
@@ -120,7 +120,7 @@ func TestDjangosVisitors(t *testing.T) {
 			})
 			for range 2 {
 				if v := a.visitAs(member, "/who"); !strings.Contains(v.body, "Hello demo") || v.written != 0 || v.reason() != "identity-cookie" {
-					t.Errorf("the member got %q, %s, stored %d", v.body, v.reason(), v.written)
+					t.Errorf("the logged-in user got %q, %s, stored %d", v.body, v.reason(), v.written)
 				}
 				if v := a.visit("GET", "/who", ""); !strings.Contains(v.body, "Hello AnonymousUser") || v.written != 0 || v.reason() != "vary" {
 					t.Errorf("a stranger got %q, %s, stored %d", v.body, v.reason(), v.written)
@@ -133,8 +133,8 @@ func TestDjangosVisitors(t *testing.T) {
 	}
 }
 
-// With --vary-cookie anonymous pages that have looked at the session are stored for those
-// who have none.
+// With --vary-cookie anonymous, pages that depend on the session are stored for
+// visitors without one.
 func TestDjangosStrangers(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{App: prepareDjango(t), Module: "mysite.wsgi:application", Args: []string{"--vary-cookie", "anonymous"}})
@@ -144,7 +144,7 @@ func TestDjangosStrangers(t *testing.T) {
 	a.serves("/who?1", "<p>Hello AnonymousUser</p>", []bearer{{"member", member, "<p>Hello demo</p>", "identity-cookie", false}})
 }
 
-// Flask has one cookie, for sessions and for messages.
+// Flask uses one cookie for sessions and messages.
 func TestFlasksVisitors(t *testing.T) {
 	t.Parallel()
 	if out, err := exec.Command(python, "-c", "import flask").CombinedOutput(); err != nil {
@@ -222,7 +222,7 @@ def note():
 	}
 }
 
-// serves lets the bearers come before strangers and after them.
+// serves sends requests of the bearers before and after those of strangers.
 func (a *app) serves(target, shows string, bearers []bearer) {
 	a.t.Helper()
 	for _, b := range bearers {
@@ -248,7 +248,7 @@ func (a *app) serves(target, shows string, bearers []bearer) {
 	}
 }
 
-// visitAs sends a GET with that browser's cookies.
+// visitAs sends a GET with the cookies of that browser.
 func (a *app) visitAs(c *http.Client, target string) visit {
 	a.t.Helper()
 	a.settle()
@@ -263,7 +263,7 @@ func (a *app) visitAs(c *http.Client, target string) visit {
 	return visit{p, logged, a.writes() - before}
 }
 
-// keeps returns a browser that has no other cookie of c's.
+// keeps returns a browser that has only that cookie of c.
 func (a *app) keeps(c *http.Client, name string) *http.Client {
 	a.t.Helper()
 	site, err := url.Parse(a.URL("/"))
@@ -282,7 +282,7 @@ func (a *app) keeps(c *http.Client, name string) *http.Client {
 // page is what a browser shows.
 func (a *app) page(c *http.Client, target string) page { return a.world.visit(c, target) }
 
-// submitAs posts a form, with the CSRF token of the page that shows it, if there is one.
+// submitAs posts a form. If shown is not empty, it adds the CSRF token of that page.
 func (a *app) submitAs(c *http.Client, shown, target string, form url.Values) page {
 	a.t.Helper()
 	if shown != "" {

@@ -15,7 +15,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// reasons are those that are logged of requests for paths with that prefix.
+// reasons counts the logged reasons of requests for paths with that prefix.
 func (w *world) reasons(prefix string) map[string]int {
 	w.t.Helper()
 	counts := map[string]int{}
@@ -27,8 +27,8 @@ func (w *world) reasons(prefix string) map[string]int {
 	return counts
 }
 
-// A page that was being fetched while the settings changed is not stored by the old
-// ones. The next one is, by the new ones.
+// The settings change while a page is fetched. This page is not stored. The next one is
+// stored by the new settings.
 func TestReloadWhileAPageIsOnItsWay(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "uwgate.yaml")
@@ -61,8 +61,8 @@ func TestReloadWhileAPageIsOnItsWay(t *testing.T) {
 	}
 }
 
-// What has no room in the queue, or no memcached to go to, is served and not stored, and
-// no head says that it were.
+// If the queue is full or memcached is down, a page is served and not stored, and no
+// response says that it is stored.
 func TestPagesThatTheStoreDoesNotTake(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -103,7 +103,8 @@ func TestPagesThatTheStoreDoesNotTake(t *testing.T) {
 	}
 }
 
-// Each reason is seen by a test of this package, or by a golden of uwgate explain.
+// Each reason is covered by a test of this package or by a golden file of uwgate
+// explain.
 func TestEveryReasonIsSeen(t *testing.T) {
 	seen := map[string]bool{}
 	tests, err := filepath.Glob("*_test.go")
@@ -139,7 +140,7 @@ func TestEveryReasonIsSeen(t *testing.T) {
 	}
 }
 
-// literals calls f for each string of a Go file.
+// literals calls f for each string literal of a Go file.
 func literals(t *testing.T, name string, f func(string)) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)

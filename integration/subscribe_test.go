@@ -16,7 +16,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A uWSGI that announces itself has the requests of its key until it leaves.
+// A uWSGI that announces itself gets the requests of its key until it leaves.
 func TestSubscriptions(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -84,7 +84,7 @@ func TestSubscriptions(t *testing.T) {
 	}
 }
 
-// askHost asks uwgate for a page of that host.
+// askHost sends uwgate a request for that host.
 func (w *world) askHost(host string) page {
 	v := vars("GET", "/")
 	for i := range v {
@@ -133,8 +133,7 @@ func startSubscriber(t *testing.T, dir, sub string) *exec.Cmd {
 	return cmd
 }
 
-// makeKeys writes a public key of that name, and returns the path of its private
-// key.
+// makeKeys writes a public key with that name and returns the path of its private key.
 func makeKeys(t *testing.T, dir, public string) (private string) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -24,8 +24,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// certificate writes a certificate that is its own authority, and its key, as
-// NAME.crt and NAME.key.
+// certificate writes a self-signed certificate and its key as NAME.crt and NAME.key.
 func certificate(t *testing.T, dir, name string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -53,8 +52,8 @@ func certificate(t *testing.T, dir, name string) (cert, key string) {
 	return cert, key
 }
 
-// startSecure has nginx talk to uwgate over TLS, with those flags for uwgate and
-// those lines for nginx. Its files are server.crt and server.key in dir.
+// startSecure connects nginx to uwgate over TLS. Its files are server.crt and
+// server.key in dir. lines are directives of nginx.
 func startSecure(t *testing.T, dir string, cfg stack.Config, lines ...string) *world {
 	t.Helper()
 	cert, key := filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")
@@ -68,7 +67,7 @@ func startSecure(t *testing.T, dir string, cfg stack.Config, lines ...string) *w
 	return start(t, cfg)
 }
 
-// handshakes is how often TLS began so.
+// handshakes is the number of TLS handshakes with that result.
 func (w *world) handshakes(result string) int {
 	w.t.Helper()
 	return w.metric(`uwgate_tls_handshakes_total{result="` + result + `"}`)
@@ -99,7 +98,7 @@ func TestSuwsgi(t *testing.T) {
 	}
 }
 
-// Bodies of any size arrive whole, both ways.
+// Bodies of any size are complete in both directions.
 func TestSuwsgiBodies(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -119,15 +118,15 @@ func TestSuwsgiBodies(t *testing.T) {
 			}
 			for range 5 {
 				if p := w.do("POST", "/refuse?status=413", bytes.NewReader(body)); p.status != 413 || p.body != "refused" || p.err != nil {
-					t.Errorf("early answer: got %d %q, %v", p.status, p.body, p.err)
+					t.Errorf("early response: got %d %q, %v", p.status, p.body, p.err)
 				}
 			}
 		})
 	}
 }
 
-// What does not come whole does not look whole to a visitor, with a length or without
-// one.
+// A response that breaks off visibly breaks off for the visitor, with a length or
+// without one.
 func TestSuwsgiBrokenAnswers(t *testing.T) {
 	t.Parallel()
 	const head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
@@ -156,7 +155,7 @@ func TestSuwsgiBrokenAnswers(t *testing.T) {
 	}
 }
 
-// Without a certificate from the right authority nginx gets nothing.
+// nginx needs a certificate of the right authority.
 func TestSuwsgiClientCertificates(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -189,7 +188,7 @@ func TestSuwsgiClientCertificates(t *testing.T) {
 	}
 }
 
-// nginx verifies, and HUP brings another certificate, unless it is wrong.
+// nginx verifies the certificate. HUP loads another one, unless it is wrong.
 func TestSuwsgiReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -224,7 +223,7 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
-// reload sends HUP and waits for what the log says to it.
+// reload sends HUP and waits for the outcome in the log.
 func (w *world) reload(outcome string) {
 	w.t.Helper()
 	n := strings.Count(w.Uwgate.Log(), outcome)
@@ -234,8 +233,8 @@ func (w *world) reload(outcome string) {
 	w.eventually(outcome, func() bool { return strings.Count(w.Uwgate.Log(), outcome) > n })
 }
 
-// Only the processes of those users may connect: nginx's workers are of the test's
-// own.
+// Only processes of these users may connect. nginx's workers run as the user of the
+// test.
 func TestAllowUser(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -254,15 +253,15 @@ func TestAllowUser(t *testing.T) {
 			w := start(t, stack.Config{Args: []string{"--allow-user", strconv.Itoa(tt.user)}})
 			w.want(w.get("/clock"), tt.status)
 			refused := w.metric("uwgate_peers_refused_total")
-			told := strings.Contains(w.Uwgate.Log(), "the peer's user is not allowed; if it is your nginx's, add --allow-user")
-			if (refused > 0) != (tt.status == 502) || told != (tt.status == 502) {
-				t.Errorf("%d connections refused; told so: %v", refused, told)
+			logged := strings.Contains(w.Uwgate.Log(), "the peer's user is not allowed; if it is your nginx's, add --allow-user")
+			if (refused > 0) != (tt.status == 502) || logged != (tt.status == 502) {
+				t.Errorf("%d connections refused; logged: %v", refused, logged)
 			}
 		})
 	}
 }
 
-// --stats speaks as FastRouter does, to whoever connects.
+// --stats serves FastRouter's JSON to each client.
 func TestStats(t *testing.T) {
 	t.Parallel()
 	addr := "127.0.0.1:" + freePort(t)

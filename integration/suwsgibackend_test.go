@@ -14,9 +14,9 @@ import (
 	"uwgate/demo/stack"
 )
 
-// startSecureUWSGI starts a uWSGI with the application of testdata/bodies that speaks
-// TLS, with server.crt and server.key in dir. Without --tcp-nodelay its kernel keeps the
-// end of an answer back, and drops it when uWSGI closes with the upload unread.
+// startSecureUWSGI starts a uWSGI with TLS and the application of testdata/bodies. Its
+// files are server.crt and server.key in dir. Without --tcp-nodelay the kernel delays
+// the end of a response, and drops it when uWSGI closes before it has read the upload.
 func startSecureUWSGI(t *testing.T, dir string) (addr string) {
 	t.Helper()
 	app, err := filepath.Abs(filepath.Join("testdata", "bodies"))
@@ -47,7 +47,7 @@ func startSecureUWSGI(t *testing.T, dir string) (addr string) {
 	return addr
 }
 
-// uWSGI's own TLS behind uwgate. It sends no close_notify.
+// The workers are a uWSGI with TLS, which sends no close_notify.
 func TestSuwsgiBackend(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -70,7 +70,7 @@ func TestSuwsgiBackend(t *testing.T) {
 		other, _ := certificate(t, t.TempDir(), "other")
 		w := start(t, stack.Config{Backend: "suwsgi:" + addr + " server-name=uwgate.test ca=" + other})
 		w.want(w.get("/digest"), 503)
-		w.eventually("the log tells why", func() bool { return strings.Contains(w.Uwgate.Log(), "failed to verify certificate") })
+		w.eventually("the reason in the log", func() bool { return strings.Contains(w.Uwgate.Log(), "failed to verify certificate") })
 	})
 }
 
@@ -94,7 +94,7 @@ func testSecureBackend(t *testing.T, w *world) {
 	}
 	for range 10 {
 		if p := w.do("POST", "/refuse?status=413", bytes.NewReader(body)); p.status != 413 || p.body != "refused" || p.err != nil {
-			t.Errorf("early answer: got %d %q, %v", p.status, p.body, p.err)
+			t.Errorf("early response: got %d %q, %v", p.status, p.body, p.err)
 		}
 	}
 }

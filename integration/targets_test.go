@@ -11,8 +11,8 @@ import (
 	"uwgate/demo/stack"
 )
 
-// nginx sends more than the requests of visitors. None of it is stored as the page
-// that it belongs to, nor does a page wait for it.
+// nginx sends subrequests and redirects besides the requests of visitors. None of them
+// is stored as the page that it belongs to, and no page waits for them.
 func TestSubrequestsAreNoPages(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{Conf: filepath.Join("testdata", "targets", "nginx.conf"), App: filepath.Join("testdata", "targets"), Workers: 4})
@@ -60,7 +60,7 @@ func TestSubrequestsAreNoPages(t *testing.T) {
 					rest = strings.Replace(rest, part, "", 1)
 				}
 				if rest != "" {
-					t.Errorf("visitor %d got %q besides", visitor, rest)
+					t.Errorf("visitor %d also got %q", visitor, rest)
 				}
 			}
 			for _, path := range tt.stored {
@@ -88,8 +88,8 @@ func TestSubrequestsAreNoPages(t *testing.T) {
 	})
 }
 
-// A rewrite of the moment is not stored as the page; one that is the site's own is, if
-// its operator says so.
+// A temporary rewrite is not stored as the page. A permanent one is, with
+// --allow-rewrites.
 func TestRewrites(t *testing.T) {
 	t.Parallel()
 	conf, app := filepath.Join("testdata", "targets", "nginx.conf"), filepath.Join("testdata", "targets")
@@ -101,7 +101,7 @@ func TestRewrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := w.fetch("GET", "/home", ""); !strings.Contains(got.body, "/sorry") {
-			t.Fatalf("the trap is not set: %q", got.body)
+			t.Fatalf("got %q, want the maintenance page", got.body)
 		}
 		w.settle()
 		if line := w.line("/home"); line.Reason != "rewritten" {
@@ -111,7 +111,8 @@ func TestRewrites(t *testing.T) {
 		if got := w.fetch("GET", "/home", ""); !strings.Contains(got.body, "/home ]") {
 			t.Errorf("after maintenance: %q", got.body)
 		}
-		// For a while the key is kept free, since nginx looked it up for another target.
+		// For a while the key is not filled, because nginx looked it up for another
+		// target.
 		w.eventually("/home is stored", func() bool {
 			w.fetch("GET", "/home", "")
 			return w.has("http://127.0.0.1/home")
@@ -128,7 +129,7 @@ func TestRewrites(t *testing.T) {
 	})
 }
 
-// In the format http what nginx serves in the place of a page has a status of its own.
+// In the format http, a page that nginx serves instead of another has its own status.
 func TestInternalRedirectsInFormatHTTP(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{
@@ -157,9 +158,9 @@ func TestInternalRedirectsInFormatHTTP(t *testing.T) {
 	w.wantKey("http://127.0.0.1/page")
 }
 
-// A proxy's word on the scheme is what the application goes by, and so must be the
-// key's: the printed one has it, and under one of nginx's own scheme nothing is stored
-// for whom the proxy says another.
+// The application uses the scheme that a proxy sends, so the key must use it, too. The
+// printed key does. Under a key with nginx's own scheme, a page is not stored if the
+// proxy sends another scheme.
 func TestForwardedScheme(t *testing.T) {
 	t.Parallel()
 	const proxys, own = "$visitors_scheme://$host", "$scheme://$host"
@@ -195,7 +196,7 @@ func TestForwardedScheme(t *testing.T) {
 	}
 }
 
-// What a load balancer that ends TLS sends besides the scheme repeats it.
+// The other headers of a load balancer that ends TLS only repeat the scheme.
 func TestBehindALoadBalancer(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{App: filepath.Join("testdata", "targets"), Args: []string{"--trust-forwarded-proto"}})

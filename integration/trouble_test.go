@@ -13,8 +13,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// Whatever is wrong with memcached, pages are what they were without it: the
-// same status and body, nobody waits for the store, and the numbers tell.
+// Trouble with memcached does not change pages: they have the same status and body, no
+// request waits for the store, and the metrics show the errors.
 func TestMemcachedTrouble(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -26,13 +26,13 @@ func TestMemcachedTrouble(t *testing.T) {
 	}{
 		{"stopped", nil, func(m *stack.Process) error { return m.Kill() }, "/clock?n=%d", "uwgate_store_errors_total"},
 		{"hung", nil, (*stack.Process).Pause, "/clock?n=%d", "uwgate_store_errors_total"},
-		// Two megabytes, and no eviction: it takes a few pages and then no more.
+		// With two megabytes and without eviction it takes only a few pages.
 		{"full", []string{"-m", "2", "-M"}, func(*stack.Process) error { return nil }, "/big?n=%d", "uwgate_store_refused_total"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			// What nginx makes of a memcached in trouble is not the subject:
-			// the gateway is told that each page was looked up and missed.
+			// nginx and a memcached in trouble are not tested here: the test tells the
+			// gateway that each page was looked up and missed.
 			w := start(t, stack.Config{MemcachedArgs: tt.args, Args: []string{"--memcached-timeout", operation.String()}})
 			pages := func(first, last int) {
 				for n := first; n < last; n++ {
@@ -58,13 +58,12 @@ func TestMemcachedTrouble(t *testing.T) {
 	}
 }
 
-// operation is how long one operation of memcached may take while it is in trouble. It is
-// longer than a busy machine holds a page up.
+// operation is the timeout of one operation of memcached here. It is longer than a busy
+// machine delays a page.
 const operation = 2 * time.Second
 
-// noneWaited looks at how long the answers took after the first ones, from before the
-// trouble. A page that waited for an operation of memcached would have taken that longer
-// than those.
+// noneWaited compares the durations of requests before and after the trouble begins. A
+// request that waited for memcached would take longer by operation.
 func (w *world) noneWaited(before int) {
 	w.t.Helper()
 	var slow int
@@ -82,13 +81,13 @@ func (w *world) noneWaited(before int) {
 			slow++
 		}
 	}
-	// A busy machine may hold up one or two, a store would hold up each.
+	// A busy machine may delay one or two requests. A store would delay all.
 	if slow > len(lines)/4 {
-		w.t.Errorf("%d of %d answers took as long as an operation of memcached", slow, len(lines))
+		w.t.Errorf("%d of %d responses took as long as an operation of memcached", slow, len(lines))
 	}
 }
 
-// Through nginx too: a stopped memcached costs nothing but the cache.
+// The same through nginx: without memcached all pages still come.
 func TestMemcachedStoppedThroughNginx(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{})
@@ -159,7 +158,7 @@ func TestBackendFaults(t *testing.T) {
 	}
 }
 
-// One of two backends is gone: nobody notices.
+// One of two backends does not exist. No visitor notices.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	for name, gone := range map[string]string{
@@ -176,7 +175,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// An answer that streams is passed on as it comes. (nginx may still buffer it.)
+// A streamed response is passed on as it comes. (nginx may still buffer it.)
 func TestStreamIsNotHeldBack(t *testing.T) {
 	t.Parallel()
 	w := start(t, stack.Config{})

@@ -15,8 +15,8 @@ import (
 	"uwgate/demo/stack"
 )
 
-// An app is the pages of testdata/leaks on the servers, and what can be seen of
-// a visit from behind.
+// An app is the application of testdata/leaks on the servers, with a view of what each
+// visit causes.
 type app struct {
 	*world
 	log *stack.AccessReader
@@ -30,18 +30,18 @@ func startApp(t *testing.T, cfg stack.Config) *app {
 	return &app{w, w.AccessReader()}
 }
 
-// in is the app as a subtest sees it.
+// in returns the app for a subtest.
 func (a *app) in(t *testing.T) *app { return &app{&world{a.Stack, t}, a.log} }
 
-// A visit is what came of one request.
+// A visit is the outcome of one request.
 type visit struct {
 	page
 	logged  []stack.Access // by uwgate; nothing on a hit
 	written int            // entries that memcached was given
 }
 
-// visit sends a request with exactly these header lines, "\n" between them, and
-// looks around when all is done that it set off.
+// visit sends a request with exactly these header lines, separated by "\n", and
+// collects its effects when all are complete.
 func (a *app) visit(method, target, lines string) visit {
 	a.t.Helper()
 	before := a.writes()
@@ -54,7 +54,7 @@ func (a *app) visit(method, target, lines string) visit {
 	return visit{p, logged, a.writes() - before}
 }
 
-// reason is the last one that uwgate logged, "hit" if it was not asked.
+// reason is the last logged reason, or "hit" if uwgate got no request.
 func (v visit) reason() string {
 	if len(v.logged) == 0 {
 		return "hit"
@@ -62,15 +62,15 @@ func (v visit) reason() string {
 	return v.logged[len(v.logged)-1].Reason
 }
 
-// copy is the number that tells one copy of a page from all others.
+// copy is the number of this copy of a page.
 func (v visit) copy() string {
 	_, rest, _ := strings.Cut(v.body, "<p>Copy ")
 	number, _, _ := strings.Cut(rest, "</p>")
 	return number
 }
 
-// fetch sends a request through nginx with exactly these header lines; nginx
-// gets its own address as Host if they have none.
+// fetch sends a request through nginx with exactly these header lines. The default Host
+// is nginx's address.
 func (w *world) fetch(method, target, lines string) page {
 	w.t.Helper()
 	var b strings.Builder
@@ -97,7 +97,7 @@ func hasLine(lines, name string) bool {
 	return false
 }
 
-// exchange sends the bytes of a request to nginx and reads one answer.
+// exchange sends the bytes of a request to nginx and reads one response.
 func (w *world) exchange(method, request string) page {
 	nc, err := net.DialTimeout("tcp", w.Nginx.Addr, patience)
 	if err != nil {
@@ -109,7 +109,7 @@ func (w *world) exchange(method, request string) page {
 	return readPage(nc, method)
 }
 
-// readPage reads an answer as nginx, or a worker, writes it.
+// readPage reads a response of nginx or of a worker.
 func readPage(nc net.Conn, method string) page {
 	resp, err := http.ReadResponse(bufio.NewReader(nc), &http.Request{Method: method})
 	if err != nil {

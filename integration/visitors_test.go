@@ -15,9 +15,9 @@ func startVisitors(t *testing.T, cfg stack.Config) *app {
 	return &app{w, w.AccessReader()}
 }
 
-// Silence is consent only for a stranger. Of each row the visitor comes first, and gets a
-// page of his own; then a stranger fills the page, and the visitor is, or is not, served
-// that.
+// A page without a lifetime is stored only for strangers. In each row the visitor comes
+// first and gets an own page. Then a stranger fills the page, and the visitor is, or is
+// not, served that.
 func TestWhoAsks(t *testing.T) {
 	t.Parallel()
 	const certificate = "    uwsgi_param HTTP_HOST "
@@ -83,7 +83,7 @@ func TestWhoAsks(t *testing.T) {
 	}
 }
 
-// hasEntriesOfBearers is about a page that is fresh by its own word: bearers of unknown
+// hasEntriesOfBearers visits a page that sets its own lifetime. Visitors with unknown
 // cookies have an entry of their own, and a POST deletes both.
 func (a *app) hasEntriesOfBearers() {
 	a.t.Helper()
@@ -107,8 +107,8 @@ func (a *app) hasEntriesOfBearers() {
 	}
 }
 
-// The printed configuration with what makes subrequests: each request gets its own page,
-// and what may be stored is hit.
+// The printed configuration is extended with subrequests. Each request gets its own
+// page, and pages that may be stored are hits.
 func TestPrintedWithSubrequests(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"body", "http"} {
@@ -143,7 +143,7 @@ func TestPrintedWithSubrequests(t *testing.T) {
 						t.Errorf("%s, visitor %d: stored %d", tt.target, i+1, v.written)
 					}
 					if i > 0 && tt.stored && strings.Contains(fmt.Sprint(reasons(v)), "default-ttl") {
-						t.Errorf("%s, visitor %d: made anew, %v", tt.target, i+1, reasons(v))
+						t.Errorf("%s, visitor %d: the page was made again, %v", tt.target, i+1, reasons(v))
 					}
 				}
 			}

@@ -11,7 +11,7 @@ import (
 	"uwgate/demo/stack"
 )
 
-// write says what the application of testdata/time answers.
+// write sets the response of the application of testdata/time.
 func (w *world) write(name, text string) {
 	w.t.Helper()
 	path := filepath.Join(w.Dir, "site", name)
@@ -23,8 +23,8 @@ func (w *world) write(name, text string) {
 	}
 }
 
-// A page that was withdrawn does not come back when the backend is gone; the page beside
-// it, which was not, does. Nor does a page lose its copy by that nobody came for it.
+// A withdrawn page is not served when the backend is gone. The page beside it, which
+// was not withdrawn, is. A page does not lose its copy because it had no visitors.
 func TestOutageAfterAWithdrawal(t *testing.T) {
 	t.Parallel()
 	const short = "200 OK\nCache-Control: max-age=1, stale-if-error=3600\n\n"
@@ -64,14 +64,14 @@ func TestOutageAfterAWithdrawal(t *testing.T) {
 	}
 }
 
-// holds reports whether memcached holds a page of the recommended configuration. That is
-// no visit.
+// holds reports whether memcached has a page of the recommended configuration. It does
+// not count as a visit.
 func (w *world) holds(path string) bool {
 	w.t.Helper()
 	return slices.Contains(w.keys(), "http://127.0.0.1"+path)
 }
 
-// What a POST changes after its visitor has left is seen by the next one.
+// A client sends a POST and leaves. The next visitor gets the changed page.
 func TestPostOfWhoLeaves(t *testing.T) {
 	t.Parallel()
 	const long = "200 OK\nCache-Control: max-age=600\n\n"
