@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// dump writes a model for people: what is zero is left out, a place stands before
-// what is there, and a Pass that was shown already is its place.
+// dump writes a model for people: without zero fields, with a place after each name. A
+// Pass that was shown already is its place.
 func dump(c *Config) string {
 	d := dumper{seen: map[any]bool{}}
 	d.fields(reflect.ValueOf(*c), 0)

@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// What nginx evaluates alike is the same, and nothing else is.
+// Two expressions have the same canonical form exactly if nginx evaluates them alike.
 func TestCanonical(t *testing.T) {
 	for _, tt := range []struct{ name, a, b string }{
 		{"braces", "${uri}", "$uri"},

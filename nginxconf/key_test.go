@@ -51,7 +51,7 @@ func fetchedKey(t *testing.T, server string) Key {
 	return c.Lookups[0].Key
 }
 
-// memc_pass asks for what we say it does.
+// memc_pass asks for the key that the reader expects.
 func TestFetchedKeysAreThoseOfNginx(t *testing.T) {
 	program := nginxtest.Program(t)
 	modules := nginxtest.Modules(t, program)
@@ -86,8 +86,8 @@ func TestFetchedKeysAreThoseOfNginx(t *testing.T) {
 	}
 }
 
-// emptyMemcached has nothing, and ends by telling which key it was asked for, "" if
-// it was not.
+// emptyMemcached runs a memcached without values. The function that it returns stops it,
+// and returns the key that it was asked for; "" for none.
 func emptyMemcached(t *testing.T, socket string) (asked func() string) {
 	t.Helper()
 	ln, err := net.Listen("unix", socket)

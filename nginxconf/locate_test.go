@@ -8,7 +8,7 @@ import (
 	"uwgate/nginxconf/nginxtest"
 )
 
-// Each location says its name, which the server's text has behind the block's brace.
+// locations are those of a server. The text after NAME says which one served a request.
 const locations = `
 	location / { NAME "root"; }
 	location = / { NAME "root exactly"; }

@@ -170,7 +170,7 @@ func names(headers []AddHeader) string {
 	return strings.Join(all, " ")
 }
 
-// Set tells of requests that have a key and were not looked up.
+// Set finds requests that have a key although they were not looked up.
 func TestParamSet(t *testing.T) {
 	tests := []struct {
 		name, server string
@@ -201,7 +201,7 @@ func TestParamSet(t *testing.T) {
 	}
 }
 
-// With two that answer, the last one does.
+// Of two handlers in a location the last one counts.
 func TestMemcachedPassThatDoesNotCount(t *testing.T) {
 	c := readText(t, "http { server { location / { set $memcached_key a;\nmemcached_pass a:1;\nuwsgi_pass a:2; } } }")
 	want := "`memcached_pass a:1` counts for nothing: the requests are those of `uwsgi_pass a:2` of line 3"

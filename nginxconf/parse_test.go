@@ -77,8 +77,8 @@ func TestLuaIsSkipped(t *testing.T) {
 	}
 }
 
-// broken are texts for a location, or whole configurations, that nginx does not
-// start with.
+// broken are texts for a location, or whole configurations, with which nginx does not
+// start.
 var broken = []struct {
 	name, text, want string
 	line             int // of the text
@@ -144,7 +144,7 @@ func TestNginxRefusesBrokenConfigurations(t *testing.T) {
 	}
 }
 
-// What cannot be read is a gap, and the rest is read.
+// A file that cannot be read is a gap, and the rest is read.
 func TestIncludeGaps(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -177,7 +177,7 @@ func TestIncludeGaps(t *testing.T) {
 	}
 }
 
-// Whoever reads may have fewer rights than nginx.
+// The reader may have fewer rights than nginx.
 func TestUnreadableIncludes(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may read everything")
@@ -248,7 +248,7 @@ func TestReadWithPrefix(t *testing.T) {
 	}
 }
 
-// Whatever stands in a file, reading ends with a model or with a place in the file.
+// Reading any text ends with a model, or with a mistake at a line of the text.
 func FuzzRead(f *testing.F) {
 	for _, pattern := range []string{"testdata/read/*.conf", "snippet/testdata/*.conf", "testdata/read/*/*"} {
 		files, _ := filepath.Glob(pattern)

@@ -14,7 +14,7 @@ import (
 	"uwgate/nginxconf/nginxtest"
 )
 
-// configurations are whole ones, by name: each makes the folder of its nginx.conf.
+// configurations are whole ones by name. Each function makes the folder of its nginx.conf.
 func configurations(t *testing.T) map[string]func(t *testing.T) (dir string) {
 	t.Helper()
 	all := map[string]func(t *testing.T) string{
@@ -44,7 +44,7 @@ func configurations(t *testing.T) map[string]func(t *testing.T) (dir string) {
 	return all
 }
 
-// onLoopback moves sites from the ports that root alone may listen on.
+// onLoopback replaces ports on which only root may listen.
 var onLoopback = strings.NewReplacer("listen 80;", "listen 127.0.0.1:18080;", "listen [::]:80 ", "listen [::1]:18080 ")
 
 func recipe(t *testing.T) (dir string) {
@@ -76,8 +76,7 @@ func TestReadGolden(t *testing.T) {
 	}
 }
 
-// The configurations are such that nginx starts with, and what it reads is what we
-// read, in the same order.
+// nginx starts with these configurations, and reads the same files in the same order.
 func TestNginxReadsTheSame(t *testing.T) {
 	program := nginxtest.Program(t)
 	modules := nginxtest.Modules(t, program)
@@ -101,8 +100,7 @@ func TestNginxReadsTheSame(t *testing.T) {
 	}
 }
 
-// load makes nginx load the modules where the configuration does not, and find them
-// where it does.
+// load makes nginx load modules if the configuration does not, and find them if it does.
 func load(t *testing.T, dir, modules string) {
 	t.Helper()
 	if path := filepath.Join(dir, "modules.conf"); exists(path) {

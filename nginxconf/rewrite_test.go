@@ -10,10 +10,10 @@ import (
 	"uwgate/nginxconf/nginxtest"
 )
 
-// asks stands for what looks up, on a line of its own.
+// asks stands for the directive that looks up, on a line of its own.
 const asks = "ASKS;"
 
-// keyTests are what stands in the server blocks of a configuration.
+// keyTests are the server blocks of configurations.
 var keyTests = []struct {
 	name, server string
 	want         Key // without places and the name of the variable; of Opaque the names and kinds
@@ -89,6 +89,7 @@ var keyTests = []struct {
 		Key{Text: Text{Value: "$a$uri"}, Expanded: "2$uri"}},
 }
 
+// keyMap defines the key without a `set`. It cannot stand beside the other cases.
 const keyMaps = `
 map $arg_x $mapped { default d; 1 one; }
 geo $place { default nowhere; 127.0.0.0/8 here; }
@@ -147,7 +148,7 @@ func readText(t *testing.T, text string) *Config {
 	return c
 }
 
-// For any request the expanded key is what nginx makes of the configuration.
+// For any request nginx evaluates the expanded key to the key that it uses.
 func TestKeysAreThoseOfNginx(t *testing.T) {
 	program := nginxtest.Program(t)
 	for _, tt := range keyTests {
@@ -239,7 +240,7 @@ func TestLateKeys(t *testing.T) {
 	}
 }
 
-// Whatever makes a variable is named.
+// Opaque says what defines a variable.
 func TestVariables(t *testing.T) {
 	const made = `
 		map $uri $twice { a b; }
@@ -288,7 +289,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// A value that doubles with each line does not grow for ever.
+// A value that doubles with each line does not grow without bound.
 func TestKeysAreBounded(t *testing.T) {
 	text := "http { server { location / { set $a 0123456789;" + strings.Repeat(`set $a "$a$a"; set $b "$a$b";`, 200) +
 		`set $memcached_key "$a$b"; memcached_pass 127.0.0.1:11211; } } }`

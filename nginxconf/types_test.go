@@ -88,7 +88,7 @@ func TestReadTypesNamesTheFile(t *testing.T) {
 	}
 }
 
-// What is read can be written in nginx's syntax and read again.
+// Types can be written in nginx's syntax and read again.
 func FuzzParseTypes(f *testing.F) {
 	f.Add("types { text/html html htm; # x\n \"a/b c\" 'd'; }")
 	f.Add("types{a/b \\;c;}types{}")
@@ -114,7 +114,7 @@ func FuzzParseTypes(f *testing.F) {
 	})
 }
 
-// quote writes a word so that nginx reads it as it is.
+// quote writes a word such that nginx reads it back unchanged.
 func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
 }

@@ -26,8 +26,8 @@ import (
 )
 
 // archives are those of testdata/check by name. Each is a configuration with one defect:
-// what the gateway is told, as flags of serve and lines `host NAME IP…` for the resolver;
-// nginx.conf; and what check says.
+// flags of serve (and lines `host NAME IP…` for the resolver), nginx.conf, and the
+// findings of check.
 func archives(t *testing.T) map[string]*txtar.Archive {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/check/*.txtar")
@@ -67,8 +67,8 @@ func TestCheckGolden(t *testing.T) {
 	}
 }
 
-// nginx starts with the broken configurations: what is wrong with them is not a mistake
-// that it would tell itself.
+// nginx starts with the defective configurations: it does not report these mistakes
+// itself.
 func TestNginxAcceptsArchives(t *testing.T) {
 	program := nginxtest.Program(t)
 	modules := nginxtest.Modules(t, program)
@@ -93,7 +93,7 @@ func TestNginxAcceptsArchives(t *testing.T) {
 	}
 }
 
-// checked unpacks the archive beside nginx's own files, and returns what check says.
+// checked unpacks the archive beside nginx's own files, and returns the findings.
 func checked(t *testing.T, a *txtar.Archive) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -122,7 +122,7 @@ func checked(t *testing.T, a *txtar.Archive) string {
 	return strings.ReplaceAll(b.String(), dir+"/", "")
 }
 
-// gateway reads flags of serve, one a line.
+// gateway reads flags of serve, one on each line.
 func gateway(t *testing.T, dir, told string) Gateway {
 	t.Helper()
 	hosts := map[string][]string{}
@@ -187,7 +187,7 @@ func gateway(t *testing.T, dir, told string) Gateway {
 	return g
 }
 
-// declaredCodes reads the constants from checkcode.go, so that none escapes.
+// declaredCodes reads the constants from code.go, so that none is missed.
 func declaredCodes(t *testing.T) (codes []Code) {
 	t.Helper()
 	file, err := goparser.ParseFile(token.NewFileSet(), "code.go", nil, 0)
@@ -209,8 +209,8 @@ func declaredCodes(t *testing.T) (codes []Code) {
 	return codes
 }
 
-// Every code is that of an archive's finding, and has a row in the documentation that
-// names its levels.
+// Every code has an archive with such a finding, and a row in docs/check.md with its
+// levels.
 func TestEveryCodeIsReachedAndDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/check.md")
 	if err != nil {
@@ -251,7 +251,7 @@ func TestEveryCodeIsReachedAndDocumented(t *testing.T) {
 
 func oneAddress(string) ([]string, error) { return []string{"127.0.0.1"}, nil }
 
-// What is wrong with the recipe of 2013, for the flags that go with it, is truly wrong.
+// The findings for the recipe of 2013, with the flags for it, are true.
 func TestRecipeFindings(t *testing.T) {
 	config := nginx.Config{Listen: "8080", Backend: "unix:/run/uwgate.sock", Memcached: []string{"localhost:11211"}}
 	var b strings.Builder
@@ -286,7 +286,7 @@ func TestRecipeFindings(t *testing.T) {
 	}
 }
 
-// Debian's stock configuration looks nothing up, and nothing else is said about it.
+// Debian's stock configuration has no lookup. There is no other finding.
 func TestDebianFindings(t *testing.T) {
 	dir := nginxtest.Copy(t, "../testdata/read/debian")
 	if err := os.Remove(filepath.Join(dir, "sites-enabled/shop")); err != nil { // which is not stock
@@ -302,7 +302,8 @@ func TestDebianFindings(t *testing.T) {
 	}
 }
 
-// Whatever can be read can be checked, and every finding has a place and a text.
+// Any configuration that can be read can be checked, and every finding has a place and a
+// text.
 func FuzzCheck(f *testing.F) {
 	paths, err := filepath.Glob("testdata/check/*.txtar")
 	if err != nil {

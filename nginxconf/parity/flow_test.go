@@ -14,7 +14,7 @@ import (
 	"uwgate/nginxconf/snippet"
 )
 
-// looked is what a lookup consists of in the configurations below.
+// looked are the directives of a lookup in the configurations below.
 const looked = `default_type text/html; charset utf-8; memcached_pass memcached; memcached_connect_timeout 200ms;
 	memcached_read_timeout 500ms;`
 
@@ -57,7 +57,7 @@ func readSite(t *testing.T, conf string) *nginxconf.Config {
 	return c
 }
 
-// of are the findings with that code, by their levels.
+// of returns the levels of the findings with that code.
 func of(found []Finding, code Code) (levels []string) {
 	for _, f := range found {
 		if f.Code == code {
@@ -67,9 +67,9 @@ func of(found []Finding, code Code) (levels []string) {
 	return levels
 }
 
-// Requests that come to the gateway without a lookup must not be taken for misses. Where
-// they are for the same URLs as those that are looked up, check calls that an error, and
-// serve --nginx does not start. With CACHE_STATUS handed over nothing is wrong.
+// Requests that reach the gateway without a lookup must not count as misses. If nginx
+// looks up other requests for the same URLs, check reports an error, and serve --nginx
+// does not start. With CACHE_STATUS handed over nothing is wrong.
 func TestDiverted(t *testing.T) {
 	const (
 		refused  = "error"   // by check and by serve
@@ -169,9 +169,9 @@ func TestDiverted(t *testing.T) {
 	}
 }
 
-// What nginx makes of path and arguments after the key was made is not what the key was
-// made of: a gateway that derives it stores pages under other keys. Handed over it is
-// right, but where many URLs are looked up under one key.
+// If nginx changes path or arguments after it made the key, a gateway that computes the
+// key stores pages under other keys. A key that is handed over is right, unless many URLs
+// are looked up under one key.
 func TestRewrittenKey(t *testing.T) {
 	const (
 		derived = "error while the key is derived"
@@ -250,7 +250,8 @@ func TestRewrittenKey(t *testing.T) {
 	}
 }
 
-// A rewritten path is proven to follow from the URL only where nothing else can decide it.
+// A rewritten path is proven to depend on the URL alone only if nothing else can decide
+// it.
 func TestRewritesProven(t *testing.T) {
 	const (
 		lookup = "LOOKUP error_page 404 405 502 504 = @app; }"
@@ -323,7 +324,7 @@ func TestRewritesProven(t *testing.T) {
 	}
 }
 
-// What is asked for on behalf of a page has the page's own $request_uri, and so its key.
+// A subrequest has the $request_uri of its page, and so the key of its page.
 func TestSubrequests(t *testing.T) {
 	const all = "location / { LOOKUP error_page 404 405 502 504 = @app; } location @app { uwsgi_pass uwgate; }"
 	for _, tt := range []struct {
@@ -351,8 +352,8 @@ func TestSubrequests(t *testing.T) {
 	}
 }
 
-// Locations that lead to each other in more ways than can be followed end the reading in
-// time, and prove nothing.
+// If locations lead to each other in more ways than can be followed, reading ends in time
+// and proves nothing.
 func TestTooManyWays(t *testing.T) {
 	var server strings.Builder
 	for i := range 200 {

@@ -55,8 +55,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// unpack writes the files of an archive into a folder, but for the last one, which is
-// what is wanted.
+// unpack writes the files of an archive into a folder, except the last one, which it
+// returns.
 func unpack(t *testing.T, a *txtar.Archive) (dir, want string) {
 	t.Helper()
 	dir = t.TempDir()

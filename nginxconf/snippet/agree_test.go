@@ -12,7 +12,7 @@ import (
 	"uwgate/nginxconf/snippet"
 )
 
-// listened is the --listen to which the snippet leads.
+// listened returns the --listen to which the site leads.
 func listened(s *snippet.Site) string {
 	if s.Secure {
 		return "suwsgi:" + s.Gateway
@@ -20,14 +20,14 @@ func listened(s *snippet.Site) string {
 	return s.Gateway
 }
 
-// Nothing is wrong with what `uwgate nginx` prints for the flags that it was given.
-func TestSnippetsAgree(t *testing.T) {
+// check has no errors and no warnings about what `uwgate nginx` prints for the same flags.
+func TestSitesAgree(t *testing.T) {
 	for _, format := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
-		for name, s := range snippets() {
+		for name, s := range sites() {
 			s.Format, s.GzipFlag = format, 4
 			t.Run(string(format)+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				c := readSnippet(t, &s)
+				c := readSite(t, &s)
 				for _, told := range []parity.Gateway{toldAll(t, &s), {Resolve: oneAddress}} {
 					for _, f := range parity.Check(c, told) {
 						if f.Level != parity.Note {
@@ -40,8 +40,8 @@ func TestSnippetsAgree(t *testing.T) {
 	}
 }
 
-// readSnippet reads what the snippet prints, within nginx's other files.
-func readSnippet(t *testing.T, s *snippet.Site) *nginxconf.Config {
+// readSite reads the printed site within nginx's other files.
+func readSite(t *testing.T, s *snippet.Site) *nginxconf.Config {
 	t.Helper()
 	c, err := nginxconf.Read(filepath.Join(nginxtest.Frame(t, "", text(t, s)), "nginx.conf"), "")
 	if err != nil {
@@ -52,7 +52,7 @@ func readSnippet(t *testing.T, s *snippet.Site) *nginxconf.Config {
 
 func oneAddress(string) ([]string, error) { return []string{"127.0.0.1"}, nil }
 
-// toldAll is the gateway with the flags of the snippet.
+// toldAll returns the gateway with the flags of the site.
 func toldAll(t *testing.T, s *snippet.Site) parity.Gateway {
 	t.Helper()
 	g := parity.Gateway{

@@ -1,4 +1,4 @@
 package snippet
 
-// Key is the key of which the site is made.
+// Key returns the key of the site, also if none is set.
 var Key = (*Site).key

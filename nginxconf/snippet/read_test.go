@@ -15,10 +15,10 @@ import (
 	"uwgate/nginxconf/snippet"
 )
 
-// What a Site writes is read back.
-func TestReadSnippets(t *testing.T) {
+// The reader finds in a printed site what the site was made of.
+func TestReadSites(t *testing.T) {
 	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
-		for name, s := range snippets() {
+		for name, s := range sites() {
 			s.Format, s.GzipFlag = f, 2
 			t.Run(string(f)+"/"+name, func(t *testing.T) {
 				dir := nginxtest.Frame(t, "", text(t, &s))
@@ -65,7 +65,7 @@ func compareLookup(t *testing.T, s *snippet.Site, l *nginxconf.Lookup) {
 	}
 }
 
-// opaque are the variables of the key that the reader cannot compute.
+// opaque returns the variables of the key that the reader cannot compute.
 func opaque(l *nginxconf.Lookup) (names []string) {
 	for _, v := range l.Key.Opaque {
 		names = append(names, v.Name)
@@ -73,7 +73,7 @@ func opaque(l *nginxconf.Lookup) (names []string) {
 	return names
 }
 
-// madeByMaps are the variables of the key that the site's maps make.
+// madeByMaps returns the variables of the key that the site's maps define.
 func madeByMaps(s *snippet.Site) (names []string) {
 	if s.Key == "" {
 		names = append(names, "$visitor")
@@ -87,7 +87,7 @@ func madeByMaps(s *snippet.Site) (names []string) {
 	return names
 }
 
-// handedKey is the pass's CACHE_KEY.
+// handedKey returns the pass's CACHE_KEY.
 func handedKey(p *nginxconf.Pass) nginxconf.Param {
 	i := slices.IndexFunc(p.Params, func(p nginxconf.Param) bool { return p.Name == "CACHE_KEY" })
 	if i < 0 {

@@ -26,12 +26,12 @@ func text(t *testing.T, s *snippet.Site) string {
 	return b.String()
 }
 
-// nginx accepts every combination of what can be asked for.
-func TestNginxAcceptsSnippets(t *testing.T) {
+// nginx accepts sites with every combination of options.
+func TestNginxAcceptsSites(t *testing.T) {
 	program := nginxtest.Program(t)
 	modules := nginxtest.Modules(t, program)
 	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
-		for name, s := range snippets() {
+		for name, s := range sites() {
 			s.Format, s.GzipFlag, s.Listen = f, 2, []string{"127.0.0.1:18080"}
 			t.Run(string(f)+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -49,8 +49,8 @@ func TestNginxAcceptsSnippets(t *testing.T) {
 	}
 }
 
-// snippets are all combinations but for the format.
-func snippets() map[string]snippet.Site {
+// sites are all combinations of options except the format.
+func sites() map[string]snippet.Site {
 	servers := map[string][]string{
 		"tcp":  {"127.0.0.1:11211", "[::1]:11212", "localhost:11213"},
 		"unix": {"unix:/run/m1.sock", "unix:/run/m;2.sock", `unix:/run/m"3'\.sock`},
@@ -93,8 +93,8 @@ func snippets() map[string]snippet.Site {
 	return all
 }
 
-// serve runs an nginx with the snippet's maps, and returns what they make of a
-// request: the variables' values, "|" between them.
+// serve runs an nginx with the site's maps. The function that it returns makes a request
+// and returns the values of the variables, with "|" between them.
 func serve(t *testing.T, s *snippet.Site, variables string) func(target, cookies string, headers ...string) string {
 	t.Helper()
 	program := nginxtest.Program(t)
@@ -112,7 +112,7 @@ func serve(t *testing.T, s *snippet.Site, variables string) func(target, cookies
 	}
 }
 
-// With a proxy that tells which visitors came over https, the key says so of them.
+// If a proxy says which visitors came over https, their key has that scheme.
 func TestForwardedProto(t *testing.T) {
 	s := &snippet.Site{ForwardedProto: true, Visitors: onlySession}
 	if got, want := snippet.Key(s), "$visitor$visitors_scheme://$host$request_uri"; got != want {
@@ -129,8 +129,8 @@ func TestForwardedProto(t *testing.T) {
 	}
 }
 
-// Ignored arguments are gone from the key and from what the worker sees,
-// whatever their place, and nothing else is.
+// Ignored arguments are removed from the key and from the worker's request, wherever they
+// stand, and nothing else is removed.
 func TestIgnoredArguments(t *testing.T) {
 	ask := serve(t, &snippet.Site{IgnoreArgs: []string{"utm_*", "gclid", "a.b"}, Visitors: onlySession},
 		"$page_uri|$worker_uri|$worker_args")
@@ -174,7 +174,7 @@ func TestIgnoredArguments(t *testing.T) {
 	}
 }
 
-// nginx takes a visitor for a member exactly if the gateway does.
+// nginx recognizes a logged-in user exactly if the gateway does.
 func TestIdentityCookies(t *testing.T) {
 	globs := []string{"sessionid", "_pyramid_*", "a.b", "*-token"}
 	ask := serve(t, &snippet.Site{Visitors: onlyCookies(globs...)}, "$identified")
@@ -218,7 +218,7 @@ func TestIdentityCookies(t *testing.T) {
 	}
 }
 
-// nginx reads back what was quoted.
+// nginx reads back the text that was quoted.
 func TestQuotedValues(t *testing.T) {
 	for _, value := range []string{
 		"DENY", "a b", `a"b`, `a'b`, `a\b`, `a\\b`, `a\"b`, `a\n\t\r\x`, `ends in \`, "a;b", "{a}", "#a", "a#b", `"whole"`, `\`, "~a", "caf\xe9", "a\tb", "default",
@@ -232,8 +232,8 @@ func TestQuotedValues(t *testing.T) {
 	}
 }
 
-// What nginx cannot be told is an error that says so.
-func TestSnippetErrors(t *testing.T) {
+// What cannot be written in nginx's syntax is an error that says so.
+func TestSiteErrors(t *testing.T) {
 	tests := []struct {
 		name string
 		s    snippet.Site
@@ -260,7 +260,7 @@ func TestSnippetErrors(t *testing.T) {
 }
 
 // Goldens, so that a change of the text is seen. To accept one: UPDATE=1 go test.
-func TestSnippetGolden(t *testing.T) {
+func TestSiteGolden(t *testing.T) {
 	three := []string{"10.0.0.1:11211 weight=2", "10.0.0.2:11211", "unix:/run/memcached.sock down"}
 	for name, s := range map[string]snippet.Site{
 		"body": {Servers: []string{"127.0.0.1:11211"}, Visitors: nil},
@@ -309,7 +309,7 @@ func ExampleSite() {
 	// set $memcached_key "$visitor$scheme://$host$request_uri";
 }
 
-// nginx tells sessions and strangers by their cookies exactly as the gateway does.
+// nginx distinguishes visitors by their cookies exactly as the gateway does.
 func TestVisitorsInNginx(t *testing.T) {
 	for name, visitors := range map[string]*policy.Visitors{
 		"tables": nil,
@@ -345,7 +345,7 @@ func TestVisitorsInNginx(t *testing.T) {
 	}
 }
 
-// cookieHeaders are made of names of all classes and of what separates cookies.
+// cookieHeaders combine names of all classes with what separates cookies.
 func cookieHeaders() []string {
 	r := mathrand.New(mathrand.NewPCG(1, 2))
 	words := []string{"_ga", "_ga_X1", "sessionid", "csrftoken", "theme", "__Host-sessionid", "__Secure-_ga", "mp_1_mixpanel", "mp__mixpanel", "shop_theme",
