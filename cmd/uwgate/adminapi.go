@@ -15,17 +15,17 @@ import (
 	"uwgate/cmd/uwgate/settings"
 )
 
-// An adminAPI is that of a running gateway.
+// An adminAPI is the admin API of a running gateway.
 type adminAPI struct {
 	settings.Control
 	timeout   time.Duration
-	otherwise string // what else may be done if nobody is there
+	otherwise string // what else to do if nothing listens there
 }
 
-// maxAdminAnswer bounds what is read of an answer, in bytes.
+// maxAdminAnswer is the most that is read of a response, in bytes.
 const maxAdminAnswer = 16 << 20
 
-// ask sends a request, GET without a body, and reads the answer's JSON into v. Errors
+// ask sends a request, GET if body is nil, and reads the JSON of the response into v. Errors
 // say what to do next.
 func (a adminAPI) ask(ctx context.Context, path string, body []byte, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
@@ -44,7 +44,7 @@ func (a adminAPI) ask(ctx context.Context, path string, body []byte, v any) erro
 	return a.read(resp, path, v)
 }
 
-// transport connects to the API whatever host a request names.
+// transport connects to the API, whatever host a request names.
 func (a adminAPI) transport() *http.Transport {
 	var dialer net.Dialer
 	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -71,19 +71,19 @@ func (a adminAPI) request(ctx context.Context, path string, body []byte) (*http.
 func (a adminAPI) read(resp *http.Response, path string, v any) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAdminAnswer))
 	if err != nil {
-		return fmt.Errorf("--admin %s: read the answer: %w", a.Admin, err)
+		return fmt.Errorf("--admin %s: read the response: %w", a.Admin, err)
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("--admin %s: %s; give the same --admin-token here", a.Admin, firstLine(body))
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		return fmt.Errorf("--admin %s: who listens there knows no %s: is it the --admin address of a `uwgate serve` of this version?", a.Admin, path)
+		return fmt.Errorf("--admin %s: there is no %s: is it the --admin address of a `uwgate serve` of this version?", a.Admin, path)
 	default:
-		return fmt.Errorf("--admin %s: the gateway answers %s: %s", a.Admin, resp.Status, firstLine(body))
+		return fmt.Errorf("--admin %s: the gateway responds %s: %s", a.Admin, resp.Status, firstLine(body))
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		return fmt.Errorf("--admin %s: the answer is not that of %s: %w", a.Admin, path, err)
+		return fmt.Errorf("--admin %s: the response is not that of %s: %w", a.Admin, path, err)
 	}
 	return nil
 }

@@ -18,10 +18,10 @@ func TestAdminAPISaysWhatToDo(t *testing.T) {
 		want   string // "": it is read
 	}{
 		{"an explanation", 200, `{"policy":{"verdict":{"store":true}},"later":1}`, ""},
-		{"another service", 404, "404 page not found\n", "knows no /api/v1/explain: is it the --admin address"},
-		{"another service's page", 200, "<html>", "the answer is not that of /api/v1/explain: invalid character"},
+		{"another service", 404, "404 page not found\n", "there is no /api/v1/explain: is it the --admin address"},
+		{"another service's page", 200, "<html>", "the response is not that of /api/v1/explain: invalid character"},
 		{"no token", 401, "the token is missing\n", "--admin a:1: the token is missing; give the same --admin-token here"},
-		{"no vars", 400, "the request has no vars\n", "the gateway answers 400 Bad Request: the request has no vars"},
+		{"no vars", 400, "the request has no vars\n", "the gateway responds 400 Bad Request: the request has no vars"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			resp := &http.Response{StatusCode: tt.status, Status: "400 Bad Request", Body: io.NopCloser(strings.NewReader(tt.body))}

@@ -1,30 +1,70 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cmd/uwgate/settings"
 )
 
-// version is set by the linker (-X main.version=…); without it, the build
-// information speaks.
+// version is set by the linker (-X main.version=…). If it is empty, the build information
+// has the version.
 var version string
 
-// newApp is the whole of the program apart from the process that it runs in.
+// Exit statuses; docs and scripts know them.
+const (
+	exitFailed    = 1
+	exitUntried   = 2 // check found nothing out
+	exitNotStored = 3 // explain: the page would not be stored
+)
+
+// execute runs the program until it ends or a signal ends it. It prints the error, if there
+// is one, and returns the exit status.
+func execute(args []string, in io.Reader, out, errs io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal does not wait for the drain
+	return report(newApp(in, out).RunContext(ctx, args), errs)
+}
+
+// report prints err, unless the command has printed what it says, and returns the exit
+// status.
+func report(err error, w io.Writer) int {
+	var untried *untriedError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errNotStored):
+		return exitNotStored
+	case errors.Is(err, errOff):
+		return exitFailed
+	}
+	fmt.Fprintln(w, "uwgate:", err)
+	if errors.As(err, &untried) {
+		return exitUntried
+	}
+	return exitFailed
+}
+
+// newApp returns the whole program apart from the process that it runs in.
 func newApp(in io.Reader, out io.Writer) *cli.App {
 	return &cli.App{
 		Name:      "uwgate",
-		Usage:     "between nginx and uWSGI: puts pages where nginx's memcached_pass finds them",
+		Usage:     "store the pages of uWSGI applications in memcached, where nginx's memcached_pass finds them",
 		UsageText: "uwgate serve --listen ADDRESS --backend ADDRESS --memcached ADDRESS [flags]\nuwgate key URL…\nuwgate explain URL\nuwgate status\nuwgate nginx [flags]\nuwgate check --nginx FILE --via URL",
-		Description: "Addresses are written host:port, unix:/path or @name. Every flag may stand in the\n" +
-			"environment (UWGATE_LISTEN) or in a YAML file (--config FILE, key `listen`); flags win over\n" +
-			"the environment, and that over the file. A list has one item a line in the environment.",
+		Description: "Addresses are host:port, unix:/path or @name. Every flag can be set in the environment\n" +
+			"(UWGATE_LISTEN) or in a YAML file (--config FILE, key `listen`), too. Flags win over the\n" +
+			"environment, and the environment wins over the file. In the environment a list has one\n" +
+			"value a line.",
 		Version:            version,
 		HideVersion:        true,
 		HideHelpCommand:    true,
@@ -40,7 +80,8 @@ func newApp(in io.Reader, out io.Writer) *cli.App {
 	}
 }
 
-// usageError keeps cli from printing the whole help over the error.
+// usageError returns the error for flags that cannot be parsed, without the whole help,
+// which package cli would print.
 func usageError(c *cli.Context, err error, _ bool) error {
 	name := c.App.Name
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != name {
@@ -54,7 +95,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	return fmt.Errorf("%w; `%s --help` lists the flags", err, name)
 }
 
-// noCommand is reached with no command or one that does not exist.
+// noCommand runs if there is no command, or one that does not exist.
 func noCommand(c *cli.Context) error {
 	name := c.Args().First()
 	if name == "" {
@@ -79,7 +120,7 @@ func versionCommand() *cli.Command {
 	}
 }
 
-// buildVersion is the release, or the revision the binary was built from.
+// buildVersion returns the release, or the revision that the binary was built from.
 func buildVersion() string {
 	if version != "" {
 		return version

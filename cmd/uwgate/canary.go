@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	canaryLife       = time.Minute      // of what is left if cleaning up fails
-	proofTimeout     = 40 * time.Second // of all that is tried; well within canaryLife
+	canaryLife       = time.Minute      // of a canary that cannot be deleted
+	proofTimeout     = 40 * time.Second // of the whole proof; well within canaryLife
 	answerTimeout    = 5 * time.Second  // of one request through nginx
 	memcachedTimeout = time.Second      // of one command to memcached
-	settleTimeout    = 5 * time.Second  // until memcached has told what it was asked
+	settleTimeout    = 5 * time.Second  // until memcached has reported its lookups
 	cleanTimeout     = 5 * time.Second
 )
 
@@ -37,15 +37,15 @@ type liveProof struct {
 	roots    *x509.CertPool // nil: the system's
 
 	ring    *cachewriter.Ring
-	live    []string // the addresses where uwgate may write
+	live    []string // the addresses of servers that are not marked down
 	marker  string   // in every canary, and in no URL
-	page    []byte   // what a browser would show
-	value   []byte   // the same as it is stored
+	page    []byte   // what a browser shows
+	value   []byte   // page as it is stored
 	flags   uint32
 	directs map[string]*cachewriter.Direct
 
-	watchers []*cachewriter.Watcher // of live, once something is off; nil where there is none
-	blind    []error                // of live: why it is not known what was asked there
+	watchers []*cachewriter.Watcher // of live, once a canary was no hit; nil where watching failed
+	blind    []error                // of live: why its lookups are not known
 }
 
 // proveLive is `uwgate check --via`. The error says why nothing could be tried;
@@ -75,9 +75,8 @@ func newLiveProof(ctx context.Context, s *settings.Settings) (*liveProof, error)
 	return p, err
 }
 
-// run tries. Whatever it has written is gone when it returns, also when ctx ends
-// before; what could not be deleted is in the report or the error, and lives for
-// canaryLife at most.
+// run writes canaries, reads them through nginx and deletes them, even if ctx ends before.
+// What it could not delete is in the report or the error, and expires after canaryLife.
 func (p *liveProof) run(ctx context.Context) (*liveReport, error) {
 	probes, err := p.prepare()
 	if err != nil {
@@ -88,7 +87,7 @@ func (p *liveProof) run(ctx context.Context) (*liveReport, error) {
 	defer cancel()
 	report, err := p.try(trying, probes)
 	if trying.Err() != nil {
-		err = context.Cause(trying) // what try says after that is not true
+		err = context.Cause(trying) // what try returns after that is not true
 	}
 	left := p.clean(ctx, probes)
 	switch {
@@ -101,7 +100,7 @@ func (p *liveProof) run(ctx context.Context) (*liveReport, error) {
 	return report, nil
 }
 
-// prepare plans, and makes ready to write.
+// prepare plans the canaries and opens what they are written with.
 func (p *liveProof) prepare() ([]*probe, error) {
 	var err error
 	if p.ring, err = cachewriter.NewRing(p.method, p.servers...); err != nil {
@@ -120,8 +119,8 @@ func (p *liveProof) prepare() ([]*probe, error) {
 	return probes, nil
 }
 
-// makeCanary makes the one page that is stored under all fresh URLs, as the
-// gateway makes its values. It is well compressible.
+// makeCanary makes the page that is stored under all fresh URLs, and its value as a gateway
+// makes it. The page compresses well.
 func (p *liveProof) makeCanary() {
 	p.marker = rand.Text()
 	p.page = []byte("<!DOCTYPE html>\n<title>uwgate's canary</title>\n" +
@@ -146,7 +145,7 @@ func (p *liveProof) disconnect() {
 	}
 }
 
-// try writes all canaries and asks for them until one is no hit.
+// try writes all canaries and requests them until one is no hit.
 func (p *liveProof) try(ctx context.Context, probes []*probe) (*liveReport, error) {
 	for _, pr := range probes {
 		switch err := p.write(ctx, pr); {
@@ -164,14 +163,14 @@ func (p *liveProof) try(ctx context.Context, probes []*probe) (*liveReport, erro
 	return p.reportHit(ctx, probes), nil
 }
 
-// errTaken keeps somebody's entry from being replaced.
-var errTaken = errors.New("something lies there already, and is not replaced; give another --via")
+// errTaken says that there is an entry under the key of a canary.
+var errTaken = errors.New("there is an entry already, which check does not replace; give another --via")
 
 func (p *liveProof) write(ctx context.Context, pr *probe) error {
 	for _, addr := range pr.servers {
 		added, err := p.directs[addr].Add(ctx, pr.key, p.value, p.flags, canaryLife)
 		if added || err != nil && !isDial(err) {
-			// An answer that does not come says nothing.
+			// Without an answer it may have been written.
 			pr.written = append(pr.written, addr)
 		}
 		if err != nil {
@@ -184,15 +183,15 @@ func (p *liveProof) write(ctx context.Context, pr *probe) error {
 	return nil
 }
 
-// isDial reports whether nothing was sent, since nobody was there.
+// isDial reports whether err is a failed connection, so that nothing was sent.
 func isDial(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// clean deletes the canaries, and what workers were seen to store for their URLs,
-// or may have stored where nginx has looked: the gateway stores nothing (see
-// requestLines). It does so also if ctx is done, and returns what could not be deleted.
+// clean deletes the canaries, and what workers may have stored for their URLs where nginx
+// looked; the gateway itself stores nothing (see requestLines). It also works if ctx is
+// done. It returns what could not be deleted.
 func (p *liveProof) clean(ctx context.Context, probes []*probe) (left []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()

@@ -60,7 +60,7 @@ func TestLiveProof(t *testing.T) {
 		{"mirrored", 2, []string{"--hash", "none"}, nil, liveHit, []string{"32 canaries of 32"}},
 		{"one is down", 1, []string{"--hash", "none", "--memcached", "127.0.0.1:1 down"}, nil, liveHit, []string{"16 canaries of 16"}},
 		{"gzip for all", 1, []string{"--format", "gzip"}, func(s *fakeSite) { s.found = alwaysZipped }, liveHit,
-			[]string{"a client that takes no gzip gets gzip all the same; add `gunzip on;`"}},
+			[]string{"a client that does not accept gzip gets it; add `gunzip on;`"}},
 		{"type of an extension", 1, nil, func(s *fakeSite) { s.page, s.found = "/data.json", asJSON }, liveHit, nil},
 		{"changed on the way", 1, nil, func(s *fakeSite) { s.found = changed }, liveHit, []string{"nginx changes the page on its way"}},
 		{"once no hit", 2, nil, func(s *fakeSite) { s.key = butNot(3) }, liveHit, []string{"was no hit (404 Not Found", "and the next one was"}},
@@ -115,7 +115,7 @@ func TestLiveProof(t *testing.T) {
 
 		{"no watch", 1, nil, func(s *fakeSite) { s.key = prefixed("x"); s.caches[0].says("watch", "ERROR\r\n") }, offMiss,
 			[]string{"cannot be told here", `it says "ERROR"`}},
-		{"a watch that is too much", 1, nil, func(s *fakeSite) { s.key = noKey; s.caches[0].skipped = 7 }, offMiss, []string{"is too busy to tell all that it is asked: 7 lookups"}},
+		{"a watch that is too much", 1, nil, func(s *fakeSite) { s.key = noKey; s.caches[0].skipped = 7 }, offMiss, []string{"is too busy to report all lookups: 7"}},
 		{"no watch, another server", 2, nil, func(s *fakeSite) {
 			s.asks = s.asks[:1]
 			for _, f := range s.caches {

@@ -19,9 +19,9 @@ import (
 	"uwgate/gateway/policy"
 )
 
-// An answer is nginx's, or why there is none.
+// An answer is nginx's response to the request for a canary, or why there is none.
 type answer struct {
-	status int // 0: none came
+	status int // 0: no response
 	header http.Header
 	body   []byte
 	step   askStep // what failed, if err is set
@@ -38,11 +38,11 @@ const (
 	stepRead    askStep = "read the answer"
 )
 
-// maxAnswer is how much of an answer is read; a canary is a thousandth of it.
+// maxAnswer is the most that is read of a response, in bytes. A canary has a thousandth of it.
 const maxAnswer = 1 << 20
 
-// get asks nginx for the canary. It writes the request line by itself, since
-// nginx's key has its very bytes.
+// get requests the canary from nginx. It writes the request line itself, because nginx's key
+// consists of these bytes.
 func (p *liveProof) get(ctx context.Context, pr *probe) answer {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("not done within %v", answerTimeout))
 	defer cancel()
@@ -75,7 +75,7 @@ func (p *liveProof) exchange(ctx context.Context, pr *probe) answer {
 	return answer{status: resp.StatusCode, header: resp.Header, body: body}
 }
 
-// dial connects to the URL's host, whatever site is asked for there.
+// dial connects to the URL's host, whatever site the Host header names.
 func (p *liveProof) dial(ctx context.Context, pr *probe) (net.Conn, askStep, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", net.JoinHostPort(pr.address()))
@@ -91,7 +91,7 @@ func (p *liveProof) dial(ctx context.Context, pr *probe) (net.Conn, askStep, err
 	return secure, "", nil
 }
 
-// encoding is the Accept-Encoding of the requests.
+// encoding returns the Accept-Encoding of the requests.
 func (p *liveProof) encoding() string {
 	if p.policy.Format == policy.FormatGzip {
 		return "gzip"
@@ -99,9 +99,8 @@ func (p *liveProof) encoding() string {
 	return "identity"
 }
 
-// requestLines are the header lines of a canary's request. no-store keeps the
-// gateway from storing what the application makes of a canary's URL: a page of which
-// nobody knows would stay for its lifetime.
+// requestLines returns the header lines of a canary's request. With no-store the gateway does
+// not store the application's response to a canary's URL, which nobody would delete.
 func requestLines(host, encoding string, given []string) ([]string, error) {
 	lines := []string{"Host: " + host, "User-Agent: uwgate-check"}
 	for _, line := range given {
@@ -121,7 +120,7 @@ func requestLines(host, encoding string, given []string) ([]string, error) {
 	return append(lines, "Accept-Encoding: "+encoding, "Cache-Control: no-store", "Connection: close"), nil
 }
 
-// headerOf is the first value of a header among lines.
+// headerOf returns the first value of a header among lines.
 func headerOf(lines []string, name string) string {
 	for _, line := range lines {
 		if n, value, _ := strings.Cut(line, ":"); strings.EqualFold(n, name) {
@@ -131,14 +130,14 @@ func headerOf(lines []string, name string) string {
 	return ""
 }
 
-// isGateways reports whether the answer came through a gateway.
+// isGateways reports whether the response came through a gateway.
 func (a answer) isGateways() bool {
 	return slices.ContainsFunc(a.header.Values("Cache-Status"), func(line string) bool {
 		return strings.Contains(line, "uwgate; fwd=")
 	})
 }
 
-// String is the answer in some words.
+// String returns the status and some headers, or why there is no response.
 func (a answer) String() string {
 	if a.err != nil {
 		return fmt.Sprintf("none: %s: %v", a.step, a.err)
@@ -152,10 +151,10 @@ func (a answer) String() string {
 	return strings.Join(words, ", ")
 }
 
-// isZipped reports whether the answer says that it is compressed.
+// isZipped reports whether the response has Content-Encoding: gzip.
 func (a answer) isZipped() bool { return strings.EqualFold(a.header.Get("Content-Encoding"), "gzip") }
 
-// shown is the body as a browser would show it, empty if that is garbage.
+// shown returns the body as a browser shows it, nil if the browser cannot.
 func (a answer) shown() []byte {
 	if a.isZipped() {
 		return inflate(a.body)
@@ -175,17 +174,16 @@ func inflate(b []byte) []byte {
 	return body
 }
 
-// bears reports whether the body is or contains the canary, in whatever form.
+// bears reports whether the body contains the canary, compressed or not.
 func (p *liveProof) bears(a answer) bool {
 	marker := []byte(p.marker)
 	return bytes.Contains(a.body, marker) || bytes.Contains(inflate(a.body), marker)
 }
 
-// isHit reports whether a browser would show the canary, or what nginx has made
-// of it by adding to it.
+// isHit reports whether a browser shows the canary. nginx may have added to the page.
 func (p *liveProof) isHit(a answer) bool {
 	return a.status == http.StatusOK && bytes.Contains(a.shown(), []byte(p.marker)) && !hasHead(a.body)
 }
 
-// hasHead reports whether a page begins with the head of a value.
+// hasHead reports whether a body begins with the head of a value in the format http.
 func hasHead(body []byte) bool { return bytes.HasPrefix(body, []byte("HTTP/1.")) }

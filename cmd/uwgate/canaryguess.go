@@ -10,7 +10,7 @@ import (
 	"uwgate/gateway/policy"
 )
 
-// guessTemplate finds a template that makes nginx's key of this URL, or "".
+// guessTemplate returns a template that makes nginx's key of this URL, "" if it finds none.
 func (p *liveProof) guessTemplate(pr *probe, key string) string {
 	vars, err := pr.vars()
 	if err != nil || strings.Contains(key, "$") {
@@ -31,7 +31,7 @@ func (p *liveProof) guessTemplate(pr *probe, key string) string {
 	return ""
 }
 
-// site puts nginx's variables in the place of scheme and host.
+// site replaces scheme and host by nginx's variables.
 func (pr *probe) site() *strings.Replacer {
 	host := headerOf(pr.lines, "Host")
 	name := (&url.URL{Host: host}).Hostname()
@@ -42,10 +42,10 @@ func (pr *probe) site() *strings.Replacer {
 	return strings.NewReplacer(append(texts, strings.ToLower(name), "$host")...)
 }
 
-// enoughLookups do not fit a way of spreading by chance.
+// enoughLookups is a number of lookups that do not fit a hash method by chance.
 const enoughLookups = moreProbes / 2
 
-// explainServer looks for a way of spreading that fits all that nginx has asked.
+// explainServer looks for a hash method that fits all lookups of nginx.
 func (p *liveProof) explainServer(r *liveReport, asked []*probe) {
 	var seen []liveLookup
 	for _, pr := range asked {
@@ -66,7 +66,7 @@ func (p *liveProof) explainServer(r *liveReport, asked []*probe) {
 	r.todo("compare --memcached with nginx's upstream block: the order of the servers, the spelling of their names, their weights, and whether one is missing; without a hash line nginx takes them in turns, and uwgate needs --hash none")
 }
 
-// An otherRing is how nginx may spread pages if it does not do as uwgate does.
+// An otherRing is a way in which nginx may choose servers, other than uwgate's.
 type otherRing struct {
 	name string
 	ring *cachewriter.Ring

@@ -11,11 +11,11 @@ import (
 	"uwgate/gateway/policy"
 )
 
-// moreProbes is how many canaries are asked for once one was no hit, which makes
-// work for the application: enough to see by which hash nginx goes.
+// moreProbes is how many canaries are requested after one was no hit: enough to see which
+// hash method nginx uses. Each is a request for the application.
 const moreProbes = 16
 
-// reportHit is for a proof in which every canary came back.
+// reportHit reports that every canary was a hit.
 func (p *liveProof) reportHit(ctx context.Context, probes []*probe) *liveReport {
 	pr := probes[0]
 	r := p.report(pr)
@@ -33,14 +33,14 @@ func (p *liveProof) reportHit(ctx context.Context, probes []*probe) *liveReport 
 	return r
 }
 
-// isTypeKnown reports whether hits of this path have the type of --hit-type: with
+// isTypeKnown reports whether hits of this path have the type of --hit-type. If the path has
 // an extension, nginx's types map decides.
 func (p *liveProof) isTypeKnown(pr *probe) bool {
 	file, _, _ := strings.Cut(pr.target, "?")
 	return p.policy.Format != policy.FormatHTTP && path.Ext(file) == ""
 }
 
-// warnOfGzip asks once more, as a client that takes no gzip.
+// warnOfGzip requests the canary again, as a client that does not accept gzip.
 func (p *liveProof) warnOfGzip(ctx context.Context, r *liveReport, pr *probe) {
 	if p.policy.Format != policy.FormatGzip {
 		return
@@ -51,11 +51,11 @@ func (p *liveProof) warnOfGzip(ctx context.Context, r *liveReport, pr *probe) {
 		return
 	}
 	if a := p.get(ctx, &plain); p.isHit(a) && a.isZipped() {
-		r.warn("a client that takes no gzip gets gzip all the same; add `gunzip on;` beside memcached_gzip_flag")
+		r.warn("a client that does not accept gzip gets it; add `gunzip on;` beside memcached_gzip_flag")
 	}
 }
 
-// examine finds out what is off, now that after so many hits there was none.
+// examine finds out why a canary was no hit after so many hits.
 func (p *liveProof) examine(ctx context.Context, probes []*probe, hits int) *liveReport {
 	first := probes[hits]
 	r := p.report(first)
@@ -79,9 +79,8 @@ func (p *liveProof) examine(ctx context.Context, probes []*probe, hits int) *liv
 	return r
 }
 
-// askAgain asks for canaries with memcached telling, and stops when there is
-// enough to judge by. asked are those that it has come to, and missed those of them
-// that were no hit.
+// askAgain requests canaries while memcached reports its lookups, and stops when there is
+// enough to judge by. It returns the requested ones, and those of them that were no hit.
 func (p *liveProof) askAgain(ctx context.Context, probes []*probe) (asked, missed []*probe) {
 	for i, pr := range probes {
 		if len(missed) > 0 && i >= moreProbes {
@@ -103,7 +102,7 @@ func (p *liveProof) askAgain(ctx context.Context, probes []*probe) (asked, misse
 	return asked, missed
 }
 
-// judgeAnswer judges by the answer alone, and reports whether that is enough.
+// judgeAnswer judges by the response alone, and reports whether that is enough.
 func (p *liveProof) judgeAnswer(r *liveReport, pr *probe) bool {
 	switch a := pr.answer; {
 	case a.err != nil:
@@ -116,8 +115,8 @@ func (p *liveProof) judgeAnswer(r *liveReport, pr *probe) bool {
 	return true
 }
 
-// judgeLookups judges by what memcached was asked for on behalf of a canary that
-// was no hit, and of all that were asked for.
+// judgeLookups judges by the lookups of a canary that was no hit, and of all that were
+// requested.
 func (p *liveProof) judgeLookups(r *liveReport, pr *probe, asked []*probe) {
 	own := p.lookups(pr)
 	r.Asked = append(r.Asked, own...)
@@ -144,8 +143,8 @@ func (p *liveProof) judgeLookups(r *liveReport, pr *probe, asked []*probe) {
 	}
 }
 
-// elsewhere is a server that was asked for the canary and is none of those that it
-// was written to, "" if there is none.
+// elsewhere returns a server that was asked for the canary and that it was not written to,
+// "" if there is none.
 func elsewhere(pr *probe, own []liveLookup) string {
 	for _, l := range own {
 		if l.Key == pr.key && !slices.Contains(pr.servers, l.Server) {
@@ -155,7 +154,7 @@ func elsewhere(pr *probe, own []liveLookup) string {
 	return ""
 }
 
-// unwritten is for a memcached that does not take the canary.
+// unwritten reports that memcached did not store the canary.
 func (p *liveProof) unwritten(pr *probe, err error) *liveReport {
 	r := p.report(pr)
 	r.is(offReach, "the canary cannot be written: %v", err)
@@ -178,7 +177,7 @@ func (r *liveReport) unreached(pr *probe) {
 	}
 }
 
-// misformed is for an answer that has the canary's bytes and is not the page.
+// misformed reports a response that contains the canary and is not the page.
 func (p *liveProof) misformed(r *liveReport, a answer) {
 	switch {
 	case hasHead(a.body):
@@ -194,8 +193,7 @@ func (p *liveProof) misformed(r *liveReport, a answer) {
 	}
 }
 
-// fellThrough is for a lookup that found the canary, and brought nginx nothing that
-// it could serve.
+// fellThrough reports a lookup that found the canary, which nginx did not serve.
 func (p *liveProof) fellThrough(r *liveReport, pr *probe, server string) {
 	r.is(offFormat, "nginx finds the page on %s, and goes on to the application all the same", server)
 	if p.policy.Format == policy.FormatHTTP {
@@ -219,8 +217,8 @@ func (p *liveProof) wrongKey(r *liveReport, pr *probe, asked string) {
 	}
 }
 
-// refused is for an answer that nginx gives before it comes to a lookup; it reports
-// whether this is one.
+// refused reports a response that nginx makes before any lookup. It returns false if this is
+// none.
 func (r *liveReport) refused(pr *probe) bool {
 	a := pr.answer
 	if a.isGateways() {
@@ -246,7 +244,7 @@ func (r *liveReport) refused(pr *probe) bool {
 	return true
 }
 
-// untold is for servers that do not tell what they are asked.
+// untold reports a miss on servers that do not report their lookups.
 func (p *liveProof) untold(r *liveReport, pr *probe) {
 	r.is(offMiss, "nginx does not serve the canary; whether it looks for another key, on another server or not at all cannot be told here")
 	for _, err := range p.unwatched() {
@@ -256,8 +254,7 @@ func (p *liveProof) untold(r *liveReport, pr *probe) {
 	r.todo("memcached itself, in place of a proxy and without -W, would tell more")
 }
 
-// noLookup is for a request on behalf of which none of the servers was asked for
-// anything.
+// noLookup reports a request for which none of the servers had a lookup.
 func (p *liveProof) noLookup(r *liveReport, pr *probe) {
 	r.is(offLookup, "nginx answers %d and asks none of --memcached for the page: it looks nothing up, or elsewhere", pr.answer.status)
 	if pr.answer.isGateways() {

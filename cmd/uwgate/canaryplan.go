@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	perServer  = 16   // canaries: with another hash or list, some of them are elsewhere
-	planTries  = 2000 // to find them for every server
+	perServer  = 16   // canaries: with another hash or list, nginx looks for some of them elsewhere
+	planTries  = 2000 // to find keys for every server
 	canaryName = "uwgate-canary-"
 )
 
-// A probe is one canary and what became of it.
+// A probe is one canary, and what is known of it.
 type probe struct {
 	token   string // in the URL, and in no other
 	scheme  string
@@ -28,13 +28,13 @@ type probe struct {
 	lines   []string // of the request's head
 	key     string   // raw
 	servers []string // where uwgate writes it
-	written []string // where it may lie
+	written []string // where it may be stored
 	answer  answer   // the last one
 }
 
 func (pr *probe) url() string { return pr.scheme + "://" + pr.host + pr.target }
 
-// plan makes the canaries, equally many for every server.
+// plan makes the canaries, as many for each server.
 func (p *liveProof) plan() ([]*probe, error) {
 	if len(p.live) == 0 {
 		return nil, errors.New("--memcached: every server is marked down; there is nowhere to write a canary")
@@ -98,8 +98,8 @@ func (p *liveProof) request(pr *probe) error {
 	return err
 }
 
-// freshTarget puts name into the folder of a target, with the file's extension,
-// by which nginx may choose location and type, and the query.
+// freshTarget returns a target with name in the folder of another target. It keeps the
+// extension, by which nginx may choose location and type, and the query.
 func freshTarget(target, name string) string {
 	file, query, hasQuery := strings.Cut(target, "?")
 	fresh := file[:strings.LastIndexByte(file, '/')+1] + name + path.Ext(file)
@@ -109,7 +109,7 @@ func freshTarget(target, name string) string {
 	return fresh
 }
 
-// vars are what nginx would make of the canary's request.
+// vars returns the vars that nginx makes of the canary's request.
 func (pr *probe) vars() (uwsgi.Vars, error) {
 	headers, err := parseHeaders(pr.lines)
 	if err != nil {
@@ -129,7 +129,7 @@ func (pr *probe) vars() (uwsgi.Vars, error) {
 	return vars, nil
 }
 
-// address is where to connect to.
+// address returns where to connect to.
 func (pr *probe) address() (name, port string) {
 	u := url.URL{Host: pr.host}
 	switch {

@@ -7,7 +7,7 @@ import (
 	"uwgate/cachewriter"
 )
 
-// An outcome is what a live proof came to: hit, or what is off.
+// An outcome is the result of a live proof: hit, or what is wrong.
 type outcome string
 
 const (
@@ -17,7 +17,7 @@ const (
 	offFormat outcome = "format" // nginx finds the page and makes something else of it
 	offReach  outcome = "reach"  // nginx or memcached does not answer, or not with this page
 	offLookup outcome = "lookup" // nginx asks none of our memcacheds
-	offMiss   outcome = "miss"   // no hit, and our memcacheds do not tell why
+	offMiss   outcome = "miss"   // no hit, and our memcacheds do not report why
 )
 
 // headlines are the outcomes for people.
@@ -31,12 +31,12 @@ var headlines = map[outcome]string{
 type liveReport struct {
 	Outcome  outcome      `json:"outcome"`
 	Summary  string       `json:"summary"`
-	URL      string       `json:"url"`     // of the canary that is told about: the first that was no hit
+	URL      string       `json:"url"`     // of the canary that the report is about: the first that was no hit
 	Key      string       `json:"key"`     // raw, as uwgate makes it
 	Wire     string       `json:"wire"`    // the same as it stands in a get
 	Servers  []string     `json:"servers"` // where uwgate writes it
 	Format   string       `json:"format"`
-	Status   int          `json:"status"` // of nginx's answer; 0 if there was none
+	Status   int          `json:"status"` // of nginx's response; 0 if there was none
 	Answer   string       `json:"answer"` // empty if nginx was not asked
 	Asked    []liveLookup `json:"asked"`  // what memcached was asked for on behalf of that URL
 	Tried    int          `json:"tried"`  // canaries that nginx was asked for
@@ -54,8 +54,8 @@ type liveLookup struct {
 	Found  bool   `json:"found"`
 }
 
-// report is what there is to tell about a canary without a verdict. Its lists are
-// not nil, so that they are lists in JSON.
+// report returns the report on a canary, without an outcome. Its lists are not nil, so that
+// they are lists in JSON.
 func (p *liveProof) report(pr *probe) *liveReport {
 	r := &liveReport{
 		URL: pr.url(), Key: pr.key, Wire: cachewriter.Escape(pr.key), Servers: pr.servers,
@@ -84,10 +84,10 @@ func (r *liveReport) warn(format string, args ...any) {
 	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
 }
 
-// hit reports whether all is well, and so whether the exit status is 0 or 1.
+// hit reports whether nothing is wrong.
 func (r *liveReport) hit() bool { return r.Outcome == liveHit }
 
-// write prints the report for people. Keys stand below each other.
+// write prints the report for people, with the keys below each other.
 func (r *liveReport) write(w io.Writer) error {
 	var s sheet
 	s.section("Live proof", len("uwgate writes"))

@@ -10,8 +10,8 @@ import (
 	"uwgate/cachewriter"
 )
 
-// watch has the servers tell what they are asked for from now on. That is work for
-// a busy memcached, so nothing is watched unless something is off.
+// watch makes the servers report their lookups from now on. That is work for a busy
+// memcached, so it is only done after a canary was no hit.
 func (p *liveProof) watch(ctx context.Context) {
 	p.watchers = make([]*cachewriter.Watcher, len(p.live))
 	p.blind = make([]error, len(p.live))
@@ -24,8 +24,8 @@ func (p *liveProof) watch(ctx context.Context) {
 	all.Wait()
 }
 
-// maxStrangers is how many keys of others are kept of each server, in case that
-// nginx's key does not contain the URL.
+// maxStrangers is how many keys of other pages are kept of each server, in case nginx's key
+// does not contain the URL.
 const maxStrangers = 3
 
 // isWanted returns the filter of one server.
@@ -40,8 +40,8 @@ func isWanted() func(key string) bool {
 	}
 }
 
-// settle waits until what was asked before has been told. A server that once did not
-// tell is not waited for again.
+// settle waits until the servers have reported their lookups so far. It does not wait for a
+// server that failed to once.
 func (p *liveProof) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -53,46 +53,46 @@ func (p *liveProof) settle(ctx context.Context) {
 		all.Go(func() {
 			p.blind[i] = w.Settle(ctx)
 			if lost := w.Lost(); p.blind[i] == nil && lost > 0 {
-				p.blind[i] = fmt.Errorf("%s is too busy to tell all that it is asked: %d lookups or more were left out", p.live[i], lost)
+				p.blind[i] = fmt.Errorf("%s is too busy to report all lookups: %d or more were left out", p.live[i], lost)
 			}
 		})
 	}
 	all.Wait()
 }
 
-// unwatched tells of the servers of which it is not known what they were asked.
+// unwatched returns why the lookups of some servers are not known.
 func (p *liveProof) unwatched() []error {
 	return slices.DeleteFunc(slices.Clone(p.blind), func(err error) bool { return err == nil })
 }
 
-// lookups are what the servers were asked for on behalf of a canary.
+// lookups returns the lookups of a canary.
 func (p *liveProof) lookups(pr *probe) []liveLookup {
-	return p.told(func(l cachewriter.Lookup) bool { return !l.Write && pr.isIn(l.Key) })
+	return p.seen(func(l cachewriter.Lookup) bool { return !l.Write && pr.isIn(l.Key) })
 }
 
-// traces are lookups, and what was written on behalf of a canary.
+// traces returns the lookups of a canary, and what was written for it.
 func (p *liveProof) traces(pr *probe) []liveLookup {
-	return p.told(func(l cachewriter.Lookup) bool { return pr.isIn(l.Key) })
+	return p.seen(func(l cachewriter.Lookup) bool { return pr.isIn(l.Key) })
 }
 
 // isIn reports whether a key is about the canary, and nothing else.
 func (pr *probe) isIn(key string) bool { return key == pr.key || strings.Contains(key, pr.token) }
 
-// strangers are some of all that they were asked for.
+// strangers returns some of all lookups.
 func (p *liveProof) strangers() []liveLookup {
-	return p.told(func(l cachewriter.Lookup) bool { return !l.Write })
+	return p.seen(func(l cachewriter.Lookup) bool { return !l.Write })
 }
 
-func (p *liveProof) told(matches func(cachewriter.Lookup) bool) (told []liveLookup) {
+func (p *liveProof) seen(matches func(cachewriter.Lookup) bool) (seen []liveLookup) {
 	for i, w := range p.watchers {
 		if w == nil {
 			continue
 		}
 		for _, l := range w.Lookups() {
 			if matches(l) {
-				told = append(told, liveLookup{Server: p.live[i], Key: l.Key, Found: l.Found})
+				seen = append(seen, liveLookup{Server: p.live[i], Key: l.Key, Found: l.Found})
 			}
 		}
 	}
-	return told
+	return seen
 }

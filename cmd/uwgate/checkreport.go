@@ -9,16 +9,16 @@ import (
 	"uwgate/nginxconf/parity"
 )
 
-// A checkReport is what check has found. Its JSON form is read by scripts, and docs/check.md
+// A checkReport is the result of check. Its JSON form is read by scripts, and docs/check.md
 // describes it: names stay.
 type checkReport struct {
-	OK      bool         `json:"ok"`                // nothing is off
+	OK      bool         `json:"ok"`                // nothing is wrong
 	Nginx   *nginxReport `json:"nginx,omitempty"`   // of --nginx
 	Live    *liveReport  `json:"live,omitempty"`    // of --via
-	Untried string       `json:"untried,omitempty"` // why there is no Live, though it was asked for
+	Untried string       `json:"untried,omitempty"` // why Live is missing although it was requested
 }
 
-// An nginxReport is about nginx's configuration.
+// An nginxReport is the comparison with nginx's configuration.
 type nginxReport struct {
 	Files    []string       `json:"files"` // that were read
 	Lookups  []lookupReport `json:"lookups"`
@@ -28,7 +28,7 @@ type nginxReport struct {
 	Notes    int            `json:"notes"`
 }
 
-// A lookupReport is a place where nginx looks pages up, as serve would be told of it.
+// A lookupReport is a place where nginx looks pages up, in the words of serve's flags.
 type lookupReport struct {
 	File       string   `json:"file"`
 	Line       int      `json:"line"`
@@ -131,7 +131,7 @@ func (r *nginxReport) write(w io.Writer) error {
 	return err
 }
 
-// summary is the last line.
+// summary returns the last line.
 func (r *nginxReport) summary() string {
 	counts := []string{}
 	for _, n := range []struct {

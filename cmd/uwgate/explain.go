@@ -41,7 +41,7 @@ func explainCommand() *cli.Command {
 	}
 }
 
-// errNotStored ends a run of explain that has said why.
+// errNotStored ends a run of explain that has printed why.
 var errNotStored = errors.New("the page would not be stored")
 
 func explain(c *cli.Context, set *settings.Set) error {
@@ -82,14 +82,14 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// A question is the request that is to be explained.
+// A question is the request to explain.
 type question struct {
 	vars    uwsgi.Vars
 	assumed []string // what explain assumes, in sentences
 	s       *settings.Settings
 }
 
-// newQuestion makes the request of the URL, or of the file.
+// newQuestion makes the request from the URL or the file.
 func newQuestion(c *cli.Context, s *settings.Settings) (question, error) {
 	path := s.Command.RequestFile
 	switch {
@@ -114,7 +114,7 @@ func newQuestion(c *cli.Context, s *settings.Settings) (question, error) {
 	return afterMiss(question{vars, assumedOrigin(target, headers), s})
 }
 
-// assumedOrigin is what requestVars makes up for a path.
+// assumedOrigin returns what requestVars assumes for a path.
 func assumedOrigin(target string, headers uwsgi.Vars) []string {
 	switch _, hasHost := headers.Lookup("HTTP_HOST"); {
 	case !strings.HasPrefix(target, "/"):
@@ -157,7 +157,7 @@ func readAll(stdin io.Reader, path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// inFile says where a mistake is.
+// inFile adds the file, and the line if it is known.
 func inFile(path string, err error) error {
 	var at *lineError
 	if errors.As(err, &at) {
@@ -166,8 +166,8 @@ func inFile(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// afterMiss adds what nginx hands over when it has looked the page up in vain,
-// unless the key is to be derived.
+// afterMiss adds what nginx hands over after a lookup that missed, unless the key is
+// derived.
 func afterMiss(q question) (question, error) {
 	method := q.vars.Get("REQUEST_METHOD")
 	asks := method == "GET" || method == "HEAD"
@@ -196,7 +196,7 @@ func afterMiss(q question) (question, error) {
 	return q, nil
 }
 
-// askWorker decides in this process, by the flags and rules of serve.
+// askWorker sends the request to a worker, and decides in this process.
 func askWorker(ctx context.Context, s *settings.Settings, vars uwsgi.Vars) (*gateway.Explanation, error) {
 	parts, err := s.Parts(ctx)
 	if err != nil {
@@ -224,7 +224,7 @@ func askAdmin(ctx context.Context, control settings.Control, vars uwsgi.Vars) (*
 	return e, nil
 }
 
-// adminRequest is what the API takes. JSON is UTF-8, and vars need not be.
+// adminRequest returns the request for the API. JSON is UTF-8; vars need not be.
 func adminRequest(vars uwsgi.Vars) ([]byte, error) {
 	pairs := make([][2]string, len(vars))
 	for i, v := range vars {

@@ -12,7 +12,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// writeExplanation prints one for people, a section a step.
+// writeExplanation prints an explanation for people, a section a step.
 func writeExplanation(w io.Writer, q question, e *gateway.Explanation) error {
 	var s sheet
 	s.request(q, e)
@@ -26,7 +26,7 @@ func writeExplanation(w io.Writer, q question, e *gateway.Explanation) error {
 	return err
 }
 
-// sheetWidth is that of a terminal. Keys and URLs are never broken.
+// sheetWidth is the width of a terminal. Keys and URLs are never broken.
 const sheetWidth = 80
 
 // A sheet is text in sections of labelled rows.
@@ -35,7 +35,7 @@ type sheet struct {
 	indent int // where the text of the section's rows begins
 }
 
-// section begins one whose labels are at most so long.
+// section begins a section whose longest label has that many letters.
 func (s *sheet) section(title string, longest int) {
 	if s.Len() > 0 {
 		s.WriteByte('\n')
@@ -47,7 +47,7 @@ func (s *sheet) section(title string, longest int) {
 	}
 }
 
-// row prints words, as many a line as there is room for.
+// row prints a label, and text wrapped to the width.
 func (s *sheet) row(label, text string) {
 	at := s.label(label)
 	for i, word := range strings.Fields(text) {
@@ -67,13 +67,13 @@ func (s *sheet) row(label, text string) {
 	s.WriteByte('\n')
 }
 
-// value prints bytes as they are, but for those that a terminal would obey.
+// value prints a label and text without wrapping. It quotes text with control bytes.
 func (s *sheet) value(label, text string) {
 	s.label(label)
 	s.WriteString(printable(text) + "\n")
 }
 
-// clipped is value for what need not be seen to its end.
+// clipped prints like value, and cuts off what is longer than the line.
 func (s *sheet) clipped(label, text string) {
 	at := s.label(label)
 	s.WriteString(clip(printable(text), max(sheetWidth-at, 20)) + "\n")
@@ -87,7 +87,7 @@ func clip(text string, n int) string {
 	return string([]rune(text)[:n-1]) + "…"
 }
 
-// label prints one, and returns the column after it.
+// label prints a label, and returns the column after it.
 func (s *sheet) label(label string) (column int) {
 	n := utf8.RuneCountInString(label)
 	pad := max(s.indent-2-n, 0)
@@ -98,7 +98,7 @@ func (s *sheet) label(label string) (column int) {
 	return 2 + n + pad
 }
 
-// longest is the length of the longest label, within reason.
+// longest returns the length of the longest label, 28 at most.
 func longest(labels ...string) int {
 	n := 0
 	for _, l := range labels {
@@ -130,7 +130,7 @@ func (s *sheet) request(q question, e *gateway.Explanation) {
 	}
 }
 
-// matters reports whether people need to see a var.
+// matters reports whether the explanation shows a var.
 func matters(v [2]string, all uwsgi.Vars) bool {
 	switch name, value := v[0], v[1]; name {
 	case "REQUEST_METHOD", "REQUEST_URI", "REQUEST_SCHEME", "CACHE_KEY", "CACHE_STATUS", "CACHE_SERVER":
@@ -224,7 +224,7 @@ func (s *sheet) refusals(e *gateway.Explanation) {
 	}
 }
 
-// hasReason keeps advice from being given more than once.
+// hasReason reports whether a reason is among the findings.
 func hasReason(found []policy.Finding, r policy.Reason) bool {
 	for _, f := range found {
 		if f.Reason == r {
@@ -308,10 +308,10 @@ func usageLine(u *gateway.StoredUsage) string {
 	default:
 		line += fmt.Sprintf("expires in %d s", u.TTL)
 	}
-	return line + yesNo(u.Stale, "; purged, and served until somebody renews it", "")
+	return line + yesNo(u.Stale, "; purged, and served until a request refreshes it", "")
 }
 
-// verdictLine is the outcome in one line.
+// verdictLine returns the outcome in one line.
 func verdictLine(e *gateway.Explanation) string {
 	v := e.Policy.Verdict
 	switch more := len(e.Policy.Refusals) - 1; {

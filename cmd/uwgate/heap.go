@@ -5,15 +5,15 @@ import (
 	"runtime"
 )
 
-// spareHeap is how much garbage, in bytes, may gather on top of what the runtime lets
-// gather by itself.
+// spareHeap is the size of garbage, in bytes, that the collector tolerates in addition to
+// its own rule.
 const spareHeap = 32 << 20
 
-// allowGarbage has the collector run less often, until the function that it returns is
-// called. What lives of a gateway's heap is a few megabytes, so that it would run for
-// every few hundred requests. It is ballast that makes the heap look larger: memory that
-// is never touched, for which the system has no page. A GOGC or GOMEMLIMIT in the
-// environment is somebody's own idea, and left alone.
+// allowGarbage makes the garbage collector run less often, until the function that it
+// returns is called. The live heap of a gateway has a few megabytes, so the collector would
+// run every few hundred requests. A ballast makes the heap look larger; it is never touched,
+// so the system has no pages for it. With GOGC or GOMEMLIMIT in the environment it does
+// nothing.
 func allowGarbage() (stop func()) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}

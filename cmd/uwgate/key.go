@@ -36,7 +36,7 @@ func keyCommand() *cli.Command {
 // scripts: names stay.
 type keyReport struct {
 	Raw      string   `json:"raw"`  // as nginx evaluates it
-	Wire     string   `json:"wire"` // as it stands in nginx's get
+	Wire     string   `json:"wire"` // as nginx sends it in a get
 	WireHex  string   `json:"wire_hex"`
 	Servers  []string `json:"servers"` // the addresses where nginx looks
 	Storable bool     `json:"storable"`
@@ -160,7 +160,7 @@ func showText(w io.Writer, r keyReport) error {
 	return err
 }
 
-// printable keeps control bytes of a key from the terminal.
+// printable quotes a text that has control bytes, which a terminal would obey.
 func printable(s string) string {
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] == 0x7f {
@@ -170,7 +170,7 @@ func printable(s string) string {
 	return s
 }
 
-// parseHeaders reads "Name: value" into the vars that nginx makes of headers.
+// parseHeaders reads lines "Name: value" into the vars that nginx makes of headers.
 func parseHeaders(lines []string) (uwsgi.Vars, error) {
 	var v uwsgi.Vars
 	for _, line := range lines {
@@ -183,7 +183,7 @@ func parseHeaders(lines []string) (uwsgi.Vars, error) {
 	return v, nil
 }
 
-// headerVar is the var that nginx makes of a header line.
+// headerVar returns the var that nginx makes of a header line.
 func headerVar(line string) (h uwsgi.Var, ok bool) {
 	name, value, ok := strings.Cut(line, ":")
 	name = strings.TrimSpace(name)
@@ -194,8 +194,8 @@ func headerVar(line string) (h uwsgi.Var, ok bool) {
 	return uwsgi.Var{Name: name, Value: strings.TrimSpace(value)}, true
 }
 
-// requestVars are the vars that nginx would send for a request of the URL, as
-// its stock uwsgi_params names them.
+// requestVars returns the vars that nginx with its stock uwsgi_params sends for a request
+// of the URL.
 func requestVars(method, rawURL string, headers uwsgi.Vars) (uwsgi.Vars, error) {
 	scheme, host, target, err := splitURL(rawURL)
 	if err != nil {
@@ -241,8 +241,8 @@ func requestVars(method, rawURL string, headers uwsgi.Vars) (uwsgi.Vars, error) 
 	return append(v, headers...), nil
 }
 
-// splitURL takes a URL apart without touching the target: nginx keys on the
-// bytes of the request line.
+// splitURL splits a URL and leaves the target as it is: nginx's key consists of the bytes of
+// the request line.
 func splitURL(s string) (scheme, host, target string, err error) {
 	for i := range len(s) {
 		if s[i] <= 0x20 || s[i] == 0x7f {
@@ -276,8 +276,8 @@ func splitURL(s string) (scheme, host, target string, err error) {
 	return scheme, host, target, nil
 }
 
-// normalizePath is what ngx_http_parse_complex_uri makes of a path: decoded
-// once, dot segments resolved, slashes merged.
+// normalizePath decodes a path once, resolves dot segments and merges slashes, as
+// ngx_http_parse_complex_uri does.
 func normalizePath(path string) (string, error) {
 	decoded, err := url.PathUnescape(path)
 	if err != nil {

@@ -71,8 +71,8 @@ func (s sockets) close() {
 	}
 }
 
-// listen opens the socket at addr. A UNIX socket gets mode, and takes the
-// place of one that a program left behind when it was killed.
+// listen opens the socket at addr. A UNIX socket gets mode, and replaces one that a program
+// left behind when it was killed.
 func listen(ctx context.Context, addr settings.Address, mode os.FileMode) (net.Listener, error) {
 	network, address := addr.Network, addr.Addr
 	onDisk := network == "unix" && !addr.IsAbstract()
@@ -81,7 +81,7 @@ func listen(ctx context.Context, addr settings.Address, mode os.FileMode) (net.L
 			return nil, err
 		}
 	}
-	// Nothing else tells that a client's machine has vanished: nginx may take its time.
+	// Nothing else detects that a client's machine is gone: nginx may be slow for good reasons.
 	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}}
 	ln, err := lc.Listen(ctx, network, address)
 	if err != nil {
@@ -96,8 +96,7 @@ func listen(ctx context.Context, addr settings.Address, mode os.FileMode) (net.L
 	return ln, nil
 }
 
-// listenPacket opens the socket for announcements at addr, as listen does for
-// requests.
+// listenPacket opens the socket for announcements at addr.
 func listenPacket(ctx context.Context, addr settings.Address, mode os.FileMode) (net.PacketConn, error) {
 	network, address := "udp", addr.Addr
 	if addr.Network == "unix" {
@@ -123,14 +122,14 @@ func listenPacket(ctx context.Context, addr settings.Address, mode os.FileMode) 
 	return pc, nil
 }
 
-// removeStale removes a socket that nobody listens on.
+// removeStale removes a socket that no program listens on.
 func removeStale(network, path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil
 	}
 	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("listen on unix:%s: there is a file of that name that is no socket; remove it or choose another path", path)
+		return fmt.Errorf("listen on unix:%s: a file of that name is no socket; remove it or choose another path", path)
 	}
 	nc, err := net.Dial(network, path)
 	if err == nil {
@@ -143,7 +142,7 @@ func removeStale(network, path string) error {
 	return nil
 }
 
-// reason is err without what the caller says better.
+// reason returns err without the address and operation, which the caller names itself.
 func reason(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {

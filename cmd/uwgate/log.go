@@ -12,11 +12,11 @@ import (
 	"uwgate/cmd/uwgate/settings"
 )
 
-// A logbook is where the program writes to: any number of sinks.
+// A logbook is the program's log. It writes to any number of sinks.
 type logbook struct {
-	// log is for what happens now and then; repeated lines are sampled.
+	// log is for events. Repeated lines are sampled.
 	log *zap.Logger
-	// access gets a line a request and loses none of them.
+	// access is for requests, one line each. Its lines are not sampled.
 	access *zap.Logger
 
 	sinks []*sink
@@ -82,7 +82,7 @@ func (b *logbook) reopenOrReport() {
 	}
 }
 
-// close writes out what is queued, for a few seconds at most.
+// close writes what is queued, for a few seconds at most.
 func (b *logbook) close() {
 	for _, s := range b.sinks {
 		s.close(3 * time.Second)

@@ -12,19 +12,19 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A savedRequest is what a request file holds: the vars that nginx has sent,
-// or a request as a browser or curl has sent it to nginx.
+// A savedRequest is the content of a request file: the vars that nginx sent, or a request
+// that a browser or curl sent to nginx.
 type savedRequest struct {
-	vars uwsgi.Vars // nil: see what follows
+	vars uwsgi.Vars // nil: the file has a request, which follows
 
 	method  string
-	url     string     // as far as the request line tells
+	url     string     // from the request line; it may have no scheme and host
 	headers uwsgi.Vars // HTTP_*, in order
 
-	body bool // something follows the head
+	body bool // there is a body after the head
 }
 
-// A lineError is a mistake on one line of a file, counted from 1.
+// A lineError is an error on a line of a file. Lines count from 1.
 type lineError struct {
 	line int
 	what string
@@ -32,10 +32,9 @@ type lineError struct {
 
 func (e *lineError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.what) }
 
-// parseRequest tells by content what a request file is: a uwsgi packet, JSON as
-// explain prints and the admin API takes it, lines NAME=value, or the text of
-// an HTTP request, with the marks of `curl -v` or without. Mistakes in text are
-// *lineErrors.
+// parseRequest reads a request file: a uwsgi packet, JSON as explain prints and the admin
+// API reads it, lines NAME=value, or an HTTP request, with the marks of `curl -v` or without.
+// It recognizes each by its content. Errors in text are *lineErrors.
 func parseRequest(data []byte) (*savedRequest, error) {
 	text := strings.TrimSpace(string(data))
 	switch {
@@ -62,7 +61,7 @@ func parsePacket(data []byte) (*savedRequest, error) {
 	return &savedRequest{vars: nonNil(req.Vars), body: err == nil}, nil
 }
 
-// nonNil tells a request without vars from a savedRequest without them.
+// nonNil returns vars that are not nil: nil means that the file has an HTTP request.
 func nonNil(v uwsgi.Vars) uwsgi.Vars {
 	if v == nil {
 		return uwsgi.Vars{}
@@ -102,7 +101,7 @@ func jsonError(data []byte, err error) error {
 	return &lineError{1 + bytes.Count(data[:end], []byte("\n")), fmt.Sprintf("%v; %s", syntax, what)}
 }
 
-// parseLines reads both kinds of text.
+// parseLines reads lines NAME=value or an HTTP request.
 func parseLines(text string) (*savedRequest, error) {
 	lines := numbered(text)
 	if strings.HasPrefix(lines[0].text, "* ") || strings.HasPrefix(lines[0].text, "> ") {
@@ -116,14 +115,14 @@ func parseLines(text string) (*savedRequest, error) {
 	return parseHTTP(lines)
 }
 
-// A line is one of a text, without its end, counted from 1.
+// A line is a line of a text without its end. Lines count from 1.
 type line struct {
 	text   string
 	number int
 }
 
-// numbered returns the lines from the first that is not blank on; the text has
-// one.
+// numbered returns the lines without the blank ones at the beginning. The text has one that
+// is not blank.
 func numbered(text string) []line {
 	var lines []line
 	for i, s := range strings.Split(text, "\n") {
@@ -183,8 +182,8 @@ func parseHTTP(lines []line) (*savedRequest, error) {
 	return r.absolute(), nil
 }
 
-// absolute gives an absolute target its way: its host counts, whatever Host
-// says (RFC 9112 §3.2.2), and `uwsgi_param HTTP_HOST $host` tells that one.
+// absolute removes the Host header of a request with an absolute target: the target's host
+// counts (RFC 9112 §3.2.2), and `uwsgi_param HTTP_HOST $host` has that one.
 func (r *savedRequest) absolute() *savedRequest {
 	if strings.HasPrefix(r.url, "/") {
 		return r

@@ -6,30 +6,30 @@ import (
 	"time"
 )
 
-// sinkBudget is how much a slow destination may fall behind, in bytes.
+// sinkBudget is the most that may wait for a slow destination, in bytes.
 const sinkBudget = 4 << 20
 
-// Under load one system call takes dozens of lines: after sinkBurst writes within
-// sinkPause the next one waits until that is over.
+// Under load one system call writes dozens of lines: after sinkBurst writes within
+// sinkPause the next one waits until the pause is over.
 const (
 	sinkPause = 10 * time.Millisecond
 	sinkBurst = 8
 )
 
-// A sink writes log lines to its destination from a goroutine of its own, so
-// that a full pipe or a slow disk never holds up a request. A line goes out at
-// once, or where there are many within sinkPause. It keeps at most sinkBudget bytes;
-// what comes then is dropped, and a line tells how many. The goroutine ends with
-// close. Its methods are safe for concurrent use.
+// A sink writes log lines to its destination from a goroutine of its own, so that a full
+// pipe or a slow disk never slows a request. It writes a line at once, or within sinkPause if
+// there are many. It keeps at most sinkBudget bytes; it drops further lines, and writes a
+// line that says how many. The goroutine ends with close. Its methods are safe for concurrent
+// use.
 type sink struct {
 	mu      sync.Mutex // guards what follows
 	pending []byte
 	dropped int
-	orders  []chan error // reopen the destination, then answer
+	orders  []chan error // reopen the destination, then send the result
 	closed  bool
 
-	wake  chan struct{} // holds one if there are lines
-	hurry chan struct{} // holds one if there is what cannot wait
+	wake  chan struct{} // has an element if there are lines
+	hurry chan struct{} // has an element if something cannot wait
 	done  chan struct{}
 }
 
@@ -53,8 +53,8 @@ func (s *sink) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// add wakes the goroutine for the first line only, and again if so many have come
-// that it must not wait for more. The caller holds mu.
+// add wakes the goroutine for the first line, and again when there are so many lines that
+// it must not wait for more. The caller holds mu.
 func (s *sink) add(line []byte) {
 	before := len(s.pending)
 	s.pending = append(s.pending, line...)
@@ -66,7 +66,7 @@ func (s *sink) add(line []byte) {
 	}
 }
 
-// nudge puts one in, unless there is one.
+// nudge puts an element into c, unless there is one.
 func nudge(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -74,10 +74,10 @@ func nudge(c chan struct{}) {
 	}
 }
 
-// Sync has nothing to do: the goroutine writes soon.
+// Sync does nothing: the goroutine writes soon.
 func (s *sink) Sync() error { return nil }
 
-// run writes everything that is queued in one go, as often as there is any.
+// run writes all pending lines at once, until the sink is closed.
 func (s *sink) run(dst reopener) {
 	defer close(s.done)
 	var batch []byte
@@ -88,7 +88,7 @@ func (s *sink) run(dst reopener) {
 		var last bool
 		batch, orders, last = s.take(batch[:0])
 		if len(batch) > 0 {
-			dst.Write(batch) // there is nobody to tell
+			dst.Write(batch) // there is nowhere to report an error
 			p.step()
 		}
 		for _, answer := range orders {
@@ -100,13 +100,13 @@ func (s *sink) run(dst reopener) {
 	}
 }
 
-// A pace is what the writes keep to.
+// A pace limits the writes.
 type pace struct {
 	since time.Time // the first write of a sinkPause
 	steps int       // writes since
 }
 
-// rest is how long the next write has to wait.
+// rest returns how long the next write must wait.
 func (p *pace) rest() time.Duration {
 	if p.steps < sinkBurst {
 		return 0
@@ -122,7 +122,7 @@ func (p *pace) step() {
 	p.steps++
 }
 
-// await returns when there is something to do, and for lines rest is over, too.
+// await returns when there is something to do. For lines it also waits until rest is over.
 func (s *sink) await(rest time.Duration) {
 	began := time.Now()
 	select {
@@ -139,7 +139,7 @@ func (s *sink) await(rest time.Duration) {
 	}
 }
 
-// take swaps spare for the pending lines.
+// take returns the pending lines, and keeps spare for the next ones.
 func (s *sink) take(spare []byte) (batch []byte, orders []chan error, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +152,7 @@ func (s *sink) take(spare []byte) (batch []byte, orders []chan error, last bool)
 	return batch, orders, s.closed
 }
 
-// reopen has the destination made anew, after what is queued was written.
+// reopen writes the pending lines and opens the destination again.
 func (s *sink) reopen() error {
 	answer := make(chan error, 1)
 	s.mu.Lock()
@@ -167,7 +167,7 @@ func (s *sink) reopen() error {
 	}
 }
 
-// close waits until everything is written, but no longer than d.
+// close writes the pending lines. It waits for d at most.
 func (s *sink) close(d time.Duration) {
 	s.mu.Lock()
 	s.closed = true

@@ -95,7 +95,7 @@ func state(up bool) string {
 	return "down"
 }
 
-// counts lists what has been counted, the most first.
+// counts lists counters by word, the largest first.
 func counts(m map[string]uint64) string {
 	if len(m) == 0 {
 		return "none"
