@@ -97,7 +97,7 @@ func beside(t *testing.T, b *bench, tune func(*Gateway), backends ...string) *be
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.Store, g.Policy.Servers = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, ring.Has
+		g.Store, g.Policy.Keys.Servers = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, ring.Has
 		if tune != nil {
 			tune(g)
 		}
@@ -158,7 +158,7 @@ func storeAt(t *testing.T, g *Gateway, addr string) *cachewriter.Writer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Policy.Servers = ring.Has
+	g.Policy.Keys.Servers = ring.Has
 	return &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}
 }
 

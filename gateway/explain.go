@@ -143,13 +143,13 @@ func storedUsage(u *cachewriter.Usage) *StoredUsage {
 // bodyOf is the body within a value, as nginx would send it.
 func bodyOf(p *policy.Policy, item *cachewriter.Item) ([]byte, error) {
 	switch {
-	case p.Format == policy.FormatHTTP:
+	case p.Hits.Format == policy.FormatHTTP:
 		_, body, found := bytes.Cut(item.Value, []byte("\r\n\r\n"))
 		if !found {
 			return nil, errors.New("the stored value has no head, which the format http needs: nginx takes it for a miss")
 		}
 		return body, nil
-	case p.Format == policy.FormatGzip && item.Flags&p.GzipFlag != 0:
+	case p.Hits.Format == policy.FormatGzip && item.Flags&p.Hits.GzipFlag != 0:
 		return inflate(item.Value, p.BodyLimit())
 	}
 	return item.Value, nil

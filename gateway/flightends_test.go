@@ -119,7 +119,7 @@ func newFleet(t *testing.T, gateways int, tune func(*Gateway), worker script) []
 		fleet[i] = newBench(t, func(g *Gateway) {
 			g.Coalescing.Fleet = true
 			g.Store = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}
-			g.Policy.Servers = ring.Has
+			g.Policy.Keys.Servers = ring.Has
 			if tune != nil {
 				tune(g)
 			}
@@ -179,7 +179,7 @@ func TestFlightEndsAtRandom(t *testing.T) {
 		fleet := newFleet(t, 2, func(g *Gateway) {
 			observing(g)
 			g.Policy.Sentinels = sentinels
-			g.Policy.Format = policy.FormatHTTP // so that a page that lay in memcached has its X-Sum
+			g.Policy.Hits.Format = policy.FormatHTTP // so that a page that lay in memcached has its X-Sum
 			g.Timeouts.FirstByte, g.Coalescing.Wait = time.Second, time.Duration(1+intN(200))*time.Millisecond
 		}, worker)
 		var all sync.WaitGroup

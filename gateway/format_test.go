@@ -21,7 +21,7 @@ func TestFormatGzip(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, func(g *Gateway) { g.Policy.Format, g.Policy.GzipFlag = policy.FormatGzip, 8 }, says(okPage(tt.body)))
+			b := newBench(t, func(g *Gateway) { g.Policy.Hits.Format, g.Policy.Hits.GzipFlag = policy.FormatGzip, 8 }, says(okPage(tt.body)))
 			if got := b.get("/"); got.body != tt.body || got.header.Has("Content-Encoding") {
 				t.Errorf("the first visitor got %q", got.raw)
 			}
@@ -55,7 +55,7 @@ func inflated(t *testing.T, it item) string {
 func TestFormatHTTP(t *testing.T) {
 	const body = "hello"
 	date := "Date: " + time.Now().UTC().Format(http.TimeFormat)
-	b := newBench(t, func(g *Gateway) { g.Policy.Format = policy.FormatHTTP }, says(okPage(body,
+	b := newBench(t, func(g *Gateway) { g.Policy.Hits.Format = policy.FormatHTTP }, says(okPage(body,
 		`ETag: "v1"`, date, "Content-Language: de", "X-Accel-Expires: 60", "Connection: close")))
 	if got := b.get("/"); got.body != body || got.header.Get("ETag") != `"v1"` || !got.header.Has("X-Accel-Expires") {
 		t.Errorf("the first visitor got %q", got.raw)
@@ -71,7 +71,7 @@ func TestFormatHTTP(t *testing.T) {
 
 // Head and body together are bounded, as memcached bounds them.
 func TestFormatHTTPCountsTheHead(t *testing.T) {
-	b := newBench(t, func(g *Gateway) { g.Policy.Format, g.Policy.MaxBody = policy.FormatHTTP, 100 }, says(okPage(strings.Repeat("x", 90))))
+	b := newBench(t, func(g *Gateway) { g.Policy.Hits.Format, g.Policy.MaxBody = policy.FormatHTTP, 100 }, says(okPage(strings.Repeat("x", 90))))
 	b.get("/")
 	if line := b.line(0); line["reason"] != "too-large" {
 		t.Errorf("logged %v, want too-large", line)
@@ -83,7 +83,7 @@ func TestExplainReadsEveryFormat(t *testing.T) {
 	text := strings.Repeat("<p>hello</p>", 100)
 	for _, format := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
 		t.Run(string(format), func(t *testing.T) {
-			b := newBench(t, func(g *Gateway) { g.Policy.Format, g.Policy.GzipFlag = format, 2 }, says(okPage(text)), says(okPage(text)), says(okPage(text+".")))
+			b := newBench(t, func(g *Gateway) { g.Policy.Hits.Format, g.Policy.Hits.GzipFlag = format, 2 }, says(okPage(text)), says(okPage(text)), says(okPage(text+".")))
 			b.get("/")
 			b.line(0)
 			b.Store.Close(t.Context())

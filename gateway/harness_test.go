@@ -103,8 +103,10 @@ func testPolicy(t testing.TB, ring *cachewriter.Ring) *policy.Policy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &policy.Policy{Template: tmpl, Servers: ring.Has, DefaultTTL: 10 * time.Minute,
-		AllowedHosts: []string{"example.com"}} // the keys of missed do not say the host
+	return &policy.Policy{
+		Keys:      policy.Keys{Template: tmpl, Servers: ring.Has, AllowedHosts: []string{"example.com"}}, // the keys of missed do not contain the host
+		Lifetimes: policy.Lifetimes{Default: 10 * time.Minute},
+	}
 }
 
 // close drains; a second call does nothing.

@@ -30,7 +30,7 @@ func (x *exchange) appendHead(b []byte) []byte {
 	resp.Clean()
 	x.client.sent.status = resp.StatusCode
 	aligned := resp.Header
-	if p.mayStore() && x.g.AlignHeaders && p.policy.Format != policy.FormatHTTP {
+	if p.mayStore() && x.g.AlignHeaders && p.policy.Hits.Format != policy.FormatHTTP {
 		aligned = policy.Align(resp.Header)
 	}
 	return p.fitHead(b, &resp, aligned)

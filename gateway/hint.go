@@ -148,7 +148,7 @@ func (g *Gateway) hintNotLookedUp(p *policy.Policy, v uwsgi.Vars) {
 			"if nginx did ask memcached for it, add `uwsgi_param CACHE_STATUS $upstream_status;` beside CACHE_KEY")
 		return
 	}
-	if addr := v.Get("CACHE_SERVER"); addr != "" && !p.Knows(addr) {
+	if addr := v.Get("CACHE_SERVER"); addr != "" && !p.Keys.Knows(addr) {
 		g.hintOnce(&g.hints.server, "nginx asked a memcached server that is not ours for "+addr,
 			"name every server of nginx's upstream block with --memcached, as it is written there")
 	}

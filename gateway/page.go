@@ -131,8 +131,8 @@ func (p *page) put(f *refresh.Page, led *flight, asked time.Time) policy.Reason 
 
 // value is what is stored: the page, compressed where nginx expects that.
 func (p *page) value() (value []byte, flags uint32) {
-	page, flag := p.capture.value, p.policy.GzipFlag
-	if p.policy.Format != policy.FormatGzip || flag == 0 {
+	page, flag := p.capture.value, p.policy.Hits.GzipFlag
+	if p.policy.Hits.Format != policy.FormatGzip || flag == 0 {
 		return page, 0
 	}
 	value, shrunk := cachewriter.Gzip(page)

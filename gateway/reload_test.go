@@ -36,7 +36,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := *b.Policy
-	p.Format, p.Servers = policy.FormatHTTP, ring.Has
+	p.Hits.Format, p.Keys.Servers = policy.FormatHTTP, ring.Has
 	eventually(t, "the first page is stored", func() bool { _, ok := b.store.get("k:/before"); return ok })
 	b.Reload(&p, ring)
 	close(goOn)

@@ -34,7 +34,7 @@ func TestTwoGateways(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				g.Store, g.Policy.Servers = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, ring.Has
+				g.Store, g.Policy.Keys.Servers = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, ring.Has
 			}, worker)
 			slow := make(chan answer, 1)
 			go func() { slow <- b.get("/", uwsgi.Var{Name: "HTTP_X_REQUEST_ID", Value: "slow"}) }()
@@ -64,7 +64,7 @@ func TestTwoGateways(t *testing.T) {
 			eventually(t, "the twin is stored", func() bool { return a.holds("k:/twin") })
 			c := startBench(t, "unix", func(g *Gateway) {
 				ring, _ := cachewriter.NewRing(cachewriter.All, cachewriter.Server{Name: a.store.addr})
-				g.Store, g.Policy.Servers = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, ring.Has
+				g.Store, g.Policy.Keys.Servers = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, ring.Has
 			}, worker)
 			eventually(t, "the page is stored again, if not at once", func() bool { // clocks may differ by 100 ms
 				c.get("/")

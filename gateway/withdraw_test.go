@@ -150,7 +150,7 @@ func TestWithdrawnForAllVisitors(t *testing.T) {
 			w.says(okPage("hello", kept))
 			b := newBench(t, func(g *Gateway) {
 				g.Coalescing.Wait, g.Store.Copies = -1, true
-				g.Policy.Template, _ = policy.ParseTemplate("$visitor$scheme://$host$request_uri")
+				g.Policy.Keys.Template, _ = policy.ParseTemplate("$visitor$scheme://$host$request_uri")
 			}, w.play)
 			at := func(visitor, uri string, more ...uwsgi.Var) []uwsgi.Var {
 				return append([]uwsgi.Var{{Name: "CACHE_KEY", Value: visitor + "http://example.com" + uri}}, more...)

@@ -126,11 +126,11 @@ func (p *liveProof) makeCanary() {
 	p.page = []byte("<!DOCTYPE html>\n<title>uwgate's canary</title>\n" +
 		strings.Repeat("<p>Written by uwgate check --via, to be deleted at once.</p>\n", 8) +
 		"<p>" + p.marker + "</p>\n")
-	head := uwsgi.Response{StatusCode: 200, Reason: "OK", Header: uwsgi.Header{{Name: "Content-Type", Value: p.policy.HitType}}}
+	head := uwsgi.Response{StatusCode: 200, Reason: "OK", Header: uwsgi.Header{{Name: "Content-Type", Value: p.policy.Hits.Type}}}
 	p.value = append(p.policy.StoredHead(&head, time.Now()), p.page...)
-	if p.policy.Format == policy.FormatGzip {
+	if p.policy.Hits.Format == policy.FormatGzip {
 		p.value, _ = cachewriter.Gzip(p.page)
-		p.flags = p.policy.GzipFlag
+		p.flags = p.policy.Hits.GzipFlag
 	}
 }
 

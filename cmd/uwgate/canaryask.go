@@ -93,7 +93,7 @@ func (p *liveProof) dial(ctx context.Context, pr *probe) (net.Conn, askStep, err
 
 // encoding returns the Accept-Encoding of the requests.
 func (p *liveProof) encoding() string {
-	if p.policy.Format == policy.FormatGzip {
+	if p.policy.Hits.Format == policy.FormatGzip {
 		return "gzip"
 	}
 	return "identity"

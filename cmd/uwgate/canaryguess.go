@@ -23,7 +23,7 @@ func (p *liveProof) guessTemplate(pr *probe, key string) string {
 		if err != nil || !strings.Contains(key, uri[0]) {
 			continue
 		}
-		t.Nginx = p.policy.Template.Nginx
+		t.Nginx = p.policy.Keys.Template.Nginx
 		if made, err := t.Expand(vars); err == nil && made == key {
 			return guess
 		}

@@ -20,9 +20,9 @@ func (p *liveProof) reportHit(ctx context.Context, probes []*probe) *liveReport 
 	pr := probes[0]
 	r := p.report(pr)
 	r.Tried, r.Hits = len(probes), len(probes)
-	if got := pr.answer.header.Get("Content-Type"); p.isTypeKnown(pr) && !policy.SameType(got, p.policy.HitType) {
-		r.is(offFormat, "nginx serves the page as %q, and uwgate takes hits for %q", got, p.policy.HitType)
-		r.todo("let default_type and charset of nginx's location say %s, or give --hit-type '%s': pages of any other type are then not stored", p.policy.HitType, got)
+	if got := pr.answer.header.Get("Content-Type"); p.isTypeKnown(pr) && !policy.SameType(got, p.policy.Hits.Type) {
+		r.is(offFormat, "nginx serves the page as %q, and uwgate takes hits for %q", got, p.policy.Hits.Type)
+		r.todo("let default_type and charset of nginx's location say %s, or give --hit-type '%s': pages of any other type are then not stored", p.policy.Hits.Type, got)
 		return r
 	}
 	r.is(liveHit, "nginx serves what lies in memcached: %d canaries of %d, on %d of its servers", len(probes), len(probes), len(p.live))
@@ -37,12 +37,12 @@ func (p *liveProof) reportHit(ctx context.Context, probes []*probe) *liveReport 
 // an extension, nginx's types map decides.
 func (p *liveProof) isTypeKnown(pr *probe) bool {
 	file, _, _ := strings.Cut(pr.target, "?")
-	return p.policy.Format != policy.FormatHTTP && path.Ext(file) == ""
+	return p.policy.Hits.Format != policy.FormatHTTP && path.Ext(file) == ""
 }
 
 // warnOfGzip requests the canary again, as a client that does not accept gzip.
 func (p *liveProof) warnOfGzip(ctx context.Context, r *liveReport, pr *probe) {
-	if p.policy.Format != policy.FormatGzip {
+	if p.policy.Hits.Format != policy.FormatGzip {
 		return
 	}
 	plain := *pr
@@ -184,8 +184,8 @@ func (p *liveProof) misformed(r *liveReport, a answer) {
 		r.is(offFormat, "uwgate writes head and body, and nginx serves the head as a part of the page")
 		r.todo("start uwgate with --format body; or let nginx read such values: `uwgate nginx --format http` prints how (srcache_fetch, memc_pass)")
 	case len(inflate(a.body)) > 0 && !a.isZipped():
-		r.is(offFormat, "uwgate writes gzip with the flag %d, and nginx serves it without Content-Encoding: browsers would show garbage", p.policy.GzipFlag)
-		r.todo("write `memcached_gzip_flag %d; gunzip on;` into nginx's location, or start uwgate with --format body", p.policy.GzipFlag)
+		r.is(offFormat, "uwgate writes gzip with the flag %d, and nginx serves it without Content-Encoding: browsers would show garbage", p.policy.Hits.GzipFlag)
+		r.todo("write `memcached_gzip_flag %d; gunzip on;` into nginx's location, or start uwgate with --format body", p.policy.Hits.GzipFlag)
 	default:
 		r.is(offFormat, "nginx finds the page, and makes a %d of it that is another", a.status)
 		r.evidence("the answer's body begins %q", clip(string(a.body), 40))
@@ -196,7 +196,7 @@ func (p *liveProof) misformed(r *liveReport, a answer) {
 // fellThrough reports a lookup that found the canary, which nginx did not serve.
 func (p *liveProof) fellThrough(r *liveReport, pr *probe, server string) {
 	r.is(offFormat, "nginx finds the page on %s, and goes on to the application all the same", server)
-	if p.policy.Format == policy.FormatHTTP {
+	if p.policy.Hits.Format == policy.FormatHTTP {
 		r.todo("see nginx's error log for what memc_pass or srcache_fetch has against the value of %s", pr.target)
 		return
 	}

@@ -73,7 +73,7 @@ func (p *liveProof) newProbe() (*probe, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--via: %w", err)
 	}
-	if pr.key, err = p.policy.Template.Expand(vars); err != nil {
+	if pr.key, err = p.policy.Keys.Template.Expand(vars); err != nil {
 		return nil, fmt.Errorf("--via: key of %s: %w", pr.url(), err)
 	}
 	if err := cachewriter.CheckKey(cachewriter.Escape(pr.key)); err != nil {

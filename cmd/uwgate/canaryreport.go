@@ -59,7 +59,7 @@ type liveLookup struct {
 func (p *liveProof) report(pr *probe) *liveReport {
 	r := &liveReport{
 		URL: pr.url(), Key: pr.key, Wire: cachewriter.Escape(pr.key), Servers: pr.servers,
-		Format: string(p.policy.Format), Status: pr.answer.status,
+		Format: string(p.policy.Hits.Format), Status: pr.answer.status,
 		Asked: []liveLookup{}, Evidence: []string{}, ToDo: []string{}, Warnings: []string{}, Left: []string{},
 	}
 	if pr.answer.status != 0 || pr.answer.err != nil {

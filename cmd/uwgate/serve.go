@@ -103,7 +103,7 @@ func assemble(p *settings.Parts, logs *logbook) *gateway.Gateway {
 			DialTimeout: p.Store.ConnectTimeout,
 			Timeout:     p.Store.Timeout,
 			Queue:       cachewriter.QueueLimits{Bytes: int64(p.Store.QueueBytes), Entries: p.Store.QueueEntries},
-			Pending:     cachewriter.PendingLimits{MaxAge: 2 * p.Policy.MaxTTL}, // a copy may outlive its page by as much
+			Pending:     cachewriter.PendingLimits{MaxAge: 2 * p.Policy.Lifetimes.Max}, // a copy may outlive its page by as much
 			Copies:      true,
 		},
 		Log:          logs.log,

@@ -21,13 +21,13 @@ func warn(p *settings.Parts, log *zap.Logger) {
 // warnHost warns if neither the key nor anything else says which host a page is of.
 func warnHost(p *settings.Parts, log *zap.Logger) {
 	switch {
-	case !p.Policy.LacksHost():
-	case len(p.Policy.AllowedHosts) == 0:
+	case !p.Policy.Keys.LacksHost():
+	case len(p.Policy.Keys.AllowedHosts) == 0:
 		log.Warn("no page is stored: the key does not contain the host, so pages for a host that a client makes up would be served to everybody",
 			zap.String("fix", "put $host into nginx's key and --key, or name the one host of your site with --allowed-host"))
 	default:
 		log.Warn("no page is stored: the key does not contain the host, so the pages of several hosts would have the same keys",
-			zap.Strings("allowed_host", p.Policy.AllowedHosts),
+			zap.Strings("allowed_host", p.Policy.Keys.AllowedHosts),
 			zap.String("fix", "put $host into nginx's key and --key, or name one host alone, without *, with --allowed-host"))
 	}
 }

@@ -64,7 +64,7 @@ func startBench(t *testing.T, tune func(*gateway.Gateway), backends ...string) *
 	core, access := observer.New(zap.InfoLevel)
 	g := &gateway.Gateway{
 		Backends:  &backend.Pools{Default: pool},
-		Policy:    &policy.Policy{Template: tmpl, DefaultTTL: 10 * time.Minute, AllowedHosts: []string{"example.com"}},
+		Policy:    &policy.Policy{Keys: policy.Keys{Template: tmpl, AllowedHosts: []string{"example.com"}}, Lifetimes: policy.Lifetimes{Default: 10 * time.Minute}},
 		AccessLog: zap.New(core),
 	}
 	if tune != nil {

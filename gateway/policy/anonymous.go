@@ -40,7 +40,7 @@ const (
 //   - which may depend on a Forwarded that does not repeat what nginx says: even a
 //     proxy's cannot be kept, for it names the client.
 func (p *Policy) Anonymous(v uwsgi.Vars, plan Plan) uwsgi.Vars {
-	if plan.Reason != "" || plan.Alone || plan.oddVars || !p.isTemplateRight(v, v.Get(varKey)) || p.isUnsettled(v) {
+	if plan.Reason != "" || plan.Alone || plan.oddVars || !p.Keys.isRendered(v, v.Get(varKey)) || p.isUnsettled(v) {
 		return nil
 	}
 	if plan.Bypass {
@@ -49,7 +49,7 @@ func (p *Policy) Anonymous(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 	}
 	out := p.withoutVisitor(v)
 	again := p.Request(out)
-	if again.Reason != "" || again.Key != plan.Key || !p.isTemplateRight(out, again.Key) {
+	if again.Reason != "" || again.Key != plan.Key || !p.Keys.isRendered(out, again.Key) {
 		return nil
 	}
 	return compact(out)
@@ -110,7 +110,7 @@ func (p *Policy) isOfSite(name string) bool {
 	case class == unkeyed, class == seemsUnkeyed:
 		return true
 	}
-	return p.isTrusted(name) || p.Template.coversVar(name)
+	return p.isTrusted(name) || p.Keys.Template.coversVar(name)
 }
 
 // isOfVisitor reports whether a var that is no header names who asks, or the client.

@@ -13,7 +13,7 @@ import (
 // anonymousPolicy renders the key of get, unless a test says otherwise.
 func anonymousPolicy(t testing.TB, template string) *Policy {
 	p := testPolicy()
-	p.Template = mustTemplate(t, template, "1.22.1")
+	p.Keys.Template = mustTemplate(t, template, "1.22.1")
 	return p
 }
 
@@ -52,7 +52,7 @@ func TestAnonymous(t *testing.T) {
 // What one row adds is kept, left out, or the end of the matter.
 func TestAnonymousVars(t *testing.T) {
 	const kept, gone, never = "kept", "gone", "never"
-	languages := func(p *Policy) { p.Template, _ = ParseTemplate(":1:$request_uri|$http_accept_language") }
+	languages := func(p *Policy) { p.Keys.Template, _ = ParseTemplate(":1:$request_uri|$http_accept_language") }
 	harmless := func(name string) func(*Policy) {
 		return func(p *Policy) { p.Visitors = NewVisitors(VisitorNames{HarmlessVars: []string{name}}) }
 	}
@@ -208,7 +208,7 @@ func TestVectorsAnonymous(t *testing.T) {
 			continue
 		}
 		tmpl.Nginx = Version{1, 22, 1}
-		p := &Policy{Template: tmpl, Servers: func(addr string) bool { return addr == c.Addr }, AllowedHosts: []string{requestHost(c.handOver())}}
+		p := &Policy{Keys: Keys{Template: tmpl, Servers: func(addr string) bool { return addr == c.Addr }, AllowedHosts: []string{requestHost(c.handOver())}}}
 		v := c.handOver()
 		plan := p.Request(v)
 		out := p.Anonymous(v, plan)
@@ -245,7 +245,7 @@ func randomRequest(r *rand.Rand, p *Policy) uwsgi.Vars {
 		v = changed(v, []string{"", "+"}[r.IntN(2)]+name+"="+value)
 	}
 	v = changed(v, "-CACHE_KEY")
-	if key, err := p.Template.Expand(v); err == nil && r.IntN(2) == 0 {
+	if key, err := p.Keys.Template.Expand(v); err == nil && r.IntN(2) == 0 {
 		v = append(v, uwsgi.Var{Name: "CACHE_KEY", Value: key})
 	}
 	if r.IntN(2) == 0 {
@@ -310,7 +310,7 @@ func mayStand(p *Policy, x uwsgi.Var) bool {
 	case x.Name == "HTTP_HOST", x.Name == "HTTP_X_FORWARDED_HOST", x.Name == "HTTP_X_FORWARDED_PROTO":
 		return true // Request allows but repetitions, and Firewall has its own word
 	}
-	return !strings.Contains(x.Value, "visitor") || p.Template.Covers(strings.ReplaceAll(header, "_", "-"))
+	return !strings.Contains(x.Value, "visitor") || p.Keys.Template.covers(strings.ReplaceAll(header, "_", "-"))
 }
 
 func FuzzAnonymous(f *testing.F) {
@@ -324,7 +324,7 @@ func FuzzAnonymous(f *testing.F) {
 		path, query, _ := cutQuery(uri)
 		v := get("-CACHE_KEY", "REQUEST_URI="+uri, "PATH_INFO="+path, "QUERY_STRING="+query, "HTTP_HOST="+host)
 		v = append(v, uwsgi.Var{Name: name1, Value: value1}, uwsgi.Var{Name: name2, Value: value2})
-		if key, err := p.Template.Expand(v); err == nil && template&8 == 0 {
+		if key, err := p.Keys.Template.Expand(v); err == nil && template&8 == 0 {
 			v = append(v, uwsgi.Var{Name: "CACHE_KEY", Value: key})
 		}
 		if out := p.Anonymous(v, p.Request(v)); out != nil {

@@ -71,7 +71,7 @@ func TestBypass(t *testing.T) {
 
 func TestBypassWithTemplate(t *testing.T) {
 	p := bypassPolicy()
-	p.Template, p.TemplateIsProof = mustTemplate(t, "$host$uri$is_args$args", ""), true
+	p.Keys.Template, p.Keys.TemplateIsProof = mustTemplate(t, "$host$uri$is_args$args", ""), true
 	bare := asking("nocache="+secret+"&a=1", "-CACHE_KEY", "-CACHE_STATUS", "-CACHE_SERVER")
 	want := Plan{Key: "www.example.com/p?a=1", URI: "/p?a=1", Bypass: true}
 	if got := p.Request(get(bare...)); got != want {
@@ -134,7 +134,7 @@ func FuzzBypass(f *testing.F) {
 		}
 		p := bypassPolicy()
 		if derived {
-			p.Template = mustTemplate(t, "$host$uri$is_args$args|$http_referer", "1.22.1")
+			p.Keys.Template = mustTemplate(t, "$host$uri$is_args$args|$http_referer", "1.22.1")
 			changes = append(changes, "-CACHE_KEY")
 		}
 		v := get(changes...)

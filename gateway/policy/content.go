@@ -105,12 +105,12 @@ func isFramed(r *uwsgi.Response) bool {
 // not, and the body is not. An escape byte is no part of text, but of charsets
 // like ISO-2022-JP, whose bytes all look like ASCII; a zero byte is UTF-16's.
 func (c *content) mislabels() bool {
-	if c.p.Format.hasHead() {
+	if c.p.Hits.Format.hasHead() {
 		return false
 	}
 	got := c.r.Header.Get("Content-Type")
 	_, params, err := mime.ParseMediaType(got)
-	if err != nil || params["charset"] != "" || !equalFold(charsetOf(c.p.typeByDefault()), utf8Parameter) {
+	if err != nil || params["charset"] != "" || !equalFold(charsetOf(c.p.Hits.defaultType()), utf8Parameter) {
 		return false
 	}
 	return !utf8.Valid(c.body) || bytes.ContainsAny(c.body, "\x00\x1b")

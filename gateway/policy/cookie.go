@@ -155,13 +155,13 @@ func (p *Policy) lookAtCookies(s *sight, w *Visitors, v uwsgi.Vars, header strin
 // application, or none where that finds one, and one visitor's page would lie under a
 // key that others have.
 func (p *Policy) isCookieInKey(v uwsgi.Vars, name string) bool {
-	if p.Template == nil {
+	if p.Keys.Template == nil {
 		return false
 	}
-	if p.isVarInKey(v, "HTTP_COOKIE") {
+	if p.Keys.isVarInKey(v, "HTTP_COOKIE") {
 		return true
 	}
-	return p.Template.coversCookie(name) && p.isTemplateRight(v, v.Get(varKey)) && isPlainCookie(v, name)
+	return p.Keys.Template.coversCookie(name) && p.Keys.isRendered(v, v.Get(varKey)) && isPlainCookie(v, name)
 }
 
 // isPlainCookie reports whether there is one cookie of that name, in a header in which

@@ -81,7 +81,7 @@ func (q *request) lacksURI(s *seenURL) (reason Reason, at string) {
 func (q *request) contests(u *target) bool {
 	switch {
 	case q.derived:
-		says := &q.p.Template.says
+		says := &q.p.Keys.Template.says
 		return !(u.fits && u.same) && !says.path && !says.query && says.args == nil
 	case !u.fits || !u.same:
 		return true

@@ -227,19 +227,19 @@ func args(query string) []string {
 	return []string{"REQUEST_URI=/list/?" + query}
 }
 
-func allowRewrites(p *Policy) { p.AllowRewrites = true }
-func opaqueKey(p *Policy)     { p.OpaqueKey = true }
+func allowRewrites(p *Policy) { p.Keys.AllowRewrites = true }
+func opaqueKey(p *Policy)     { p.Keys.OpaqueKey = true }
 func trustProto(p *Policy)    { p.TrustForwardedProto = true }
-func anyHost(p *Policy)       { p.AllowedHosts = nil }
+func anyHost(p *Policy)       { p.Keys.AllowedHosts = nil }
 
-func allow(hosts ...string) func(*Policy) { return func(p *Policy) { p.AllowedHosts = hosts } }
+func allow(hosts ...string) func(*Policy) { return func(p *Policy) { p.Keys.AllowedHosts = hosts } }
 
 func TestKeyDeterminesPage(t *testing.T) {
 	for _, tt := range determineRows {
 		t.Run(tt.name, func(t *testing.T) {
 			p := testPolicy()
 			if tt.template != "" {
-				p.Template = mustTemplate(t, tt.template, "1.22.1")
+				p.Keys.Template = mustTemplate(t, tt.template, "1.22.1")
 			}
 			p.TrustedHeaders = []string{"X-Site"}
 			if tt.tune != nil {
@@ -269,7 +269,7 @@ func TestKeyDeterminesPageRefreshed(t *testing.T) {
 			continue
 		}
 		p := testPolicy()
-		p.Template = mustTemplate(t, tt.template, "1.22.1")
+		p.Keys.Template = mustTemplate(t, tt.template, "1.22.1")
 		if tt.tune != nil {
 			tt.tune(p)
 		}
@@ -304,7 +304,7 @@ func TestKeepArgsOnce(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := testPolicy()
-		p.Template = mustTemplate(t, paged, "")
+		p.Keys.Template = mustTemplate(t, paged, "")
 		p.Rules = []Rule{{KeepArgs: []string{"page"}}}
 		v := get(append(args(tt.query), "-CACHE_KEY")...)
 		if got := p.Request(v).Reason; got != tt.want {
@@ -317,7 +317,7 @@ func TestKeepArgsOnce(t *testing.T) {
 func TestKeyDeterminesPageOfBypass(t *testing.T) {
 	p := bypassPolicy()
 	for _, template := range []string{"$host$uri", "$host$request_uri", "$host$uri$is_args$args"} {
-		p.Template = mustTemplate(t, template, "")
+		p.Keys.Template = mustTemplate(t, template, "")
 		if plan := p.Request(get("REQUEST_URI=/p?nocache="+secret, "-CACHE_KEY")); plan.Reason != "" || !plan.Bypass {
 			t.Errorf("%s: got %+v", template, plan)
 		}
@@ -336,7 +336,7 @@ func BenchmarkUndetermined(b *testing.B) {
 		b.Run(bm.name, func(b *testing.B) {
 			p, v := testPolicy(), get("CACHE_KEY="+bm.key)
 			if bm.template != "" {
-				p.Template = mustTemplate(b, bm.template, "")
+				p.Keys.Template = mustTemplate(b, bm.template, "")
 			}
 			b.ReportAllocs()
 			for b.Loop() {
@@ -358,7 +358,7 @@ func FuzzKeyDeterminesPage(f *testing.F) {
 		templates := []string{paged, "$host$uri?$arg_page-$arg_sort", "$host$uri$is_args$args", "$host$uri", "$host$request_uri",
 			"$host$uri|$arg_page", "$uri$host", "$host$uri$args", "$arg_page$uri", "$host$uri?$arg_page$arg_sort"}
 		p := testPolicy()
-		p.Template = mustTemplate(t, templates[uint(n)%uint(len(templates))], "")
+		p.Keys.Template = mustTemplate(t, templates[uint(n)%uint(len(templates))], "")
 		sees := func(path, query string) (key, target string, ok bool) {
 			if !strings.HasPrefix(path, "/") || strings.ContainsAny(query, "#") {
 				return "", "", false
@@ -446,7 +446,7 @@ func TestContested(t *testing.T) {
 	for _, tt := range tests {
 		p := testPolicy()
 		if tt.template != "" {
-			p.Template = mustTemplate(t, tt.template, "")
+			p.Keys.Template = mustTemplate(t, tt.template, "")
 		}
 		changes := append([]string{"-CACHE_KEY"}, tt.changes...)
 		if tt.key != "" {

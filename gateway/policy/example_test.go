@@ -12,10 +12,11 @@ import (
 
 func Example() {
 	rules := &policy.Policy{
-		Servers:    func(addr string) bool { return addr == "10.0.0.1:11211" },
-		DefaultTTL: 10 * time.Minute,
-
-		AllowedHosts: []string{"www.example.com"}, // the key does not say the host
+		Keys: policy.Keys{
+			Servers:      func(addr string) bool { return addr == "10.0.0.1:11211" },
+			AllowedHosts: []string{"www.example.com"}, // the key does not contain the host
+		},
+		Lifetimes: policy.Lifetimes{Default: 10 * time.Minute},
 	}
 	firewall := &policy.Firewall{}
 

@@ -69,7 +69,7 @@ func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, tr
 	plan := p.Request(v)
 	e := Explanation{
 		Key: plan.Key, KeySource: p.keySource(v), Server: plan.Addr, URI: plan.URI,
-		LookedUp: p.lookup(&q.packet).proven,
+		LookedUp: p.Keys.lookup(&q.packet).proven,
 		Refusals: q.findings(), Freshness: []Step{},
 	}
 	verdict := Verdict{Reason: plan.Reason}
@@ -103,7 +103,7 @@ func (p *Policy) keySource(v uwsgi.Vars) string {
 	switch {
 	case v.Count(varKey) > 0:
 		return "nginx"
-	case p.Template != nil:
+	case p.Keys.Template != nil:
 		return "template"
 	}
 	return "none"

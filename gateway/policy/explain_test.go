@@ -135,7 +135,7 @@ func TestExplainRefusals(t *testing.T) {
 
 func TestExplainFreshness(t *testing.T) {
 	limited := testPolicy()
-	limited.MinTTL, limited.MaxTTL = 30*time.Second, 60*time.Second
+	limited.Lifetimes.Min, limited.Lifetimes.Max = 30*time.Second, 60*time.Second
 	ruled := testPolicy()
 	ruled.Rules = []Rule{{TTL: time.Minute, MaxTTL: 50 * time.Second, Tags: []string{"a"}}}
 	tests := []struct {

@@ -85,7 +85,7 @@ func (q *request) findings() []Finding {
 	case KeyTooLong:
 		e.add(KeyTooLong, "")
 	}
-	if !q.p.lookup(&q.packet).proven {
+	if !q.p.Keys.lookup(&q.packet).proven {
 		e.add(NotLookedUp, q.p.whyNotLookedUp(q.v))
 	}
 	for _, f := range q.lacks() {
@@ -103,7 +103,7 @@ func (q *request) about(reason Reason, at string) string {
 		return "the rule that matches"
 	case reason == Excluded:
 		return "the path's beginning " + at
-	case reason == Host && len(q.p.AllowedHosts) > 0 && at == requestHost(q.v):
+	case reason == Host && len(q.p.Keys.AllowedHosts) > 0 && at == requestHost(q.v):
 		return "pages of the host " + at + " are not stored"
 	case reason == Arguments:
 		return aboutArguments(at)
@@ -153,7 +153,7 @@ func (p *Policy) whyNotLookedUp(v uwsgi.Vars) string {
 	switch addr := lastEntry(v.Get(varServer)); {
 	case !v.Agreed(varStatus), !v.Agreed(varServer):
 		return "nginx sent CACHE_STATUS or CACHE_SERVER more than once, with different values"
-	case addr != "" && !p.Knows(addr):
+	case addr != "" && !p.Keys.Knows(addr):
 		return "CACHE_SERVER is " + addr + ", which is not one of our memcached servers"
 	case !told:
 		return "nginx sent no CACHE_STATUS, so it is not known to have asked memcached and missed"
@@ -235,7 +235,7 @@ func (h *head) wrongType() string {
 	if got == "" {
 		return "the answer has no Content-Type"
 	}
-	want, ok := h.p.hitType(h.v)
+	want, ok := h.p.Hits.typeOf(h.v)
 	if !ok {
 		return "the path cannot be decoded, so the Content-Type that nginx would give a hit is not known"
 	}
@@ -256,7 +256,7 @@ func whatLimit(p *Policy) string {
 func (h *head) lostLines() string {
 	var lines []string
 	for _, f := range h.r.Header {
-		if _, refused := h.p.refusedHeader(uwsgi.Header{f}); refused {
+		if _, refused := h.p.Hits.refusedHeader(uwsgi.Header{f}); refused {
 			lines = append(lines, line(f))
 		}
 	}
@@ -276,7 +276,7 @@ func line(f uwsgi.Field) string {
 
 func (h *head) whyExpired(source Reason) string {
 	switch {
-	case source == DefaultTTL && h.p.DefaultTTL <= 0:
+	case source == DefaultTTL && h.p.Lifetimes.Default <= 0:
 		return "the answer says nothing about its lifetime, and there is no default"
 	}
 	return "no lifetime is left of " + string(source)

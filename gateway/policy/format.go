@@ -40,7 +40,7 @@ const maxHead = 4096
 // none: a browser counts max-age from there, and so it sees how long the page has
 // lain here. It does not change r. In the other formats it is nil.
 func (p *Policy) StoredHead(r *uwsgi.Response, now time.Time) []byte {
-	if !p.Format.hasHead() {
+	if !p.Hits.Format.hasHead() {
 		return nil
 	}
 	clean := *r

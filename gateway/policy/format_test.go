@@ -52,7 +52,7 @@ func TestFormatHTTPRefuses(t *testing.T) {
 	for _, tt := range tests {
 		for format, want := range map[Format]Reason{"": tt.body, FormatGzip: tt.body, FormatHTTP: tt.http} {
 			p := testPolicy()
-			p.Format = format
+			p.Hits.Format = format
 			v := get(tt.request...)
 			if got := p.Response(v, p.Request(v), page(tt.lines...), testNow); got.Reason != want {
 				t.Errorf("%s, format %q: got %s, want %s", tt.name, format, got.Reason, want)
@@ -71,14 +71,14 @@ func TestStatusesByRule(t *testing.T) {
 			r = page()
 		}
 		v := get()
-		p.Format = FormatHTTP
+		p.Hits.Format = FormatHTTP
 		if got := p.Response(v, p.Request(v), r, testNow); got.Reason != want {
 			t.Errorf("%d: got %s, want %s", status, got.Reason, want)
 		}
 		if reason := p.Body(r, make([]byte, r.ContentLength), true, false); reason != "" {
 			t.Errorf("%d: the body is refused for %s", status, reason)
 		}
-		p.Format = FormatBody
+		p.Hits.Format = FormatBody
 		if got := p.Response(v, p.Request(v), r, testNow); status != 200 && got.Reason != Status {
 			t.Errorf("%d in the format body: got %s, want %s", status, got.Reason, Status)
 		}
@@ -94,7 +94,7 @@ func TestStoredHead(t *testing.T) {
 	r := page("Date: Sun, 01 Mar 2026 11:00:00 GMT", "Age: 7", `ETag: "x"`, "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: 5", "Content-Length: 5",
 		"X-Accel-Expires: 60", "X-Accel-Buffering: no", "Surrogate-Control: max-age=5", "Server-Timing: db", "X-Request-Id: 1", "X-Custom: 1", "Link: </a>", "Link: </b>")
 	before := r.Header.Clone()
-	p := &Policy{Format: FormatHTTP}
+	p := &Policy{Hits: Hits{Format: FormatHTTP}}
 	want := "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nDate: Sun, 01 Mar 2026 11:00:00 GMT\r\nAge: 7\r\nETag: \"x\"\r\n" +
 		"X-Custom: 1\r\nLink: </a>\r\nLink: </b>\r\nCache-Status: uwgate; hit\r\n\r\n"
 	if got := string(p.StoredHead(r, testNow)); got != want {
@@ -108,7 +108,7 @@ func TestStoredHead(t *testing.T) {
 		t.Errorf("without a Date: got %q, want %q", undated, want)
 	}
 	for _, format := range []Format{"", FormatBody, FormatGzip} {
-		if got := (&Policy{Format: format}).StoredHead(r, testNow); got != nil {
+		if got := (&Policy{Hits: Hits{Format: format}}).StoredHead(r, testNow); got != nil {
 			t.Errorf("format %q has the head %q", format, got)
 		}
 	}

@@ -45,7 +45,7 @@ func (h *head) ask(source Reason) grant {
 	case RuleTTL:
 		return h.byRule()
 	case DefaultTTL:
-		return grant{given: true, ttl: h.p.DefaultTTL}
+		return grant{given: true, ttl: h.p.Lifetimes.Default}
 	}
 	panic("policy: no source of lifetimes: " + string(source))
 }
@@ -84,14 +84,14 @@ func (l lifetime) duration() time.Duration {
 }
 
 // clamp keeps a positive lifetime within the limits of the rule that matched.
-func (p *Policy) clamp(ttl time.Duration, rule *Rule) time.Duration {
-	shortest, longest := p.limits(rule)
+func (l *Lifetimes) clamp(ttl time.Duration, rule *Rule) time.Duration {
+	shortest, longest := l.limits(rule)
 	return min(max(ttl, shortest), longest)
 }
 
-// limits are MinTTL and MaxTTL, the rule's if it has any.
-func (p *Policy) limits(rule *Rule) (shortest, longest time.Duration) {
-	shortest, longest = p.MinTTL, p.maxTTL()
+// limits returns Min and Max, or those of the rule if it has any.
+func (l *Lifetimes) limits(rule *Rule) (shortest, longest time.Duration) {
+	shortest, longest = l.Min, l.longest()
 	if rule != nil && rule.MinTTL > 0 {
 		shortest = rule.MinTTL
 	}
@@ -105,17 +105,17 @@ func (p *Policy) limits(rule *Rule) (shortest, longest time.Duration) {
 // were made together do not expire together: the verdict's, changed by up to
 // Jitter of it. r is a random number of the caller's, 0 to 1. What the
 // application granted is only ever shortened, from not at all to most; what the
-// operator granted (DefaultTTL, a rule) goes both ways. It is never over MaxTTL,
+// operator granted (Lifetimes.Default, a rule) goes both ways. It is never over Lifetimes.Max,
 // the rule's if that has one, and under a second only if the verdict's is.
 func (p *Policy) Spread(v Verdict, r float64) time.Duration {
-	if v.TTL <= 0 || !(p.Jitter > 0) {
+	if v.TTL <= 0 || !(p.Lifetimes.Jitter > 0) {
 		return v.TTL
 	}
-	share := min(p.Jitter, 1) * min(max(r, 0), 1)
+	share := min(p.Lifetimes.Jitter, 1) * min(max(r, 0), 1)
 	if v.Reason.isOurs() {
-		share = 2*share - min(p.Jitter, 1)
+		share = 2*share - min(p.Lifetimes.Jitter, 1)
 	}
-	longest := p.maxTTL()
+	longest := p.Lifetimes.longest()
 	if v.maxTTL > 0 {
 		longest = v.maxTTL
 	}
@@ -123,9 +123,9 @@ func (p *Policy) Spread(v Verdict, r float64) time.Duration {
 	return min(max(ttl, min(v.TTL, time.Second)), longest)
 }
 
-func (p *Policy) maxTTL() time.Duration {
-	if p.MaxTTL > 0 {
-		return p.MaxTTL
+func (l *Lifetimes) longest() time.Duration {
+	if l.Max > 0 {
+		return l.Max
 	}
 	return defaultMaxTTL
 }

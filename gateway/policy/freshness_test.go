@@ -37,7 +37,7 @@ func TestSpread(t *testing.T) {
 		{"not stored", 0.05, 0, Verdict{Reason: Expired}, 0.5, 0},
 	}
 	for _, tt := range tests {
-		p := &Policy{Jitter: tt.jitter, MaxTTL: tt.max}
+		p := &Policy{Lifetimes: Lifetimes{Jitter: tt.jitter, Max: tt.max}}
 		if got := p.Spread(tt.v, tt.r); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
@@ -49,13 +49,13 @@ func TestSpread(t *testing.T) {
 func TestSpreadBounds(t *testing.T) {
 	for _, row := range responseRows {
 		p, v := row.policy(), get(row.request...)
-		p.Jitter = 0.3
+		p.Lifetimes.Jitter = 0.3
 		verdict := p.Response(v, p.Request(v), page(row.lines...), testNow)
 		for r := 0.0; r <= 1; r += 0.125 {
 			got := p.Spread(verdict, r)
 			low, high := verdict.TTL*7/10-1, verdict.TTL
 			if verdict.Reason.isOurs() {
-				high = min(verdict.TTL*13/10, p.maxTTL())
+				high = min(verdict.TTL*13/10, p.Lifetimes.longest())
 			}
 			if got < low || got > high {
 				t.Errorf("%s: %v of %v at %v is not within %v and %v", row.name, got, verdict.TTL, r, low, high)

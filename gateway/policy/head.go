@@ -63,9 +63,9 @@ func (h *head) find(r Reason) (at string, found bool) {
 	case DuplicateHeader:
 		return conflict(h.r.Header)
 	case ContentType:
-		return "Content-Type", !h.p.Format.hasHead() && !h.p.isHitType(h.v, h.r.Header)
+		return "Content-Type", !h.p.Hits.Format.hasHead() && !h.p.Hits.isTypeOf(h.v, h.r.Header)
 	case HeaderLoss:
-		return h.p.refusedHeader(h.r.Header)
+		return h.p.Hits.refusedHeader(h.r.Header)
 	case NoLength:
 		return "", !isFramed(h.r) && !h.p.endsItself(h.r)
 	case Empty:
@@ -79,7 +79,7 @@ func (h *head) find(r Reason) (at string, found bool) {
 // isStorableError reports whether a rule wants the status stored, and a hit can
 // tell it.
 func (h *head) isStorableError() bool {
-	return h.p.Format.hasHead() && h.rule != nil && slices.Contains(h.rule.Statuses, h.r.StatusCode)
+	return h.p.Hits.Format.hasHead() && h.rule != nil && slices.Contains(h.rule.Statuses, h.r.StatusCode)
 }
 
 // findVary finds a Vary that the key does not cover; or, where hits carry it, a
@@ -88,7 +88,7 @@ func (h *head) isStorableError() bool {
 func (h *head) findVary() (at string, found bool) {
 	const permission = "Access-Control-Allow-Origin"
 	origin := h.v.Get("HTTP_ORIGIN")
-	if h.p.Format.hasHead() && origin != "" && h.r.Header.Get(permission) == origin && !h.p.isInKey(h.v, "Origin") {
+	if h.p.Hits.Format.hasHead() && origin != "" && h.r.Header.Get(permission) == origin && !h.p.Keys.isInKey(h.v, "Origin") {
 		return permission, true
 	}
 	return "Vary", !h.p.coversVary(h.v, h.r.Header)

@@ -163,12 +163,12 @@ func (r *headerRule) isFor(name string) bool {
 // not: those of the class warn that nginx does not add to hits, or adds with
 // another value (NginxAdds). It is nil if a hit loses nothing worth a word.
 func (p *Policy) Lost(h uwsgi.Header) []uwsgi.Field {
-	if p.Format.hasHead() {
+	if p.Hits.Format.hasHead() {
 		return nil
 	}
 	var lost []uwsgi.Field
 	for _, f := range h {
-		if headerRuleOf(f).class == warn && !p.isAdded(f) {
+		if headerRuleOf(f).class == warn && !p.Hits.isAdded(f) {
 			lost = append(lost, f)
 		}
 	}
@@ -176,17 +176,17 @@ func (p *Policy) Lost(h uwsgi.Header) []uwsgi.Field {
 }
 
 // refusedHeader finds a header for whose loss the page is not stored.
-func (p *Policy) refusedHeader(h uwsgi.Header) (name string, found bool) {
-	for _, f := range h {
+func (h *Hits) refusedHeader(fields uwsgi.Header) (name string, found bool) {
+	for _, f := range fields {
 		rule := headerRuleOf(f)
-		if p.Format.hasHead() {
+		if h.Format.hasHead() {
 			if rule.inHTTP == refuse {
 				return f.Name, true
 			}
 			continue
 		}
-		refused := rule.class == refuse || rule.class == warn && p.StrictHeaders
-		if refused && !(rule.constant && p.isAdded(f)) {
+		refused := rule.class == refuse || rule.class == warn && h.Strict
+		if refused && !(rule.constant && h.isAdded(f)) {
 			return f.Name, true
 		}
 	}
@@ -194,8 +194,8 @@ func (p *Policy) refusedHeader(h uwsgi.Header) (name string, found bool) {
 }
 
 // isAdded reports whether nginx adds the very same header to hits.
-func (p *Policy) isAdded(f uwsgi.Field) bool {
-	return slices.ContainsFunc(p.NginxAdds, func(added uwsgi.Field) bool {
+func (h *Hits) isAdded(f uwsgi.Field) bool {
+	return slices.ContainsFunc(h.Adds, func(added uwsgi.Field) bool {
 		return equalFold(added.Name, f.Name) && added.Value == f.Value
 	})
 }

@@ -35,7 +35,7 @@ func TestLost(t *testing.T) {
 		{"no name behind a prefix", []string{"Cross-Origin-: x"}, nil, nil},
 	}
 	for _, tt := range tests {
-		p := &Policy{NginxAdds: fields(tt.adds)}
+		p := &Policy{Hits: Hits{Adds: fields(tt.adds)}}
 		got := p.Lost(fields(tt.lines))
 		if !slices.Equal(got, fields(tt.want)) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
@@ -43,8 +43,8 @@ func TestLost(t *testing.T) {
 		if len(tt.want) == 0 && got != nil {
 			t.Errorf("%s: got an empty list, want nil", tt.name)
 		}
-		p.StrictHeaders = true
-		if name, refused := p.refusedHeader(got); refused != (len(got) > 0) || refused && name != got[0].Name {
+		p.Hits.Strict = true
+		if name, refused := p.Hits.refusedHeader(got); refused != (len(got) > 0) || refused && name != got[0].Name {
 			t.Errorf("%s, strict: refused for %q", tt.name, name)
 		}
 	}

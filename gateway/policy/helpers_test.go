@@ -137,10 +137,11 @@ func change(r *uwsgi.Response, line string) {
 
 func testPolicy() *Policy {
 	return &Policy{
-		Servers:    func(addr string) bool { return addr == "10.0.0.1:11211" || addr == "unix:/m.sock" },
-		DefaultTTL: 10 * time.Minute,
-		Exclude:    []string{"/admin"},
-
-		AllowedHosts: []string{"www.example.com"}, // most keys of these tests are those of one site
+		Keys: Keys{
+			Servers:      func(addr string) bool { return addr == "10.0.0.1:11211" || addr == "unix:/m.sock" },
+			AllowedHosts: []string{"www.example.com"}, // most keys of these tests belong to one site
+		},
+		Lifetimes: Lifetimes{Default: 10 * time.Minute},
+		Exclude:   []string{"/admin"},
 	}
 }

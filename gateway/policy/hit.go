@@ -15,15 +15,15 @@ import (
 // of the request v. resp has its length declared. An error says that the value is not
 // of Format, or that nobody can tell which type nginx would call it.
 func (p *Policy) Hit(v uwsgi.Vars, value []byte, flags uint32) (resp *uwsgi.Response, body []byte, err error) {
-	if p.Format.hasHead() {
+	if p.Hits.Format.hasHead() {
 		return CutHead(value)
 	}
-	if p.Format == FormatGzip && p.GzipFlag != 0 && flags&p.GzipFlag != 0 {
+	if p.Hits.Format == FormatGzip && p.Hits.GzipFlag != 0 && flags&p.Hits.GzipFlag != 0 {
 		if value, err = p.gunzip(value); err != nil {
 			return nil, nil, err
 		}
 	}
-	mediaType, ok := p.hitType(v)
+	mediaType, ok := p.Hits.typeOf(v)
 	if !ok {
 		return nil, nil, errors.New("policy: the path does not tell the type of a hit")
 	}
@@ -31,7 +31,7 @@ func (p *Policy) Hit(v uwsgi.Vars, value []byte, flags uint32) (resp *uwsgi.Resp
 	resp.Header = append(uwsgi.Header{
 		{Name: "Content-Type", Value: mediaType},
 		{Name: "Content-Length", Value: strconv.Itoa(len(value))},
-	}, p.NginxAdds...)
+	}, p.Hits.Adds...)
 	return resp, value, nil
 }
 

@@ -16,7 +16,7 @@ func TestHit(t *testing.T) {
 	z.Write([]byte("hello"))
 	z.Close()
 	adds := []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}
-	http := &Policy{Format: FormatHTTP}
+	http := &Policy{Hits: Hits{Format: FormatHTTP}}
 	head := string(http.StoredHead(page("Content-Type: text/plain", "ETag: e", "Content-Length: 5"), time.Now()))
 	for _, tt := range []struct {
 		name   string
@@ -27,12 +27,12 @@ func TestHit(t *testing.T) {
 		body   string // empty: refused
 		lines  []string
 	}{
-		{"body", &Policy{NginxAdds: adds}, "/", "hello", 0, "hello", []string{"Content-Type: text/html; charset=utf-8", "Content-Length: 5", "X-Frame-Options: DENY"}},
+		{"body", &Policy{Hits: Hits{Adds: adds}}, "/", "hello", 0, "hello", []string{"Content-Type: text/html; charset=utf-8", "Content-Length: 5", "X-Frame-Options: DENY"}},
 		{"type by path", &Policy{}, "/a.css", "hello", 0, "hello", []string{"Content-Type: text/css"}},
-		{"gzip", &Policy{Format: FormatGzip, GzipFlag: 2}, "/", zipped.String(), 2, "hello", []string{"Content-Length: 5"}},
-		{"gzip that would not shrink", &Policy{Format: FormatGzip, GzipFlag: 2}, "/", "hello", 0, "hello", nil},
-		{"broken gzip", &Policy{Format: FormatGzip, GzipFlag: 2}, "/", zipped.String()[:12], 2, "", nil},
-		{"gzip over the limit", &Policy{Format: FormatGzip, GzipFlag: 2, MaxBody: 4}, "/", zipped.String(), 2, "", nil},
+		{"gzip", &Policy{Hits: Hits{Format: FormatGzip, GzipFlag: 2}}, "/", zipped.String(), 2, "hello", []string{"Content-Length: 5"}},
+		{"gzip that would not shrink", &Policy{Hits: Hits{Format: FormatGzip, GzipFlag: 2}}, "/", "hello", 0, "hello", nil},
+		{"broken gzip", &Policy{Hits: Hits{Format: FormatGzip, GzipFlag: 2}}, "/", zipped.String()[:12], 2, "", nil},
+		{"gzip over the limit", &Policy{Hits: Hits{Format: FormatGzip, GzipFlag: 2}, MaxBody: 4}, "/", zipped.String(), 2, "", nil},
 		{"http", http, "/", head + "hello", 0, "hello", []string{"Content-Type: text/plain", "ETag: e"}},
 		{"http without a head", http, "/", "hello", 0, "", nil},
 	} {

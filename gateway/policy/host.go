@@ -10,8 +10,8 @@ import (
 
 // LacksHost reports whether no page can be stored under the keys of Template: they do
 // not say the host, and AllowedHosts are not one host alone.
-func (p *Policy) LacksHost() bool {
-	return p.Template != nil && !p.Template.says.host && !p.Template.namesHost() && !p.hasOneHost()
+func (k *Keys) LacksHost() bool {
+	return k.Template != nil && !k.Template.says.host && !k.Template.namesHost() && !k.hasOneHost()
 }
 
 // HostOf returns nginx's $host of a request as far as the vars show it: in lower case,
@@ -34,7 +34,7 @@ func requestHost(v uwsgi.Vars) string {
 // renders has its host from the same var as the page.
 func (q *request) foreignHost() (at string, found bool) {
 	host := q.nginxHost
-	if len(q.p.AllowedHosts) > 0 && !matchesAny(q.p.AllowedHosts, host) {
+	if len(q.p.Keys.AllowedHosts) > 0 && !matchesAny(q.p.Keys.AllowedHosts, host) {
 		return host, true
 	}
 	key := q.handover.key.value
@@ -46,7 +46,7 @@ func (q *request) foreignHost() (at string, found bool) {
 		return "", false
 	}
 	named := k.hostBut(host)
-	return named, named != "" && !q.p.isTemplateRight(q.v, key)
+	return named, named != "" && !q.p.Keys.isRendered(q.v, key)
 }
 
 // surroundings are what stands before and after the request's URI in a key.

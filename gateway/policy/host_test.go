@@ -28,7 +28,7 @@ func TestAllowedHosts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := testPolicy()
-		p.AllowedHosts = tt.allowed
+		p.Keys.AllowedHosts = tt.allowed
 		if got := p.Request(get(tt.changes...)).Reason; got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
@@ -80,7 +80,7 @@ func TestHostOfKey(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := testPolicy()
-		p.AllowedHosts = []string{"*"} // what need not stand in the key
+		p.Keys.AllowedHosts = []string{"*"} // what need not stand in the key
 		if got := p.Request(get(append(tt.changes, "CACHE_KEY="+tt.key)...)).Reason; got != tt.want {
 			t.Errorf("%s: %q: got %q, want %q", tt.name, tt.key, got, tt.want)
 		}
@@ -90,7 +90,7 @@ func TestHostOfKey(t *testing.T) {
 // What the template renders has its words from the same vars as the page.
 func TestHostOfKeyByTemplate(t *testing.T) {
 	p := testPolicy()
-	p.Template = mustTemplate(t, "my.site:$request_uri", "")
+	p.Keys.Template = mustTemplate(t, "my.site:$request_uri", "")
 	if got := p.Request(get("CACHE_KEY=my.site:/p?q=1")).Reason; got != "" {
 		t.Errorf("the template's key: got %q", got)
 	}
@@ -206,7 +206,7 @@ func TestUnkeyedHeaderTrustedOrKeyed(t *testing.T) {
 		t.Errorf("trusted: got %q", got)
 	}
 	p = testPolicy()
-	p.Template = mustTemplate(t, "$http_x_forwarded_host$request_uri", "")
+	p.Keys.Template = mustTemplate(t, "$http_x_forwarded_host$request_uri", "")
 	if got := p.Request(changed(slices.Clone(v), "-CACHE_KEY")).Reason; got != "" {
 		t.Errorf("in the derived key: got %q", got)
 	}

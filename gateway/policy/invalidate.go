@@ -82,12 +82,12 @@ func (p *Policy) Entries(v uwsgi.Vars, plan Plan) []Target {
 // kin are the entries that differ from the key by the class of visitors alone, for the
 // vars of its request. There are none if the template does not render the key.
 func (p *Policy) kin(v uwsgi.Vars, key string) (targets []Target) {
-	if p.Template == nil || !p.Template.isByVisitor() {
+	if p.Keys.Template == nil || !p.Keys.Template.isByVisitor() {
 		return nil
 	}
 	right := false
 	for _, class := range []string{"", bearer} {
-		other, err := p.Template.expand(v, &class)
+		other, err := p.Keys.Template.expand(v, &class)
 		switch {
 		case err != nil:
 			return nil
@@ -151,11 +151,11 @@ func (p *Policy) target(v uwsgi.Vars, uri string) (Target, bool) {
 	case k.handover.key.mixed:
 		return Target{}, false
 	case key != "" && uri == own:
-		t.Addr = p.lookup(&k).addr
-	case key != "" && !p.isTemplateRight(v, key):
+		t.Addr = p.Keys.lookup(&k).addr
+	case key != "" && !p.Keys.isRendered(v, key):
 		t.Key, note = replaceURI(key, own, other.Get("REQUEST_URI"))
-	case p.Template != nil:
-		t.Key, note = p.expand(other)
+	case p.Keys.Template != nil:
+		t.Key, note = p.Keys.expand(other)
 	}
 	return t, note == "" && t.Key != "" && wireLen(t.Key) <= maxWireKey
 }

@@ -109,7 +109,7 @@ func TestInvalidatedByTemplate(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := testPolicy()
-		p.Template, p.Rules = mustTemplate(t, tt.template, ""), tt.rules
+		p.Keys.Template, p.Rules = mustTemplate(t, tt.template, ""), tt.rules
 		var got []string
 		for _, target := range p.Invalidated(get("REQUEST_METHOD=POST", "-CACHE_KEY"), page("=302", "Location: "+tt.location)) {
 			got = append(got, target.Key)
@@ -127,7 +127,7 @@ func TestInvalidatedByTemplate(t *testing.T) {
 func TestInvalidatedIsWhatIsStored(t *testing.T) {
 	for _, template := range []string{"$scheme://$host$request_uri", "$host$uri$is_args$args", "$request_method|$request_uri"} {
 		p := testPolicy()
-		p.Template, p.TemplateIsProof = mustTemplate(t, template, ""), true
+		p.Keys.Template, p.Keys.TemplateIsProof = mustTemplate(t, template, ""), true
 		p.Rules = []Rule{{KeepArgs: []string{"q"}}}
 		bare := []string{"-CACHE_KEY", "-CACHE_STATUS", "-CACHE_SERVER", "REQUEST_URI=/p?q=1&r", "QUERY_STRING=q=1&r"}
 		plan := p.Request(get(bare...))
@@ -177,7 +177,7 @@ func TestEntriesOfAllVisitors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := testPolicy()
-		p.Template = mustTemplate(t, tt.template, "")
+		p.Keys.Template = mustTemplate(t, tt.template, "")
 		v := get(tt.changes...)
 		if got := keys(p.Entries(v, p.Request(v))); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)

@@ -11,14 +11,14 @@ func (q *request) lacksHost(s *seenURL) (at string, found bool) {
 	if !isHostText(shown) || shown != host && !isHostPort(shown, host, s.port) && !q.isShownInKey(s, shown) {
 		return shown, true
 	}
-	said := len(q.p.AllowedHosts) > 0 && (!q.rendered || q.p.hasOneHost()) || q.saysHost(s, host)
+	said := len(q.p.Keys.AllowedHosts) > 0 && (!q.rendered || q.p.Keys.hasOneHost()) || q.saysHost(s, host)
 	return "", !said
 }
 
 // hasOneHost reports whether all pages are those of one host, so that the key need
 // not say it.
-func (p *Policy) hasOneHost() bool {
-	return len(p.AllowedHosts) == 1 && strings.IndexByte(p.AllowedHosts[0], '*') < 0
+func (k *Keys) hasOneHost() bool {
+	return len(k.AllowedHosts) == 1 && strings.IndexByte(k.AllowedHosts[0], '*') < 0
 }
 
 // isHostPort compares with host:port.
@@ -47,7 +47,7 @@ var hostBytes = func() (is [256]bool) {
 // isShownInKey reports whether the key contains the Host header as it was sent.
 func (q *request) isShownInKey(s *seenURL, shown string) bool {
 	if q.rendered {
-		return q.p.Template.says.httpHost
+		return q.p.Keys.Template.says.httpHost
 	}
 	return endsInHost(s.aroundURI(q.key).before, shown)
 }
@@ -55,7 +55,7 @@ func (q *request) isShownInKey(s *seenURL, shown string) bool {
 // saysHost reports whether the key contains the host.
 func (q *request) saysHost(s *seenURL, host string) bool {
 	if q.rendered {
-		return q.p.Template.says.host || q.p.Template.hasLiteralHost(host)
+		return q.p.Keys.Template.says.host || q.p.Keys.Template.hasLiteralHost(host)
 	}
 	k := s.aroundURI(q.key)
 	return endsInHost(k.before, host) || hasHost(k.before, host) || hasHost(k.after, host)

@@ -32,7 +32,7 @@ type keyedScheme struct {
 func (q *request) schemeInKey(s *seenURL) (in keyedScheme) {
 	in.scheme = s.scheme
 	if q.rendered {
-		says := &q.p.Template.says
+		says := &q.p.Keys.Template.says
 		in.proto, in.ssl = says.proto, says.ssl
 		if says.proto {
 			in.scheme = s.proto

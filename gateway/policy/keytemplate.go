@@ -7,13 +7,13 @@ import (
 
 // saidByTemplate decides for a key that Template renders, by the variables in it.
 func (q *request) saidByTemplate(u *target) Reason {
-	says := &q.p.Template.says
+	says := &q.p.Keys.Template.says
 	if q.derived && !(u.fits && u.same) {
 		// $uri and $args were others when nginx looked the key up.
 		switch {
 		case says.path || says.query || says.args != nil:
 			return Rewritten
-		case says.uri && q.p.AllowRewrites:
+		case says.uri && q.p.Keys.AllowRewrites:
 			return q.readTwoWays()
 		case !u.fits:
 			return Rewritten
@@ -21,12 +21,12 @@ func (q *request) saidByTemplate(u *target) Reason {
 		return Arguments
 	}
 	switch {
-	case says.path, says.uri && (u.fits || q.p.AllowRewrites):
+	case says.path, says.uri && (u.fits || q.p.Keys.AllowRewrites):
 	default:
 		return Rewritten
 	}
 	switch {
-	case says.query, says.path && u.query == "", says.uri && (u.same || q.p.AllowRewrites):
+	case says.query, says.path && u.query == "", says.uri && (u.same || q.p.Keys.AllowRewrites):
 	case says.path && says.args != nil && isNamed(u.query, says.args):
 	default:
 		return Arguments
@@ -37,10 +37,10 @@ func (q *request) saidByTemplate(u *target) Reason {
 // readTwoWays returns a reason if the key could be that of another target, too,
 // because a value contains what follows it in the template.
 func (q *request) readTwoWays() Reason {
-	if !q.p.Template.says.open {
+	if !q.p.Keys.Template.says.open {
 		return ""
 	}
-	switch p := q.p.Template.ambiguous(q.asked); {
+	switch p := q.p.Keys.Template.ambiguous(q.asked); {
 	case p == nil:
 		return ""
 	case p.arg == "PATH_INFO", p.arg == "REQUEST_URI":

@@ -8,7 +8,7 @@ func (q *request) saidByText(u *target) Reason {
 	key := q.key
 	if hasURI(u.uri) && strings.HasSuffix(key, u.uri) && endsPrefix(key[:len(key)-len(u.uri)]) {
 		switch {
-		case q.p.AllowRewrites, u.fits && u.same:
+		case q.p.Keys.AllowRewrites, u.fits && u.same:
 			return ""
 		case !u.fits:
 			return Rewritten
@@ -23,7 +23,7 @@ func (q *request) saidByText(u *target) Reason {
 		switch {
 		case !u.fits:
 			return Rewritten
-		case q.p.OpaqueKey, u.same && u.query == "":
+		case q.p.Keys.OpaqueKey, u.same && u.query == "":
 			return ""
 		}
 		return Arguments

@@ -18,10 +18,10 @@ const maxWireKey = 250
 
 // locate finds the key, and whether nginx has looked it up and missed.
 func (q *request) locate() Plan {
-	miss := q.p.lookup(&q.packet)
+	miss := q.p.Keys.lookup(&q.packet)
 	plan := Plan{Addr: miss.addr, LookedUp: miss.thrownAway, firstRule: q.firstRule, sureRule: q.sureRule}
 	key, note := q.askedKey()
-	q.rendered = note == "" && q.p.Template != nil && (q.derived || q.p.Template.renders(q.v, key))
+	q.rendered = note == "" && q.p.Keys.Template != nil && (q.derived || q.p.Keys.Template.renders(q.v, key))
 	asked, other := q.reduce(&plan)
 	if other {
 		plan.Addr, plan.URI = "", asked.Get("REQUEST_URI")
@@ -67,7 +67,7 @@ func (q *request) reduce(plan *Plan) (asked uwsgi.Vars, other bool) {
 // cutsArgs reports whether the rule of that number says from which arguments a key is
 // derived.
 func (p *Policy) cutsArgs(sureRule int) bool {
-	return sureRule > 0 && p.rule(sureRule).KeepArgs != nil && p.Template != nil
+	return sureRule > 0 && p.rule(sureRule).KeepArgs != nil && p.Keys.Template != nil
 }
 
 // askedKey is the key that nginx asked for, or why there is none.
@@ -80,14 +80,14 @@ func (q *request) askedKey() (key, note string) {
 		return "", "nginx hands an empty CACHE_KEY over"
 	case handed.sent:
 		return handed.value, ""
-	case q.p.Template == nil:
+	case q.p.Keys.Template == nil:
 		return "", "nginx hands no CACHE_KEY over, and there is no template"
 	}
-	return q.p.expand(q.v)
+	return q.p.Keys.expand(q.v)
 }
 
-func (p *Policy) expand(v uwsgi.Vars) (key, note string) {
-	key, err := p.Template.Expand(v)
+func (k *Keys) expand(v uwsgi.Vars) (key, note string) {
+	key, err := k.Template.Expand(v)
 	switch {
 	case err != nil:
 		return "", err.Error()
@@ -104,14 +104,14 @@ type lookup struct {
 	addr       string // the server that was asked
 }
 
-func (p *Policy) lookup(k *packet) lookup {
-	h := &k.handover
+func (k *Keys) lookup(sent *packet) lookup {
+	h := &sent.handover
 	status := lastEntry(h.status.value)
 	l := lookup{addr: lastEntry(h.server.value)}
-	l.thrownAway = h.status.sent && !h.status.mixed && isStatusCode(status) && isSafe(k.method)
+	l.thrownAway = h.status.sent && !h.status.mixed && isStatusCode(status) && isSafe(sent.method)
 	switch {
 	case h.status.mixed || h.server.mixed:
-	case l.addr != "" && !p.Knows(l.addr): // never connect to an address that only a packet names
+	case l.addr != "" && !k.Knows(l.addr): // never connect to an address that only a packet names
 	case strings.Contains(h.status.value, betweenUses):
 		// An answer with X-Accel-Redirect has made nginx look the first URL's
 		// key up once more: what comes now is another page in its place, which
@@ -127,7 +127,7 @@ func (p *Policy) lookup(k *packet) lookup {
 		// A default template that happens to equal nginx's key would publish
 		// that private page. So the operator must have said that every GET
 		// that arrives was looked up.
-		l.proven = p.TemplateIsProof && !h.key.sent
+		l.proven = k.TemplateIsProof && !h.key.sent
 	}
 	if !l.proven {
 		l.addr = ""
@@ -168,8 +168,8 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 func isSafe(method string) bool { return method == "GET" || method == "HEAD" }
 
 // Knows reports whether the last entry of a CACHE_SERVER is one of Servers.
-func (p *Policy) Knows(addr string) bool {
-	return p.Servers != nil && p.Servers(lastEntry(addr))
+func (k *Keys) Knows(addr string) bool {
+	return k.Servers != nil && k.Servers(lastEntry(addr))
 }
 
 // wireLen is the length in bytes of the key once escaped as nginx escapes it
@@ -192,21 +192,21 @@ func (p *Policy) mayBypass(k *packet) bool {
 // that of the request.
 func (q *request) keyOf(other uwsgi.Vars, key string) (otherKey, note string) {
 	if q.rendered {
-		return q.p.expand(other)
+		return q.p.Keys.expand(other)
 	}
 	return replaceURI(key, q.uri, other.Get("REQUEST_URI"))
 }
 
-// isTemplateRight reports whether the template renders the key that nginx used
+// isRendered reports whether the template renders the key that nginx used
 // for this request. A template beside handed-over keys may be just a default.
-func (p *Policy) isTemplateRight(v uwsgi.Vars, key string) bool {
-	if p.Template == nil {
+func (k *Keys) isRendered(v uwsgi.Vars, key string) bool {
+	if k.Template == nil {
 		return false
 	}
 	if v.Count(varKey) == 0 {
 		return true
 	}
-	return p.Template.renders(v, key)
+	return k.Template.renders(v, key)
 }
 
 // replaceURI makes of a page's key the key of another URL of the same site.

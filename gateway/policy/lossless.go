@@ -9,13 +9,13 @@ import (
 	"uwgate/uwsgi"
 )
 
-// isHitType reports whether a hit would carry the Content-Type of the answer,
+// isTypeOf reports whether a hit would carry the Content-Type of the answer,
 // charset included. A hit may add that it is UTF-8 to an answer that names no
 // charset (Django's welcome page is one): whether that is true shows in the body,
 // see mislabels.
-func (p *Policy) isHitType(v uwsgi.Vars, h uwsgi.Header) bool {
-	got := h.Get("Content-Type")
-	want, ok := p.hitType(v)
+func (h *Hits) isTypeOf(v uwsgi.Vars, fields uwsgi.Header) bool {
+	got := fields.Get("Content-Type")
+	want, ok := h.typeOf(v)
 	if !ok || got == "" {
 		return false
 	}
@@ -43,15 +43,15 @@ func SameType(got, want string) bool {
 	return true
 }
 
-// hitType is the Content-Type that nginx emits for the path of a hit
+// typeOf is the Content-Type that nginx emits for the path of a hit
 // (ngx_http_set_content_type and the charset filter).
-func (p *Policy) hitType(v uwsgi.Vars) (mediaType string, ok bool) {
+func (h *Hits) typeOf(v uwsgi.Vars) (mediaType string, ok bool) {
 	path, ok := decodedPath(v)
 	if !ok {
 		return "", false
 	}
-	byDefault := p.typeByDefault()
-	types := p.Types
+	byDefault := h.defaultType()
+	types := h.Types
 	if types == nil {
 		types = stockTypes
 	}
@@ -65,11 +65,11 @@ func (p *Policy) hitType(v uwsgi.Vars) (mediaType string, ok bool) {
 	return mapped, true
 }
 
-func (p *Policy) typeByDefault() string {
-	if p.HitType == "" {
+func (h *Hits) defaultType() string {
+	if h.Type == "" {
 		return defaultHitType
 	}
-	return p.HitType
+	return h.Type
 }
 
 // charsetTypes are nginx's default charset_types.

@@ -34,144 +34,162 @@ import (
 //     s-maxage implies proxy-revalidate (§5.2.2.10) is not held against what
 //     allows it.
 
-// A Policy decides what is stored, for how long, and under which key. Its
-// fields are set before the first use and not changed afterwards; its methods
-// are pure, and safe for concurrent use. The zero Policy stores only pages
-// whose key nginx hands over and whose lifetime is explicit.
+// A Policy decides which pages are stored, for how long, and under which keys.
+// Set its fields before the first use, and do not change them afterwards. Its
+// methods are pure functions and safe for concurrent use. The zero Policy
+// stores only pages whose key nginx hands over and whose lifetime is explicit;
+// without Keys.Servers, nginx must not send CACHE_SERVER.
 type Policy struct {
-	// Template renders the key of requests for which nginx hands none over,
-	// and says which headers the key contains; of a handed-over key only if it
-	// renders that very key. Nil: only handed-over keys, which are taken to
+	Keys      Keys      // what the key of a page is
+	Lifetimes Lifetimes // how long a page is stored
+	Hits      Hits      // what nginx makes of a stored page
+
+	// MaxBody is the size in bytes of the largest page that is stored. In
+	// FormatHTTP the head counts, too. Zero means 1 MiB less 1 KiB: memcached's
+	// default item size, less its overhead and the longest key.
+	MaxBody int64
+
+	// Sentinels are strings that no stored page may contain, compared byte for
+	// byte. Nil means the names of CSRF tokens (csrfmiddlewaretoken, csrf_token,
+	// authenticity_token) and the start of SSI commands: nginx looks up what a
+	// hit includes, and finds the page itself if the key contains $request_uri.
+	// Empty but not nil means none.
+	Sentinels []string
+
+	// AcceptUnframed accepts the closing tag </html>, in any case and followed
+	// by white space only, as proof that a page without length and chunks is
+	// complete. Its type must be text/html.
+	AcceptUnframed bool
+
+	// Exclude are prefixes of paths that are never stored. Like prefixes of
+	// nginx's locations they need not end at a slash: /admin excludes
+	// /administrator, too. Both the raw and the decoded path are compared.
+	Exclude []string
+
+	// Rules are exceptions by host, path, argument or content type. Only the
+	// first rule that matches counts. Each rule must have passed Validate.
+	Rules []Rule
+
+	// Bypass is the argument that deletes a page and stores it again. The zero
+	// Bypass is none.
+	Bypass Bypass
+
+	// Visitors decides for which cookies, headers and vars pages are stored.
+	// Nil means the tables of visitortables.go.
+	Visitors *Visitors
+
+	// TrustedHeaders are request headers that pages may depend on, such as
+	// X-Forwarded-Host or an unknown one, but that nginx or a proxy of the
+	// operator sets. They do not keep pages out. Case does not matter.
+	TrustedHeaders []string
+
+	// TrustForwardedProto must have the value of Firewall.TrustForwardedProto.
+	// If it is set, the application sees X-Forwarded-Proto and X-Forwarded-Ssl
+	// as they came.
+	TrustForwardedProto bool
+
+	// VaryCookieAnonymous stores pages with Vary: Cookie for requests whose
+	// cookies are all neutral. The operator asserts that nginx looks up no
+	// request with an identity cookie, and that requests with unknown cookies
+	// have another key, as with $visitor.
+	VaryCookieAnonymous bool
+
+	// Observe decides as usual, but nothing is stored: see Verdict.Observe.
+	Observe bool
+}
+
+// Keys are the options about keys of pages.
+type Keys struct {
+	// Template renders the key of a request for which nginx hands over none. It
+	// also says what a handed-over key contains, if it renders exactly that key.
+	// Nil means that there are only handed-over keys, which are assumed to
 	// contain no header.
 	Template *Template
 
-	// TemplateIsProof is the operator's word that every GET that reaches us
-	// was looked up under Template, and missed. Without it a request needs a
+	// TemplateIsProof asserts that nginx has looked up every GET that reaches
+	// us under Template, and found nothing. Without it, a request needs a
 	// CACHE_STATUS that says so.
 	TemplateIsProof bool
 
-	// Servers reports whether nginx's $upstream_addr names one of the store's
-	// servers. Nil knows none: then a request with a CACHE_SERVER is never
+	// Servers reports whether a value of nginx's $upstream_addr is one of the
+	// store's servers. With nil, none is: requests with CACHE_SERVER are never
 	// stored.
 	Servers func(addr string) bool
 
-	// DefaultTTL is the lifetime of pages that say nothing about theirs. Zero
-	// or less: such pages are not stored. There is no built-in value.
-	DefaultTTL time.Duration
+	// AllowedHosts are globs of the hosts whose pages are stored. They are
+	// compared with the request's host as nginx normalizes it: without port and
+	// trailing dot, in lower case. Empty means all hosts that the key contains.
+	// With one host (and no *) a key need not contain it. With several it must,
+	// unless nginx hands over the key and Template does not render it.
+	AllowedHosts []string
 
-	// MinTTL lengthens shorter lifetimes, whatever granted them. What has
-	// expired, or is not to be stored, stays so. Zero lengthens none.
-	MinTTL time.Duration
+	// AllowRewrites asserts that only the site's own rewrite rules change the
+	// path and query that the application sees, and that nothing makes
+	// subrequests. Then keys with $request_uri determine the page.
+	AllowRewrites bool
 
-	// MaxTTL shortens longer lifetimes, MinTTL included. Zero means 24 hours.
-	MaxTTL time.Duration
+	// OpaqueKey asserts that handed-over keys without a readable path, such as
+	// hashes, differ by host, path and query.
+	OpaqueKey bool
+}
 
-	// Grace is how long a page that says nothing about it may be served over its
-	// lifetime while it is fetched anew (stale-while-revalidate). Zero: not at all.
+// Lifetimes are the options about how long pages are stored. All limits hold
+// for a page unless its rule has its own.
+type Lifetimes struct {
+	// Default is the lifetime of pages that say nothing about theirs. Zero or
+	// less: such pages are not stored.
+	Default time.Duration
+
+	// Min lengthens shorter lifetimes, whatever their source. It does not apply
+	// to pages that have expired or must not be stored. Zero lengthens none.
+	Min time.Duration
+
+	// Max shortens longer lifetimes, also those that Min has lengthened. Zero
+	// means 24 hours.
+	Max time.Duration
+
+	// Jitter is the part of a lifetime, from 0 to 1, by which Spread may change
+	// it. Zero or less: Spread changes none.
+	Jitter float64
+
+	// Grace is how long an expired page may be served while it is refreshed
+	// (stale-while-revalidate), if the response says nothing about it. Zero: not
+	// at all.
 	Grace time.Duration
 
-	// StaleIfError is how long a page that says nothing about it may be served
-	// over its lifetime while the backend fails. Zero: not at all.
+	// StaleIfError is how long an expired page may be served while the backend
+	// fails, if the response says nothing about it. Zero: not at all.
 	StaleIfError time.Duration
+}
 
-	// MaxBody is the size in bytes of the largest page that is stored, in
-	// FormatHTTP with its head. Zero
-	// means 1 MiB less 1 KiB: memcached's default item size, less its
-	// overhead and the longest key.
-	MaxBody int64
-
-	// Exclude are prefixes of paths that are never stored. Like those of
-	// nginx's locations they do not end at a slash: /admin excludes
-	// /administrator too. Both the raw and the decoded path are compared.
-	Exclude []string
-
-	// Visitors say of cookies, headers and vars whose pages are stored. Nil means the
-	// tables of visitortables.go.
-	Visitors *Visitors
-
-	// Sentinels are strings that no stored page may contain, compared byte
-	// for byte. Nil means the CSRF tokens' names csrfmiddlewaretoken,
-	// csrf_token and authenticity_token, and the start of SSI commands: nginx
-	// looks up what a hit includes, and finds the page itself if the key is of
-	// $request_uri. Empty but not nil means none.
-	Sentinels []string
-
-	// Format says what is stored, and so what a hit can carry. Empty means
-	// FormatBody. In FormatHTTP hits have the application's own head: HitType,
-	// Types, NginxAdds and StrictHeaders do not matter then.
+// Hits are the options about how nginx serves a stored page.
+type Hits struct {
+	// Format says what is stored, and so what a hit can have. Empty means
+	// FormatBody. In FormatHTTP hits have the application's own head: Type,
+	// Types, Adds and Strict do not matter then.
 	Format Format
 
-	// GzipFlag is nginx's memcached_gzip_flag, which marks the compressed values
-	// of FormatGzip. If it is zero none is compressed.
+	// GzipFlag is nginx's memcached_gzip_flag, which marks compressed values in
+	// FormatGzip. Zero means that no value is compressed.
 	GzipFlag uint32
 
-	// HitType is the Content-Type of a hit in nginx's location: its
-	// default_type and charset. Empty means "text/html; charset=utf-8". Its
-	// charset is also that of the types to which nginx adds one.
-	HitType string
+	// Type is the Content-Type of a hit in nginx's location: its default_type
+	// and charset. Its charset is also that of the types to which nginx adds
+	// one. Empty means "text/html; charset=utf-8".
+	Type string
 
 	// Types is nginx's types map: from extensions, in lower case and without
 	// the dot, to types. Nil means nginx's stock mime.types.
 	Types map[string]string
 
-	// Bypass is the argument that has a page fetched anew. The zero value:
-	// there is none.
-	Bypass Bypass
+	// Adds are the headers that nginx adds to hits: its add_header lines. A hit
+	// does not lose a header of the response if Adds has the same name and,
+	// byte for byte, the same value. docs/headers.md says for which headers
+	// this can hold.
+	Adds []uwsgi.Field
 
-	// Jitter is the share of a lifetime, 0 to 1, by which Spread may change it.
-	// Zero or less: not at all.
-	Jitter float64
-
-	// NginxAdds are the headers that nginx adds to hits: its add_header lines.
-	// A header of the answer with the same name and, byte for byte, value is
-	// no loss then; docs/headers.md says of which headers that can be true.
-	NginxAdds []uwsgi.Field
-
-	// StrictHeaders refuses pages for the headers, too, that Lost returns.
-	StrictHeaders bool
-
-	// AcceptUnframed takes the closing tag </html>, in any case and before
-	// white space only, as proof that a page without length and chunks is
-	// whole, if its type is text/html.
-	AcceptUnframed bool
-
-	// AllowedHosts are globs of the hosts whose pages are stored, compared
-	// with the request's host as nginx normalises it: without port, trailing
-	// dot and ASCII case. Empty means all that their keys contain. With one
-	// host a key need not contain it, and with several only if it was handed
-	// over and Template does not render it.
-	AllowedHosts []string
-
-	// AllowRewrites is the operator's word that the site's own rules alone
-	// change the path and query that the application sees, and that nothing
-	// makes subrequests. Then keys of $request_uri determine the page.
-	AllowRewrites bool
-
-	// OpaqueKey is the operator's word that handed-over keys in which no path
-	// can be read, such as hashes, differ by host, path and query.
-	OpaqueKey bool
-
-	// TrustForwardedProto is Firewall's: the application sees the
-	// X-Forwarded-Proto and X-Forwarded-Ssl that came.
-	TrustForwardedProto bool
-
-	// TrustedHeaders are request headers that a page may depend on without saying so
-	// (X-Forwarded-Host and its kin, or an unknown one), but which nginx or a proxy of
-	// the operator's sets: then they do not refuse. Case is ignored.
-	TrustedHeaders []string
-
-	// VaryCookieAnonymous is the operator's word that nginx looks nobody up who has an
-	// identity cookie. Then Vary: Cookie does not refuse a page whose request had no
-	// cookies but harmless ones. Bearers of unknown cookies must have another key, as
-	// with $visitor: else they are served that page.
-	VaryCookieAnonymous bool
-
-	// Rules are what differs by host, path, argument or type. The first one
-	// that matches speaks, and no other. Each of them passed Validate.
-	Rules []Rule
-
-	// Observe decides as always, and has nothing stored: see Verdict.Observe.
-	Observe bool
+	// Strict refuses pages also because of the headers that Lost returns.
+	Strict bool
 }
 
 const (

@@ -241,7 +241,7 @@ func TestRequestDerived(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := testPolicy()
-		p.Template, p.TemplateIsProof = mustTemplate(t, "$scheme://$host$request_uri", ""), tt.proof
+		p.Keys.Template, p.Keys.TemplateIsProof = mustTemplate(t, "$scheme://$host$request_uri", ""), tt.proof
 		if got := p.Request(get(tt.changes...)); got != tt.want {
 			t.Errorf("%s: got %+v, want %+v", tt.name, got, tt.want)
 		}
@@ -253,10 +253,10 @@ func TestServersNilKnowsNone(t *testing.T) {
 	if got := p.Request(get()).Reason; got != NotLookedUp {
 		t.Errorf("got %q, want %q", got, NotLookedUp)
 	}
-	if p.Knows("10.0.0.1:11211") {
+	if p.Keys.Knows("10.0.0.1:11211") {
 		t.Error("knows a server")
 	}
-	if !testPolicy().Knows("mem, 10.0.0.1:11211") {
+	if !testPolicy().Keys.Knows("mem, 10.0.0.1:11211") {
 		t.Error("does not know the last entry")
 	}
 }

@@ -36,7 +36,7 @@ func (p *Policy) Response(v uwsgi.Vars, plan Plan, r *uwsgi.Response, now time.T
 
 // grants is the verdict on a page that may be stored for ttl.
 func (p *Policy) grants(ttl time.Duration, source Reason, rule *Rule) Verdict {
-	v := Verdict{TTL: p.clamp(ttl, rule), Reason: source, Observe: p.Observe}
+	v := Verdict{TTL: p.Lifetimes.clamp(ttl, rule), Reason: source, Observe: p.Observe}
 	if rule != nil {
 		v.Tags, v.maxTTL = rule.Tags, rule.MaxTTL
 		v.Observe = v.Observe || rule.Action == ActionObserve
@@ -95,7 +95,7 @@ func (p *Policy) coversVaryBut(v uwsgi.Vars, h uwsgi.Header, coversCookie func()
 			if equalFold(name, "Cookie") && coversCookie() {
 				continue
 			}
-			if !p.isInKey(v, name) {
+			if !p.Keys.isInKey(v, name) {
 				return false
 			}
 		}

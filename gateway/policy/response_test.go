@@ -390,7 +390,7 @@ var responseRows = []responseRow{
 	no("empty type", ContentType, "Content-Type: "),
 	no("another type", ContentType, "Content-Type: application/json"),
 	ok("no charset: the body decides", "Content-Type: text/html"),
-	under(no("no charset, and hits say another than UTF-8", ContentType, "Content-Type: text/html"), func(p *Policy) { p.HitType = "text/html; charset=iso-8859-1" }),
+	under(no("no charset, and hits say another than UTF-8", ContentType, "Content-Type: text/html"), func(p *Policy) { p.Hits.Type = "text/html; charset=iso-8859-1" }),
 	no("another charset", ContentType, "Content-Type: text/html; charset=iso-8859-1"),
 	no("another parameter", ContentType, "Content-Type: text/html; charset=utf-8; level=1"),
 	no("malformed type", ContentType, "Content-Type: text/html; charset=utf-8; charset=latin1"),
@@ -491,13 +491,13 @@ var responseRows = []responseRow{
 	asked(no("not looked up", NotLookedUp), "-CACHE_STATUS"),
 }
 
-func strict(p *Policy)   { p.StrictHeaders = true }
+func strict(p *Policy)   { p.Hits.Strict = true }
 func unframed(p *Policy) { p.AcceptUnframed = true }
 func ruled(p *Policy)    { p.Rules = []Rule{{TTL: 2 * time.Minute}} }
 
 // added is a policy for a nginx that adds a header to hits.
 func added(name, value string) func(*Policy) {
-	return func(p *Policy) { p.NginxAdds = append(p.NginxAdds, uwsgi.Field{Name: name, Value: value}) }
+	return func(p *Policy) { p.Hits.Adds = append(p.Hits.Adds, uwsgi.Field{Name: name, Value: value}) }
 }
 
 func TestResponse(t *testing.T) {
@@ -539,7 +539,7 @@ func TestResponseLimits(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := testPolicy()
-		p.DefaultTTL, p.MinTTL, p.MaxTTL = tt.byDefault, tt.min, tt.at
+		p.Lifetimes.Default, p.Lifetimes.Min, p.Lifetimes.Max = tt.byDefault, tt.min, tt.at
 		v := get()
 		got := p.Response(v, p.Request(v), page(tt.lines...), testNow)
 		if got.TTL != tt.want || got.Reason != tt.reason {
@@ -550,7 +550,7 @@ func TestResponseLimits(t *testing.T) {
 
 func TestResponseVaryCoveredByTemplate(t *testing.T) {
 	p := testPolicy()
-	p.Template = mustTemplate(t, "$host$request_uri|$http_accept_language|$cookie_lang|${http_x_a}", "")
+	p.Keys.Template = mustTemplate(t, "$host$request_uri|$http_accept_language|$cookie_lang|${http_x_a}", "")
 	for vary, want := range map[string]Reason{
 		"Accept-Language":                        MaxAge,
 		"accept-language, Accept-Encoding, HOST": MaxAge,
@@ -592,7 +592,7 @@ func TestResponseTypes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := testPolicy()
-		p.HitType, p.Types = tt.hitType, tt.types
+		p.Hits.Type, p.Hits.Types = tt.hitType, tt.types
 		v := get("PATH_INFO=" + tt.path)
 		got := p.Response(v, p.Request(v), page("Content-Type: "+tt.mediaType), testNow)
 		if got.Store() != tt.want {

@@ -178,7 +178,7 @@ func TestRuleKeepArgs(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := bypassPolicy()
-			p.Template = mustTemplate(t, "$host$request_uri", "")
+			p.Keys.Template = mustTemplate(t, "$host$request_uri", "")
 			p.Rules = []Rule{{PathPrefix: "/other", KeepArgs: []string{}}, {KeepArgs: tt.keep}}
 			v := get(append([]string{"REQUEST_URI=/p?" + tt.query, "QUERY_STRING=" + tt.query}, tt.changes...)...)
 			plan := p.Request(v)
@@ -203,7 +203,7 @@ func TestRuleKeepArgs(t *testing.T) {
 // A page is written where nginx asked only if it is under the key it asked for.
 func TestRuleKeepArgsForgetsServer(t *testing.T) {
 	p := testPolicy()
-	p.Template = mustTemplate(t, "$host$request_uri", "")
+	p.Keys.Template = mustTemplate(t, "$host$request_uri", "")
 	p.Rules = []Rule{{KeepArgs: []string{}}}
 	if plan := p.Request(get("-CACHE_KEY")); plan.Addr != "" || plan.URI != "/p" || plan.Reason != "" {
 		t.Errorf("got %+v, want no server and the cut URI", plan)

@@ -85,7 +85,7 @@ func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 			return
 		}
 	}
-	if x.Value != "" && p.isVarInKey(v, x.Name) { // without a value the key is that of none
+	if x.Value != "" && p.Keys.isVarInKey(v, x.Name) { // without a value the key is that of none
 		return
 	}
 	switch class {
@@ -173,6 +173,6 @@ func (p *Policy) isTrusted(name string) bool {
 }
 
 // isVarInKey is isInKey for the header of that var.
-func (p *Policy) isVarInKey(v uwsgi.Vars, name string) bool {
-	return p.Template != nil && p.Template.coversVar(name) && p.isTemplateRight(v, v.Get(varKey))
+func (k *Keys) isVarInKey(v uwsgi.Vars, name string) bool {
+	return k.Template != nil && k.Template.coversVar(name) && k.isRendered(v, v.Get(varKey))
 }

@@ -15,12 +15,12 @@ func (h *head) stale() (grace, ifError time.Duration) {
 	if cc.mustRevalidate {
 		return 0, 0
 	}
-	return h.p.over(cc.whileRevalidate, h.p.Grace), h.p.over(cc.ifError, h.p.StaleIfError)
+	return h.p.Lifetimes.staleFor(cc.whileRevalidate, h.p.Lifetimes.Grace), h.p.Lifetimes.staleFor(cc.ifError, h.p.Lifetimes.StaleIfError)
 }
 
-func (p *Policy) over(said lifetime, otherwise time.Duration) time.Duration {
+func (l *Lifetimes) staleFor(said lifetime, otherwise time.Duration) time.Duration {
 	if said.given {
 		otherwise = said.duration()
 	}
-	return min(max(otherwise, 0), p.maxTTL())
+	return min(max(otherwise, 0), l.longest())
 }

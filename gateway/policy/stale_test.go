@@ -23,7 +23,7 @@ func TestStale(t *testing.T) {
 		{"broken for caches alone", []string{"CDN-Cache-Control: max-age=60,,", "Cache-Control: max-age=60, stale-while-revalidate=1"}, time.Second, 20 * time.Second},
 	} {
 		p := testPolicy()
-		p.Grace, p.StaleIfError, p.MaxTTL = 10*time.Second, 20*time.Second, time.Hour
+		p.Lifetimes.Grace, p.Lifetimes.StaleIfError, p.Lifetimes.Max = 10*time.Second, 20*time.Second, time.Hour
 		v := get()
 		got := p.Response(v, p.Request(v), page(tt.lines...), testNow)
 		if got.TTL != time.Minute || got.Grace != tt.grace || got.StaleIfError != tt.ifError {

@@ -55,7 +55,7 @@ func (h *head) adjustments(g grant) []Step {
 		steps = append(steps, Step{"age", seconds(h.age), "is subtracted: " + seconds(g.left(h.age)) + " left"})
 	}
 	left := g.left(h.age)
-	shortest, longest := h.p.limits(h.rule)
+	shortest, longest := h.p.Lifetimes.limits(h.rule)
 	if left <= 0 {
 		return steps
 	}

@@ -10,7 +10,7 @@ import (
 // beside its key. What a worker responds to such a request holds for all others like it;
 // what another request gets may be due to what it alone carries.
 func (p *Policy) IsStranger(v uwsgi.Vars, plan Plan) bool {
-	return plan.unsure == "" && !plan.Alone && (!isSet(v, "HTTP_ORIGIN") || p.isInKey(v, "Origin"))
+	return plan.unsure == "" && !plan.Alone && (!isSet(v, "HTTP_ORIGIN") || p.Keys.isInKey(v, "Origin"))
 }
 
 // Unencoded is what Response would decide about the response if its body were not

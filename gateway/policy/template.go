@@ -215,9 +215,9 @@ func (t *Template) isByVisitor() bool {
 	return slices.ContainsFunc(t.pieces, func(p piece) bool { return p.render != nil && p.text == visitorVariable })
 }
 
-// Covers reports whether the key contains the whole value of that request
+// covers reports whether the key contains the whole value of that request
 // header, so that pages that vary by it have keys of their own.
-func (t *Template) Covers(header string) bool {
+func (t *Template) covers(header string) bool {
 	for i := range t.pieces {
 		p := &t.pieces[i]
 		if p.render == nil {
@@ -233,7 +233,7 @@ func (t *Template) Covers(header string) bool {
 	return false
 }
 
-// coversVar is Covers for the header of that var.
+// coversVar is covers for the header of that var.
 func (t *Template) coversVar(name string) bool {
 	for i := range t.pieces {
 		if p := &t.pieces[i]; p.arg == name && strings.HasPrefix(p.text, "http_") {

@@ -148,7 +148,7 @@ func TestVersionSince(t *testing.T) {
 
 func TestZeroTemplate(t *testing.T) {
 	p := testPolicy()
-	p.Template, p.TemplateIsProof = &Template{}, true
+	p.Keys.Template, p.Keys.TemplateIsProof = &Template{}, true
 	plan := p.Request(get("-CACHE_KEY", "-CACHE_STATUS", "-CACHE_SERVER"))
 	if plan.Reason != NoKey || plan.Key != "" {
 		t.Errorf("got %+v, want no key", plan)
@@ -174,7 +174,7 @@ func FuzzTemplate(f *testing.F) {
 		if again, err := expandAs(tmpl, Version{1, 22, 1}, v); again != old || (err == nil) != (oldErr == nil) {
 			t.Errorf("%q: twice the same gives %q and %q", s, old, again)
 		}
-		tmpl.Covers(host)
+		tmpl.covers(host)
 	})
 }
 

@@ -95,8 +95,8 @@ func tell(class trait, repeats func(p *Policy, v uwsgi.Vars, value string) bool,
 
 // isInKey reports whether the key certainly contains the header. Of a key that was
 // handed over only the template can tell, if it renders that very key.
-func (p *Policy) isInKey(v uwsgi.Vars, header string) bool {
-	return p.isTemplateRight(v, v.Get(varKey)) && p.Template.Covers(header)
+func (k *Keys) isInKey(v uwsgi.Vars, header string) bool {
+	return k.isRendered(v, v.Get(varKey)) && k.Template.covers(header)
 }
 
 // isVar returns whether all members of a header's list are what nginx says in

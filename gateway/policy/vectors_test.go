@@ -198,13 +198,13 @@ func TestVectorsHandedOver(t *testing.T) {
 	stored := 0
 	for _, c := range loadVectors(t) {
 		v := c.handOver()
-		p := &Policy{Servers: func(addr string) bool { return addr == c.Addr }, DefaultTTL: time.Minute, AllowedHosts: []string{"*"}}
+		p := &Policy{Keys: Keys{Servers: func(addr string) bool { return addr == c.Addr }, AllowedHosts: []string{"*"}}, Lifetimes: Lifetimes{Default: time.Minute}}
 		plan := p.Request(v)
 		if plan.Reason == "" && (plan.Key != latin1(*c.KeyRaw) || plan.Addr != c.Addr) {
 			t.Errorf("%s: planned for %q at %q, want %q at %q", c.ID, plan.Key, plan.Addr, *c.KeyRaw, c.Addr)
 		}
 		// A response whose type is right for this path, whatever that is.
-		mediaType, _ := p.hitType(v)
+		mediaType, _ := p.Hits.typeOf(v)
 		verdict := p.Response(v, plan, page("Content-Type: "+mediaType, "Cache-Control: max-age=60"), testNow)
 		may := c.LookedUp && v.Get("REQUEST_METHOD") == "GET" && c.KeyWire != nil && len(latin1(*c.KeyWire)) <= 250
 		if verdict.Store() && !may {

@@ -393,11 +393,11 @@ func TestVisitorInKey(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p, v := testPolicy(), get(append(tt.changes, "-CACHE_KEY")...)
-		p.Template = mustTemplate(t, tt.template, "1.22.1")
+		p.Keys.Template = mustTemplate(t, tt.template, "1.22.1")
 		if got := p.Response(v, p.Request(v), page(), testNow).Reason; got != tt.want {
 			t.Errorf("%s: derived: got %q, want %q", tt.name, got, tt.want)
 		}
-		key, err := p.Template.Expand(v)
+		key, err := p.Keys.Template.Expand(v)
 		if err != nil {
 			t.Fatal(err)
 		}

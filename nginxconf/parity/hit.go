@@ -264,7 +264,7 @@ func counts(f uwsgi.Field) bool {
 		{Name: "CACHE_KEY", Value: "localhost/"}, {Name: "CACHE_STATUS", Value: "404"}}
 	r := &uwsgi.Response{StatusCode: 200, Header: uwsgi.Header{{Name: "Content-Type", Value: defaultHitType}, f}}
 	isRefused := func(adds ...uwsgi.Field) bool {
-		p := policy.Policy{DefaultTTL: time.Minute, StrictHeaders: true, NginxAdds: adds}
+		p := policy.Policy{Lifetimes: policy.Lifetimes{Default: time.Minute}, Hits: policy.Hits{Strict: true, Adds: adds}}
 		return p.Response(v, p.Request(v), r, time.Time{}).Reason == policy.HeaderLoss
 	}
 	return isRefused() && !isRefused(f)

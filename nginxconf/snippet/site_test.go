@@ -325,7 +325,7 @@ func TestVisitorsInNginx(t *testing.T) {
 				t.Fatal(err)
 			}
 			tmpl.Visitors = visitors
-			p := &policy.Policy{Visitors: visitors, Template: tmpl}
+			p := &policy.Policy{Visitors: visitors, Keys: policy.Keys{Template: tmpl}}
 			for _, cookies := range cookieHeaders() {
 				vars := uwsgi.Vars{{Name: "REQUEST_METHOD", Value: "GET"}, {Name: "REQUEST_URI", Value: "/"}, {Name: "HTTP_COOKIE", Value: cookies}}
 				key, err := tmpl.Expand(vars)

@@ -48,7 +48,7 @@ func (p *Parts) changedBehind(next *Parts) (names []string) {
 	if !reflect.DeepEqual(p.Ring, next.Ring) {
 		names = append(names, "memcached")
 	}
-	if p.Policy != nil && next.Policy != nil && !maps.Equal(p.Policy.Types, next.Policy.Types) {
+	if p.Policy != nil && next.Policy != nil && !maps.Equal(p.Policy.Hits.Types, next.Policy.Hits.Types) {
 		names = append(names, "mime-types")
 	}
 	return names

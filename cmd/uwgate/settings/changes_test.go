@@ -18,7 +18,7 @@ func TestWhatChangedBehindTheWords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &Parts{Ring: ring, Policy: &policy.Policy{Types: map[string]string{"txt": mediaType}}}
+		return &Parts{Ring: ring, Policy: &policy.Policy{Hits: policy.Hits{Types: map[string]string{"txt": mediaType}}}}
 	}
 	was := behind("192.0.2.1:11211", "text/plain")
 	for _, tt := range []struct {

@@ -63,7 +63,7 @@ func TestDefaultsProtect(t *testing.T) {
 			t.Errorf("--%s: %q, want nil", name, list)
 		}
 	}
-	if p.Types != nil || p.Rules != nil || p.VaryCookieAnonymous || p.AcceptUnframed || p.StrictHeaders || p.Observe || p.Jitter != 0.05 {
+	if p.Hits.Types != nil || p.Rules != nil || p.VaryCookieAnonymous || p.AcceptUnframed || p.Hits.Strict || p.Observe || p.Lifetimes.Jitter != 0.05 {
 		t.Errorf("got %+v, want the strict defaults and 5 %% jitter", p)
 	}
 	vars := uwsgi.Vars{
@@ -94,18 +94,18 @@ func TestPolicyFlags(t *testing.T) {
 	if len(cookies.Identity) != 0 || !slices.Contains(cookies.Strangers, "a*") || !slices.Contains(cookies.Strangers, "_ga") {
 		t.Errorf("cookies: %+v, want no identity and two harmless ones more", cookies)
 	}
-	if p.Template.Visitors != p.Visitors || !slices.Equal(p.Sentinels, []string{"secret, or not"}) {
+	if p.Keys.Template.Visitors != p.Visitors || !slices.Equal(p.Sentinels, []string{"secret, or not"}) {
 		t.Errorf("the template has other tables, or sentinels: %q", p.Sentinels)
 	}
-	if !p.Observe || !p.StrictHeaders || !p.VaryCookieAnonymous || !p.AcceptUnframed || p.Jitter != 0.125 {
+	if !p.Observe || !p.Hits.Strict || !p.VaryCookieAnonymous || !p.AcceptUnframed || p.Lifetimes.Jitter != 0.125 {
 		t.Errorf("got %+v, want all of it on and a jitter of 0.125", p)
 	}
 	want := []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}, {Name: "Content-Security-Policy", Value: "default-src 'self'; img-src *"}}
-	if !reflect.DeepEqual(p.NginxAdds, want) {
-		t.Errorf("--nginx-adds: %q, want %q", p.NginxAdds, want)
+	if !reflect.DeepEqual(p.Hits.Adds, want) {
+		t.Errorf("--nginx-adds: %q, want %q", p.Hits.Adds, want)
 	}
-	if !slices.Equal(p.TrustedHeaders, []string{"X-Forwarded-Host"}) || !slices.Equal(p.AllowedHosts, []string{"*.example.com"}) {
-		t.Errorf("hosts: %q, %q", p.TrustedHeaders, p.AllowedHosts)
+	if !slices.Equal(p.TrustedHeaders, []string{"X-Forwarded-Host"}) || !slices.Equal(p.Keys.AllowedHosts, []string{"*.example.com"}) {
+		t.Errorf("hosts: %q, %q", p.TrustedHeaders, p.Keys.AllowedHosts)
 	}
 }
 

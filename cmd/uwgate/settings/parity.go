@@ -19,10 +19,10 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 	p, err := s.Policy(nil)
 	g := parity.Gateway{
 		Key:                 s.Key.Template,
-		Hits:                parity.Hits{Types: p.Types, Adds: p.NginxAdds},
-		AllowedHosts:        p.AllowedHosts,
+		Hits:                parity.Hits{Types: p.Hits.Types, Adds: p.Hits.Adds},
+		AllowedHosts:        p.Keys.AllowedHosts,
 		TrustForwardedProto: p.TrustForwardedProto,
-		AllowRewrites:       p.AllowRewrites,
+		AllowRewrites:       p.Keys.AllowRewrites,
 		VaryCookieAnonymous: p.VaryCookieAnonymous,
 		IdentityCookies:     p.Visitors.Cookies().Identity,
 		Visitors:            p.Visitors,

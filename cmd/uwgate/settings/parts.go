@@ -63,45 +63,51 @@ func (s *Settings) checkAdmin() error {
 // up.
 func (s *Settings) Policy(ring *cachewriter.Ring) (*policy.Policy, error) {
 	p := &policy.Policy{
-		TemplateIsProof:     s.DerivedKey() != "",
-		DefaultTTL:          s.Lifetimes.Default,
-		MinTTL:              s.Lifetimes.Min,
-		MaxTTL:              s.Lifetimes.Max,
-		Jitter:              float64(s.Lifetimes.Jitter),
-		Grace:               s.Lifetimes.Grace,
-		StaleIfError:        s.Lifetimes.StaleIfError,
+		Keys: policy.Keys{
+			TemplateIsProof: s.DerivedKey() != "",
+			AllowedHosts:    s.Pages.AllowedHosts,
+			AllowRewrites:   s.Pages.AllowRewrites || s.Nginx != nil && s.Nginx.RewritesProven,
+			OpaqueKey:       s.Pages.OpaqueKey,
+		},
+		Lifetimes: policy.Lifetimes{
+			Default:      s.Lifetimes.Default,
+			Min:          s.Lifetimes.Min,
+			Max:          s.Lifetimes.Max,
+			Jitter:       float64(s.Lifetimes.Jitter),
+			Grace:        s.Lifetimes.Grace,
+			StaleIfError: s.Lifetimes.StaleIfError,
+		},
+		Hits: policy.Hits{
+			Format:   s.Hits.Format,
+			GzipFlag: uint32(s.Hits.GzipFlag),
+			Type:     s.Hits.Type,
+			Adds:     s.Hits.Adds,
+			Strict:   s.Hits.StrictHeaders,
+		},
 		MaxBody:             int64(s.Pages.MaxObject),
-		Exclude:             s.Pages.Exclude,
 		Sentinels:           s.sentinels(),
+		AcceptUnframed:      s.Pages.AcceptUnframed == "html",
+		Exclude:             s.Pages.Exclude,
+		Bypass:              s.Pages.Bypass,
 		Visitors:            s.MakeVisitors(),
 		TrustedHeaders:      s.Pages.TrustedHeaders,
-		AllowedHosts:        s.Pages.AllowedHosts,
-		AllowRewrites:       s.Pages.AllowRewrites || s.Nginx != nil && s.Nginx.RewritesProven,
-		OpaqueKey:           s.Pages.OpaqueKey,
-		VaryCookieAnonymous: s.Pages.VaryCookie == "anonymous",
-		AcceptUnframed:      s.Pages.AcceptUnframed == "html",
-		Bypass:              s.Pages.Bypass,
-		Observe:             s.Pages.Observe,
 		TrustForwardedProto: s.Backends.TrustScheme,
-		Format:              s.Hits.Format,
-		GzipFlag:            uint32(s.Hits.GzipFlag),
-		HitType:             s.Hits.Type,
-		NginxAdds:           s.Hits.Adds,
-		StrictHeaders:       s.Hits.StrictHeaders,
+		VaryCookieAnonymous: s.Pages.VaryCookie == "anonymous",
+		Observe:             s.Pages.Observe,
 	}
 	if ring != nil {
-		p.Servers = ring.Has
+		p.Keys.Servers = ring.Has
 	}
 	errs := []error{s.checkLifetimes(), s.checkSharing()}
 	var err error
-	if p.Template, err = s.ParseTemplate(snippet.DefaultKey); err == nil {
-		p.Template.Visitors = p.Visitors
+	if p.Keys.Template, err = s.ParseTemplate(snippet.DefaultKey); err == nil {
+		p.Keys.Template.Visitors = p.Visitors
 	} else if !s.bad["key"] {
 		errs = append(errs, err)
 	}
-	p.Types, err = s.types()
+	p.Hits.Types, err = s.types()
 	errs = append(errs, err)
-	p.Rules, err = policyRules(s.file.rules, s.DerivedKey(), p.Format)
+	p.Rules, err = policyRules(s.file.rules, s.DerivedKey(), p.Hits.Format)
 	return p, errors.Join(append(errs, err)...)
 }
 
