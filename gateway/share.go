@@ -322,10 +322,11 @@ func (x *exchange) landWith(reason policy.Reason) {
 	}
 }
 
-// landFailed ends the flight of a leader that failed.
+// landFailed ends the flight of a leader that failed. The failure of a refresh is nobody
+// else's: release lets one of the followers lead, who may find a last good copy.
 func (x *exchange) landFailed(err error) {
 	flight := x.client.presence.flight
-	if flight == nil {
+	if flight == nil || x.refreshed != nil {
 		return
 	}
 	var f *failure
