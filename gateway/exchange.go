@@ -146,6 +146,7 @@ func (x *exchange) release() {
 	defer x.later.Wait()
 	x.worker.release() // first: whoever sends it a body ends with it
 	x.client.release()
+	x.page.capture.release()
 	x.ctx.wait()
 }
 

@@ -69,6 +69,12 @@ type Gateway struct {
 	// uwsgi.PageModifiers here: the workers get those of their pool.
 	Limits uwsgi.Limits
 
+	// CaptureMemory bounds the bytes of all pages that are being copied while they are
+	// relayed, until they are handed to the store. A page beyond it is relayed and not
+	// stored. One page of the largest size always fits. Zero means 64 MiB, a negative value
+	// means no bound.
+	CaptureMemory int64
+
 	Timeouts   Timeouts
 	Uploads    Uploads
 	Coalescing Coalescing
@@ -87,6 +93,7 @@ type Gateway struct {
 	connections connections // of clients
 
 	spoolMemory, spoolDisk budget // of request bodies
+	captures               budget // of pages that are being copied
 
 	reloads  sync.RWMutex                  // held for reading while a page is handed to the store
 	reloaded atomic.Pointer[policy.Policy] // in the place of Policy; nil: Policy is in force

@@ -176,7 +176,7 @@ func (g *Gateway) unlock(lock *cachewriter.Lock, written <-chan struct{}, reason
 // endLock leaves word for others if the page is not for everyone.
 func endLock(ctx context.Context, lock *cachewriter.Lock, reason policy.Reason) error {
 	switch reason {
-	case "", policy.StoreFull, policy.StoreDown, policy.Purged, policy.Reloaded, policy.Truncated, policy.Status, policy.Found:
+	case "", policy.CaptureFull, policy.StoreFull, policy.StoreDown, policy.Purged, policy.Reloaded, policy.Truncated, policy.Status, policy.Found:
 		return lock.Unlock(ctx)
 	}
 	return lock.Refuse(ctx, markFor)

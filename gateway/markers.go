@@ -169,7 +169,7 @@ func (x *exchange) mark(m mark) {
 // stored, and takes its marks off if it could.
 func (x *exchange) markEnd(reason policy.Reason) {
 	switch reason {
-	case policy.Purged, policy.Truncated, policy.Reloaded:
+	case policy.Purged, policy.Truncated, policy.Reloaded, policy.CaptureFull:
 	case "", policy.StoreFull, policy.StoreDown:
 		if x.page.verdict.Store() {
 			x.g.flights.clearMarks(x.page.plan.Key)

@@ -4,6 +4,8 @@ import (
 	"math"
 	"net/netip"
 	"time"
+
+	"uwgate/gateway/policy"
 )
 
 // Timeouts bound the phases of a request.
@@ -85,6 +87,17 @@ func (u *Uploads) disk() int64 {
 		return math.MaxInt64
 	}
 	return u.Disk
+}
+
+// captureMemory returns the limit of all captures together, in bytes.
+func (g *Gateway) captureMemory(p *policy.Policy) int64 {
+	switch {
+	case g.CaptureMemory == 0:
+		return max(64<<20, p.BodyLimit())
+	case g.CaptureMemory < 0:
+		return math.MaxInt64
+	}
+	return max(g.CaptureMemory, p.BodyLimit())
 }
 
 // Coalescing says how requests share the fetch of a page. The zero value shares it within

@@ -44,7 +44,8 @@ func (p *page) judge(received uwsgi.Vars, resp *uwsgi.Response, now time.Time) {
 	p.verdict = p.policy.Response(received, p.plan, resp, now)
 	if p.isWanted() {
 		p.verdict.TTL = p.policy.Spread(p.verdict, rand.Float64())
-		p.capture = newCapture(p.policy.StoredHead(resp, now), resp.ContentLength, p.policy.BodyLimit())
+		p.capture = capture{limit: p.policy.BodyLimit(), budget: &p.g.captures, total: p.g.captureMemory(p.policy)}
+		p.capture.start(p.policy.StoredHead(resp, now), resp.ContentLength)
 	}
 }
 
@@ -64,7 +65,7 @@ func (p *page) isContested() bool { return p.g.contested.has(p.plan.Key, time.No
 // foresee judges a page that has come as a whole with its head, before anything of it is
 // sent: body is all of it. more says that the worker has sent more than it announced.
 func (p *page) foresee(body []byte, from *uwsgi.Body, more bool, asked time.Time) {
-	if !p.verdict.Store() || !p.capture.fits(body) {
+	if !p.mayStore() || p.capture.makeRoom(len(body)) != "" {
 		return
 	}
 	p.capture.reason = p.policy.Body(p.resp, body, from.Whole(), from.Trailers())
@@ -159,33 +160,71 @@ func (p *page) whenWritten(led *flight) func(error) {
 	}
 }
 
-// A capture is the copy of a page that may be stored. Its size is bounded.
+// A capture is the copy of a page that may be stored. Its size is bounded, and that of all
+// captures together is.
 type capture struct {
 	value  []byte // the body, after the head if that is stored, too
 	head   int    // the length of that head
 	limit  int64
 	reason policy.Reason // why the copy is of no use
 	on     bool
+
+	budget *budget // of all captures
+	total  int64   // its limit
+	held   int64   // bytes that are taken from it
 }
 
-// newCapture expects length bytes after the head, or an unknown number if that
-// is negative.
-func newCapture(head []byte, length, limit int64) capture {
-	size := min(int64(len(head))+max(length, 0), limit)
-	return capture{value: append(make([]byte, 0, size), head...), head: len(head), limit: limit, on: true}
+// start begins with the head. It expects length bytes after that, or an unknown number if
+// length is negative.
+func (c *capture) start(head []byte, length int64) {
+	c.head, c.on = len(head), true
+	size := min(int64(len(head))+max(length, 0), c.limit)
+	if reason := c.makeRoom(int(size)); reason != "" {
+		c.drop(reason)
+		return
+	}
+	c.value = append(make([]byte, 0, size), head...)
 }
 
 func (c *capture) body() []byte { return c.value[c.head:] }
 
-func (c *capture) fits(b []byte) bool { return int64(len(c.value)+len(b)) <= c.limit }
+// makeRoom makes sure that n more bytes fit, and returns why they do not.
+func (c *capture) makeRoom(n int) policy.Reason {
+	need := int64(len(c.value) + n)
+	switch {
+	case need > c.limit:
+		return policy.TooLarge
+	case need <= c.held:
+		return ""
+	case !c.budget.take(need-c.held, c.total):
+		return policy.CaptureFull
+	}
+	c.held = need
+	return ""
+}
 
 func (c *capture) add(b []byte) {
 	if !c.on {
 		return
 	}
-	if !c.fits(b) {
-		*c = capture{reason: policy.TooLarge}
+	if reason := c.makeRoom(len(b)); reason != "" {
+		c.drop(reason)
 		return
 	}
 	c.value = append(c.value, b...)
+}
+
+// drop gives the copy up.
+func (c *capture) drop(reason policy.Reason) {
+	c.release()
+	*c = capture{reason: reason}
+}
+
+// release gives back the room that the copy took. The copy stays as it is: the store and
+// the followers of a flight may have it.
+func (c *capture) release() {
+	if c.held > 0 {
+		c.budget.free(c.held)
+		c.held = 0
+	}
 }

@@ -102,7 +102,7 @@ func (x *exchange) outcome(err error) refresh.Outcome {
 		return refresh.Withdrawn
 	}
 	switch x.rec.reason {
-	case policy.Truncated, policy.StoreFull, policy.StoreDown, policy.Purged, policy.Reloaded:
+	case policy.Truncated, policy.CaptureFull, policy.StoreFull, policy.StoreDown, policy.Purged, policy.Reloaded:
 		return refresh.Failed
 	}
 	if !x.page.verdict.Store() || x.rec.ttl == 0 {

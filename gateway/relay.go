@@ -247,16 +247,16 @@ func (x *exchange) capture(part []byte) {
 	switch {
 	case f == nil:
 	case copy.reason != "":
-		x.outgrow()
+		x.outgrow(copy.reason)
 	case copy.on:
 		f.grown(copy.body())
 	}
 }
 
-// outgrow ends the flight of a page that has become too large.
-func (x *exchange) outgrow() {
+// outgrow ends the flight of a page whose copy has become too large, for the reason.
+func (x *exchange) outgrow(reason policy.Reason) {
 	if x.client.presence.flight != nil {
-		x.markEnd(policy.TooLarge)
+		x.markEnd(reason)
 		x.land(endRefused, nil)
 	}
 }
@@ -264,10 +264,12 @@ func (x *exchange) outgrow() {
 // hand captures a part of the body, and sends out, which ends with it, to nginx.
 func (x *exchange) hand(out, part []byte) error {
 	c, copy := &x.client, &x.page.capture
-	if c.lag.on && !copy.fits(part) {
-		x.outgrow()
-		if err := c.catchUp(copy); err != nil {
-			return err
+	if c.lag.on {
+		if reason := copy.makeRoom(len(part)); reason != "" {
+			x.outgrow(reason)
+			if err := c.catchUp(copy); err != nil {
+				return err
+			}
 		}
 	}
 	x.capture(part)

@@ -275,14 +275,14 @@ func (x *exchange) offer() {
 		return
 	}
 	switch {
-	case p.verdict.Store():
+	case p.mayStore():
 		live := !x.g.Coalescing.Fleet && p.resp.ContentLength >= 0 && !p.resp.Chunked && !p.policy.JudgesBody()
 		f.judged(p.resp, p.verdict.TTL, x.worker.asked, live)
 	case p.resp.StatusCode >= 500 && f.strikes < maxStrike:
 		x.land(endOrphan, nil)
 	default:
 		x.land(endRefused, nil)
-		x.unlockPage(p.verdict.Reason)
+		x.unlockPage(cmp.Or(p.capture.reason, p.verdict.Reason))
 	}
 }
 

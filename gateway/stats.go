@@ -47,6 +47,7 @@ type RequestStats struct {
 	InFlight    int64
 	Statuses    map[int]uint64           // requests by the status in the access log
 	Reasons     map[policy.Reason]uint64 // decisions to store a page or not
+	Captures    int64                    // bytes of pages that are being copied for the store
 	Observed    uint64                   // pages that would have been stored, but for policy.Observe
 	Failures    map[string]uint64        // by the side that failed: client, backend or gateway
 	VarsDropped map[string]uint64        // by name
@@ -84,6 +85,7 @@ func (g *Gateway) Stats() Stats {
 			Open: g.connections.open.Load(), Limit: g.maxConnections(), Pauses: g.connections.pauses.Load(),
 		},
 	}
+	all.Requests.Captures = g.captures.used.Load()
 	all.Flights.Flights, all.Flights.Followers = g.flights.count()
 	if g.schedules() {
 		r := g.schedule().Stats()

@@ -49,6 +49,7 @@ var adviceOn = map[policy.Reason]string{
 	policy.Trailers:        "do not send them",
 	policy.Sentinel:        "fetch the token with a script, or keep the form off the page",
 	policy.Purged:          "nothing: the next request stores it",
+	policy.CaptureFull:     "raise --capture-memory",
 	policy.StoreFull:       "look at memcached; --queue-bytes, --queue-entries",
 	policy.StoreDown:       "look at memcached",
 	policy.Reloaded:        "nothing: the next request stores it",

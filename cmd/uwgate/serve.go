@@ -106,11 +106,12 @@ func assemble(p *settings.Parts, logs *logbook) *gateway.Gateway {
 			Pending:     cachewriter.PendingLimits{MaxAge: 2 * p.Policy.Lifetimes.Max}, // a copy may outlive its page by as much
 			Copies:      true,
 		},
-		Log:          logs.log,
-		AccessLog:    logs.access,
-		HideQuery:    p.Log.HideQuery,
-		AlignHeaders: p.Hits.AlignHeaders,
-		AskToClose:   p.Backends.AskToClose,
+		Log:           logs.log,
+		AccessLog:     logs.access,
+		HideQuery:     p.Log.HideQuery,
+		AlignHeaders:  p.Hits.AlignHeaders,
+		AskToClose:    p.Backends.AskToClose,
+		CaptureMemory: cmp.Or(int64(t.CaptureMemory), -1),
 		Timeouts: gateway.Timeouts{
 			FirstByte: t.FirstByteTimeout,
 			Idle:      t.IdleTimeout,

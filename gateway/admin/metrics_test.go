@@ -38,7 +38,7 @@ func everything() *snapshot {
 			Connections: gateway.ConnectionStats{Open: 55, Limit: 56, Pauses: 57},
 			Requests: gateway.RequestStats{
 				InFlight: 1, Statuses: map[int]uint64{200: 12, 404: 13}, Reasons: map[policy.Reason]uint64{policy.SMaxAge: 14},
-				Observed: 7, Failures: map[string]uint64{"backend": 15}, VarsDropped: map[string]uint64{"UWSGI_FILE": 18},
+				Observed: 7, Captures: 58, Failures: map[string]uint64{"backend": 15}, VarsDropped: map[string]uint64{"UWSGI_FILE": 18},
 				Unheard: 5, Panics: 4, Bytes: 8, Spliced: 9, Took: took.Snapshot(time.Millisecond, time.Minute),
 			},
 			Flights: gateway.FlightStats{Flights: 23, Followers: 24, Ends: map[string]uint64{"shared": 16}, Copies: map[string]uint64{"kept": 17}},

@@ -61,6 +61,11 @@ var metrics = []metric{
 		help: "Pages that would have been stored without --observe.",
 		read: single(func(s *snapshot) value { return number(s.Requests.Observed) })},
 
+	{name: "capture_memory_bytes", kind: gauge, unit: "bytes",
+		help:  "Bytes of pages that are being copied for the store while they are relayed; --capture-memory bounds them.",
+		alert: "it comes near --capture-memory: pages are not stored (`capture-full`)",
+		read:  single(func(s *snapshot) value { return number(s.Requests.Captures) })},
+
 	// Connections.
 	{name: "connections", kind: gauge, unit: "connections",
 		help: "Connections of clients that are open.",

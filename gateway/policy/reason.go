@@ -79,11 +79,12 @@ const Observe Reason = "observe"
 // Reasons that the store has. They are named here so that all the words stand
 // in one place; nothing in this package returns them.
 const (
-	Purged    Reason = "purged"     // the key was purged while the page was on its way
-	StoreFull Reason = "store-full" // the queue had no room
-	StoreDown Reason = "store-down" // there is no store, or it does not answer
-	Reloaded  Reason = "reloaded"   // the settings changed while the page was on its way
-	Shared    Reason = "shared"     // the page was fetched for another request, which stores it
-	Stale     Reason = "stale"      // the backend failed, and a last good copy was sent
-	Found     Reason = "found"      // the page lay in memcached by the time that it was to be fetched
+	Purged      Reason = "purged"       // the key was purged while the page was on its way
+	CaptureFull Reason = "capture-full" // the memory for copies in flight had no room
+	StoreFull   Reason = "store-full"   // the queue had no room
+	StoreDown   Reason = "store-down"   // there is no store, or it does not answer
+	Reloaded    Reason = "reloaded"     // the settings changed while the page was on its way
+	Shared      Reason = "shared"       // the page was fetched for another request, which stores it
+	Stale       Reason = "stale"        // the backend failed, and a last good copy was sent
+	Found       Reason = "found"        // the page lay in memcached by the time that it was to be fetched
 )

@@ -31,7 +31,7 @@ var badValues = map[string]string{
 	"strict-headers": "maybe", "accept-unframed": "xml", "max-object": "1X", "bypass-arg": "nocache", "observe": "maybe", "align-headers": "maybe",
 
 	"fleet": "maybe", "coalesce-wait": "-1s", "coalesce-followers": "0", "first-byte-timeout": "0s", "idle-timeout": "0s", "send-timeout": "-1s", "total-timeout": "-1s",
-	"drain-timeout": "long", "max-request-body": "much", "stream-uploads": "maybe", "spool-memory": "1.5M", "spool-disk": "-1", "queue-bytes": "x", "queue-entries": "0",
+	"drain-timeout": "long", "max-request-body": "much", "stream-uploads": "maybe", "spool-memory": "1.5M", "spool-disk": "-1", "capture-memory": "lots", "queue-bytes": "x", "queue-entries": "0",
 	"memcached-connect-timeout": "0s", "memcached-timeout": "0s",
 
 	"admin": "nonsense", "admin-token": "short", "stats": "nonsense", "log": "syslog", "log-level": "loud", "log-query": "maybe", "config": "/no/such/file",

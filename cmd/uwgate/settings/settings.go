@@ -180,6 +180,7 @@ type Traffic struct {
 	SpoolDir          string // empty: the system's folder for temporary files
 	SpoolMemory       Size
 	SpoolDisk         Size // zero: no bound
+	CaptureMemory     Size // zero: no bound
 }
 
 // Log is where log lines go, and which.
