@@ -48,7 +48,6 @@ func (w *world) sent(path string) (visitors, refreshes int) {
 
 // Pages with visitors never expire for a visitor. Others expire.
 func TestHotPagesDoNotExpire(t *testing.T) {
-	t.Parallel()
 	w := start(t, stack.Config{Conf: "recommended", App: "testdata/crowd"})
 	const hot = 10
 	for i := range hot {
