@@ -6,10 +6,10 @@ import (
 	"uwgate/uwsgi"
 )
 
-// Align returns the header of a page that is being stored as it will look on
-// hits, as far as that is in our hands: nginx answers no conditional request
-// on a hit, so the page gets no validators and no Expires, and one Vary line
-// that names Accept-Encoding once. It does not change h.
+// Align returns the header of a page that is being stored as it will be on hits,
+// as far as uwgate can change it. nginx evaluates no conditional request on a hit,
+// so Align removes validators and Expires, and leaves one Vary line that names
+// Accept-Encoding once. It does not change h.
 func Align(h uwsgi.Header) uwsgi.Header {
 	aligned := make(uwsgi.Header, 0, len(h)+1)
 	at := -1
@@ -36,7 +36,7 @@ func Align(h uwsgi.Header) uwsgi.Header {
 	return aligned
 }
 
-// appendVary adds the names of a Vary field that are not there yet.
+// appendVary adds the names of a Vary field that are not in names yet.
 func appendVary(names []string, value string) []string {
 next:
 	for name := range strings.SplitSeq(value, ",") {

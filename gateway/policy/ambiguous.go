@@ -18,7 +18,7 @@ func (p *piece) isOpen() bool {
 	return p.render != nil && (hasName(p.text, "arg_") || hasName(p.text, "cookie_") || hasName(p.text, "http_"))
 }
 
-// isOfURL reports whether the variable is the URL or a part of it that has no name.
+// isOfURL reports whether the variable is the URL, or its path or query.
 func (p *piece) isOfURL() bool {
 	switch p.text {
 	case "request_uri", "uri", "document_uri", "args", "query_string":
@@ -27,9 +27,9 @@ func (p *piece) isOfURL() bool {
 	return false
 }
 
-// endsClosed reports whether a key can be read from its end up to the i-th piece:
-// nothing follows but literals, or a literal that stands out from all that follows
-// it, which no client chooses freely.
+// endsClosed reports whether a key can be parsed from its end back to the i-th
+// piece. It can if only literals follow, or if a literal follows that no later
+// value can contain, and clients choose none of these values freely.
 func (t *Template) endsClosed(i int) bool {
 	rest := t.pieces[i:]
 	for j := range rest {
@@ -47,9 +47,9 @@ func (t *Template) endsClosed(i int) bool {
 	return true
 }
 
-// ambiguous returns the first variable whose value contains what stands behind it
-// in the template, so that the key could be read in two ways, and be that of two
-// pages; nil if there is none. The template renders.
+// ambiguous returns the first variable whose value contains what follows it in the
+// template, nil if there is none. Such a key can be parsed in two ways, and could
+// belong to two pages. The template must render.
 func (t *Template) ambiguous(v uwsgi.Vars) *piece {
 	for i := range t.pieces {
 		p := &t.pieces[i]
@@ -64,8 +64,9 @@ func (t *Template) ambiguous(v uwsgi.Vars) *piece {
 	return nil
 }
 
-// isApart reports whether it is seen where a value ends that the i-th piece follows. A
-// URL is as long as it can be: then it is what follows it that is refused.
+// isApart reports whether the end of a value can be recognized; the i-th piece
+// follows it. A URL extends as far as possible, so for a URL only what follows it
+// matters.
 func (t *Template) isApart(v uwsgi.Vars, value string, i int, isOfURL bool) bool {
 	for ; i < len(t.pieces); i++ {
 		p := &t.pieces[i]
@@ -86,7 +87,8 @@ func (t *Template) isApart(v uwsgi.Vars, value string, i int, isOfURL bool) bool
 	return true
 }
 
-// runsInto reports whether the literal that follows a value begins before its end.
+// runsInto reports whether the literal that follows a value could begin before the
+// value's end.
 func runsInto(value, literal string) bool {
 	if strings.Contains(value, literal) {
 		return true

@@ -17,28 +17,28 @@ const (
 	anonymousPort = "0"
 )
 
-// Anonymous returns the vars of a request for the same page by nobody in
-// particular, to fetch the page once more: v are the vars of a request as
-// received, plan is theirs. They share no memory with v, and are to pass Request,
-// Firewall.Screen and ForWorker as those of any request. Request plans them for
-// the same key at the same server.
+// Anonymous returns the vars of a request for the same page without a visitor, to
+// fetch the page again. v are the vars of a request as received, and plan is its
+// plan. The result shares no memory with v. Treat it as a received request: pass
+// it to Request, Firewall.Screen and ForWorker. Request returns the same key and
+// server for it.
 //
-// Kept are the headers that the key contains, those that a proxy in front says of the
-// site, and those of TrustedHeaders; all others are left out. What names a visitor or a
-// client is never kept. Vars that are no headers are kept if they are neutral.
+// Anonymous keeps the headers that the key contains, those of TrustedHeaders, and
+// those with which a proxy describes the site. It removes all other headers, and
+// whatever names a visitor or a client. It keeps neutral vars that are no headers.
 //
-// It returns nil for a page that cannot be asked for in this way, so that only
-// visitors renew it. That is one
+// It returns nil for a page that only visitors can refresh:
 //
-//   - which is not to be stored;
-//   - whose key was handed over and is not what Template renders: nginx may have
-//     made it of anything, the kind of browser for instance, and the page that
-//     nobody gets would not be the one that belongs there;
-//   - whose key contains a cookie, or anything else that is left out;
-//   - for which nginx sends an unknown var: what the worker makes of it for nobody in
-//     particular is not known;
-//   - which may depend on a Forwarded that does not repeat what nginx says: even a
-//     proxy's cannot be kept, for it names the client.
+//   - a page that must not be stored;
+//   - a page whose key was handed over and is not what Template renders: nginx
+//     may have made the key of anything, such as the kind of browser, and the
+//     page for nobody may be another one;
+//   - a page whose key contains a cookie, or anything else that Anonymous
+//     removes;
+//   - a page for which nginx sends an unknown var, because its effect without a
+//     visitor is not known;
+//   - a page that may depend on a Forwarded that differs from what nginx says:
+//     Forwarded names the client, so it is removed.
 func (p *Policy) Anonymous(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 	if plan.Reason != "" || plan.Alone || plan.oddVars || !p.Keys.isRendered(v, v.Get(varKey)) || p.isUnsettled(v) {
 		return nil
@@ -55,15 +55,16 @@ func (p *Policy) Anonymous(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 	return compact(out)
 }
 
-// isUnsettled finds a Forwarded without which the page may be another. It is not kept.
+// isUnsettled reports whether the page may depend on a Forwarded, which Anonymous
+// removes.
 func (p *Policy) isUnsettled(v uwsgi.Vars) bool {
 	return slices.ContainsFunc(v, func(x uwsgi.Var) bool {
 		return x.Name == "HTTP_FORWARDED" && !repeatsForwarded(p, v, x.Value)
 	})
 }
 
-// withoutVisitor returns a copy of v without what tells who asked. The key is one
-// that Template renders.
+// withoutVisitor returns a copy of v without what names the visitor. Template must
+// render the key.
 func (p *Policy) withoutVisitor(v uwsgi.Vars) uwsgi.Vars {
 	out := make(uwsgi.Vars, 0, len(v)+1)
 	for _, x := range v {
@@ -90,9 +91,9 @@ func (p *Policy) withoutVisitor(v uwsgi.Vars) uwsgi.Vars {
 	return out
 }
 
-// isOfSite reports whether a header's var says the same whoever asks. Unkeyed ones do,
-// for a request that is a candidate: they repeat what nginx says, or are the operator's
-// word, or in the key. Firewall has the word on the scheme.
+// isOfSite reports whether a header's var is the same for all visitors. For a
+// candidate, unkeyed headers are: they repeat what nginx says, or the operator
+// trusts them, or the key contains them. Firewall sets the scheme.
 func (p *Policy) isOfSite(name string) bool {
 	switch name {
 	case "HTTP_HOST", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_SSL":
@@ -113,7 +114,8 @@ func (p *Policy) isOfSite(name string) bool {
 	return p.isTrusted(name) || p.Keys.Template.coversVar(name)
 }
 
-// isOfVisitor reports whether a var that is no header names who asks, or the client.
+// isOfVisitor reports whether a var that is no header names the visitor or the
+// client.
 func (p *Policy) isOfVisitor(name string) bool {
 	switch m := p.Visitors.orDefault().vars.of(name); {
 	case isOfClient("HTTP_" + name), strings.HasPrefix(name, "REAL_"), strings.HasPrefix(name, "REALIP_"), strings.HasPrefix(name, "PROXY_PROTOCOL_"), name == "REMOTE_HOST":
@@ -123,7 +125,7 @@ func (p *Policy) isOfVisitor(name string) bool {
 	}
 }
 
-// isOfClient knows the vars of clientHeaders.
+// isOfClient reports whether a var belongs to one of clientHeaders.
 func isOfClient(name string) bool { return ofClient[name] }
 
 var ofClient = func() map[string]bool {
@@ -134,8 +136,8 @@ var ofClient = func() map[string]bool {
 	return names
 }()
 
-// compact returns the vars in memory of their own: those of a request are parts of
-// its whole packet, the cookies among it.
+// compact copies the vars to memory of their own. Those of a request are parts of
+// its whole packet, cookies included.
 func compact(v uwsgi.Vars) uwsgi.Vars {
 	var b strings.Builder
 	for _, x := range v {

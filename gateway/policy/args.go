@@ -8,7 +8,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// queryOf is what the application reads its arguments from.
+// queryOf returns the query from which the application reads its arguments.
 func queryOf(v uwsgi.Vars) string {
 	if query, ok := v.Lookup("QUERY_STRING"); ok {
 		return query
@@ -17,7 +17,7 @@ func queryOf(v uwsgi.Vars) string {
 	return query
 }
 
-// hasArg looks for "name" or "name=value" in a query.
+// hasArg reports whether a query has the argument "name", or "name=value".
 func hasArg(query, want string) bool {
 	wantName, wantValue, valued := strings.Cut(want, "=")
 	for arg := range strings.SplitSeq(query, "&") {
@@ -29,7 +29,7 @@ func hasArg(query, want string) bool {
 	return false
 }
 
-// unescape reads as the application does, and takes what is malformed as it is.
+// unescape decodes s as the application does. It returns malformed text unchanged.
 func unescape(s string) string {
 	if decoded, err := url.QueryUnescape(s); err == nil {
 		return decoded
@@ -37,8 +37,8 @@ func unescape(s string) string {
 	return s
 }
 
-// cutArgs returns the vars of the same request without the arguments that none
-// of the globs names, and whether there were any. It does not change v.
+// cutArgs returns the vars without the arguments that no glob names, and reports
+// whether there were any. It does not change v.
 func cutArgs(v uwsgi.Vars, keep []string) (out uwsgi.Vars, changed bool) {
 	out = slices.Clone(v)
 	for i := range out {
@@ -55,7 +55,7 @@ func cutArgs(v uwsgi.Vars, keep []string) (out uwsgi.Vars, changed bool) {
 	return out, changed
 }
 
-// cutURI leaves the question mark out if nothing is left behind it.
+// cutURI also removes the question mark if no argument is left.
 func cutURI(uri string, keep []string) string {
 	path, query, fragment := cutQuery(uri)
 	switch rest := keepArgs(query, keep); rest {
@@ -81,8 +81,8 @@ func keepArgs(query string, keep []string) string {
 }
 
 // repeatsKept reports whether an argument that a rule keeps could be read in two
-// ways: its name is encoded, in another case, or there twice. The application
-// decodes names, and nginx compares them without case.
+// ways: its name is encoded, in another case, or repeated. The application decodes
+// names, and nginx compares them without case.
 func repeatsKept(query string, keep []string) bool {
 	if query == "" {
 		return false

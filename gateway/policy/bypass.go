@@ -9,18 +9,18 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Bypass is the argument that has a page's entry deleted and filled anew:
-// a GET of the page's URL with NAME=SECRET added. The zero value is none.
+// A Bypass is the argument with which a GET deletes a page's entry and stores the
+// page again: NAME=SECRET is added to the URL. The zero value is none.
 type Bypass struct {
 	Name   string // compared byte for byte
 	Secret string // compared in constant time, as sent and percent-decoded
 }
 
-// minSecret keeps a secret from being guessed at once, and from standing in a
-// key by accident.
+// minSecret prevents secrets that are easy to guess, or that are in a key by
+// accident.
 const minSecret = 6
 
-// ParseBypass reads NAME=SECRET. Its errors do not repeat the secret.
+// ParseBypass reads NAME=SECRET. Its errors do not contain the secret.
 func ParseBypass(s string) (Bypass, error) {
 	name, secret, ok := strings.Cut(s, "=")
 	switch {
@@ -38,7 +38,7 @@ func isWordRune(r rune) bool {
 	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '.' || r == '_'
 }
 
-// String leaves the secret out, so that a printed Policy does not tell it.
+// String hides the secret, so that a printed Policy does not contain it.
 func (b Bypass) String() string {
 	if b.Name == "" {
 		return ""
@@ -46,11 +46,11 @@ func (b Bypass) String() string {
 	return b.Name + "=***"
 }
 
-// GoString does for %#v what String does for %v.
+// GoString hides the secret from %#v.
 func (b Bypass) GoString() string { return "policy.Bypass{" + b.String() + "}" }
 
-// isAsked reports whether the request carries the argument with the secret.
-// Any other value makes it an argument like all others.
+// isAsked reports whether the request has the argument with the secret. With any
+// other value it is an ordinary argument.
 func (b *Bypass) isAsked(s *seenURL) bool {
 	if b.Name == "" || b.Secret == "" {
 		return false
@@ -80,8 +80,8 @@ func (b *Bypass) isSecret(value string) bool {
 	return same == 1
 }
 
-// stripURI returns the URI without the argument, and without the question mark
-// if nothing is left behind it.
+// stripURI returns the URI without the argument, and without the question mark if
+// no argument is left.
 func (b *Bypass) stripURI(uri string) string {
 	path, query, fragment := cutQuery(uri)
 	if rest := b.stripQuery(query); rest != "" {
@@ -91,8 +91,8 @@ func (b *Bypass) stripURI(uri string) string {
 }
 
 // stripQuery removes every occurrence of the argument, whatever its value, and
-// those too whose name is the same only once decoded: to the application they
-// are one. Other arguments that repeat the secret go, too.
+// also those whose name is the same only after decoding: to the application they
+// are the same. It also removes other arguments that contain the secret.
 func (b *Bypass) stripQuery(query string) string {
 	var kept []string
 	for arg := range strings.SplitSeq(query, "&") {
@@ -105,8 +105,8 @@ func (b *Bypass) stripQuery(query string) string {
 	return strings.Join(kept, "&")
 }
 
-// cutQuery splits a request target. nginx keeps a fragment in $request_uri,
-// but ends $args before it.
+// cutQuery splits a request target. nginx keeps a fragment in $request_uri, but
+// ends $args before it.
 func cutQuery(uri string) (path, query, fragment string) {
 	end := len(uri)
 	if i := strings.IndexByte(uri, '#'); i >= 0 {
@@ -116,9 +116,8 @@ func cutQuery(uri string) (path, query, fragment string) {
 	return path, query, uri[end:]
 }
 
-// strip returns the vars of the same request without the argument. Other vars
-// that repeat the secret (the Referer of a reload, say) are left out: a page
-// might show them.
+// strip returns the vars without the argument. It also removes other vars that
+// contain the secret, such as the Referer of a reload: a page might show them.
 func (b *Bypass) strip(v uwsgi.Vars) uwsgi.Vars {
 	clean := make(uwsgi.Vars, 0, len(v))
 	for _, x := range v {
@@ -135,8 +134,8 @@ func (b *Bypass) strip(v uwsgi.Vars) uwsgi.Vars {
 	return clean
 }
 
-// isTold reports whether s contains the secret, percent-encoded or not, and even within a
-// URL that is an argument of another one's.
+// isTold reports whether s contains the secret, also if it is percent-encoded or
+// in a URL within a URL.
 func (b *Bypass) isTold(s string) bool {
 	if b.Secret == "" {
 		return false
@@ -154,5 +153,6 @@ func (b *Bypass) isTold(s string) bool {
 	return false
 }
 
-// maxEncodings is how often the secret may be encoded: once for each URL within a URL.
+// maxEncodings is how many times the secret may be encoded: once for each URL
+// within a URL.
 const maxEncodings = 3

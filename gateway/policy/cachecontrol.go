@@ -15,7 +15,7 @@ type cacheControl struct {
 	whileRevalidate, ifError lifetime // stale-…
 }
 
-// A lifetime is delta-seconds (RFC 9111 §1.2.2) as far as they can be trusted.
+// A lifetime is delta-seconds (RFC 9111 §1.2.2), as far as they can be trusted.
 type lifetime struct {
 	given   bool
 	bad     bool // malformed, or given twice with different values
@@ -23,13 +23,13 @@ type lifetime struct {
 	value   string // as last given
 }
 
-// forbidsStoring reports whether an answer is not to be stored. no-store beside
-// must-understand is meant for caches that do not know the status (RFC 9111
-// §5.2.2.3), and of those that we do not know none is stored.
+// forbidsStoring reports whether a response must not be stored. no-store beside
+// must-understand addresses caches that do not know the status (RFC 9111
+// §5.2.2.3). Statuses that we do not know are never stored.
 func (cc *cacheControl) forbidsStoring() bool { return cc.noStore && !cc.mustUnderstand }
 
-// parse adds one field line. Refusals are looked for wherever words can stand,
-// so that a slip like "private; max-age=60" does not publish a page; lifetimes
+// parse adds one field line. Directives that refuse count wherever words can be,
+// so that a mistake such as "private; max-age=60" publishes no page. Lifetimes
 // count only where the grammar is kept.
 func (cc *cacheControl) parse(line string) {
 	for rest := line; rest != ""; {
@@ -43,7 +43,8 @@ func (cc *cacheControl) parse(line string) {
 	}
 }
 
-// parseBroken takes what cannot be split because a quote is not closed.
+// parseBroken reads a line that cannot be split because a quoted string does not
+// end.
 func (cc *cacheControl) parseBroken(rest string) {
 	for word := range strings.FieldsFuncSeq(rest, isLooseEnd) {
 		cc.add(word, false)
@@ -61,7 +62,8 @@ func (cc *cacheControl) parseItem(item string) {
 	cc.add(item, true)
 }
 
-// hasLooseEnd knows that an item has no comma but in quotes.
+// hasLooseEnd finds a separator other than a comma; commas in an item are always
+// quoted.
 func hasLooseEnd(s string) bool {
 	for i := range len(s) {
 		switch s[i] {
@@ -90,7 +92,7 @@ func isQuoted(s string) bool {
 
 func isLooseEnd(r rune) bool { return r == ',' || r == ';' || r == ' ' || r == '\t' || r == '"' }
 
-// add takes one directive; wellFormed tells whether it may grant anything.
+// add adds one directive; only a well-formed one may grant anything.
 func (cc *cacheControl) add(directive string, wellFormed bool) {
 	name, value, _ := strings.Cut(directive, "=")
 	switch {
@@ -120,8 +122,8 @@ func (cc *cacheControl) add(directive string, wellFormed bool) {
 	}
 }
 
-// allowsAuthorized reports whether the response to a request with Authorization may be
-// stored for others (RFC 9111 §3.5).
+// allowsAuthorized reports whether the response to a request with Authorization
+// may be stored for others (RFC 9111 §3.5).
 func (cc *cacheControl) allowsAuthorized() bool {
 	return cc.forAuthorized || cc.sMaxAge.given && !cc.sMaxAge.bad
 }
@@ -131,7 +133,7 @@ func (l *lifetime) addText(value string, wellFormed bool) {
 	l.add(value, seconds, ok && wellFormed)
 }
 
-// add takes what value says, if it is ok.
+// add adds a value. ok says whether it is valid.
 func (l *lifetime) add(value string, seconds int64, ok bool) {
 	seconds = min(seconds, maxSeconds)
 	if !ok || seconds < 0 || l.given && l.seconds != seconds {
@@ -140,17 +142,16 @@ func (l *lifetime) add(value string, seconds int64, ok bool) {
 	l.given, l.seconds, l.value = true, seconds, value
 }
 
-// maxSeconds is what RFC 9111 §1.2.2 has greater numbers read as.
+// maxSeconds is the value of all greater numbers (RFC 9111 §1.2.2).
 const maxSeconds = 1 << 31
 
-// parseSeconds reads delta-seconds. What does not fit 18 digits is no number
-// that anyone meant.
+// parseSeconds reads delta-seconds of up to 18 digits.
 func parseSeconds(s string) (n int64, ok bool) {
 	n, ok = parseCount(s)
 	return min(n, maxSeconds), ok
 }
 
-// parseCount reads 1*DIGIT; strconv would take a sign.
+// parseCount reads 1*DIGIT; strconv would accept a sign.
 func parseCount(s string) (n int64, ok bool) {
 	if s == "" || len(s) > 18 {
 		return 0, false
@@ -164,9 +165,9 @@ func parseCount(s string) (n int64, ok bool) {
 	return n, true
 }
 
-// cutItem takes the first member off a list whose members sep separates (RFC
-// 9110 §5.6.1), but not inside quoted strings (§5.6.4). closed is false if a
-// quoted string does not end.
+// cutItem cuts the first member off a list with the separator sep (RFC 9110
+// §5.6.1), but not inside quoted strings (§5.6.4). closed is false if a quoted
+// string does not end.
 func cutItem(s string, sep byte) (item, tail string, closed bool) {
 	quoted := false
 	for i := 0; i < len(s); i++ {

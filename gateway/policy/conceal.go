@@ -8,11 +8,11 @@ import (
 	"uwgate/uwsgi"
 )
 
-// Conceal returns the vars of a request without the bypass argument's secret, which no
-// worker and no log is to see, wherever it stands: in another method's URL, in a Referer,
-// in an argument that holds a whole URL. A bypass itself is left as it is: Request and
-// ForWorker know it. It does not change v, and returns v itself if there is nothing to
-// conceal.
+// Conceal returns the vars without the bypass argument's secret, which no worker
+// and no log may see, wherever it is: in the URL of another method, in a Referer,
+// in an argument that contains a URL. It leaves a bypass itself unchanged, because
+// Request and ForWorker handle it. It does not change v, and returns v itself if
+// it contains no secret.
 func (p *Policy) Conceal(v uwsgi.Vars) uwsgi.Vars {
 	b := &p.Bypass
 	if b.Secret == "" || p.isBypass(v) || !slices.ContainsFunc(v, func(x uwsgi.Var) bool { return b.isTold(x.Value) }) {
@@ -27,10 +27,10 @@ func (p *Policy) isBypass(v uwsgi.Vars) bool {
 	return p.mayBypass(&k)
 }
 
-// PublicURI is the request's URI as a log may show it.
+// PublicURI returns the request's URI as a log may show it.
 func (p *Policy) PublicURI(v uwsgi.Vars) string { return p.Bypass.Public(v.Get("REQUEST_URI")) }
 
-// Public returns s as a log may show it, which may be a URI or hold one.
+// Public returns s, which may be or contain a URI, as a log may show it.
 func (b *Bypass) Public(s string) string {
 	if !b.isTold(s) {
 		return s
@@ -44,7 +44,8 @@ func (b *Bypass) Public(s string) string {
 	return "***"
 }
 
-// PublicError is err as a log may show it: what is malformed may hold anything.
+// PublicError returns err as a log may show it: an error about a malformed packet
+// may quote the secret.
 func (b *Bypass) PublicError(err error) error {
 	var format *uwsgi.FormatError
 	if !b.isTold(err.Error()) || !errors.As(err, &format) {

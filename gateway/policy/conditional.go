@@ -7,13 +7,14 @@ import (
 	"uwgate/uwsgi"
 )
 
-// NotModified reports whether a client that has the page already, as the vars
-// of its request as received tell, may be answered 304 in place of a 200 with
-// that header (RFC 9110 §13.2.2). If-None-Match decides alone where there is
-// one; else If-Modified-Since does. It is false for other methods than GET,
-// for whatever is malformed or given twice with different values, and beside If-Match and
-// If-Unmodified-Since, which ask for more than we can say. It is false, too, of an
-// answer that does more than show the page: one that sets a cookie, or has nginx
+// NotModified reports whether a 304 may replace a 200 with that header, because
+// the client has the page already (RFC 9110 §13.2.2). v are the vars as received.
+// If there is an If-None-Match, it alone decides, otherwise If-Modified-Since.
+//
+// NotModified returns false for methods other than GET, and for a condition that
+// is malformed or repeated with different values. It returns false if the request
+// has If-Match or If-Unmodified-Since, which uwgate cannot judge, and if the
+// response does more than show the page: if it sets a cookie, or tells nginx to
 // send something else.
 func NotModified(v uwsgi.Vars, h uwsgi.Header) bool {
 	if !isConditional(v) || !v.Agreed("REQUEST_METHOD") || v.Get("REQUEST_METHOD") != "GET" {
@@ -36,7 +37,8 @@ func NotModified(v uwsgi.Vars, h uwsgi.Header) bool {
 	return v.Agreed("HTTP_IF_MODIFIED_SINCE") && isNoNewer(h.Get("Last-Modified"), v.Get("HTTP_IF_MODIFIED_SINCE"))
 }
 
-// isConditional lets most requests off: those that do not ask.
+// isConditional reports whether the client asks if it has the page already. Most
+// requests do not.
 func isConditional(v uwsgi.Vars) bool {
 	for i := range v {
 		if asksForChange(v[i].Name) {
@@ -46,10 +48,10 @@ func isConditional(v uwsgi.Vars) bool {
 	return false
 }
 
-// actingFields are lost with a 304, and what they do with them.
+// actingFields have an effect that would be lost with a 304.
 var actingFields = []string{"Set-Cookie", "Set-Cookie2", "X-Accel-Redirect", "X-Sendfile", "X-Lighttpd-Send-File", "Clear-Site-Data"}
 
-// isNoNewer is RFC 9110 §13.1.3.
+// isNoNewer implements RFC 9110 §13.1.3.
 func isNoNewer(modified, since string) bool {
 	m, ok := parseDate(modified)
 	if !ok {
@@ -59,8 +61,9 @@ func isNoNewer(modified, since string) bool {
 	return ok && !m.After(s)
 }
 
-// hasTag reports whether an If-None-Match names the page's entity-tag: * names
-// any (RFC 9110 §13.1.2), and weak and strong tags are the same (§8.8.3.2).
+// hasTag reports whether an If-None-Match contains the page's entity-tag. The list
+// * contains all (RFC 9110 §13.1.2), and weak and strong tags are equal
+// (§8.8.3.2).
 func hasTag(list, etag string) bool {
 	if list == "*" {
 		return true
@@ -85,12 +88,12 @@ func hasTag(list, etag string) bool {
 	return found
 }
 
-// trimList removes what may stand before a member of a list, empty members
-// included (RFC 9110 §5.6.1.2).
+// trimList removes what may be before a member of a list, such as empty members
+// (RFC 9110 §5.6.1.2).
 func trimList(s string) string { return strings.TrimLeft(s, " \t,") }
 
-// cutTag takes an entity-tag (RFC 9110 §8.8.3) off s, and leaves its quotes
-// and whether it is weak behind. A backslash is a character like others.
+// cutTag cuts an entity-tag (RFC 9110 §8.8.3) off s, and removes its quotes and
+// W/. A backslash is a character like others.
 func cutTag(s string) (opaque, rest string, ok bool) {
 	s = strings.TrimPrefix(s, "W/")
 	if s == "" || s[0] != '"' {
@@ -107,16 +110,15 @@ func cutTag(s string) (opaque, rest string, ok bool) {
 	return "", "", false
 }
 
-// notModifiedFields are those that a 304 must have if the 200 had them (RFC
-// 9110 §15.4.5), and those that speak to caches on the way.
+// notModifiedFields are the headers that a 304 must have if the 200 had them (RFC
+// 9110 §15.4.5), and those that address caches on the way.
 var notModifiedFields = []string{
 	"Age", "Cache-Control", fieldCDN, "Content-Location", "Date", "ETag", "Expires", fieldSurrogate, "Vary",
 }
 
-// NotModifiedHeader returns what a 304 carries of the header of the 200 in
-// whose place it stands (RFC 9110 §15.4.5). Last-Modified comes along only if
-// there is no ETag. It does not change h; call it before Align, which drops
-// validators.
+// NotModifiedHeader returns the header of the 304 that replaces a 200 (RFC 9110
+// §15.4.5). It contains Last-Modified only if there is no ETag. It does not change
+// h. Call it before Align, which removes validators.
 func NotModifiedHeader(h uwsgi.Header) uwsgi.Header {
 	var kept uwsgi.Header
 	tagged := h.Has("ETag")

@@ -9,7 +9,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A content is a whole body, as far as it came, beside its head.
+// A content is a body, as far as it arrived, with its head.
 type content struct {
 	p               *Policy
 	r               *uwsgi.Response
@@ -17,8 +17,8 @@ type content struct {
 	whole, trailers bool // what the body's reader knows
 }
 
-// bodyRefusals are the things that only the end of the body shows, in the
-// order in which they are looked for. The first that is found decides.
+// bodyRefusals are the reasons that only the whole body shows. The first that is
+// found decides.
 var bodyRefusals = []struct {
 	reason Reason
 	find   func(*content) bool
@@ -32,7 +32,7 @@ var bodyRefusals = []struct {
 	{Sentinel, (*content).hasSentinel},
 }
 
-// isShort reports whether the body is not what its framing announced.
+// isShort reports whether the body is not as long as its framing announced.
 func (c *content) isShort() bool {
 	switch {
 	case !isFramed(c.r): // it announced nothing
@@ -48,10 +48,10 @@ func (c *content) hasSentinel() bool {
 	return found
 }
 
-// Body decides about a page whose head was wanted, now that its last byte is
-// there. whole and trailers are what the body's reader knows; whole is not
-// asked where AcceptUnframed decides, so call Body only if the stream has ended
-// without an error. It returns "" if nothing speaks against storing.
+// Body decides about a page after its last byte, if its head allows storing. whole
+// and trailers come from the reader of the body. Call Body only if the stream
+// ended without an error: with AcceptUnframed, Body may not look at whole. It
+// returns "" if the page may be stored.
 func (p *Policy) Body(r *uwsgi.Response, body []byte, whole, trailers bool) Reason {
 	c := &content{p, r, body, whole, trailers}
 	for _, refusal := range bodyRefusals {
@@ -62,11 +62,12 @@ func (p *Policy) Body(r *uwsgi.Response, body []byte, whole, trailers bool) Reas
 	return ""
 }
 
-// JudgesBody reports whether what the body says may show that the page is not for
-// everyone: until its last byte is there nobody else may see it.
+// JudgesBody reports whether only the whole body shows that a page is for
+// everybody. If so, no other client may get the page before its last byte has
+// arrived.
 func (p *Policy) JudgesBody() bool { return len(orDefault(p.Sentinels, defaultSentinels)) > 0 }
 
-// sentinel finds a word of Sentinels.
+// sentinel finds one of Sentinels in the body.
 func (p *Policy) sentinel(body []byte) (word string, found bool) {
 	for _, s := range orDefault(p.Sentinels, defaultSentinels) {
 		if bytes.Contains(body, []byte(s)) {
@@ -76,8 +77,8 @@ func (p *Policy) sentinel(body []byte) (word string, found bool) {
 	return "", false
 }
 
-// endsItself reports whether the end of the page, rather than its framing, is
-// to prove that it is whole; endsHTML then tells whether it does.
+// endsItself reports whether the end of the page, and not its framing, must prove
+// that the page is complete. Then endsHTML decides.
 func (p *Policy) endsItself(r *uwsgi.Response) bool {
 	return p.AcceptUnframed && !r.Ambiguous && !r.Chunked && r.ContentLength < 0 && isHTML(r.Header)
 }
@@ -87,23 +88,23 @@ func isHTML(h uwsgi.Header) bool {
 	return equalFold(strings.Trim(mediaType, " \t"), "text/html")
 }
 
-// endsHTML reports whether the last thing in the page is its closing tag, but
-// for white space.
+// endsHTML reports whether the page ends with its closing tag, followed by white
+// space only.
 func endsHTML(body []byte) bool {
 	const tag = "</html>"
 	body = bytes.TrimRight(body, " \t\n\f\r")
 	return len(body) >= len(tag) && equalFold(string(body[len(body)-len(tag):]), tag)
 }
 
-// isFramed reports whether the end of the body can prove itself, by one
-// framing and no more (RFC 9112 §6.3).
+// isFramed reports whether the response has exactly one framing, so that the end
+// of the body can be recognized (RFC 9112 §6.3).
 func isFramed(r *uwsgi.Response) bool {
 	return !r.Ambiguous && (r.Chunked || r.ContentLength >= 0)
 }
 
-// mislabels reports whether a hit would call the body UTF-8 when the answer did
-// not, and the body is not. An escape byte is no part of text, but of charsets
-// like ISO-2022-JP, whose bytes all look like ASCII; a zero byte is UTF-16's.
+// mislabels reports whether a hit would declare UTF-8 for a body that is not
+// UTF-8, though the response named no charset. A zero byte means UTF-16. An escape
+// byte means a charset such as ISO-2022-JP, whose bytes all look like ASCII.
 func (c *content) mislabels() bool {
 	if c.p.Hits.Format.hasHead() {
 		return false

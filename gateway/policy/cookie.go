@@ -13,7 +13,8 @@ import (
 // `_ga=1 sessionid=abc`, and also within quotes. nginx before 1.29.6 begins one after
 // a comma.
 
-// eachCookie calls see with all that may be a cookie's name, and its class.
+// eachCookie calls see with everything that may be the name of a cookie, and its
+// class.
 func (w *Visitors) eachCookie(header string, see func(class trait, name string)) {
 	for rest := header; rest != ""; {
 		part := rest
@@ -26,7 +27,7 @@ func (w *Visitors) eachCookie(header string, see func(class trait, name string))
 	}
 }
 
-// eachInPart looks at what stands between two semicolons.
+// eachInPart looks at the text between two semicolons.
 func (w *Visitors) eachInPart(part string, see func(class trait, name string)) {
 	part = trimBlank(part)
 	if part == "" {
@@ -61,8 +62,8 @@ func (w *Visitors) eachWord(s string, see func(class trait, name string)) {
 	}
 }
 
-// seeWord looks at a word behind the first one. Without an equals sign it counts only
-// if it names a visitor or a token: no framework makes a cookie of it.
+// seeWord looks at a word that is not the first. Without an equals sign it counts
+// only if it names a visitor or a token: no framework makes a cookie of it.
 func (w *Visitors) seeWord(word string, see func(class trait, name string)) {
 	if word == "" {
 		return
@@ -73,7 +74,7 @@ func (w *Visitors) seeWord(word string, see func(class trait, name string)) {
 	}
 }
 
-// cookieName is the class of a cookie by its name, with and without a prefix.
+// cookieName returns the class of a cookie by its name, with and without a prefix.
 func (w *Visitors) cookieName(name string) trait {
 	m := w.cookies.of(name)
 	if bare, ok := cutCookiePrefix(name); ok && (m == nil || !m.given || m.isGlob()) {
@@ -112,7 +113,7 @@ func trimBlank(s string) string {
 	return s
 }
 
-// isCookieByte knows the bytes that WebOb takes for a part of a cookie.
+// isCookieByte reports whether WebOb accepts the byte in a cookie.
 func isCookieByte(c byte) bool { return cookieBytes[c] }
 
 var cookieBytes = func() (is [256]bool) {
@@ -150,10 +151,10 @@ func (p *Policy) lookAtCookies(s *sight, w *Visitors, v uwsgi.Vars, header strin
 	})
 }
 
-// isCookieInKey reports whether the key contains the cookie as every reader sees it.
-// Cookies of identity are not asked for: nginx may read another of two cookies than the
-// application, or none where that finds one, and one visitor's page would lie under a
-// key that others have.
+// isCookieInKey reports whether the key contains the cookie as every reader sees
+// it. It is not asked about identity cookies: nginx may read another one of two
+// cookies than the application, or none, and then the page of one visitor would
+// have the key of others.
 func (p *Policy) isCookieInKey(v uwsgi.Vars, name string) bool {
 	if p.Keys.Template == nil {
 		return false
@@ -164,8 +165,8 @@ func (p *Policy) isCookieInKey(v uwsgi.Vars, name string) bool {
 	return p.Keys.Template.coversCookie(name) && p.Keys.isRendered(v, v.Get(varKey)) && isPlainCookie(v, name)
 }
 
-// isPlainCookie reports whether there is one cookie of that name, in a header in which
-// all readers find the same cookies.
+// isPlainCookie reports whether the request has exactly one cookie of that name,
+// in a header in which all readers find the same cookies.
 func isPlainCookie(v uwsgi.Vars, name string) bool {
 	found := 0
 	for i := range v {
@@ -188,8 +189,9 @@ func isPlainCookie(v uwsgi.Vars, name string) bool {
 	return found == 1
 }
 
-// ofCookies is the class of all cookies of a request: identity if one is, else unknown if
-// one is, else token if one is.
+// ofCookies returns the class of all cookies of a request: identity if one is
+// identity, else unlisted if one is unlisted, else formToken if one is a token,
+// else neutral.
 func (w *Visitors) ofCookies(v uwsgi.Vars) (class trait) {
 	class = neutral
 	see := func(c trait, _ string) {
@@ -215,14 +217,14 @@ func cookieName(piece string) string {
 	return strings.TrimSpace(name)
 }
 
-// CookieGlobs are the names of cookies by their classes, for whoever must tell visitors
-// apart as Visitors do: nginx. A cookie of Exempt is none of Identity, whatever the globs
-// there; one of Strangers is neutral or holds a token. All others are unknown. Each name
-// also stands for itself behind one of CookiePrefixes.
+// CookieGlobs are the names of cookies by class, so that nginx can classify
+// visitors as Visitors does. A cookie of Exempt does not name a visitor, even if a
+// glob of Identity matches it. A cookie of Strangers is neutral or holds a token.
+// All others are unknown. Each name also applies behind one of CookiePrefixes.
 type CookieGlobs struct{ Identity, Exempt, Strangers []string }
 
-// CookiePrefixes are those that browsers know. They guard how a cookie is set, and say
-// nothing of what it is for.
+// CookiePrefixes are the prefixes that browsers know. They restrict how a cookie
+// is set, and do not say what it is for.
 var CookiePrefixes = []string{"__Host-Http-", "__Host-", "__Secure-", "__Http-"}
 
 // Cookies returns the globs of all classes. w may be nil.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A dateForm is one in which HTTP writes dates (RFC 9110 §5.6.7).
+// A dateForm is a format in which HTTP writes dates (RFC 9110 §5.6.7).
 type dateForm struct {
 	days string // the names that it has for days
 
@@ -28,9 +28,9 @@ var dateForms = [...]dateForm{
 	{shortDays, " Aaa _0 00:00:00 0000", 5, 1, 17, 8},   // C's asctime
 }
 
-// parseDate reads an HTTP date in one of the three forms, and in none that is only like
-// them: http.ParseTime takes two spaces, an hour of one digit, and names in any case.
-// The name of another day than the date's is let pass.
+// parseDate reads an HTTP date in exactly one of the three formats; http.ParseTime
+// also accepts two spaces, an hour of one digit, and names in any case. parseDate
+// does not check that the day of the week fits the date.
 func parseDate(s string) (time.Time, bool) {
 	end := strings.IndexByte(s, ' ')
 	if end > 0 && s[end-1] == ',' {
@@ -75,7 +75,7 @@ func (f *dateForm) fits(s string) bool {
 	return true
 }
 
-// read reads what fits.
+// read reads a date that fits.
 func (f *dateForm) read(s string) (time.Time, bool) {
 	day, month := number(s[f.day:f.day+2]), strings.Index(months, s[f.month:f.month+3])
 	clock := s[f.clock:]
@@ -93,7 +93,7 @@ func (f *dateForm) read(s string) (time.Time, bool) {
 	return t, month >= 0 && t.Day() == day && hour < 24 && minute < 60 && second < 60
 }
 
-// number is that of two digits, of which the first may be a space.
+// number reads two digits; the first may be a space.
 func number(s string) int {
 	n := int(s[1] - '0')
 	if s[0] != ' ' {

@@ -12,8 +12,8 @@ import "strings"
 // and QUERY_STRING. And $memcached_key is one variable for a request and all its
 // subrequests: the packet of one may bring the key of another.
 
-// undetermined returns why the key does not determine the page, and what of the
-// request it lacks; "" if it does. locate has found the key.
+// undetermined returns why the key does not determine the page, and what it lacks;
+// "" if it determines the page. Call locate first.
 func (q *request) undetermined() (reason Reason, at string) {
 	s := q.askedURL()
 	if at, found := q.lacksHost(&s); found {
@@ -28,13 +28,13 @@ func (q *request) undetermined() (reason Reason, at string) {
 	return "", ""
 }
 
-// A lack is something that the key does not say.
+// A lack is something that the key does not contain.
 type lack struct {
 	reason Reason
 	at     string
 }
 
-// lacks returns all that the key does not say.
+// lacks returns everything that the key does not contain.
 func (q *request) lacks() (all []lack) {
 	if q.key == "" {
 		return nil
@@ -52,8 +52,9 @@ func (q *request) lacks() (all []lack) {
 	return all
 }
 
-// lacksURI returns Rewritten if the key does not say the path that the application
-// sees, Arguments if it does not say its query, else "".
+// lacksURI returns Rewritten if the key does not contain the path that the
+// application sees, Arguments if it does not contain the query, and "" otherwise.
+// It also sets q.contested.
 func (q *request) lacksURI(s *seenURL) (reason Reason, at string) {
 	path, query, _ := cutQuery(s.uri)
 	u := target{seenURL: s, rawPath: path, fits: s.fits(path), same: s.query == query}
@@ -75,9 +76,9 @@ func (q *request) lacksURI(s *seenURL) (reason Reason, at string) {
 	return "", ""
 }
 
-// contests reports whether nginx has looked up, for this target, the key of another one.
-// Which key it was is not known if it is derived of what nginx has rewritten since. A
-// client cannot bring it about with the URL that it asks for.
+// contests reports whether nginx has looked up, for this target, the key of
+// another one. For a derived key this is not known if nginx has rewritten the
+// variables in it since. A client cannot cause it with the URL that it requests.
 func (q *request) contests(u *target) bool {
 	switch {
 	case q.derived:
@@ -99,7 +100,7 @@ func (q *request) contests(u *target) bool {
 	return !equalFold(path, strings.Trim(u.path, "/")) && !equalFold(path, strings.Trim(u.rawPath, "/"))
 }
 
-// A target is a seenURL beside the path of REQUEST_URI.
+// A target is a seenURL compared with the path and query of REQUEST_URI.
 type target struct {
 	*seenURL
 	rawPath string // of REQUEST_URI

@@ -1,33 +1,48 @@
-// Package policy decides what of a uwsgi server's answers nginx may replay
-// from memcached: under which key, for how long, and if not, why.
+// Package policy decides which responses of uwsgi servers nginx may serve from
+// memcached: under which key, for how long, and if not at all, why.
 //
-// Everything here is a pure function of the request's vars, the response's
-// head and the time: no clock, no I/O, no logging. A request is judged in four
-// steps, between which the caller does the talking:
+// It is a pure core: no I/O, no clock, no logging. Each decision is a function
+// of the request's vars, the response's head and the time. The caller reads,
+// writes and stores in between:
 //
-//	clean, dropped, err := firewall.Screen(received) // what a worker may see
-//	plan := rules.Request(received)                  // candidate under a key, or a reason why not
-//	vars := rules.ForWorker(clean, plan)             // what the worker is asked
-//	verdict := rules.Response(received, plan, response, time.Now())
-//	reason := rules.Body(response, body, whole, trailers) // after the last byte
-//	ttl := rules.Spread(verdict, rand.Float64())
+//	clean, dropped, err := firewall.Screen(received)      // what the worker may see
+//	plan := rules.Request(received)                       // the key of a candidate, or why it is none
+//	vars := rules.ForWorker(clean, plan)                  // the request for the worker
+//	verdict := rules.Response(received, plan, resp, now)  // by the head
+//	reason := rules.Body(resp, body, whole, trailers)     // after the last byte
+//	ttl := rules.Spread(verdict, rand.Float64())          // how long to store it
 //
-// Explain goes through the same steps for people, and stops at nothing;
-// Invalidated names the entries that a POST or the like makes untrue.
+// A Verdict is a lifetime and a Reason: one word, the same in log, metric and
+// explanation. Yes has a reason, as no has. Explain runs the same steps for
+// people and returns all reasons, not only the first.
 //
-// The key is nginx's $memcached_key: handed over by nginx in a var, or derived
-// by a Template in nginx's own syntax, rendered as nginx would. A page is
-// stored only under a key that nginx is known to have asked for in vain.
+// # The key
 //
-// A page in memcached has a body and nothing else. So besides RFC 9111 there
-// is the lossless guard: what a hit cannot carry must not matter, and the
-// Content-Type must be the one that nginx emits for that path anyway. Headers
-// fall in three classes: without some the page is not stored, some are lost but
-// worth a word to the operator (Lost), and nobody misses the rest.
+// The key is nginx's $memcached_key. nginx hands it over in a var, or a Template
+// in nginx's own syntax renders it. A hit is served by its key alone, so the key
+// must contain all that the application sees of the URL (determine.go), and a
+// page is stored only if nginx is known to have looked up that key in vain.
 //
-// A candidate is asked for in full, whatever its client has already; NotModified
-// then tells whether a 304 is all that the client needs.
+// # Who asks
 //
-// Left out: escaping the key for the wire and choosing the server (package
-// cachewriter), limits and modifiers of the packet (package uwsgi).
+// A response without a lifetime of its own is stored only if it was made for a
+// stranger. Visitors classifies what a request carries: a name in a table names
+// a visitor, holds a token or is neutral; all other names are unknown.
+//
+// # What a hit lacks
+//
+// In FormatBody and FormatGzip a hit has the stored body and the headers of
+// nginx's location. So its Content-Type must be the one that nginx sends for the
+// path, and each other header is in one of three classes: it keeps the page out,
+// or Lost returns it for a warning, or it does not matter.
+//
+// # Changes
+//
+// Invalidated and Doubtful name the entries that an unsafe request makes
+// invalid, and Withdraws says that a response replaces its page by nothing. A
+// candidate's request loses its conditions, so that the worker sends the whole
+// page; NotModified says whether a 304 is enough for the client.
+//
+// policy.go describes our stance where RFC 9111 leaves room. Package cachewriter
+// escapes keys and chooses servers; package uwsgi limits packets.
 package policy

@@ -38,18 +38,28 @@ func Example() {
 	}
 	plan := rules.Request(received)
 	fmt.Println("dropped:", dropped)
-	fmt.Println("asked:  ", rules.ForWorker(clean, plan))
+	fmt.Println("request:", rules.ForWorker(clean, plan))
 
-	answer := "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 5\r\nCache-Control: s-maxage=60\r\n\r\nhello"
-	resp, err := uwsgi.ReadResponse(bufio.NewReader(strings.NewReader(answer)))
+	const sent = "HTTP/1.1 200 OK\r\n" +
+		"Content-Type: text/html; charset=utf-8\r\n" +
+		"Content-Length: 5\r\n" +
+		"Cache-Control: s-maxage=60\r\n\r\nhello"
+	resp, err := uwsgi.ReadResponse(bufio.NewReader(strings.NewReader(sent)))
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	verdict := rules.Response(received, plan, resp, time.Now())
-	fmt.Println("verdict:", verdict.Store(), verdict.TTL, verdict.Reason, "under", plan.Key)
+	fmt.Println("verdict:", verdict.Store(), verdict.TTL, verdict.Reason)
+	fmt.Println("key:    ", plan.Key)
+
+	resp.Header.Add("Set-Cookie", "sessionid=abc")
+	verdict = rules.Response(received, plan, resp, time.Now())
+	fmt.Println("verdict:", verdict.Store(), verdict.Reason)
 	// Output:
 	// dropped: [HTTP_PROXY]
-	// asked:   [{REQUEST_METHOD GET} {REQUEST_URI /news} {PATH_INFO /news} {HTTP_HOST www.example.com}]
-	// verdict: true 1m0s s-maxage under :1:site:/news
+	// request: [{REQUEST_METHOD GET} {REQUEST_URI /news} {PATH_INFO /news} {HTTP_HOST www.example.com}]
+	// verdict: true 1m0s s-maxage
+	// key:     :1:site:/news
+	// verdict: false set-cookie
 }

@@ -7,9 +7,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// An Explanation is a decision with all that led to it, for people and, as
-// JSON, for programs. It holds names of cookies, but no values of cookies and
-// no credentials of the client's.
+// An Explanation is a decision with everything that led to it, for people and, as
+// JSON, for programs. It contains names of cookies, but no values of cookies and
+// no credentials.
 type Explanation struct {
 	Key       string `json:"key"`              // raw, as Plan.Key
 	KeySource string `json:"key_source"`       // "nginx", "template" or "none"
@@ -35,22 +35,22 @@ type Explanation struct {
 	Verdict Decision `json:"verdict"`
 }
 
-// A Finding is one reason not to store, with a sentence on what it is about.
+// A Finding is one reason not to store, with a sentence of detail.
 type Finding struct {
 	Reason Reason `json:"reason"`
 	Detail string `json:"detail"`
 }
 
-// A Step is a source of freshness with its value as it stands in the answer or
-// the configuration, or one step of the arithmetic with its operand.
+// A Step is a source of freshness with its value in the response or the
+// configuration, or one step of the calculation with its operand.
 type Step struct {
 	Source string `json:"source"` // a Reason to store, or "age", "min-ttl", "max-ttl"
 	Value  string `json:"value"`
 	Detail string `json:"detail"`
 }
 
-// A Decision is a Verdict in JSON. The reason is empty for a request that may
-// fill the cache and has no answer yet.
+// A Decision is a Verdict in JSON. Its reason is empty for a request that may fill
+// the cache and has no response yet.
 type Decision struct {
 	Store   bool     `json:"store"`
 	Observe bool     `json:"observe,omitempty"` // it would have been stored
@@ -59,10 +59,10 @@ type Decision struct {
 	Tags    []string `json:"tags,omitempty"`
 }
 
-// Explain tells what Request, Response and Body decide, and why, down to what
-// they did not come to because something before it had decided. v are the vars
-// as received, r is the head of the answer as it came, or nil to explain the
-// request only; body, whole and trailers are those of Body.
+// Explain returns what Request, Response and Body decide, and why. It also lists
+// the reasons that they did not reach because an earlier reason decided. v are the
+// vars as received, and r is the head of the response as it came, or nil to
+// explain only the request; body, whole and trailers are the parameters of Body.
 func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, trailers bool, now time.Time) Explanation {
 	var q request
 	q.read(p, v)
@@ -116,7 +116,7 @@ func (p *Policy) ruleName(n int) string {
 	return strconv.Itoa(n) + ": " + p.rule(n).String()
 }
 
-// ruleInSight names the rule that matches if there is no answer yet.
+// ruleInSight names the rule that matches before there is a response.
 func (q *request) ruleInSight() string {
 	if q.firstRule == q.sureRule {
 		return q.p.ruleName(q.sureRule)

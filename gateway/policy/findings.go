@@ -9,7 +9,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// sentences tell what is the matter; %s is what it is about.
+// sentences describe the reasons; %s is what a reason is about.
 var sentences = map[Reason]string{
 	NoMethod:        "nginx sent no REQUEST_METHOD",
 	Method:          "the method is %s, and only GET fills the cache",
@@ -70,7 +70,7 @@ func (e *Explanation) add(reason Reason, about string) {
 	e.Refusals = append(e.Refusals, found)
 }
 
-// findings are all refusals that lie in the request.
+// findings returns all refusals in the request.
 func (q *request) findings() []Finding {
 	e := Explanation{Refusals: []Finding{}}
 	plan := q.locate()
@@ -96,7 +96,7 @@ func (q *request) findings() []Finding {
 	return e.Refusals
 }
 
-// about is what a refusal is about, in words.
+// about returns in words what a refusal is about.
 func (q *request) about(reason Reason, at string) string {
 	switch {
 	case reason == Excluded && at == "":
@@ -119,7 +119,7 @@ func (q *request) about(reason Reason, at string) string {
 	return headerOf(at)
 }
 
-// aboutArguments does not let a long query hide what is around it.
+// aboutArguments shortens a long query.
 func aboutArguments(query string) string {
 	if len(query) > maxLine {
 		query = query[:maxLine] + "…"
@@ -130,7 +130,7 @@ func aboutArguments(query string) string {
 	return "the application sees the arguments " + query + ", and the key does not contain exactly these"
 }
 
-// headerOf makes a header's name of a var's, and leaves all others alone.
+// headerOf returns the name of a var's header, and other names unchanged.
 func headerOf(name string) string {
 	header, ok := strings.CutPrefix(name, "HTTP_")
 	if !ok {
@@ -163,7 +163,7 @@ func (p *Policy) whyNotLookedUp(v uwsgi.Vars) string {
 	return "CACHE_STATUS is " + status + ", which is not a miss"
 }
 
-// addHead adds what the head refuses for, lifetimes last.
+// addHead adds the refusals in the head, lifetimes last.
 func (e *Explanation) addHead(h *head) {
 	for _, r := range headRefusals {
 		if at, found := h.find(r); found {
@@ -183,7 +183,7 @@ func (e *Explanation) addHead(h *head) {
 	}
 }
 
-// addUnknown adds what keeps a page out that says nothing of its freshness.
+// addUnknown adds what keeps out a page without a lifetime of its own.
 func (e *Explanation) addUnknown(s *sight) {
 	for _, x := range []struct {
 		reason Reason
@@ -195,7 +195,7 @@ func (e *Explanation) addUnknown(s *sight) {
 	}
 }
 
-// about is what a refusal is about, in words.
+// about returns in words what a refusal is about.
 func (h *head) about(reason Reason, at string) string {
 	switch reason {
 	case Excluded:
@@ -219,7 +219,7 @@ func (h *head) about(reason Reason, at string) string {
 	return line(uwsgi.Field{Name: at, Value: h.joined(at)})
 }
 
-// joined are the values of all lines of that name.
+// joined returns the values of all lines of that name.
 func (h *head) joined(name string) string {
 	var values []string
 	for _, f := range h.r.Header {
@@ -263,7 +263,7 @@ func (h *head) lostLines() string {
 	return strings.Join(lines, " and ")
 }
 
-// maxLine keeps a long policy from hiding what is around it.
+// maxLine is the length in bytes to which a header line is shortened.
 const maxLine = 200
 
 func line(f uwsgi.Field) string {
@@ -282,7 +282,7 @@ func (h *head) whyExpired(source Reason) string {
 	return "no lifetime is left of " + string(source)
 }
 
-// addBody adds what the body refuses for. The head may have said it before.
+// addBody adds the refusals in the body. The head may have the same ones.
 func (e *Explanation) addBody(c *content) {
 	for _, r := range bodyRefusals {
 		if r.find(c) {

@@ -8,36 +8,37 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Firewall keeps from workers what only whoever reaches a uwsgi socket could
-// ask of them, and refuses what two readers may understand differently. The
-// zero Firewall is the strictest. It is not changed by use, and safe for
+// A Firewall removes vars with which a client of a uwsgi socket could control
+// workers, and refuses requests that two readers may understand differently. The
+// zero Firewall is the strictest. Using it does not change it, and it is safe for
 // concurrent use.
 type Firewall struct {
-	// AllowVars are UWSGI_* vars that pass: NAME with any value, NAME=VALUE with
-	// that value alone. uWSGI obeys them: they load code, change directories,
+	// AllowVars are UWSGI_* vars that pass: NAME with any value, NAME=VALUE only
+	// with that value. uWSGI obeys them: they load code, change directories,
 	// serve files.
 	AllowVars []string
 
-	// TrustForwardedProto passes HTTP_X_FORWARDED_PROTO and _SSL on, which
-	// come from the client unless a proxy in front of nginx sets them. Without
-	// it they are dropped, and HTTP_X_FORWARDED_PROTO says what nginx saw.
+	// TrustForwardedProto passes on HTTP_X_FORWARDED_PROTO and
+	// HTTP_X_FORWARDED_SSL, which come from the client unless a proxy in front of
+	// nginx sets them. If it is false, Screen drops them, and sets
+	// HTTP_X_FORWARDED_PROTO to what nginx saw.
 	TrustForwardedProto bool
 }
 
-// A Refusal is why a request is answered by us instead of a worker.
+// A Refusal is an error for a request that uwgate answers itself.
 type Refusal struct {
-	Status int        // of that answer
-	Code   uwsgi.Code // stable, for logs and metrics
-	What   string     // for people; holds no header's value
+	Status int        // of the response
+	Code   uwsgi.Code // does not change; for logs and metrics
+	What   string     // for people; contains no value of a header
 }
 
 func (r *Refusal) Error() string { return "policy: " + r.What }
 
-// Screen returns the vars that may go on, without repeats (uwsgi.Vars.Merge),
-// and the names of those dropped, each once: names that we know, and UWSGI_*
-// for all others of that prefix, so that they can label a metric. It does not
-// change v. The three vars that hand the key over stay as they are, at the end;
-// Policy.ForWorker drops them. The error is a *Refusal.
+// Screen returns the vars that may be forwarded, without repeats
+// (uwsgi.Vars.Merge), and the names of the dropped ones, each once. Unknown names
+// that begin with UWSGI_ are reported as UWSGI_*, so the names can label a metric.
+// Screen does not change v. The three vars that hand over the key stay as they
+// are, at the end; Policy.ForWorker removes them. The error is a *Refusal.
 func (f *Firewall) Screen(v uwsgi.Vars) (clean uwsgi.Vars, dropped []string, err error) {
 	clean = make(uwsgi.Vars, 0, len(v)+1)
 	upgrade := isUpgrade(v)
@@ -84,7 +85,7 @@ func (f *Firewall) drops(x *uwsgi.Var, upgrade bool) string {
 	}
 	switch name {
 	case "HTTP_PROXY", // httpoxy, CVE-2016-5385
-		"HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", // nginx has framed the body anew
+		"HTTP_CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", // nginx has framed the body itself
 		"HTTP_EXPECT", "HTTP_TE", "HTTP_KEEP_ALIVE": // between the client and nginx
 		return name
 	case "HTTP_CONNECTION", "HTTP_UPGRADE":
@@ -106,15 +107,15 @@ func (f *Firewall) allows(x *uwsgi.Var) bool {
 	})
 }
 
-// magicVars are those that uWSGI 2.0 obeys, or its routers set.
+// magicVars are vars that uWSGI 2.0 obeys, or that its routers set.
 var magicVars = []string{
 	"UWSGI_FILE", "UWSGI_SCRIPT", "UWSGI_MODULE", "UWSGI_CALLABLE", "UWSGI_APPID", "UWSGI_HOME", "UWSGI_PYHOME",
 	"UWSGI_CHDIR", "UWSGI_SETENV", "UWSGI_POSTFILE", "UWSGI_TOUCH_RELOAD", "UWSGI_CACHE_GET", "UWSGI_SCHEME",
 	"UWSGI_FASTROUTER_KEY", "UWSGI_ROUTER",
 }
 
-// isUpgrade is RFC 9110 §7.8: the wish, and the Connection option that makes
-// it one for this hop.
+// isUpgrade reports whether the client asks for another protocol (RFC 9110 §7.8):
+// it needs Upgrade and the Connection option.
 func isUpgrade(v uwsgi.Vars) bool {
 	if !isSet(v, "HTTP_UPGRADE") {
 		return false
@@ -127,8 +128,9 @@ func isUpgrade(v uwsgi.Vars) bool {
 	return false
 }
 
-// malformed tells what is wrong with a var, "" if nothing is. An empty
-// REQUEST_METHOD is like an absent one: the recipe's own POST has none.
+// malformed returns what is wrong with a var, "" if nothing is. An empty
+// REQUEST_METHOD counts as absent: configurations of the old recipe send none with
+// POST.
 func malformed(x *uwsgi.Var) string {
 	switch {
 	case x.Name == "REQUEST_METHOD":
@@ -147,14 +149,15 @@ func malformed(x *uwsgi.Var) string {
 	return ""
 }
 
-// breaksLine looks for three bytes in turn, which takes wide steps.
+// breaksLine searches for three bytes one after the other, which is faster than
+// one search for all.
 func breaksLine(s string) bool {
 	return strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, '\n') >= 0 || strings.IndexByte(s, 0) >= 0
 }
 
 func isControlOrSpace(r rune) bool { return r <= 0x20 || r == 0x7f }
 
-// isToken is RFC 9110 §5.6.2.
+// isToken reports whether s is a token (RFC 9110 §5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -165,7 +168,8 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// normalize rewrites, in place, what the worker would read sloppily or echo.
+// normalize rewrites, in place, values that the worker would read loosely or
+// repeat in its response.
 func normalize(clean uwsgi.Vars) (uwsgi.Vars, error) {
 	for i := range clean {
 		switch x := &clean[i]; x.Name {
@@ -197,7 +201,7 @@ func normalLength(s string) (string, error) {
 	return "0", nil
 }
 
-// isProtocol is HTTP/d.d.
+// isProtocol reports whether s has the form HTTP/d.d.
 func isProtocol(s string) bool {
 	return len(s) == len("HTTP/1.1") && s[:5] == "HTTP/" && isDigit(s[5]) && s[6] == '.' && isDigit(s[7])
 }

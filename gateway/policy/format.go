@@ -8,8 +8,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Format is what a stored value is, in the words of the flag. It decides what
-// a hit can carry.
+// A Format says what a stored value consists of, in the words of the flag. It
+// determines what a hit can have.
 type Format string
 
 // The formats; the zero Format is FormatBody.
@@ -19,7 +19,7 @@ const (
 	FormatHTTP Format = "http" // head and body, for srcache_fetch
 )
 
-// ParseFormat reads the name of a format.
+// ParseFormat returns the format of that name.
 func ParseFormat(s string) (Format, error) {
 	switch f := Format(s); f {
 	case FormatBody, FormatGzip, FormatHTTP:
@@ -28,17 +28,18 @@ func ParseFormat(s string) (Format, error) {
 	return "", errors.New("there are body, for nginx's memcached_pass, gzip, with its memcached_gzip_flag, and http, for srcache_fetch")
 }
 
-// hasHead reports whether a hit carries the application's own head.
+// hasHead reports whether a hit has the application's own head.
 func (f Format) hasHead() bool { return f == FormatHTTP }
 
-// maxHead is the largest head that srcache reads: srcache_header_buffer_size, a
-// memory page by default. With a larger one every lookup would be a miss.
+// maxHead is the size in bytes of the largest head that srcache reads:
+// srcache_header_buffer_size, by default one memory page. With a larger head every
+// lookup would be a miss.
 const maxHead = 4096
 
-// StoredHead returns the head that goes before the body in FormatHTTP, as a hit
-// has it from nginx, who passes every line of it on. now is the Date of an answer that has
-// none: a browser counts max-age from there, and so it sees how long the page has
-// lain here. It does not change r. In the other formats it is nil.
+// StoredHead returns the head that is stored before the body in FormatHTTP; nginx
+// sends every line of it with a hit. now becomes the Date of a response that has
+// none: browsers count max-age from there, and so they see how long the page was
+// stored. StoredHead does not change r. In other formats it returns nil.
 func (p *Policy) StoredHead(r *uwsgi.Response, now time.Time) []byte {
 	if !p.Hits.Format.hasHead() {
 		return nil
@@ -59,6 +60,6 @@ func (p *Policy) StoredHead(r *uwsgi.Response, now time.Time) []byte {
 	return stored.AppendHead(nil)
 }
 
-// storableStatuses are those that a rule may have stored besides 200: final
-// answers that say nothing about this one request.
+// storableStatuses are the statuses that a rule may store besides 200: final
+// responses that do not depend on a single request.
 var storableStatuses = []int{301, 302, 307, 308, 404, 410, 451}

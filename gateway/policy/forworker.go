@@ -2,11 +2,11 @@ package policy
 
 import "uwgate/uwsgi"
 
-// ForWorker returns the vars that the worker gets, of those that Firewall let
-// through. It does not change v. The vars that hand the key over are gone. A
-// candidate is asked for its full identity body and without the arguments that
-// a rule cuts, a bypass for the URL without the argument, and a body that nginx
-// has thrown away is not announced.
+// ForWorker returns the vars for the worker. v are the vars that Screen returned;
+// ForWorker does not change them. It removes the vars that hand over the key. For
+// a candidate it removes what would lead to a 304 or an encoded body, and the
+// arguments that a rule cuts. For a bypass it removes the argument. If nginx has
+// discarded the body, the vars do not announce one.
 func (p *Policy) ForWorker(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 	if plan.Bypass {
 		v = p.Bypass.strip(v)
@@ -40,6 +40,6 @@ func isHandover(name string) bool {
 	return false
 }
 
-// isPartial tells the headers of a candidate's request on which an answer would
-// have no body, or an encoded one.
+// isPartial reports whether a header could lead to a response without a body, or
+// with an encoded one.
 func isPartial(name string) bool { return asksForChange(name) || name == "HTTP_ACCEPT_ENCODING" }

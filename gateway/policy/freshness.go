@@ -15,7 +15,7 @@ type grant struct {
 	value    string        // as the answer spells it; empty for the operator's own
 }
 
-// left is what is left of the grant at the given age.
+// left returns what is left of the grant at that age.
 func (g grant) left(age time.Duration) time.Duration {
 	if g.absolute {
 		return g.ttl
@@ -23,11 +23,11 @@ func (g grant) left(age time.Duration) time.Duration {
 	return g.ttl - age
 }
 
-// sources are all that may grant a lifetime, by precedence. The first that says
-// anything decides; to explain, walk them all.
+// sources are all sources of lifetimes, in order of precedence. The first that
+// says anything decides; explain lists them all.
 var sources = []Reason{XAccelExpires, CDNCacheControl, SurrogateControl, SMaxAge, MaxAge, Expires, RuleTTL, DefaultTTL}
 
-// ask is what one of sources says.
+// ask returns what one of sources says.
 func (h *head) ask(source Reason) grant {
 	switch source {
 	case XAccelExpires:
@@ -50,8 +50,9 @@ func (h *head) ask(source Reason) grant {
 	panic("policy: no source of lifetimes: " + string(source))
 }
 
-// lifetime is how long the answer is fresh from now on, and which source says
-// so. It is zero or negative if nothing grants a lifetime or none is left.
+// lifetime returns how long the response is fresh from now on, and which source
+// says so. It is zero or negative if no source grants a lifetime, or if none is
+// left.
 func (h *head) lifetime() (ttl time.Duration, reason Reason) {
 	for _, s := range sources {
 		if g := h.ask(s); g.given {
@@ -61,8 +62,8 @@ func (h *head) lifetime() (ttl time.Duration, reason Reason) {
 	return 0, Expired
 }
 
-// isOurs tells the lifetimes that the operator grants from those that the
-// application does.
+// isOurs reports whether the operator grants the lifetime, and not the
+// application.
 func (r Reason) isOurs() bool { return r == RuleTTL || r == DefaultTTL }
 
 func (h *head) byRule() grant {
@@ -83,7 +84,7 @@ func (l lifetime) duration() time.Duration {
 	return time.Duration(l.seconds) * time.Second
 }
 
-// clamp keeps a positive lifetime within the limits of the rule that matched.
+// clamp keeps a positive lifetime within the limits.
 func (l *Lifetimes) clamp(ttl time.Duration, rule *Rule) time.Duration {
 	shortest, longest := l.limits(rule)
 	return min(max(ttl, shortest), longest)
@@ -101,12 +102,13 @@ func (l *Lifetimes) limits(rule *Rule) (shortest, longest time.Duration) {
 	return shortest, longest
 }
 
-// Spread returns the lifetime for which the page is stored, so that pages which
-// were made together do not expire together: the verdict's, changed by up to
-// Jitter of it. r is a random number of the caller's, 0 to 1. What the
-// application granted is only ever shortened, from not at all to most; what the
-// operator granted (Lifetimes.Default, a rule) goes both ways. It is never over Lifetimes.Max,
-// the rule's if that has one, and under a second only if the verdict's is.
+// Spread returns how long to store the page. It varies the lifetime of the
+// verdict, so that pages that were made together do not expire together. r is a
+// random number from 0 to 1. A lifetime that the application granted is shortened
+// by up to Jitter of it. A lifetime that the operator granted (Lifetimes.Default,
+// a rule) may also become longer by as much. The result never exceeds
+// Lifetimes.Max, or that of the rule, and is under a second only if the verdict's
+// is.
 func (p *Policy) Spread(v Verdict, r float64) time.Duration {
 	if v.TTL <= 0 || !(p.Lifetimes.Jitter > 0) {
 		return v.TTL
@@ -130,8 +132,8 @@ func (l *Lifetimes) longest() time.Duration {
 	return defaultMaxTTL
 }
 
-// currentAge is RFC 9111 §4.2.3 without the delays, which are ours and short:
-// the greater of Age and the time since Date.
+// currentAge returns the greater of Age and the time since Date (RFC 9111 §4.2.3).
+// It ignores the delays on the way, which are short.
 func currentAge(h uwsgi.Header, now time.Time) (age time.Duration) {
 	if date, ok := parseDate(h.Get("Date")); ok {
 		age = max(0, wholeSeconds(now.Sub(date)))
@@ -139,7 +141,7 @@ func currentAge(h uwsgi.Header, now time.Time) (age time.Duration) {
 	return max(age, parseAge(h.Get("Age")))
 }
 
-// parseAge reads an Age as RFC 9111 §5.1 says: of a list the first member counts, and
+// parseAge reads an Age (RFC 9111 §5.1): the first member of a list counts, and
 // what is no number is ignored.
 func parseAge(s string) time.Duration {
 	first, _, _ := strings.Cut(s, ",")
@@ -156,8 +158,8 @@ func parseAge(s string) time.Duration {
 
 func wholeSeconds(d time.Duration) time.Duration { return d.Truncate(time.Second) }
 
-// expires is RFC 9111 §4.2.1 and §5.3: what is malformed, "0" above all, lies
-// in the past.
+// expires reads Expires (RFC 9111 §4.2.1 and §5.3). A malformed value, such as
+// "0", is in the past.
 func (h *head) expires() grant {
 	fields := h.r.Header
 	g := grant{given: fields.Has("Expires"), value: fields.Get("Expires"), absolute: true}
@@ -173,8 +175,9 @@ func (h *head) expires() grant {
 	return g
 }
 
-// accelExpires is ngx_http_upstream_process_accel_expires: seconds from now,
-// or "@" and seconds since the epoch. What ngx_atoi does not read is ignored.
+// accelExpires reads X-Accel-Expires like ngx_http_upstream_process_accel_expires:
+// seconds from now, or "@" and seconds since the epoch. A value that ngx_atoi does
+// not read is ignored.
 func (h *head) accelExpires() grant {
 	g := grant{value: h.r.Header.Get("X-Accel-Expires")}
 	number, absolute := strings.CutPrefix(g.value, "@")

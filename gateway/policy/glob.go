@@ -1,6 +1,6 @@
 package policy
 
-// matchesAny reports whether one of the globs matches, without ASCII case.
+// matchesAny reports whether one of the globs matches, ignoring ASCII case.
 func matchesAny(globs []string, name string) bool {
 	for _, glob := range globs {
 		if matches(glob, name) {
@@ -10,19 +10,19 @@ func matchesAny(globs []string, name string) bool {
 	return false
 }
 
-// matches compares without ASCII case; a * in glob stands for any bytes.
+// matches ignores ASCII case; a * in glob matches any bytes.
 func matches(glob, name string) bool {
 	return glob == name || matchesGlob(glob, name, true)
 }
 
-// matchesExactly compares with case.
+// matchesExactly is matches with case.
 func matchesExactly(glob, s string) bool {
 	return matchesGlob(glob, s, false)
 }
 
-// matchesGlob goes back to the last star only: what an earlier one could take
-// instead, the last one can too. So a client's long path costs no more than
-// its length times the glob's.
+// matchesGlob goes back only to the last star: what an earlier star could match
+// instead, the last one can match, too. So a client's long path costs at most its
+// length times that of the glob.
 func matchesGlob(glob, s string, fold bool) bool {
 	if last := len(glob) - 1; last >= 0 && glob[last] != '*' && (s == "" || !sameByte(glob[last], s[len(s)-1], fold)) {
 		return false // as most, and soonest seen there
@@ -51,8 +51,8 @@ func matchesGlob(glob, s string, fold bool) bool {
 
 func sameByte(a, b byte, fold bool) bool { return a == b || fold && lower(a) == lower(b) }
 
-// equalFold folds ASCII only, as nginx does; strings.EqualFold would take the
-// Kelvin sign for a k.
+// equalFold ignores the case of ASCII letters only, like nginx; strings.EqualFold
+// would accept the Kelvin sign for a k.
 func equalFold(a, b string) bool {
 	if len(a) != len(b) {
 		return false

@@ -7,8 +7,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A head is the head of an answer beside the request that it answers, with
-// what is read of it more than once. It is made for one judgement.
+// A head is the head of a response with its request, and what is needed of it more
+// than once. It is made for one decision.
 type head struct {
 	p         *Policy
 	v         uwsgi.Vars // the request's, as received
@@ -29,15 +29,16 @@ func (p *Policy) newHead(v uwsgi.Vars, r *uwsgi.Response, now time.Time) head {
 	return h
 }
 
-// headRefusals are all that can speak against storing in a head, lifetimes aside.
-// The first that find finds decides; to explain, walk them all.
+// headRefusals are all reasons in a head not to store, except its lifetime. The
+// first that find reports decides; explain lists them all.
 var headRefusals = []Reason{
 	Excluded, Status, AccelRedirect, SetCookie, NoStore, Private, NoCache, Vary, ContentEncoding, ContentRange,
 	DuplicateHeader, ContentType, HeaderLoss, NoLength, Empty, TooLarge,
 }
 
-// find tells whether one of headRefusals is there, and the header at fault if that
-// is one line's. A switch, unlike a table of functions, leaves h on the stack.
+// find reports whether one of headRefusals holds, and names the header at fault if
+// it is a single one. It is a switch, because a table of functions would move h to
+// the heap.
 func (h *head) find(r Reason) (at string, found bool) {
 	switch r {
 	case Excluded:
@@ -76,15 +77,14 @@ func (h *head) find(r Reason) (at string, found bool) {
 	panic("policy: no refusal of answers: " + string(r))
 }
 
-// isStorableError reports whether a rule wants the status stored, and a hit can
-// tell it.
+// isStorableError reports whether a rule stores the status, and hits have it.
 func (h *head) isStorableError() bool {
 	return h.p.Hits.Format.hasHead() && h.rule != nil && slices.Contains(h.rule.Statuses, h.r.StatusCode)
 }
 
-// findVary finds a Vary that the key does not cover; or, where hits carry it, a
-// permission for the very site that the request came from: the next one may come
-// from another, and an application that permits each in turn should have said so.
+// findVary finds a Vary that the key does not cover. In FormatHTTP it also finds
+// an Access-Control-Allow-Origin for the origin of this request: the application
+// may send another origin another value, without Vary.
 func (h *head) findVary() (at string, found bool) {
 	const permission = "Access-Control-Allow-Origin"
 	origin := h.v.Get("HTTP_ORIGIN")
@@ -94,15 +94,15 @@ func (h *head) findVary() (at string, found bool) {
 	return "Vary", !h.p.coversVary(h.v, h.r.Header)
 }
 
-// hasLargeHead reports whether nginx would not read the stored head.
+// hasLargeHead reports whether the stored head is too large for nginx.
 func (h *head) hasLargeHead() bool { return len(h.p.StoredHead(h.r, h.now)) > maxHead }
 
-// needsBody reports whether an empty body is most likely a mistake. A redirect
-// often has none.
+// needsBody reports whether an empty body is probably a mistake. Redirects often
+// have none.
 func needsBody(r *uwsgi.Response) bool { return r.StatusCode == 200 }
 
-// findBypass finds a rule that waited for the answer, or had one above it that
-// did.
+// findBypass finds a rule with ActionBypass that waited for the response, or is
+// below one that did.
 func (h *head) findBypass() (at string, found bool) {
 	if h.rule == nil {
 		return "", false
@@ -110,8 +110,7 @@ func (h *head) findBypass() (at string, found bool) {
 	return h.rule.String(), h.rule.Action == ActionBypass
 }
 
-// refusal returns the first reason in the head not to store, "" if there is
-// none.
+// refusal returns the first reason in the head not to store, "" if there is none.
 func (h *head) refusal() Reason {
 	for _, r := range headRefusals {
 		if _, found := h.find(r); found {
@@ -121,7 +120,7 @@ func (h *head) refusal() Reason {
 	return ""
 }
 
-// firstOf finds the first of the names that the head has a line of.
+// firstOf returns the first of the names that the head has.
 func (h *head) firstOf(names ...string) (at string, found bool) {
 	for _, name := range names {
 		if h.r.Header.Has(name) {
@@ -131,7 +130,7 @@ func (h *head) firstOf(names ...string) (at string, found bool) {
 	return "", false
 }
 
-// directive is the first of the fields in which a directive stands.
+// directive returns the first of the fields that has the directive.
 func (h *head) directive(inCacheControl, inCDN, inSurrogate bool) (at string, found bool) {
 	switch {
 	case inCacheControl:
@@ -144,7 +143,7 @@ func (h *head) directive(inCacheControl, inCDN, inSurrogate bool) (at string, fo
 	return "", false
 }
 
-// findNoCache looks at Pragma only beside no Cache-Control (RFC 9111 §5.4).
+// findNoCache checks Pragma only if there is no Cache-Control (RFC 9111 §5.4).
 func (h *head) findNoCache() (at string, found bool) {
 	if at, found := h.directive(h.cc.noCache, h.cdn.words.noCache, h.surrogate.words.noCache); found {
 		return at, true

@@ -7,7 +7,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A class is what becomes of a page with a header that a hit would lack.
+// A class says what happens to a page with a header that a hit would lack.
 type class string
 
 const (
@@ -23,7 +23,7 @@ const (
 	drop class = "drop" // the hit lacks it, since it would be untrue there or is not for browsers
 )
 
-// A headerRule puts a header into its class.
+// A headerRule assigns a class to a header.
 type headerRule struct {
 	name  string // a * at its end stands for any bytes
 	class class
@@ -43,8 +43,8 @@ type headerRule struct {
 	why string
 }
 
-// headerRules are the classes; the first rule that fits counts, and what fits
-// none is ignored. docs/headers.md shows the same table.
+// headerRules assign the classes. The first rule that fits counts, and a header
+// that fits none is ignored. docs/headers.md shows the same table.
 var headerRules = []headerRule{
 	// Without these the page is another page, or dangerous, or useless.
 	{name: "Access-Control-*", class: refuse, constant: true, why: "scripts of other sites would be turned away"},
@@ -126,7 +126,7 @@ var headerRules = []headerRule{
 // unknown is the rule for all other headers.
 var unknown = headerRule{name: "*", class: ignore, why: "what it means to a browser is not known here; `X-…` is mostly for people"}
 
-// headerRulesOf are the rules for names that begin with a letter, in their order.
+// headerRulesOf are the rules by the first letter of their names, in order.
 var headerRulesOf = func() (rules [256][]*headerRule) {
 	for i := range headerRules {
 		r := &headerRules[i]
@@ -159,9 +159,9 @@ func (r *headerRule) isFor(name string) bool {
 	return len(name) > last && equalFold(name[:last], r.name[:last])
 }
 
-// Lost returns the headers that the page can do without, though it had better
-// not: those of the class warn that nginx does not add to hits, or adds with
-// another value (NginxAdds). It is nil if a hit loses nothing worth a word.
+// Lost returns the headers of class warn that hits lose: nginx does not add them,
+// or adds them with another value (Hits.Adds). The page can be stored without
+// them, but the operator should know. It returns nil if there are none.
 func (p *Policy) Lost(h uwsgi.Header) []uwsgi.Field {
 	if p.Hits.Format.hasHead() {
 		return nil
@@ -175,7 +175,7 @@ func (p *Policy) Lost(h uwsgi.Header) []uwsgi.Field {
 	return lost
 }
 
-// refusedHeader finds a header for whose loss the page is not stored.
+// refusedHeader finds a header without which the page must not be stored.
 func (h *Hits) refusedHeader(fields uwsgi.Header) (name string, found bool) {
 	for _, f := range fields {
 		rule := headerRuleOf(f)
@@ -193,7 +193,7 @@ func (h *Hits) refusedHeader(fields uwsgi.Header) (name string, found bool) {
 	return "", false
 }
 
-// isAdded reports whether nginx adds the very same header to hits.
+// isAdded reports whether nginx adds exactly this header to hits.
 func (h *Hits) isAdded(f uwsgi.Field) bool {
 	return slices.ContainsFunc(h.Adds, func(added uwsgi.Field) bool {
 		return equalFold(added.Name, f.Name) && added.Value == f.Value

@@ -11,9 +11,10 @@ import (
 	"uwgate/uwsgi"
 )
 
-// Hit is the answer that nginx would give with what lies in memcached under the key
-// of the request v. resp has its length declared. An error says that the value is not
-// of Format, or that nobody can tell which type nginx would call it.
+// Hit returns the response that nginx would send with a value from memcached. v
+// are the vars of the request. resp declares its length. Hit returns an error if
+// the value is not in Hits.Format, or if the type that nginx would send is not
+// known.
 func (p *Policy) Hit(v uwsgi.Vars, value []byte, flags uint32) (resp *uwsgi.Response, body []byte, err error) {
 	if p.Hits.Format.hasHead() {
 		return CutHead(value)
@@ -35,7 +36,7 @@ func (p *Policy) Hit(v uwsgi.Vars, value []byte, flags uint32) (resp *uwsgi.Resp
 	return resp, value, nil
 }
 
-// CutHead takes a head and the body behind it apart. body is a part of value.
+// CutHead splits a stored value into head and body. body is a part of value.
 func CutHead(value []byte) (*uwsgi.Response, []byte, error) {
 	in := bytes.NewReader(value)
 	br := bufio.NewReader(in)
@@ -51,7 +52,7 @@ func CutHead(value []byte) (*uwsgi.Response, []byte, error) {
 	return resp, body, nil
 }
 
-// gunzip refuses what is larger than any page that is stored.
+// gunzip refuses pages that are larger than BodyLimit.
 func (p *Policy) gunzip(value []byte) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(value))
 	if err != nil {

@@ -8,17 +8,17 @@ import (
 	"uwgate/uwsgi"
 )
 
-// LacksHost reports whether no page can be stored under the keys of Template: they do
-// not say the host, and AllowedHosts are not one host alone.
+// LacksHost reports whether no page can be stored under the keys of Template: they
+// do not contain the host, and AllowedHosts is not exactly one host.
 func (k *Keys) LacksHost() bool {
 	return k.Template != nil && !k.Template.says.host && !k.Template.namesHost() && !k.hasOneHost()
 }
 
-// HostOf returns nginx's $host of a request as far as the vars show it: in lower case,
-// without port and trailing dot.
+// HostOf returns nginx's $host of a request, as far as the vars show it: in lower
+// case, without port and trailing dot.
 func HostOf(v uwsgi.Vars) string { return requestHost(v) }
 
-// requestHost is nginx's $host as far as the packet shows it: see renderHost.
+// requestHost is HostOf: see renderHost.
 func requestHost(v uwsgi.Vars) string {
 	if host := normalizeHost(v.Get("HTTP_HOST")); host != "" {
 		return host
@@ -26,12 +26,12 @@ func requestHost(v uwsgi.Vars) string {
 	return normalizeHost(v.Get("SERVER_NAME"))
 }
 
-// foreignHost finds out whether the page may be another host's than those that
-// may be stored, or than the key says, and returns the host at fault.
+// foreignHost returns the host at fault if the page may belong to a host that is
+// not in AllowedHosts, or to another host than the key names.
 //
-// The second happens when a client asks for `GET http://a/` with `Host: b`:
-// nginx makes its key of a, the worker its page of b. A key that the template
-// renders has its host from the same var as the page.
+// The latter happens if a client sends `GET http://a/` with `Host: b`: nginx makes
+// the key for a, and the worker the page for b. A key that the template renders
+// has its host from the same var as the page.
 func (q *request) foreignHost() (at string, found bool) {
 	host := q.nginxHost
 	if len(q.p.Keys.AllowedHosts) > 0 && !matchesAny(q.p.Keys.AllowedHosts, host) {
@@ -49,12 +49,13 @@ func (q *request) foreignHost() (at string, found bool) {
 	return named, named != "" && !q.p.Keys.isRendered(q.v, key)
 }
 
-// surroundings are what stands before and after the request's URI in a key.
+// surroundings are the texts before and after the request's URI in a key.
 type surroundings struct{ key, before, after string }
 
-// aroundURI finds the URI in a key: the raw one, or the decoded path with or without its
-// arguments. The last occurrence is taken, for it cannot lie before the true one; and it
-// begins with a slash, so that it cannot swallow a host. Arguments alone could.
+// aroundURI finds the URI in a key: the raw one, or the decoded path with or
+// without its query. It takes the last occurrence, which cannot be before the true
+// one. The URI begins with a slash, so it cannot contain a host; a query alone
+// could.
 func (s *seenURL) aroundURI(key string) *surroundings {
 	k := &s.around
 	if k.key == key {
@@ -71,7 +72,8 @@ func (s *seenURL) aroundURI(key string) *surroundings {
 	return k
 }
 
-// hostBut returns a host that stands there, if host itself does not; else "".
+// hostBut returns another host in the surroundings if they do not contain host,
+// else "".
 func (k *surroundings) hostBut(host string) (other string) {
 	for _, part := range []string{k.before, k.after} {
 		for named := range hostsIn(part) {
@@ -84,7 +86,7 @@ func (k *surroundings) hostBut(host string) (other string) {
 	return other
 }
 
-// cutLast cuts a key around the last occurrence of what can be a URI.
+// cutLast cuts a key around the last occurrence of a possible URI.
 func cutLast(key, uri string) (before, after string, found bool) {
 	if uri == "" || uri[0] != '/' && uri[0] != '?' {
 		return key, "", false
@@ -98,9 +100,9 @@ func cutLast(key, uri string) (before, after string, found bool) {
 	return key, "", false
 }
 
-// hostsIn yields the words of s that can only be hosts: names of two labels
-// and more, of which the last is alphabetic, localhost, IP addresses, and
-// whatever follows "://".
+// hostsIn yields the words of s that can only be hosts: names of at least two
+// labels with an alphabetic last one, localhost, IP addresses, and whatever
+// follows "://".
 func hostsIn(s string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := 0; i < len(s); {
@@ -114,7 +116,7 @@ func hostsIn(s string) iter.Seq[string] {
 	}
 }
 
-// hostLen is how many bytes at the start of s can belong to one host.
+// hostLen returns how many bytes at the start of s can belong to one host.
 func hostLen(s string) int {
 	if s[0] == '[' {
 		if end := strings.IndexByte(s, ']') + 1; end > 0 && isHost(s[:end]) {
@@ -141,7 +143,7 @@ func isHost(word string) bool {
 	return i > 0 && !strings.Contains(word, "..") && isTopLabel(word[i+1:])
 }
 
-// isIPv4 spares names the parser, and its errors.
+// isIPv4 parses only what ends in a digit, so that names cause no parser errors.
 func isIPv4(word string) bool {
 	if !isDigit(word[len(word)-1]) {
 		return false
@@ -150,7 +152,7 @@ func isIPv4(word string) bool {
 	return err == nil && addr.Is4()
 }
 
-// isTopLabel tells com and xn--p1ai from the 2 of v1.2.
+// isTopLabel distinguishes com and xn--p1ai from the 2 of v1.2.
 func isTopLabel(label string) bool {
 	if len(label) > 4 && equalFold(label[:4], "xn--") {
 		return true

@@ -15,15 +15,15 @@ type Target struct {
 	Addr string // the server, one of Policy.Servers; empty if nginx did not say
 }
 
-// Invalidated returns the entries that an answer makes untrue (RFC 9111 §4.4):
-// those of the request's own URI and, on the same host, of Location and
-// Content-Location, if the method is not a safe one and the answer not an
-// error. Each is there once. v are the vars as received. There are none for a
-// request without a method, nor for a URI whose key cannot be told.
+// Invalidated returns the entries that a response makes invalid (RFC 9111 §4.4).
+// If the method is unsafe and the response is not an error, these are the entries
+// of the request's URI and, on the same host, of Location and Content-Location,
+// each once. v are the vars as received. There are none for a request without a
+// method, nor for a URI whose key cannot be derived.
 //
-// If Template has $visitor, the entries of all classes of visitors are among them. Of
-// pages that have several keys for another reason, by language say, it is the one that a
-// GET with these vars would have been looked up under.
+// If Template has $visitor, the entries of all classes of visitors are included.
+// If a page has several keys for another reason, such as the language, it is the
+// entry that a GET with these vars would look up.
 func (p *Policy) Invalidated(v uwsgi.Vars, r *uwsgi.Response) []Target {
 	if !IsUnsafe(v) || r.StatusCode < 200 || r.StatusCode > 399 {
 		return nil
@@ -39,8 +39,8 @@ func (p *Policy) Invalidated(v uwsgi.Vars, r *uwsgi.Response) []Target {
 	return p.targets(v, uris)
 }
 
-// Doubtful returns the entries that a request may have made untrue of whose outcome
-// nothing is known: those of its own URI. Else it is Invalidated.
+// Doubtful returns the entries that an unsafe request may have made invalid if its
+// outcome is unknown: those of its own URI.
 func (p *Policy) Doubtful(v uwsgi.Vars) []Target {
 	if !IsUnsafe(v) {
 		return nil
@@ -54,7 +54,7 @@ func IsUnsafe(v uwsgi.Vars) bool {
 	return method != "" && !isSafeMethod(method)
 }
 
-// targets finds the entries of URIs, each once.
+// targets returns the entries of URIs, each once.
 func (p *Policy) targets(v uwsgi.Vars, uris []string) []Target {
 	var targets []Target
 	for _, uri := range uris {
@@ -67,8 +67,8 @@ func (p *Policy) targets(v uwsgi.Vars, uris []string) []Target {
 	return targets
 }
 
-// Entries are the entry of the plan, and those of the same URL for other classes of
-// visitors. There are none for a plan without a key.
+// Entries returns the entry of the plan, and those of the same URL for other
+// classes of visitors. It returns nil for a plan without a key.
 func (p *Policy) Entries(v uwsgi.Vars, plan Plan) []Target {
 	if plan.Key == "" {
 		return nil
@@ -79,8 +79,9 @@ func (p *Policy) Entries(v uwsgi.Vars, plan Plan) []Target {
 	return append([]Target{{Key: plan.Key, Addr: plan.Addr}}, p.kin(asked, plan.Key)...)
 }
 
-// kin are the entries that differ from the key by the class of visitors alone, for the
-// vars of its request. There are none if the template does not render the key.
+// kin returns the entries whose keys differ from key only by the class of
+// visitors. v are the vars of key's request. It returns nil if the template does
+// not render the key.
 func (p *Policy) kin(v uwsgi.Vars, key string) (targets []Target) {
 	if p.Keys.Template == nil || !p.Keys.Template.isByVisitor() {
 		return nil
@@ -103,8 +104,8 @@ func (p *Policy) kin(v uwsgi.Vars, key string) (targets []Target) {
 	return targets
 }
 
-// isSafeMethod knows the methods that IANA has registered as safe (RFC 9110
-// §9.2.1); all others may change something.
+// isSafeMethod reports whether IANA has registered the method as safe (RFC 9110
+// §9.2.1). All others may change something.
 func isSafeMethod(method string) bool {
 	switch method {
 	case "GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH", "QUERY":
@@ -113,9 +114,9 @@ func isSafeMethod(method string) bool {
 	return false
 }
 
-// sameHostURI resolves a reference against the request's URI, and returns what
-// a browser would make its request target. Scheme and port may differ: whoever
-// stands in front of nginx may have changed both.
+// sameHostURI resolves a reference against the request's URI, and returns the
+// request target that a browser would send. Scheme and port may differ: a proxy in
+// front of nginx may have changed both.
 func sameHostURI(v uwsgi.Vars, reference string) (uri string, ok bool) {
 	host := requestHost(v)
 	base, err := url.Parse("http://" + host + "/")
@@ -138,8 +139,8 @@ func sameHostURI(v uwsgi.Vars, reference string) (uri string, ok bool) {
 	return u.RequestURI(), true
 }
 
-// target finds the entry of a URI of the request's site: from the key that
-// nginx hands over, or by the template.
+// target returns the entry of a URI of the request's site. It derives the key from
+// the one that nginx hands over, or by the template.
 func (p *Policy) target(v uwsgi.Vars, uri string) (Target, bool) {
 	other, own := p.asGet(v, uri), v.Get("REQUEST_URI")
 	var k packet
@@ -160,8 +161,8 @@ func (p *Policy) target(v uwsgi.Vars, uri string) (Target, bool) {
 	return t, note == "" && t.Key != "" && wireLen(t.Key) <= maxWireKey
 }
 
-// asGet returns the vars of a GET for another URI, without the arguments that
-// a rule cuts from its key.
+// asGet returns the vars of a GET for another URI, without the arguments that a
+// rule cuts.
 func (p *Policy) asGet(v uwsgi.Vars, uri string) uwsgi.Vars {
 	raw, query, _ := cutQuery(uri)
 	other := slices.Clone(v)
@@ -186,7 +187,7 @@ func (p *Policy) asGet(v uwsgi.Vars, uri string) uwsgi.Vars {
 	return other
 }
 
-// normalPath is nginx's $uri of a raw path: decoded, without dot segments and
+// normalPath returns nginx's $uri of a raw path: decoded, without dot segments and
 // repeated slashes.
 func normalPath(raw string) string {
 	decoded, err := url.PathUnescape(raw)

@@ -2,10 +2,10 @@ package policy
 
 import "strings"
 
-// lacksHost finds out whether the application sees another host than the key says. It
-// must see the host as nginx normalises it, alone or with the port that nginx listens
-// on, or else what it sees must be in the key. foreignHost has looked at what the
-// key says.
+// lacksHost reports whether the application sees a host that the key does not
+// contain. The application must see the host as nginx normalizes it, alone or with
+// the port on which nginx listens; otherwise the key must contain what the
+// application sees. foreignHost has checked the hosts in the key.
 func (q *request) lacksHost(s *seenURL) (at string, found bool) {
 	shown, host := s.shownHost, s.nginxHost
 	if !isHostText(shown) || shown != host && !isHostPort(shown, host, s.port) && !q.isShownInKey(s, shown) {
@@ -15,19 +15,20 @@ func (q *request) lacksHost(s *seenURL) (at string, found bool) {
 	return "", !said
 }
 
-// hasOneHost reports whether all pages are those of one host, so that the key need
-// not say it.
+// hasOneHost reports whether all pages belong to one host, so that the key need
+// not contain it.
 func (k *Keys) hasOneHost() bool {
 	return len(k.AllowedHosts) == 1 && strings.IndexByte(k.AllowedHosts[0], '*') < 0
 }
 
-// isHostPort compares with host:port.
+// isHostPort reports whether shown is host:port.
 func isHostPort(shown, host, port string) bool {
 	return port != "" && len(shown) == len(host)+1+len(port) && strings.HasPrefix(shown, host) &&
 		shown[len(host)] == ':' && shown[len(host)+1:] == port
 }
 
-// isHostText leaves out what could end a host in a key, or in the links of a page.
+// isHostText rejects bytes that could end a host in a key, or in the links of a
+// page.
 func isHostText(s string) bool {
 	for i := range len(s) {
 		if !hostBytes[s[i]] {
@@ -44,7 +45,8 @@ var hostBytes = func() (is [256]bool) {
 	return is
 }()
 
-// isShownInKey reports whether the key contains the Host header as it was sent.
+// isShownInKey reports whether the key contains the Host header as the client sent
+// it.
 func (q *request) isShownInKey(s *seenURL, shown string) bool {
 	if q.rendered {
 		return q.p.Keys.Template.says.httpHost
@@ -61,8 +63,8 @@ func (q *request) saysHost(s *seenURL, host string) bool {
 	return endsInHost(k.before, host) || hasHost(k.before, host) || hasHost(k.after, host)
 }
 
-// endsInHost reports whether what stands before the URI in a key ends in a host, and
-// not in one that is longer.
+// endsInHost reports whether the text before the URI in a key ends in the host,
+// and not in a longer one.
 func endsInHost(before, host string) bool {
 	prefix, found := strings.CutSuffix(before, host)
 	if !found || prefix == "" {
@@ -72,7 +74,7 @@ func endsInHost(before, host string) bool {
 	return !isNameByte(last) && last < 0x80 && strings.IndexByte("-.[]", last) < 0
 }
 
-// hasHost looks for a host among the words of a part of a key.
+// hasHost reports whether a part of a key contains the host as a word.
 func hasHost(part, host string) bool {
 	for named := range hostsIn(part) {
 		if equalFold(named, host) {

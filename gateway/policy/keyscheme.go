@@ -2,8 +2,8 @@ package policy
 
 import "strings"
 
-// lacksScheme finds out whether the application sees another scheme than the key
-// says, or if that says none, than nginx saw.
+// lacksScheme reports whether the application sees another scheme than the key
+// contains. If the key contains none, the scheme that nginx saw counts.
 func (q *request) lacksScheme(s *seenURL) (at string, found bool) {
 	in := q.schemeInKey(s)
 	if s.https != "" && in.scheme != "" && (in.scheme == "https") != isOn(s.https) {
@@ -23,7 +23,7 @@ func (q *request) lacksScheme(s *seenURL) (at string, found bool) {
 	return "", false
 }
 
-// A keyedScheme is what a key says of the scheme.
+// A keyedScheme is what a key says about the scheme.
 type keyedScheme struct {
 	scheme     string // http or https; what nginx saw if it does not say, perhaps ""
 	proto, ssl bool   // it has the whole values of X-Forwarded-Proto, X-Forwarded-Ssl

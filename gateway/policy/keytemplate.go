@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// saidByTemplate decides for a key that Template renders, by the variables in it.
+// saidByTemplate decides about a key that Template renders, by its variables.
 func (q *request) saidByTemplate(u *target) Reason {
 	says := &q.p.Keys.Template.says
 	if q.derived && !(u.fits && u.same) {
@@ -34,7 +34,7 @@ func (q *request) saidByTemplate(u *target) Reason {
 	return q.readTwoWays()
 }
 
-// readTwoWays returns a reason if the key could be that of another target, too,
+// readTwoWays returns a reason if the key could also belong to another target,
 // because a value contains what follows it in the template.
 func (q *request) readTwoWays() Reason {
 	if !q.p.Keys.Template.says.open {
@@ -49,8 +49,8 @@ func (q *request) readTwoWays() Reason {
 	return Arguments
 }
 
-// isNamed reports whether a query consists of nothing but the named arguments, each
-// once and with a value: the page cannot depend on any other.
+// isNamed reports whether a query consists only of the named arguments, each once
+// and with a value, so that the page cannot depend on any other.
 func isNamed(query string, names []string) bool {
 	for i, rest := 0, query; ; i++ {
 		arg, tail, more := strings.Cut(rest, "&")
@@ -65,8 +65,8 @@ func isNamed(query string, names []string) bool {
 	}
 }
 
-// hasEarlier reports whether one of the first n arguments has that name, as nginx
-// compares it.
+// hasEarlier reports whether one of the first n arguments has that name, in
+// nginx's comparison.
 func hasEarlier(query string, n int, name string) bool {
 	for ; n > 0; n-- {
 		arg, tail, _ := strings.Cut(query, "&")

@@ -2,8 +2,8 @@ package policy
 
 import "strings"
 
-// saidByText decides for a key that was handed over and that no template renders,
-// by what stands in it.
+// saidByText decides about a handed-over key that no template renders, by its
+// text.
 func (q *request) saidByText(u *target) Reason {
 	key := q.key
 	if hasURI(u.uri) && strings.HasSuffix(key, u.uri) && endsPrefix(key[:len(key)-len(u.uri)]) {
@@ -31,7 +31,7 @@ func (q *request) saidByText(u *target) Reason {
 	return u.saidByURI(key[start:])
 }
 
-// saidByURI compares with the URI part of a key.
+// saidByURI decides by the URI part of a key.
 func (u *target) saidByURI(part string) Reason {
 	path, query, _ := strings.Cut(part, "?")
 	isPath := u.hasPath && strings.HasPrefix(part, u.path) && strings.IndexByte(u.path, '?') < 0
@@ -50,8 +50,8 @@ func (u *target) saidByURI(part string) Reason {
 	return Rewritten
 }
 
-// beginsWithPath reports whether a key's URI part begins with a path and goes on
-// with something else than more of the path.
+// beginsWithPath reports whether the URI part of a key begins with a path and
+// continues with something that is not a path.
 func beginsWithPath(part, path string) bool {
 	return path != "" && len(part) > len(path) && strings.HasPrefix(part, path) && isTail(part[len(path)])
 }
@@ -63,11 +63,11 @@ func withQuery(path, query string) string {
 	return path + "?" + query
 }
 
-// hasURI tells what can be a request target.
+// hasURI reports whether uri can be a request target.
 func hasURI(uri string) bool { return uri != "" && (uri[0] == '/' || uri[0] == '?') }
 
-// uriStart is where the URI part of a key begins, behind scheme and host or whatever
-// the key begins with; -1 if it has none.
+// uriStart returns the offset of the URI part in a key, after scheme and host or
+// another prefix; -1 if there is none.
 func uriStart(key string) int {
 	i := pathStart(key, 0)
 	if i > 0 && key[i-1] == ':' && strings.HasPrefix(key[i:], "//") {
@@ -76,8 +76,8 @@ func uriStart(key string) int {
 	return i
 }
 
-// pathStart is the place of the first slash or question mark from the i-th byte on, -1
-// if there is none.
+// pathStart returns the offset of the first slash or question mark from the i-th
+// byte on, -1 if there is none.
 func pathStart(key string, i int) int {
 	for ; i < len(key); i++ {
 		if key[i] == '/' || key[i] == '?' {
@@ -87,8 +87,8 @@ func pathStart(key string, i int) int {
 	return -1
 }
 
-// endsPrefix reports whether a URI can begin behind prefix: what is before it must
-// not be more of a path.
+// endsPrefix reports whether a URI can begin after prefix: the prefix must not be
+// part of the path.
 func endsPrefix(prefix string) bool {
 	if prefix == "" {
 		return true
@@ -100,8 +100,9 @@ func endsPrefix(prefix string) bool {
 	return (last == ':' || last == '|') && strings.IndexByte(prefix, '?') < 0
 }
 
-// isBounded reports whether part is the URI, or begins with it and goes on behind a
-// separator that the URI does not contain: then nothing else begins so.
+// isBounded reports whether part is the URI, or begins with it and continues after
+// a separator that the URI does not contain. Then no other URI has the same
+// beginning.
 func isBounded(part, uri string) bool {
 	if !hasURI(uri) || !strings.HasPrefix(part, uri) {
 		return false
@@ -109,6 +110,6 @@ func isBounded(part, uri string) bool {
 	return len(part) == len(uri) || isTail(part[len(uri)]) && strings.IndexByte(uri, part[len(uri)]) < 0
 }
 
-// isTail tells the bytes that separate what may follow a URI in a key. They are
-// rare in URIs.
+// isTail reports whether a byte separates a URI from what follows it in a key.
+// Such bytes are rare in URIs.
 func isTail(c byte) bool { return strings.IndexByte("|#@;, ", c) >= 0 }

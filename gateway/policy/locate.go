@@ -6,7 +6,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// The vars in which nginx hands the key, and the proof of a miss, over.
+// The vars with which nginx hands over the key and the proof of a miss.
 const (
 	varKey    = "CACHE_KEY"    // $memcached_key
 	varStatus = "CACHE_STATUS" // $upstream_status, or $srcache_fetch_status
@@ -16,7 +16,7 @@ const (
 // maxWireKey is memcached's limit in bytes, after nginx's escaping.
 const maxWireKey = 250
 
-// locate finds the key, and whether nginx has looked it up and missed.
+// locate finds the key, and whether nginx has looked it up and found nothing.
 func (q *request) locate() Plan {
 	miss := q.p.Keys.lookup(&q.packet)
 	plan := Plan{Addr: miss.addr, LookedUp: miss.thrownAway, firstRule: q.firstRule, sureRule: q.sureRule}
@@ -48,8 +48,9 @@ func (q *request) locate() Plan {
 	return plan
 }
 
-// reduce returns the vars without the bypass argument and those that a rule
-// cuts, notes in the plan what was there of them, and tells whether anything.
+// reduce returns the vars without the bypass argument and without the arguments
+// that a rule cuts. It notes in the plan what it has removed, and reports whether
+// it has removed anything.
 func (q *request) reduce(plan *Plan) (asked uwsgi.Vars, other bool) {
 	asked = q.v
 	if q.p.mayBypass(&q.packet) {
@@ -64,24 +65,24 @@ func (q *request) reduce(plan *Plan) (asked uwsgi.Vars, other bool) {
 	return asked, plan.Bypass || plan.cuts
 }
 
-// cutsArgs reports whether the rule of that number says from which arguments a key is
-// derived.
+// cutsArgs reports whether the rule of that number names the arguments from which
+// a key is derived.
 func (p *Policy) cutsArgs(sureRule int) bool {
 	return sureRule > 0 && p.rule(sureRule).KeepArgs != nil && p.Keys.Template != nil
 }
 
-// askedKey is the key that nginx asked for, or why there is none.
+// askedKey returns the key that nginx looked up, or a note why there is none.
 func (q *request) askedKey() (key, note string) {
 	handed := &q.handover.key
 	switch {
 	case handed.mixed:
 		return "", "nginx sends CACHE_KEY more than once, with different values"
 	case handed.sent && handed.value == "":
-		return "", "nginx hands an empty CACHE_KEY over"
+		return "", "nginx hands over an empty CACHE_KEY"
 	case handed.sent:
 		return handed.value, ""
 	case q.p.Keys.Template == nil:
-		return "", "nginx hands no CACHE_KEY over, and there is no template"
+		return "", "nginx hands over no CACHE_KEY, and there is no template"
 	}
 	return q.p.Keys.expand(q.v)
 }
@@ -97,11 +98,11 @@ func (k *Keys) expand(v uwsgi.Vars) (key, note string) {
 	return key, ""
 }
 
-// A lookup is what nginx tells about its asking memcached.
+// A lookup is what nginx says about its lookup in memcached.
 type lookup struct {
 	proven     bool   // the key was asked for, and missed
 	thrownAway bool   // see Plan.LookedUp
-	addr       string // the server that was asked
+	addr       string // the server that nginx asked
 }
 
 func (k *Keys) lookup(sent *packet) lookup {
@@ -113,20 +114,20 @@ func (k *Keys) lookup(sent *packet) lookup {
 	case h.status.mixed || h.server.mixed:
 	case l.addr != "" && !k.Knows(l.addr): // never connect to an address that only a packet names
 	case strings.Contains(h.status.value, betweenUses):
-		// An answer with X-Accel-Redirect has made nginx look the first URL's
-		// key up once more: what comes now is another page in its place, which
-		// the application granted to this visitor.
+		// A response with X-Accel-Redirect made nginx look up the key of the
+		// first URL again. What comes now is another page, which the application
+		// permits to this visitor.
 	case h.status.sent:
-		// srcache's word stands alone: behind it may be the status of an upstream
-		// that was used since, as in MISS200.
+		// srcache's word must be alone: the status of an upstream that was used
+		// since may follow it, as in MISS200.
 		l.proven = status == "404" || h.status.value == "MISS"
 	default:
-		// Silence proves nothing. A nginx that clears the key to bypass its
-		// cache (`if ($cookie_x) { set $memcached_key ""; uwsgi_pass … }`)
-		// sends neither var, just like one that was never told to send them.
+		// A missing var proves nothing. If nginx clears the key to bypass its
+		// cache (`if ($cookie_x) { set $memcached_key ""; uwsgi_pass … }`), it
+		// sends neither var, like an nginx that is not configured to send them.
 		// A default template that happens to equal nginx's key would publish
-		// that private page. So the operator must have said that every GET
-		// that arrives was looked up.
+		// that private page. So the operator must assert that every GET that
+		// arrives was looked up.
 		l.proven = k.TemplateIsProof && !h.key.sent
 	}
 	if !l.proven {
@@ -135,14 +136,14 @@ func (k *Keys) lookup(sent *packet) lookup {
 	return l
 }
 
-// What stands in $upstream_status and $upstream_addr between the attempts of one
+// Separators in $upstream_status and $upstream_addr: between the attempts of one
 // use of an upstream, and between uses.
 const (
 	betweenAttempts = ", "
 	betweenUses     = " : "
 )
 
-// lastEntry is the decisive one of $upstream_status and $upstream_addr.
+// lastEntry returns the entry of $upstream_status or $upstream_addr that counts.
 func lastEntry(s string) string {
 	if strings.IndexByte(s, ' ') < 0 { // as nearly always
 		return s
@@ -156,15 +157,15 @@ func lastEntry(s string) string {
 	return s
 }
 
-// isStatusCode tells memcached_pass, which has a status, from srcache, which
-// has a word and keeps the body.
+// isStatusCode reports whether s is a status, as memcached_pass sends it. srcache
+// sends a word, and keeps the body.
 func isStatusCode(s string) bool {
 	return len(s) == 3 && isDigit(s[0]) && isDigit(s[1]) && isDigit(s[2])
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// isSafe tells the methods that memcached_pass lets through.
+// isSafe reports whether memcached_pass accepts the method.
 func isSafe(method string) bool { return method == "GET" || method == "HEAD" }
 
 // Knows reports whether the last entry of a CACHE_SERVER is one of Servers.
@@ -172,8 +173,9 @@ func (k *Keys) Knows(addr string) bool {
 	return k.Servers != nil && k.Servers(lastEntry(addr))
 }
 
-// wireLen is the length in bytes of the key once escaped as nginx escapes it
-// (ngx_http_memcached_create_request): three bytes for each up to 0x20 and '%'.
+// wireLen returns the length in bytes of the key after nginx's escaping
+// (ngx_http_memcached_create_request): three bytes for '%' and for each byte up to
+// 0x20.
 func wireLen(key string) int {
 	n := len(key)
 	for i := range len(key) {
@@ -188,8 +190,8 @@ func (p *Policy) mayBypass(k *packet) bool {
 	return isSafe(k.method) && p.Bypass.isAsked(&k.seenURL)
 }
 
-// keyOf is the key of another URL of the same site, as which other are the vars; key is
-// that of the request.
+// keyOf returns the key of another URL of the same site. other are the vars for
+// that URL; key is the key of the request.
 func (q *request) keyOf(other uwsgi.Vars, key string) (otherKey, note string) {
 	if q.rendered {
 		return q.p.Keys.expand(other)
@@ -197,8 +199,8 @@ func (q *request) keyOf(other uwsgi.Vars, key string) (otherKey, note string) {
 	return replaceURI(key, q.uri, other.Get("REQUEST_URI"))
 }
 
-// isRendered reports whether the template renders the key that nginx used
-// for this request. A template beside handed-over keys may be just a default.
+// isRendered reports whether Template renders the key that nginx used for this
+// request. If nginx hands over keys, Template may be only a default.
 func (k *Keys) isRendered(v uwsgi.Vars, key string) bool {
 	if k.Template == nil {
 		return false
@@ -209,7 +211,8 @@ func (k *Keys) isRendered(v uwsgi.Vars, key string) bool {
 	return k.Template.renders(v, key)
 }
 
-// replaceURI makes of a page's key the key of another URL of the same site.
+// replaceURI derives the key of another URL of the same site from the key of a
+// page.
 func replaceURI(key, old, uri string) (other, note string) {
 	i := strings.Index(key, old)
 	if old == "" || i < 0 || i != strings.LastIndex(key, old) {

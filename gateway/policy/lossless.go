@@ -9,10 +9,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// isTypeOf reports whether a hit would carry the Content-Type of the answer,
-// charset included. A hit may add that it is UTF-8 to an answer that names no
-// charset (Django's welcome page is one): whether that is true shows in the body,
-// see mislabels.
+// isTypeOf reports whether a hit would have the Content-Type of the response,
+// charset included. A hit may add UTF-8 if the response names no charset, as
+// Django's welcome page does: content.mislabels checks the body.
 func (h *Hits) isTypeOf(v uwsgi.Vars, fields uwsgi.Header) bool {
 	got := fields.Get("Content-Type")
 	want, ok := h.typeOf(v)
@@ -24,8 +23,8 @@ func (h *Hits) isTypeOf(v uwsgi.Vars, fields uwsgi.Header) bool {
 
 const utf8Parameter = "; charset=utf-8"
 
-// SameType compares media types however they are spelled (RFC 9110 §8.3.1). What is
-// none is like nothing.
+// SameType reports whether two media types are equal, however they are spelled
+// (RFC 9110 §8.3.1). It returns false if one is malformed.
 func SameType(got, want string) bool {
 	a, aParams, err := mime.ParseMediaType(got)
 	if err != nil {
@@ -43,7 +42,7 @@ func SameType(got, want string) bool {
 	return true
 }
 
-// typeOf is the Content-Type that nginx emits for the path of a hit
+// typeOf returns the Content-Type that nginx sends for the path of a hit
 // (ngx_http_set_content_type and the charset filter).
 func (h *Hits) typeOf(v uwsgi.Vars) (mediaType string, ok bool) {
 	path, ok := decodedPath(v)
@@ -85,8 +84,8 @@ func charsetOf(mediaType string) string {
 	return "; charset=" + params["charset"]
 }
 
-// decodedPath is nginx's $uri. Without a PATH_INFO it comes from REQUEST_URI,
-// undotted only, which is enough for an extension.
+// decodedPath returns nginx's $uri. Without PATH_INFO it is derived from
+// REQUEST_URI without resolving dot segments, which suffices for the extension.
 func decodedPath(v uwsgi.Vars) (path string, ok bool) {
 	if path, ok = v.Lookup("PATH_INFO"); ok {
 		return path, true
@@ -94,14 +93,14 @@ func decodedPath(v uwsgi.Vars) (path string, ok bool) {
 	return decoded(v.Get("REQUEST_URI"))
 }
 
-// decoded is the path of a URI, as decodedPath has it.
+// decoded returns the decoded path of a URI.
 func decoded(uri string) (path string, ok bool) {
 	raw, _, _ := cutQuery(uri)
 	path, err := url.PathUnescape(raw)
 	return path, err == nil && path != ""
 }
 
-// extension is ngx_http_set_exten: what follows the last dot of the last
+// extension implements ngx_http_set_exten: the text after the last dot of the last
 // segment, unless that dot begins the segment.
 func extension(path string) string {
 	for i := len(path) - 1; i > 1; i-- {
@@ -115,8 +114,8 @@ func extension(path string) string {
 	return ""
 }
 
-// isDispensableLink reports whether all links of the field are of kinds that
-// the page can do without (RFC 8288 §3).
+// isDispensableLink reports whether the page can do without all links of the field
+// (RFC 8288 §3).
 func isDispensableLink(value string) bool {
 	for rest := strings.TrimLeft(value, " \t,"); rest != ""; rest = strings.TrimLeft(rest, " \t,") {
 		end := strings.IndexByte(rest, '>') // commas and semicolons before it are the URI's
@@ -132,8 +131,8 @@ func isDispensableLink(value string) bool {
 	return true
 }
 
-// hasDispensableRel takes the parameters of one link. Only the first rel
-// counts (RFC 8288 §3.3).
+// hasDispensableRel checks the parameters of one link. Only the first rel counts
+// (RFC 8288 §3.3).
 func hasDispensableRel(params string) bool {
 	for rest := params; rest != ""; {
 		var param string

@@ -1,7 +1,7 @@
 package policy
 
-// stockTypes is conf/mime.types as nginx 1.22.1 and Debian's nginx-common
-// 1.22.1-9 ship it: from extensions to types, in the order of that file.
+// stockTypes is conf/mime.types of nginx 1.22.1 and of Debian's nginx-common
+// 1.22.1-9: from extensions to types, in the order of that file.
 var stockTypes = map[string]string{
 	"html":    "text/html",
 	"htm":     "text/html",

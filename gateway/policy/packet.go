@@ -6,8 +6,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A packet is what one pass finds in the vars of a request as received. Of a var that is
-// repeated the last value counts, as for the worker, where nothing else is said.
+// A packet is what one pass finds in the vars of a request as received. If a var
+// is repeated, the last value counts, as for the worker, except where a field says
+// otherwise.
 type packet struct {
 	seenURL
 	handover handover
@@ -77,10 +78,10 @@ func (k *packet) read(v uwsgi.Vars) {
 	k.settle()
 }
 
-// isPrecondition tells the headers that may make an answer 412 (RFC 9110 §13.1.1 and
-// §13.1.4, WebDAV's If, and whatever else is named so). The two that ask whether the
-// page has changed are not among them: NotModified answers those. Nor is If-Range, which
-// asks for a part of the page (RFC 9110 §14).
+// isPrecondition reports whether a header may lead to a 412 (RFC 9110 §13.1.1 and
+// §13.1.4, WebDAV's If, and others with such names). The two that ask whether the
+// page has changed do not count, because NotModified handles them; nor does
+// If-Range, which asks for a part of the page (RFC 9110 §14).
 func isPrecondition(name string) bool {
 	if !strings.HasPrefix(name, "HTTP_IF") {
 		return name == "HTTP_UNLESS_MODIFIED_SINCE"
@@ -89,7 +90,7 @@ func isPrecondition(name string) bool {
 	return rest == "" || rest[0] == '_' && rest != "_RANGE" && !asksForChange(name)
 }
 
-// asksForChange tells the headers with which a client asks whether it has the page
+// asksForChange reports whether a client uses the header to ask if it has the page
 // already.
 func asksForChange(name string) bool {
 	return name == "HTTP_IF_NONE_MATCH" || name == "HTTP_IF_MODIFIED_SINCE"
@@ -101,10 +102,10 @@ func forbidsStoring(line string) bool {
 	return cc.noStore
 }
 
-// A handover is the vars with which nginx hands the key over.
+// A handover is the vars with which nginx hands over the key.
 type handover struct{ key, status, server handed }
 
-// A handed is one of them: the last value if there are several.
+// A handed is one var of a handover: its last value if there are several.
 type handed struct {
 	value       string
 	sent, mixed bool // mixed: there are different values

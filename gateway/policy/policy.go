@@ -8,31 +8,30 @@ import (
 
 // Our stance where RFC 9111 leaves room.
 //
-// A stored page is replayed by nginx: one key, one body, no headers of ours,
-// no revalidation, and we are not asked again until it expires. So we are
-// stricter than a cache that stands in the way of every request:
+// nginx serves a stored page by its key alone: without our headers and without
+// revalidation, and it does not ask us until the page expires. So we are
+// stricter than a cache that sees every request:
 //
-//   - Whatever forbids storing wins over whatever grants a lifetime. nginx
-//     itself lets X-Accel-Expires overrule Cache-Control; for lifetimes so do
-//     we, but no-store, private, no-cache and Set-Cookie stay refusals.
-//   - no-store beside must-understand is ignored on a status that we store (RFC
-//     9111 §5.2.2.3). no-cache and private refuse with field names as well
-//     (§5.2.2.4, §5.2.2.7): we can neither revalidate nor leave a field out.
-//   - A lifetime that is malformed, or given twice with different values, is
-//     none (§4.2.1 lets a cache take the first); a lesser source is not
-//     consulted instead. X-Accel-Expires is nginx's own word, and is ignored
-//     when malformed, as nginx ignores it.
-//   - There is no heuristic freshness (§4.2.2) but DefaultTTL, and that speaks
-//     only for responses to strangers: see Visitors.
-//   - CDN-Cache-Control and Surrogate-Control speak to us alone, so their
-//     lifetimes beat Cache-Control's. Yet no-store, private and no-cache refuse
-//     in any of the three, though RFC 9213 §2.2 would have us ignore
-//     Cache-Control beside them: that word is the browser's, and a hit cannot
-//     carry it there. A CDN-Cache-Control without a lifetime grants none.
-//   - Nothing stale is served but where the answer or the operator allows it (RFC
-//     5861), and never beside must-revalidate and its kin (§5.2.2.2). That
-//     s-maxage implies proxy-revalidate (§5.2.2.10) is not held against what
-//     allows it.
+//   - Whatever forbids storing wins over whatever grants a lifetime. In nginx
+//     X-Accel-Expires overrides Cache-Control. Here it does so for lifetimes
+//     only: no-store, private, no-cache and Set-Cookie still refuse.
+//   - no-store beside must-understand is ignored for a status that we store
+//     (RFC 9111 §5.2.2.3). no-cache and private also refuse with field names
+//     (§5.2.2.4, §5.2.2.7): we can neither revalidate nor omit a field.
+//   - A lifetime that is malformed, or given twice with different values, grants
+//     nothing (§4.2.1 permits a cache to take the first), and no lesser source
+//     is tried. A malformed X-Accel-Expires is ignored, as nginx ignores it.
+//   - There is no heuristic freshness (§4.2.2). Lifetimes.Default and Rule.TTL
+//     apply only to responses to strangers: see Visitors.
+//   - CDN-Cache-Control and Surrogate-Control address us alone, so their
+//     lifetimes override those of Cache-Control. But no-store, private and
+//     no-cache refuse in any of the three, though RFC 9213 §2.2 says to ignore
+//     Cache-Control then: it is for the browser, and a hit cannot pass it on. A
+//     CDN-Cache-Control without a lifetime grants none.
+//   - Stale pages are served only if the response or the operator allows it (RFC
+//     5861), and never with must-revalidate or proxy-revalidate (§5.2.2.2).
+//     s-maxage implies proxy-revalidate (§5.2.2.10), but does not prevent what
+//     is allowed explicitly.
 
 // A Policy decides which pages are stored, for how long, and under which keys.
 // Set its fields before the first use, and do not change them afterwards. Its
@@ -202,23 +201,23 @@ var (
 	defaultSentinels = []string{"csrfmiddlewaretoken", "csrf_token", "authenticity_token", "<!--#"}
 )
 
-// A Verdict is the decision about a response. TTL is how long it may be
-// stored, and positive exactly if it may; Reason is never empty.
+// A Verdict is the decision about a response. TTL is how long the page may be
+// stored; it is positive exactly if the page may be stored. Reason is never empty.
 type Verdict struct {
 	TTL    time.Duration
 	Reason Reason
 
-	// Tags are those of the rule that matched; not to be changed. Nil if the
-	// page may not be stored.
+	// Tags are those of the rule that matched; nil if the page may not be
+	// stored. They must not be changed.
 	Tags []string
 
-	// Observe is set if the page may be stored and yet is not to be, because
-	// Policy.Observe or a rule says so: TTL and Reason are then what would
-	// have been, and the word for it is the constant Observe.
+	// Observe is set if the page may be stored, but Policy.Observe or a rule
+	// says not to. TTL and Reason are then what would have applied, and the
+	// reason not to store is Observe.
 	Observe bool
 
-	// Grace and StaleIfError are for how long after TTL the page may be served
-	// while it is fetched anew, and while that fails.
+	// Grace and StaleIfError are how long after TTL the page may be served while
+	// it is refreshed, and while that fails.
 	Grace, StaleIfError time.Duration
 
 	maxTTL time.Duration // of the rule that matched; zero: the policy's
@@ -235,7 +234,8 @@ func (p *Policy) BodyLimit() int64 {
 	return defaultMaxBody
 }
 
-// orDefault tells a list that was not set from one that was set to nothing.
+// orDefault returns otherwise for a list that is not set. An empty list stays
+// empty.
 func orDefault(list, otherwise []string) []string {
 	if list == nil {
 		return otherwise

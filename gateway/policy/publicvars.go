@@ -6,12 +6,12 @@ import (
 	"uwgate/uwsgi"
 )
 
-// hidden stands for a value that is not shown.
+// hidden replaces a value that is not shown.
 const hidden = "…"
 
-// PublicVars returns the vars of a request as others than its sender may see them. The
-// values of cookies, of credentials and of what names the visitor are hidden, and the
-// bypass argument's secret. Names stay. It does not change v.
+// PublicVars returns the vars of a request as others may see them. It hides the
+// values of cookies, of credentials and of whatever names the visitor, and the
+// secret of the bypass argument. Names stay. It does not change v.
 func (p *Policy) PublicVars(v uwsgi.Vars) uwsgi.Vars {
 	public := make(uwsgi.Vars, len(v))
 	for i, x := range v {
@@ -37,7 +37,7 @@ func (p *Policy) publicValue(name, value string) string {
 	return value
 }
 
-// PublicHeader is PublicVars for the header of a response, with its cookies.
+// PublicHeader does for the header of a response what PublicVars does for vars.
 func (p *Policy) PublicHeader(h uwsgi.Header) uwsgi.Header {
 	public := h.Clone()
 	for i := range public {
@@ -54,7 +54,7 @@ func (p *Policy) PublicHeader(h uwsgi.Header) uwsgi.Header {
 	return public
 }
 
-// publicCookies hides the values of cookies. Whatever has no name is a value, too.
+// publicCookies hides the values of cookies. A cookie without a name is a value.
 func publicCookies(s string) string {
 	pieces := strings.Split(s, ";")
 	for i, piece := range pieces {
@@ -69,7 +69,7 @@ func publicCookies(s string) string {
 	return strings.Join(pieces, ";")
 }
 
-// mask hides the secret within s, and all of s if it is encoded there.
+// mask replaces the secret in s, or all of s if the secret is encoded there.
 func (b *Bypass) mask(s string) string {
 	if !b.isTold(s) {
 		return s

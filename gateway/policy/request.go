@@ -7,53 +7,52 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Plan says what is to become of the answer to a request.
+// A Plan says what to do with the response to a request.
 type Plan struct {
-	// Key is where the page belongs: raw, as nginx evaluates $memcached_key.
-	// It may be set although Reason forbids storing, for a bypass deletes
-	// nonetheless. It is never longer than memcached accepts.
+	// Key is the key of the page: raw, as nginx evaluates $memcached_key. It may
+	// be set although Reason forbids storing, because a bypass deletes the entry
+	// nevertheless. It is never longer than memcached accepts.
 	Key string
 
-	// Addr is the server that nginx asked, one of Policy.Servers. Empty if
-	// nginx did not say, or Key is not the key that it asked for.
+	// Addr is the server that nginx asked, one of Keys.Servers. It is empty if
+	// nginx did not say, or looked up another key.
 	Addr string
 
 	// LookedUp is set if nginx certainly came by way of memcached_pass, and so
-	// has thrown the request's body away, whatever its vars announce.
+	// has discarded the request's body, whatever its vars announce.
 	LookedUp bool
 
-	// Contested is set if nginx looked Key up for another target than the one that
-	// a page under Key is for: for a subrequest, say. Then no page may be stored there,
-	// whoever asks: the next lookup for this target would find it.
+	// Contested is set if nginx looked up Key for another target than that of
+	// the page, for a subrequest, for example. Then no request may store a page
+	// under Key: the next lookup for the other target would find it.
 	Contested bool
 
-	// Reason is why the answer is not to be stored, "" for a candidate.
+	// Reason is why the response must not be stored, "" for a candidate.
 	Reason Reason
 
-	// Note explains a NoKey to the operator. It holds no value of the request.
+	// Note explains NoKey to the operator. It contains no value of the request.
 	Note string
 
-	// Alone is set for a candidate with credentials: only what the response says of
-	// others allows to store the page (RFC 9111 §3.5), so nobody may wait for it, nor
-	// this request for another's.
+	// Alone is set for a candidate with credentials: its page is stored only if
+	// the response permits that (RFC 9111 §3.5). So no request may wait for it,
+	// and it may not wait for another's page.
 	Alone bool
 
-	// Bypass is set if the request carried the bypass argument. Then Key is
-	// that of the URL without it, whose entry is to be deleted, and URI is
-	// REQUEST_URI without it: the only one that may be logged.
+	// Bypass is set if the request has the bypass argument. Then Key and URI
+	// are those without the argument, and the entry of Key is to be deleted. Only
+	// that URI may be logged.
 	//
 	// URI is also set if a rule cuts arguments: then Key is that of the URL
-	// without them, for which ForWorker asks if Reason does not forbid.
+	// without them. If Reason is "", ForWorker requests that URL.
 	Bypass bool
 	URI    string
 
-	// AsSent has ForWorker leave a candidate's Accept-Encoding and conditions in: the
-	// page is not expected to be storable, and its client is not to lose compression
-	// and 304 for that. Request leaves it false.
+	// AsSent makes ForWorker keep Accept-Encoding and conditions. The caller
+	// sets it if the page will probably not be storable, so that its client does
+	// not lose compression and 304. Request leaves it false.
 	AsSent bool
 
-	// The rules by their numbers, see matchRules, and whether one of them cuts
-	// arguments.
+	// The numbers of the rules, see matchRules, and whether one cuts arguments.
 	firstRule, sureRule int
 	cuts                bool
 
@@ -61,8 +60,8 @@ type Plan struct {
 	oddVars bool   // nginx sends an unknown var
 }
 
-// Request plans a request by its vars as received: those that Firewall drops
-// tell of bodies and repeated headers.
+// Request plans a request. v are the vars as received, before Firewall.Screen:
+// they also show bodies and repeated headers.
 func (p *Policy) Request(v uwsgi.Vars) Plan {
 	var q request
 	q.read(p, v)
@@ -83,7 +82,7 @@ func (p *Policy) Request(v uwsgi.Vars) Plan {
 	return plan
 }
 
-// A request is one under judgement, with the rules that it allows.
+// A request is one request that is being judged.
 type request struct {
 	p *Policy
 	v uwsgi.Vars // as received
@@ -92,9 +91,9 @@ type request struct {
 	firstRule, sureRule int // see matchRules
 
 	seen   sight
-	looked bool // seen is made
+	looked bool // seen is set
 
-	// What locate has found: the key, and the vars that it is for.
+	// Set by locate: the key, and the vars that belong to it.
 	key             string // "": there is none
 	asked           uwsgi.Vars
 	derived         bool // it was not handed over
@@ -104,7 +103,7 @@ type request struct {
 	contested bool // see Plan.Contested
 }
 
-// read begins with the zero request.
+// read fills the zero request.
 func (q *request) read(p *Policy, v uwsgi.Vars) {
 	q.p, q.v = p, v
 	q.packet.read(v)
@@ -112,16 +111,16 @@ func (q *request) read(p *Policy, v uwsgi.Vars) {
 	q.derived = !q.handover.key.sent
 }
 
-// requestRefusals are all that can speak against storing in the request itself,
-// its key aside. The first that find finds decides; to explain, walk them all.
+// requestRefusals are all reasons in the request not to store, except those about
+// its key. The first that find reports decides; explain lists them all.
 var requestRefusals = []Reason{
 	NoMethod, Method, Upgrade, Excluded, Authorization, IdentityCookie, IdentityHeader, IdentityVar, TokenCookie, RequestBody, RequestNoStore,
 	Range, Precondition, UnkeyedHeader, DuplicateHeader, Host,
 }
 
-// find tells whether one of requestRefusals is there, and the name of the header,
-// cookie or var at fault if it has one. A switch, unlike a table of functions,
-// leaves q on the stack.
+// find reports whether one of requestRefusals holds, and names the header, cookie
+// or var at fault, if there is one. It is a switch, because a table of functions
+// would move q to the heap.
 func (q *request) find(r Reason) (at string, found bool) {
 	switch r {
 	case NoMethod:
@@ -143,8 +142,8 @@ func (q *request) find(r Reason) (at string, found bool) {
 	case TokenCookie:
 		return is(q.sight().tokenCookie)
 	case RequestBody:
-		// On its way through memcached_pass nginx throws the body itself away, and
-		// the application may have waited for it: what counts is the announcement.
+		// memcached_pass makes nginx discard the body, and the application may
+		// have waited for it. So the announcement counts.
 		return is(q.body)
 	case RequestNoStore:
 		return "HTTP_CACHE_CONTROL", q.noStore
@@ -162,8 +161,8 @@ func (q *request) find(r Reason) (at string, found bool) {
 	panic("policy: no refusal of requests: " + string(r))
 }
 
-// findRepeat finds a var with two values: nginx may key on one of the two, and the
-// application answer the other. Of what hands the key over, locate has the word.
+// findRepeat finds a var with two values: nginx may use one of them in the key,
+// and the application the other. locate checks the vars that hand over the key.
 func (q *request) findRepeat() (at string, found bool) {
 	if !q.sight().mayRepeat {
 		return "", false
@@ -175,7 +174,7 @@ func (q *request) findRepeat() (at string, found bool) {
 	return slices.DeleteFunc(slices.Clone(q.v), func(x uwsgi.Var) bool { return isHandover(x.Name) }).Repeated()
 }
 
-// sight looks at who asks, once.
+// sight returns what the vars show of the visitor. It looks at them once.
 func (q *request) sight() *sight {
 	if !q.looked {
 		q.seen, q.looked = q.p.look(q.v), true
@@ -183,7 +182,7 @@ func (q *request) sight() *sight {
 	return &q.seen
 }
 
-// is tells a name that was found from none.
+// is reports whether a name was found.
 func is(name string) (at string, found bool) { return name, name != "" }
 
 // isSet reports whether any var of that name has a value.
@@ -196,8 +195,8 @@ func isSet(v uwsgi.Vars, name string) bool {
 	return false
 }
 
-// findExclusion leaves a rule that bypasses to the answer as long as a rule
-// above it waits for one.
+// findExclusion finds a prefix of Exclude, or a rule with ActionBypass. If a rule
+// above that one waits for the response, head.findBypass decides.
 func (q *request) findExclusion() (at string, found bool) {
 	for _, prefix := range q.p.Exclude {
 		if strings.HasPrefix(q.uri, prefix) || strings.HasPrefix(q.path, prefix) {

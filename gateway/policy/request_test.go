@@ -233,7 +233,7 @@ func TestRequestDerived(t *testing.T) {
 			Plan{Key: "http://www.example.com/p?q=1", Reason: NotLookedUp}},
 		{"a key handed over wins", true, nil, Plan{Key: ":1:/p?q=1", Addr: "10.0.0.1:11211", LookedUp: true}},
 		{"an emptied key is no key", true, []string{"CACHE_KEY=", "-CACHE_STATUS"},
-			Plan{Reason: NoKey, Note: "nginx hands an empty CACHE_KEY over"}},
+			Plan{Reason: NoKey, Note: "nginx hands over an empty CACHE_KEY"}},
 		{"a var repeated", true, []string{bare, "-CACHE_STATUS", "-CACHE_SERVER", "+REQUEST_URI=/x"},
 			Plan{Key: "http://www.example.com/x", Reason: DuplicateHeader}},
 		{"vars repeated with equal values", true, []string{bare, "-CACHE_STATUS", "-CACHE_SERVER", "+REQUEST_URI=/p?q=1", "+HTTP_HOST=www.example.com"},

@@ -8,9 +8,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// Response decides about an answer by its head, before the uwsgi.Response is
-// cleaned for the next hop. v and plan are those of the request; now is when
-// the head came.
+// Response decides about a response by its head, before the uwsgi.Response is
+// cleaned for the next hop. v and plan belong to the request; now is the time at
+// which the head arrived.
 func (p *Policy) Response(v uwsgi.Vars, plan Plan, r *uwsgi.Response, now time.Time) Verdict {
 	if plan.Reason != "" {
 		return Verdict{Reason: plan.Reason}
@@ -34,7 +34,7 @@ func (p *Policy) Response(v uwsgi.Vars, plan Plan, r *uwsgi.Response, now time.T
 	return granted
 }
 
-// grants is the verdict on a page that may be stored for ttl.
+// grants returns the verdict on a page that may be stored for ttl.
 func (p *Policy) grants(ttl time.Duration, source Reason, rule *Rule) Verdict {
 	v := Verdict{TTL: p.Lifetimes.clamp(ttl, rule), Reason: source, Observe: p.Observe}
 	if rule != nil {
@@ -60,7 +60,7 @@ func hasPragma(h uwsgi.Header) bool {
 	})
 }
 
-// hasToken looks for a member of a comma-separated list, without case.
+// hasToken reports whether a comma-separated list has the member, in any case.
 func hasToken(list, token string) bool {
 	for member := range strings.SplitSeq(list, ",") {
 		if equalFold(strings.Trim(member, " \t"), token) {
@@ -70,10 +70,10 @@ func hasToken(list, token string) bool {
 	return false
 }
 
-// coversVary reports whether pages that differ by Vary have different keys
-// (RFC 9111 §4.1). Accept-Encoding is covered since a candidate asks for the
-// identity form, and Cookie, on the operator's word, if the page is the one for
-// visitors whose cookies say nothing.
+// coversVary reports whether pages that differ by Vary have different keys (RFC
+// 9111 §4.1). Accept-Encoding is covered, because a candidate asks for an
+// unencoded body. Cookie is covered with VaryCookieAnonymous, if all cookies of
+// the request are neutral.
 func (p *Policy) coversVary(v uwsgi.Vars, h uwsgi.Header) bool {
 	return p.coversVaryBut(v, h, func() bool {
 		return p.VaryCookieAnonymous && p.Visitors.orDefault().ofCookies(v) == neutral
@@ -109,8 +109,9 @@ func isEncoded(h uwsgi.Header) bool {
 	})
 }
 
-// singletons are headers of which two different lines leave open which one
-// counts. (nginx takes the first or the last, by version and by header.)
+// singletons are headers that may have one value only. If two lines differ, it is
+// open which one counts: nginx takes the first or the last, depending on version
+// and header.
 var singletons = []string{
 	"Content-Type", "Content-Length", "Expires", "Date", "Age", "X-Accel-Expires", "ETag", "Last-Modified",
 }

@@ -12,15 +12,14 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Rule says what differs for some pages. It matches if all of its conditions
-// hold; those that are not set always do, so that the zero Rule matches
-// everything and changes nothing. The first rule that matches counts.
+// A Rule is an exception for some pages. It matches if all of its conditions hold.
+// A condition that is not set always holds, so the zero Rule matches everything
+// and changes nothing. Only the first rule that matches counts.
 //
-// A rule with ContentTypes is decided on only when the answer is there, and if
-// it does not match then, the next ones are asked. So what a later rule says
-// holds as soon as no earlier one can match any more: a request is refused
-// beforehand by a rule with ActionBypass exactly if no rule above it waits for
-// the answer, and else the answer is.
+// A rule with ContentTypes has to wait for the response. If it does not match
+// then, the next rules are tried. So a rule decides as soon as no rule above it
+// can match any more: a rule with ActionBypass refuses the request if no rule
+// above it waits for the response, and otherwise it refuses the response.
 type Rule struct {
 	// Hosts are globs of hosts, compared like Policy.AllowedHosts. Any of them
 	// may match.
@@ -84,8 +83,8 @@ const (
 	ActionObserve Action = "observe" // decide, and do not store it: Verdict.Observe
 )
 
-// Validate returns what is wrong with the rule and what to do about it, for
-// whoever wrote it; nil for a rule that can be used.
+// Validate returns what is wrong with the rule and how to correct it. It returns
+// nil for a rule that can be used.
 func (r *Rule) Validate() error {
 	for _, check := range []func() error{r.checkHosts, r.checkPath, r.checkArgs, r.checkTypes, r.checkAction, r.checkTTLs, r.checkTags, r.checkStatuses} {
 		if err := check(); err != nil {
@@ -229,7 +228,7 @@ func (r *Rule) effect() string {
 	return effect
 }
 
-// A place is what rules compare of a request.
+// A place is the part of a request that rules compare.
 type place struct {
 	host, path, query string
 	hasPath           bool // false if REQUEST_URI cannot be decoded: then no path matches
@@ -243,9 +242,9 @@ func (s *seenURL) place() place {
 	return l
 }
 
-// matchRules finds the first rule that the request allows to match, and the
-// first of them that does not wait for the answer: as numbers from 1, zero if
-// there is none.
+// matchRules returns the first rule that may match the request, and the first of
+// these that does not wait for the response. Rules are numbered from 1; zero means
+// none.
 func (p *Policy) matchRules(s *seenURL) (first, sure int) {
 	if len(p.Rules) == 0 {
 		return 0, 0
@@ -265,8 +264,8 @@ func (p *Policy) matchRules(s *seenURL) (first, sure int) {
 	return first, 0
 }
 
-// ruleOf returns the number of the rule that matches the answer too, zero if
-// there is none.
+// ruleOf returns the number of the rule that also matches the response, zero if
+// none does.
 func (p *Policy) ruleOf(v uwsgi.Vars, plan Plan, h uwsgi.Header) int {
 	if plan.firstRule == 0 || plan.firstRule == plan.sureRule {
 		return plan.firstRule
@@ -289,8 +288,8 @@ func (p *Policy) rule(n int) *Rule {
 	return &p.Rules[n-1]
 }
 
-// Observes reports whether it is known before the response that it is only observed
-// (see Verdict.Observe), whatever it turns out to be.
+// Observes reports whether it is known before the response arrives that the page
+// is only observed (see Verdict.Observe).
 func (p *Policy) Observes(plan Plan) bool {
 	if p.Observe {
 		return true
@@ -313,11 +312,11 @@ func (r *Rule) isForPath(l place) bool {
 		(r.PathRegexp == nil || r.PathRegexp.MatchString(l.path))
 }
 
-// isForType reports whether the rule waits for this answer's type.
+// isForType reports whether the response has a type for which the rule waits.
 func (r *Rule) isForType(h uwsgi.Header) bool {
 	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return matchesAny(r.ContentTypes, strings.Trim(mediaType, " \t"))
 }
 
-// ruleNumber is how rules are told apart in explanations.
+// ruleNumber is the name of a rule in explanations.
 func ruleNumber(n int) string { return "rule " + strconv.Itoa(n) }

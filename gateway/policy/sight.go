@@ -7,8 +7,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A sight is what a request shows of who asks: of each kind the first name, "" if
-// there is none. Names of headers are those of their vars.
+// A sight is what a request shows of the visitor: the first name of each kind, ""
+// if there is none. Headers have the names of their vars.
 type sight struct {
 	authorization                            string // for which no page is stored
 	credentials                              bool   // Authorization came along
@@ -47,14 +47,15 @@ func (p *Policy) look(v uwsgi.Vars) (s sight) {
 	return s
 }
 
-// names are those that look has met. Most have a mark of their own, and are told apart
-// without comparing them.
+// names are the names that look has met. Most have a mark of their own, and need
+// not be compared.
 type names struct {
 	marked [16]uint64 // by number, a bit each
 	others bool
 }
 
-// add reports whether the name of that mark may have been there before.
+// add adds the name of that mark, and reports whether it may have been added
+// before.
 func (n *names) add(m *mark) (again bool) {
 	if m == nil || m.number == 0 || m.number >= 64*len(n.marked) {
 		again, n.others = n.others, true
@@ -66,7 +67,7 @@ func (n *names) add(m *mark) (again bool) {
 	return again
 }
 
-// lookAtHeader counts a header that is there without a value, too.
+// lookAtHeader also counts a header without a value.
 func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 	class := unlisted
 	if m != nil {
@@ -98,8 +99,8 @@ func (p *Policy) lookAtHeader(s *sight, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 	}
 }
 
-// lookAtVar takes an empty value for none: that is what nginx makes of a variable that
-// is not set.
+// lookAtVar ignores a var without a value: nginx sends it for a variable that is
+// not set.
 func (s *sight) lookAtVar(p *Policy, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 	switch {
 	case x.Value == "", m != nil && m.repeats != nil && m.repeats(p, v, x.Value):
@@ -114,13 +115,14 @@ func (s *sight) lookAtVar(p *Policy, m *mark, v uwsgi.Vars, x *uwsgi.Var) {
 	}
 }
 
-// isNoCertificate knows what nginx says in $ssl_client_verify of visitors without one.
+// isNoCertificate reports whether the var is $ssl_client_verify of a visitor
+// without a certificate.
 func isNoCertificate(x *uwsgi.Var) bool {
 	return x.Value == "NONE" && strings.HasSuffix(x.Name, "_VERIFY")
 }
 
-// isMountPoint reports whether a SCRIPT_NAME is the beginning of the URL, which the key
-// has.
+// isMountPoint reports whether a SCRIPT_NAME is the beginning of the URL, which
+// the key contains.
 func isMountPoint(_ *Policy, v uwsgi.Vars, value string) bool {
 	rest, ok := strings.CutPrefix(v.Get("REQUEST_URI"), value)
 	return ok && (rest == "" || rest[0] == '/' || rest[0] == '?' || value[len(value)-1] == '/')
@@ -133,8 +135,8 @@ func note(at *string, name string) {
 	}
 }
 
-// unsure is why only a response that grants its own freshness may be stored, "" if
-// nothing is in the way.
+// unsure returns why only a response with a lifetime of its own may be stored, ""
+// if there is no such reason.
 func (s *sight) unsure() Reason {
 	switch {
 	case s.unknownCookie != "":
@@ -147,9 +149,10 @@ func (s *sight) unsure() Reason {
 	return ""
 }
 
-// AtFault names what a verdict's reason such as Cookie is about, as a flag takes it: a
-// cookie, a header or a var that no table has. Vary is about a cookie if the page would
-// be stored without it. It is "" for other reasons.
+// AtFault returns the name of the unknown cookie, header or var for which a
+// verdict has its reason, as a flag accepts it. It returns "" for reasons other
+// than Cookie, UnknownHeader, UnknownVar and Vary. For Vary it returns a cookie if
+// the page would be stored without it.
 func (p *Policy) AtFault(v uwsgi.Vars, h uwsgi.Header, reason Reason) string {
 	s := p.look(v)
 	switch reason {

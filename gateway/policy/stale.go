@@ -2,11 +2,11 @@ package policy
 
 import "time"
 
-// stale is for how long, over its lifetime, a page may be served: while it is fetched
-// anew, and while that fails (RFC 5861). What the answer says counts before what the
-// operator does, neither beyond MaxTTL; an answer that demands to be validated once it
-// is stale (RFC 9111 §5.2.2.2, §5.2.2.8) has neither. CDN-Cache-Control speaks in
-// the place of Cache-Control, where it is valid.
+// stale returns how long an expired page may be served while it is refreshed, and
+// while that fails (RFC 5861). The response comes before the operator, and
+// Lifetimes.Max limits both. Both are zero if the response requires validation of
+// stale pages (RFC 9111 §5.2.2.2, §5.2.2.8). A valid CDN-Cache-Control replaces
+// Cache-Control.
 func (h *head) stale() (grace, ifError time.Duration) {
 	cc := &h.cc
 	if h.cdn.valid {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// steps are the arithmetic of the lifetime.
+// steps returns the calculation of the lifetime.
 func (h *head) steps() []Step {
 	steps := []Step{}
 	var decided Reason
@@ -32,7 +32,7 @@ func (h *head) steps() []Step {
 	return append(steps, h.adjustments(granted)...)
 }
 
-// spelled is what a source says in its own words, "" if it is not there.
+// spelled returns the text of a source, "" if it is absent.
 func (h *head) spelled(source Reason, g grant) string {
 	switch {
 	case source.isOurs() && g.given:
@@ -45,7 +45,7 @@ func (h *head) spelled(source Reason, g grant) string {
 	return g.value
 }
 
-// adjustments are what becomes of the lifetime that was granted.
+// adjustments returns how the granted lifetime is changed.
 func (h *head) adjustments(g grant) []Step {
 	var steps []Step
 	switch {

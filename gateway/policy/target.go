@@ -7,8 +7,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A seenURL is what the application sees of a request's target, and what nginx says of
-// it: see packet.read.
+// A seenURL is what the application sees of a request's target, and what nginx
+// says about it: see packet.read.
 type seenURL struct {
 	targetVars
 
@@ -18,7 +18,7 @@ type seenURL struct {
 	around surroundings // of the URI in the last key that was asked for
 }
 
-// targetVars are the vars that are about the target.
+// targetVars are the vars about the target.
 type targetVars struct {
 	uri         string // REQUEST_URI, which is the client's whatever nginx does
 	path, query string // PATH_INFO, QUERY_STRING; without that, what the URI says
@@ -33,7 +33,7 @@ type targetVars struct {
 	hasPath, hasQuery, hasProto, hasSSL bool
 }
 
-// settle derives what is asked for more than once.
+// settle derives what is needed more than once.
 func (s *seenURL) settle() {
 	if !s.hasQuery {
 		_, s.query, _ = cutQuery(s.uri) // the application has nothing else to take it from
@@ -50,7 +50,7 @@ func seenURLOf(v uwsgi.Vars) seenURL {
 	return k.seenURL
 }
 
-// askedURL is what the application sees of what it is asked for.
+// askedURL returns what the application sees of the request that the worker gets.
 func (q *request) askedURL() seenURL {
 	if len(q.asked) == len(q.v) && (len(q.v) == 0 || &q.asked[0] == &q.v[0]) {
 		return q.seenURL
@@ -58,8 +58,9 @@ func (q *request) askedURL() seenURL {
 	return seenURLOf(q.asked)
 }
 
-// SameTarget reports whether the application sees the same target in both requests: the
-// same path, query, host and scheme. a and b are vars as it gets them, after ForWorker.
+// SameTarget reports whether the application sees the same target in both
+// requests: the same path, query, host and scheme. a and b are vars as the worker
+// gets them, after ForWorker.
 func SameTarget(a, b uwsgi.Vars) bool {
 	x, y := seenURLOf(a).targetVars, seenURLOf(b).targetVars
 	if x.hasPath && y.hasPath {
@@ -71,8 +72,9 @@ func SameTarget(a, b uwsgi.Vars) bool {
 	return x == y
 }
 
-// fits reports whether the path that the application sees is what nginx makes of the
-// raw one, or the raw one itself. Without PATH_INFO there is only that.
+// fits reports whether the path that the application sees is nginx's decoded form
+// of the raw path, or the raw path itself. Without PATH_INFO the application sees
+// only the latter.
 func (s *seenURL) fits(raw string) bool {
 	switch {
 	case !s.hasPath:
@@ -91,9 +93,9 @@ func (s *seenURL) fits(raw string) bool {
 	return isNormal(raw, path)
 }
 
-// isNormal reports whether path is nginx's $uri of a raw path, with merge_slashes on
-// or off: decoded once, without dot segments and, if on, repeated slashes
-// (ngx_http_parse_complex_uri).
+// isNormal reports whether path is nginx's $uri of a raw path, with merge_slashes
+// on or off: decoded once, without dot segments and, with on, without repeated
+// slashes (ngx_http_parse_complex_uri).
 func isNormal(raw, path string) bool {
 	if raw == "" {
 		raw = "/"
@@ -105,7 +107,7 @@ func isNormal(raw, path string) bool {
 	return err == nil && (resolveDots(decoded, true) == path || resolveDots(decoded, false) == path)
 }
 
-// resolveDots resolves the dot segments of a decoded path, and merges slashes.
+// resolveDots resolves the dot segments of a decoded path, and may merge slashes.
 func resolveDots(decoded string, merge bool) string {
 	var segments []string
 	all := strings.Split(strings.TrimPrefix(decoded, "/"), "/")

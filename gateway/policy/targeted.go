@@ -14,8 +14,8 @@ const (
 	fieldSurrogate = "Surrogate-Control" // Edge Architecture Specification 1.0 §2.3
 )
 
-// A targeted is what one of those fields says: a dictionary of RFC 9651, which
-// counts whole or not at all (RFC 9213 §2.1). The zero value is an absent one.
+// A targeted is what a field for caches says: a dictionary of RFC 9651, which is
+// valid as a whole or not at all (RFC 9213 §2.1). The zero value is an absent one.
 type targeted struct {
 	// words holds the refusals, and they alone count even in a field that is
 	// broken elsewhere, as they do in Cache-Control.
@@ -27,7 +27,7 @@ type targeted struct {
 
 var absent targeted // not to be changed
 
-// parseTargeted reads all lines of that name. What it returns is not to be changed.
+// parseTargeted reads all lines of that name. Its result must not be changed.
 func parseTargeted(h uwsgi.Header, name string) *targeted {
 	if !h.Has(name) {
 		return &absent
@@ -40,8 +40,8 @@ func parseTargeted(h uwsgi.Header, name string) *targeted {
 	return t
 }
 
-// parse adds one line, member by member, so that a lifetime given twice is
-// seen; a dictionary as a whole would keep the last.
+// parse adds one line, member by member, to find a lifetime that is given twice; a
+// dictionary would keep the last.
 func (t *targeted) parse(line string, isSurrogate bool) {
 	for rest, more := line, true; more; {
 		member, tail, closed := cutItem(rest, ',')
@@ -56,8 +56,8 @@ func (t *targeted) parse(line string, isSurrogate bool) {
 	}
 }
 
-// cutGrace takes the stale part off Surrogate-Control's "max-age=60+30", which
-// is none of a dictionary's types; nothing stale is stored here.
+// cutGrace cuts the second number off Surrogate-Control's "max-age=60+30", which
+// no dictionary can have. It is for stale pages, and ignored.
 func cutGrace(member string) string {
 	fresh, stale, ok := strings.Cut(member, "+")
 	if !ok || !strings.HasPrefix(fresh, "max-age=") {
@@ -70,9 +70,9 @@ func cutGrace(member string) string {
 	return fresh + params
 }
 
-// add takes one member. Of Surrogate-Control's, those with a parameter are for
-// the one surrogate that it names; elsewhere parameters are to be ignored
-// (RFC 9213 §2.1).
+// add adds one member. In Surrogate-Control, a member with a parameter addresses
+// the one surrogate that it names; elsewhere parameters are ignored (RFC 9213
+// §2.1).
 func (t *targeted) add(member string, isSurrogate bool) (ok bool) {
 	dict, err := httpsfv.UnmarshalDictionary([]string{member})
 	if err != nil || len(dict.Names()) != 1 {
@@ -95,10 +95,9 @@ func (t *targeted) add(member string, isSurrogate bool) (ok bool) {
 	return true
 }
 
-// byCDN asks CDN-Cache-Control. If that is there and says no lifetime, then
-// none is granted: Cache-Control and Expires are not ours to ask any more (RFC
-// 9213 §2.2), and whoever addresses us and still does not say how long has
-// hardly meant the default.
+// byCDN reads CDN-Cache-Control. If it is there without a lifetime, none is
+// granted: Cache-Control and Expires no longer count (RFC 9213 §2.2), and an
+// application that addresses us without a lifetime hardly wants the default.
 func (h *head) byCDN() grant {
 	t := h.cdn
 	if t.valid && t.sMaxAge.given {
@@ -109,8 +108,7 @@ func (h *head) byCDN() grant {
 	return g
 }
 
-// bySurrogate asks Surrogate-Control, which without a max-age leaves lifetimes
-// to the others.
+// bySurrogate reads Surrogate-Control. Without a max-age, other sources decide.
 func (h *head) bySurrogate() grant {
 	g := h.surrogate.maxAge.grant()
 	g.given = g.given && h.surrogate.valid

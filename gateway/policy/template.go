@@ -8,9 +8,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Template renders $memcached_key from the vars that nginx sends with a
-// request. It comes from ParseTemplate; the zero Template has no key. It is
-// safe for concurrent use.
+// A Template renders $memcached_key from the vars that nginx sends with a request.
+// ParseTemplate makes one; the zero Template renders the empty key. It is safe for
+// concurrent use.
 type Template struct {
 	// Nginx is the version that sends the requests. Versions read repeated
 	// headers and cookies differently, and a packet does not tell which one
@@ -26,7 +26,7 @@ type Template struct {
 	says   says
 }
 
-// says is what of a request's target stands in the keys of a template.
+// says is what the keys of a template contain of a request's target.
 type says struct {
 	uri      bool     // $request_uri
 	path     bool     // $uri
@@ -49,11 +49,10 @@ type piece struct {
 	runsOn bool // its value is a client's free choice, and may not be seen to end
 }
 
-// ParseTemplate reads the value of nginx's `set $memcached_key`, as it stands
-// between its quotes: $name and ${name}, names without case
-// (ngx_http_script_compile). A variable that nginx's packet does not determine
-// is an error, and so is a template without variables: it would give all pages
-// one key.
+// ParseTemplate reads the value of nginx's `set $memcached_key`, without its
+// quotes: $name and ${name}, in any case (ngx_http_script_compile). It returns an
+// error for a variable that nginx's packet does not determine, and for a template
+// without variables, which would give all pages one key.
 func ParseTemplate(s string) (*Template, error) {
 	t := &Template{}
 	variables := 0
@@ -84,7 +83,7 @@ func ParseTemplate(s string) (*Template, error) {
 	return t, nil
 }
 
-// sum finds out what the keys say, and which values run on.
+// sum returns what the keys contain, and marks the values that run on.
 func (t *Template) sum() (s says) {
 	for i := range t.pieces {
 		p := &t.pieces[i]
@@ -118,7 +117,7 @@ func (t *Template) sum() (s says) {
 	return s
 }
 
-// hasLiteralHost reports whether a host stands in the template itself.
+// hasLiteralHost reports whether a literal of the template contains the host.
 func (t *Template) hasLiteralHost(host string) bool {
 	for i := range t.pieces {
 		if p := &t.pieces[i]; p.render == nil && hasHost(p.text, host) {
@@ -128,7 +127,7 @@ func (t *Template) hasLiteralHost(host string) bool {
 	return false
 }
 
-// namesHost reports whether any host stands in the template itself.
+// namesHost reports whether a literal of the template contains any host.
 func (t *Template) namesHost() bool {
 	for i := range t.pieces {
 		if t.pieces[i].render != nil {
@@ -141,7 +140,7 @@ func (t *Template) namesHost() bool {
 	return false
 }
 
-// cutVariable takes the name off what follows a dollar sign.
+// cutVariable cuts the name off the text that follows a dollar sign.
 func cutVariable(s string) (name, tail string, err error) {
 	inner, braced := strings.CutPrefix(s, "{")
 	n := 0
@@ -165,11 +164,11 @@ func isNameByte(c byte) bool {
 	return 'a' <= lower(c) && lower(c) <= 'z' || isDigit(c) || c == '_'
 }
 
-// Expand renders the key of a request from its vars as received, repeats
-// included. The errors name what is missing or ambiguous, never its value.
+// Expand renders the key of a request from its vars as received, repeats included.
+// Its errors name what is missing or ambiguous, but never a value.
 func (t *Template) Expand(v uwsgi.Vars) (string, error) { return t.expand(v, nil) }
 
-// expand is Expand for a visitor of that class, if any is given.
+// expand is Expand for the given class of visitors, if there is one.
 func (t *Template) expand(v uwsgi.Vars, visitor *string) (string, error) {
 	key := make([]byte, 0, 128)
 	for i := range t.pieces {
@@ -210,13 +209,13 @@ func (t *Template) renders(v uwsgi.Vars, key string) bool {
 	return key == ""
 }
 
-// isByVisitor reports whether pages of one URL have a key for each class of visitors.
+// isByVisitor reports whether each class of visitors has a key of its own.
 func (t *Template) isByVisitor() bool {
 	return slices.ContainsFunc(t.pieces, func(p piece) bool { return p.render != nil && p.text == visitorVariable })
 }
 
-// covers reports whether the key contains the whole value of that request
-// header, so that pages that vary by it have keys of their own.
+// covers reports whether the key contains the whole value of that request header,
+// so that pages that vary by it have different keys.
 func (t *Template) covers(header string) bool {
 	for i := range t.pieces {
 		p := &t.pieces[i]
@@ -243,8 +242,9 @@ func (t *Template) coversVar(name string) bool {
 	return false
 }
 
-// coversCookie reports whether the key contains the value of that cookie. nginx compares
-// without case and applications do not, so the template must spell it alike.
+// coversCookie reports whether the key contains the value of that cookie. nginx
+// ignores case and applications do not, so the template must spell the name in the
+// same way.
 func (t *Template) coversCookie(name string) bool {
 	for i := range t.pieces {
 		if p := &t.pieces[i]; p.arg == name && strings.HasPrefix(p.text, "cookie_") {
@@ -254,7 +254,7 @@ func (t *Template) coversCookie(name string) bool {
 	return false
 }
 
-// isHeaderVariable compares a header's name with the rest of $http_rest.
+// isHeaderVariable compares the name of a header with the rest of $http_rest.
 func isHeaderVariable(header, rest string) bool {
 	if len(header) != len(rest) || strings.Contains(header, "_") {
 		return false

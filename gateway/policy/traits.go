@@ -7,8 +7,8 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A trait is what the name of a cookie, of a request header or of a var says of the
-// visitor. If several apply to a name, the greatest one counts.
+// A trait is what the name of a cookie, of a request header or of a var says about
+// the visitor. If several apply to a name, the greatest one counts.
 type trait uint8
 
 // A mark is one entry of a table.
@@ -27,8 +27,8 @@ type mark struct {
 
 func (m *mark) isGlob() bool { return strings.IndexByte(m.name, '*') >= 0 }
 
-// traits are the table of one kind of names. Nearly all names of a request are in it
-// without a star, so that one comparison finds them.
+// traits is the table of one kind of names. Nearly all names of a request are in
+// it without a star, so one comparison finds them.
 type traits struct {
 	fold  bool         // whether case does not matter
 	all   []*mark      // in the order of the tables, the operator's among them
@@ -38,8 +38,8 @@ type traits struct {
 	wild  []*mark      // globs that begin with a star
 }
 
-// add adds a class: what is built in, unless the operator's list begins with none, and
-// what the operator gives.
+// add adds a class: the built-in names, unless the operator's list begins with
+// "none", and the operator's names.
 func (t *traits) add(class trait, spell func(string) string, builtin, given []string) {
 	if len(given) > 0 && given[0] == noDefaults {
 		builtin, given = nil, given[1:]
@@ -52,8 +52,8 @@ func (t *traits) add(class trait, spell func(string) string, builtin, given []st
 	}
 }
 
-// settle makes the table from all marks, and numbers the exact names from the one after
-// last on.
+// settle makes the table from all marks. It numbers the exact names, beginning
+// after last.
 func (t *traits) settle(last int) {
 	t.slots = make([]*mark, 1<<bits.Len(uint(4*len(t.all))))
 	for _, m := range t.all {
@@ -74,8 +74,8 @@ func (t *traits) settle(last int) {
 	}
 }
 
-// settled is what all marks together say of an exact name: the operator's word for it
-// alone, or else the strictest.
+// settled returns what all marks together say about an exact name: the operator's
+// mark for it, or else the strictest.
 func (t *traits) settled(name string) *mark {
 	var word, best *mark
 	for _, m := range t.all {
@@ -104,7 +104,7 @@ func stricter(a, b *mark) *mark {
 	return a
 }
 
-// hash spreads names, whatever their case, by their length and a few of their bytes.
+// hash distributes names, whatever their case, by their length and a few bytes.
 func hash(name string) uint32 {
 	n := len(name)
 	if n == 0 {
@@ -115,7 +115,7 @@ func hash(name string) uint32 {
 	return (uint32(n)<<24 | few | lowerCase) * golden >> 16
 }
 
-// of returns what is said of the name, nil if nothing is.
+// of returns what the table says about the name, nil if it says nothing.
 func (t *traits) of(name string) *mark {
 	if m := t.exactly(name); m != nil {
 		return m
@@ -125,7 +125,7 @@ func (t *traits) of(name string) *mark {
 
 func (t *traits) exactly(name string) *mark { return *t.slotOf(name) }
 
-// slotOf is where the name's mark is, or the free slot for it.
+// slotOf returns the slot of the name, or the free slot for it.
 func (t *traits) slotOf(name string) **mark {
 	last := len(t.slots) - 1
 	for i := int(hash(name)) & last; ; i = (i + 1) & last {

@@ -53,17 +53,17 @@ var repeaters = [...]repeater{
 	{"Forwarded", repeatsForwarded}, // RFC 7239
 }
 
-// A telling is a shape of names that gives away what a header is for. Nobody is known to
-// use the header; but an application that does makes another page of it, however long it
-// lets that page live. The tables know better: a name in one of them is not looked for
-// here.
+// A telling is a pattern of names that show what a header is for. No application
+// is known to use the header, but one that does makes another page of it, whatever
+// lifetime it gives that page. Names in the tables are not looked up here.
 type telling struct {
 	glob    string
 	trait   trait // seemsUnkeyed or seemsIdentity
 	repeats func(p *Policy, v uwsgi.Vars, value string) bool
 }
 
-// tellings stand in the order in which they count, if several of one trait fit a name.
+// tellings are in the order in which they count, if several of one trait match a
+// name.
 var tellings = slices.Concat(
 	tell(seemsIdentity, nil,
 		"*-User", "*-User-*", "*-Username", "*-Userid", "*-Uid", "Uid", "*-Email", "*-Mail", "*-Login", "*-Account", "*-Account-Id", "*-Customer", "*-Customer-Id", "*-Member*", // who it is
@@ -93,14 +93,14 @@ func tell(class trait, repeats func(p *Policy, v uwsgi.Vars, value string) bool,
 	return all
 }
 
-// isInKey reports whether the key certainly contains the header. Of a key that was
-// handed over only the template can tell, if it renders that very key.
+// isInKey reports whether the key certainly contains the header. For a handed-over
+// key only the template shows that, if it renders exactly that key.
 func (k *Keys) isInKey(v uwsgi.Vars, header string) bool {
 	return k.isRendered(v, v.Get(varKey)) && k.Template.covers(header)
 }
 
-// isVar returns whether all members of a header's list are what nginx says in
-// that var.
+// isVar returns a function that reports whether all members of a header's list
+// equal the var.
 func isVar(name string) func(*Policy, uwsgi.Vars, string) bool {
 	return func(_ *Policy, v uwsgi.Vars, value string) bool {
 		own := v.Get(name)
@@ -108,9 +108,9 @@ func isVar(name string) func(*Policy, uwsgi.Vars, string) bool {
 	}
 }
 
-// shownScheme is the scheme that the application sees, "" if it sees none: what nginx
-// saw, or what the header says that Firewall lets through. lacksScheme compares it with
-// the key.
+// shownScheme returns the scheme that the application sees, "" if it sees none:
+// what nginx saw, or what a header says that Firewall passes on. lacksScheme
+// compares it with the key.
 func (p *Policy) shownScheme(v uwsgi.Vars) string {
 	if p.TrustForwardedProto {
 		if proto := v.Get("HTTP_X_FORWARDED_PROTO"); proto != "" {
@@ -136,8 +136,8 @@ func repeatsHTTPS(p *Policy, v uwsgi.Vars, value string) bool {
 	return false
 }
 
-// isSentOverTLS is for headers that proxies send with https alone: that they are there is
-// what they say.
+// isSentOverTLS is for headers that proxies send only with https: their presence
+// is what they say.
 func isSentOverTLS(p *Policy, v uwsgi.Vars, value string) bool {
 	return value != "" && p.shownScheme(v) == "https"
 }
@@ -149,9 +149,10 @@ func repeatsVisitor(p *Policy, v uwsgi.Vars, value string) bool {
 	return opened && closed && repeatsScheme(p, v, scheme)
 }
 
-// repeatsPort compares with nginx's port, and with the default port of the scheme if the
-// host that the application sees has none: a proxy in front of nginx listens there. If a
-// proxy that is trusted names another scheme than nginx's, nginx's port is not meant.
+// repeatsPort compares with nginx's port. If the host that the application sees
+// has no port, it also compares with the default port of the scheme: a proxy in
+// front of nginx listens there. If a trusted proxy names another scheme than
+// nginx's, nginx's port does not count.
 func repeatsPort(p *Policy, v uwsgi.Vars, value string) bool {
 	scheme, own, usual := p.shownScheme(v), v.Get("SERVER_PORT"), ""
 	if scheme != v.Get("REQUEST_SCHEME") {
@@ -169,9 +170,8 @@ func repeatsHost(_ *Policy, v uwsgi.Vars, value string) bool {
 	return eachMember(value, func(member string) bool { return isOwnHost(v, member) })
 }
 
-// isOwnHost compares with the Host header, and with what is the same to a
-// browser: the host with the port that nginx listens on, or, if the Host header
-// has none, without.
+// isOwnHost compares with the Host header, and with what is equal for a browser:
+// the host with nginx's port or, if the Host header has no port, without.
 func isOwnHost(v uwsgi.Vars, s string) bool {
 	sent, host := v.Get("HTTP_HOST"), requestHost(v)
 	if sent == "" {
@@ -181,8 +181,8 @@ func isOwnHost(v uwsgi.Vars, s string) bool {
 		equalFold(s, host) && equalFold(strings.TrimSuffix(sent, "."), host)
 }
 
-// repeatsForwarded asks of each element that its host and proto are nginx's
-// own (RFC 7239 §4). What names the client and the proxies changes no page.
+// repeatsForwarded reports whether host and proto of each element are nginx's own
+// (RFC 7239 §4). What names the client and the proxies changes no page.
 func repeatsForwarded(p *Policy, v uwsgi.Vars, value string) bool {
 	for rest := value; rest != ""; {
 		element, tail, closed := cutItem(rest, ',')
@@ -211,7 +211,7 @@ func repeatsElement(p *Policy, v uwsgi.Vars, element string) bool {
 	return true
 }
 
-// eachMember asks all members of a comma-separated list.
+// eachMember reports whether all members of a comma-separated list are ok.
 func eachMember(list string, ok func(member string) bool) bool {
 	for member := range strings.SplitSeq(list, ",") {
 		if !ok(strings.Trim(member, " \t")) {

@@ -16,8 +16,7 @@ var (
 	splitsSemicolon = Version{1, 29, 6} // $cookie_x: a comma separates no longer
 )
 
-// copied are the variables that stand in a var of the stock uwsgi_params as
-// they are.
+// copied are the variables whose values the stock uwsgi_params sends unchanged.
 var copied = map[string]string{
 	"request_uri":     "REQUEST_URI",
 	"uri":             "PATH_INFO", // the stock line says $document_uri
@@ -35,7 +34,7 @@ var copied = map[string]string{
 	"document_root":   "DOCUMENT_ROOT",
 }
 
-// newVariable finds out how a variable follows from the packet.
+// newVariable returns the piece that renders a variable from the packet.
 func newVariable(written string) (piece, error) {
 	name := strings.ToLower(written)
 	p := piece{text: name}
@@ -69,14 +68,14 @@ func newVariable(written string) (piece, error) {
 	return p, nil
 }
 
-// visitorVariable is the one variable that is ours and not nginx's: a map that `uwgate
-// nginx` prints makes it from the same tables. It keeps the pages of those who bear
-// unknown cookies apart from the pages of strangers.
+// visitorVariable is the only variable that is ours and not nginx's: a map that
+// `uwgate nginx` prints sets it, from the same tables. It separates the pages of
+// visitors with unknown cookies from the pages of strangers.
 const visitorVariable = "visitor"
 
-// bearer is $visitor of whoever bears an unknown cookie. That of strangers is empty, and
-// so is that of whoever has an identity cookie: nobody looks them up, and what they ask
-// to have deleted is the strangers' page.
+// bearer is the value of $visitor for requests with an unknown cookie. It is empty
+// for strangers, and also for requests with an identity cookie: nginx does not
+// look these up, and what they invalidate is the strangers' page.
 const bearer = "+"
 
 func renderVisitor(t *Template, v uwsgi.Vars, _ string) (string, error) {
@@ -90,8 +89,8 @@ func hasName(name, prefix string) bool {
 	return len(name) > len(prefix) && strings.HasPrefix(name, prefix)
 }
 
-// renderVar takes the last one of several, like the worker. If they differ the page
-// is not stored: see DuplicateHeader.
+// renderVar returns the last of several values, like the worker. If they differ,
+// the page is not stored: see DuplicateHeader.
 func renderVar(_ *Template, v uwsgi.Vars, name string) (string, error) {
 	value, found := v.Lookup(name)
 	if !found {
@@ -108,13 +107,13 @@ func renderIsArgs(t *Template, v uwsgi.Vars, _ string) (string, error) {
 	return "", err
 }
 
-// renderHTTPS knows that the stock line says if_not_empty.
+// renderHTTPS accepts that HTTPS is missing: the stock line says if_not_empty.
 func renderHTTPS(_ *Template, v uwsgi.Vars, _ string) (string, error) {
 	return v.Get("HTTPS"), nil
 }
 
-// renderContentLength refuses chunked bodies: their length was not known yet
-// when the key was asked for.
+// renderContentLength refuses chunked bodies: nginx did not know their length when
+// it made the key.
 func renderContentLength(t *Template, v uwsgi.Vars, _ string) (string, error) {
 	if v.Count("HTTP_TRANSFER_ENCODING") > 0 {
 		return "", errors.New("the body is chunked, and had no length when nginx made its key")
@@ -122,9 +121,9 @@ func renderContentLength(t *Template, v uwsgi.Vars, _ string) (string, error) {
 	return renderVar(t, v, "CONTENT_LENGTH")
 }
 
-// renderHost normalises as ngx_http_validate_host does. The one thing that the
-// packet does not show is the host of an absolute-form target; the page is
-// then stored under the host that the worker was told, which is right too.
+// renderHost normalizes like ngx_http_validate_host. The packet does not show the
+// host of an absolute-form target. Then the page is stored under the host that the
+// worker sees, which is right, too.
 func renderHost(t *Template, v uwsgi.Vars, _ string) (string, error) {
 	if host := normalizeHost(v.Get("HTTP_HOST")); host != "" {
 		return host, nil
@@ -146,8 +145,8 @@ func normalizeHost(s string) string {
 	return lowerASCII(strings.TrimSuffix(s, "."))
 }
 
-// lowerASCII leaves bytes from 0x80 on alone, which strings.ToLower would take
-// for UTF-8.
+// lowerASCII leaves bytes from 0x80 on unchanged; strings.ToLower would read them
+// as UTF-8.
 func lowerASCII(s string) string {
 	for i := range len(s) {
 		if s[i] != lower(s[i]) {
@@ -161,9 +160,9 @@ func lowerASCII(s string) string {
 	return s
 }
 
-// renderHTTPHost takes HTTP_HOST as the client's header. Where the
-// configuration or an unknown version has normalised it, the page is stored
-// under the host that the worker was told: right, if perhaps never asked for.
+// renderHTTPHost assumes that HTTP_HOST is the client's header. If the
+// configuration or an unknown version of nginx has normalized it, the page is
+// stored under the host that the worker sees: right, but perhaps never looked up.
 func renderHTTPHost(t *Template, v uwsgi.Vars, _ string) (string, error) {
 	if t.Nginx.since(rewritesHost) {
 		return "", errors.New("since nginx 1.29.5 HTTP_HOST is not the client's header; use $host, or have nginx hand CACHE_KEY over")
@@ -171,7 +170,7 @@ func renderHTTPHost(t *Template, v uwsgi.Vars, _ string) (string, error) {
 	return v.Get("HTTP_HOST"), nil
 }
 
-// renderRemoteUser is ngx_http_auth_basic_user.
+// renderRemoteUser implements ngx_http_auth_basic_user.
 func renderRemoteUser(_ *Template, v uwsgi.Vars, _ string) (string, error) {
 	credentials := v.Get("HTTP_AUTHORIZATION")
 	if len(credentials) < len("Basic ") || !equalFold(credentials[:len("Basic ")], "Basic ") {
@@ -189,7 +188,8 @@ func renderRemoteUser(_ *Template, v uwsgi.Vars, _ string) (string, error) {
 	return user, nil
 }
 
-// renderArg is ngx_http_arg: names are compared without case and not decoded.
+// renderArg implements ngx_http_arg: names are compared without case, and not
+// decoded.
 func renderArg(t *Template, v uwsgi.Vars, name string) (string, error) {
 	args, err := renderVar(t, v, "QUERY_STRING")
 	if err != nil {
@@ -203,8 +203,9 @@ func renderArg(t *Template, v uwsgi.Vars, name string) (string, error) {
 	return "", nil
 }
 
-// renderHeader is $http_x. Where nginx joins repeated lines in the packet, equal vars
-// are two lines of its configuration; elsewhere it joins those of two headers alone.
+// renderHeader implements $http_x. If nginx joins repeated lines in the packet,
+// two equal vars come from two lines of its configuration. Other versions join
+// only the lines of two headers.
 func renderHeader(t *Template, v uwsgi.Vars, name string) (string, error) {
 	first, _ := v.First(name)
 	joined := name == "HTTP_COOKIE" || name == "HTTP_X_FORWARDED_FOR"
@@ -237,7 +238,7 @@ func join(v uwsgi.Vars, name, sep string) string {
 	return b.String()
 }
 
-// renderCookie is $cookie_x, which takes the first match in all the lines.
+// renderCookie implements $cookie_x, which takes the first match in all lines.
 func renderCookie(t *Template, v uwsgi.Vars, name string) (string, error) {
 	if t.Nginx.since(splitsSemicolon) {
 		return findCookie(v, name, ";"), nil
@@ -261,9 +262,8 @@ func findCookie(v uwsgi.Vars, name, separators string) string {
 	return ""
 }
 
-// findCookieIn is the loop of ngx_http_parse_multi_header_lines, with its
-// quirk: the byte after a name that matched is consumed even if it is the
-// separator.
+// findCookieIn is the loop of ngx_http_parse_multi_header_lines, with its quirk:
+// it skips the byte after a matching name even if that byte is the separator.
 func findCookieIn(line, name, separators string) (value string, ok bool) {
 	for line != "" {
 		rest := line

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// A Version is that of an nginx. Zero means unknown.
+// A Version is a version of nginx. Zero means unknown.
 type Version struct{ Major, Minor, Patch int }
 
-// ParseVersion reads "1.22.1"; "" is unknown.
+// ParseVersion reads a version such as "1.22.1"; "" is unknown.
 func ParseVersion(s string) (Version, error) {
 	if s == "" {
 		return Version{}, nil

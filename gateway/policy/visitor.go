@@ -16,20 +16,21 @@ const (
 	credentials                // Authorization: RFC 9111 §3.5
 )
 
-// Visitors classify by name what a request carries: cookies, headers and vars. The
-// tables are in visitortables.go; NewVisitors adds the operator's names to them. A nil
-// *Visitors has the tables alone. It is not changed by use, and safe for concurrent use.
+// Visitors classifies by name what a request carries: cookies, headers and vars.
+// NewVisitors adds the operator's names to the tables of visitortables.go. A nil
+// *Visitors has only the tables. Using it does not change it, and it is safe for
+// concurrent use.
 type Visitors struct {
 	cookies, headers, vars traits
 }
 
-// VisitorNames are the operator's additions to the tables: names and globs (* alone is
-// special). An exact name decides alone, so it takes a name out of a class of the
-// tables. A glob only adds: if two classes match a name, the stricter one counts. If
-// the first entry of a list is "none", the table of that class is left out.
+// VisitorNames are the operator's additions to the tables: names, and globs in
+// which only * is special. An exact name overrides the tables. A glob only adds:
+// if two classes match a name, the stricter one counts. If the first entry of a
+// list is "none", the default names of that class are dropped.
 //
-// Names of cookies and headers are compared without case, those of vars with it. A
-// cookie's name also stands for itself behind a prefix such as __Host-.
+// Names of cookies and headers are compared without case, names of vars with it. A
+// cookie's name also applies behind a prefix such as __Host-.
 type VisitorNames struct {
 	IdentityCookies, TokenCookies, HarmlessCookies []string
 
@@ -38,7 +39,7 @@ type VisitorNames struct {
 	HarmlessVars []string // as GEOIP_COUNTRY
 }
 
-// noDefaults is the word that leaves a table out.
+// noDefaults is the word that drops the default names of a class.
 const noDefaults = "none"
 
 // NewVisitors returns the tables with these names added.
@@ -70,7 +71,7 @@ func NewVisitors(n VisitorNames) *Visitors {
 	return w
 }
 
-// upperSnake is a header's name as nginx makes a var's of it, without HTTP_.
+// upperSnake spells the name of a header as nginx does in a var, without HTTP_.
 func upperSnake(header string) string {
 	return strings.ToUpper(strings.ReplaceAll(header, "-", "_"))
 }
@@ -86,23 +87,24 @@ func (w *Visitors) orDefault() *Visitors {
 	return w
 }
 
-// isIdentityHeader reports whether a var is that of a header which names the visitor, so
-// that its value is nobody else's business. w may be nil.
+// isIdentityHeader reports whether a var belongs to a header that names the
+// visitor, so that nobody else may see its value. w may be nil.
 func (w *Visitors) isIdentityHeader(name string) bool {
 	header, ok := strings.CutPrefix(name, "HTTP_")
 	m := w.orDefault().headers.of(header)
 	return ok && m != nil && (m.trait == identity || m.trait == credentials || m.trait == seemsIdentity)
 }
 
-// isIdentityVar is isIdentityHeader for what is no header: nginx knows the visitor.
+// isIdentityVar reports whether a var that is no header names the visitor. w may
+// be nil.
 func (w *Visitors) isIdentityVar(name string) bool {
 	m := w.orDefault().vars.of(name)
 	return m != nil && (m.trait == identity || m.trait == credentials || m.trait == seemsIdentity)
 }
 
-// NotLookedUp are the headers whose bearers nginx is not to look up: those that name the
-// visitor or change the page. Globs stand for the members of them that are in wide use,
-// since nginx has a variable for each header and none for all. w may be nil.
+// NotLookedUp returns the headers with which nginx must not look up a request:
+// those that name the visitor or change the page. Globs are replaced by their
+// members in wide use, because nginx has no variable for a glob. w may be nil.
 func (w *Visitors) NotLookedUp() (names []string) {
 	t := &w.orDefault().headers
 	add := func(header string) {

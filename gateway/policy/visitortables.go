@@ -36,8 +36,8 @@ var identityCookies = []string{
 	"KEYCLOAK_*", "AUTH_SESSION_ID*", "SMSESSION*", "SMIDENTITY", "ObSSOCookie", "OAMAuthnCookie*", "iPlanetDirectoryPro*", "MRHSession", "PD-S-SESSION-ID", "PD-H-SESSION-ID", // Keycloak, SiteMinder, Oracle, OpenAM, F5, WebSEAL
 }
 
-// tokenCookies protect forms. Django sets its own to whoever is shown a form, and sends
-// Vary: Cookie with each page that holds the token.
+// tokenCookies protect forms. Django sets its own for every visitor to whom it
+// shows a form, and sends Vary: Cookie with each page that contains the token.
 var tokenCookies = []string{
 	"csrftoken",                               // Django
 	"XSRF-TOKEN", "X-XSRF-TOKEN", "XSRFTOKEN", // Angular, Laravel, Spring
@@ -48,7 +48,7 @@ var tokenCookies = []string{
 	"fastapi-csrf-token", "starlette_csrf", "form_key", "anti-csrf-token", // FastAPI, Starlette, Magento
 }
 
-// neutralCookies are read by scripts in the browser, or by what stands in front of
+// neutralCookies are read by scripts in the browser, or by proxies in front of
 // nginx, and by no application.
 var neutralCookies = []string{
 	"_ga", "_ga_*", "_gid", "_gat", "_gat_*", "_gac_*", "_gcl_*", "__utm*", "_dc_gtm_*", "__gads", "__gpi", "__eoi", "_gaexp", // Google
@@ -72,8 +72,8 @@ var neutralCookies = []string{
 	"SERVERID", "SRVNAME", "BIGipServer*", "NSC_*", "INGRESSCOOKIE", "KUBE_ROUTE", // HAProxy, F5, Citrix, ingress-nginx
 }
 
-// identityHeaders carry credentials, or name a visitor whom something in front has
-// checked. See also Authorization, which is a class of its own.
+// identityHeaders carry credentials, or name a visitor whom a proxy in front has
+// checked. Authorization is a class of its own.
 var identityHeaders = []string{
 	"Proxy-Authorization", "X-Authorization", "X-Forwarded-Authorization", "X-Original-Authorization", "Authentication", "X-Auth", "Cookie2",
 	"X-Api-Key", "Api-Key", "ApiKey", "X-ApiKey", "X-Api-Token", "X-Api-Secret", "X-App-Key", "X-Client-Secret", "X-Functions-Key", "Ocp-Apim-Subscription-Key", // API gateways
@@ -91,9 +91,9 @@ var identityHeaders = []string{
 	"Sec-Session-*", "Sec-Private-State-Token*", "Dpop", // device bound sessions, RFC 9449
 }
 
-// fragmentHeaders get another page than the URL's from the frameworks named: a part of
-// it, data in place of HTML, or links with another root. What repeats nginx's own words
-// is in repeaters.
+// fragmentHeaders make the frameworks named send another page than the URL's: a
+// part of it, data instead of HTML, or links with another root. Headers that
+// repeat what nginx says are in repeaters.
 var fragmentHeaders = []string{
 	"X-Requested-With",                // jQuery and most others
 	"HX-*", "X-IC-Request", "X-PJAX*", // htmx, intercooler, pjax
@@ -108,7 +108,7 @@ var fragmentHeaders = []string{
 	"X-Original-Path", "X-Waws-Unencoded-Url", "X-Envoy-Original-Path", "X-Envoy-Original-Host", "X-Http-Path-Override", "X-Http-Host-Override", "X-Forwarded-Method", "X-Middleware-*", // URLs and hosts in place of nginx's
 }
 
-// globMembers are those members of the globs above that are in wide use.
+// globMembers are the members of the globs above that are in wide use.
 var globMembers = []string{
 	"X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Access-Token", "X-Jwt-Assertion", "X-Webauth-User", "X-Authenticated-User", "X-Authenticated-Userid",
 	"Cf-Access-Jwt-Assertion", "Cf-Access-Client-Id", "Cf-Access-Authenticated-User-Email", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Identity", "X-Amzn-Oidc-Accesstoken",
@@ -120,9 +120,10 @@ var globMembers = []string{
 	"Next-Router-State-Tree", "Next-Router-Prefetch", "X-Vhm-Root", "X-Vhm-Host", "X-Diazo-Off",
 }
 
-// neutralHeaders are sent by every browser, or by what stands in front of nginx. Pages
-// that depend on one of them say so with Vary, as Accept-Language's do in Django. What
-// names a country, a device or a tenant is not among them: pages are made of it.
+// neutralHeaders are sent by every browser, or by proxies in front of nginx. Pages
+// that depend on one of them say so with Vary, as Django's do for Accept-Language.
+// A header that names a country, a device or a tenant is not neutral, because
+// applications make pages from it.
 var neutralHeaders = []string{
 	"Host", "Connection", "User-Agent", "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cookie", // browsers
 	"Cache-Control", "Pragma", "Upgrade-Insecure-Requests", "Upgrade", "Dnt", "Sec-Gpc", "Save-Data", "Priority", "Te", "Trailer", "Keep-Alive", "Proxy-Connection",
@@ -149,8 +150,8 @@ var neutralHeaders = []string{
 	"Incap-Proxy-*", "X-Sucuri-Id", "Ali-Swift-*", "Ali-Cdn-*", "Eagleeye-*", "X-Edgeconnect-*", "Ngrok-Skip-Browser-Warning", "X-P2p-Peerdist*", // Imperva, Sucuri, Alibaba
 }
 
-// clientHeaders are neutral, too, but say something of the client or of its visit: no
-// request of uwgate's own has them.
+// clientHeaders are neutral, too, but describe the client or its visit. uwgate's
+// own requests do not have them.
 var clientHeaders = []string{
 	"X-Forwarded-For", "X-Original-Forwarded-For", "X-Real-Ip", "X-Real-Port", "Client-Ip", "X-Client-Ip", "X-Client-Port", "X-Cluster-Client-Ip", "X-Remote-Ip", "X-Remote-Addr",
 	"X-Forwarded", "X-Forwarded-Client-Ip", "X-Originating-Ip", "X-Proxyuser-Ip", "X-Envoy-External-Address", "X-Source-Ip", "Wl-Proxy-Client-Ip", "Proxy-Client-Ip", // proxies
@@ -158,8 +159,8 @@ var clientHeaders = []string{
 	"X-Azure-Clientip", "X-Azure-Socketip", "X-Appengine-User-Ip", "Fly-Client-Ip", "Incap-Client-Ip", "X-Sucuri-Clientip", "Ali-Cdn-Real-Ip", "X-Vercel-Forwarded-For", "X-Nf-Client-Connection-Ip", "From", "Referer", "Origin", "Ping-From", "Ping-To", // browsers and robots
 }
 
-// identityVars come from nginx's own configuration: what it, or Apache's modules under
-// the same names, know of the visitor.
+// identityVars come from nginx's own configuration: they are what nginx, or
+// Apache's modules under the same names, know about the visitor.
 var identityVars = []string{
 	"REMOTE_USER", "REMOTE_USER_*", "REDIRECT_REMOTE_USER", "REMOTE_IDENT", "REMOTE_NAME", "REMOTE_EMAIL", "REMOTE_GROUPS", "LOGON_USER", // CGI, RFC 3875
 	"AUTH_TYPE", "AUTH_USER", "AUTH_PASSWORD", "AUTH_*", "PHP_AUTH_*", "USER", "USER_*", "USERNAME", "AUTHENTICATE_*", "AUTHORIZATION",
@@ -169,7 +170,7 @@ var identityVars = []string{
 	"COOKIE", "COOKIE_*", "SESSION", "SESSION_*", "SESSIONID", "X_USER*", "X_FORWARDED_USER", "X_REMOTE_USER", // cookies as params
 }
 
-// neutralVars are what stock uwsgi_params sends, and what other CGI gateways do.
+// neutralVars are sent by the stock uwsgi_params, and by other CGI gateways.
 var neutralVars = []string{
 	"QUERY_STRING", "REQUEST_METHOD", "CONTENT_TYPE", "CONTENT_LENGTH", "REQUEST_URI", "PATH_INFO", "DOCUMENT_ROOT", "SERVER_PROTOCOL", "REQUEST_SCHEME", "HTTPS",
 	"REMOTE_ADDR", "REMOTE_PORT", "SERVER_PORT", "SERVER_NAME", // nginx's and Debian's uwsgi_params

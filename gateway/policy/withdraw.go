@@ -2,13 +2,13 @@ package policy
 
 import "uwgate/uwsgi"
 
-// Withdraws reports whether a response takes back what was stored of its page before: it
-// tells what a stranger gets now, and that is nothing to be stored. The last good copy
-// must not outlive it. plan and verdict are those of the request and its response.
+// Withdraws reports whether a response withdraws the page that was stored before:
+// it shows what a stranger gets now, and that cannot be stored. Then the last good
+// copy must be deleted. plan and verdict belong to the request and its response.
 //
-// A response to anybody else says nothing of the stranger's page, nor does one to a
-// request for less than the page. An error of the server, a client that is told to come
-// again, and a body that did not come whole say nothing of the page itself.
+// A response to anybody else says nothing about the stranger's page, nor does a
+// response to a request for a part of it. A server error, a request to try again,
+// and an incomplete body say nothing about the page either.
 func (p *Policy) Withdraws(plan Plan, r *uwsgi.Response, verdict Verdict) bool {
 	if plan.Reason != "" || verdict.TTL > 0 || plan.Alone {
 		return false
@@ -27,8 +27,8 @@ func (p *Policy) Withdraws(plan Plan, r *uwsgi.Response, verdict Verdict) bool {
 	return false
 }
 
-// withdrawsByStatus knows the statuses that say of a page that it is not there, is
-// elsewhere, or is not for strangers.
+// withdrawsByStatus reports whether a status says that the page is gone, has
+// moved, or is not for strangers.
 func withdrawsByStatus(status int) bool {
 	switch status {
 	case 204, 205,
