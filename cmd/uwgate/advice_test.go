@@ -18,7 +18,7 @@ func TestAdviceIsThatOfThePage(t *testing.T) {
 	}
 	rows := regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\|.*\\| (.*) \\|$").FindAllStringSubmatch(string(page), -1)
 	link := regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
-	told := map[policy.Reason]bool{}
+	documented := map[policy.Reason]bool{}
 	for _, row := range rows {
 		if strings.Count(row[0], "|") != 4 {
 			continue // a reason to store
@@ -28,13 +28,13 @@ func TestAdviceIsThatOfThePage(t *testing.T) {
 		if got := adviceOn[reason]; got != want && (want != "see below" || got == "") {
 			t.Errorf("%s: got %q, want %q", reason, got, want)
 		}
-		told[reason] = true
+		documented[reason] = true
 	}
-	if len(told) < 30 {
-		t.Errorf("%d rows found, want all", len(told))
+	if len(documented) < 30 {
+		t.Errorf("%d rows found, want all", len(documented))
 	}
 	for reason := range adviceOn {
-		if !told[reason] {
+		if !documented[reason] {
 			t.Errorf("%s has no row in docs/decisions.md", reason)
 		}
 	}

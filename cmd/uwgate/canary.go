@@ -36,16 +36,21 @@ type liveProof struct {
 	servers  []cachewriter.Server
 	roots    *x509.CertPool // nil: the system's
 
-	ring    *cachewriter.Ring
-	live    []string // the addresses of servers that are not marked down
-	marker  string   // in every canary, and in no URL
-	page    []byte   // what a browser shows
-	value   []byte   // page as it is stored
-	flags   uint32
+	ring *cachewriter.Ring
+	live []string // the addresses of servers that are not marked down
+	canary
 	directs map[string]*cachewriter.Direct
 
 	watchers []*cachewriter.Watcher // of live, once a canary was no hit; nil where watching failed
 	blind    []error                // of live: why its lookups are not known
+}
+
+// A canary is the page that is stored under all fresh URLs.
+type canary struct {
+	marker string // in the page, and in no URL
+	page   []byte // what a browser shows
+	value  []byte // page as it is stored
+	flags  uint32
 }
 
 // proveLive is `uwgate check --via`. The error says why nothing could be tried;

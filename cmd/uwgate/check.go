@@ -63,8 +63,7 @@ func check(c *cli.Context, set *settings.Set) error {
 	return nil
 }
 
-// readChecked returns the settings for what is asked for. Without --nginx and --via
-// they are in order together, too.
+// readChecked returns the settings. Without --nginx and --via it checks them together, too.
 func readChecked(c *cli.Context, set *settings.Set) (*settings.Settings, error) {
 	if c.Args().Present() {
 		return nil, fmt.Errorf("check takes flags only, not %q; `uwgate check --help` lists them", c.Args().First())
@@ -83,8 +82,8 @@ func readChecked(c *cli.Context, set *settings.Set) (*settings.Settings, error) 
 	return s, err
 }
 
-// runChecks tries what is asked for. With an error, the report has what could be tried
-// nevertheless, or is nil.
+// runChecks runs the checks of --nginx and --via. With an error, the report has the checks
+// that could be run, or is nil.
 func runChecks(ctx context.Context, s *settings.Settings) (*checkReport, error) {
 	if s.Command.Nginx == "" {
 		return proveOnly(ctx, s)
@@ -108,7 +107,7 @@ func runChecks(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 	return report, err
 }
 
-// proveOnly reads no configuration of nginx.
+// proveOnly runs the check of --via, without nginx's configuration.
 func proveOnly(ctx context.Context, s *settings.Settings) (*checkReport, error) {
 	if s.Command.Via == "" {
 		return &checkReport{}, nil

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 //	await ADDRESS            until somebody listens there
 //	packet FILE              FILE, of lines NAME=value, becomes a uwsgi packet
 //	hup                      the program in the background is sent a HUP
-//	told FILE REGEXP         until a new line of FILE matches, which all lines up to it are not any more
+//	logged FILE REGEXP       waits for a line of FILE that matches, after the one that matched last
 //
 // $FREE is an address where nobody listens, and $LF is a line feed.
 func TestScripts(t *testing.T) {
@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			"await":     await,
 			"packet":    makePacket,
 			"hup":       hup,
-			"told":      awaitLine(map[string]int{}),
+			"logged":    awaitLine(map[string]int{}),
 		},
 	})
 }

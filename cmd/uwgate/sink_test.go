@@ -48,7 +48,7 @@ func TestSinkDropsWhatASlowDestinationCannotTake(t *testing.T) {
 		t.Errorf("%d lines written, want about the budget's %d", kept, sinkBudget>>16)
 	}
 	if !strings.Contains(got, "log lines dropped") {
-		t.Error("nothing tells of the lines that were dropped")
+		t.Error("no line says how many lines were dropped")
 	}
 }
 

@@ -104,7 +104,7 @@ func startMemcached(ts *testscript.TestScript, neg bool, args []string) {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(wrote) > 0 {
-			ts.Fatalf("memcached was told %q", wrote)
+			ts.Fatalf("memcached got %q", wrote)
 		}
 	})
 }
@@ -140,7 +140,7 @@ func awaitLine(read map[string]int) func(*testscript.TestScript, bool, []string)
 	var mu sync.Mutex // guards read: scripts run side by side
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg || len(args) != 2 {
-			ts.Fatalf("usage: told FILE REGEXP")
+			ts.Fatalf("usage: logged FILE REGEXP")
 		}
 		path, want := ts.MkAbs(args[0]), regexp.MustCompile("(?m)^.*"+args[1]+".*\n")
 		mu.Lock()
@@ -153,7 +153,7 @@ func awaitLine(read map[string]int) func(*testscript.TestScript, bool, []string)
 				return
 			}
 			if time.Now().After(until) {
-				ts.Fatalf("%s does not tell %q: %s", args[0], args[1], text[read[path]:])
+				ts.Fatalf("%s has no line %q: %s", args[0], args[1], text[read[path]:])
 			}
 		}
 	}

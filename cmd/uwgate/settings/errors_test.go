@@ -134,7 +134,7 @@ func TestExamplesAreValues(t *testing.T) {
 	}
 }
 
-// An Error can be told from others.
+// An Error has setting, origin and value.
 func TestErrorType(t *testing.T) {
 	t.Setenv("UWGATE_TTL", "soon")
 	_, err := parse(t).Read()

@@ -225,7 +225,7 @@ func (s *Settings) addPool(pools *backend.Pools, spec poolSpec) error {
 	return nil
 }
 
-// clear takes away what the flags have put into a list.
+// clear empties the list: the values of the settings do not count beside those of a pool.
 func (o *poolOption) clear(p *backend.Pool) {
 	if o.key.name == "set-var" {
 		p.SetVars = nil
@@ -281,7 +281,7 @@ func parsePoolSpec(path string, n *yaml.Node) (poolSpec, error) {
 	return s, errors.Join(errs...)
 }
 
-// set takes in one key.
+// set reads one key.
 func (s *poolSpec) set(place, key string, n *yaml.Node) error {
 	k := findPoolKey(key)
 	if k == nil && !slices.Contains(poolOwnKeys, key) {
@@ -310,7 +310,7 @@ func (s *poolSpec) set(place, key string, n *yaml.Node) error {
 	return nil
 }
 
-// poolOwnKeys are those that are no flag's, or not in the same sense.
+// poolOwnKeys are the keys that are no settings of all pools.
 var poolOwnKeys = []string{"name", "hosts", "backend"}
 
 func findPoolKey(name string) *poolKey {
@@ -340,12 +340,12 @@ func setProbe(p *backend.Pool, s string) (err error) {
 	return err
 }
 
-// poolTime sets the field that of finds.
+// poolTime returns the setter of a time.
 func poolTime(of func(*backend.Pool) *time.Duration) func(*backend.Pool, string) error {
 	return func(p *backend.Pool, s string) error {
 		d, err := time.ParseDuration(s)
 		if err != nil || d <= 0 {
-			return errors.New("give a time over 0, as in 1s")
+			return errors.New("write a time over 0")
 		}
 		*of(p) = d
 		return nil
@@ -355,7 +355,7 @@ func poolTime(of func(*backend.Pool) *time.Duration) func(*backend.Pool, string)
 func setSlowStart(p *backend.Pool, s string) error {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
-		return errors.New("give a time, as in 30s, or 0s for none")
+		return errors.New("write a time, or 0s for none")
 	}
 	p.SlowStart = d
 	return nil
@@ -365,14 +365,14 @@ func poolNumber(most int, set func(*backend.Pool, int)) func(*backend.Pool, stri
 	return func(p *backend.Pool, s string) error {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 0 || n > most {
-			return fmt.Errorf("give a number from 0 to %d", most)
+			return fmt.Errorf("write a number from 0 to %d", most)
 		}
 		set(p, n)
 		return nil
 	}
 }
 
-// setQueueLength makes the 0 of whoever wants no queue the pool's way to say so.
+// setQueueLength sets the length. A pool has -1 for no queue, because 0 is its default.
 func setQueueLength(p *backend.Pool, s string) error {
 	return poolNumber(1<<20, func(p *backend.Pool, n int) {
 		if p.QueueLength = n; n == 0 {
@@ -391,7 +391,7 @@ func setBufferSize(p *backend.Pool, s string) error {
 		n--
 	}
 	if n < 1 || n > 65535 {
-		return errors.New("give the workers' buffer-size, 65535 at most; uWSGI's default is 4096")
+		return errors.New("write the workers' buffer-size, 65535 at most; uWSGI's default is 4096")
 	}
 	p.BufferSize = int(n)
 	return nil
@@ -400,7 +400,7 @@ func setBufferSize(p *backend.Pool, s string) error {
 func addAllowVar(p *backend.Pool, s string) error {
 	name, _, _ := strings.Cut(s, "=")
 	if !strings.HasPrefix(name, "UWSGI_") || !IsVarName(name) {
-		return errors.New("write the name of a UWSGI_* var, alone or with the one value that is allowed, as in UWSGI_SCHEME=https; all others pass anyway or never do")
+		return errors.New("write the name of a UWSGI_* var, alone or with the one value that is allowed; other vars need no setting")
 	}
 	p.AllowVars = append(p.AllowVars, s)
 	return nil
@@ -410,11 +410,11 @@ func addSetVar(p *backend.Pool, s string) error {
 	name, value, ok := strings.Cut(s, "=")
 	switch {
 	case !ok || !IsVarName(name):
-		return errors.New("write NAME=VALUE, as in SCRIPT_NAME=/app")
+		return errors.New("write NAME=VALUE")
 	case slices.Contains([]string{"CONTENT_LENGTH", "REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "PATH_INFO"}, name):
 		return errors.New("this var is the request itself; it cannot be set")
 	case strings.ContainsAny(value, "\r\n\x00"):
-		return errors.New("the value holds a line break or a zero byte")
+		return errors.New("the value has a line break or a zero byte")
 	}
 	p.SetVars = slices.Clone(p.SetVars).Set(uwsgi.Var{Name: name, Value: value})
 	return nil

@@ -93,8 +93,8 @@ func TestPoolFlagsRefused(t *testing.T) {
 	for _, tt := range []struct{ flag, value, want string }{
 		{"choice", "best", "there is no choice"},
 		{"queue-length", "-1", "a number from 0"},
-		{"queue-timeout", "0s", "a time over 0"},
-		{"slow-start", "-1s", "give a time"},
+		{"queue-timeout", "0s", "write a time over 0"},
+		{"slow-start", "-1s", "write a time"},
 		{"buffer-size", "65537", "65535 at most"},
 		{"buffer-size", "0", "65535 at most"},
 		{"max-vars", "many", "a number from 0"},

@@ -61,7 +61,7 @@ func (set *Set) Read() (*Settings, error) {
 // read adds what the files say to what is given above them.
 func (set *Set) read(g given, file *configFile) (*Settings, error) {
 	g.add(set, file.values)
-	s := &Settings{set: set, file: file, given: g}
+	s := &Settings{source: source{set: set, file: file, given: g}}
 	if r := set.row("nginx"); r != nil && !r.own {
 		if err := s.readNginx(); err != nil {
 			return nil, err
@@ -235,7 +235,7 @@ func (s *Settings) PrefersWorker() bool {
 
 // withNginx returns the settings again, with those that nothing sets as nginx has them.
 func (s *Settings) withNginx(conf *parity.Settings) (*Settings, error) {
-	next := &Settings{file: s.file, Nginx: conf, set: s.set, given: make(given)}
+	next := &Settings{Nginx: conf, source: source{set: s.set, file: s.file, given: make(given)}}
 	for name, t := range s.given {
 		next.given[name] = t
 	}

@@ -1,5 +1,7 @@
 package settings
 
+import "sync"
+
 // A row is what there is to know of one setting. Its help begins with a verb.
 type row struct {
 	kind
@@ -41,14 +43,15 @@ func (s section) rows() []row {
 	return rows
 }
 
-// allRows returns the rows of all settings but those that belong to one command.
-func allRows() []row {
+// allRows returns the rows of all settings but those that belong to one command. They are
+// not to be changed.
+var allRows = sync.OnceValue(func() []row {
 	var rows []row
 	for _, s := range sections {
 		rows = append(rows, s.rows()...)
 	}
 	return rows
-}
+})
 
 // only returns the rows with these names.
 func only(names ...string) []row {

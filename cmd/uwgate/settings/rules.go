@@ -13,7 +13,7 @@ import (
 	"uwgate/gateway/policy"
 )
 
-// A rule is one of a configuration file's `rules:`, and where it stands.
+// A rule is a rule of the configuration file, and its place.
 type rule struct {
 	policy.Rule
 	name  string
@@ -22,8 +22,7 @@ type rule struct {
 	codes string // file:line of its status, "" without
 }
 
-// A ruleKey is what may stand in a rule. Its set takes one value, which is all
-// that there is unless the key is a list.
+// A ruleKey is a key of a rule. Its set reads one value. Only a list has several.
 type ruleKey struct {
 	name string
 	list bool
@@ -61,7 +60,7 @@ func parseRules(path string, n *yaml.Node) ([]rule, error) {
 		p := ruleParser{path: path}
 		r := p.parse(resolve(item))
 		if i < len(n.Content)-1 && len(p.errs) == 0 && matchesAll(r) {
-			p.fail(item.Line, "a rule without host, path, glob, regex, arg or type matches everything, so that the rules below it never count; move it to the end")
+			p.fail(item.Line, "a rule without host, path, glob, regex, arg or type matches everything, so the rules below it never apply; move it to the end")
 		}
 		rules = append(rules, r)
 		errs = append(errs, p.errs...)
@@ -69,7 +68,7 @@ func parseRules(path string, n *yaml.Node) ([]rule, error) {
 	return rules, errors.Join(errs...)
 }
 
-// resolve returns what an alias stands for.
+// resolve returns the node that an alias names.
 func resolve(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias
@@ -114,7 +113,7 @@ func (p *ruleParser) parse(n *yaml.Node) rule {
 	return p.rule
 }
 
-// set hands the values of a key to its rule.
+// set reads the values of a key.
 func (p *ruleParser) set(key ruleKey, line int, n *yaml.Node) {
 	values := []*yaml.Node{n}
 	if key.name == "status" {
@@ -130,7 +129,7 @@ func (p *ruleParser) set(key ruleKey, line int, n *yaml.Node) {
 			values = n.Content
 		}
 		if len(values) == 0 && key.name != "keep-args" {
-			p.fail(line, "rule: %s has an empty list, which nothing matches; remove the line or fill it", key.name)
+			p.fail(line, "rule: %s has an empty list, which matches nothing; remove the line or fill it", key.name)
 		}
 	case n.Kind == yaml.SequenceNode:
 		p.fail(line, "rule: %s takes one value, not a list", key.name)
@@ -145,7 +144,7 @@ func (p *ruleParser) set(key ruleKey, line int, n *yaml.Node) {
 	}
 }
 
-// check is about what does not go together.
+// check reports keys that contradict each other.
 func (p *ruleParser) check(line int, has map[string]bool) {
 	r := &p.rule
 	if paths := has["path"] && has["glob"] || has["path"] && has["regex"] || has["glob"] && has["regex"]; paths {
@@ -155,10 +154,10 @@ func (p *ruleParser) check(line int, has map[string]bool) {
 		p.fail(line, "rule: min-ttl %v is over max-ttl %v: lower one or raise the other", r.MinTTL, r.MaxTTL)
 	}
 	if has["keep-args"] && has["type"] {
-		p.fail(line, "rule: keep-args says what the worker is asked, but the type shows only in its answer; use path, glob or regex in place of type")
+		p.fail(line, "rule: keep-args changes the request to the worker, but the type is only known from its response; use path, glob or regex in place of type")
 	}
 	if r.Action == policy.ActionBypass && (has["ttl"] || has["min-ttl"] || has["max-ttl"] || has["tags"] || has["keep-args"] || has["status"]) {
-		p.fail(line, "rule: with action: bypass nothing is stored, so that ttl, min-ttl, max-ttl, tags, keep-args and status say nothing; remove them")
+		p.fail(line, "rule: action: bypass stores nothing, so ttl, min-ttl, max-ttl, tags, keep-args and status have no effect; remove them")
 	}
 	if err := r.Validate(); err != nil && len(p.errs) == 0 {
 		p.fail(line, "%w", err)
@@ -205,7 +204,7 @@ func setHost(r *rule, s string) error {
 	return checkHost(s)
 }
 
-// checkHost is about globs of hosts as nginx's $host has them.
+// checkHost checks a glob of hosts as nginx's $host has them.
 func checkHost(s string) error {
 	_, afterColon, hasPort := strings.Cut(s[strings.LastIndex(s, "]")+1:], ":")
 	switch {
@@ -234,7 +233,7 @@ func setGlob(r *rule, s string) error {
 	return checkSlash(s)
 }
 
-// checkSlash is about what can never match.
+// checkSlash refuses paths that never match.
 func checkSlash(s string) error {
 	switch {
 	case !strings.HasPrefix(s, "/"):
@@ -278,7 +277,7 @@ func setAction(r *rule, s string) error {
 	return errors.New("there are cache, bypass and observe")
 }
 
-// lifetime sets the field that of finds.
+// lifetime returns the setter of a lifetime.
 func lifetime(of func(*rule) *time.Duration) func(*rule, string) error {
 	return func(r *rule, s string) error {
 		d, err := time.ParseDuration(s)
@@ -318,8 +317,7 @@ func setStatus(r *rule, s string) error {
 	return nil
 }
 
-// policyRules checks what only the flags tell, and returns the rules for the
-// policy.
+// policyRules checks the rules against the other settings, and returns them for the policy.
 func policyRules(rules []rule, template string, format policy.Format) ([]policy.Rule, error) {
 	var out []policy.Rule
 	var errs []error
@@ -335,11 +333,11 @@ func policyRules(rules []rule, template string, format policy.Format) ([]policy.
 	return out, errors.Join(errs...)
 }
 
-// WhichRule returns name and place of the rule that a gateway calls told, in parentheses;
-// "" if the gateway has not the rules of this file.
-func (s *Settings) WhichRule(told string) string {
+// WhichRule returns name and place, in parentheses, of the rule that a gateway names in an
+// explanation; "" if this file does not have that rule.
+func (s *Settings) WhichRule(named string) string {
 	for i, r := range s.file.rules {
-		if fmt.Sprintf("%d: %v", i+1, &r.Rule) == told {
+		if fmt.Sprintf("%d: %v", i+1, &r.Rule) == named {
 			return " (" + strings.TrimPrefix(r.name+", "+r.place, ", ") + ")"
 		}
 	}

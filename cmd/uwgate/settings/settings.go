@@ -34,6 +34,11 @@ type Settings struct {
 
 	Nginx *parity.Settings // nil: no --nginx
 
+	source
+}
+
+// A source is what Settings are read from.
+type source struct {
 	set    *Set
 	file   *configFile // of --config: rules and pools
 	config string      // its path

@@ -48,8 +48,8 @@ func (s *Settings) Snippet() (*snippet.Site, error) {
 	return n, errors.Join(errs...)
 }
 
-// uwsgiPass is the first of the gateway's addresses that nginx can reach, as nginx
-// writes it, and whether it is for TLS.
+// uwsgiPass returns the first address of the gateway that nginx can connect to, as uwsgi_pass
+// has it, and whether it is for TLS.
 func (s *Settings) uwsgiPass() (target string, secure bool, err error) {
 	for _, a := range s.Listen.Addresses {
 		switch {
@@ -69,8 +69,8 @@ func (s *Settings) uwsgiPass() (target string, secure bool, err error) {
 	return "", false, s.Refuse("listen", errors.New("nginx cannot connect to abstract sockets; listen on unix:/path or host:port as well"))
 }
 
-// certName is a host that the certificate in the file is for, "" if that cannot be
-// known: what serve is told may be on another machine.
+// certName returns a host that the certificate in the file is for, "" if it cannot be read:
+// serve may run on another machine.
 func certName(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -87,14 +87,14 @@ func certName(path string) string {
 	return strings.Replace(cert.DNSNames[0], "*", "uwgate", 1)
 }
 
-// tcpTarget is where to connect to what is listened on.
+// tcpTarget returns where to connect to an address that is listened on.
 func tcpTarget(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", err
 	}
 	if strings.Trim(port, "0") == "" {
-		return "", errors.New("port 0 is another one at each start; name one for nginx")
+		return "", errors.New("port 0 is another port at each start; name one for nginx")
 	}
 	ip, err := netip.ParseAddr(host)
 	switch {
@@ -129,7 +129,7 @@ func (s *Settings) upstreamServers() ([]string, error) {
 	return lines, nil
 }
 
-// checkForNginx is about addresses that mean something else to nginx.
+// checkForNginx refuses addresses that mean something else to nginx.
 func checkForNginx(addr string) error {
 	path, isSocket := nginxconf.CutUnix(addr)
 	switch {
@@ -147,8 +147,7 @@ func checkForNginx(addr string) error {
 	return nil
 }
 
-// ignoredArgs are the globs of --ignore-arg, with those that the word tracking
-// stands for.
+// ignoredArgs returns the globs of --ignore-arg, and those that the word tracking stands for.
 func (s *Settings) ignoredArgs() ([]string, error) {
 	var globs []string
 	for _, glob := range s.Command.IgnoreArgs {

@@ -87,7 +87,7 @@ func parseSign(text string) (dir string, digest crypto.Hash, err error) {
 	}
 	digest, ok = map[string]crypto.Hash{"SHA1": crypto.SHA1, "SHA256": crypto.SHA256, "SHA512": crypto.SHA512}[strings.ToUpper(name)]
 	if !ok {
-		return "", 0, errors.New("write a directory, alone or after one of the digests SHA1:, SHA256: and SHA512:")
+		return "", 0, errors.New("write DIRECTORY, SHA1:DIRECTORY, SHA256:DIRECTORY or SHA512:DIRECTORY")
 	}
 	return dir, digest, nil
 }

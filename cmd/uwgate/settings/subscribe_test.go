@@ -55,7 +55,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{"subscribe-modifier", "256", "0 to 255"},
 		{"subscribe-modifier", "7:", "0 to 255"},
 		{"subscribe-modifier", "perl", "0 to 255"},
-		{"subscribe-sign", "MD5:/", "the digests SHA1:, SHA256: and SHA512:"},
+		{"subscribe-sign", "MD5:/", "write DIRECTORY, SHA1:DIRECTORY, SHA256:DIRECTORY or SHA512:DIRECTORY"},
 		{"subscribe-sign", "/no/such/dir", "no directory"},
 		{"subscribe-sign", file, "no directory"},
 		{"subscribe-tolerance", "0s", "over 0"},
