@@ -10,13 +10,13 @@ import (
 	"uwgate/cachewriter"
 )
 
-// A step is what becomes of a page that a goroutine had in its hands.
+// A step is what becomes of a page after a goroutine has looked at it or fetched it.
 type step struct {
 	event  Event     // to be counted; "": none
-	fetch  bool      // it is to be refetched as soon as there is a slot
+	fetch  bool      // it is to be fetched as soon as there is a slot
 	at     time.Time // else when it is looked at again; zero: it is done with
-	failed bool      // something did, which may get better
-	ends   bool      // it is not to outlive soft
+	failed bool      // it may succeed later
+	ends   bool      // it must go when it is no longer fresh
 }
 
 // look finds out whether a page is worth fetching.
@@ -57,15 +57,14 @@ func (p *planned) isReplaced(u *cachewriter.Usage, now time.Time) bool {
 	return u.TTL == cachewriter.Forever || u.TTL > p.Hard.Sub(now)+margin
 }
 
-// nextLook is firstLook by memcached's own word, whose clock may be some of a
-// second behind. It is later if the entry turns out to live longer than it had to,
+// nextLook is firstLook by memcached's clock, which may be a part of a second behind. It is later if the entry turns out to live longer than it had to,
 // and if another gateway has stored it in the meantime.
 func (p *planned) nextLook(u *cachewriter.Usage, now time.Time) time.Time {
 	return now.Add(u.TTL - time.Second - p.grace() - p.reach)
 }
 
-// retry is what becomes of a page after a failure: it gets another chance if it has
-// the time, and just one if it has no grace.
+// retry is what becomes of a page after a failure: it is tried again if there is time, and
+// only once if it has no grace.
 func (p *planned) retry(event Event, now time.Time) step {
 	s := step{event: event, failed: true}
 	pause := min(minRetryPause<<min(p.tries, 10), maxRetryPause)
@@ -75,8 +74,8 @@ func (p *planned) retry(event Event, now time.Time) step {
 	return s
 }
 
-// renew fetches a page, in a slot.
-func (r *Schedule) renew(ctx context.Context, p *planned) step {
+// fetch fetches a page, in a slot.
+func (r *Schedule) fetch(ctx context.Context, p *planned) step {
 	now := time.Now()
 	switch {
 	case !now.Before(p.Hard):
@@ -107,8 +106,8 @@ func (r *Schedule) renew(ctx context.Context, p *planned) step {
 	return p.retry(eventFailed, time.Now())
 }
 
-// end is what becomes of a page that is not to be stored any more: it may be served
-// as long as it is fresh.
+// end is what becomes of a page that may not be stored any more: it is served as long as it
+// is fresh.
 func (r *Schedule) end(ctx context.Context, p *planned) step {
 	s := step{event: eventUnstorable}
 	switch {
@@ -156,17 +155,17 @@ func (r *Schedule) delete(ctx context.Context, p *planned, remove func(context.C
 		return
 	}
 	if err := remove(ctx, p.Page); err != nil {
-		r.log().Warn("an entry could not be deleted; it stays until it expires or is refilled", zap.Error(err))
+		r.log().Warn("a page could not be deleted from memcached; it stays until it expires or is refreshed", zap.Error(err))
 	}
 }
 
-// complain says once that memcached cannot tell.
+// complain logs once that memcached does not say what it has served.
 func (r *Schedule) complain(err error) {
 	r.mu.Lock()
 	first := !r.noMeta
 	r.noMeta = true
 	r.mu.Unlock()
 	if first {
-		r.log().Warn("memcached cannot tell which pages are served, so none is fetched again before it expires", zap.Error(err))
+		r.log().Warn("memcached does not say which pages it has served, so no page is refreshed before it expires; use memcached 1.6 or later, without a proxy that has no meta commands", zap.Error(err))
 	}
 }

@@ -16,22 +16,22 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A Page is what a stored page was made of, as needed to make it once more. It is
-// not changed any more once it was given away.
+// A Page is what was needed to make a stored page, so that it can be made again. It is not
+// changed after it was passed to Add.
 type Page struct {
 	Entry  cachewriter.Entry // Key, HashKey and Addr of the page; no body
-	Policy *policy.Policy
-	Vars   uwsgi.Vars    // of a request for the page; nil: nobody but a visitor can ask
-	Plan   policy.Plan   // of that request, if it is one that filled the page; else it is an anonymous one
-	Took   time.Duration // from the request to the last byte of the answer
-	Soft   time.Time     // when the page is no longer fresh
-	Hard   time.Time     // when memcached is to drop it; not before Soft
+	Policy *policy.Policy    // by which it was stored
+	Vars   uwsgi.Vars        // of a request for the page; nil: only a visitor can ask for it
+	Plan   policy.Plan       // of that request if it filled the page; zero: it is an anonymous one
+	Took   time.Duration     // from the request to the last byte of the response
+	Soft   time.Time         // when the page is no longer fresh
+	Hard   time.Time         // when memcached drops it; not before Soft
 }
 
-// grace is for how long the page is served over its time.
+// grace is how long the page is served after its time.
 func (f *Page) grace() time.Duration { return f.Hard.Sub(f.Soft) }
 
-// size is roughly what the Page takes of memory.
+// size is roughly the memory of the Page, in bytes.
 func (f *Page) size() int64 {
 	const page, each = 512, 32 // the structs; two strings without their bytes
 	n := page + len(f.Entry.Key) + len(f.Entry.HashKey) + len(f.Entry.Addr) + each*len(f.Vars)
@@ -41,68 +41,68 @@ func (f *Page) size() int64 {
 	return int64(n)
 }
 
-// An Outcome is what became of a page that was fetched once more.
+// An Outcome is what became of a page that was fetched again.
 type Outcome int
 
 const (
-	Stored     Outcome = iota // it has been handed to the store, and to Add
+	Stored     Outcome = iota // it has been handed to the store and passed to Add
 	Withdrawn                 // it has become private, or a 404, …
-	Unstorable                // nobody can ask for it, or a word in it forbids
-	Failed                    // the backend did not give an answer that says anything of the page
+	Unstorable                // nobody can ask for it, or it forbids to be stored
+	Failed                    // the backend gave no response that says anything about the page
 )
 
-// An Event is one of the things that a Schedule counts. The words are fit
-// for a metric's label.
+// An Event is what a Schedule counts. The words are values of a metric's label.
 type Event string
 
 const (
 	eventAsked      Event = "asked"      // memcached was asked whether a page is served
-	eventDone       Event = "refetched"  // a page was stored anew
-	eventCold       Event = "cold"       // nobody was served it, and so it dies
-	eventGone       Event = "gone"       // memcached has it no longer
+	eventDone       Event = "refetched"  // a page was fetched and stored
+	eventCold       Event = "cold"       // nobody was served it, so it expires
+	eventGone       Event = "gone"       // memcached no longer has it
 	eventElsewhere  Event = "elsewhere"  // somebody else has stored it since
 	eventLocked     Event = "locked"     // another gateway was just fetching it
 	eventPutOff     Event = "put-off"    // visitors came first
 	eventFailed     Event = "failed"     // the backend failed
 	eventUnstorable Event = "unstorable" // what came is not to be stored
 	eventUnanswered Event = "unanswered" // memcached failed
-	eventNoMeta     Event = "no-meta"    // memcached cannot tell
-	eventGivenUp    Event = "given-up"   // its time was over before it could be fetched
-	eventDropped    Event = "no-room"    // it was the one to make room
+	eventNoMeta     Event = "no-meta"    // memcached does not say
+	eventGivenUp    Event = "given-up"   // its time was over before it was fetched
+	eventDropped    Event = "no-room"    // it was dropped to make room
 )
 
-// A Schedule has pages that are served fetched once more before they expire, and
-// lets others die. It knows when, and asks others to do all else.
+// A Schedule refreshes pages that are served before they expire; others expire. It decides
+// when, and calls functions for all else.
 //
-// Shortly before a page expires it asks memcached whether anyone has been served
-// it. One that was is refetched, if visitors leave its backend room, as soon as one of
-// few slots is free. While a page may be served over its time (Page.Hard lies after
-// Soft) that is tried again until it must go, and a page that nobody was served is
-// deleted when its time is over, for its next visitor must not get it then. Its last good
-// copy stays. A page that is withdrawn is deleted at once, and its copy with it.
+// Shortly before a page expires it asks memcached whether the page has been served. If so,
+// it is fetched as soon as one of a few slots is free, unless visitors wait for its backend.
+// While a page may be served after its time (Page.Hard is after Soft), that is tried again
+// until it must go. A page that has not been served is deleted when its time is over: its
+// next visitor must not get it then. Its last good copy stays. A page that is withdrawn is
+// deleted at once, with its copy.
 //
-// Its exported fields and the functions are set before the first call of a method; all
-// methods are safe for concurrent use. The goroutines are Run's.
+// The exported fields are set before the first call of a method; all methods are safe for
+// concurrent use. Run starts a goroutine for each look and each fetch, at most eight and
+// Concurrency of them, and waits for them.
 type Schedule struct {
 	Store *cachewriter.Writer
 	Log   *zap.Logger // nil is silent
 
-	// MaxKeys and MaxBytes bound what is held. Beyond them the page goes whose
-	// turn is farthest away. Zero means 16384 and 16 MiB.
+	// MaxKeys and MaxBytes bound the pages that are held. Beyond them the page whose turn
+	// comes last is dropped. Zero means 16384 and 16 MiB.
 	MaxKeys  int
 	MaxBytes int64
 
 	// Concurrency is how many pages are fetched at once. Zero means 2.
 	Concurrency int
 
-	// Fetch fetches a page, and has Add called if it is stored. It must be set.
+	// Fetch fetches a page, and calls Add if it is stored. It must be set.
 	Fetch func(ctx context.Context, f *Page) Outcome
 
 	// Busy reports whether visitors wait for the page's backend. Nil: never.
 	Busy func(f *Page) bool
 
-	// Lock keeps other gateways from fetching the page until unlock; if it is not
-	// ok, one of them keeps us. Nil: there is only this one.
+	// Lock prevents other gateways from fetching the page until unlock is called. It is not
+	// ok if another gateway holds the lock. Nil: there is only this gateway.
 	Lock func(ctx context.Context, f *Page) (unlock func(), ok bool)
 
 	usage  func(ctx context.Context, f *Page) (*cachewriter.Usage, error) // nil: what Store says
@@ -115,9 +115,9 @@ type Schedule struct {
 	bytes    int64 // of all pages
 	waiting  queue // for their time; the first to come first
 	farthest queue // the same pages, in the other order
-	ready    queue // for a slot to be refetched in; the first to expire first
-	looking  int   // questions to memcached under way
-	fetching int   // refetches under way
+	ready    queue // for a slot to be fetched in; the first to expire first
+	looking  int   // looks at memcached under way
+	fetching int   // fetches under way
 	changed  chan struct{}
 	counts   map[Event]uint64
 	noMeta   bool // has been logged
@@ -156,8 +156,8 @@ type planned struct {
 	place [2]int // there, and in farthest
 }
 
-// Add schedules a page that has been handed to the store, in the place of an older
-// one of the same key.
+// Add schedules a page that has been handed to the store. It replaces an older one of the
+// same key.
 func (r *Schedule) Add(f *Page) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -212,17 +212,8 @@ func (r *Schedule) Forget(key string) {
 	}
 }
 
-// Clear is Forget for all pages.
-func (r *Schedule) Clear() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range r.pages {
-		r.drop(p)
-	}
-}
-
-// Hurry has the pages that could not be fetched tried again at once: their backend
-// is back.
+// Hurry tries the pages that could not be fetched again at once, since their backend is
+// back.
 func (r *Schedule) Hurry() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -236,8 +227,8 @@ func (r *Schedule) Hurry() {
 	}
 }
 
-// Run does what is planned until ctx is done, and then waits for the fetches under
-// way, which it breaks off.
+// Run does what is scheduled until ctx is done. Then it breaks off the fetches under way,
+// and waits for them.
 func (r *Schedule) Run(ctx context.Context) {
 	r.mu.Lock()
 	r.init()
@@ -277,7 +268,7 @@ func (r *Schedule) begin(ctx context.Context, jobs *sync.WaitGroup) time.Duratio
 		p := r.ready.first()
 		r.leave(p)
 		r.fetching++
-		jobs.Go(func() { r.finish(p, r.renew(ctx, p), &r.fetching) })
+		jobs.Go(func() { r.finish(p, r.fetch(ctx, p), &r.fetching) })
 	}
 	return idle
 }
@@ -311,7 +302,7 @@ func (r *Schedule) finish(p *planned, s step, room *int) {
 	}
 }
 
-// A Stats is what a Schedule has counted, and what it holds.
+// Stats is what a Schedule has counted, and what it holds.
 type Stats struct {
 	Events   map[Event]uint64
 	Keys     int
@@ -341,7 +332,7 @@ func (r *Schedule) count(e Event) {
 	}
 }
 
-// wake has Run look at what has changed.
+// wake makes Run look at what has changed.
 func (r *Schedule) wake() {
 	select {
 	case r.changed <- struct{}{}:
@@ -349,14 +340,14 @@ func (r *Schedule) wake() {
 	}
 }
 
-// drop takes a page out of everything.
+// drop removes a page.
 func (r *Schedule) drop(p *planned) {
 	r.leave(p)
 	delete(r.pages, p.Entry.Key)
 	r.bytes -= p.size()
 }
 
-// wait has a page wait for its turn.
+// wait puts a page into the queue of those that wait for their turn.
 func (r *Schedule) wait(p *planned) {
 	r.enter(&r.waiting, p)
 	heap.Push(&r.farthest, p)
@@ -370,7 +361,7 @@ func (r *Schedule) enter(q *queue, p *planned) {
 	p.queue = q
 }
 
-// leave takes a page out of the queue that it is in.
+// leave removes a page from its queue.
 func (r *Schedule) leave(p *planned) {
 	if p.queue == nil {
 		return
