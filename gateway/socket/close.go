@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// CloseWrite ends the stream to the peer, if the connection can do that.
+// CloseWrite ends the stream to the peer, if nc can do that.
 func CloseWrite(nc net.Conn) {
 	if half, ok := unwrap(nc).(interface{ CloseWrite() error }); ok {
 		half.CloseWrite()
 	}
 }
 
-// IsDrained reports whether nothing that the peer has sent is left to be read: else
-// closing the connection would reset it. It is false if the connection cannot tell.
+// IsDrained reports whether all that the peer has sent has been read: else closing nc would
+// reset the connection. It is false if nc does not say.
 func IsDrained(nc net.Conn) bool {
 	c, ok := nc.(interface{ Unread() (int, error) })
 	if !ok {
@@ -24,9 +24,8 @@ func IsDrained(nc net.Conn) bool {
 	return err == nil && n == 0
 }
 
-// Cut closes a connection. With spoil the end of the stream does not look like that
-// of an answer without length, if the connection is one over TCP: a reset tells, and
-// over TLS a record that is none.
+// Cut closes a connection. With spoil, over TCP, the end of the stream does not look like
+// the end of a response without length: it is a reset, or over TLS a broken record.
 func Cut(nc net.Conn, spoil bool) {
 	tc, secure := nc.(*tls.Conn)
 	if secure {

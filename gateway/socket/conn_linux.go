@@ -33,7 +33,7 @@ type Conn struct {
 // A side is one direction of a Conn.
 type side struct {
 	deadline time.Time
-	late     bool // the deadline has not been told to the file
+	late     bool // the file does not have the deadline yet
 	waiting  int  // goroutines
 }
 
@@ -176,7 +176,7 @@ func (c *Conn) wait(s *side) (*os.File, error) {
 		c.file = os.NewFile(uintptr(c.fd), "socket")
 	}
 	s.waiting++
-	c.tell(s)
+	c.apply(s)
 	return c.file, nil
 }
 
@@ -186,8 +186,8 @@ func (c *Conn) stop(s *side) {
 	s.waiting--
 }
 
-// tell has a side's deadline bound whoever waits there. c.mu is held.
-func (c *Conn) tell(s *side) {
+// apply passes a side's deadline to the file, if somebody waits there. c.mu is held.
+func (c *Conn) apply(s *side) {
 	if !s.late || s.waiting == 0 {
 		return
 	}
@@ -207,7 +207,7 @@ func (c *Conn) setDeadline(t time.Time, sides ...*side) error {
 	}
 	for _, s := range sides {
 		s.deadline, s.late = t, true
-		c.tell(s)
+		c.apply(s)
 	}
 	return nil
 }

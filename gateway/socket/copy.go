@@ -30,7 +30,7 @@ type Copy struct {
 	To    Target        // nil: the bytes are dropped
 	Left  int64         // still to be taken; Endless: until From ends
 	Idle  time.Duration // bounds every pause, on either side
-	Moved func(n int)   // is told of each part that To has taken; may be nil
+	Moved func(n int)   // called for each part that To has taken; may be nil
 
 	WriteBy func() time.Time // the deadline for a write that begins now; nil: by Idle
 
@@ -92,7 +92,7 @@ const copyBuffer = 32 << 10
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}
 
-// put has n bytes written.
+// put writes n bytes.
 func (p *Copy) put(n int, write func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

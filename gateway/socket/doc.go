@@ -1,11 +1,20 @@
-// Package socket has stream connections that live for one request, over TCP and
-// UNIX sockets, with the fewest system calls that do.
+// Package socket makes stream connections that live for one request, over TCP and UNIX
+// sockets, with few system calls.
 //
-// Those of package net are registered with the runtime's poller when they are made,
-// asked for both their addresses, and given a timer for every deadline. Most
-// requests need nothing of that: what nginx sends is there when its connection is
-// accepted, and what it is sent fits into the socket. So a [Conn] calls the system
-// first, and waits only when the system says so.
+// A connection of package net is registered with the runtime's poller when it is made, asked
+// for both its addresses, and given a timer for every deadline. Most requests need none of
+// that: what nginx sends has arrived when its connection is accepted, and what nginx gets
+// fits into the socket. So a [Conn] calls the system first, and waits only if the system says
+// so.
 //
-// On other systems than Linux it is package net.
+//	ln, err := socket.Listen(ln)             // its connections are *Conn
+//	w, err := socket.NewWatcher()            // one goroutine for all clients
+//	stop, ok := w.Watch(conn, true, leave)   // calls leave when the client leaves
+//	c := socket.Copy{From: worker, To: conn} // splice(2) where the kernel can
+//	socket.Cut(conn, true)                   // an end that does not look complete
+//
+// The package also moves bytes between connections ([Copy]), asks the kernel who has
+// connected ([OwnerOf]), and ends connections so that the peer notices ([Cut], [CloseWrite]).
+// It knows nothing of requests. On other systems than Linux the connections are those of
+// package net, and what only Linux can do reports that it cannot.
 package socket

@@ -32,7 +32,7 @@ func rawOf(nc net.Conn) (syscall.RawConn, error) {
 }
 
 // isHungUp reports whether both directions are closed. The end of the stream
-// does not tell: that comes of the one as well.
+// does not show that: one closed direction is enough for it.
 func isHungUp(fd uintptr) bool {
 	fds := [1]unix.PollFd{{Fd: int32(fd)}}
 	n, err := unix.Poll(fds[:], 0)

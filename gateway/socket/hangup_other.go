@@ -7,6 +7,6 @@ import (
 	"net"
 )
 
-// AwaitHangup takes the end of the stream for that of the connection: that a
-// UNIX socket can tell them apart is known of Linux alone.
+// AwaitHangup takes the end of the stream for the end of the connection: only Linux is
+// known to distinguish them on a UNIX socket.
 func AwaitHangup(net.Conn) error { return io.EOF }

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls below do not wait, so that the scheduler is not told of them: else,
-// on a busy machine, it takes the goroutine's processor away in the middle of many, and
-// wakes a thread to use it.
+// The system calls below do not wait, so they bypass the scheduler: else, on a busy machine,
+// it takes the goroutine's processor away in the middle of many of them, and wakes a thread
+// to use it.
 
 func read(fd int, p []byte) (int, error) {
 	for {

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Watcher tells when peers hang up, of any number of connections, with one goroutine.
-// Reading from each would take a goroutine and its stack for each. Its methods are safe
+// A Watcher reports when peers hang up, for any number of connections, with one goroutine,
+// which Close waits for. Reading would take a goroutine and its stack for each connection. Its methods are safe
 // for concurrent use.
 type Watcher struct {
 	file *os.File // the epoll instance
@@ -47,17 +47,17 @@ func (w *Watcher) Close() error {
 	return err
 }
 
-// Watch has gone called, once, when the peer of c has closed the connection; with half,
-// also when it has only ended its own direction. It returns false if that cannot be
-// done. It ends with stop, which may come while gone is called, or after c.Close: without
-// it w keeps gone.
+// Watch calls gone, once, when the peer of c has closed the connection; with half, also when
+// it has only closed its own direction. It returns false if c cannot be watched. The caller
+// calls stop to end the watch, even after c.Close: without it w keeps gone. gone may be
+// running when stop returns.
 func (w *Watcher) Watch(c *Conn, half bool, gone func()) (stop func(), ok bool) {
 	w.mu.Lock()
 	w.last++
 	n := w.last
 	w.calls[n] = gone
 	w.mu.Unlock()
-	// A hang-up and an error are told of in any case.
+	// The system reports a hang-up and an error in any case.
 	event := unix.EpollEvent{Events: unix.EPOLLONESHOT, Fd: int32(n), Pad: int32(n >> 32)}
 	if half {
 		event.Events |= unix.EPOLLRDHUP
