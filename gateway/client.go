@@ -74,7 +74,7 @@ func (c *client) read(p *policy.Policy) (*uwsgi.Request, error) {
 // take makes v the vars of the request.
 func (c *client) take(v uwsgi.Vars) { c.received, c.method = v, v.Get("REQUEST_METHOD") }
 
-// pong answers a ping. No worker sees it.
+// pong responds to a ping. No worker sees it.
 func (c *client) pong() error {
 	c.write([]byte(uwsgi.Pong)) // nothing is lost with one that does not arrive
 	return errPing

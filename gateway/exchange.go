@@ -241,7 +241,7 @@ func (x *exchange) forward(ctx context.Context) error {
 	return err
 }
 
-// judge decides on the response's head, and tells those who wait for the page.
+// judge decides on the response's head, and shows it to those who wait for the page.
 func (x *exchange) judge() {
 	p, received, now := &x.page, x.client.received, time.Now()
 	p.judge(received, x.worker.resp, now)

@@ -15,15 +15,15 @@ import (
 	"uwgate/uwsgi"
 )
 
-// An Explanation is everything that decides about one request, for people. Its
-// JSON form is that of the admin API. It can be shown around: it hides the values of
-// cookies, credentials and whatever names the visitor, and the bypass argument's secret.
+// An Explanation is everything that decides about one request, for people. Its JSON form
+// is that of the admin API. It can be shown to others: it hides the values of cookies and
+// credentials, whatever names the visitor, and the secret of the bypass argument.
 type Explanation struct {
 	Vars    [][2]string `json:"vars"`              // as nginx would send them
 	Dropped []string    `json:"dropped"`           // by the firewall
 	Refused string      `json:"refused,omitempty"` // why the journey ends early, if it does
 
-	Backend string      `json:"backend,omitempty"` // that made the fresh answer
+	Backend string      `json:"backend,omitempty"` // that made the fresh response
 	Status  int         `json:"status,omitempty"`
 	Header  [][2]string `json:"header,omitempty"`
 
@@ -35,7 +35,7 @@ type Explanation struct {
 	StoreErr string      `json:"store_error,omitempty"`
 }
 
-// A StoredCopy is what memcached holds, beside a fresh answer.
+// A StoredCopy is what memcached holds, beside a fresh response.
 type StoredCopy struct {
 	Server  string `json:"server"`
 	Bytes   int    `json:"bytes"`
@@ -43,7 +43,7 @@ type StoredCopy struct {
 	Same    bool   `json:"same"`
 	Differs string `json:"differs,omitempty"` // where, for people
 
-	Usage *StoredUsage `json:"usage,omitempty"` // nil: the server cannot tell
+	Usage *StoredUsage `json:"usage,omitempty"` // nil: the server does not say
 }
 
 // A StoredUsage is what memcached knows of a page beside its bytes.
@@ -168,7 +168,7 @@ func inflate(value []byte, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// difference tells where a stored page departs from a fresh one, "" if nowhere.
+// difference says where a stored page differs from a fresh one, "" if nowhere.
 func difference(stored, fresh []byte) string {
 	if bytes.Equal(stored, fresh) {
 		return ""

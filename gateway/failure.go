@@ -14,7 +14,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A side tells whose fault a failure is.
+// A side says whose fault a failure is.
 type side string
 
 const (
@@ -23,12 +23,12 @@ const (
 	sideGateway side = "gateway" // ourselves
 )
 
-// statusClientGone is what the log says when there was nobody left to answer;
-// nginx has given the number this meaning.
+// statusClientGone is the status in the log if the client has left before the response.
+// The number is nginx's.
 const statusClientGone = 499
 
 // A failure ends an exchange. It knows the act that failed, as net.OpError
-// knows its Op, whose fault it was, and the status to answer with.
+// knows its Op, whose fault it was, and the status of the response.
 type failure struct {
 	op     string
 	side   side
@@ -88,7 +88,7 @@ func readFailure(err error) error {
 		f.status = 431
 	case f.code == uwsgi.BadModifier:
 		f.status = 501
-	case isGone(err):
+	case hasLeft(err):
 		f.status = statusClientGone
 	}
 	return f
@@ -163,26 +163,26 @@ func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// isGone reports that the connection broke, as opposed to what came over it
+// hasLeft reports that the connection broke, as opposed to what came over it
 // being wrong.
-func isGone(err error) bool {
+func hasLeft(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// isSilent reports that a backend closed or reset without a byte of answer.
+// isSilent reports that a backend closed or reset without a byte of a response.
 // An exception in the application looks so, and so does a worker that died or
 // refused an oversized request.
 func isSilent(err error) bool {
 	var format *uwsgi.FormatError
 	if errors.As(err, &format) {
-		return format.Offset == 0 && isGone(err) && !isTimeout(err)
+		return format.Offset == 0 && hasLeft(err) && !isTimeout(err)
 	}
-	return err == io.EOF || isGone(err) && !isTimeout(err)
+	return err == io.EOF || hasLeft(err) && !isTimeout(err)
 }
 
-// outcome is what err says about the server that was asked. Nonsense is an
-// answer, too.
+// outcome is what err says about the server that was asked. Nonsense is a
+// response, too.
 func outcome(err error) backend.Outcome {
 	switch {
 	case err == nil:
@@ -197,7 +197,7 @@ func outcome(err error) backend.Outcome {
 	return backend.Responded
 }
 
-// statusText names the statuses of our own answers.
+// statusText names the statuses of error responses.
 var statusText = map[int]string{
 	400: "Bad Request",
 	408: "Request Timeout",
@@ -211,8 +211,8 @@ var statusText = map[int]string{
 	507: "Insufficient Storage",
 }
 
-// errorResponse is the answer to a request that no backend answered. It says no
-// more than its status: the reason is in the log, for those whom it concerns.
+// errorResponse is the response to a request to which no backend responded. It says only
+// its status: the reason is in the log, for those whom it concerns.
 func errorResponse(status int, method string) []byte {
 	body := strconv.Itoa(status) + " " + statusText[status] + "\n"
 	resp := uwsgi.Response{StatusCode: status, Reason: statusText[status]}

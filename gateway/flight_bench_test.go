@@ -86,14 +86,14 @@ func BenchmarkCrowd(b *testing.B) {
 // BenchmarkSetMark is for keys whose pages turn out not to be for everyone, each of
 // which takes the place of another.
 func BenchmarkSetMark(b *testing.B) {
-	keys := flightKeys(2 * maxMarks)
+	keys := flightKeys(2 * maxMarkers)
 	var fs flights
 	for _, key := range keys {
-		fs.setMark(key, false, uncacheable)
+		fs.setMarker(key, false, uncacheable)
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		fs.setMark(keys[i%len(keys)], false, uncacheable)
+		fs.setMarker(keys[i%len(keys)], false, uncacheable)
 	}
 }
 
@@ -101,8 +101,8 @@ func BenchmarkSetMark(b *testing.B) {
 func BenchmarkGoAlone(b *testing.B) {
 	var fs flights
 	s := seeker{client: &client{g: &Gateway{}}}
-	for _, key := range flightKeys(maxMarks) {
-		fs.setMark(key, false, uncacheable)
+	for _, key := range flightKeys(maxMarkers) {
+		fs.setMarker(key, false, uncacheable)
 		s.key = key
 	}
 	b.ReportAllocs()

@@ -249,7 +249,7 @@ func TestLeaderLeaves(t *testing.T) {
 			eventually(t, "the gateway knows", func() bool {
 				b.flights.mu.Lock()
 				defer b.flights.mu.Unlock()
-				return b.flights.aloft["k:/"].isGone()
+				return b.flights.aloft["k:/"].hasLeft()
 			})
 			close(w.open)
 			all.Wait()
@@ -601,7 +601,7 @@ func sum(body string) string {
 // Joining costs no copy of the body.
 func BenchmarkJoin(b *testing.B) {
 	s := seeker{client: &client{g: &Gateway{}}, key: "k:/"}
-	f := &flight{key: "k:/", body: bytes.Repeat([]byte("x"), 1<<20), ending: endLanded}
+	f := &flight{key: "k:/", now: view{body: bytes.Repeat([]byte("x"), 1<<20), ending: endLanded}}
 	fs := flights{aloft: map[string]*flight{"k:/": f}}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -151,14 +151,14 @@ func TestStoredPageIsUnmarked(t *testing.T) {
 			b.get("/")
 			b.get("/", dark)
 			for _, stranger := range []bool{true, false} {
-				if m := b.flights.markOf("k:/", stranger); m != uncacheable {
+				if m := b.flights.markerOf("k:/", stranger); m != uncacheable {
 					t.Fatalf("the mark after a private page is %d, want %d", m, uncacheable)
 				}
 			}
 			tt.store(b)
 			eventually(t, "it is stored", func() bool { _, ok := b.store.get("k:/"); return ok })
 			eventually(t, "no mark is left", func() bool {
-				return b.flights.markOf("k:/", true) == unmarked && b.flights.markOf("k:/", false) == unmarked
+				return b.flights.markerOf("k:/", true) == unmarked && b.flights.markerOf("k:/", false) == unmarked
 			})
 			b.forget("k:/")
 			w.open = make(chan struct{})
@@ -226,7 +226,7 @@ func TestEndlessPage(t *testing.T) {
 func (b *bench) expireMarks() {
 	b.flights.mu.Lock()
 	defer b.flights.mu.Unlock()
-	b.flights.marks.begun = b.flights.marks.begun.Add(-markFor)
+	b.flights.markers.begun = b.flights.markers.begun.Add(-markerLife)
 }
 
 // Requests of which a worker dies take no other's page with them.
@@ -385,7 +385,7 @@ func TestCacheableAgain(t *testing.T) {
 func (b *bench) markedUntil(key string) time.Duration {
 	b.flights.mu.Lock()
 	defer b.flights.mu.Unlock()
-	p := b.flights.marks.find(key, true)
+	p := b.flights.markers.find(key, true)
 	if p == nil {
 		return 0
 	}
@@ -400,7 +400,7 @@ func TestBypassOfUncacheable(t *testing.T) {
 	b := newBench(t, func(g *Gateway) { g.Policy.Bypass = policy.Bypass{Name: "fresh", Secret: "sesame"} }, func(nc net.Conn, req *uwsgi.Request, in *bufio.Reader) {
 		w.play(nc, req, in)
 	})
-	b.flights.setMark("k:/", true, uncacheable)
+	b.flights.setMarker("k:/", true, uncacheable)
 	if got := b.get("/?fresh=sesame", acceptsGzip, uwsgi.Var{Name: "CACHE_KEY", Value: "k:/?fresh=sesame"}); got.body != "plain" {
 		t.Errorf("got %q", got.raw)
 	}

@@ -190,7 +190,7 @@ func closeAfter(conns *sync.WaitGroup, done chan<- struct{}) {
 func (g *Gateway) serveConn(open *requestContexts, nc net.Conn) {
 	defer g.connections.leave()
 	defer nc.Close()
-	if !g.admits(nc) {
+	if !g.admit(nc) {
 		return
 	}
 	t := open.add(nc)
@@ -198,7 +198,7 @@ func (g *Gateway) serveConn(open *requestContexts, nc net.Conn) {
 	g.stats.inFlight.Add(1)
 	defer g.stats.inFlight.Add(-1)
 	defer g.contain()
-	if !g.secures(t.ctx, nc) {
+	if !g.handshake(t.ctx, nc) {
 		return
 	}
 	newExchange(g, t).serve(nc)

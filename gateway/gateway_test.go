@@ -475,11 +475,11 @@ func TestPeers(t *testing.T) {
 		"127.0.0.1:1": true, "[::1]:1": true, "10.1.2.3:1": true, "[::ffff:10.1.2.3]:1": true,
 		"10.2.0.1:1": false, "[2001:db8::1]:1": false,
 	} {
-		if got := g.allowed(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); got != want {
+		if got := g.isAllowed(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); got != want {
 			t.Errorf("allowed(%s) = %v, want %v", addr, got, want)
 		}
 	}
-	if !g.allowed(&net.UnixAddr{Name: "@", Net: "unix"}) {
+	if !g.isAllowed(&net.UnixAddr{Name: "@", Net: "unix"}) {
 		t.Error("a UNIX socket's peer is refused")
 	}
 }

@@ -8,15 +8,15 @@ import (
 	"uwgate/uwsgi"
 )
 
-// nginx reads an answer's head into one buffer, of a memory page unless
-// uwsgi_buffer_size says another size, and answers 502 to a head that is larger.
+// nginx reads the head of a response into one buffer, of a memory page unless
+// uwsgi_buffer_size says another size, and sends 502 in the place of a larger head.
 const (
 	headBuffer = 4 << 10 // the least that a page of memory has
 	bufferUnit = 1 << 10 // larger buffers are set by hand, in KiB
 )
 
 // headLimit is the size in bytes that a head may have for any nginx that would take
-// one of size bytes. nginx 1.22 breaks an answer off whose head fills the buffer to its
+// one of size bytes. nginx 1.22 breaks off a response whose head fills the buffer to its
 // last byte.
 func headLimit(size int) int {
 	return max(size, headBuffer-1, (size+bufferUnit-1)/bufferUnit*bufferUnit-1)
@@ -70,7 +70,7 @@ func (p *page) mayStore() bool { return p.verdict.Store() && p.capture.reason ==
 
 // cacheStatus is our member of the Cache-Status list (RFC 9211). It is sent with
 // the head, and says "stored" only if nothing can refuse the page any more: of one
-// that is still on its way it tells the lifetime alone.
+// that is still on its way it says only the lifetime.
 func (p *page) cacheStatus() string {
 	v := p.verdict
 	if v.Reason == policy.Found || v.Reason == policy.Stale {

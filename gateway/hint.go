@@ -11,12 +11,12 @@ import (
 	"uwgate/uwsgi"
 )
 
-// hints are what an operator can mend in nginx's configuration. Each is given
-// once in the life of a gateway.
+// hints are what an operator can correct in nginx's configuration. Each is logged once in
+// the life of a gateway.
 type hints struct {
 	noMethod, noKey, noStatus, server, unkeyed, host, rewritten, arguments, scheme, refresh, lock, repeat, modifiers, proto sync.Once
 
-	lost sync.Map // names of headers that have been told; policy bounds them
+	lost sync.Map // names of headers that have been logged; policy bounds them
 
 	unknown unknownNames
 }
@@ -128,8 +128,8 @@ func (g *Gateway) hintModifiers(sent, given [2]uint8) {
 
 // hintProto looks at an X-Forwarded-Proto that the firewall has dropped.
 func (g *Gateway) hintProto(v uwsgi.Vars) {
-	told, own := v.Get("HTTP_X_FORWARDED_PROTO"), v.Get("REQUEST_SCHEME")
-	if g.firewall().TrustForwardedProto || told == "" || own == "" || strings.EqualFold(told, own) {
+	said, own := v.Get("HTTP_X_FORWARDED_PROTO"), v.Get("REQUEST_SCHEME")
+	if g.firewall().TrustForwardedProto || said == "" || own == "" || strings.EqualFold(said, own) {
 		return
 	}
 	g.hintOnce(&g.hints.proto, "a request's X-Forwarded-Proto differs from nginx's scheme; the application gets nginx's, "+strconv.Quote(own),
@@ -140,8 +140,8 @@ func (g *Gateway) hintProto(v uwsgi.Vars) {
 // a second Host.
 func isClients(name string) bool { return strings.HasPrefix(name, "HTTP_") && name != "HTTP_HOST" }
 
-// hintNotLookedUp tells a parameter that is missing from a lookup that was
-// skipped, as far as one request can tell.
+// hintNotLookedUp distinguishes a missing parameter from a lookup that was skipped, as far
+// as one request shows that.
 func (g *Gateway) hintNotLookedUp(p *policy.Policy, v uwsgi.Vars) {
 	if _, ok := v.Lookup("CACHE_STATUS"); !ok {
 		g.hintOnce(&g.hints.noStatus, "a GET came without CACHE_STATUS, so it is not known to have missed the cache, and is not stored",
@@ -158,10 +158,10 @@ func (g *Gateway) hintOnce(once *sync.Once, what, fix string) {
 	once.Do(func() { g.log().Warn(what, zap.String("fix", fix)) })
 }
 
-// hintLost tells of headers that nginx would have to add to hits.
+// hintLost logs headers that nginx would have to add to hits.
 func (g *Gateway) hintLost(lost []uwsgi.Field) {
 	for _, f := range lost {
-		if _, told := g.hints.lost.LoadOrStore(strings.ToLower(f.Name), true); told {
+		if _, logged := g.hints.lost.LoadOrStore(strings.ToLower(f.Name), true); logged {
 			continue
 		}
 		g.log().Warn("hits come without a header that the application sends",

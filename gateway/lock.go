@@ -12,9 +12,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// In a fleet other gateways fill the same memcached, and a page is to be fetched by
-// one of them. Its leader takes a lock there; the others' leaders look whether the
-// page has come, and so have their followers wait with them.
+// In a fleet other gateways fill the same memcached, and one of them fetches a page. Its
+// leader takes a lock there. The leaders of the other gateways look whether the page has
+// come, and their followers wait with them.
 
 const (
 	// lockLife is how long a gateway that was killed holds up the others, and a
@@ -108,7 +108,7 @@ type found struct {
 	reason policy.Reason // Found or Stale
 }
 
-// left is how long an item will lie in memcached, if it told.
+// left is how long an item will lie in memcached, zero if memcached does not say.
 func left(item *cachewriter.Item) time.Duration {
 	if item.Usage == nil {
 		return 0
@@ -179,5 +179,5 @@ func endLock(ctx context.Context, lock *cachewriter.Lock, reason policy.Reason) 
 	case "", policy.CaptureFull, policy.StoreFull, policy.StoreDown, policy.Purged, policy.Reloaded, policy.Truncated, policy.Status, policy.Found:
 		return lock.Unlock(ctx)
 	}
-	return lock.Refuse(ctx, markFor)
+	return lock.Refuse(ctx, markerLife)
 }

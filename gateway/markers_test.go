@@ -7,7 +7,7 @@ import (
 )
 
 func TestMarks(t *testing.T) {
-	var s marks
+	var s markers
 	now := time.Now()
 	if s.of("a", true, now) != unmarked {
 		t.Error("there is a mark before there was one")
@@ -26,11 +26,11 @@ func TestMarks(t *testing.T) {
 		key      string
 		stranger bool
 		at       time.Duration
-		want     mark
+		want     marker
 	}{
 		{"set", "a", true, 0, uncacheable},
-		{"almost over", "a", true, markFor - 1, uncacheable},
-		{"over", "a", true, markFor, unmarked},
+		{"almost over", "a", true, markerLife - 1, uncacheable},
+		{"over", "a", true, markerLife, unmarked},
 		{"for strangers only", "a", false, 0, unmarked},
 		{"cleared", "b", true, 0, unmarked},
 		{"cleared for others", "b", false, 0, unmarked},
@@ -44,25 +44,25 @@ func TestMarks(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	s.set("a", true, uncacheable, now.Add(markFor))
-	if s.of("a", true, now.Add(2*markFor-1)) != uncacheable {
+	s.set("a", true, uncacheable, now.Add(markerLife))
+	if s.of("a", true, now.Add(2*markerLife-1)) != uncacheable {
 		t.Error("a key that is marked again does not stay so for longer")
 	}
 }
 
 func TestMarksForgetTheOldest(t *testing.T) {
-	var s marks
+	var s markers
 	now := time.Now()
-	for i := range 4 * maxMarks {
+	for i := range 4 * maxMarkers {
 		s.set(strconv.Itoa(i), i%2 == 0, uncacheable, now.Add(time.Duration(i)))
 	}
-	const recent = maxMarks / 8
+	const recent = maxMarkers / 8
 	kept, old := 0, 0
-	for i := range 4 * maxMarks {
+	for i := range 4 * maxMarkers {
 		switch has := s.of(strconv.Itoa(i), i%2 == 0, now) == uncacheable; {
-		case has && i >= 4*maxMarks-recent:
+		case has && i >= 4*maxMarkers-recent:
 			kept++
-		case has && i < maxMarks:
+		case has && i < maxMarkers:
 			old++
 		}
 	}
@@ -70,7 +70,7 @@ func TestMarksForgetTheOldest(t *testing.T) {
 	if kept < recent*99/100 {
 		t.Errorf("%d of the last %d keys are there", kept, recent)
 	}
-	if old > maxMarks/20 {
-		t.Errorf("%d of the first %d keys are still there", old, maxMarks)
+	if old > maxMarkers/20 {
+		t.Errorf("%d of the first %d keys are still there", old, maxMarkers)
 	}
 }

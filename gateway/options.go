@@ -157,8 +157,8 @@ type Peers struct {
 
 	// HalfClose permits TCP clients to close their direction after the request and still
 	// wait for a response. Over TCP that looks like leaving, so that a client that has
-	// left is noticed only when the gateway writes to it. UNIX sockets tell the two apart
-	// and need no permission.
+	// left is noticed only when the gateway writes to it. UNIX sockets distinguish the
+	// two and need no permission.
 	HalfClose bool
 }
 

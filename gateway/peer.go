@@ -15,11 +15,10 @@ import (
 	"uwgate/gateway/socket"
 )
 
-// admits reports whether requests over nc are heard, and tells what to do about
-// those that are not.
-func (g *Gateway) admits(nc net.Conn) bool {
+// admit returns false if requests over nc are refused, and logs what to do about that.
+func (g *Gateway) admit(nc net.Conn) bool {
 	peer := nc.RemoteAddr()
-	if !g.allowed(peer) {
+	if !g.isAllowed(peer) {
 		g.refuse("connection refused: peer is not allowed; if it is your nginx, add --allow-peer",
 			zap.Stringer("peer", peer))
 		return false
@@ -45,8 +44,8 @@ func (g *Gateway) refuse(message string, fields ...zap.Field) {
 	g.stats.peersRefused.Add(1)
 }
 
-// allowed reports whether requests from addr are heard.
-func (g *Gateway) allowed(addr net.Addr) bool {
+// isAllowed reports whether requests from addr are served.
+func (g *Gateway) isAllowed(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
 		return true
@@ -70,9 +69,9 @@ const (
 	handshakeFailed  = "failed"
 )
 
-// secures does the handshake of a connection over TLS, and reports whether a
-// request may follow.
-func (g *Gateway) secures(ctx context.Context, nc net.Conn) bool {
+// handshake does the handshake of a connection over TLS. It returns false if no request can
+// follow.
+func (g *Gateway) handshake(ctx context.Context, nc net.Conn) bool {
 	tc, ok := nc.(*tls.Conn)
 	if !ok {
 		return true

@@ -146,7 +146,7 @@ func (c *client) leave(err error, u *upload, to net.Conn) {
 		if c.left > 0 && !u.isTaken() {
 			socket.CloseWrite(to) // or the worker would wait for the rest
 		}
-	case p.flight != nil && c.g.flights.outlives(p.flight):
+	case p.flight != nil && c.g.flights.leaderLeft(p.flight):
 	default:
 		c.ctx.end(errClientGone)
 	}

@@ -14,11 +14,11 @@ import (
 // A record is one request's line in the access log and its share of the
 // counters. It is filled in along the way and written once.
 type record struct {
-	took    time.Duration // until the last byte of the answer was written
+	took    time.Duration // until the last byte of the response was written
 	method  string
 	uri     string
 	status  int
-	bytes   int64 // of the answer's body
+	bytes   int64 // of the response's body
 	backend string
 	ttl     time.Duration // zero: not to be stored
 	observe bool          // it would be stored
@@ -26,7 +26,7 @@ type record struct {
 	reason  policy.Reason
 	key     string
 	flight  string // leader, follower or refresh; empty: neither
-	err     error  // what ended it, nil for a whole answer
+	err     error  // what ended it, nil for a whole response
 
 	hideQuery bool
 }

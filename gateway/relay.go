@@ -58,7 +58,7 @@ func (x *exchange) relay(ctx context.Context) error {
 	return x.relayFailure(ctx, err)
 }
 
-// relayNotModified answers 304, and captures the page when nginx has that.
+// relayNotModified sends a 304, and captures the page when nginx has that.
 func (x *exchange) relayNotModified(ctx context.Context) error {
 	resp := uwsgi.Response{StatusCode: http.StatusNotModified, Reason: "Not Modified"}
 	resp.Header = policy.NotModifiedHeader(x.page.resp.Header)
@@ -309,7 +309,7 @@ func (c *client) pass(out []byte, captured int) error {
 	case followers > 0 && isTimeout(err):
 		c.lag = lag{on: true, rest: bytes.Clone(out[n:]), from: captured}
 		return nil
-	case c.g.flights.outlives(f):
+	case c.g.flights.leaderLeft(f):
 		c.lag.on = true // and nobody will catch up
 		return nil
 	}

@@ -152,7 +152,7 @@ func (x *exchange) mayHave(v *view) bool {
 // for others like it either.
 func (x *exchange) refused() wait {
 	if !x.page.stranger {
-		x.g.flights.setMark(x.page.plan.Key, false, uncacheable)
+		x.g.flights.setMarker(x.page.plan.Key, false, uncacheable)
 	}
 	return waitRefused
 }
@@ -296,7 +296,7 @@ func (x *exchange) land(o ending, err error) {
 	}
 	x.g.flights.end(f, o, err)
 	c.presence.leads(nil)
-	c.lag.lost = f.isGone()
+	c.lag.lost = f.hasLeft()
 }
 
 // landWith ends the flight of a page that has come to its end, and was stored, or was not

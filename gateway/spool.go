@@ -30,7 +30,7 @@ const spoolInMemory = 64 << 10
 func (s *spool) isHeld() bool { return s.memory != nil || s.file != nil }
 
 // isApart reports whether the body is too large to go out with the packet: a
-// worker may answer without reading, and must not find nobody listening.
+// worker may respond without reading, and somebody must read that response.
 func (s *spool) isApart() bool { return s.file != nil || len(s.memory) > clientBuffer }
 
 // takeBody reads the body from nginx before a worker is asked, unless uploads are

@@ -18,7 +18,7 @@ import (
 )
 
 // A last good copy is what a page was when it was last stored, with its whole head,
-// under a key of its own. It is served while the backend fails, if the answer or the
+// under a key of its own. It is served while the backend fails, if the response or the
 // operator allowed that (stale-if-error, RFC 5861 §4).
 
 // copyMagic begins a copy; its number changes with the form.
