@@ -13,23 +13,22 @@ import (
 type Explanation struct {
 	Key       string `json:"key"`              // raw, as Plan.Key
 	KeySource string `json:"key_source"`       // "nginx", "template" or "none"
-	Server    string `json:"server,omitempty"` // that nginx asked, as Plan.Addr
-	LookedUp  bool   `json:"looked_up"`        // nginx is known to have asked for a key, and missed
-	Rule      string `json:"rule,omitempty"`   // the one that matched, after its number from 1
-	URI       string `json:"uri,omitempty"`    // that the key is for, as Plan.URI; empty: the client's
+	Server    string `json:"server,omitempty"` // the server that nginx asked, as Plan.Addr
+	LookedUp  bool   `json:"looked_up"`        // nginx is known to have looked up a key and found nothing
+	Rule      string `json:"rule,omitempty"`   // the rule that matched, after its number from 1
+	URI       string `json:"uri,omitempty"`    // the URI of the key, as Plan.URI; empty: the client's
 
-	// Refusals are all that speak against storing, in the order in which they
-	// are looked for: the first one is the verdict's reason. Observe is the
-	// last, and alone if nothing else forbids.
+	// Refusals are all reasons not to store, in the order in which they are
+	// checked: the first one is the verdict's reason. Observe is the last, and
+	// the only one if nothing else forbids storing.
 	Refusals []Finding `json:"refusals"`
 
-	// Freshness are the steps to the lifetime: each source that says anything,
-	// by precedence, then what shortened or lengthened it. Empty without an
-	// answer.
+	// Freshness is the calculation of the lifetime: each source that says
+	// anything, by precedence, then what shortened or lengthened it. It is empty
+	// without a response.
 	Freshness []Step `json:"freshness"`
 
-	// Lost are the lines that the page can do without on a hit, though it had
-	// better not: see Policy.Lost.
+	// Lost are the header lines that hits lose: see Policy.Lost.
 	Lost []string `json:"lost,omitempty"`
 
 	Verdict Decision `json:"verdict"`
@@ -80,7 +79,7 @@ func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, tr
 		h := p.newHead(v, r, now)
 		h.rule, e.Rule = p.rule(n), p.ruleName(n)
 		e.addHead(&h)
-		if v.Get("REQUEST_METHOD") != "HEAD" { // whose answer has no body
+		if v.Get("REQUEST_METHOD") != "HEAD" { // whose response has no body
 			e.addBody(&content{p, r, body, whole, trailers})
 		}
 		e.Freshness = h.steps()

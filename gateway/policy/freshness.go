@@ -9,10 +9,10 @@ import (
 
 // A grant is what one source says about the lifetime.
 type grant struct {
-	given    bool          // it says something, so that no lesser source is asked
+	given    bool          // it says something, so the next sources do not count
 	absolute bool          // ttl counts from now, Age or not
 	ttl      time.Duration // zero if what it says is malformed, or contradicts itself
-	value    string        // as the answer spells it; empty for the operator's own
+	value    string        // as the response spells it; empty for the operator's own
 }
 
 // left returns what is left of the grant at that age.

@@ -74,7 +74,7 @@ func (h *head) find(r Reason) (at string, found bool) {
 	case TooLarge:
 		return "", h.r.ContentLength > h.p.BodyLimit() || h.hasLargeHead()
 	}
-	panic("policy: no refusal of answers: " + string(r))
+	panic("policy: not a reason in a head: " + string(r))
 }
 
 // isStorableError reports whether a rule stores the status, and hits have it.

@@ -12,15 +12,15 @@ type class string
 
 const (
 	refuse class = "refuse" // the page is not stored
-	warn   class = "warn"   // it is, and the operator is told what a hit loses
-	ignore class = "ignore" // nobody misses it on a hit, or it would be untrue there
+	warn   class = "warn"   // it is stored, and the operator learns what a hit loses
+	ignore class = "ignore" // a hit does not need it, or it would be untrue there
 )
 
-// What becomes of a header in FormatHTTP, where hits have heads: a rule's inHTTP
-// is refuse or one of these.
+// What happens to a header in FormatHTTP: a rule's inHTTP is refuse or one of
+// these.
 const (
 	keep class = ""     // the hit has it
-	drop class = "drop" // the hit lacks it, since it would be untrue there or is not for browsers
+	drop class = "drop" // the hit lacks it: it would be untrue there, or is not for browsers
 )
 
 // A headerRule assigns a class to a header.
@@ -32,12 +32,12 @@ type headerRule struct {
 	only   func(value string) bool
 	having string
 
-	// constant headers may be declared in Policy.NginxAdds, and are no loss
-	// then. What belongs to one page or one visitor may not: nginx would add
-	// it to every page of the location.
+	// constant headers may be declared in Hits.Adds; then hits do not lose them.
+	// A header that belongs to one page or one visitor may not be declared: nginx
+	// would add it to every page of the location.
 	constant bool
 
-	// inHTTP is what becomes of the header, or of the page, where hits have heads.
+	// inHTTP is what happens to the header, or to the page, in FormatHTTP.
 	inHTTP class
 
 	why string

@@ -26,7 +26,7 @@ func (p *Policy) Hit(v uwsgi.Vars, value []byte, flags uint32) (resp *uwsgi.Resp
 	}
 	mediaType, ok := p.Hits.typeOf(v)
 	if !ok {
-		return nil, nil, errors.New("policy: the path does not tell the type of a hit")
+		return nil, nil, errors.New("policy: the path cannot be decoded, so the Content-Type of a hit is not known")
 	}
 	resp = &uwsgi.Response{StatusCode: 200, Reason: "OK", ContentLength: int64(len(value))}
 	resp.Header = append(uwsgi.Header{
@@ -46,7 +46,7 @@ func CutHead(value []byte) (*uwsgi.Response, []byte, error) {
 	}
 	body := value[len(value)-in.Len()-br.Buffered():]
 	if resp.Chunked || resp.ContentLength >= 0 && resp.ContentLength != int64(len(body)) {
-		return nil, nil, errors.New("policy: the head in memcached is not that of the body behind it")
+		return nil, nil, errors.New("policy: the head in memcached does not fit the body after it")
 	}
 	resp.ContentLength = int64(len(body))
 	return resp, body, nil

@@ -12,7 +12,7 @@ import (
 // A Target is an entry to delete.
 type Target struct {
 	Key  string // raw, and never longer than memcached accepts
-	Addr string // the server, one of Policy.Servers; empty if nginx did not say
+	Addr string // the server, one of Keys.Servers; empty if nginx did not say
 }
 
 // Invalidated returns the entries that a response makes invalid (RFC 9111 §4.4).

@@ -100,7 +100,7 @@ func (k *Keys) expand(v uwsgi.Vars) (key, note string) {
 
 // A lookup is what nginx says about its lookup in memcached.
 type lookup struct {
-	proven     bool   // the key was asked for, and missed
+	proven     bool   // nginx looked up the key, and found nothing
 	thrownAway bool   // see Plan.LookedUp
 	addr       string // the server that nginx asked
 }

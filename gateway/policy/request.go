@@ -158,7 +158,7 @@ func (q *request) find(r Reason) (at string, found bool) {
 	case Host:
 		return q.foreignHost()
 	}
-	panic("policy: no refusal of requests: " + string(r))
+	panic("policy: not a reason in a request: " + string(r))
 }
 
 // findRepeat finds a var with two values: nginx may use one of them in the key,

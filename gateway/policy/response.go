@@ -80,8 +80,7 @@ func (p *Policy) coversVary(v uwsgi.Vars, h uwsgi.Header) bool {
 	})
 }
 
-// coversVaryBut is coversVary with a word of the caller's on Cookie, which is asked for
-// if Cookie is named.
+// coversVaryBut is coversVary; if Vary names Cookie, coversCookie decides about it.
 func (p *Policy) coversVaryBut(v uwsgi.Vars, h uwsgi.Header, coversCookie func() bool) bool {
 	for i := range h {
 		if !equalFold(h[i].Name, "Vary") {

@@ -21,54 +21,53 @@ import (
 // can match any more: a rule with ActionBypass refuses the request if no rule
 // above it waits for the response, and otherwise it refuses the response.
 type Rule struct {
-	// Hosts are globs of hosts, compared like Policy.AllowedHosts. Any of them
-	// may match.
+	// Hosts are globs of hosts, compared like Keys.AllowedHosts. One must match.
 	Hosts []string
 
 	// PathPrefix, PathGlob and PathRegexp are compared with the decoded path,
-	// nginx's $uri, case included. A glob is for the whole path, and its *
-	// stands for any bytes, slashes too; a regexp may match anywhere, like
+	// nginx's $uri, with case. A glob must match the whole path, and its *
+	// matches any bytes, including slashes. A regexp may match anywhere, like
 	// those of nginx's locations.
 	PathPrefix string
 	PathGlob   string
 	PathRegexp *regexp.Regexp
 
 	// Args are arguments that the URL must all have: "name" with any value or
-	// none, "name=value" with that one. They are compared decoded.
+	// none, "name=value" with that value. They are compared decoded.
 	Args []string
 
 	// ContentTypes are globs of media types, such as "text/*", without
-	// parameters and case. Any of them may match the answer's.
+	// parameters. One must match that of the response. Case does not matter.
 	ContentTypes []string
 
-	// Action is what becomes of the page. Empty means ActionCache.
+	// Action is what happens to the page. Empty means ActionCache.
 	Action Action
 
-	// TTL is the lifetime of pages that say nothing about theirs, in place of
-	// Policy.DefaultTTL, and like that only for requests without cookies that
-	// matter. Zero means Policy.DefaultTTL.
+	// TTL is the lifetime of pages that say nothing about theirs. Like
+	// Lifetimes.Default, which it replaces, it applies only to responses to
+	// strangers. Zero means Lifetimes.Default.
 	TTL time.Duration
 
-	// MinTTL and MaxTTL stand in for those of the Policy. Zero means the
-	// Policy's.
+	// MinTTL and MaxTTL replace those of Lifetimes. Zero means Lifetimes.Min and
+	// Lifetimes.Max.
 	MinTTL, MaxTTL time.Duration
 
 	// Tags are names under which the pages can be purged together.
 	Tags []string
 
-	// Statuses are those of answers to be stored besides 200, in FormatHTTP:
-	// of 301, 302, 307, 308, 404, 410 and 451 any. What else speaks against
-	// storing does so for them, too.
+	// Statuses are statuses that are stored besides 200, in FormatHTTP: any of
+	// 301, 302, 307, 308, 404, 410 and 451. All other reasons not to store still
+	// apply.
 	Statuses []int
 
-	// KeepArgs are globs of the arguments that the pages depend on, compared
-	// decoded and with case. All others are cut from the URL for which the key
-	// is derived and which the worker is asked for, so that nothing outside
-	// the key can change the page. A key that nginx hands over is that of the
-	// whole URL, and so nothing is cut. Nil keeps all, an empty list none.
+	// KeepArgs are globs of the arguments on which the pages depend, compared
+	// decoded and with case. All other arguments are cut from the URL from which
+	// the key is derived and which the worker gets, so that nothing outside the
+	// key can change the page. A handed-over key belongs to the whole URL, so
+	// nothing is cut. Nil keeps all arguments, an empty list none.
 	//
-	// The key must be known before there is an answer: KeepArgs are those of
-	// the first rule that matches without waiting for one.
+	// The key must be known before the response, so KeepArgs of the first rule
+	// that matches without waiting for the response apply.
 	KeepArgs []string
 }
 

@@ -15,7 +15,7 @@ type seenURL struct {
 	// The host as the application sees it, and as nginx has it in $host.
 	shownHost, nginxHost string
 
-	around surroundings // of the URI in the last key that was asked for
+	around surroundings // of the URI in the last key given to aroundURI
 }
 
 // targetVars are the vars about the target.

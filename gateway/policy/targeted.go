@@ -25,7 +25,7 @@ type targeted struct {
 	maxAge, sMaxAge lifetime
 }
 
-var absent targeted // not to be changed
+var absent targeted // must not be changed
 
 // parseTargeted reads all lines of that name. Its result must not be changed.
 func parseTargeted(h uwsgi.Header, name string) *targeted {

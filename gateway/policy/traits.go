@@ -17,7 +17,7 @@ type mark struct {
 	trait trait
 	given bool // by the operator
 
-	// number is that of an exact name, from 1: the headers' first, then the vars'.
+	// number numbers exact names from 1: first those of headers, then of vars.
 	number int
 
 	// repeats reports whether the value says only what nginx says, and so changes no

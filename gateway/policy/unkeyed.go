@@ -14,14 +14,14 @@ type repeater struct {
 }
 
 // An unkeyed header is one that applications and their frameworks build pages
-// from, that any client can send, and that no key contains unless someone
-// thought of it: who sends it once poisons the page for everybody.
+// from, that any client can send, and that keys seldom contain. One request
+// with it could poison the page for everybody.
 //
-// Sent by a proxy, it mostly repeats what nginx says itself. Then it changes
-// nothing, and does not refuse. Those that never repeat are fragmentHeaders.
+// A proxy mostly sends what nginx says itself. Then the header changes nothing,
+// and does not refuse. Those that never repeat are in fragmentHeaders.
 //
-// X-Forwarded-Proto is not among them: Firewall settles it. Headers that nobody here
-// knows, but whose names say what they are for, are in telling.
+// X-Forwarded-Proto is not among them, because Firewall decides about it. Unknown
+// headers whose names show what they are for are in tellings.
 var repeaters = [...]repeater{
 	{"X-Forwarded-Host", repeatsHost}, // Django USE_X_FORWARDED_HOST, werkzeug ProxyFix
 	{"X-Host", repeatsHost},
@@ -67,12 +67,12 @@ type telling struct {
 var tellings = slices.Concat(
 	tell(seemsIdentity, nil,
 		"*-User", "*-User-*", "*-Username", "*-Userid", "*-Uid", "Uid", "*-Email", "*-Mail", "*-Login", "*-Account", "*-Account-Id", "*-Customer", "*-Customer-Id", "*-Member*", // who it is
-		"*-Admin", "*-Role", "*-Roles", "*-Group", "*-Groups", "*-Permissions", "*-Scopes", "*-Claims", "*-Principal", "*-Subject", "*-Dn", // what he may
+		"*-Admin", "*-Role", "*-Roles", "*-Group", "*-Groups", "*-Permissions", "*-Scopes", "*-Claims", "*-Principal", "*-Subject", "*-Dn", // what the visitor may do
 		"*Sso-*", "*Oidc*", "*Saml*", "*Ldap*", "*Kerberos*", "*-Auth", "Auth", "*Auth-*", "*Authorization*", "*Authenticated*", "*Authentication*", // how that is known
 		"*Token", "*Tokens", "Token-*", "*-Token-*", "*Secret", "*Password", "*Passwd", "*Passphrase", "*Credential", "*Credentials", "*Jwt", "*Bearer*", "*Api-Key", "*Apikey", "*Access-Key*",
 		"*Client-Cert*", "*Clientcert*", "*-Cert", "*-Certificate", "*Msisdn*", "*-Imsi",
 		"*Session", "*Session-Id", "*Sessionid", "*Session-*", "*-Sid", "Sid", "*Cookie", "*Cookies", "*-Cart", "*-Cart-*", "*-Basket*"),
-	tell(seemsUnkeyed, nil, // a URL of which it is not known what it belongs to
+	tell(seemsUnkeyed, nil, // a URL with an unknown purpose
 		"*Forwarded-*", "*-Forwarded", "*Rewrite*", "*Override*", "*-Prefix", "Prefix", "*-Path", "*-Path-Info", "*Path-Base", "*Pathbase", "*Basepath", "*-Base", "*-Base-*", "*-Mount", "*-Mount-*", "*-Root", "*-Root-*",
 		"*Script-Name", "*-Script", "*-Query", "*-Query-String", "*-Route", "*-Route-*", "X-Invoke-*", "X-Matched-*"),
 	tell(seemsUnkeyed, isVar("REQUEST_URI"), "*-Url", "*-Uri", "*-Request-Target", "Url", "Uri"),

@@ -132,7 +132,7 @@ var neutralHeaders = []string{
 	"Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform", "Sec-Ch-Ua-*", "Sec-Websocket-*", "Sec-Browsing-Topics", "Sec-Storage-Access", "Sec-Shared-Storage-Writable",
 	"Available-Dictionary", "Dictionary-Id", "Http2-Settings", "Early-Data", "Service-Worker", "Ua-Cpu", "Ua-Os", "Chrome-Proxy", "Device-Stock-Ua", "Content-Length", "Content-Type", "Content-Encoding", "Content-Language", "Transfer-Encoding", "Expect", "Max-Forwards", "Date", "Warning", "Mime-Version",
 	"Proxy",                                // dropped by the firewall
-	"X-Forwarded-Proto", "X-Forwarded-Ssl", // the firewall has the word
+	"X-Forwarded-Proto", "X-Forwarded-Ssl", // Firewall decides about them
 	"Via", "X-Forwarded-By", "X-Proxy-Id", "X-Bluecoat-Via", "X-Imforwards", "Cdn-Loop", "X-Cache", "X-Cache-Lookup", "X-Cache-Hits", "X-Varnish", "X-Squid-*", // proxies
 	"X-Request-Id", "Request-Id", "X-Correlation-Id", "Correlation-Id", "Correlation-Context", "Request-Context", "X-Trace-Id", "X-Unique-Id", "X-Request-Start", "X-Queue-Start", "X-Start-Time", "X-Request-Time", // what logs and monitors go by
 	"Traceparent", "Tracestate", "B3", "X-B3-*", "Uber-Trace-Id", "Sentry-Trace", "X-Datadog-*", "Newrelic", "X-Newrelic-*", "X-Cloud-Trace-Context", "Grpc-Trace-Bin",
