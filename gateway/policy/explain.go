@@ -120,7 +120,7 @@ func (q *request) ruleInSight() string {
 	if q.firstRule == q.sureRule {
 		return q.p.ruleName(q.sureRule)
 	}
-	name := q.p.ruleName(q.firstRule) + " (if the answer is of that type)"
+	name := q.p.ruleName(q.firstRule) + " (if the response is of that type)"
 	if q.sureRule > 0 {
 		name += ", or " + q.p.ruleName(q.sureRule)
 	}

@@ -105,14 +105,14 @@ func TestExplainRefusals(t *testing.T) {
 		{NotLookedUp, "CACHE_STATUS is 502, which is not a miss"},
 		{Excluded, "the rule that matches keeps the page out of the cache"},
 		{Status, "the status is 404, and nginx would serve the page as a 200"},
-		{SetCookie, "the answer sets the cookie sessionid"},
-		{Private, "the answer is for one person, by Cache-Control: private, max-age=0"},
+		{SetCookie, "the response sets the cookie sessionid"},
+		{Private, "the response is for one person, by Cache-Control: private, max-age=0"},
 		{Vary, "Vary: Cookie names what the key does not contain"},
 		{DuplicateHeader, "Content-Type was given more than once, with different values"},
 		{HeaderLoss, "a hit would lack Content-Disposition: attachment"},
 		{Expired, "no lifetime is left of max-age"},
 		{Truncated, "the body is not what its head announced: 10 bytes came, of 5"},
-		{Sentinel, "the body holds the word csrf_token"},
+		{Sentinel, "the body contains the text csrf_token"},
 	}
 	for i := range max(len(e.Refusals), len(want)) {
 		switch {
@@ -176,7 +176,7 @@ func TestExplainRequestOnly(t *testing.T) {
 	p.Rules = []Rule{{ContentTypes: []string{"text/*"}, TTL: time.Minute}, {PathPrefix: "/p"}}
 	got, err := json.Marshal(p.Explain(get(), nil, nil, false, false, testNow))
 	want := `{"key":":1:/p?q=1","key_source":"nginx","server":"10.0.0.1:11211","looked_up":true,` +
-		`"rule":"1: content type text/*: cache, ttl 1m0s (if the answer is of that type), or 2: path prefix /p: cache",` +
+		`"rule":"1: content type text/*: cache, ttl 1m0s (if the response is of that type), or 2: path prefix /p: cache",` +
 		`"refusals":[],"freshness":[],"verdict":{"store":false,"reason":"","ttl":0}}`
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)

@@ -35,18 +35,18 @@ var sentences = map[Reason]string{
 	NotLookedUp:     "%s",
 
 	Status:          "the status is %s, and nginx would serve the page as a 200",
-	AccelRedirect:   "%s: nginx is told to send something else than this body",
-	SetCookie:       "the answer sets %s",
-	NoStore:         "the answer forbids it, with %s",
-	Private:         "the answer is for one person, by %s",
-	NoCache:         "the answer must not be used again unasked, by %s",
+	AccelRedirect:   "%s tells nginx to send something else than this body",
+	SetCookie:       "the response sets %s",
+	NoStore:         "the response forbids it, with %s",
+	Private:         "the response is for one person, by %s",
+	NoCache:         "the response must be validated before each use, by %s",
 	Vary:            "%s names what the key does not contain",
 	ContentEncoding: "%s: the body is encoded, and a hit would not say so",
 	ContentRange:    "%s: the body is a part of the page",
 	ContentType:     "%s",
 	HeaderLoss:      "a hit would lack %s",
-	NoLength:        "neither a length nor chunks prove that the body is whole",
-	Empty:           "there is no body, and nginx would serve the emptiness",
+	NoLength:        "neither a length nor chunks prove that the body is complete",
+	Empty:           "there is no body, and nginx would serve an empty page",
 	TooLarge:        "%s",
 	Expired:         "%s",
 	Cookie:          "the request has the unknown cookie %s, and the response has no lifetime of its own",
@@ -54,7 +54,7 @@ var sentences = map[Reason]string{
 	UnknownVar:      "nginx sends the unknown var %s, and the response has no lifetime of its own",
 	Truncated:       "the body is not what its head announced: %s",
 	Trailers:        "trailer fields followed the body, and a hit cannot carry them",
-	Sentinel:        "the body holds the word %s",
+	Sentinel:        "the body contains the text %s",
 
 	Observe: "it is only observed: whatever the decision, nothing is stored",
 }
@@ -233,13 +233,13 @@ func (h *head) joined(name string) string {
 func (h *head) wrongType() string {
 	got := h.r.Header.Get("Content-Type")
 	if got == "" {
-		return "the answer has no Content-Type"
+		return "the response has no Content-Type"
 	}
 	want, ok := h.p.Hits.typeOf(h.v)
 	if !ok {
 		return "the path cannot be decoded, so the Content-Type that nginx would give a hit is not known"
 	}
-	return "the answer is " + got + ", and nginx would make a hit " + want
+	return "the response is " + got + ", and nginx would send a hit as " + want
 }
 
 func (h *head) whatIsTooLarge() string {
@@ -277,7 +277,7 @@ func line(f uwsgi.Field) string {
 func (h *head) whyExpired(source Reason) string {
 	switch {
 	case source == DefaultTTL && h.p.Lifetimes.Default <= 0:
-		return "the answer says nothing about its lifetime, and there is no default"
+		return "the response says nothing about its lifetime, and there is no default"
 	}
 	return "no lifetime is left of " + string(source)
 }
@@ -301,7 +301,7 @@ func (c *content) about(reason Reason) string {
 		}
 		return fmt.Sprintf("%d bytes came, of %d", len(c.body), c.r.ContentLength)
 	case ContentType:
-		return "the answer names no charset, its body is no UTF-8, and a hit would say that it is"
+		return "the response names no charset, its body is not UTF-8, and a hit would declare UTF-8"
 	case Sentinel:
 		word, _ := c.p.sentinel(c.body)
 		return word
