@@ -45,7 +45,7 @@ type Writer struct {
 	Workers int
 
 	Queue   QueueLimits   // entries that wait or are being written
-	Backoff Backoff       // how long a server is left alone
+	Backoff Backoff       // how long a server that failed gets nothing
 	Pending PendingLimits // deletes that have not reached their server
 
 	// Copies says that last good copies (KindCopy) are kept. Delete removes the copy
@@ -81,7 +81,7 @@ type QueueLimits struct {
 	Entries int   // 0: 4096; each server may always have one
 }
 
-// Backoff is how long a server is left alone after three failed operations in a row.
+// Backoff is how long a server gets nothing after three failed operations in a row.
 // The time starts at Min and doubles with every failed attempt, up to Max.
 type Backoff struct {
 	Min time.Duration // 0: 1 s

@@ -33,7 +33,7 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// Report tells the pool the outcome of the request. An outcome alone ejects no server,
+// Report records the outcome of the request. An outcome alone ejects no server,
 // since a client can cause each of them.
 func (c *Conn) Report(o Outcome) {
 	c.pool.mu.Lock()

@@ -34,6 +34,6 @@
 // an idle connection to a UNIX socket occupies a worker.
 //
 // The package leaves out what is sent over the connections (except probes), and which
-// requests may be retried after a server has seen them: [Pool.MayRetry] only keeps the
+// requests may be retried after a server has seen them: [Pool.TakeRetry] only keeps the
 // budget. Servers that announce themselves are in package subscription.
 package backend

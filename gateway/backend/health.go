@@ -25,7 +25,7 @@ const (
 	maxDoubts   = 3
 	doubtWindow = 10 * time.Second
 
-	maxMisses = 3 // probes in a row that a server in doubt may fail
+	maxMisses = 3 // probes in a row that a server may fail before it is ejected
 	minHits   = 2 // probes in a row that a hung server must pass to be back
 )
 

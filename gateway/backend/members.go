@@ -120,14 +120,15 @@ func (n *Node) change(s NodeSpec) {
 	}
 }
 
-// leave is for a node that is no longer a member.
+// leave ends the timers of a node that is no longer a member, and takes it out of the
+// choice.
 func (p *pool) leave(n *Node) {
 	n.gone = true
 	n.stopTimers()
 	p.settle(n)
 }
 
-// arrange orders the nodes and the ring anew, after nodes or options have changed. p.mu
+// arrange orders the nodes and the ring again, after nodes or options have changed. p.mu
 // is held.
 func (p *pool) arrange() {
 	order := byPass

@@ -14,9 +14,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// Probing says how servers in doubt are probed.
+// Probing says how servers that may have failed are tested.
 type Probing struct {
-	// Probe is what such a server is asked.
+	// Probe is the test.
 	Probe Probe
 
 	// ProbeInterval is the pause between the probes of a server that accepts
@@ -30,8 +30,8 @@ type Probing struct {
 func (p *Probing) probeInterval() time.Duration { return orDefault(p.ProbeInterval, 5*time.Second) }
 func (p *Probing) probeTimeout() time.Duration  { return orDefault(p.ProbeTimeout, 2*time.Second) }
 
-// A Probe is what a server in doubt is asked, as [ParseProbe] reads it. The zero value is
-// a ping.
+// A Probe is the test of a server that may have failed, as [ParseProbe] reads it. The
+// zero value is a ping.
 type Probe string
 
 const (
