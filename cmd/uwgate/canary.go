@@ -19,7 +19,7 @@ import (
 const (
 	canaryLife       = time.Minute      // of a canary that cannot be deleted
 	proofTimeout     = 40 * time.Second // of the whole proof; well within canaryLife
-	answerTimeout    = 5 * time.Second  // of one request through nginx
+	responseTimeout  = 5 * time.Second  // of one request through nginx
 	memcachedTimeout = time.Second      // of one command to memcached
 	settleTimeout    = 5 * time.Second  // until memcached has reported its lookups
 	cleanTimeout     = 5 * time.Second
@@ -161,7 +161,7 @@ func (p *liveProof) try(ctx context.Context, probes []*probe) (*liveReport, erro
 		}
 	}
 	for i, pr := range probes {
-		if pr.answer = p.get(ctx, pr); !p.isHit(pr.answer) {
+		if pr.response = p.get(ctx, pr); !p.isHit(pr.response) {
 			return p.examine(ctx, probes, i), nil
 		}
 	}
@@ -175,7 +175,7 @@ func (p *liveProof) write(ctx context.Context, pr *probe) error {
 	for _, addr := range pr.servers {
 		added, err := p.directs[addr].Add(ctx, pr.key, p.value, p.flags, canaryLife)
 		if added || err != nil && !isDial(err) {
-			// Without an answer it may have been written.
+			// Without a response it may have been written.
 			pr.written = append(pr.written, addr)
 		}
 		if err != nil {

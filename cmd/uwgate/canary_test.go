@@ -95,18 +95,18 @@ func TestLiveProof(t *testing.T) {
 		{"another status", 1, nil, func(s *fakeSite) { s.found = asTeapot }, offFormat, []string{"makes a 418 of it"}},
 		{"type", 1, []string{"--hit-type", "text/html"}, nil, offFormat, []string{`serves the page as "text/html; charset=utf-8"`, "or give --hit-type 'text/html; charset=utf-8'"}},
 
-		{"not looked up", 1, nil, notLookedUp(answerAs(404)), offLookup, []string{"nginx answers 404 and asks none of --memcached", "the request came to uwgate"}},
-		{"another's page", 1, nil, notLookedUp(answerItself(404)), offLookup, []string{"does not bear uwgate's Cache-Status"}},
+		{"not looked up", 1, nil, notLookedUp(answerAs(404)), offLookup, []string{"nginx responds with 404 and asks none of --memcached", "the request came to uwgate"}},
+		{"another's page", 1, nil, notLookedUp(answerItself(404)), offLookup, []string{"does not have uwgate's Cache-Status"}},
 		{"the gateway's 502", 1, nil, notLookedUp(answerAs(502)), offLookup, nil},
 
-		{"redirect", 1, nil, notLookedUp(answerItself(302)), offReach, []string{"nginx answers 302", "the one that it redirects to"}},
+		{"redirect", 1, nil, notLookedUp(answerItself(302)), offReach, []string{"nginx itself responds with 302", "the one that it redirects to"}},
 		{"bad request", 1, nil, notLookedUp(answerItself(400)), offReach, []string{"the URL's scheme fits nginx's port"}},
 		{"forbidden", 1, nil, notLookedUp(answerItself(403)), offReach, []string{"a URL that anybody may see"}},
 		{"limits", 1, nil, notLookedUp(answerItself(429)), offReach, []string{"limit_req"}},
 		{"no key", 1, nil, notLookedUp(answerItself(500)), offReach, []string{"$memcached_key may not be set"}},
 		{"no gateway", 1, nil, notLookedUp(answerItself(502)), offReach, []string{"names what cannot be reached"}},
 		{"hung up", 1, nil, func(s *fakeSite) { s.before = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) } }, offReach,
-			[]string{"nginx does not answer: read the answer"}},
+			[]string{"nginx does not respond: read the response"}},
 		{"closed", 1, nil, func(s *fakeSite) { s.server.Close() }, offReach, []string{"nginx does not take connections at 127.0.0.1 port"}},
 		{"memcached refuses", 1, nil, func(s *fakeSite) { s.caches[0].says("add", "SERVER_ERROR out of memory\r\n") }, offReach,
 			[]string{"the canary cannot be written", "out of memory"}},
@@ -114,7 +114,7 @@ func TestLiveProof(t *testing.T) {
 		{"no memcached", 1, []string{"--memcached", "127.0.0.1:1"}, nil, offReach, []string{"the canary cannot be written", "connection refused"}},
 
 		{"no watch", 1, nil, func(s *fakeSite) { s.key = prefixed("x"); s.caches[0].says("watch", "ERROR\r\n") }, offMiss,
-			[]string{"cannot be told here", `it says "ERROR"`}},
+			[]string{"cannot be determined here", `it says "ERROR"`}},
 		{"a watch that is too much", 1, nil, func(s *fakeSite) { s.key = noKey; s.caches[0].skipped = 7 }, offMiss, []string{"is too busy to report all lookups: 7"}},
 		{"no watch, another server", 2, nil, func(s *fakeSite) {
 			s.asks = s.asks[:1]

@@ -19,8 +19,8 @@ import (
 	"uwgate/gateway/policy"
 )
 
-// An answer is nginx's response to the request for a canary, or why there is none.
-type answer struct {
+// A response is nginx's response to the request for a canary, or why there is none.
+type response struct {
 	status int // 0: no response
 	header http.Header
 	body   []byte
@@ -35,16 +35,16 @@ const (
 	stepConnect askStep = "connect"
 	stepTLS     askStep = "agree on TLS"
 	stepSend    askStep = "send the request"
-	stepRead    askStep = "read the answer"
+	stepRead    askStep = "read the response"
 )
 
-// maxAnswer is the most that is read of a response, in bytes. A canary has a thousandth of it.
-const maxAnswer = 1 << 20
+// maxResponse is the most that is read of a response, in bytes. A canary has a thousandth of it.
+const maxResponse = 1 << 20
 
 // get requests the canary from nginx. It writes the request line itself, because nginx's key
 // consists of these bytes.
-func (p *liveProof) get(ctx context.Context, pr *probe) answer {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("not done within %v", answerTimeout))
+func (p *liveProof) get(ctx context.Context, pr *probe) response {
+	ctx, cancel := context.WithTimeoutCause(ctx, responseTimeout, fmt.Errorf("not done within %v", responseTimeout))
 	defer cancel()
 	a := p.exchange(ctx, pr)
 	if a.err != nil && ctx.Err() != nil {
@@ -53,26 +53,26 @@ func (p *liveProof) get(ctx context.Context, pr *probe) answer {
 	return a
 }
 
-func (p *liveProof) exchange(ctx context.Context, pr *probe) answer {
+func (p *liveProof) exchange(ctx context.Context, pr *probe) response {
 	nc, step, err := p.dial(ctx, pr)
 	if err != nil {
-		return answer{step: step, err: err}
+		return response{step: step, err: err}
 	}
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })()
 	if _, err := io.WriteString(nc, "GET "+pr.target+" HTTP/1.1\r\n"+strings.Join(pr.lines, "\r\n")+"\r\n\r\n"); err != nil {
-		return answer{step: stepSend, err: err}
+		return response{step: stepSend, err: err}
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(nc), &http.Request{Method: http.MethodGet})
 	if err != nil {
-		return answer{step: stepRead, err: err}
+		return response{step: stepRead, err: err}
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	if err != nil {
-		return answer{step: stepRead, err: err}
+		return response{step: stepRead, err: err}
 	}
-	return answer{status: resp.StatusCode, header: resp.Header, body: body}
+	return response{status: resp.StatusCode, header: resp.Header, body: body}
 }
 
 // dial connects to the URL's host, whatever site the Host header names.
@@ -131,14 +131,14 @@ func headerOf(lines []string, name string) string {
 }
 
 // isGateways reports whether the response came through a gateway.
-func (a answer) isGateways() bool {
+func (a response) isGateways() bool {
 	return slices.ContainsFunc(a.header.Values("Cache-Status"), func(line string) bool {
 		return strings.Contains(line, "uwgate; fwd=")
 	})
 }
 
 // String returns the status and some headers, or why there is no response.
-func (a answer) String() string {
+func (a response) String() string {
 	if a.err != nil {
 		return fmt.Sprintf("none: %s: %v", a.step, a.err)
 	}
@@ -152,10 +152,10 @@ func (a answer) String() string {
 }
 
 // isZipped reports whether the response has Content-Encoding: gzip.
-func (a answer) isZipped() bool { return strings.EqualFold(a.header.Get("Content-Encoding"), "gzip") }
+func (a response) isZipped() bool { return strings.EqualFold(a.header.Get("Content-Encoding"), "gzip") }
 
 // shown returns the body as a browser shows it, nil if the browser cannot.
-func (a answer) shown() []byte {
+func (a response) shown() []byte {
 	if a.isZipped() {
 		return inflate(a.body)
 	}
@@ -167,7 +167,7 @@ func inflate(b []byte) []byte {
 	if err != nil {
 		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(r, maxResponse))
 	if err != nil {
 		return nil
 	}
@@ -175,13 +175,13 @@ func inflate(b []byte) []byte {
 }
 
 // bears reports whether the body contains the canary, compressed or not.
-func (p *liveProof) bears(a answer) bool {
+func (p *liveProof) bears(a response) bool {
 	marker := []byte(p.marker)
 	return bytes.Contains(a.body, marker) || bytes.Contains(inflate(a.body), marker)
 }
 
 // isHit reports whether a browser shows the canary. nginx may have added to the page.
-func (p *liveProof) isHit(a answer) bool {
+func (p *liveProof) isHit(a response) bool {
 	return a.status == http.StatusOK && bytes.Contains(a.shown(), []byte(p.marker)) && !hasHead(a.body)
 }
 

@@ -93,13 +93,13 @@ func TestAnswerInWords(t *testing.T) {
 	long := strings.Repeat("x", 100)
 	for _, tt := range []struct {
 		name string
-		a    answer
+		a    response
 		want string
 	}{
-		{"none", answer{step: stepTLS, err: http.ErrHandlerTimeout}, "none: agree on TLS: http: Handler timeout"},
-		{"plain", answer{status: 404}, "404 Not Found"},
-		{"unknown", answer{status: 599}, "599"},
-		{"headers", answer{status: 200, header: http.Header{"Server": {"nginx"}, "Content-Type": {"a\x1b[31m"}, "Location": {long}, "X-Other": {"x"}}},
+		{"none", response{step: stepTLS, err: http.ErrHandlerTimeout}, "none: agree on TLS: http: Handler timeout"},
+		{"plain", response{status: 404}, "404 Not Found"},
+		{"unknown", response{status: 599}, "599"},
+		{"headers", response{status: 200, header: http.Header{"Server": {"nginx"}, "Content-Type": {"a\x1b[31m"}, "Location": {long}, "X-Other": {"x"}}},
 			`200 OK, Content-Type: "a\x1b[31m", Location: ` + long[:59] + "…, Server: nginx"},
 	} {
 		if got := tt.a.String(); got != tt.want {

@@ -20,13 +20,13 @@ func (p *liveProof) reportHit(ctx context.Context, probes []*probe) *liveReport 
 	pr := probes[0]
 	r := p.report(pr)
 	r.Tried, r.Hits = len(probes), len(probes)
-	if got := pr.answer.header.Get("Content-Type"); p.isTypeKnown(pr) && !policy.SameType(got, p.policy.Hits.Type) {
+	if got := pr.response.header.Get("Content-Type"); p.isTypeKnown(pr) && !policy.SameType(got, p.policy.Hits.Type) {
 		r.is(offFormat, "nginx serves the page as %q, and uwgate takes hits for %q", got, p.policy.Hits.Type)
 		r.todo("let default_type and charset of nginx's location say %s, or give --hit-type '%s': pages of any other type are then not stored", p.policy.Hits.Type, got)
 		return r
 	}
 	r.is(liveHit, "nginx serves what lies in memcached: %d canaries of %d, on %d of its servers", len(probes), len(probes), len(p.live))
-	if !bytes.Equal(pr.answer.shown(), p.page) {
+	if !bytes.Equal(pr.response.shown(), p.page) {
 		r.warn("nginx changes the page on its way (sub_filter, ssi, addition, a CDN before it): hits differ from what is stored")
 	}
 	p.warnOfGzip(ctx, r, pr)
@@ -87,7 +87,7 @@ func (p *liveProof) askAgain(ctx context.Context, probes []*probe) (asked, misse
 			break
 		}
 		asked = append(asked, pr)
-		if pr.answer = p.get(ctx, pr); p.isHit(pr.answer) {
+		if pr.response = p.get(ctx, pr); p.isHit(pr.response) {
 			continue
 		}
 		if missed = append(missed, pr); len(missed) > 1 {
@@ -104,7 +104,7 @@ func (p *liveProof) askAgain(ctx context.Context, probes []*probe) (asked, misse
 
 // judgeAnswer judges by the response alone, and reports whether that is enough.
 func (p *liveProof) judgeAnswer(r *liveReport, pr *probe) bool {
-	switch a := pr.answer; {
+	switch a := pr.response; {
 	case a.err != nil:
 		r.unreached(pr)
 	case p.bears(a):
@@ -164,7 +164,7 @@ func (p *liveProof) unwritten(pr *probe, err error) *liveReport {
 
 func (r *liveReport) unreached(pr *probe) {
 	name, port := pr.address()
-	switch a := pr.answer; a.step {
+	switch a := pr.response; a.step {
 	case stepConnect:
 		r.is(offReach, "nginx does not take connections at %s port %s: %v", name, port, a.err)
 		r.todo("see whether nginx runs and listens there (`nginx -T | grep listen`); or give --via its address, and the site's name with --header 'Host: NAME'")
@@ -172,13 +172,13 @@ func (r *liveReport) unreached(pr *probe) {
 		r.is(offReach, "no TLS with %s: %v", pr.host, a.err)
 		r.todo("give --via the name that the certificate is for, or nginx's address and --header 'Host: NAME'")
 	default:
-		r.is(offReach, "nginx does not answer: %s: %v", a.step, a.err)
+		r.is(offReach, "nginx does not respond: %s: %v", a.step, a.err)
 		r.todo("see nginx's error log for %s", pr.target)
 	}
 }
 
 // misformed reports a response that contains the canary and is not the page.
-func (p *liveProof) misformed(r *liveReport, a answer) {
+func (p *liveProof) misformed(r *liveReport, a response) {
 	switch {
 	case hasHead(a.body):
 		r.is(offFormat, "uwgate writes head and body, and nginx serves the head as a part of the page")
@@ -188,8 +188,8 @@ func (p *liveProof) misformed(r *liveReport, a answer) {
 		r.todo("write `memcached_gzip_flag %d; gunzip on;` into nginx's location, or start uwgate with --format body", p.policy.Hits.GzipFlag)
 	default:
 		r.is(offFormat, "nginx finds the page, and makes a %d of it that is another", a.status)
-		r.evidence("the answer's body begins %q", clip(string(a.body), 40))
-		r.todo("see what nginx's location does to the answers of memcached_pass")
+		r.evidence("the response body begins %q", clip(string(a.body), 40))
+		r.todo("see what nginx's location does to the responses of memcached_pass")
 	}
 }
 
@@ -220,13 +220,13 @@ func (p *liveProof) wrongKey(r *liveReport, pr *probe, asked string) {
 // refused reports a response that nginx makes before any lookup. It returns false if this is
 // none.
 func (r *liveReport) refused(pr *probe) bool {
-	a := pr.answer
+	a := pr.response
 	if a.isGateways() {
 		return false
 	}
 	switch {
 	case a.status >= 300 && a.status < 400:
-		r.todo("give --via a URL that nginx answers itself, such as the one that it redirects to")
+		r.todo("give --via a URL that nginx responds to itself, such as the one that it redirects to")
 	case a.status == http.StatusBadRequest || a.status == http.StatusMisdirectedRequest:
 		r.todo("see whether the URL's scheme fits nginx's port, and --header 'Host: NAME' the site")
 	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
@@ -240,27 +240,27 @@ func (r *liveReport) refused(pr *probe) bool {
 	default:
 		return false
 	}
-	r.is(offReach, "nginx answers %d of its own accord", a.status)
+	r.is(offReach, "nginx itself responds with %d", a.status)
 	return true
 }
 
 // untold reports a miss on servers that do not report their lookups.
 func (p *liveProof) untold(r *liveReport, pr *probe) {
-	r.is(offMiss, "nginx does not serve the canary; whether it looks for another key, on another server or not at all cannot be told here")
+	r.is(offMiss, "nginx does not serve the canary; whether it looks for another key, on another server or not at all cannot be determined here")
 	for _, err := range p.unwatched() {
 		r.evidence("%v", err)
 	}
 	r.todo("compare nginx's `set $memcached_key` with --key and its upstream block with --memcached and --hash; see its error log for %s", pr.target)
-	r.todo("memcached itself, in place of a proxy and without -W, would tell more")
+	r.todo("memcached itself, in place of a proxy and without -W, would report more")
 }
 
 // noLookup reports a request for which none of the servers had a lookup.
 func (p *liveProof) noLookup(r *liveReport, pr *probe) {
-	r.is(offLookup, "nginx answers %d and asks none of --memcached for the page: it looks nothing up, or elsewhere", pr.answer.status)
-	if pr.answer.isGateways() {
+	r.is(offLookup, "nginx responds with %d and asks none of --memcached for the page: it looks nothing up, or elsewhere", pr.response.status)
+	if pr.response.isGateways() {
 		r.evidence("the request came to uwgate")
 	} else {
-		r.evidence("the answer does not bear uwgate's Cache-Status: it is nginx's own, or that of a worker that is asked directly")
+		r.evidence("the response does not have uwgate's Cache-Status: it is nginx's own, or that of a worker that nginx asks directly")
 		r.todo("see that nginx has this site under the name of --via; for another name give --header 'Host: NAME'")
 	}
 	r.todo("see that the location of this URL has memcached_pass or srcache_fetch, and no `if` that goes another way")

@@ -21,15 +21,15 @@ const (
 
 // A probe is one canary, and what is known of it.
 type probe struct {
-	token   string // in the URL, and in no other
-	scheme  string
-	host    string   // where to connect to, as in the URL
-	target  string   // as it stands in the request line
-	lines   []string // of the request's head
-	key     string   // raw
-	servers []string // where uwgate writes it
-	written []string // where it may be stored
-	answer  answer   // the last one
+	token    string // in the URL, and in no other
+	scheme   string
+	host     string   // where to connect to, as in the URL
+	target   string   // as it stands in the request line
+	lines    []string // of the request's head
+	key      string   // raw
+	servers  []string // where uwgate writes it
+	written  []string // where it may be stored
+	response response // the last one
 }
 
 func (pr *probe) url() string { return pr.scheme + "://" + pr.host + pr.target }

@@ -15,7 +15,7 @@ const (
 	offKey    outcome = "key"    // nginx looks under another key
 	offServer outcome = "server" // nginx looks on another memcached
 	offFormat outcome = "format" // nginx finds the page and makes something else of it
-	offReach  outcome = "reach"  // nginx or memcached does not answer, or not with this page
+	offReach  outcome = "reach"  // nginx or memcached does not respond, or not with this page
 	offLookup outcome = "lookup" // nginx asks none of our memcacheds
 	offMiss   outcome = "miss"   // no hit, and our memcacheds do not report why
 )
@@ -59,11 +59,11 @@ type liveLookup struct {
 func (p *liveProof) report(pr *probe) *liveReport {
 	r := &liveReport{
 		URL: pr.url(), Key: pr.key, Wire: cachewriter.Escape(pr.key), Servers: pr.servers,
-		Format: string(p.policy.Hits.Format), Status: pr.answer.status,
+		Format: string(p.policy.Hits.Format), Status: pr.response.status,
 		Asked: []liveLookup{}, Evidence: []string{}, ToDo: []string{}, Warnings: []string{}, Left: []string{},
 	}
-	if pr.answer.status != 0 || pr.answer.err != nil {
-		r.Answer = pr.answer.String()
+	if pr.response.status != 0 || pr.response.err != nil {
+		r.Answer = pr.response.String()
 	}
 	return r
 }
@@ -105,7 +105,7 @@ func (r *liveReport) write(w io.Writer) error {
 	}
 	s.row("format", r.Format)
 	if r.Answer != "" {
-		s.row("answer", r.Answer)
+		s.row("response", r.Answer)
 	}
 	for _, part := range []struct {
 		label string

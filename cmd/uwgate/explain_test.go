@@ -38,7 +38,7 @@ func TestVerdictLine(t *testing.T) {
 		{policy.Decision{Reason: policy.Private}, 1, "Would not be stored: private."},
 		{policy.Decision{Reason: policy.Private}, 3, "Would not be stored: private, and 2 more."},
 		{policy.Decision{Observe: true, TTL: 60, Reason: policy.MaxAge}, 1, "Would not be stored: observe. Without it for 60 s: max-age."},
-		{policy.Decision{}, 0, "Would not be stored: there is no answer."},
+		{policy.Decision{}, 0, "Would not be stored: there is no response."},
 	} {
 		e := &gateway.Explanation{Policy: policy.Explanation{Verdict: tt.verdict, Refusals: make([]policy.Finding, tt.refusals)}}
 		if got := verdictLine(e); got != tt.want {

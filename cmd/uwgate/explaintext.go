@@ -17,7 +17,7 @@ func writeExplanation(w io.Writer, q question, e *gateway.Explanation) error {
 	var s sheet
 	s.request(q, e)
 	s.key(q, e)
-	s.answer(e)
+	s.response(e)
 	s.refusals(e)
 	s.freshness(e)
 	s.lost(e)
@@ -186,12 +186,12 @@ func yesNo(b bool, yes, no string) string {
 	return no
 }
 
-func (s *sheet) answer(e *gateway.Explanation) {
+func (s *sheet) response(e *gateway.Explanation) {
 	var names []string
 	for _, h := range e.Header {
 		names = append(names, h[0])
 	}
-	s.section("Answer", longest(append(names, "backend")...))
+	s.section("Response", longest(append(names, "backend")...))
 	if e.Backend != "" {
 		s.value("backend", e.Backend)
 	}
@@ -320,7 +320,7 @@ func verdictLine(e *gateway.Explanation) string {
 	case v.Observe:
 		return fmt.Sprintf("Would not be stored: observe. Without it for %d s: %s.", v.TTL, v.Reason)
 	case v.Reason == "":
-		return "Would not be stored: there is no answer."
+		return "Would not be stored: there is no response."
 	case more > 0:
 		return fmt.Sprintf("Would not be stored: %s, and %d more.", v.Reason, more)
 	default:

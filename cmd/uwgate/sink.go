@@ -91,8 +91,8 @@ func (s *sink) run(dst reopener) {
 			dst.Write(batch) // there is nowhere to report an error
 			p.step()
 		}
-		for _, answer := range orders {
-			answer <- dst.Reopen()
+		for _, done := range orders {
+			done <- dst.Reopen()
 		}
 		if last {
 			return
@@ -154,13 +154,13 @@ func (s *sink) take(spare []byte) (batch []byte, orders []chan error, last bool)
 
 // reopen writes the pending lines and opens the destination again.
 func (s *sink) reopen() error {
-	answer := make(chan error, 1)
+	done := make(chan error, 1)
 	s.mu.Lock()
-	s.orders = append(s.orders, answer)
+	s.orders = append(s.orders, done)
 	nudge(s.hurry)
 	s.mu.Unlock()
 	select {
-	case err := <-answer:
+	case err := <-done:
 		return err
 	case <-s.done:
 		return nil
