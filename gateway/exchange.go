@@ -133,7 +133,9 @@ func (x *exchange) conclude(err error) error {
 		x.store()
 		err = x.client.unheard()
 	}
-	x.worker.tally(&x.client)
+	if x.explained == nil {
+		x.worker.tally(&x.client)
+	}
 	x.rec.sent(&x.client, x.worker.name())
 	return err
 }

@@ -67,6 +67,7 @@ func (g *Gateway) Explain(ctx context.Context, received uwsgi.Vars) *Explanation
 	p := x.page.policy
 	x.client.take(p.Conceal(received))
 	err := x.conclude(x.journey(t.ctx))
+	x.worker.close() // its place is free before memcached is asked
 	if x.worker.out.Vars == nil {
 		x.page.plan = p.Request(x.client.received) // the journey has ended before
 	}
