@@ -171,7 +171,7 @@ func (x *exchange) confirmCurrent(ctx context.Context, f *flight, v *view) bool 
 		return true
 	}
 	if !v.settled {
-		timer := time.NewTimer(settleWait)
+		timer := time.NewTimer(x.g.Coalescing.settleWait())
 		defer timer.Stop()
 		settled, ok := f.await(ctx, timer.C, func(v *view) bool { return v.settled })
 		if !ok {
@@ -181,9 +181,6 @@ func (x *exchange) confirmCurrent(ctx context.Context, f *flight, v *view) bool 
 	}
 	return !v.asOf.Before(came) || x.looks.finds(ctx, x.page.place(), f.inStore())
 }
-
-// settleWait is how long a follower waits to learn what has become of a page in memcached.
-const settleWait = 250 * time.Millisecond
 
 // looks are what one request has looked for in memcached. While a client waits, nothing is
 // looked for twice, and nothing more after a look has failed.
