@@ -105,10 +105,11 @@ func TestCrowdBehindACookie(t *testing.T) {
 					t.Errorf("the first visitor got %d %q, %v", leader.status, leader.body, leader.err)
 				}
 				c.wantAll(t, "<p>/cold for all</p>")
-				if n := w.asked("/cold"); n != 2*(round+1) {
-					t.Errorf("the workers were asked %d times by round %d, want twice a round", n, round)
+				n, more := w.asked("/cold"), again(w.metrics())
+				if n < 2*(round+1) || n > 2*(round+1)+more {
+					t.Errorf("the workers were asked %d times by round %d, want twice a round, and %d times more", n, round, more)
 				}
-				if n := w.reasons("/cold")["shared"]; n < 29*(round+1) {
+				if n := w.reasons("/cold")["shared"]; n < 29*(round+1)-more {
 					t.Errorf("%d visitors shared a page by round %d, want 29 a round at least", n, round)
 				}
 				key := w.pageKey("/cold")

@@ -306,6 +306,7 @@ func (w *world) talk(addr, command, last string) []string {
 	io.WriteString(nc, command)
 	var lines []string
 	in := bufio.NewScanner(nc)
+	in.Buffer(nil, 2<<20) // a line may be a page
 	for in.Scan() {
 		if in.Text() == last {
 			return lines

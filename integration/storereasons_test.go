@@ -103,6 +103,32 @@ func TestPagesThatTheStoreDoesNotTake(t *testing.T) {
 	}
 }
 
+// A page whose copy has no room in --capture-memory, since another page is on its way, is
+// served and not stored. The other page is stored.
+func TestPageWithoutRoomForACopy(t *testing.T) {
+	t.Parallel()
+	w := startFlights(t, stack.Config{Args: []string{"--capture-memory", "128K", "--max-object", "128K"}})
+	w.open()
+	done := make(chan page, 2)
+	for i, path := range []string{"/first/half", "/second/half"} {
+		go func() { done <- w.fetch("GET", path, "") }()
+		w.atWorkers(i + 1)
+		w.eventually("the first copy", func() bool { return w.metric("uwgate_capture_memory_bytes") > 50000 })
+	}
+	w.write("end", "")
+	for range 2 {
+		if p := w.want(<-done, 200); len(p.body) != 100000 || p.err != nil {
+			t.Errorf("got %d bytes, %v; want 100000", len(p.body), p.err)
+		}
+	}
+	w.settle()
+	for path, reason := range map[string]string{"/first/half": "default-ttl", "/second/half": "capture-full"} {
+		if l := w.line(path); l.Reason != reason || w.has(w.pageKey(path)) != (reason == "default-ttl") {
+			t.Errorf("logged %+v, in memcached: %v; want %s", l, w.has(w.pageKey(path)), reason)
+		}
+	}
+}
+
 // Each reason is covered by a test of this package or by a golden file of uwgate
 // explain.
 func TestEveryReasonIsSeen(t *testing.T) {

@@ -17,6 +17,8 @@ def application(environ, start_response):
         os._exit(1)
     if name == "endless":
         return endless(start_response, path.startswith("/chunks/"))
+    if name == "half":
+        return half(start_response)
     cookie = environ.get("HTTP_COOKIE", "")
     body = ("<p>%s for %s</p>" % (path, "dark" if "theme=dark" in cookie else "all")).encode()
     kind = "text/html; charset=utf-8"
@@ -49,3 +51,12 @@ def endless(start_response, chunked):
         yield piece
         time.sleep(0.05)
     yield b"0\r\n\r\n" if chunked else b"</html>"
+
+
+def half(start_response):
+    """A page whose second half comes when a file named "end" lies beside this one."""
+    start_response("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", "100000")])
+    yield b"x" * 50000
+    while not os.path.exists(os.path.join(HERE, "end")):
+        time.sleep(0.005)
+    yield b"x" * 50000
