@@ -95,14 +95,15 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	return fmt.Errorf("%w; `%s --help` lists the flags", err, name)
 }
 
-// noCommand runs if there is no command, or one that does not exist.
+// noCommand runs if there is no command, or one that does not exist. `uwgate help` shows
+// the help, as `uwgate --help` does.
 func noCommand(c *cli.Context) error {
 	name := c.Args().First()
-	if name == "" {
+	if name == "" || name == "help" && c.NArg() == 1 {
 		return cli.ShowAppHelp(c)
 	}
 	err := fmt.Errorf("no such command: %q", name)
-	if guess := cli.SuggestCommand(c.App.Commands, name); guess != "" {
+	if guess := cli.SuggestCommand(c.App.Commands, name); guess != "" && name != "help" {
 		err = fmt.Errorf("%w; %s", err, strings.ToLower(guess[:1])+guess[1:])
 	}
 	return fmt.Errorf("%w; `uwgate --help` lists the commands", err)

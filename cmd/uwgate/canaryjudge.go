@@ -158,7 +158,7 @@ func elsewhere(pr *probe, own []liveLookup) string {
 func (p *liveProof) unwritten(pr *probe, err error) *liveReport {
 	r := p.report(pr)
 	r.is(offReach, "the canary cannot be written: %v", err)
-	r.todo("start that memcached, or see whether --memcached names it rightly; a server that is marked down in nginx's upstream block is marked down here, too")
+	r.todo("start that memcached, or check the address in --memcached; a server that is marked down in nginx's upstream block is marked down here, too")
 	return r
 }
 

@@ -98,7 +98,7 @@ func (r *checkReport) print(w io.Writer, asJSON bool) error {
 	case r.Nginx != nil:
 		err = r.Nginx.write(w)
 	case r.Live == nil:
-		_, err = io.WriteString(w, "The gateway's own configuration can be used. Whether nginx agrees with it, --nginx FILE tells, and --via URL proves.\n")
+		_, err = io.WriteString(w, "The gateway's own configuration can be used. Add --nginx FILE to compare it with nginx's, and --via URL to prove it through nginx.\n")
 	}
 	if err != nil || r.Live == nil {
 		return err
@@ -142,9 +142,9 @@ func (r *nginxReport) summary() string {
 			counts = append(counts, countOf(n.number, n.what))
 		}
 	}
-	agree := "parity: 1 lookup agrees"
+	agree := "nginx and uwgate agree on 1 lookup"
 	if n := len(r.Lookups); n != 1 {
-		agree = fmt.Sprintf("parity: %d lookups agree", n)
+		agree = fmt.Sprintf("nginx and uwgate agree on %d lookups", n)
 	}
 	switch all := strings.Join(counts, ", "); {
 	case r.Errors > 0:

@@ -60,7 +60,7 @@ func explain(c *cli.Context, set *settings.Set) error {
 	case len(s.Backends.Servers) > 0:
 		e, err = askWorker(c.Context, s, q.vars)
 	default:
-		err = errors.New("nobody to ask: name the running gateway with --admin, as `uwgate serve` was given it, or a worker with --backend")
+		err = errors.New("no gateway to ask: name it with --admin, as in the settings of `uwgate serve`, or a worker with --backend")
 	}
 	if err != nil {
 		return err

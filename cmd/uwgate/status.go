@@ -41,7 +41,7 @@ func status(c *cli.Context, set *settings.Set) error {
 		return err
 	}
 	if s.Control.Admin.IsZero() {
-		return errors.New("nobody to ask: name the running gateway with --admin, as `uwgate serve` was given it")
+		return errors.New("no gateway to ask: name it with --admin, as in the settings of `uwgate serve`")
 	}
 	report, err := askStatus(c.Context, s.Control)
 	if err != nil {

@@ -25,7 +25,7 @@ func ParseFormat(s string) (Format, error) {
 	case FormatBody, FormatGzip, FormatHTTP:
 		return f, nil
 	}
-	return "", errors.New("there are body, for nginx's memcached_pass, gzip, with its memcached_gzip_flag, and http, for srcache_fetch")
+	return "", errors.New("write body (nginx has memcached_pass), gzip (and memcached_gzip_flag) or http (srcache_fetch)")
 }
 
 // hasHead reports whether a hit has the application's own head.

@@ -62,7 +62,7 @@ func newVariable(written string) (piece, error) {
 	case hasName(name, "http_"):
 		p.render, p.arg = renderHeader, strings.ToUpper(name)
 	default:
-		return piece{}, fmt.Errorf("$%s cannot be derived from what nginx sends; have nginx hand the key over instead: "+
+		return piece{}, fmt.Errorf("$%s cannot be derived from what nginx sends; hand the key over in nginx instead: "+
 			"uwsgi_param CACHE_KEY $memcached_key if_not_empty; uwsgi_param CACHE_STATUS $upstream_status;", name)
 	}
 	return p, nil
@@ -165,7 +165,7 @@ func lowerASCII(s string) string {
 // stored under the host that the worker sees: right, but perhaps never looked up.
 func renderHTTPHost(t *Template, v uwsgi.Vars, _ string) (string, error) {
 	if t.Nginx.since(rewritesHost) {
-		return "", errors.New("since nginx 1.29.5 HTTP_HOST is not the client's header; use $host, or have nginx hand CACHE_KEY over")
+		return "", errors.New("since nginx 1.29.5 HTTP_HOST is not the client's header; use $host, or hand CACHE_KEY over in nginx")
 	}
 	return v.Get("HTTP_HOST"), nil
 }

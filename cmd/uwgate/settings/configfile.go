@@ -63,7 +63,7 @@ func parseSettings(path string, root *yaml.Node) (*configFile, error) {
 		key, value := root.Content[i], root.Content[i+1]
 		place := fmt.Sprintf("%s:%d", path, key.Line)
 		if seen[key.Value] {
-			return nil, fmt.Errorf("%s: %s stands here a second time; give several values as one list", place, key.Value)
+			return nil, fmt.Errorf("%s: %s is set a second time; write several values as one list", place, key.Value)
 		}
 		seen[key.Value] = true
 		var err error
@@ -106,6 +106,9 @@ const (
 )
 
 func unknownKey(place, name string) error {
+	if name == "config" {
+		return fmt.Errorf("%s: config cannot be set in the file; use --config or UWGATE_CONFIG", place)
+	}
 	names := []string{rulesKey, poolsKey}
 	for _, r := range allRows() {
 		names = append(names, r.name)

@@ -37,8 +37,8 @@ func page() string {
 
 <!-- Made from the rows in cmd/uwgate/settings by: go test ./cmd/uwgate/settings -run TestDocumented -update -->
 
-Each setting of ` + "`uwgate serve`" + ` is a flag, a name in the environment and a key of the YAML file of ` + "`--config`" + `. The first that
-is set of these counts: the flag, the environment, the file, nginx's configuration (` + "`--nginx`" + `), the default.
+Each setting of ` + "`uwgate serve`" + ` is a flag, a name in the environment and a key of the YAML file of ` + "`--config`" + `. The first of
+these that is set counts: the flag, the environment, the file, nginx's configuration (` + "`--nginx`" + `), the default.
 
     uwgate serve --ttl 5m --backend 'unix:/run/app.sock weight=2'
     UWGATE_TTL=5m UWGATE_BACKEND='unix:/run/app.sock weight=2' uwgate serve
@@ -52,7 +52,7 @@ A setting that is a *list of* something may be given several times: repeat the f
 value a line in the environment. The file may also contain [rules](rules.md) and [pools](pools.md). A secret is better in
 the environment or in a file that only uwgate may read than on the command line, which every user of the machine sees.
 
-A value is wrong: uwgate does not start. It names the setting, where the value comes from, and what to write:
+If a value is wrong, uwgate does not start. It names the setting, where the value comes from, and what to write:
 
     uwgate.yaml:3: ttl "soon": write a time with its unit, as in 250ms, 90s, 10m or 1h30m; for example ttl: 10m
 

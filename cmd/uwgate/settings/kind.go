@@ -140,12 +140,12 @@ func zeroIs(what string) func(time.Duration) error {
 	}
 }
 
-// maxTTL is the longest expiry that memcached does not take for a date.
+// maxTTL is the longest expiry that memcached does not read as a date.
 const maxTTL = 30 * 24 * time.Hour
 
 func checkLifetime(d time.Duration) error {
 	if d < 0 || d > maxTTL || d > 0 && d < time.Second {
-		return errors.New("a lifetime is from 1s to 720h, the longest that memcached does not take for a date")
+		return errors.New("write a time from 1s to 720h; memcached reads a longer one as a date")
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func parseSink(text string) (Sink, error) {
 		case "console":
 			s.Console = true
 		default:
-			return Sink{}, fmt.Errorf("unknown format %q; there are json and console", words[1])
+			return Sink{}, fmt.Errorf("unknown format %q; write json or console", words[1])
 		}
 	}
 	if path, ok := strings.CutPrefix(s.Name, "file:"); ok {

@@ -47,7 +47,7 @@ var poolKeys = []poolKey{
 	{"modifier2", "number", false, poolNumber(255, func(p *backend.Pool, n int) { p.Modifier2 = uint8(n) }), "0", "1",
 		"send requests with this `NUMBER` as modifier2"},
 	{"allow-var", "var", true, addAllowVar, "", "UWSGI_SCHEME=https",
-		"let this UWSGI_* var, `NAME` or NAME=VALUE, reach the workers"},
+		"pass this UWSGI_* var, `NAME` or NAME=VALUE, on to the workers"},
 	{"set-var", "NAME=VALUE", true, addSetVar, "", "SCRIPT_NAME=/app",
 		"give the workers this var, `NAME=VALUE`, in place of the request's"},
 	{"probe", "ping, connect or a path", false, setProbe, "ping", "/health",
@@ -57,7 +57,7 @@ var poolKeys = []poolKey{
 	{"probe-timeout", "time", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.ProbeTimeout }), "2s", "1s",
 		"wait this `TIME` at most for the response to a probe"},
 	{"resolve-interval", "time", false, poolTime(func(p *backend.Pool) *time.Duration { return &p.ResolveInterval }), "30s", "1m",
-		"look the names of backends up again after this `TIME`"},
+		"look up the names of backends again after this `TIME`"},
 }
 
 func backendRows() []row {
@@ -268,7 +268,7 @@ func parsePoolSpec(path string, n *yaml.Node) (poolSpec, error) {
 		place := fmt.Sprintf("%s:%d", path, key.Line)
 		err := s.set(place, key.Value, n.Content[i+1])
 		if seen[key.Value] {
-			err = fmt.Errorf("%s stands here a second time", key.Value)
+			err = fmt.Errorf("%s is set a second time", key.Value)
 		}
 		seen[key.Value] = true
 		if err != nil {

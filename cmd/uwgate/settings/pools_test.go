@@ -69,7 +69,7 @@ func TestPoolsRefused(t *testing.T) {
 		{"no list", "pools: shop", `f:1: pools is a list of pools`},
 		{"no mapping", "pools: [shop]", `f:1: a pool is lines`},
 		{"unknown key", shop + "    bakend: x", `f:4: pool: unknown key "bakend"; did you mean "backend"?; there are name, hosts, backend, choice`},
-		{"twice", shop + "    name: shop", `f:4: pool: name stands here a second time`},
+		{"twice", shop + "    name: shop", `f:4: pool: name is set a second time`},
 		{"no name", "pools:\n  - backend: 127.0.0.1:1", `f:2: pool: a pool has a name, and servers`},
 		{"no servers", "pools:\n  - name: shop", `f:2: pool: a pool has a name, and servers`},
 		{"name twice", shop + "  - name: shop\n    backend: 127.0.0.1:2", `f:4: pool: there is a pool "shop" above`},
@@ -81,6 +81,7 @@ func TestPoolsRefused(t *testing.T) {
 		{"list for one", shop + "    choice: [a, b]", `f:4: pool: choice takes one value`},
 		{"no value", shop + "    choice:", `f:4: pool: choice: has no value`},
 		{"not a pool's", shop + "    ttl: 5m", `f:4: pool: unknown key "ttl"`},
+		{"the file's own name", "config: x", "f:1: config cannot be set in the file; use --config or UWGATE_CONFIG"},
 		{"unknown key beside", "pool:\n  - name: shop", `f:1: unknown key "pool"; did you mean "pools"?`},
 	} {
 		if _, err := poolsOf(t, tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {

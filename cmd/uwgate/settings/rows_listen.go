@@ -111,7 +111,7 @@ func controlRows() []row {
 		{name: "log-level", kind: levelKind(), defaults: []string{"info"}, example: "info", restart: true,
 			help: "log lines of this `LEVEL` and above: debug, info, warn or error; the access log is info"},
 		{name: "log-query", kind: onOff(func(s *Settings) *bool { return &s.Log.HideQuery }), defaults: []string{"on"}, example: "off", restart: true,
-			help: "write query strings to the access log, `on or off`"},
+			help: "write query strings to the access log: `on or off`"},
 		{name: "config", kind: text("file", func(s *Settings) *string { return &s.config }, nil), example: "/etc/uwgate.yaml", restart: true,
 			help: "read settings from this YAML `FILE`, one key each, lists for repeatable ones; rules (docs/rules.md) and pools (docs/pools.md) too"},
 	}

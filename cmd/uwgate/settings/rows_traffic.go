@@ -14,7 +14,7 @@ func trafficRows() []row {
 		{name: "coalesce-wait", kind: period(func(s *Settings) *time.Duration { return &s.Traffic.CoalesceWait }, zeroIs("no wait")), defaults: []string{"5s"}, example: "5s", restart: true,
 			help: "wait this `TIME` at most for the response to another request for the same page; 0s does not wait"},
 		{name: "coalesce-followers", kind: number(func(s *Settings) *int { return &s.Traffic.CoalesceFollowers }, 1, math.MaxInt32, "; --coalesce-wait 0s makes none wait"), defaults: []string{"10000"}, example: "10000", restart: true,
-			help: "let this `NUMBER` of requests at most wait for one page; others go to a worker"},
+			help: "hold at most this `NUMBER` of requests that wait for one page; others go to a worker"},
 		{name: "first-byte-timeout", kind: period(func(s *Settings) *time.Duration { return &s.Traffic.FirstByteTimeout }, positive), defaults: []string{"1m"}, example: "1m", restart: true,
 			help: "wait this `TIME` at most from the end of the request to the first byte of the response; then answer 504"},
 		{name: "idle-timeout", kind: period(func(s *Settings) *time.Duration { return &s.Traffic.IdleTimeout }, positive), defaults: []string{"1m"}, example: "1m", restart: true,

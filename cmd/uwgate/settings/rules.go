@@ -103,7 +103,7 @@ func (p *ruleParser) parse(n *yaml.Node) rule {
 		case key == nil:
 			p.fail(name.Line, "%w", unknownRuleKey(name.Value))
 		case seen[name.Value]:
-			p.fail(name.Line, "rule: %s stands here a second time", name.Value)
+			p.fail(name.Line, "rule: %s is set a second time", name.Value)
 		default:
 			seen[name.Value] = true
 			p.set(*key, name.Line, value)
@@ -148,7 +148,7 @@ func (p *ruleParser) set(key ruleKey, line int, n *yaml.Node) {
 func (p *ruleParser) check(line int, has map[string]bool) {
 	r := &p.rule
 	if paths := has["path"] && has["glob"] || has["path"] && has["regex"] || has["glob"] && has["regex"]; paths {
-		p.fail(line, "rule: of path, glob and regex a rule has one; make it two rules, or one regex")
+		p.fail(line, "rule: path, glob and regex exclude each other; write two rules, or one regex")
 	}
 	if r.MaxTTL > 0 && r.MinTTL > r.MaxTTL {
 		p.fail(line, "rule: min-ttl %v is over max-ttl %v: lower one or raise the other", r.MinTTL, r.MaxTTL)
@@ -274,7 +274,7 @@ func setAction(r *rule, s string) error {
 	case policy.ActionCache, policy.ActionBypass, policy.ActionObserve:
 		return nil
 	}
-	return errors.New("there are cache, bypass and observe")
+	return errors.New("write cache, bypass or observe")
 }
 
 // lifetime returns the setter of a lifetime.
@@ -285,7 +285,7 @@ func lifetime(of func(*rule) *time.Duration) func(*rule, string) error {
 		case err != nil:
 			return errors.New("write a time as in 90s, 10m or 1h30m")
 		case d < time.Second || d > maxTTL:
-			return errors.New("a lifetime is from 1s to 720h, the longest that memcached does not take for a date; to store nothing write action: bypass")
+			return errors.New("write a time from 1s to 720h; memcached reads a longer one as a date; to store nothing write action: bypass")
 		}
 		*of(r) = d
 		return nil

@@ -112,7 +112,7 @@ func (s *Settings) upstreamServers() ([]string, error) {
 		if s.bad["memcached"] {
 			return nil, nil
 		}
-		return nil, errors.New("--memcached is missing: name the server that nginx is to ask, as in --memcached 127.0.0.1:11211")
+		return nil, errors.New("--memcached is missing: name the server that nginx asks for pages, as in --memcached 127.0.0.1:11211")
 	}
 	var lines []string
 	var servers []cachewriter.Server

@@ -24,7 +24,7 @@ func subscribeRows() []row {
 		{name: "subscribe-key", kind: texts("glob", func(s *Settings) *[]string { return &s.Subscribe.Keys }, checkSubscribeKey), example: "*.example.com", restart: true,
 			help: "accept announcements for keys like this `KEY`, a glob; for all keys without the setting"},
 		{name: "subscribe-modifier", kind: many("number", func(s *Settings) *[][2]uint8 { return &s.Subscribe.AllowModifiers }, parseModifiers), example: "7:2", restart: true,
-			help: "let servers ask for requests with this `NUMBER` as modifier1, or for modifier1 and modifier2 as in 7:2"},
+			help: "allow servers to ask for requests with this `NUMBER` as modifier1, or for modifier1 and modifier2 as in 7:2"},
 		{name: "subscribe-sign", kind: signKind(), example: "/etc/uwgate/keys", restart: true,
 			help: "accept only announcements that are signed with a key whose public part is KEY.pem in this `DIRECTORY`; SHA1:DIRECTORY and SHA512:DIRECTORY set another digest than SHA256"},
 		{name: "subscribe-tolerance", kind: period(func(s *Settings) *time.Duration { return &s.Subscribe.Tolerance }, positive), defaults: []string{"17s"}, example: "17s", restart: true,
@@ -125,7 +125,7 @@ func (s *Settings) needSubscribe() error {
 	}
 	for _, r := range subscribeRows() {
 		if !s.Origin(r.name).IsDefault() {
-			return fmt.Errorf("%s means nothing without --subscribe: add --subscribe ADDRESS, where uWSGI's subscribe2 sends to, or remove this setting", s.Origin(r.name).name(r.name))
+			return fmt.Errorf("%s has no effect without --subscribe: add --subscribe ADDRESS, where uWSGI's subscribe2 sends to, or remove this setting", s.Origin(r.name).name(r.name))
 		}
 	}
 	return nil

@@ -77,7 +77,7 @@ func TestSubscribeForgotten(t *testing.T) {
 		{"--subscribe-tolerance", "17s"}, {"--subscribe-max-keys", "9"}, {"--subscribe-max-nodes", "9"}, {"--subscribe-rate", "9"},
 		{"--subscribe-allow-unix"}, {"--subscribe-state", dir + "/state"},
 	} {
-		want := args[0] + " means nothing without --subscribe: add --subscribe ADDRESS"
+		want := args[0] + " has no effect without --subscribe: add --subscribe ADDRESS"
 		if _, err := partsOf(t, args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", args, err, want)
 		}
