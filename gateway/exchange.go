@@ -327,7 +327,7 @@ func (x *exchange) delete(ctx context.Context, targets []policy.Target) {
 func (g *Gateway) deleteEntry(ctx context.Context, t policy.Target) {
 	err := g.Store.Delete(ctx, cachewriter.Entry{Key: t.Key, Addr: t.Addr})
 	if err != nil {
-		g.log().Warn("a page could not be deleted from memcached; it stays until it expires or is refreshed", zap.Error(err))
+		g.log().Warn("a page could not be deleted from memcached yet; uwgate deletes it when the server can be reached", zap.Error(err))
 	}
 }
 

@@ -36,7 +36,7 @@ func (x *exchange) withdraw() {
 
 func (g *Gateway) deleteCopy(e cachewriter.Entry) {
 	if err := g.Store.Delete(context.Background(), e); err != nil {
-		g.log().Warn("the last good copy of a page that was withdrawn could not be deleted yet", zap.Error(err))
+		g.log().Warn("the last good copy of a page that was withdrawn could not be deleted from memcached yet; uwgate deletes it when the server can be reached", zap.Error(err))
 	}
 }
 

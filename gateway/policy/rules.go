@@ -52,7 +52,7 @@ type Rule struct {
 	// Lifetimes.Max.
 	MinTTL, MaxTTL time.Duration
 
-	// Tags are names under which the pages can be purged together.
+	// Tags are names for groups of pages, for the access log.
 	Tags []string
 
 	// Statuses are statuses that are stored besides 200, in FormatHTTP: any of

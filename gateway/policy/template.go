@@ -18,7 +18,7 @@ type Template struct {
 	// no key. Set it before the first use.
 	Nginx Version
 
-	// Visitors classify the cookies for $visitor; they are to be those of the Policy.
+	// Visitors classify the cookies for $visitor. They must be those of the Policy.
 	// Set it before the first use.
 	Visitors *Visitors
 

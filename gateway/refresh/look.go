@@ -155,7 +155,7 @@ func (r *Schedule) delete(ctx context.Context, p *planned, remove func(context.C
 		return
 	}
 	if err := remove(ctx, p.Page); err != nil {
-		r.log().Warn("a page could not be deleted from memcached; it stays until it expires or is refreshed", zap.Error(err))
+		r.log().Warn("a page could not be deleted from memcached yet; uwgate deletes it when the server can be reached", zap.Error(err))
 	}
 }
 
