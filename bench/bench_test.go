@@ -35,7 +35,7 @@ func TestBenchmark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, where, _ := strings.Cut(string(text), "## Where the time goes")
+	_, where, _ := strings.Cut(string(text), "## Where time and memory go")
 	for _, tr := range trials() {
 		if !tr.isLarge() && !strings.Contains(where, "### "+tr.name) {
 			t.Errorf("nothing on where the time goes of %s", tr.name)
@@ -46,7 +46,7 @@ func TestBenchmark(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"requests waiting on slow workers", "in memcached", "through nginx", "pools", "go1.", "## Where the time goes", "goroutines' stacks"} {
+	for _, want := range []string{"requests waiting on slow workers", "in memcached", "through nginx", "pools", "go1.", "## Where time and memory go", "goroutines' stacks"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in performance.md", want)
 		}
