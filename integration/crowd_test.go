@@ -79,7 +79,7 @@ func again(metrics string) int { return min(3, sum(metrics, `uwgate_coalesced_to
 
 // A thousand visitors request a page that is not cached. The workers get one request.
 func TestColdPageAndACrowd(t *testing.T) {
-	w := start(t, stack.Config{App: "testdata/crowd", Args: longWait})
+	w := start(t, stack.Config{App: "testdata/crowd", Args: longWait, MemcachedArgs: forCrowds})
 	done := make(chan crowd)
 	go func() { done <- w.knock(visitors, "/held") }()
 	w.gathered(visitors, visitors-1)
@@ -95,7 +95,7 @@ func TestColdPageAndACrowd(t *testing.T) {
 func TestPrivatePagesAndACrowd(t *testing.T) {
 	// In a crowd it may take uwgate more than uWSGI's four seconds from the connection
 	// to the request.
-	w := start(t, stack.Config{App: "testdata/crowd", Args: longWait, UWSGIArgs: []string{"--socket-timeout", "60"}})
+	w := start(t, stack.Config{App: "testdata/crowd", Args: longWait, MemcachedArgs: forCrowds, UWSGIArgs: []string{"--socket-timeout", "60"}})
 	for path, isPrivate := range map[string]func(i int) bool{
 		"/private": func(int) bool { return true },
 		"/half":    func(i int) bool { return i%2 == 0 },
@@ -113,3 +113,7 @@ func TestPrivatePagesAndACrowd(t *testing.T) {
 }
 
 const visitors = 1000
+
+// forCrowds are arguments of memcached. By default it closes connections beyond 1024, and
+// nginx takes that for a failed lookup.
+var forCrowds = []string{"-c", "4096"}
