@@ -105,22 +105,37 @@ type Schedule struct {
 	// ok if another gateway holds the lock. Nil: there is only this gateway.
 	Lock func(ctx context.Context, f *Page) (unlock func(), ok bool)
 
-	usage  func(ctx context.Context, f *Page) (*cachewriter.Usage, error) // nil: what Store says
-	expire func(ctx context.Context, f *Page) error                       // nil: Store's Expire
-	purge  func(ctx context.Context, f *Page) error                       // nil: Store's Delete
-	random func() float64                                                 // nil: rand.Float64
+	storage
+	random func() float64 // nil: rand.Float64
 
-	mu       sync.Mutex // guards everything below
+	mu     sync.Mutex // guards everything below
+	agenda            // pages and their turns
+	work              // under way
+	counts map[Event]uint64
+	noMeta bool // has been logged
+}
+
+// storage is what a Schedule does in memcached. Nil functions mean what Store does.
+type storage struct {
+	usage  func(ctx context.Context, f *Page) (*cachewriter.Usage, error)
+	expire func(ctx context.Context, f *Page) error
+	purge  func(ctx context.Context, f *Page) error
+}
+
+// An agenda holds the pages of a Schedule, and whose turn comes when.
+type agenda struct {
 	pages    map[string]*planned
 	bytes    int64 // of all pages
 	waiting  queue // for their time; the first to come first
 	farthest queue // the same pages, in the other order
 	ready    queue // for a slot to be fetched in; the first to expire first
-	looking  int   // looks at memcached under way
-	fetching int   // fetches under way
-	changed  chan struct{}
-	counts   map[Event]uint64
-	noMeta   bool // has been logged
+}
+
+// work counts the goroutines of a Schedule.
+type work struct {
+	looking  int // looks at memcached
+	fetching int
+	changed  chan struct{} // gets a value when Run should look again
 }
 
 const (
