@@ -154,9 +154,9 @@ func TestCanaryOfServers(t *testing.T) {
 		{"written to all", "/", []string{"--hash", "none"}, "hit", nil},
 		{"another hash", "/", []string{"--hash", "modulo"}, "server", []string{`"todo":["give --hash consistent"]`}},
 		{"nothing looked up", "/plain/", nil, "lookup", []string{"the request came to uwgate"}},
-		{"nginx's own file", "/static/", nil, "lookup", []string{"does not bear uwgate's Cache-Status"}},
+		{"nginx's own file", "/static/", nil, "lookup", []string{"does not have uwgate's Cache-Status"}},
 		{"members are not looked up", "/", []string{"-H", "Cookie: sessionid=ana"}, "lookup", nil},
-		{"sent on", "/moved/", nil, "reach", []string{"nginx answers 301", "the one that it redirects to"}},
+		{"sent on", "/moved/", nil, "reach", []string{"nginx itself responds with 301", "the one that it redirects to"}},
 		{"another type", "/typeless/", nil, "format", []string{`nginx serves the page as \"application/octet-stream\"`}},
 		{"changed on the way", "/changed/", nil, "hit", []string{"nginx changes the page on its way"}},
 		{"head and body", "/", []string{"--format", "http"}, "format", []string{"serves the head as a part of the page"}},
@@ -253,7 +253,7 @@ func TestCanaryUnwatched(t *testing.T) {
 		t.Run(filepath.Base(at), func(t *testing.T) {
 			w.proves(t, memcachedArgs("none", at), []proof{
 				{"hit", "/", nil, "hit", nil},
-				{"another key", "/", []string{"--key", "x$request_uri"}, "miss", []string{"cannot be told here", "watch " + at}},
+				{"another key", "/", []string{"--key", "x$request_uri"}, "miss", []string{"cannot be determined here", "watch " + at}},
 				{"head and body", "/", []string{"--format", "http"}, "format", nil},
 				{"no gzip flag", "/", []string{"--format", "gzip"}, "format", nil},
 				{"another port", "http://127.0.0.1:1/", nil, "reach", nil},
