@@ -31,7 +31,7 @@ func breaksOff(text string) script {
 	}
 }
 
-// A reset does not pass for the end of an answer that only the end of the stream
+// A reset does not pass for the end of a response that only the end of the stream
 // ends: whatever was sent before, nginx sees it break off and nothing is stored.
 func TestResetInsideAnUnframedBody(t *testing.T) {
 	whole := "<html>" + strings.Repeat("x", 1000) + "</html>"
@@ -44,7 +44,7 @@ func TestResetInsideAnUnframedBody(t *testing.T) {
 	}{
 		{"page", missed("/"), 0, unframed("200 OK") + whole},
 		{"refusal of a request without a body", missed("/"), 0, unframed("403 Forbidden") + whole},
-		{"large answer", missed("/"), 0, unframed("200 OK") + large},
+		{"large response", missed("/"), 0, unframed("200 OK") + large},
 		{"upload unread", uploading("POST", 100), 100, unframed("200 OK") + whole},
 		{"large upload unread", uploading("POST", 8<<20), 8 << 20, unframed("200 OK") + whole},
 	} {
@@ -103,7 +103,7 @@ func TestUnframedAnswerToAStreamedUpload(t *testing.T) {
 	})
 }
 
-// A UNIX socket tells no more than TCP.
+// A UNIX socket shows no more than TCP.
 func TestResetOfAUnixSocket(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
 		for _, size := range []int{3 * backendBuffer, 3 * socket.MinSplice, 8 << 20} {
@@ -118,7 +118,7 @@ func TestResetOfAUnixSocket(t *testing.T) {
 }
 
 // sendAndRead does both at once, as nginx does.
-func (b *bench) sendAndRead(v uwsgi.Vars, body []byte) answer {
+func (b *bench) sendAndRead(v uwsgi.Vars, body []byte) response {
 	b.t.Helper()
 	nc := b.dial()
 	defer nc.Close()
@@ -130,11 +130,11 @@ func (b *bench) sendAndRead(v uwsgi.Vars, body []byte) answer {
 	}()
 	raw, err := io.ReadAll(nc)
 	nc.Close()
-	// The system tells of a reset once, and perhaps the sender.
+	// The system reports a reset once, and perhaps the sender.
 	if serr := <-sent; err == nil && errors.Is(serr, syscall.ECONNRESET) {
 		err = serr
 	}
-	return parseAnswer(b.t, raw, err, v.Get("REQUEST_METHOD"))
+	return parseResponse(b.t, raw, err, v.Get("REQUEST_METHOD"))
 }
 
 // A worker that refuses an upload unread resets the connection behind a refusal
@@ -153,7 +153,7 @@ func TestUnframedRefusalArrives(t *testing.T) {
 	})
 }
 
-// Large answers that are not stored go through the kernel alone: just as long as
+// Large responses that are not stored go through the kernel alone: just as long as
 // was promised, and visibly broken if less comes.
 func TestLargeAnswer(t *testing.T) {
 	const size = 5*socket.MinSplice + 3
@@ -161,8 +161,8 @@ func TestLargeAnswer(t *testing.T) {
 	head := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", size)
 	onEach(t, func(t *testing.T, network string) {
 		for _, tt := range []struct {
-			name, answer, want string
-			side               any
+			name, response, want string
+			side                 any
 		}{
 			{"as long as promised", head + body, body, nil},
 			{"longer", head + body + "more", body, nil},
@@ -170,7 +170,7 @@ func TestLargeAnswer(t *testing.T) {
 			{"to the end", unframed("200 OK") + body, body, nil},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
-				b := startBench(t, network, nil, startWorkerOn(t, network, says(tt.answer)))
+				b := startBench(t, network, nil, startWorkerOn(t, network, says(tt.response)))
 				got := b.ask(request("GET", "/"), nil)
 				if got.body != tt.want || got.err != nil {
 					t.Errorf("got %d bytes, %v; want %d", len(got.body), got.err, len(tt.want))
@@ -200,9 +200,9 @@ func TestLargePageIsCaptured(t *testing.T) {
 }
 
 // gunicorn keeps connections open and sends chunks where it knows no length: the
-// answer has ended all the same.
+// response has ended all the same.
 func TestKeptOpenAnswerEndsPromptly(t *testing.T) {
-	for name, answer := range map[string]string{
+	for name, response := range map[string]string{
 		"length": okPage("hello", "Connection: keep-alive"),
 		"chunks": "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 		"none":   "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n",
@@ -211,14 +211,14 @@ func TestKeptOpenAnswerEndsPromptly(t *testing.T) {
 			closed := make(chan error, 1)
 			b := newBench(t, func(g *Gateway) { g.AskToClose = true }, func(nc net.Conn, req *uwsgi.Request, in *bufio.Reader) {
 				if got := req.Vars.Get("HTTP_CONNECTION"); got != "close" {
-					t.Errorf("gunicorn is told %q, want close", got)
+					t.Errorf("gunicorn got %q, want close", got)
 				}
-				io.WriteString(nc, answer)
+				io.WriteString(nc, response)
 				_, err := in.ReadByte()
 				closed <- err
 			})
 			got := b.get("/")
-			if got.err != nil || !strings.Contains(answer, got.body) || got.header.Has("Transfer-Encoding") || got.header.Has("Connection") {
+			if got.err != nil || !strings.Contains(response, got.body) || got.header.Has("Transfer-Encoding") || got.header.Has("Connection") {
 				t.Errorf("got %q, %v", got.raw, got.err)
 			}
 			if err := <-closed; err != io.EOF {
@@ -235,6 +235,6 @@ func TestAskToCloseSparesUpgrades(t *testing.T) {
 	})
 	got := b.ask(request("GET", "/", uwsgi.Var{Name: "HTTP_UPGRADE", Value: "echo"}, uwsgi.Var{Name: "HTTP_CONNECTION", Value: "Upgrade"}), nil)
 	if got.body != "Upgrade" {
-		t.Errorf("the worker is told %q", got.body)
+		t.Errorf("the worker got %q", got.body)
 	}
 }

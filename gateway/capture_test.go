@@ -30,7 +30,7 @@ func TestCaptureMemoryIsBounded(t *testing.T) {
 				}
 				io.WriteString(nc, tt.rest)
 			})
-			slow := make(chan answer, 1)
+			slow := make(chan response, 1)
 			go func() { slow <- b.get("/slow") }()
 			eventually(t, "a copy", func() bool { return b.Stats().Requests.Captures == 80 })
 			if got := b.get("/beyond"); got.body != body || strings.Contains(got.header.Get("Cache-Status"), "stored") {

@@ -38,8 +38,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	idle[0].Close()
 	for range crowd {
-		if answer := parseAnswer(t, []byte(<-got), nil, "GET"); answer.body != "hello" {
-			t.Errorf("one that had to wait got %q", answer.raw)
+		if response := parseResponse(t, []byte(<-got), nil, "GET"); response.body != "hello" {
+			t.Errorf("one that had to wait got %q", response.raw)
 		}
 	}
 	idle[1].Close()
@@ -61,8 +61,8 @@ func TestStopServesThoseAtTheBound(t *testing.T) {
 	eventually(t, "a pause", func() bool { return b.Stats().Connections.Pauses == 1 })
 	b.stop()
 	raw, err := io.ReadAll(nc)
-	if answer := parseAnswer(t, raw, err, "GET"); answer.body != "hello" {
-		t.Errorf("got %q, %v", answer.raw, err)
+	if response := parseResponse(t, raw, err, "GET"); response.body != "hello" {
+		t.Errorf("got %q, %v", response.raw, err)
 	}
 	idle.Close()
 }

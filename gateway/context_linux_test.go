@@ -14,9 +14,9 @@ import (
 
 // Whether nginx leaves is watched while it waits, and no longer.
 func TestWatchEndsWithTheRequest(t *testing.T) {
-	answer := make(chan bool)
+	response := make(chan bool)
 	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, body *bufio.Reader) {
-		<-answer
+		<-response
 		says(okPage("late"))(nc, req, body)
 	})
 	watcher, err := socket.NewWatcher()
@@ -32,10 +32,10 @@ func TestWatchEndsWithTheRequest(t *testing.T) {
 	}()
 	client.Write(encode(t, missed("/")))
 	eventually(t, "the client to be watched", func() bool { return watcher.Len() == 1 })
-	close(answer)
+	close(response)
 	raw, err := io.ReadAll(client)
-	if got := parseAnswer(t, raw, err, "GET"); got.body != "late" {
-		t.Errorf("answer %q, %v", got.body, got.err)
+	if got := parseResponse(t, raw, err, "GET"); got.body != "late" {
+		t.Errorf("response %q, %v", got.body, got.err)
 	}
 	client.Close()
 	<-served

@@ -39,13 +39,13 @@ func TestFlightAcrossGateways(t *testing.T) {
 					io.WriteString(nc, "HTTP/1.1 303 See Other\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")
 					return
 				}
-				answer := okPage(fmt.Sprint("version ", version.Load()), "Cache-Control: max-age=600")
+				response := okPage(fmt.Sprint("version ", version.Load()), "Cache-Control: max-age=600")
 				if gets.Add(1) == 1 {
-					io.WriteString(nc, answer[:len(answer)-9]) // followers of a live flight would see that
+					io.WriteString(nc, response[:len(response)-9]) // followers of a live flight would see that
 					<-release
-					answer = answer[len(answer)-9:]
+					response = response[len(response)-9:]
 				}
-				io.WriteString(nc, answer)
+				io.WriteString(nc, response)
 			})
 			a := startBench(t, "unix", nil, worker)
 			b := beside(t, a, func(g *Gateway) {
@@ -55,11 +55,11 @@ func TestFlightAcrossGateways(t *testing.T) {
 				}
 			}, worker)
 			const before, after = 3, 5
-			answers := make([]answer, 1+before+after)
+			responses := make([]response, 1+before+after)
 			var all sync.WaitGroup
 			ask := func(from, to int) {
 				for i := from; i < to; i++ {
-					all.Go(func() { answers[i] = b.get("/") })
+					all.Go(func() { responses[i] = b.get("/") })
 				}
 			}
 			ask(0, 1)
@@ -69,20 +69,20 @@ func TestFlightAcrossGateways(t *testing.T) {
 			if tt.post {
 				a.ask(setVar(missed("/"), uwsgi.Var{Name: "REQUEST_METHOD", Value: "POST"}), nil)
 			}
-			ask(1+before, len(answers))
+			ask(1+before, len(responses))
 			b.followed(before + after)
 			close(release)
 			all.Wait()
 			current := fmt.Sprint("version ", version.Load())
-			if got := answers[0]; got.body != "version 1" {
+			if got := responses[0]; got.body != "version 1" {
 				t.Errorf("the leader got %q", got.raw)
 			}
-			for i, got := range answers[1:] {
+			for i, got := range responses[1:] {
 				if got.body != current && (i >= before || got.body != "version 1") {
 					t.Errorf("follower %d got %q, want %q", i, got.raw, current)
 				}
 			}
-			if n, most := gets.Load(), int32(1+len(answers)-before-after); n > most && tt.post || n > 1 && !tt.post {
+			if n, most := gets.Load(), int32(1+len(responses)-before-after); n > most && tt.post || n > 1 && !tt.post {
 				t.Errorf("the worker was asked %d times for the page", n)
 			}
 		})
@@ -104,8 +104,8 @@ func beside(t *testing.T, b *bench, tune func(*Gateway), backends ...string) *be
 	}, backends...)
 }
 
-// One request brings the page to a whole crowd, whatever memcached does. If it cannot tell
-// whether the page was purged, there is one more, for those who came while the worker
+// One request is enough for a whole crowd, whatever memcached does. If memcached does not say
+// whether the page was purged, there is one more, for those that came while the worker
 // was asked.
 func TestCrowdByStore(t *testing.T) {
 	few := int32(5) // a follower that the scheduler has forgotten may lead once more
@@ -136,7 +136,7 @@ func TestCrowdByStore(t *testing.T) {
 					tt.tune(t, g)
 				}
 			}, w.play)
-			for _, got := range b.crowd(w, 200, func(int) answer { return b.get("/") }) {
+			for _, got := range b.crowd(w, 200, func(int) response { return b.get("/") }) {
 				if got.status != 200 || got.body != "hello" || got.err != nil {
 					t.Errorf("got %q, %v", got.raw, got.err)
 				}

@@ -85,7 +85,7 @@ func TestUnheard(t *testing.T) {
 					}
 					for _, key := range tt.gone {
 						if b.holds(key) {
-							t.Errorf("%s is there after the answer", key)
+							t.Errorf("%s is there after the response", key)
 						}
 					}
 				}
@@ -136,7 +136,7 @@ func TestTimedOut(t *testing.T) {
 	}
 }
 
-// A worker that never answers is not waited for longer than it was before.
+// A worker that never responds is not waited for longer than it was before.
 func TestTimedOutForEver(t *testing.T) {
 	never := make(chan struct{})
 	b := newBench(t, func(g *Gateway) { g.Timeouts.FirstByte = 50 * time.Millisecond; g.Timeouts.Drain = -1 }, func(net.Conn, *uwsgi.Request, *bufio.Reader) { <-never })
@@ -204,5 +204,5 @@ func TestUnsentChangesNothing(t *testing.T) {
 	}
 }
 
-// patient has memcached's answers waited for however busy the machine is.
+// patient waits for memcached however busy the machine is.
 func patient(g *Gateway) { g.Store.DialTimeout, g.Store.Timeout = patience, patience }

@@ -18,7 +18,7 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A gate is a worker that counts its requests, and answers them when it is told to.
+// A gate is a worker that counts its requests, and responds to them when a test lets it.
 type gate struct {
 	asked atomic.Int32
 	open  chan struct{}
@@ -39,27 +39,27 @@ func (w *gate) play(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
 	w.reply(n, nc, req)
 }
 
-// alike answers every request with the same.
-func alike(answer string) func(int, net.Conn, *uwsgi.Request) {
-	return func(_ int, nc net.Conn, _ *uwsgi.Request) { io.WriteString(nc, answer) }
+// alike responds to every request with the same.
+func alike(response string) func(int, net.Conn, *uwsgi.Request) {
+	return func(_ int, nc net.Conn, _ *uwsgi.Request) { io.WriteString(nc, response) }
 }
 
-// crowd has n clients ask the same, and the worker answer once the first one leads
+// crowd has n clients ask the same, and the worker respond once the first one leads
 // and the others follow.
-func (b *bench) crowd(w *gate, n int, ask func(i int) answer) []answer {
+func (b *bench) crowd(w *gate, n int, ask func(i int) response) []response {
 	b.t.Helper()
-	answers := make([]answer, n)
+	responses := make([]response, n)
 	before := w.asked.Load()
 	var all sync.WaitGroup
-	all.Go(func() { answers[0] = ask(0) })
+	all.Go(func() { responses[0] = ask(0) })
 	eventually(b.t, "a leader", func() bool { return w.asked.Load() > before })
 	for i := 1; i < n; i++ {
-		all.Go(func() { answers[i] = ask(i) })
+		all.Go(func() { responses[i] = ask(i) })
 	}
 	b.followed(n - 1)
 	close(w.open)
 	all.Wait()
-	return answers
+	return responses
 }
 
 // followed waits for a number of followers.
@@ -80,7 +80,7 @@ func TestCrowd(t *testing.T) {
 			w := newGate(alike(reply))
 			b := newBench(t, nil, w.play)
 			collapsed := 0
-			for _, got := range b.crowd(w, 50, func(int) answer { return b.get("/") }) {
+			for _, got := range b.crowd(w, 50, func(int) response { return b.get("/") }) {
 				if got.status != 200 || got.body != "hello" || got.err != nil || got.header.Get("X-Frame-Options") != "DENY" {
 					t.Errorf("got %q, %v", got.raw, got.err)
 				}
@@ -89,7 +89,7 @@ func TestCrowd(t *testing.T) {
 				}
 			}
 			if n := w.asked.Load(); n != 1 || collapsed != 49 {
-				t.Errorf("the backend was asked %d times, %d answers are collapsed; want 1 and 49", n, collapsed)
+				t.Errorf("the backend was asked %d times, %d responses are collapsed; want 1 and 49", n, collapsed)
 			}
 			if got := b.contents()["k:/"].body; got != "hello" {
 				t.Errorf("stored %q", got)
@@ -112,7 +112,7 @@ func TestPrivateCrowd(t *testing.T) {
 				io.WriteString(nc, okPage(body, line))
 			})
 			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
-			ask := func(i int) answer {
+			ask := func(i int) response {
 				return b.get("/", uwsgi.Var{Name: "HTTP_X_REQUEST_ID", Value: fmt.Sprint("user", i)})
 			}
 			for i, got := range b.crowd(w, 20, ask) {
@@ -192,7 +192,7 @@ func TestFailedLeader(t *testing.T) {
 			w := newGate(tt.reply)
 			b := newBench(t, nil, w.play)
 			got := map[int]int{}
-			for _, a := range b.crowd(w, 10, func(int) answer { return b.get("/") }) {
+			for _, a := range b.crowd(w, 10, func(int) response { return b.get("/") }) {
 				if a.status == 200 && int64(len(a.body)) < a.length {
 					a.status = 0
 				}
@@ -221,7 +221,7 @@ func TestNoBackendForAnyone(t *testing.T) {
 		})
 	}
 	b.followed(9)
-	eventually(t, "all told", func() bool { return b.access.Len() == 10 })
+	eventually(t, "all have a response", func() bool { return b.access.Len() == 10 })
 	close(w.open)
 	all.Wait()
 	if n := b.Backends.Default.PoolStats().QueueTimeouts; n != 1 {
@@ -263,7 +263,7 @@ func TestLeaderLeaves(t *testing.T) {
 	}
 }
 
-// When all have left the backend is told, and the next one asks anew.
+// When all have left, the connection to the backend is closed, and the next one asks again.
 func TestAllLeave(t *testing.T) {
 	left := make(chan struct{})
 	w := newGate(alike(okPage("hello")))
@@ -316,7 +316,7 @@ func TestSlowLeader(t *testing.T) {
 			all.Wait()
 			raw, err := io.ReadAll(leader)
 			leader.Close()
-			if got := parseAnswer(t, raw, err, "GET"); got.body != body || got.err != nil {
+			if got := parseResponse(t, raw, err, "GET"); got.body != body || got.err != nil {
 				t.Errorf("the leader got %d bytes, %v", len(got.body), got.err)
 			}
 			if w.asked.Load() != 1 {
@@ -335,8 +335,8 @@ func TestLiveFlight(t *testing.T) {
 	half := make(chan struct{})
 	end := make(chan bool)
 	w := newGate(func(_ int, nc net.Conn, _ *uwsgi.Request) {
-		answer := okPage("hello world")
-		io.WriteString(nc, strings.TrimSuffix(answer, " world"))
+		response := okPage("hello world")
+		io.WriteString(nc, strings.TrimSuffix(response, " world"))
 		<-half
 		if <-end {
 			io.WriteString(nc, " world")
@@ -482,7 +482,7 @@ func TestConditionalFollower(t *testing.T) {
 	w := newGate(alike(okPage("hello", `ETag: "e"`)))
 	b := newBench(t, nil, w.play)
 	statuses := map[int]int{}
-	for _, got := range b.crowd(w, 4, func(i int) answer {
+	for _, got := range b.crowd(w, 4, func(i int) response {
 		if i%2 == 0 {
 			return b.get("/")
 		}
@@ -512,7 +512,7 @@ func TestNoFlights(t *testing.T) {
 	}
 }
 
-// Whatever happens, every client gets one whole page, or an answer that says or
+// Whatever happens, every client gets one whole page, or a response that says or
 // shows that it is none; and nothing is left behind.
 func TestFlightsAtRandom(t *testing.T) {
 	const clients, rounds = 40, 12
@@ -523,24 +523,24 @@ func TestFlightsAtRandom(t *testing.T) {
 		if r.IntN(8) == 0 {
 			lines = append(lines, "Cache-Control: private", "X-For: "+req.Vars.Get("HTTP_X_REQUEST_ID"))
 		}
-		answer := okPage(body, lines...)
+		response := okPage(body, lines...)
 		switch r.IntN(10) {
 		case 0:
 			return
 		case 1:
-			io.WriteString(nc, answer[:len(answer)-1-r.IntN(len(body))])
+			io.WriteString(nc, response[:len(response)-1-r.IntN(len(body))])
 			return
 		case 2:
 			io.WriteString(nc, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
 			return
 		case 3:
 			body = strings.Repeat("z", 2<<20)
-			answer = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nX-Sum: " + sum(body) + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
+			response = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nX-Sum: " + sum(body) + "\r\nTransfer-Encoding: chunked\r\n\r\n" +
 				fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 		}
-		at := r.IntN(len(answer))
-		io.WriteString(nc, answer[:at])
-		io.WriteString(nc, answer[at:])
+		at := r.IntN(len(response))
+		io.WriteString(nc, response[:at])
+		io.WriteString(nc, response[at:])
 	}
 	for _, sentinels := range [][]string{nil, {}} {
 		b := newBench(t, func(g *Gateway) { g.Policy.Sentinels = sentinels; g.Timeouts.FirstByte = time.Second }, worker, worker)
@@ -577,7 +577,7 @@ func (b *bench) askAtRandom(uri, user string, more ...uwsgi.Var) {
 		r = bufio.NewReaderSize(nc, 512)
 	}
 	raw, err := io.ReadAll(r)
-	got := parseAnswer(b.t, raw, err, "GET")
+	got := parseResponse(b.t, raw, err, "GET")
 	switch {
 	case got.status == 500 || got.status == 502 || got.status == 504:
 	case got.status != 200:
@@ -620,7 +620,7 @@ func TestFlightOfTheSameTarget(t *testing.T) {
 	hosts := []string{"example.com", "example.com:80", "example.com"}
 	w := newGate(func(_ int, nc net.Conn, req *uwsgi.Request) { io.WriteString(nc, okPage(req.Vars.Get("HTTP_HOST"))) })
 	b := newBench(t, nil, w.play)
-	got := make([]answer, len(hosts))
+	got := make([]response, len(hosts))
 	var all sync.WaitGroup
 	for i, host := range hosts {
 		all.Go(func() { got[i] = b.get("/page", uwsgi.Var{Name: "HTTP_HOST", Value: host}) })

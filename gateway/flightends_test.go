@@ -42,19 +42,19 @@ func TestCrowdOfAnObservedRule(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newGate(alike(okPage("hello")))
 			b := newBench(t, func(g *Gateway) { observing(g); g.Coalescing.Wait = time.Hour }, w.play)
-			answers := make([]answer, 10)
+			responses := make([]response, 10)
 			var all sync.WaitGroup
-			for i := range answers {
-				all.Go(func() { answers[i] = b.get(tt.uri) })
+			for i := range responses {
+				all.Go(func() { responses[i] = b.get(tt.uri) })
 			}
 			if tt.waits {
-				b.followed(len(answers) - 1)
+				b.followed(len(responses) - 1)
 			} else {
 				eventually(t, "all ask", func() bool { return w.asked.Load() == tt.asked })
 			}
 			close(w.open)
 			all.Wait()
-			for i, got := range answers {
+			for i, got := range responses {
 				if got.status != 200 || got.body != "hello" {
 					t.Errorf("client %d got %q, %v", i, got.raw, got.err)
 				}
@@ -77,8 +77,8 @@ func TestCrowdOfAnObservedRule(t *testing.T) {
 	}
 }
 
-// A leader that another gateway has told that the page cannot be stored goes on alone,
-// also if what it gets can be.
+// If another gateway has found that the page cannot be stored, the leader goes on alone, also
+// if its own response can be stored.
 func TestLeaderOfARefusedPage(t *testing.T) {
 	lines := make(chan string, 100)
 	w := newGate(nil)
@@ -87,7 +87,7 @@ func TestLeaderOfARefusedPage(t *testing.T) {
 	fleet := newFleet(t, 2, nil, w.play)
 	lines <- "Cache-Control: private"
 	fleet[0].get("/")
-	eventually(t, "it is told to all", func() bool {
+	eventually(t, "all gateways know", func() bool {
 		state, err := fleet[1].Store.Locked(t.Context(), cachewriter.Entry{Key: "k:/"})
 		return err == nil && state == cachewriter.Refused
 	})

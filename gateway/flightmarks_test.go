@@ -68,7 +68,7 @@ func TestLeaderWhoIsNoStranger(t *testing.T) {
 				var all sync.WaitGroup
 				all.Go(func() { b.get("/", tt.own) })
 				eventually(t, "a leader", func() bool { return w.asked.Load() == before+1 })
-				for _, got := range b.crowd(w, 30, func(int) answer { return b.get("/") }) {
+				for _, got := range b.crowd(w, 30, func(int) response { return b.get("/") }) {
 					if got.body != "hello" {
 						t.Errorf("crowd %d: got %q, %v", round, got.raw, got.err)
 					}
@@ -96,7 +96,7 @@ func TestCrowdOfNoStrangers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newGate(alike(okPage("hello", tt.line)))
 			b := newBench(t, func(g *Gateway) { g.Coalescing.Wait = time.Hour }, w.play)
-			b.crowd(w, 10, func(int) answer { return b.get("/", dark) })
+			b.crowd(w, 10, func(int) response { return b.get("/", dark) })
 			if n := w.asked.Load(); n != tt.first {
 				t.Errorf("the backend was asked %d times, want %d", n, tt.first)
 			}
@@ -115,7 +115,7 @@ func TestCrowdOfNoStrangers(t *testing.T) {
 			// What strangers get is not known from that.
 			b.forget("k:/")
 			w.open = make(chan struct{})
-			b.crowd(w, 10, func(int) answer { return b.get("/") })
+			b.crowd(w, 10, func(int) response { return b.get("/") })
 			if n := w.asked.Load(); n != tt.first+tt.second+1 {
 				t.Errorf("a crowd of strangers asked the backend %d times, want once", n-tt.first-tt.second)
 			}
@@ -163,7 +163,7 @@ func TestStoredPageIsUnmarked(t *testing.T) {
 			b.forget("k:/")
 			w.open = make(chan struct{})
 			before := w.asked.Load()
-			b.crowd(w, 10, func(int) answer { return b.get("/") })
+			b.crowd(w, 10, func(int) response { return b.get("/") })
 			if n := w.asked.Load() - before; n != 1 {
 				t.Errorf("the next crowd asked the backend %d times, want once", n)
 			}
@@ -308,7 +308,7 @@ func TestUncacheableAsSent(t *testing.T) {
 			if tt.own.Name != "" {
 				own = append(own, tt.own)
 			}
-			ask := func(more ...uwsgi.Var) answer { return b.get("/", append(more, own...)...) }
+			ask := func(more ...uwsgi.Var) response { return b.get("/", append(more, own...)...) }
 			want := "plain"
 			ask(acceptsGzip)
 			if tt.kept {
@@ -392,8 +392,8 @@ func (b *bench) markedUntil(key string) time.Duration {
 	return p.until
 }
 
-// Who asks with the bypass argument has the page stored anew, and so gets it as it can
-// be stored.
+// A request with the bypass argument stores the page again. So it gets the page in a form
+// that can be stored.
 func TestBypassOfUncacheable(t *testing.T) {
 	w := newGate(compressing())
 	close(w.open)

@@ -51,7 +51,7 @@ func inflated(t *testing.T, it item) string {
 	return string(b)
 }
 
-// The stored head is that of the answer, and the answer keeps its validators.
+// The stored head is that of the response, and the response keeps its validators.
 func TestFormatHTTP(t *testing.T) {
 	const body = "hello"
 	date := "Date: " + time.Now().UTC().Format(http.TimeFormat)

@@ -49,11 +49,11 @@ func TestMissIsRelayedAndStored(t *testing.T) {
 func TestNotStored(t *testing.T) {
 	chunked := "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
 	for _, tt := range []struct {
-		name   string
-		vars   uwsgi.Vars
-		answer string
-		body   string
-		reason string
+		name     string
+		vars     uwsgi.Vars
+		response string
+		body     string
+		reason   string
 	}{
 		{"POST", request("POST", "/", uwsgi.Var{Name: "CACHE_KEY", Value: "k"}), okPage("hello"), "hello", "method"},
 		{"HEAD", missed("/", uwsgi.Var{Name: "REQUEST_METHOD", Value: "HEAD"}), okPage("hello"), "", "method"},
@@ -70,7 +70,7 @@ func TestNotStored(t *testing.T) {
 		{"trailers", missed("/"), chunked + "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n", "hello", "trailers"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, nil, says(tt.answer))
+			b := newBench(t, nil, says(tt.response))
 			if got := b.ask(tt.vars, nil); got.body != tt.body || got.err != nil {
 				t.Errorf("body %q, %v; want %q", got.body, got.err, tt.body)
 			}
@@ -95,17 +95,17 @@ func TestChunkedIsDecodedAndStored(t *testing.T) {
 	}
 }
 
-// A broken answer reaches nginx as broken, and memcached not at all.
+// A broken response reaches nginx as broken, and memcached not at all.
 func TestTruncatedAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
-		answer string
-		reset  bool // TCP says so; with a declared length nginx counts itself
+		response string
+		reset    bool // TCP says so; with a declared length nginx counts itself
 	}{
 		"short of its length":    {strings.Replace(okPage("hello"), "hello", "hel", 1), false},
 		"without its last chunk": {"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := startBench(t, "tcp", nil, startWorker(t, says(tt.answer)))
+			b := startBench(t, "tcp", nil, startWorker(t, says(tt.response)))
 			got := b.get("/")
 			if tt.reset && got.err == nil {
 				t.Error("the connection ended cleanly, so the page looks complete")
@@ -134,7 +134,7 @@ func TestHeadKeepsTheLengthAndDropsTheBody(t *testing.T) {
 func TestInterimAnswersAreSwallowed(t *testing.T) {
 	b := newBench(t, nil, says("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"+okPage("hello")))
 	if got := b.get("/"); got.status != 200 || got.body != "hello" {
-		t.Errorf("got %q, want the final answer alone", got.raw)
+		t.Errorf("got %q, want the final response alone", got.raw)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestAnnouncedBodyOfALookupIsNotAnnounced(t *testing.T) {
 	})
 	got := b.get("/", uwsgi.Var{Name: "CONTENT_LENGTH", Value: "10"}, uwsgi.Var{Name: "HTTP_CONTENT_LENGTH", Value: "10"})
 	if got.body != "length=" {
-		t.Errorf("the worker was told %q", got.body)
+		t.Errorf("the worker got %q", got.body)
 	}
 	if line := b.line(0); line["reason"] != "request-body" {
 		t.Errorf("reason %v, want request-body", line["reason"])
@@ -250,7 +250,7 @@ func TestOwnAnswers(t *testing.T) {
 	}{
 		{"no backend", gone, encode(t, missed("/")), 503, "no_backend"},
 		{"backend hangs", startWorker(t, hang), encode(t, missed("/")), 504, nil},
-		{"nonsense for an answer", startWorker(t, says("nonsense\r\n\r\n")), encode(t, missed("/")), 502, nil},
+		{"nonsense for a response", startWorker(t, says("nonsense\r\n\r\n")), encode(t, missed("/")), 502, nil},
 		{"101 unasked", startWorker(t, says("HTTP/1.1 101 Switching Protocols\r\n\r\n")), encode(t, missed("/")), 502, nil},
 		{"HTTP on the wrong port", gone, []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 501, "bad_modifier"},
 		{"name cut short", gone, []byte{0, 4, 0, 0, 9, 0, 'A', 'B'}, 400, "truncated_key"},
@@ -263,7 +263,7 @@ func TestOwnAnswers(t *testing.T) {
 			nc := b.dial()
 			nc.Write(append(tt.packet, make([]byte, 100_000)...)) // and a body that nobody wants
 			raw, err := io.ReadAll(nc)
-			got := parseAnswer(t, raw, err, "GET")
+			got := parseResponse(t, raw, err, "GET")
 			if got.status != tt.status || got.err != nil || int64(len(got.body)) != got.length {
 				t.Errorf("got %d %q %v, want %d and a whole body", got.status, got.body, got.err, tt.status)
 			}
@@ -293,7 +293,7 @@ func TestSlowHeadIsAnswered(t *testing.T) {
 	nc := b.dial()
 	nc.Write([]byte{0, 40})
 	raw, err := io.ReadAll(nc)
-	if got := parseAnswer(t, raw, err, ""); got.status != 408 {
+	if got := parseResponse(t, raw, err, ""); got.status != 408 {
 		t.Errorf("got %q, %v; want 408", got.raw, err)
 	}
 }
@@ -347,7 +347,7 @@ func TestBypass(t *testing.T) {
 		t.Errorf("the worker was asked for %q, %q", v.Get("REQUEST_URI"), v.Get("QUERY_STRING"))
 	}
 	if line := fmt.Sprint(b.line(0)); strings.Contains(line, "s3cret") {
-		t.Errorf("the log tells the secret: %s", line)
+		t.Errorf("the log shows the secret: %s", line)
 	}
 	items := b.contents()
 	if len(items) != 1 || items["k:/p?a=1"].body != "fresh" {
@@ -370,13 +370,13 @@ func TestFillThatBeganBeforeAPurge(t *testing.T) {
 		}
 		io.WriteString(nc, okPage("private now", "Cache-Control: private"))
 	})
-	done := make(chan answer)
+	done := make(chan response)
 	go func() { done <- b.get("/p", uwsgi.Var{Name: "HTTP_X_MOZ", Value: "1"}) }()
 	<-began
 	b.get("/p?nocache=s3cret")
 	close(goOn)
 	if got := <-done; got.body != "old" {
-		t.Errorf("got %q, want the answer all the same", got.body)
+		t.Errorf("got %q, want the response all the same", got.body)
 	}
 	eventually(t, "reason purged in the log", func() bool {
 		return b.lines(policy.Purged) == 1
@@ -396,7 +396,7 @@ func bypassing(t *testing.T) func(*Gateway) {
 	}
 }
 
-// A store that is down costs nothing and is told in log and numbers only.
+// A store that is down costs nothing. Only the log and the numbers show it.
 func TestStoreDown(t *testing.T) {
 	b := newBench(t, func(g *Gateway) {
 		ring, err := cachewriter.NewRing(cachewriter.All, cachewriter.Server{Name: "127.0.0.1:1"})
@@ -423,16 +423,16 @@ func TestDrain(t *testing.T) {
 		<-goOn
 		io.WriteString(nc, okPage("hello"))
 	})
-	answers := make(chan answer, n)
+	responses := make(chan response, n)
 	for i := range n {
-		go func() { answers <- b.get("/" + strconv.Itoa(i)) }()
+		go func() { responses <- b.get("/" + strconv.Itoa(i)) }()
 	}
 	started.Wait()
 	b.stop()
 	eventually(t, "listener closed", func() bool { return b.stats.listeners.Load() == 0 })
 	close(goOn)
 	for range n {
-		if got := <-answers; got.body != "hello" || got.err != nil {
+		if got := <-responses; got.body != "hello" || got.err != nil {
 			t.Errorf("got %q, %v", got.raw, got.err)
 		}
 	}
@@ -492,7 +492,7 @@ func TestHugeBlockIsBounded(t *testing.T) {
 	binary.LittleEndian.PutUint16(packet[1:], 101)
 	nc.Write(packet)
 	raw, err := io.ReadAll(nc)
-	if got := parseAnswer(t, raw, err, ""); got.status != 431 {
+	if got := parseResponse(t, raw, err, ""); got.status != 431 {
 		t.Errorf("got %q, %v; want 431", got.raw, err)
 	}
 }

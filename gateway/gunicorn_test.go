@@ -37,7 +37,7 @@ func startGunicorn(t *testing.T, params string, askToClose bool) (*gunicorn, *be
 	}, addr+params)
 }
 
-// serve answers one request, and waits for the next one unless it is asked to close.
+// serve responds to one request, and waits for the next one unless it is asked to close.
 func (g *gunicorn) serve(nc net.Conn) {
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(patience))
@@ -47,15 +47,15 @@ func (g *gunicorn) serve(nc net.Conn) {
 		return
 	}
 	h := heard{vars: req.Vars}
-	io.WriteString(nc, answerOf(req))
+	io.WriteString(nc, responseOf(req))
 	if !strings.EqualFold(last(req.Vars, "HTTP_CONNECTION"), "close") {
 		_, h.end = in.ReadByte()
 	}
 	g.asked <- h
 }
 
-// answerOf is a page that tells the path, with a length or in chunks.
-func answerOf(req *uwsgi.Request) string {
+// responseOf is a page that contains the path, with a length or in chunks.
+func responseOf(req *uwsgi.Request) string {
 	path := last(req.Vars, "PATH_INFO")
 	switch {
 	case req.Modifier1 != 0:
@@ -128,7 +128,7 @@ func checkHeard(t *testing.T, h heard, keep bool) {
 		t.Errorf("its connection ended with %v, want that we close it", h.end)
 	}
 	if got := h.vars.Get("HTTP_CONNECTION"); (got == "close") == keep {
-		t.Errorf("it is told %q", got)
+		t.Errorf("it got %q", got)
 	}
 	for _, x := range h.vars {
 		if h.vars.Count(x.Name) > 1 {

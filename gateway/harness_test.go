@@ -49,7 +49,7 @@ type bench struct {
 }
 
 // A script plays a worker: it has read the packet, and what it writes to nc is
-// the answer. The connection is closed when it returns.
+// the response. The connection is closed when it returns.
 type script func(nc net.Conn, req *uwsgi.Request, body *bufio.Reader)
 
 // newBench starts a gateway on a UNIX socket in front of one worker a script.
@@ -141,13 +141,13 @@ func (b *bench) dial() net.Conn {
 }
 
 // get asks for uri as nginx does after a miss, with further vars.
-func (b *bench) get(uri string, more ...uwsgi.Var) answer {
+func (b *bench) get(uri string, more ...uwsgi.Var) response {
 	b.t.Helper()
 	return b.ask(missed(uri, more...), nil)
 }
 
 // ask sends one request and reads everything that comes back.
-func (b *bench) ask(v uwsgi.Vars, body []byte) answer {
+func (b *bench) ask(v uwsgi.Vars, body []byte) response {
 	b.t.Helper()
 	nc := b.dial()
 	defer nc.Close()
@@ -156,7 +156,7 @@ func (b *bench) ask(v uwsgi.Vars, body []byte) answer {
 		b.t.Fatalf("send request: %v", err)
 	}
 	raw, err := io.ReadAll(nc)
-	return parseAnswer(b.t, raw, err, v.Get("REQUEST_METHOD"))
+	return parseResponse(b.t, raw, err, v.Get("REQUEST_METHOD"))
 }
 
 func encode(t testing.TB, v uwsgi.Vars) []byte {
@@ -168,8 +168,8 @@ func encode(t testing.TB, v uwsgi.Vars) []byte {
 	return packet
 }
 
-// An answer is what nginx gets.
-type answer struct {
+// A response is what nginx gets.
+type response struct {
 	raw    string
 	status int
 	header uwsgi.Header
@@ -183,9 +183,9 @@ func uploading(method string, length int) uwsgi.Vars {
 	return request(method, "/", uwsgi.Var{Name: "CONTENT_LENGTH", Value: strconv.Itoa(length)})
 }
 
-func parseAnswer(t *testing.T, raw []byte, err error, method string) answer {
+func parseResponse(t *testing.T, raw []byte, err error, method string) response {
 	t.Helper()
-	a := answer{raw: string(raw), err: err}
+	a := response{raw: string(raw), err: err}
 	br := bufio.NewReader(bytes.NewReader(raw))
 	resp, perr := uwsgi.ReadResponse(br)
 	if perr != nil {
@@ -314,12 +314,12 @@ func play(nc net.Conn, s script) {
 	s(nc, req, br)
 }
 
-// says answers with the bytes as they are.
-func says(answer string) script {
-	return func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) { io.WriteString(nc, answer) }
+// says responds with these bytes.
+func says(response string) script {
+	return func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) { io.WriteString(nc, response) }
 }
 
-// okPage is a whole answer with that body and further header lines.
+// okPage is a whole response with that body and further header lines.
 func okPage(body string, lines ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n", len(body))
@@ -329,7 +329,7 @@ func okPage(body string, lines ...string) string {
 	return b.String() + "\r\n" + body
 }
 
-// A memcached is a small server that keeps what it is told.
+// A memcached is a small server that keeps what it gets.
 type memcached struct {
 	addr string
 
@@ -432,7 +432,7 @@ func (m *memcached) get(key string) (item, bool) {
 	return it, ok
 }
 
-// contents drains the writer, so that the answer is final.
+// contents drains the writer, so that the response is final.
 func (b *bench) contents() map[string]item {
 	b.t.Helper()
 	b.close()

@@ -19,7 +19,7 @@ func (b *bench) in(t *testing.T) *bench {
 	return &other
 }
 
-// withHead is an answer whose head has that many bytes, with its lines ended and
+// withHead is a response whose head has that many bytes, with its lines ended and
 // separated like that.
 func withHead(size int, status, colon, end string, lines ...string) string {
 	head := status + end

@@ -31,7 +31,7 @@ func TestUnknownNamesAreLoggedOnce(t *testing.T) {
 		fields := e.ContextMap()
 		got = append(got, fmt.Sprint(fields["fix"]))
 		if strings.Contains(fmt.Sprint(e.Message, fields), "s3cret") {
-			t.Errorf("tells a value: %v", fields)
+			t.Errorf("shows a value: %v", fields)
 		}
 	}
 	want := "[if no page depends on it: --harmless-cookie theme if no page depends on it: --harmless-header X-Tenant if no page depends on it: --harmless-var APP_MODE]"

@@ -25,9 +25,9 @@ func TestPeerUsers(t *testing.T) {
 			nc := b.dial()
 			nc.Write(encode(t, missed("/"))) // may fail if the other side has closed
 			raw, err := io.ReadAll(nc)
-			got := parseAnswer(t, raw, err, "GET")
+			got := parseResponse(t, raw, err, "GET")
 			if heard := got.body == "hello"; heard != tt.want {
-				t.Errorf("got %q, %v; want an answer: %v", got.raw, got.err, tt.want)
+				t.Errorf("got %q, %v; want a response: %v", got.raw, got.err, tt.want)
 			}
 			eventually(t, "heard or refused", func() bool { return b.access.Len()+int(b.stats.peersRefused.Load()) == 1 })
 			refused := b.logs.FilterMessageSnippet("add --allow-user").FilterField(zap.Uint32("uid", own)).Len()

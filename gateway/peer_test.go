@@ -65,7 +65,7 @@ func (b *bench) overTLS(conf *tls.Config) (addr string) {
 }
 
 // askTLS sends a request as nginx does, which verifies nothing by default.
-func (b *bench) askTLS(addr string, conf *tls.Config, v uwsgi.Vars, body []byte) answer {
+func (b *bench) askTLS(addr string, conf *tls.Config, v uwsgi.Vars, body []byte) response {
 	b.t.Helper()
 	conf.InsecureSkipVerify = true
 	nc, err := net.Dial("tcp", addr)
@@ -76,10 +76,10 @@ func (b *bench) askTLS(addr string, conf *tls.Config, v uwsgi.Vars, body []byte)
 	tc := tls.Client(nc, conf)
 	defer tc.Close()
 	if _, err := tc.Write(append(encode(b.t, v), body...)); err != nil {
-		return answer{err: err}
+		return response{err: err}
 	}
 	raw, err := io.ReadAll(tc)
-	return parseAnswer(b.t, raw, err, v.Get("REQUEST_METHOD"))
+	return parseResponse(b.t, raw, err, v.Get("REQUEST_METHOD"))
 }
 
 func TestTLS(t *testing.T) {
@@ -125,18 +125,18 @@ func isBadRecord(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "bad record MAC")
 }
 
-// A broken answer does not look whole. nginx counts where there is a length.
+// A broken response does not look whole. nginx counts where there is a length.
 func TestTLSBrokenAnswers(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
 	for name, tt := range map[string]struct {
-		answer string
-		spoilt bool
+		response string
+		spoilt   bool
 	}{
 		"short of its length":    {head + "Content-Length: 5\r\n\r\nhel", false},
 		"without its last chunk": {head + "Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, nil, says(tt.answer))
+			b := newBench(t, nil, says(tt.response))
 			addr := b.overTLS(&tls.Config{Certificates: []tls.Certificate{certify(t)}})
 			got := b.askTLS(addr, &tls.Config{}, missed("/"), nil)
 			if tt.spoilt && !isBadRecord(got.err) {
@@ -182,16 +182,16 @@ func TestDrainTimeoutBreaksOff(t *testing.T) {
 			}
 			stop()
 			if _, err := io.ReadAll(in); !isBroken(err) {
-				t.Errorf("the connection ended with %v, which looks like the end of the answer", err)
+				t.Errorf("the connection ended with %v, which looks like the end of the response", err)
 			}
 			if err := <-served; err == nil {
-				t.Error("Serve does not tell what it has broken off")
+				t.Error("Serve does not say what it has broken off")
 			}
 		})
 	}
 }
 
-// What is no handshake is told with what to do about it.
+// What is no handshake is logged with what to do about it.
 func TestHandshakeFailures(t *testing.T) {
 	own, other := certify(t), certify(t)
 	server := &tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12, ClientCAs: trusting(own), ClientAuth: tls.RequireAndVerifyClientCert}

@@ -94,7 +94,7 @@ func TestModifiersOfNginx(t *testing.T) {
 		io.WriteString(nc, okPage("hello"))
 	})
 	b := startBench(t, "unix", func(g *Gateway) { g.Backends.Default.Modifier1 = 5 }, "unix:"+worker)
-	ask := func(modifier1, modifier2 uint8, uri string) answer {
+	ask := func(modifier1, modifier2 uint8, uri string) response {
 		packet, err := (&uwsgi.Request{Modifier1: modifier1, Modifier2: modifier2, Vars: missed(uri)}).Append(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestModifiersOfNginx(t *testing.T) {
 		defer nc.Close()
 		nc.Write(packet)
 		raw, err := io.ReadAll(nc)
-		return parseAnswer(t, raw, err, "GET")
+		return parseResponse(t, raw, err, "GET")
 	}
 	asks := 0
 	for _, m := range [][2]uint8{{0, 0}, {5, 0}, {30, 0}, {14, 0}, {9, 0}, {7, 0}, {6, 0}, {8, 0}, {11, 0}, {15, 0}, {19, 0}, {23, 0}, {24, 0}, {25, 0}, {27, 0}, {28, 0}, {35, 0}, {0, 3}} {
@@ -126,7 +126,7 @@ func TestModifiersOfNginx(t *testing.T) {
 	}
 	hints := b.logs.Filter(func(e observer.LoggedEntry) bool { return strings.Contains(e.Message, "uwsgi_modifier1") }).All()
 	if len(hints) != 1 || !strings.Contains(fmt.Sprint(hints[0].ContextMap()), "--modifier1 30") {
-		t.Errorf("the log tells %v; want one line that names --modifier1 30", hints)
+		t.Errorf("the log has %v; want one line that names --modifier1 30", hints)
 	}
 	if stored := b.contents(); len(stored) != asks {
 		t.Errorf("%d pages are stored, want %d", len(stored), asks)
@@ -178,7 +178,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	silent := func(net.Conn, *uwsgi.Request, *bufio.Reader) {}
 	hang := func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) { in.ReadByte() }
 	short := says("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-	for name, s := range map[string]script{"answer": says(okPage("hello")), "silence": silent, "timeout": hang, "broken off": short} {
+	for name, s := range map[string]script{"response": says(okPage("hello")), "silence": silent, "timeout": hang, "broken off": short} {
 		b := newBench(t, func(g *Gateway) { g.Timeouts.FirstByte = 50 * time.Millisecond }, s, s)
 		for range 3 {
 			b.get("/")
@@ -352,7 +352,7 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// A client's X-Forwarded-Proto that is dropped although it differs is told of once.
+// A client's X-Forwarded-Proto that is dropped although it differs is logged once.
 func TestHintOfForwardedProto(t *testing.T) {
 	for _, tt := range []struct {
 		name, value string

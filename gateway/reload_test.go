@@ -27,7 +27,7 @@ func TestReload(t *testing.T) {
 	})
 	b.get("/before")
 	b.line(0)
-	done := make(chan answer)
+	done := make(chan response)
 	go func() { done <- b.get("/slow", uwsgi.Var{Name: "HTTP_X_MOZ", Value: "1"}) }()
 	<-began
 	other := startMemcached(t)
@@ -41,7 +41,7 @@ func TestReload(t *testing.T) {
 	b.Reload(&p, ring)
 	close(goOn)
 	if got := <-done; got.body != "<p>hello</p>" {
-		t.Errorf("got %q, want the answer all the same", got.body)
+		t.Errorf("got %q, want the response all the same", got.body)
 	}
 	eventually(t, "reason reloaded in the log", func() bool {
 		return b.lines(policy.Reloaded) == 1

@@ -18,11 +18,11 @@ import (
 	"uwgate/uwsgi"
 )
 
-// What a POST has changed is gone before its answer is there.
+// What a POST has changed is gone before its response is there.
 func TestInvalidation(t *testing.T) {
 	for _, tt := range []struct {
-		name, method, answer string
-		gone                 []string
+		name, method, response string
+		gone                   []string
 	}{
 		{"redirect", "POST", "HTTP/1.1 302 Found\r\nLocation: /list\r\nContent-Length: 0\r\n\r\n", []string{"k:/p", "k:/list"}},
 		{"absolute location", "PUT", "HTTP/1.1 201 Created\r\nLocation: http://example.com/new\r\nContent-Length: 0\r\n\r\n", []string{"k:/p", "k:/new"}},
@@ -32,7 +32,7 @@ func TestInvalidation(t *testing.T) {
 		{"safe", "OPTIONS", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, nil, says(tt.answer))
+			b := newBench(t, nil, says(tt.response))
 			for _, key := range []string{"k:/p", "k:/list", "k:/new"} {
 				b.store.set(key, item{body: "old"})
 			}
@@ -59,7 +59,7 @@ func TestSlowPageDoesNotSurviveAPost(t *testing.T) {
 		}
 		io.WriteString(nc, "HTTP/1.1 204 No Content\r\n\r\n")
 	})
-	done := make(chan answer)
+	done := make(chan response)
 	go func() { done <- b.get("/p") }()
 	<-began
 	if got := b.ask(request("POST", "/p", uwsgi.Var{Name: "CACHE_KEY", Value: "k:/p"}), nil); got.status != 204 {
@@ -67,7 +67,7 @@ func TestSlowPageDoesNotSurviveAPost(t *testing.T) {
 	}
 	close(goOn)
 	if got := <-done; got.body != "old" {
-		t.Errorf("got %q, want the answer all the same", got.body)
+		t.Errorf("got %q, want the response all the same", got.body)
 	}
 	if items := b.contents(); len(items) != 0 {
 		t.Errorf("memcached holds %v", items)
@@ -78,11 +78,11 @@ func TestSlowPageDoesNotSurviveAPost(t *testing.T) {
 func TestConditionalRequest(t *testing.T) {
 	fresh := okPage("hello", `ETag: "v1"`, "Cache-Control: max-age=60")
 	for _, tt := range []struct {
-		name   string
-		match  string
-		answer string
-		status int
-		stored bool
+		name     string
+		match    string
+		response string
+		status   int
+		stored   bool
 	}{
 		{"matches", `W/"v1", "v0"`, fresh, 304, true},
 		{"is old", `"v0"`, fresh, 200, true},
@@ -92,7 +92,7 @@ func TestConditionalRequest(t *testing.T) {
 		{"matches half a page", `"v1"`, strings.TrimSuffix(fresh, "lo"), 304, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, func(g *Gateway) { g.AlignHeaders = false }, says(tt.answer))
+			b := newBench(t, func(g *Gateway) { g.AlignHeaders = false }, says(tt.response))
 			got := b.get("/", uwsgi.Var{Name: "HTTP_IF_NONE_MATCH", Value: tt.match})
 			if got.status != tt.status || got.err != nil {
 				t.Errorf("got %q, %v; want %d", got.raw, got.err, tt.status)
@@ -168,7 +168,7 @@ func TestObserve(t *testing.T) {
 		t.Errorf("Cache-Status %q", s)
 	}
 	if !got.header.Has("Expires") {
-		t.Error("the answer was changed though it is only observed")
+		t.Error("the response was changed though it is only observed")
 	}
 	if line := b.line(0); line["verdict"] != "observe" || line["reason"] != "max-age" || line["ttl"] != int64(60) {
 		t.Errorf("logged %v, want what would have been", line)
@@ -182,7 +182,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// Without CACHE_STATUS nothing tells that nginx has thrown a GET's body away:
+// Without CACHE_STATUS nothing shows that nginx has thrown a GET's body away:
 // the worker is asked when the body is there, or without it.
 func TestAnnouncedBodyNeverHoldsAWorker(t *testing.T) {
 	b := newBench(t, nil, func(nc net.Conn, req *uwsgi.Request, in *bufio.Reader) {
@@ -198,7 +198,7 @@ func TestAnnouncedBodyNeverHoldsAWorker(t *testing.T) {
 	if got := b.ask(announced, nil); got.body != "body=" {
 		t.Errorf("without one: got %q", got.raw)
 	}
-	b.line(1) // an answer is there before its line is
+	b.line(1) // a response is there before its line is
 	nc := b.dial()
 	nc.Write(encode(t, announced))
 	nc.Close()

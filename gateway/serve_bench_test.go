@@ -13,7 +13,7 @@ import (
 
 // BenchmarkServe is a whole request over UNIX sockets, client and worker included.
 func BenchmarkServe(b *testing.B) {
-	answer := []byte(okPage(string(make([]byte, 4096)), "Cache-Control: no-store"))
+	response := []byte(okPage(string(make([]byte, 4096)), "Cache-Control: no-store"))
 	worker, ln := listen(b, "unix"), listen(b, "unix")
 	go func() {
 		for {
@@ -22,7 +22,7 @@ func BenchmarkServe(b *testing.B) {
 				return
 			}
 			uwsgi.ReadRequest(bufio.NewReader(nc))
-			nc.Write(answer)
+			nc.Write(response)
 			nc.Close()
 		}
 	}()

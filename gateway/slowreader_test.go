@@ -17,7 +17,7 @@ import (
 // not run into.
 const pause, impatience = 1500 * time.Millisecond, 600 * time.Millisecond
 
-// bodiesOf are answers that go to nginx on every way that there is: captured for the
+// bodiesOf are responses that go to nginx on every way that there is: captured for the
 // store, through the kernel, copied.
 func bodiesOf(size int) map[string]string {
 	body := strings.Repeat("x", size)
@@ -43,7 +43,7 @@ func TestSlowReadersGetAll(t *testing.T) {
 				io.ReadFull(nc, first[:])
 				<-time.After(pause) // the pause is the subject
 				raw, err := io.ReadAll(nc)
-				got := parseAnswer(t, append(first[:], raw...), err, "GET")
+				got := parseResponse(t, append(first[:], raw...), err, "GET")
 				_, body, _ := strings.Cut(whole, "\r\n\r\n")
 				if want := strings.Count(body, "x"); got.err != nil || strings.Count(got.body, "x") != want {
 					t.Errorf("got %d bytes, %v; want %d", len(got.body), got.err, want)
@@ -78,7 +78,7 @@ func TestSlowReadersOfAFlight(t *testing.T) {
 		<-time.After(pause) // the pause is the subject
 		for i, nc := range clients {
 			raw, err := io.ReadAll(nc)
-			if got := parseAnswer(t, raw, err, "GET"); got.err != nil || len(got.body) != 1000<<10 {
+			if got := parseResponse(t, raw, err, "GET"); got.err != nil || len(got.body) != 1000<<10 {
 				t.Errorf("client %d got %d bytes, %v", i, len(got.body), got.err)
 			}
 		}

@@ -68,7 +68,7 @@ func TestBodyIsSpooled(t *testing.T) {
 			}
 			nc.Write(body[len(body)/2:])
 			raw, err := io.ReadAll(nc)
-			if got := parseAnswer(t, raw, err, "POST"); got.body != "same" {
+			if got := parseResponse(t, raw, err, "POST"); got.body != "same" {
 				t.Errorf("got %q", got.raw)
 			}
 			nc.Close()
@@ -107,7 +107,7 @@ func TestSpoolDiskIsBounded(t *testing.T) {
 		t.Errorf("%d bytes in %d files, and %d workers asked; want those of the first body, and none", s.Disk, s.Files, b.asked())
 	}
 	first.Write(body[len(body)/2:])
-	if raw, err := io.ReadAll(first); parseAnswer(t, raw, err, "POST").body != "same" {
+	if raw, err := io.ReadAll(first); parseResponse(t, raw, err, "POST").body != "same" {
 		t.Errorf("the first one got %q, %v", raw, err)
 	}
 	eventually(t, "room given back", func() bool { return b.Stats().Spool.Disk == 0 })
@@ -159,7 +159,7 @@ func TestSpoolFails(t *testing.T) {
 	}
 }
 
-// ownProcess in the environment tells a test that runAlone has started it.
+// ownProcess is in the environment of a test that runAlone has started.
 const ownProcess = "UWGATE_TEST_OWN_PROCESS"
 
 // runAlone runs the test in a process of its own: go test writes a file on behalf of
@@ -198,7 +198,7 @@ func TestSpoolFailure(t *testing.T) {
 	}
 }
 
-// Who sends too much is told so, even if he reads only when all is sent.
+// A client that sends too much gets a 413, even if it reads only when all is sent.
 func TestMaxRequestBody(t *testing.T) {
 	const limit = 1000
 	large := noise(4 << 20)
@@ -253,7 +253,7 @@ func TestSpoolLost(t *testing.T) {
 }
 
 // nginx announces the visitor's body with an auth_request and does not send it: the
-// worker answers without.
+// worker responds without.
 func TestAnnouncedBodyThatDoesNotCome(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
 		for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "GET", "HEAD"} {
@@ -263,7 +263,7 @@ func TestAnnouncedBodyThatDoesNotCome(t *testing.T) {
 				nc := b.dial()
 				nc.Write(encode(t, uploading(method, 100_000)))
 				raw, err := io.ReadAll(nc)
-				if got := parseAnswer(t, raw, err, method); got.status != 200 || got.err != nil || method != "HEAD" && got.body != "allowed" {
+				if got := parseResponse(t, raw, err, method); got.status != 200 || got.err != nil || method != "HEAD" && got.body != "allowed" {
 					t.Errorf("got %q, %v", got.raw, got.err)
 				}
 				if took := b.line(0)["took"].(time.Duration); took > 10*bodyGrace {
@@ -289,7 +289,7 @@ func TestLateBody(t *testing.T) {
 				nc.Write(body[:size/2])
 				nc.Write(body[size/2:])
 				raw, err := io.ReadAll(nc)
-				if got := parseAnswer(t, raw, err, "POST"); got.status != 200 || got.body != "same" {
+				if got := parseResponse(t, raw, err, "POST"); got.status != 200 || got.body != "same" {
 					t.Errorf("got %q, %v", got.raw, got.err)
 				}
 			})

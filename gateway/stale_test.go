@@ -14,14 +14,14 @@ import (
 	"uwgate/uwsgi"
 )
 
-// A moody worker answers with what it is told to, and closes without that.
-type moody struct{ answer atomic.Pointer[string] }
+// A moody worker responds with what a test says, and closes without that.
+type moody struct{ response atomic.Pointer[string] }
 
-func (m *moody) says(answer string) { m.answer.Store(&answer) }
+func (m *moody) says(response string) { m.response.Store(&response) }
 
 func (m *moody) play(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
-	if answer := m.answer.Load(); answer != nil {
-		io.WriteString(nc, *answer)
+	if response := m.response.Load(); response != nil {
+		io.WriteString(nc, *response)
 	}
 }
 
@@ -36,8 +36,8 @@ func (b *bench) copied(key string) {
 
 const kept = "Cache-Control: max-age=600, stale-if-error=60"
 
-// While the backend fails the last good copy is served, to those to whom the page
-// would be, and nobody else.
+// While the backend fails, the last good copy is served to clients that would get the
+// page, and to nobody else.
 func TestStaleIfError(t *testing.T) {
 	for name, failure := range map[string]string{
 		"silence": "", "500": "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops", "503": "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy",
@@ -61,7 +61,7 @@ func TestStaleIfError(t *testing.T) {
 				t.Error("no Age")
 			}
 			if n := b.logs.FilterMessageSnippet("a last good copy is sent").Len(); n != 1 {
-				t.Errorf("told %d times that the backend failed", n)
+				t.Errorf("logged %d times that the backend failed", n)
 			}
 			if got := b.get("/", uwsgi.Var{Name: "HTTP_COOKIE", Value: "sessionid=1"}); got.status == 200 || strings.Contains(got.raw, "hello") {
 				t.Errorf("a session got %q", got.raw)
@@ -71,7 +71,7 @@ func TestStaleIfError(t *testing.T) {
 			}
 			w.says(okPage("new", kept))
 			if got := b.get("/"); got.body != "new" {
-				t.Errorf("when it answers again: %q", got.raw)
+				t.Errorf("when it responds again: %q", got.raw)
 			}
 		})
 	}

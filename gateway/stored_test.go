@@ -13,11 +13,11 @@ import (
 func TestStoredIsAFact(t *testing.T) {
 	chunked := "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
 	for _, tt := range []struct {
-		name   string
-		answer string
-		tune   func(*Gateway)
-		says   string // "": that it is stored
-		stored bool
+		name     string
+		response string
+		tune     func(*Gateway)
+		says     string // "": that it is stored
+		stored   bool
 	}{
 		{"whole", okPage("hello"), nil, "", true},
 		{"whole, in chunks", chunked + "5\r\nhello\r\n0\r\n\r\n", nil, "", true},
@@ -34,7 +34,7 @@ func TestStoredIsAFact(t *testing.T) {
 		{"not wanted", okPage("hello", "Cache-Control: private"), nil, "detail=private", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, tt.tune, says(tt.answer))
+			b := newBench(t, tt.tune, says(tt.response))
 			status := b.get("/").header.Get("Cache-Status")
 			if says := strings.Contains(status, "; stored"); says != (tt.says == "") || !strings.Contains(status, tt.says) {
 				t.Errorf("it says %q, want %q", status, tt.says)
@@ -49,7 +49,7 @@ func TestStoredIsAFact(t *testing.T) {
 	}
 }
 
-// A server that does not answer, and whose breaker is open, takes nothing.
+// A server that does not respond, and whose breaker is open, takes nothing.
 func TestNothingIsStoredInADeadStore(t *testing.T) {
 	b := newBench(t, func(g *Gateway) {
 		ring, err := cachewriter.NewRing(cachewriter.All, cachewriter.Server{Name: "127.0.0.1:1"})

@@ -34,8 +34,8 @@ func playSecure(nc net.Conn, tc *tls.Conn, s func(net.Conn, *tls.Conn)) {
 	s(nc, tc)
 }
 
-// The end of a connection over TLS counts as that of one without: uWSGI does not tell
-// the two ends apart.
+// The end of a connection over TLS counts as that of one without: uWSGI does not distinguish
+// the two.
 func TestSuwsgiEnds(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"
 	const html = "<html>hello</html>"
@@ -44,9 +44,9 @@ func TestSuwsgiEnds(t *testing.T) {
 	inRecord := func(nc net.Conn, _ *tls.Conn) { nc.Write([]byte{23, 3, 3, 0, 100, 1, 2, 3}) }
 	reset := func(nc net.Conn, _ *tls.Conn) { nc.(*net.TCPConn).SetLinger(0) }
 	for name, tt := range map[string]struct {
-		answer string
-		end    func(net.Conn, *tls.Conn)
-		whole  bool
+		response string
+		end      func(net.Conn, *tls.Conn)
+		whole    bool
 	}{
 		"with a length":               {okPage(html), silent, true},
 		"with a length, reset":        {okPage(html), reset, true},
@@ -64,7 +64,7 @@ func TestSuwsgiEnds(t *testing.T) {
 			began, goOn := make(chan struct{}), make(chan struct{})
 			b := startBench(t, "tcp", func(g *Gateway) { g.Policy.AcceptUnframed = true },
 				startSecureWorker(t, func(nc net.Conn, tc *tls.Conn) {
-					io.WriteString(tc, tt.answer)
+					io.WriteString(tc, tt.response)
 					close(began)
 					<-goOn // what was sent has been read: a reset may take it away
 					tt.end(nc, tc)
@@ -76,7 +76,7 @@ func TestSuwsgiEnds(t *testing.T) {
 			io.ReadFull(nc, start)
 			close(goOn)
 			rest, err := io.ReadAll(nc)
-			got := parseAnswer(t, append(start, rest...), err, "GET")
+			got := parseResponse(t, append(start, rest...), err, "GET")
 			looksWhole := got.err == nil && (got.length < 0 || got.length == int64(len(got.body)))
 			if looksWhole != tt.whole {
 				t.Errorf("got %q of length %d, %v; want it whole: %v", got.body, got.length, got.err, tt.whole)

@@ -36,7 +36,7 @@ func TestTwoGateways(t *testing.T) {
 				}
 				g.Store, g.Policy.Keys.Servers = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}, ring.Has
 			}, worker)
-			slow := make(chan answer, 1)
+			slow := make(chan response, 1)
 			go func() { slow <- b.get("/", uwsgi.Var{Name: "HTTP_X_REQUEST_ID", Value: "slow"}) }()
 			<-asked
 			post := setVar(missed("/"), uwsgi.Var{Name: "REQUEST_METHOD", Value: "POST"})

@@ -40,7 +40,7 @@ func noise(n int) []byte {
 	return b
 }
 
-// compares answers whether what it gets is body, and nothing is behind it.
+// compares responds with whether what it gets is body, and nothing is behind it.
 func compares(body []byte) script {
 	return func(nc net.Conn, _ *uwsgi.Request, in *bufio.Reader) {
 		got := make([]byte, len(body))
@@ -67,7 +67,7 @@ func TestUploadArrives(t *testing.T) {
 	})
 }
 
-// An application that answers 413 without reading is heard every time.
+// An application that responses 413 without reading is heard every time.
 func TestEarlyAnswerArrives(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
 		onEach(t, func(t *testing.T, network string) {
@@ -84,18 +84,18 @@ func TestEarlyAnswerArrives(t *testing.T) {
 }
 
 // askSlowly writes everything before it reads anything.
-func askSlowly(t *testing.T, b *bench, v uwsgi.Vars, body []byte) answer {
+func askSlowly(t *testing.T, b *bench, v uwsgi.Vars, body []byte) response {
 	t.Helper()
 	nc := b.dial()
 	defer nc.Close()
 	if _, err := nc.Write(append(encode(t, v), body...)); err != nil {
-		t.Fatalf("nginx would see %v instead of the answer", err)
+		t.Fatalf("nginx would see %v instead of the response", err)
 	}
 	raw, err := io.ReadAll(nc)
-	return parseAnswer(t, raw, err, v.Get("REQUEST_METHOD"))
+	return parseResponse(t, raw, err, v.Get("REQUEST_METHOD"))
 }
 
-// A large answer and a large upload at once: each side writes all before it
+// A large response and a large upload at once: each side writes all before it
 // reads, so a relay that does one thing at a time stands still.
 func TestUploadAndAnswerSideBySide(t *testing.T) {
 	const size = 8 << 20
@@ -113,7 +113,7 @@ func TestUploadAndAnswerSideBySide(t *testing.T) {
 				sent <- err
 			}()
 			raw, err := io.ReadAll(nc)
-			if got := parseAnswer(t, raw, err, "POST"); len(got.body) != size || got.err != nil {
+			if got := parseResponse(t, raw, err, "POST"); len(got.body) != size || got.err != nil {
 				t.Errorf("got %d bytes, %v; want %d", len(got.body), got.err, size)
 			}
 			if err := <-sent; err != nil {
@@ -131,18 +131,18 @@ func TestStalledUploadIsAnswered(t *testing.T) {
 			nc := b.dial()
 			nc.Write(append(encode(t, uploading("POST", size)), "half"...))
 			raw, err := io.ReadAll(nc)
-			if got := parseAnswer(t, raw, err, "POST"); got.status != 408 {
+			if got := parseResponse(t, raw, err, "POST"); got.status != 408 {
 				t.Errorf("%d bytes: got %q, %v; want 408", size, got.raw, err)
 			}
 		}
 	})
 }
 
-// waits plays a worker that answers when it is told to, and tells first whether
-// its connection was closed before.
+// waits is a worker that responds when a test lets it, and reports first whether its
+// connection was closed before.
 type waits struct {
 	started chan struct{}
-	left    chan error // what ended the wait; nil: told to go on
+	left    chan error // what ended the wait; nil: the test let it go on
 	goOn    chan struct{}
 }
 
@@ -185,7 +185,7 @@ func TestBackendIsClosedWhenNginxLeaves(t *testing.T) {
 	})
 }
 
-// A client that closes its direction and waits gets its answer: over a UNIX
+// A client that closes its direction and waits gets its response: over a UNIX
 // socket always, over TCP if it is allowed to.
 func TestHalfClose(t *testing.T) {
 	for _, tt := range []struct {
@@ -214,8 +214,8 @@ func TestHalfClose(t *testing.T) {
 				close(w.goOn)
 			}
 			raw, err := io.ReadAll(nc)
-			if got := parseAnswer(t, raw, err, "GET"); (got.body == "slow") != tt.answered {
-				t.Errorf("got %q, %v; want an answer: %v", got.raw, got.err, tt.answered)
+			if got := parseResponse(t, raw, err, "GET"); (got.body == "slow") != tt.answered {
+				t.Errorf("got %q, %v; want a response: %v", got.raw, got.err, tt.answered)
 			}
 		})
 	}
@@ -301,7 +301,7 @@ func closeHard(nc net.Conn) {
 	nc.Close()
 }
 
-// When the answer is through, an upload that does not come to an end is not waited
+// When the response is through, an upload that does not come to an end is not waited
 // for.
 func TestLingerIsBounded(t *testing.T) {
 	for _, size := range []int{1000, 3 * socket.MinSplice} {
@@ -312,7 +312,7 @@ func TestLingerIsBounded(t *testing.T) {
 			})
 		nc := b.sendPart(noise(size))
 		raw, err := io.ReadAll(nc)
-		if got := parseAnswer(t, raw, err, "POST"); got.body != "hello" {
+		if got := parseResponse(t, raw, err, "POST"); got.body != "hello" {
 			t.Errorf("%d bytes: got %q, %v", size, got.raw, got.err)
 		}
 		for range size / 4 {
@@ -334,7 +334,7 @@ func TestLargeBodyIsSentAgain(t *testing.T) {
 	})
 }
 
-// Bytes that nobody asked for do not cost the answer: a connection that is closed with
+// Bytes that nobody asked for do not cost the response: a connection that is closed with
 // them unread would be reset.
 func TestSurplusBehindARequest(t *testing.T) {
 	onEach(t, func(t *testing.T, network string) {
@@ -351,7 +351,7 @@ func TestSurplusBehindARequest(t *testing.T) {
 			nc.Write(make([]byte, 1000))
 			answered <- struct{}{}
 			raw, err := io.ReadAll(nc)
-			if got := parseAnswer(t, raw, err, "GET"); got.body != "hello" || got.err != nil {
+			if got := parseResponse(t, raw, err, "GET"); got.body != "hello" || got.err != nil {
 				t.Fatalf("got %q, %v", got.raw, got.err)
 			}
 			nc.Close()

@@ -24,10 +24,10 @@ func TestWithdrawn(t *testing.T) {
 	head := uwsgi.Var{Name: "REQUEST_METHOD", Value: "HEAD"}
 	part := uwsgi.Var{Name: "HTTP_RANGE", Value: "bytes=0-1"}
 	tests := []struct {
-		name   string
-		answer string
-		more   []uwsgi.Var
-		stays  bool
+		name     string
+		response string
+		more     []uwsgi.Var
+		stays    bool
 	}{
 		{"404", empty("404 Not Found"), nil, false},
 		{"410", empty("410 Gone"), nil, false},
@@ -57,7 +57,7 @@ func TestWithdrawn(t *testing.T) {
 			b.get("/twin")
 			b.copied("k:/")
 			b.copied("k:/twin")
-			w.says(tt.answer)
+			w.says(tt.response)
 			b.get("/", tt.more...)
 			w.says("")
 			b.settled()
@@ -71,7 +71,7 @@ func TestWithdrawn(t *testing.T) {
 	}
 }
 
-// settled waits for what requests do after their answers.
+// settled waits for what requests do after their responses.
 func (b *bench) settled() {
 	b.t.Helper()
 	eventually(b.t, "all requests are through", func() bool { return b.stats.inFlight.Load() == 0 })
@@ -135,10 +135,10 @@ func TestWithdrawals(t *testing.T) {
 func TestWithdrawnForAllVisitors(t *testing.T) {
 	theme := uwsgi.Var{Name: "HTTP_COOKIE", Value: "theme=dark"}
 	for _, tt := range []struct {
-		name   string
-		answer string
-		more   []uwsgi.Var
-		stays  bool
+		name     string
+		response string
+		more     []uwsgi.Var
+		stays    bool
 	}{
 		{"404", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", nil, false},
 		{"private", okPage("x", "Cache-Control: private"), nil, false},
@@ -159,7 +159,7 @@ func TestWithdrawnForAllVisitors(t *testing.T) {
 			b.get("/twin", at("+", "/twin", theme)...)
 			b.copied("+http://example.com/")
 			b.copied("+http://example.com/twin")
-			w.says(tt.answer)
+			w.says(tt.response)
 			visitor := ""
 			if tt.more != nil {
 				visitor = "+"
@@ -179,7 +179,7 @@ func TestWithdrawnForAllVisitors(t *testing.T) {
 					b.get("/", at("+", "/", theme)...)
 					return b.holds("+http://example.com/") && b.holds(cachewriter.Sibling(cachewriter.KindCopy, "+http://example.com/"))
 				})
-				w.says(tt.answer)
+				w.says(tt.response)
 			}
 		})
 	}

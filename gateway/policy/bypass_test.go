@@ -63,7 +63,7 @@ func TestBypass(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 			if got.Bypass && strings.Contains(fmt.Sprint(p.ForWorker(v, got)), secret) {
-				t.Errorf("the worker is told the secret: %v", p.ForWorker(v, got))
+				t.Errorf("the worker gets the secret: %v", p.ForWorker(v, got))
 			}
 		})
 	}
@@ -143,7 +143,7 @@ func FuzzBypass(f *testing.F) {
 			t.Errorf("the key %q holds the secret", plan.Key)
 		}
 		if strings.Contains(plan.Note, secret) || strings.Contains(string(plan.Reason), secret) {
-			t.Errorf("the reason tells the secret: %+v", plan)
+			t.Errorf("the reason shows the secret: %+v", plan)
 		}
 		if !plan.Bypass {
 			if !strings.Contains(path+before, "#") {
@@ -173,7 +173,7 @@ func checkWorkerVars(t *testing.T, out uwsgi.Vars) {
 		case "PATH_INFO":
 		default:
 			if strings.Contains(x.Value, secret) {
-				t.Errorf("%s tells the secret: %q", x.Name, x.Value)
+				t.Errorf("%s shows the secret: %q", x.Name, x.Value)
 			}
 		}
 	}

@@ -375,7 +375,7 @@ func FuzzKeyDeterminesPage(f *testing.F) {
 	})
 }
 
-// isSortedAlike tells queries that have the same arguments in another order: these
+// isSortedAlike reports whether queries have the same arguments in another order: these
 // may share a key of $arg_….
 func isSortedAlike(a, b string) bool {
 	x, y := strings.Split(a, "&"), strings.Split(b, "&")

@@ -222,13 +222,13 @@ func TestVectorsHandedOver(t *testing.T) {
 	}
 }
 
-// hasPartialKey tells the configurations whose keys do not say the whole target, or
-// say it in a way that only the template can tell.
+// hasPartialKey reports whether the keys of a configuration do not contain the whole target, or
+// say it in a way that only the template shows.
 func (c *vectorCase) hasPartialKey() bool {
 	return slices.Contains([]string{"uri", "mix", "args", "capture", "rewrite", "internal_redirect", "literal", "empty"}, c.Group)
 }
 
-// isExpectedRefusal tells what is right to refuse though nginx looked it up.
+// isExpectedRefusal reports what is right to refuse though nginx looked it up.
 func isExpectedRefusal(r Reason) bool {
 	switch r {
 	case IdentityCookie, Authorization, DuplicateHeader, RequestBody, Upgrade,

@@ -140,7 +140,7 @@ func TestVisitors(t *testing.T) {
 		{"ESI", UnkeyedHeader, UnkeyedHeader, []string{"HTTP_SURROGATE_CAPABILITY=key=ESI/1.0"}},
 		{"Rack::Sendfile", UnkeyedHeader, UnkeyedHeader, []string{"HTTP_X_SENDFILE_TYPE=X-Accel-Redirect"}},
 
-		// Headers in no table, whose names tell what they are for.
+		// Headers in no table, whose names say what they are for.
 		{"a user by a name of its own", IdentityHeader, IdentityHeader, []string{"HTTP_X_LDAP_USER=ann"}},
 		{"a user of a firm", IdentityHeader, IdentityHeader, []string{"HTTP_ACME_USER_ID=7"}},
 		{"single sign-on", IdentityHeader, IdentityHeader, []string{"HTTP_SSO_USER=ann"}},

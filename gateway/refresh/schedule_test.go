@@ -646,7 +646,7 @@ func checkHeld(t *testing.T, x *trial, want ...string) {
 	}
 }
 
-// One line tells that memcached cannot.
+// One line says that memcached cannot.
 func TestNoMetaIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)

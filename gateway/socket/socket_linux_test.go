@@ -373,7 +373,7 @@ func TestListen(t *testing.T) {
 type otherListener struct{ net.Listener }
 
 // Connections that come while one is accepted are not forgotten, though the poller
-// tells of a crowd once.
+// reports a crowd once.
 func TestListenTakesACrowd(t *testing.T) {
 	for _, network := range networks {
 		ln := listen(t, network)

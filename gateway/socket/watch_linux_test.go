@@ -94,7 +94,7 @@ func TestWatcherStops(t *testing.T) {
 	}
 }
 
-// A connection that has been closed must not be told of when another one has its
+// A connection that has been closed must not be reported when another one has its
 // number.
 func TestWatcherTellsOneFromAnother(t *testing.T) {
 	w := newWatcher(t)

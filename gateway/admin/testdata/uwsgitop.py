@@ -1,7 +1,7 @@
 """Reads statistics as uwsgitop 0.12 does, and prints what its screen would show.
 
 Retold from its source, without the screen: `uwsgitop.py ADDRESS`, with host:port,
-@name or a path. Like uwsgitop it fails for want of any field that it takes for
+@name or a path. Like uwsgitop it fails without any field that it takes for
 granted. There are two refreshes for each of its modes, the keys `a` cycle through:
 0 workers, 1 the cores in place of the workers, 2 the cores below them.
 """
