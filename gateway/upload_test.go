@@ -67,7 +67,7 @@ func TestUploadArrives(t *testing.T) {
 	})
 }
 
-// An application that responses 413 without reading is heard every time.
+// An application that responds with 413 without reading is heard every time.
 func TestEarlyAnswerArrives(t *testing.T) {
 	eachWay(t, func(t *testing.T, tune func(*Gateway)) {
 		onEach(t, func(t *testing.T, network string) {
