@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -46,7 +47,7 @@ func (b *bench) delay(ctx context.Context) ([]finding, error) {
 	}
 	work := fmt.Sprintf("worker's last byte → in memcached, at %d stores/s", storesPerSecond)
 	var spoiled string
-	if missing := got.begun - len(stored); missing > 0 {
+	if missing := got.begun - len(delays); missing > 0 {
 		spoiled = fmt.Sprintf("%d of %d pages not seen", missing, got.begun)
 	}
 	return []finding{
@@ -149,7 +150,8 @@ func parseStored(line string) (s stored, ok bool) {
 	return s, err == nil
 }
 
-// delays returns the time that each page took. It reads the stamps of the stored pages.
+// delays returns the time that each page took. It reads the stamps of the stored pages. A
+// page may be gone again: uwgate deletes one whose set was not confirmed in time.
 func (l *lab) delays(all []stored) ([]time.Duration, error) {
 	c := memcache.New(l.path("memcached.sock"))
 	c.Timeout = patience
@@ -157,6 +159,9 @@ func (l *lab) delays(all []stored) ([]time.Duration, error) {
 	delays := make([]time.Duration, 0, len(all))
 	for _, s := range all {
 		item, err := c.Get(s.key)
+		if errors.Is(err, memcache.ErrCacheMiss) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("bench: stored page %s: %w", s.key, err)
 		}
