@@ -13,9 +13,9 @@ import (
 	"uwgate/uwsgi"
 )
 
-// pause is how long nginx does not read, and impatience the timeouts that it must
-// not run into.
-const pause, impatience = 1500 * time.Millisecond, 600 * time.Millisecond
+// pause is how long nginx does not read, and impatience the timeouts that it must not run
+// into. A worker of the tests may get no processor for a second on a busy machine.
+const pause, impatience = 4500 * time.Millisecond, 2500 * time.Millisecond
 
 // bodiesOf are responses that go to nginx on every way that there is: captured for the
 // store, through the kernel, copied.
