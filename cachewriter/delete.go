@@ -79,7 +79,7 @@ func (w *Writer) Expire(ctx context.Context, e Entry) error {
 
 // deleteAt deletes at several servers, within Timeout.
 func (w *Writer) deleteAt(ctx context.Context, t *tier, addrs []string, p purge) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, w.OperationTimeout(), errTimeout)
 	defer cancel()
 	if len(addrs) == 1 {
 		return t.stores[addrs[0]].delete(ctx, p)

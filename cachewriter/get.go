@@ -43,7 +43,7 @@ func (w *Writer) firstOf(ctx context.Context, e Entry, act string, get func(*sto
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout(), errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, w.OperationTimeout(), errTimeout)
 	defer cancel()
 	for _, s := range stores {
 		item, err := get(s, ctx, key)

@@ -243,7 +243,7 @@ func (s *store) checkOut() *client {
 		s.idle = s.idle[:n-1]
 		return c
 	}
-	return newClient(s.addr, s.w.dialTimeout(), s.w.timeout())
+	return newClient(s.addr, s.w.dialTimeout(), s.w.OperationTimeout())
 }
 
 // checkIn takes a client back. It keeps as many as there are workers and closes the

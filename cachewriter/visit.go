@@ -87,7 +87,7 @@ func (s *store) attempt(ctx context.Context, op func(context.Context) error) err
 	if s.isDown() {
 		return ErrServerDown
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.w.timeout(), errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.w.OperationTimeout(), errTimeout)
 	defer cancel()
 	start := s.w.clock()
 	err := op(ctx)

@@ -171,8 +171,10 @@ func (w *Writer) clock() time.Time {
 }
 
 func (w *Writer) dialTimeout() time.Duration { return positive(w.DialTimeout, 100*time.Millisecond) }
-func (w *Writer) timeout() time.Duration     { return positive(w.Timeout, 250*time.Millisecond) }
-func (w *Writer) workers() int               { return positive(w.Workers, 4) }
+
+// OperationTimeout is Timeout, or what zero means.
+func (w *Writer) OperationTimeout() time.Duration { return positive(w.Timeout, 250*time.Millisecond) }
+func (w *Writer) workers() int                    { return positive(w.Workers, 4) }
 
 func (q QueueLimits) bytes() int64 { return positive(q.Bytes, 64<<20) }
 func (q QueueLimits) entries() int { return positive(q.Entries, 4096) }

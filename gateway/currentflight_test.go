@@ -119,7 +119,7 @@ func TestCrowdByStore(t *testing.T) {
 		{"none", func(_ *testing.T, g *Gateway) { g.Store = nil }, 1, false},
 		{"full", func(_ *testing.T, g *Gateway) { g.Store.Queue.Bytes = 1 }, few, false},
 		{"refused connections", func(t *testing.T, g *Gateway) { g.Store = storeAt(t, g, "127.0.0.1:1") }, few, false},
-		{"hung", func(t *testing.T, g *Gateway) { g.Store, g.Coalescing.settle = storeAt(t, g, hung(t)), 0 }, few, false},
+		{"hung", func(t *testing.T, g *Gateway) { g.Store = storeAt(t, g, hung(t)); g.Store.Timeout = 0 }, few, false},
 		{"down", func(t *testing.T, g *Gateway) {
 			g.Store = storeAt(t, g, "127.0.0.1:1")
 			eventually(t, "the breaker is open", func() bool {

@@ -142,7 +142,7 @@ func isUnix(addr net.Addr) bool { return addr.Network() == "unix" }
 // Reload replaces the policy and the memcached servers. Requests in flight go on with the
 // old policy, but their pages are not stored: they were judged by what is no longer true,
 // and nginx may take them for something else. Requests that come after Reload see only the
-// new settings. p.Servers should be ring's Has. A nil ring leaves the servers as they are.
+// new settings. p.Keys.Servers should be ring's Has. A nil ring leaves the servers as they are.
 func (g *Gateway) Reload(p *policy.Policy, ring *cachewriter.Ring) {
 	g.reloads.Lock()
 	defer g.reloads.Unlock()

@@ -84,7 +84,6 @@ func startBench(t *testing.T, network string, tune func(*Gateway), backends ...s
 		Log:          zap.New(logCore),
 		AccessLog:    zap.New(accessCore),
 		AlignHeaders: true,
-		Coalescing:   Coalescing{settle: patience},
 	}
 	if tune != nil {
 		tune(b.Gateway)

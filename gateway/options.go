@@ -116,16 +116,9 @@ type Coalescing struct {
 	// each page that is fetched. Followers get a page only when it is complete: another
 	// gateway may have purged it.
 	Fleet bool
-
-	settle time.Duration // see confirmCurrent; zero: settleWait
 }
 
 func (c *Coalescing) wait() time.Duration { return orDefault(c.Wait, 5*time.Second) }
-
-// settleWait is how long a follower waits to learn what has become of a page in memcached.
-const settleWait = 250 * time.Millisecond
-
-func (c *Coalescing) settleWait() time.Duration { return orDefault(c.settle, settleWait) }
 
 func (c *Coalescing) followers() int {
 	if c.Followers > 0 {

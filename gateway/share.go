@@ -171,7 +171,7 @@ func (x *exchange) confirmCurrent(ctx context.Context, f *flight, v *view) bool 
 		return true
 	}
 	if !v.settled {
-		timer := time.NewTimer(x.g.Coalescing.settleWait())
+		timer := time.NewTimer(x.g.Store.OperationTimeout()) // what is put has a store
 		defer timer.Stop()
 		settled, ok := f.await(ctx, timer.C, func(v *view) bool { return v.settled })
 		if !ok {
