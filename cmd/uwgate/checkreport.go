@@ -57,7 +57,7 @@ func newNginxReport(conf *nginxconf.Config, found []parity.Finding) *nginxReport
 		r.Lookups = append(r.Lookups, newLookupReport(parity.Lookup{Lookup: l}))
 	}
 	for _, f := range found {
-		r.Findings = append(r.Findings, finding{f.File, f.Line, string(f.Level), string(f.Code), f.Text, f.Fix})
+		r.Findings = append(r.Findings, finding{f.File, f.Line, string(f.Level), string(f.Code), f.Text, f.Fix.Text})
 		switch f.Level {
 		case parity.Error:
 			r.Errors++

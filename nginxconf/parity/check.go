@@ -61,7 +61,7 @@ type Finding struct {
 	Level Level
 	Code  Code
 	Text  string // what was found, and its consequence
-	Fix   string // the line to write or the flag to give; "" if nothing must be done
+	Fix   Fix    // what to do
 }
 
 // String returns one line, such as `site.conf:12: error: …`. Editors can jump to its
@@ -74,7 +74,7 @@ func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Place, f.L
 func Check(c *nginxconf.Config, g Gateway) []Finding {
 	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
 	for _, gap := range c.Gaps {
-		k.warning(gap.Place, unreadable, "run check as a user who may read the file, or correct the line",
+		k.warning(gap.Place, unreadable, advice("run check as a user who may read the file, or correct the line"),
 			"%s; uwgate does not know what stands there and cannot check it", gap.Text)
 	}
 	if len(c.Lookups) == 0 {
@@ -116,22 +116,22 @@ type checker struct {
 	resolved map[string]resolution // by host
 }
 
-func (k *checker) add(level Level, at nginxconf.Place, code Code, fix, format string, args ...any) {
+func (k *checker) add(level Level, at nginxconf.Place, code Code, fix Fix, format string, args ...any) {
 	f := Finding{at, level, code, fmt.Sprintf(format, args...), fix}
 	if !slices.Contains(k.found, f) {
 		k.found = append(k.found, f)
 	}
 }
 
-func (k *checker) error(at nginxconf.Place, code Code, fix, format string, args ...any) {
+func (k *checker) error(at nginxconf.Place, code Code, fix Fix, format string, args ...any) {
 	k.add(Error, at, code, fix, format, args...)
 }
 
-func (k *checker) warning(at nginxconf.Place, code Code, fix, format string, args ...any) {
+func (k *checker) warning(at nginxconf.Place, code Code, fix Fix, format string, args ...any) {
 	k.add(Warning, at, code, fix, format, args...)
 }
 
-func (k *checker) note(at nginxconf.Place, code Code, fix, format string, args ...any) {
+func (k *checker) note(at nginxconf.Place, code Code, fix Fix, format string, args ...any) {
 	k.add(Note, at, code, fix, format, args...)
 }
 
@@ -172,7 +172,7 @@ func (k *checker) noLookup() {
 	if len(k.config.Files) > 0 {
 		at.File = k.config.Files[0]
 	}
-	k.error(at, noLookup, printedConfiguration,
+	k.error(at, noLookup, advice(printedConfiguration),
 		"nginx looks up no page: there is no memcached_pass and no srcache_fetch (files read: %d)", len(k.config.Files))
 }
 
@@ -195,11 +195,11 @@ func (k *checker) lookups() []Lookup {
 // other checks a lookup of another gateway.
 func (k *checker) other(l Lookup) {
 	if l.Misses == nil {
-		k.warning(l.Place, missNowhere, l.errorPageLine(),
+		k.warning(l.Place, missNowhere, advice(l.errorPageLine()),
 			"misses of this lookup go to no gateway, so uwgate stores nothing for it; ignore this if another program fills memcached")
 		return
 	}
-	k.note(l.Misses.Place, missElsewhere, "", "misses go to %s, which is not this gateway; the lookup of %s is not checked", addresses(l.Misses.Upstream), l.Place)
+	k.note(l.Misses.Place, missElsewhere, Fix{}, "misses go to %s, which is not this gateway; the lookup of %s is not checked", addresses(l.Misses.Upstream), l.Place)
 }
 
 // passes returns the uwsgi_pass directives that lead to the gateway.
@@ -236,7 +236,7 @@ func (k *checker) agree(first, l Lookup) {
 		}
 		one, other := s.value(l), s.value(first)
 		if one != other && one != "" && other != "" {
-			k.error(l.Place, lookupsDisagree, "use the same for both, or run a gateway for each",
+			k.error(l.Place, lookupsDisagree, advice("use the same for both, or run a gateway for each"),
 				"the %s is %s here, but %s for the lookup of %s; one gateway can use only one", s.name, one, other, first.Place)
 		}
 	}

@@ -115,7 +115,7 @@ func checked(t *testing.T, a *txtar.Archive) string {
 			continue // since all archives have it
 		}
 		fmt.Fprintf(&b, "%s: %s: %s: %s\n", f.Place, f.Level, f.Code, f.Text)
-		for line := range strings.Lines(f.Fix) {
+		for line := range strings.Lines(f.Fix.Text) {
 			fmt.Fprintf(&b, "\t%s\n", strings.TrimSuffix(line, "\n"))
 		}
 	}

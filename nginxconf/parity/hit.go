@@ -34,21 +34,21 @@ func (k *checker) format(l Lookup) {
 	switch {
 	case told == "" || told == l.Format():
 	case told == policy.FormatHTTP:
-		k.error(l.Place, formatDiffers, Flag{"format", string(l.Format())}.String(),
+		k.error(l.Place, formatDiffers, advice(Flag{"format", string(l.Format())}.String()),
 			"memcached_pass reads bodies, but uwgate stores whole responses (--format http): visitors would see the heads")
 	case l.hasHead():
-		k.error(l.Place, formatDiffers, Flag{"format", "http"}.String(),
+		k.error(l.Place, formatDiffers, advice(Flag{"format", "http"}.String()),
 			"srcache_fetch reads whole responses, but uwgate stores only bodies (--format %s): every lookup is a miss", told)
 	case told == policy.FormatGzip:
-		k.error(l.Place, formatDiffers, fmt.Sprintf("memcached_gzip_flag %d; gunzip on; gzip_vary on;", max(k.g.GzipFlag, 1)),
+		k.error(l.Place, formatDiffers, advice(fmt.Sprintf("memcached_gzip_flag %d; gunzip on; gzip_vary on;", max(k.g.GzipFlag, 1))),
 			"there is no memcached_gzip_flag here, but uwgate compresses pages (--format gzip): visitors would see the compressed bytes")
 	default:
-		k.note(l.GzipFlag.Place, gzipFlagIdle, Flag{"format", "gzip"}.String()+" "+Flag{"gzip-flag", l.gzipFlag()}.String(),
+		k.note(l.GzipFlag.Place, gzipFlagIdle, advice(Flag{"format", "gzip"}.String()+" "+Flag{"gzip-flag", l.gzipFlag()}.String()),
 			"memcached_gzip_flag %s is for compressed values, but uwgate stores none (--format %s)", l.GzipFlag.Value, told)
 	}
 	k.gzip(l)
 	if !l.Store.IsZero() {
-		k.error(l.Store.Place, srcacheStore, "remove the line",
+		k.error(l.Store.Place, srcacheStore, advice("remove the line"),
 			"with srcache_store nginx stores pages by itself and does not check whether they are for everybody: pages of one visitor are served to others")
 	}
 }
@@ -58,11 +58,11 @@ func (k *checker) gzip(l Lookup) {
 		return
 	}
 	if told := uint64(k.g.GzipFlag); told != 0 && l.gzipBits()&told == 0 {
-		k.error(l.GzipFlag.Place, gzipFlagDiffers, Flag{"gzip-flag", l.gzipFlag()}.String(),
+		k.error(l.GzipFlag.Place, gzipFlagDiffers, advice(Flag{"gzip-flag", l.gzipFlag()}.String()),
 			"memcached_gzip_flag is %s, but uwgate marks compressed pages with %d: visitors would see the compressed bytes", l.GzipFlag.Value, told)
 	}
 	if l.Gunzip.Value != "on" {
-		k.warning(l.at(l.Gunzip.Place), gunzipOff, "gunzip on;",
+		k.warning(l.at(l.Gunzip.Place), gunzipOff, advice("gunzip on;"),
 			"gunzip is off: clients that do not accept gzip get compressed pages")
 	}
 }
@@ -105,7 +105,7 @@ func (k *checker) hitType(l Lookup) {
 	}
 	got := l.typeOfHits()
 	if got == "" {
-		k.warning(l.Charset.Place, hitTypeDiffers, "charset utf-8;",
+		k.warning(l.Charset.Place, hitTypeDiffers, advice("charset utf-8;"),
 			"the charset of hits is %s, a variable: it may differ from the charset of the pages that uwgate stores", l.Charset.Value)
 		return
 	}
@@ -116,10 +116,10 @@ func (k *checker) hitType(l Lookup) {
 	base, params, _ := mime.ParseMediaType(got)
 	switch {
 	case l.DefaultType.IsZero(), base == "application/octet-stream":
-		k.error(l.at(l.DefaultType.Place), noDefaultType, "default_type text/html; charset utf-8;",
+		k.error(l.at(l.DefaultType.Place), noDefaultType, advice("default_type text/html; charset utf-8;"),
 			"hits are %s if the path has no extension: pages of another type, such as text/html, are never stored", base)
 	case strings.HasPrefix(base, "text/") && params["charset"] == "" && l.Charset.IsZero():
-		k.warning(l.Place, noCharset, "charset utf-8;",
+		k.warning(l.Place, noCharset, advice("charset utf-8;"),
 			"hits are %s without a charset: pages that name one are never stored", base)
 	}
 }
@@ -135,7 +135,7 @@ func (k *checker) hitTypeDiffers(l Lookup, got string) {
 	if wanted, _, _ := mime.ParseMediaType(k.g.HitType); base == wanted {
 		at = l.Charset.Place
 	}
-	k.error(l.at(at), hitTypeDiffers, fix, "nginx sends hits as %s, but uwgate stores pages that are %s", got, k.g.HitType)
+	k.error(l.at(at), hitTypeDiffers, advice(fix), "nginx sends hits as %s, but uwgate stores pages that are %s", got, k.g.HitType)
 }
 
 // types checks the types block, which decides the type of hits with an extension.
@@ -145,7 +145,7 @@ func (k *checker) types(l Lookup) {
 	}
 	if base, _, _ := mime.ParseMediaType(l.DefaultType.Value); base == "text/html" {
 		if t, ok := l.Types["html"]; ok && t != base {
-			k.error(l.at(l.TypesAt), typesHTML, "types { text/html html htm; }",
+			k.error(l.at(l.TypesAt), typesHTML, advice("types { text/html html htm; }"),
 				"nginx sends hits of /page.html as %s, but those of other paths as %s", t, base)
 		}
 	}
@@ -153,7 +153,7 @@ func (k *checker) types(l Lookup) {
 	case k.g.Types != nil:
 		k.typesDiffer(l)
 	case l.TypesAt.IsZero():
-		k.warning(l.Place, noTypes, "include mime.types;   # in the http block",
+		k.warning(l.Place, noTypes, advice("include mime.types;   # in the http block"),
 			"no types block is in force: nginx knows only html, gif and jpg, and sends /robots.txt as %s; uwgate uses the usual mime.types", l.DefaultType.Value)
 	}
 }
@@ -185,7 +185,7 @@ func (k *checker) typesDiffer(l Lookup) {
 	if len(differ) > someExtensions {
 		more = fmt.Sprintf("; and %d more", len(differ)-someExtensions)
 	}
-	k.error(l.at(l.TypesAt), typesDiffer, "include MIME.TYPES;   # the file of --mime-types, and no other types",
+	k.error(l.at(l.TypesAt), typesDiffer, advice("include MIME.TYPES;   # the file of --mime-types, and no other types"),
 		"nginx and uwgate do not have the same types: %s%s", strings.Join(shown, ", "), more)
 }
 
@@ -208,7 +208,7 @@ func (k *checker) headers(l Lookup) {
 	}
 	for _, h := range l.Headers {
 		if f, ok := always(h); ok && !slices.Contains(k.g.Adds, f) && counts(f) && !slices.Contains(told, nginxconf.Lower(f.Name)) {
-			k.note(h.Place, headerNotTold, Flag{"nginx-adds", f.Name + ": " + f.Value}.String(),
+			k.note(h.Place, headerNotTold, advice(Flag{"nginx-adds", f.Name + ": " + f.Value}.String()),
 				"nginx adds %q to hits; with the flag uwgate knows that pages with this header lose nothing", f.Name+": "+f.Value)
 		}
 	}
@@ -216,7 +216,7 @@ func (k *checker) headers(l Lookup) {
 		name := nginxconf.Lower(h.Name)
 		isThere := slices.ContainsFunc(l.Headers, func(other nginxconf.AddHeader) bool { return nginxconf.Lower(other.Name) == name })
 		if !isThere && !slices.Contains(told, name) && len(l.Headers) > 0 {
-			k.warning(h.Place, headerLost, "add_header "+h.Name+" "+nginxWord(h.Value)+";   # beside that of "+l.Headers[0].Place.String(),
+			k.warning(h.Place, headerLost, advice("add_header "+h.Name+" "+nginxWord(h.Value)+";   # beside that of "+l.Headers[0].Place.String()),
 				"hits do not get %s: the add_header of %s cancels those of outer levels", h.Name, l.Headers[0].Place)
 		}
 	}
@@ -245,15 +245,15 @@ func (k *checker) added(l Lookup, f uwsgi.Field) {
 	}
 	switch lost := slices.IndexFunc(l.HeadersLost, func(h nginxconf.AddHeader) bool { return nginxconf.Lower(h.Name) == nginxconf.Lower(f.Name) }); {
 	case other != nil && len(other.Values) == 0:
-		k.warning(other.Place, headerNotAdded, line, "uwgate cannot know whether nginx adds %q to hits: %s is a variable", f.Name+": "+f.Value, other.Value)
+		k.warning(other.Place, headerNotAdded, advice(line), "uwgate cannot know whether nginx adds %q to hits: %s is a variable", f.Name+": "+f.Value, other.Value)
 	case other != nil:
-		k.error(other.Place, headerNotAdded, Flag{"nginx-adds", f.Name + ": " + other.Values[0]}.String(),
+		k.error(other.Place, headerNotAdded, advice(Flag{"nginx-adds", f.Name + ": " + other.Values[0]}.String()),
 			"nginx adds %q to hits, but --nginx-adds says %q: uwgate stores pages whose hits lack that", other.Name+": "+other.Values[0], f.Name+": "+f.Value)
 	case lost >= 0 && len(l.Headers) > 0:
-		k.error(l.HeadersLost[lost].Place, headerNotAdded, line+"   # beside that of "+l.Headers[0].Place.String(),
+		k.error(l.HeadersLost[lost].Place, headerNotAdded, advice(line+"   # beside that of "+l.Headers[0].Place.String()),
 			"hits do not get %s, although --nginx-adds says so: the add_header of %s cancels those of outer levels", f.Name, l.Headers[0].Place)
 	default:
-		k.error(l.Place, headerNotAdded, line, "nginx does not add %q to hits, but --nginx-adds says so: uwgate stores pages whose hits lack it", f.Name+": "+f.Value)
+		k.error(l.Place, headerNotAdded, advice(line), "nginx does not add %q to hits, but --nginx-adds says so: uwgate stores pages whose hits lack it", f.Name+": "+f.Value)
 	}
 }
 

@@ -71,12 +71,12 @@ func (k *checker) serverMissing(l Lookup, n line, own []line) {
 	unknown := slices.IndexFunc(own, isUnknown)
 	switch {
 	case l.method() == cachewriter.Consistent || !isUnknown(n) && unknown < 0:
-		k.error(n.Place, serverMissing, n.flag(), "nginx asks %s, but uwgate knows only %s", n.Name, join(spellings(own)))
+		k.error(n.Place, serverMissing, advice(n.flag()), "nginx asks %s, but uwgate knows only %s", n.Name, join(spellings(own)))
 	case isUnknown(n):
-		k.warning(n.Place, serverUnknown, n.flag(),
+		k.warning(n.Place, serverUnknown, advice(n.flag()),
 			"uwgate cannot know whether %s is one of its servers, %s: %v", n.Name, join(spellings(own)), n.err)
 	default:
-		k.warning(n.Place, serverUnknown, n.flag(),
+		k.warning(n.Place, serverUnknown, advice(n.flag()),
 			"uwgate cannot know whether %s is its server %s: %v", n.Name, own[unknown].Name, own[unknown].err)
 	}
 }
@@ -91,7 +91,7 @@ func (k *checker) serverExtra(l Lookup, o line) {
 	case l.method() != cachewriter.All && (k.g.Hash == nil || *k.g.Hash == l.method()):
 		level, what = Error, "the hash gives it keys of the others"
 	}
-	k.add(level, l.Memcached.Place, serverExtra, "server "+o.Name+" max_fails=0;   # or remove it from the gateway's --memcached",
+	k.add(level, l.Memcached.Place, serverExtra, advice("server "+o.Name+" max_fails=0;   # or remove it from the gateway's --memcached"),
 		"uwgate has %s, which nginx does not ask; %s", o.Name, what)
 }
 
@@ -108,17 +108,17 @@ func (k *checker) comparePair(l Lookup, n, o line, several bool) {
 	switch {
 	case spelled:
 	case several && l.method() == cachewriter.Consistent:
-		k.add(l.ringLevel(), at, serverSpelled, n.flag(),
+		k.add(l.ringLevel(), at, serverSpelled, advice(n.flag()),
 			"nginx hashes the text %s, but uwgate %s: keys go to different servers", n.Name, o.Name)
 	case len(lacking) > 0 && len(n.addrs) > 1:
-		k.error(at, serverAddresses, n.flag()+"   # or "+o.Name+" in nginx",
+		k.error(at, serverAddresses, advice(n.flag()+"   # or "+o.Name+" in nginx"),
 			"%s stands for %s, which nginx asks in turn, but uwgate has only %s", n.Name, join(n.addrs), o.Name)
 	case hashed && len(o.addrs) != len(n.addrs):
-		k.add(l.ringLevel(), at, serverAddresses, n.flag(),
+		k.add(l.ringLevel(), at, serverAddresses, advice(n.flag()),
 			"%s stands for %s, but uwgate's %s for %s: keys go to different servers", n.Name, join(n.addrs), o.Name, join(o.addrs))
 	}
 	if hashed && max(n.Weight, 1) != max(o.Weight, 1) {
-		k.add(l.ringLevel(), at, serverWeight, n.flag(),
+		k.add(l.ringLevel(), at, serverWeight, advice(n.flag()),
 			"%s has weight %d in nginx, but %d in uwgate: keys go to different servers", n.Name, max(n.Weight, 1), max(o.Weight, 1))
 	}
 	k.down(l, n, o)
@@ -129,11 +129,11 @@ func (k *checker) down(l Lookup, n, o line) {
 	switch {
 	case n.Down == o.Down:
 	case o.Down:
-		k.add(l.ringLevel(), at, serverDown, n.flag(), "nginx asks %s, but for uwgate it is down", n.Name)
+		k.add(l.ringLevel(), at, serverDown, advice(n.flag()), "nginx asks %s, but for uwgate it is down", n.Name)
 	case l.method() == cachewriter.All:
-		k.warning(at, serverDown, n.flag(), "%s is down for nginx, but uwgate writes to it", n.Name)
+		k.warning(at, serverDown, advice(n.flag()), "%s is down for nginx, but uwgate writes to it", n.Name)
 	default:
-		k.add(l.ringLevel(), at, serverDown, n.flag(), "%s is down for nginx, which asks others in its place, but uwgate writes to it", n.Name)
+		k.add(l.ringLevel(), at, serverDown, advice(n.flag()), "%s is down for nginx, which asks others in its place, but uwgate writes to it", n.Name)
 	}
 }
 
@@ -149,8 +149,8 @@ func (k *checker) order(l Lookup, lines []line, pairs []int) {
 	at, flags := lines[0].Place, strings.Join(fix, " ")
 	switch l.method() {
 	case cachewriter.Modulo:
-		k.add(l.ringLevel(), at, serverOrder, flags, "the servers have another order in nginx than in uwgate, and hash counts them: keys go to different servers")
+		k.add(l.ringLevel(), at, serverOrder, advice(flags), "the servers have another order in nginx than in uwgate, and hash counts them: keys go to different servers")
 	case cachewriter.Consistent:
-		k.note(at, serverOrder, flags, "the servers have another order in nginx than in uwgate; that matters only where two servers have the same point on the ring")
+		k.note(at, serverOrder, advice(flags), "the servers have another order in nginx than in uwgate; that matters only where two servers have the same point on the ring")
 	}
 }

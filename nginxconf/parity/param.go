@@ -26,11 +26,11 @@ func (k *checker) method(p pass) {
 		return
 	}
 	if lost, ok := find(p.ParamsLost, "REQUEST_METHOD"); ok {
-		k.error(p.Place, noMethod, "include uwsgi_params;",
+		k.error(p.Place, noMethod, advice("include uwsgi_params;"),
 			"REQUEST_METHOD (%s) is not sent from here: the uwsgi_param of %s cancels those of outer levels; the application sees no method", lost.Place, p.nearest())
 		return
 	}
-	k.add(k.absent(), p.Place, noMethod, "include uwsgi_params;   # at server level, so that every block has them",
+	k.add(k.absent(), p.Place, noMethod, advice("include uwsgi_params;   # at server level, so that every block has them"),
 		"REQUEST_METHOD is not sent from here%s: the application sees no method, and uwgate stores nothing", p.only())
 }
 
@@ -62,11 +62,11 @@ func (k *checker) repeated(p pass) {
 		handed := again.Name == cacheKey || again.Name == cacheStatus || again.Name == cacheServer
 		switch {
 		case handed:
-			k.error(again.Place, paramTwice, "remove one of the two lines",
+			k.error(again.Place, paramTwice, advice("remove one of the two lines"),
 				"%s is set twice, here and in %s; uwgate stores nothing then", again.Name, first.Place)
 		case again.IfNotEmpty, first.IfNotEmpty, nginxconf.Canonical(first.Value) == nginxconf.Canonical(again.Value):
 		default:
-			k.error(again.Place, paramTwice, "remove one of the two lines",
+			k.error(again.Place, paramTwice, advice("remove one of the two lines"),
 				"%s is %s here and %s in %s; if they differ, the worker uses the last one and uwgate stores nothing", again.Name, again.Value, first.Value, first.Place)
 		}
 	}
@@ -88,7 +88,7 @@ func (k *checker) unasked(p pass, ours []Lookup) {
 	case slices.ContainsFunc(ours, func(l Lookup) bool { return l.isMiss(p) }):
 		level = Note
 	}
-	k.add(level, p.Place, diverted, fix,
+	k.add(level, p.Place, diverted, advice(fix),
 		"requests reach this uwsgi_pass without a lookup%s%s, and nginx does not report that; uwgate computes the key itself, so it stores their pages%s", p.only(), whence(ways), forWhom)
 }
 
@@ -197,10 +197,10 @@ func (k *checker) keyParam(l Lookup, name, param string, values ...string) {
 	got, found := find(l.Misses.Params, param)
 	switch {
 	case !found:
-		k.add(k.absent(), l.Misses.Place, keyParams, fix,
+		k.add(k.absent(), l.Misses.Place, keyParams, advice(fix),
 			"uwgate computes $%s of the key from %s, which is not sent from here; nothing is stored", name, param)
 	case !slices.Contains(values, nginxconf.Canonical(got.Value)):
-		k.error(got.Place, keyParams, fix+"   # or hand CACHE_KEY over",
+		k.error(got.Place, keyParams, advice(fix+"   # or hand CACHE_KEY over"),
 			"uwgate computes $%s of the key from %s, which is %s: it stores pages where nginx does not look", name, param, got.Value)
 	}
 }
@@ -218,7 +218,7 @@ func (k *checker) hosts(l Lookup) {
 	if slices.Contains(names, "host") {
 		param, ok := find(l.Misses.Params, "HTTP_HOST")
 		if !ok || nginxconf.Canonical(param.Value) == "$http_host" {
-			k.warning(l.misses().at(param.Place), httpHost, "uwsgi_param HTTP_HOST $host;",
+			k.warning(l.misses().at(param.Place), httpHost, advice("uwsgi_param HTTP_HOST $host;"),
 				"the key has $host, but the application gets the client's own Host header; if they differ, as for `Host: example.com:81`, nothing is stored")
 		}
 		return
@@ -235,7 +235,7 @@ func (k *checker) hosts(l Lookup) {
 		fix = "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + nginxconf.Quote(withHost(l.asked())) + ";"
 		has = "has $server_name, which is the same for every requested host"
 	}
-	k.error(l.at(l.Key.Place), keyWithoutHost, fix,
+	k.error(l.at(l.Key.Place), keyWithoutHost, advice(fix),
 		"the key %s %s: a page for an invented host would be served to everybody, so nothing is stored", l.asked(), has)
 }
 
@@ -278,11 +278,11 @@ func (k *checker) keyParts(l Lookup) {
 	has := func(name string) bool { return slices.Contains(names, name) }
 	at, variable := l.at(l.Key.Place), cmp.Or(l.Key.Variable, "$memcached_key")
 	if has("uri") && !has("request_uri") && !slices.ContainsFunc(names, func(name string) bool { return nginxconf.IsArgs(name) && name != "is_args" }) {
-		k.note(at, keyWithoutArgs, "set "+variable+" "+nginxconf.Quote(withArgs(l.asked()))+";",
+		k.note(at, keyWithoutArgs, advice("set "+variable+" "+nginxconf.Quote(withArgs(l.asked()))+";"),
 			"the key %s has no arguments: pages of URLs with arguments are never stored", l.asked())
 	}
 	if k.g.TrustForwardedProto && has("scheme") && !has("http_x_forwarded_proto") {
-		k.warning(at, keyScheme, "map $http_x_forwarded_proto $visitors_scheme { default $scheme; http http; https https; }   # at http level, and $visitors_scheme in the key",
+		k.warning(at, keyScheme, advice("map $http_x_forwarded_proto $visitors_scheme { default $scheme; http http; https https; }   # at http level, and $visitors_scheme in the key"),
 			"the key has $scheme, but with --trust-forwarded-proto the application uses X-Forwarded-Proto; if they differ, nothing is stored")
 	}
 }
@@ -312,7 +312,7 @@ func (k *checker) visitors(l Lookup) {
 	if l.isDerived() {
 		level = Error
 	}
-	k.add(level, got.Place, visitorDiffers, printedConfiguration,
+	k.add(level, got.Place, visitorDiffers, advice(printedConfiguration),
 		"this map of $visitor differs from uwgate's flags for cookies: nginx and uwgate disagree on who is a stranger, so uwgate stores pages where nginx does not look")
 }
 
@@ -375,7 +375,7 @@ func (k *checker) members(l Lookup) {
 		missing = append(missing[:maxMissing:maxMissing], fmt.Sprintf("%d others", len(missing)-maxMissing))
 	}
 	if len(missing) > 0 {
-		k.error(l.Place, membersLookedUp, printedConfiguration,
+		k.error(l.Place, membersLookedUp, advice(printedConfiguration),
 			"--vary-cookie anonymous says that nginx does not look up requests with an identity cookie, but it looks up those with %s; logged-in users get the pages of strangers", join(missing))
 	}
 }

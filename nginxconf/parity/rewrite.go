@@ -16,11 +16,11 @@ func (k *checker) rewritten(l Lookup) {
 		return
 	}
 	if name, by := l.changes(); name != "" {
-		k.error(by.Place, keyRewritten, l.handoverLines(),
+		k.error(by.Place, keyRewritten, advice(l.handoverLines()),
 			"the key has $%s, which %s changes after the key was made: uwgate stores pages where nginx does not look, and may store many under one key", name, by.Value)
 	}
 	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
-		k.error(l.Remade.Place, keyRewritten, "set the key in the location of the lookup",
+		k.error(l.Remade.Place, keyRewritten, advice("set the key in the location of the lookup"),
 			"%s makes another key after the lookup, from a changed path (%s of %s): uwgate stores pages where nginx does not look", l.Remade.Value, l.Moved.Value, l.Moved.Place)
 	}
 	if l.isOneForMany() {
@@ -28,7 +28,7 @@ func (k *checker) rewritten(l Lookup) {
 		if !l.isDerived() {
 			level = Warning // for it is the same page, if the application goes by PATH_INFO alone
 		}
-		k.add(level, l.Before.Place, keyRewritten, "set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+k.quotedKey()+";",
+		k.add(level, l.Before.Place, keyRewritten, advice("set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+k.quotedKey()+";"),
 			"all URLs that pass %s are looked up under one key, since the key is made from $uri and not from $request_uri", l.Before.Value)
 	}
 }
@@ -70,11 +70,11 @@ func (k *checker) rewrites(p pass, ours []Lookup) {
 	fix := "--allow-rewrites   # if each URL has one page nevertheless"
 	err := rewritesErr(k.config, k.leads(ours), ours)
 	if err == nil {
-		k.note(p.Rewritten.Place, rewritten, fix,
+		k.note(p.Rewritten.Place, rewritten, advice(fix),
 			"%s changes path or arguments before a request reaches uwgate. `uwgate serve --nginx` stores the pages, since the URL alone decides the result; without --nginx they are not stored", p.Rewritten.Value)
 		return
 	}
-	k.note(p.Rewritten.Place, rewritten, fix,
+	k.note(p.Rewritten.Place, rewritten, advice(fix),
 		"%s changes path or arguments before a request reaches uwgate, so such pages are not stored: the worker's response need not be the page of the URL (%v)", p.Rewritten.Value, err)
 }
 
@@ -139,15 +139,15 @@ func (k *checker) subrequests(ours []Lookup) {
 		})
 		switch {
 		case len(shared) > 0:
-			k.warning(sub.Place, subrequests, k.fragmentLines(shared[0]),
+			k.warning(sub.Place, subrequests, advice(k.fragmentLines(shared[0])),
 				"subrequests of %s reach the lookup of %s under the key of their page: once the page is stored, nginx serves it in place of their response; their own responses are not stored", sub.Value, shared[0].Place)
 		case len(lookups) > 0:
-			k.note(sub.Place, subrequests, "",
+			k.note(sub.Place, subrequests, Fix{},
 				"subrequests of %s reach the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)
 		case slices.ContainsFunc(sub.Passes, func(p *nginxconf.Pass) bool {
 			return slices.ContainsFunc(ours, func(l Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
 		}):
-			k.note(sub.Place, subrequests, "",
+			k.note(sub.Place, subrequests, Fix{},
 				"subrequests of %s reach uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)
 		}
 	}

@@ -86,7 +86,7 @@ func (k *checker) notTold(ours []Lookup) {
 			if value == "" || value == s.byDefault || k.isWrong(s) {
 				continue
 			}
-			k.note(l.Place, notTold, Flag{s.flag, value}.String(),
+			k.note(l.Place, notTold, advice(Flag{s.flag, value}.String()),
 				"the %s is %s here; `serve --nginx` takes it from nginx, but without --nginx serve uses %s", s.name, value, cmp.Or(s.byDefault, "none"))
 			break
 		}
