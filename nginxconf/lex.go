@@ -43,7 +43,7 @@ type lexer struct {
 	rest  string
 }
 
-func newLexer(file, text string) *lexer { return &lexer{Place{file, 1}, text} }
+func newLexer(file, text string) *lexer { return &lexer{Place{file, 1, 1}, text} }
 
 func (l *lexer) next() (statement, error) {
 	var s statement
@@ -81,6 +81,11 @@ func (l *lexer) next() (statement, error) {
 // skip skips n bytes.
 func (l *lexer) skip(n int) {
 	l.Line += strings.Count(l.rest[:n], "\n")
+	if i := strings.LastIndexByte(l.rest[:n], '\n'); i >= 0 {
+		l.Column = n - i
+	} else {
+		l.Column += n
+	}
 	l.rest = l.rest[n:]
 }
 

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// A Place is a line of nginx's configuration. Whatever has the zero Place is nginx's
-// default.
+// A Place is where a directive begins in nginx's configuration. Whatever has the zero
+// Place is nginx's default.
 type Place struct {
-	File string // as nginx would open it
-	Line int    // from 1
+	File   string // as nginx would open it
+	Line   int    // from 1
+	Column int    // from 1, in bytes
 }
 
 func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
@@ -39,6 +40,7 @@ type Config struct {
 	Gaps    []Gap     // what could not be read
 
 	defs *definitions
+	tree map[Place]*node
 
 	// Subrequests are those that reach a lookup or a uwsgi_pass. Programs are the
 	// directives that may send requests anywhere, such as `access_by_lua_block`.

@@ -34,7 +34,8 @@ func (p *parser) config(path, text string) (*Config, error) {
 	if (&directive{block: ds}).last("http") == nil {
 		return nil, fmt.Errorf("%s: no `http { … }` in here; name nginx's main configuration file, such as /etc/nginx/nginx.conf", path)
 	}
-	c := &Config{Files: p.read, Gaps: p.gaps}
+	c := &Config{Files: p.read, Gaps: p.gaps, tree: map[Place]*node{}}
+	c.plant(&directive{block: ds})
 	if err := build(ds, c); err != nil {
 		return nil, err
 	}

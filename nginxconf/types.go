@@ -19,7 +19,7 @@ func ReadTypes(path string) (map[string]string, error) {
 	if len(p.gaps) > 0 {
 		return nil, p.gaps[0].mistake("%s", p.gaps[0].Text)
 	}
-	return onlyTypes(Place{path, 1}, ds)
+	return onlyTypes(Place{path, 1, 1}, ds)
 }
 
 // onlyTypes is strict: it does not accept a type that nginx would accept and never use.

@@ -15,7 +15,7 @@ func typesOf(text string) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return onlyTypes(Place{"mime.types", 1}, ds)
+	return onlyTypes(Place{"mime.types", 1, 1}, ds)
 }
 
 func TestParseTypes(t *testing.T) {

@@ -1,0 +1,54 @@
+package nginxconf
+
+import "strings"
+
+// A node is a directive with the block that it stands in.
+type node struct {
+	*directive
+	outer *directive // of the main context it has no place
+}
+
+// plant adds the directives in a block to the tree. Those of a file that is included
+// several times are in the block that includes it first.
+func (c *Config) plant(outer *directive) {
+	for _, d := range outer.block {
+		if c.tree[d.Place] == nil {
+			c.tree[d.Place] = &node{d, outer}
+		}
+		c.plant(d)
+	}
+}
+
+// Around returns the place of the block that a directive stands in. It is zero in the main
+// context.
+func (c *Config) Around(at Place) Place {
+	if n := c.tree[at]; n != nil {
+		return n.outer.Place
+	}
+	return Place{}
+}
+
+// Words returns the directive at a place: its name and its arguments, unquoted.
+func (c *Config) Words(at Place) []string {
+	n := c.tree[at]
+	if n == nil {
+		return nil
+	}
+	return append([]string{n.name}, n.args...)
+}
+
+// In returns the directives of a name that stand in a block itself, or in a file that it
+// includes, in order. Each has its arguments, joined by spaces. The empty name is that of
+// all directives.
+func (c *Config) In(block Place, name string) (all []Text) {
+	n := c.tree[block]
+	if n == nil {
+		return nil
+	}
+	for _, d := range n.block {
+		if d.name == name || name == "" {
+			all = append(all, Text{d.Place, strings.Join(d.args, " ")})
+		}
+	}
+	return all
+}
