@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
@@ -204,6 +205,8 @@ func TestIdentityCookies(t *testing.T) {
 		{"glob does not pass the end", "x; y-token2=1; z=-token", false},
 		{"the glob's own dot", "aXb=1", false},
 		{"dot", "a.b=1", true},
+		{"long name", strings.Repeat("a", 7000) + "-token=1", true},
+		{"long names", strings.Repeat("_pyramid_ ", 10) + strings.Repeat("a-token2=", 700), true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -342,6 +345,23 @@ func TestVisitorsInNginx(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A stranger cannot keep nginx busy with a long Cookie header or a long query.
+func TestLongHeadersAreCheap(t *testing.T) {
+	const most = 2 * time.Second
+	ask := serve(t, &snippet.Site{IgnoreArgs: append([]string{"*_ref", "a*b"}, snippet.TrackingArgs...)}, "$identified|$visitor|$worker_args")
+	for _, part := range []string{",", " ", "a ", "a,", "=", ";", "a=;", "a=a ", "_ga=a ", "_ga=1; ", "remember_ ", "remember_", "_session", "__Host-", "_ga", "wp-,", "\x80", "1=\"", "&", "a&", "a=a&", "utm_a&", "aa", "a_"} {
+		long := strings.Repeat(part, 8000/len(part))
+		begin := time.Now()
+		ask("/?"+strings.ReplaceAll(long, " ", "+"), "")
+		query := time.Since(begin)
+		begin = time.Now()
+		ask("/", "x="+strings.Trim(long, " "), "Cookie2", long)
+		if cookie := time.Since(begin); query > most || cookie > most {
+			t.Errorf("%d times %q: nginx needs %v for the query and %v for the cookies", 8000/len(part), part, query, cookie)
+		}
 	}
 }
 

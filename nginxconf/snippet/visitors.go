@@ -15,6 +15,11 @@ import (
 // a cookie.
 const cookieEnds = `\x00-\x20",;\[\\\]\x7f-\xff`
 
+// word is a byte of a cookie's name. A star must not reach beyond the next separator:
+// nginx tries the regex after each of them, and a Cookie header of commas would keep it
+// busy for seconds.
+const word = `[^=` + cookieEnds + `]`
+
 // addVisitors makes regexes that read cookies as the gateway does: names are compared
 // without case, and a name begins after any byte that ends another cookie for some reader.
 func (s *Site) addVisitors(p *parts, q *quoter) {
@@ -26,7 +31,7 @@ func (s *Site) addVisitors(p *parts, q *quoter) {
 	for globs := cookies.Identity; len(globs) > 0; {
 		n := min(len(globs), maxNames)
 		p.Identity = append(p.Identity, q.quoteRows("an identity cookie",
-			"~*(?x)(?:^|["+cookieEnds+"])"+cookiePrefix()+exempt+"(?:", rows(globs[:n], "[^=;]"), ")(?:[="+cookieEnds+"]|$)"))
+			"~*(?x)(?(DEFINE)("+word+"))(?:^|["+cookieEnds+"])"+cookiePrefix()+exempt+"(?:", rows(globs[:n], "(?1)"), ")(?:[="+cookieEnds+"]|$)"))
 		globs = globs[n:]
 	}
 	p.Strangers = s.strangers(q, cookies.Strangers)
@@ -58,14 +63,13 @@ func (s *Site) headerVariables() (names []string) {
 func (s *Site) strangers(q *quoter, globs []string) string {
 	const (
 		blank = `[\x00-\x20]*+`
-		word  = `[^` + cookieEnds + `]*+`
-		name  = `[^=` + cookieEnds + `]`
+		value = `[^` + cookieEnds + `]*+`
 		gap   = `[\x00-\x20",\[\\\]\x7f-\xff]++`
 	)
 	// (?1) is a byte of a name, and (?2) a name.
 	return q.quoteRows("a harmless cookie",
-		`~*(?x)(?(DEFINE)(`+name+`))^(?:`+blank+`(?:(`+cookiePrefix()+`(?:`, rows(globs, "(?1)"),
-		`)(?!(?1)))`+blank+`(?:=`+word+`(?:`+gap+`(?:(?2)=`+word+`|(?1)*+(?!=)))*+)?)?(?:;|$))*+$`)
+		`~*(?x)(?(DEFINE)(`+word+`))^(?:`+blank+`(?:(`+cookiePrefix()+`(?:`, rows(globs, "(?1)"),
+		`)(?!(?1)))`+blank+`(?:=`+value+`(?:`+gap+`(?:(?2)=`+value+`|(?1)*+(?!=)))*+)?)?(?:;|$))*+$`)
 }
 
 // maxHeaders is the number of headers in one map.
