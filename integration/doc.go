@@ -15,6 +15,8 @@
 //   - UWGATE_TEST_OPERATIONS and UWGATE_TEST_SEED are the number of operations of
 //     TestNothingOlder and their random seed.
 //   - UWGATE_SOAK=10m makes TestHotPagesDoNotExpire run for that time.
+//   - UWGATE_MODEL=10m makes TestModelOfNginx run for that time, and UWGATE_MODEL_SEED is
+//     its first random seed.
 //
 // Tests do not depend on an idle machine. They wait for what they check, and only patience
 // limits a wait. Most tests have servers of their own and run in parallel. Tests that

@@ -48,6 +48,7 @@ func build(ds []*directive, config *Config) error {
 		}
 		work := newBudget(server)
 		b.follow(server, work)
+		b.settleMisses(server)
 		b.collectSubrequests(server, work)
 		if work.isSpent() {
 			b.giveUp(server)

@@ -9,8 +9,8 @@ import (
 // definitions are the variables that a configuration defines, by their names in lower case
 // without dollar signs.
 type definitions struct {
-	sets  map[string]*directive // one `set` of each
-	other map[string]definition // whatever else makes variables
+	sets  map[string][]*directive // all `set` of each
+	other map[string]definition   // whatever else makes variables
 }
 
 type definition struct {
@@ -19,7 +19,7 @@ type definition struct {
 }
 
 func newDefinitions(http *directive) *definitions {
-	defs := &definitions{map[string]*directive{}, map[string]definition{}}
+	defs := &definitions{map[string][]*directive{}, map[string]definition{}}
 	defs.collect(http)
 	return defs
 }
@@ -28,7 +28,8 @@ func (defs *definitions) collect(block *directive) {
 	for _, d := range block.block {
 		switch d.name {
 		case "set":
-			defs.sets[variableName(d.arg(0))] = d
+			name := variableName(d.arg(0))
+			defs.sets[name] = append(defs.sets[name], d)
 		case "map", "split_clients", "keyval":
 			defs.add(d, d.arg(1), d.arg(0))
 		case "geo":

@@ -13,10 +13,21 @@ type flow struct {
 	server *scope
 	known  map[*scope]bool // the locations that requests reach
 	budget *budget
-	seen   map[visit]bool // outlines, of one entry
+
+	// Of one entry: where its request was, is now, and came around more than once.
+	seen    map[entry]bool
+	way     []entry
+	circles map[entry]bool
 
 	arrivals []arrival // of one entry, in the order in which they were found
 	lookups  []visit   // whose lookup just found nothing
+}
+
+// An entry is where a visit like others arrives: at a location, or at the server on its
+// way to a target.
+type entry struct {
+	outline visit
+	target  string
 }
 
 // A budget bounds the work of all flows of one server: it counts the directives that are
@@ -50,11 +61,18 @@ func (b *builder) follow(server *scope, work *budget) {
 	f := newFlow(b, server, work)
 	f.begin()
 	f.beforeLocations()
-	for _, s := range f.rewritten(visit{at: server}) {
+	steps := f.rewritten(visit{at: server})
+	elsewhere := false // some requests for a URL are looked up after a rewrite
+	for _, s := range steps {
 		if s.to != nil && s.split != nil {
 			f.begin()
 			f.locate(s)
+			elsewhere = elsewhere || len(f.lookups) > 0
 			f.end(true)
+		}
+	}
+	for _, s := range steps {
+		if s.to != nil && s.split != nil {
 			continue
 		}
 		for _, location := range f.places(s) {
@@ -62,7 +80,7 @@ func (b *builder) follow(server *scope, work *budget) {
 			v := s.visit
 			v.at = location
 			f.enter(v)
-			f.end(false)
+			f.end(s.split != nil && elsewhere)
 		}
 	}
 	f.unknown()
@@ -120,7 +138,10 @@ func (f *flow) beforeLocations() {
 	f.end(true)
 }
 
-func (f *flow) begin() { f.seen, f.arrivals, f.lookups = map[visit]bool{}, nil, nil }
+func (f *flow) begin() {
+	f.seen, f.circles, f.way = map[entry]bool{}, map[entry]bool{}, nil
+	f.arrivals, f.lookups = nil, nil
+}
 
 // end records where the requests of an entry arrived. Sometimes is set if other requests
 // for the same URL may have gone elsewhere.

@@ -20,8 +20,8 @@ func (f *flow) handle(v visit) {
 		f.arrive(v, at, h)
 	case f.b.lookups[at] != nil && f.b.lookups[at].Place == h.Place:
 		v = f.lookUp(v, f.b.lookups[at])
-		// A GET never gets 405.
-		f.toErrorPage(v, nil, 404, 500, 502, 503, 504)
+		f.miss(v)
+		f.toErrorPage(v, nil, 500, 502, 503, 504) // a GET never gets 405
 	case strings.HasSuffix(h.name, "_pass") && h.name != "memc_pass" && h.name != "memcached_pass":
 		f.respond(v, h)
 	default:
@@ -37,6 +37,17 @@ func (f *flow) lookUp(v visit, l *Lookup) visit {
 	v.asked, v.by, v.refused = l, nil, nil
 	f.lookups = append(f.lookups, v)
 	return v
+}
+
+// miss follows a request whose page is not in memcached.
+func (f *flow) miss(v visit) {
+	before := len(f.arrivals)
+	f.toErrorPage(v, nil, 404)
+	for _, a := range f.arrivals[before:] {
+		if l := v.asked; a.asked == l && !slices.Contains(l.Reached, a.pass) {
+			l.Reached = append(l.Reached, a.pass)
+		}
+	}
 }
 
 // arrive notes that a request reaches a uwsgi_pass, with srcache after a lookup.

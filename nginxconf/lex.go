@@ -2,6 +2,7 @@ package nginxconf
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -33,8 +34,17 @@ func (s statement) String() string {
 	return asCode(s.words...)
 }
 
-// asCode writes a directive as messages name it.
-func asCode(words ...string) string { return "`" + strings.Join(words, " ") + "`" }
+// asCode writes a directive as messages name it. Quotes are left out, except those of an
+// empty word.
+func asCode(words ...string) string {
+	shown := slices.Clone(words)
+	for i, word := range shown {
+		if word == "" {
+			shown[i] = `""`
+		}
+	}
+	return "`" + strings.Join(shown, " ") + "`"
+}
 
 // A lexer cuts a file into statements as ngx_conf_read_token does. Its errors are
 // *SyntaxErrors.

@@ -128,6 +128,22 @@ func (b *builder) misses(l *Lookup, s *scope) *Pass {
 	return nil
 }
 
+// settleMisses completes Misses and Reached of the server's lookups. Where the last
+// argument of an error_page or try_files has variables, only the flow knows the pass.
+func (b *builder) settleMisses(server *scope) {
+	for _, l := range b.config.Lookups {
+		if l.Server != server.asBlock() {
+			continue
+		}
+		if l.Misses == nil && len(l.Reached) > 0 {
+			l.Misses = l.Reached[0]
+		}
+		if l.Misses != nil && !slices.Contains(l.Reached, l.Misses) {
+			l.Reached = append(l.Reached, l.Misses)
+		}
+	}
+}
+
 // passOf returns the uwsgi_pass that requests of the scope reach: its own, or that of the
 // location which its try_files names last.
 func (b *builder) passOf(s *scope) *Pass {

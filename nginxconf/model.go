@@ -82,6 +82,10 @@ type Lookup struct {
 	// srcache_fetch that of the location itself. Nil: there is none.
 	Misses *Pass
 
+	// Reached are all uwsgi_pass that such a request may reach without another lookup,
+	// Misses among them.
+	Reached []*Pass
+
 	// Diverted are the uwsgi_pass in `if` blocks of the location: their requests leave
 	// without a lookup, although the key may be set for them.
 	Diverted []*Pass

@@ -8,10 +8,11 @@ import (
 
 // enter follows a request into a location.
 func (f *flow) enter(v visit) {
-	if v.at == nil || f.seen[v.outline()] || !f.budget.spend(1) {
+	if v.at == nil || f.followed(v, "") {
 		return
 	}
-	f.seen[v.outline()] = true
+	f.way = append(f.way, entry{v.outline(), ""})
+	defer func() { f.way = f.way[:len(f.way)-1] }()
 	if d := v.at.find("internal"); d != nil && !v.inside {
 		f.fail(v, d, 404)
 		return
@@ -24,6 +25,26 @@ func (f *flow) enter(v visit) {
 			f.serve(s.visit)
 		}
 	}
+}
+
+// followed reports whether a request like this one is followed already, on its way to
+// the target of an internal redirect or, without one, in its location. If it comes here
+// again and again, nginx responds 500.
+func (f *flow) followed(v visit, target string) bool {
+	entry := entry{v.outline(), target}
+	if i := slices.Index(f.way, entry); i >= 0 && !f.circles[entry] {
+		f.circles[entry] = true
+		for _, passed := range f.way[i:] {
+			w := v
+			w.at = passed.outline.at
+			f.fail(w, w.at.directive, 500)
+		}
+	}
+	if f.seen[entry] || !f.budget.spend(1) {
+		return true
+	}
+	f.seen[entry] = true
+	return false
 }
 
 // locate follows a request to the location of its new path, after a rewrite.
@@ -52,6 +73,11 @@ func (f *flow) redirect(v visit, target string, by *directive) {
 	if !keepsArgs(target) {
 		v.args, v.recut = by, by
 	}
+	if f.followed(v, target) {
+		return
+	}
+	f.way = append(f.way, entry{v.outline(), target})
+	defer func() { f.way = f.way[:len(f.way)-1] }()
 	for _, s := range f.rewritten(v) {
 		if s.to != nil {
 			f.locate(s)

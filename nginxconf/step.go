@@ -74,12 +74,12 @@ func (f *flow) set(v visit, d *directive) visit {
 			v.doubt = d
 		}
 	}
-	if !f.b.inKeys[name] {
+	if name == "args" || !f.b.inKeys[name] {
 		return v
 	}
 	used := Variables(d.arg(1))
 	switch {
-	case v.asked != nil && v.moved != nil && slices.Contains(used, "uri"):
+	case v.asked != nil && (f.b.makesAnother(v.asked, d) || v.moved != nil && slices.Contains(used, "uri") || v.recut != nil && slices.ContainsFunc(used, IsArgs)):
 		v.remade = d
 	case v.asked != nil:
 	case slices.Contains(used, "uri"):
@@ -89,6 +89,16 @@ func (f *flow) set(v visit, d *directive) visit {
 		v.recut, v.isKeyed = nil, true
 	}
 	return v
+}
+
+// makesAnother reports whether a `set` after the lookup gives a variable of the key
+// another expression than before it.
+func (b *builder) makesAnother(l *Lookup, d *directive) bool {
+	same := Canonical(d.arg(1))
+	if strings.EqualFold(d.arg(0), l.Key.Variable) {
+		return same != Canonical(l.Key.Value)
+	}
+	return slices.ContainsFunc(b.defs.sets[variableName(d.arg(0))], func(other *directive) bool { return Canonical(other.arg(1)) != same })
 }
 
 // returns follows a return. With a text it is a response that no error_page changes,
@@ -113,6 +123,7 @@ func (f *flow) rewrite(s step, d *directive) (out []step) {
 		return out
 	}
 	s.visit = s.changed(d, d.arg(1))
+	s.inside = true // ngx_http_script_regex_end_code
 	s.isEnded = flag == "last" || flag == "break"
 	s.to = d
 	if flag == "break" && s.at.name != "server" {

@@ -119,6 +119,11 @@ func TestDiverted(t *testing.T) {
 		{"rewrite to another location", "location / { if ($cookie_member) { rewrite ^ /member/; } " + lookupAt405 + " location /member/ { uwsgi_pass uwgate; }", refused},
 		{"rewrite of the server", "if ($cookie_member) { rewrite ^(.*)$ /member$1; } location / { " + lookupAt405 + " location /member/ { uwsgi_pass uwgate; }", refused},
 
+		{"a rewrite of the server to an internal location", "rewrite ^/old /inner/x; location / { " + lookupAt405 + " location /inner/ { internal; uwsgi_pass uwgate; }", refused},
+		{"a rewrite of the server for some, and a location of its own for all", "if ($cookie_member) { rewrite ^/in(.*)$ /shop$1; } location / { " + lookupAt405 + " location /in/ { uwsgi_pass uwgate; }", refused},
+		{"rewrites in a circle", "location / { " + lookupAt405 + " location /b/ { rewrite ^/b/(.*)$ /b/$1/ last; error_page 500 = @app; }", refused},
+		{"a redirect whose page is redirected", "recursive_error_pages on; error_page 302 /old; rewrite ^/old /new redirect; location / { " + lookupAt405, fine},
+
 		{"another location", "location / { " + lookupAt405 + " location /api/ { uwsgi_pass uwgate; }", wasteful},
 		{"files of another location", "error_page 404 405 502 504 = @app; location / { LOOKUP } location /static/ { root /srv; } location @app { uwsgi_pass uwgate; }", harmless},
 		{"an internal location", "error_page 404 405 502 504 = @app; location / { LOOKUP } location /inner/ { internal; root /srv; } location @app { uwsgi_pass uwgate; }", harmless},
@@ -195,7 +200,7 @@ func TestRewrittenKey(t *testing.T) {
 		{"rewrite with arguments", "$host?$args", "location / { LOOKUP" + passes + "rewrite ^/(.*)$ /?page=$1 break; uwsgi_pass uwgate; }", derived},
 		{"rewrite between key and lookup", "$host$uri", "location / { rewrite ^ /index.php break; LOOKUP" + passes + "uwsgi_pass uwgate; }", derived},
 		{"error_page to a URI", "$host$request_uri", "location / { LOOKUP error_page 404 405 502 504 = /app; } location = /app { internal; uwsgi_pass uwgate; }", fine},
-		{"error_page to a URI, $args", "$host$request_uri$args", "location / { LOOKUP error_page 404 405 502 504 = /app; } location = /app { internal; uwsgi_pass uwgate; }", derived},
+		{"error_page to a URI, $args", "$host$request_uri$args", "location / { LOOKUP error_page 404 405 502 504 = /app; } location = /app { internal; uwsgi_pass uwgate; }", always},
 		{"error_page to a URI with the arguments", "$host$request_uri$args", "location / { LOOKUP error_page 404 405 502 504 = /app?$args; } location = /app { internal; uwsgi_pass uwgate; }", fine},
 		{"error_page to a URI, the key is made once more", "$host$uri", "location / { LOOKUP error_page 404 405 502 504 = /app; } location = /app { internal; uwsgi_pass uwgate; }", always},
 		{"try_files of the pass", "$host$uri", "location / { LOOKUP" + passes + "try_files /other $uri @end; uwsgi_pass uwgate; } location @end { uwsgi_pass uwgate; }", derived},

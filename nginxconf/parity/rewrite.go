@@ -20,8 +20,7 @@ func (k *checker) rewritten(l Lookup) {
 			"the key has $%s, which %s changes after the key was made: uwgate stores pages where nginx does not look, and may store many under one key", name, by.Value)
 	}
 	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
-		k.error(l.Remade.Place, keyRewritten, advice("set the key in the location of the lookup"),
-			"%s makes another key after the lookup, from a changed path (%s of %s): uwgate stores pages where nginx does not look", l.Remade.Value, l.Moved.Value, l.Moved.Place)
+		k.error(l.Remade.Place, keyRewritten, advice("set the key in the location of the lookup, and nowhere else"), "%s", l.remakes())
 	}
 	if l.isOneForMany() {
 		level := Error
@@ -31,6 +30,15 @@ func (k *checker) rewritten(l Lookup) {
 		k.add(level, l.Before.Place, keyRewritten, advice("set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+k.quotedKey()+";"),
 			"all URLs that pass %s are looked up under one key, since the key is made from $uri and not from $request_uri", l.Before.Value)
 	}
+}
+
+// remakes says what is wrong with a `set` of the key after the lookup.
+func (l Lookup) remakes() string {
+	why := ""
+	if !l.Moved.IsZero() {
+		why = fmt.Sprintf(", from a changed path (%s of %s)", l.Moved.Value, l.Moved.Place)
+	}
+	return fmt.Sprintf("%s makes another key after the lookup of %s%s, and CACHE_KEY hands that one over: uwgate stores pages where nginx does not look", l.Remade.Value, l.Place, why)
 }
 
 // changes returns a variable of the derived key that nginx changes after the key was made

@@ -220,8 +220,8 @@ func (s *Settings) takeKey() {
 	key, err := agree(s, "the key", "hand it over (`uwgate nginx` prints how), or give --key", func(l Lookup) (string, string) {
 		return l.asked(), strconv.Quote(nginxconf.Canonical(l.asked()))
 	})
-	if err == nil {
-		err = s.Lookups[0].computable()
+	for _, l := range s.Lookups {
+		err = cmp.Or(err, l.computable())
 	}
 	if s.KeyErr = err; err == nil {
 		s.Key = key
@@ -317,7 +317,7 @@ func (l Lookup) computable() error {
 		return fmt.Errorf("%v: %s changes $%s after the key of %v was made from it; hand the key over (`uwgate nginx` prints how)", by.Place, by.Value, name, l.Place)
 	}
 	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
-		return fmt.Errorf("%v: %s makes another key after the lookup of %v; set the key in the location of the lookup", l.Remade.Place, l.Remade.Value, l.Place)
+		return fmt.Errorf("%v: %s; set the key in the location of the lookup, and nowhere else", l.Remade.Place, l.remakes())
 	}
 	if l.isOneForMany() {
 		return fmt.Errorf("%v: all URLs that pass %s are looked up under one key, since it is made from $uri; make it from $request_uri, or hand it over (`uwgate nginx` prints how)", l.Before.Place, l.Before.Value)
