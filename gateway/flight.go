@@ -36,6 +36,7 @@ type flight struct {
 	followers int           // that wait, or read
 	leader    *client       // nil: it has ended
 	writing   bool          // the leader is sending to its client
+	hurried   bool          // that write, or the last one, had to end soon for the followers' sake
 	gone      bool          // its client has left
 	now       view          // what followers see
 	value     []byte        // as it is to be stored, of endLanded; nil: it is not, or not known to be
@@ -80,6 +81,7 @@ func (f *flight) enter(room int, oldest time.Time) bool {
 	}
 	f.followers++
 	if f.writing {
+		f.hurried = true
 		f.leader.conn.SetWriteDeadline(time.Now().Add(lagFor))
 	}
 	return true
@@ -111,19 +113,21 @@ func (f *flight) startWriting(by time.Time, resumable bool) bool {
 	if f.followers > 0 && !resumable {
 		return false
 	}
-	f.writing = resumable
-	if f.followers > 0 {
+	f.writing, f.hurried = resumable, f.followers > 0
+	if f.hurried {
 		by = time.Now().Add(lagFor)
 	}
 	f.leader.conn.SetWriteDeadline(by)
 	return true
 }
 
-func (f *flight) stopWriting() (followers int) {
+// stopWriting returns how many followers there are. Hurried reports whether the write had
+// to end soon for the sake of any, who may have left since.
+func (f *flight) stopWriting() (followers int, hurried bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writing = false
-	return f.followers
+	return f.followers, f.hurried
 }
 
 // strikesAfter is the strikes of the leader that comes after a flight.

@@ -71,6 +71,30 @@ func (b *bench) followed(n int) {
 	})
 }
 
+// sending returns the flight for a key whose leader's client does not read what is sent.
+func (b *bench) sending(key string) (f *flight) {
+	b.t.Helper()
+	began := time.Time{}
+	eventually(b.t, "the leader's client is sent to", func() bool {
+		b.flights.mu.Lock()
+		f = b.flights.aloft[key]
+		b.flights.mu.Unlock()
+		if f == nil {
+			return false
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		switch {
+		case !f.writing:
+			began = time.Time{}
+		case began.IsZero():
+			began = time.Now()
+		}
+		return f.writing && time.Since(began) > lagFor
+	})
+	return f
+}
+
 func TestCrowd(t *testing.T) {
 	for name, reply := range map[string]string{
 		"with length": okPage("hello", "X-Frame-Options: DENY"),
@@ -326,6 +350,26 @@ func TestSlowLeader(t *testing.T) {
 				t.Errorf("stored %d bytes", len(got))
 			}
 		})
+	}
+}
+
+// A follower that leaves as soon as it has come costs the leader's slow client nothing.
+func TestSlowLeaderAndBriefFollower(t *testing.T) {
+	body := strings.Repeat("x", 900<<10)
+	w := newGate(alike(okPage(body)))
+	b := newBench(t, nil, w.play)
+	leader := b.dial()
+	leader.(interface{ SetReadBuffer(int) error }).SetReadBuffer(64 << 10)
+	leader.Write(encode(t, missed("/")))
+	close(w.open)
+	f := b.sending("k:/")
+	f.enter(1, time.Time{})
+	f.leave()
+	left := time.Now()
+	eventually(t, "the follower's deadline has passed", func() bool { return time.Since(left) > 2*lagFor })
+	raw, err := io.ReadAll(leader)
+	if got := parseResponse(t, raw, err, "GET"); got.body != body || got.err != nil {
+		t.Errorf("the leader got %d bytes, %v", len(got.body), got.err)
 	}
 }
 

@@ -297,20 +297,29 @@ func (c *client) pass(out []byte, captured int) error {
 	c.sent.begun = true
 	f := c.presence.flight
 	_, secured := c.conn.(*tls.Conn)
-	if !f.startWriting(c.sendBy(), !secured) {
-		c.lag = lag{on: true, rest: bytes.Clone(out), from: captured}
-		return nil
+	for f.startWriting(c.sendBy(), !secured) {
+		n, err := c.conn.Write(out)
+		out = out[n:]
+		followers, hurried := f.stopWriting()
+		switch {
+		case err == nil:
+			return nil
+		case !hurried || !isTimeout(err):
+			return c.passFailure(f, err)
+		}
+		if followers > 0 {
+			break
+		}
 	}
-	n, err := c.conn.Write(out)
-	followers := f.stopWriting()
-	switch {
-	case err == nil:
-		return nil
-	case followers > 0 && isTimeout(err):
-		c.lag = lag{on: true, rest: bytes.Clone(out[n:]), from: captured}
-		return nil
-	case c.g.flights.leaderLeft(f):
-		c.lag.on = true // and nobody will catch up
+	c.lag = lag{on: true, rest: bytes.Clone(out), from: captured}
+	return nil
+}
+
+// passFailure is what the failed write to the leader's client means: if it has left, the
+// flight goes on, and nobody will catch up.
+func (c *client) passFailure(f *flight, err error) error {
+	if c.g.flights.leaderLeft(f) {
+		c.lag.on = true
 		return nil
 	}
 	return c.sendFailure(err)
