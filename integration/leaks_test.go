@@ -388,7 +388,7 @@ func (a *app) holds(l leak) {
 	if want := cmp.Or(l.status, 200); first.status != want || !strings.Contains(first.body, l.shows) {
 		a.t.Fatalf("the first visitor got %d %.300q, %v; want %d with %q", first.status, first.body, first.err, want, l.shows)
 	}
-	if first.written != 0 || first.reason() != l.reason {
+	if first.written != 0 || !first.hasReason(l.reason) {
 		a.t.Errorf("stored %d, %s; want nothing, %s: %s", first.written, first.reason(), l.reason, l.why)
 	}
 	target := cmp.Or(l.at, l.target)

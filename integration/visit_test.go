@@ -62,6 +62,12 @@ func (v visit) reason() string {
 	return v.logged[len(v.logged)-1].Reason
 }
 
+// hasReason reports whether the reason was logged for the visit's request, or for one to
+// which nginx has led it: lines of requests that end together come in any order.
+func (v visit) hasReason(reason string) bool {
+	return v.reason() == reason || slices.ContainsFunc(v.logged, func(r stack.Access) bool { return r.Reason == reason })
+}
+
 // copy is the number of this copy of a page.
 func (v visit) copy() string {
 	_, rest, _ := strings.Cut(v.body, "<p>Copy ")
