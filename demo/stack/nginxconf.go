@@ -77,7 +77,7 @@ func (s *Stack) site(ctx context.Context, backend string) (string, error) {
 	if s.cfg.Binary == "" {
 		return s.siteWithout(backend)
 	}
-	args := append([]string{"nginx", "--nginx-listen", s.Nginx.Addr}, s.sharedArgs()...)
+	args := append([]string{"nginx", "--nginx-listen", s.Nginx.Addr}, withoutTLS(s.sharedArgs())...)
 	args = append(args, s.cfg.NginxArgs...)
 	cmd := exec.CommandContext(ctx, s.cfg.Binary, args...)
 	cmd.Env = UwgateEnv()
@@ -89,6 +89,19 @@ func (s *Stack) site(ctx context.Context, backend string) (string, error) {
 	return stdout.String(), nil
 }
 
+// withoutTLS removes --listen suwsgi:…, since an upstream of nginx has TLS for all its servers
+// or for none.
+func withoutTLS(args []string) (kept []string) {
+	for i := 0; i < len(args); i++ {
+		if args[i] == "--listen" && strings.HasPrefix(args[i+1], "suwsgi:") {
+			i++
+			continue
+		}
+		kept = append(kept, args[i])
+	}
+	return kept
+}
+
 // siteWithout returns the same configuration without uwgate.
 func (s *Stack) siteWithout(backend string) (string, error) {
 	method, err := cachewriter.ParseMethod(s.cfg.Hash)
@@ -97,11 +110,11 @@ func (s *Stack) siteWithout(backend string) (string, error) {
 	}
 	var b strings.Builder
 	err = (&snippet.Site{
-		Listen:  []string{s.Nginx.Addr},
-		Gateway: backend,
-		Servers: s.memcachedLines(),
-		Hash:    method,
-		Hits:    snippet.Hits{Adds: djangoHeaders},
+		Listen:   []string{s.Nginx.Addr},
+		Gateways: []string{backend},
+		Servers:  s.memcachedLines(),
+		Hash:     method,
+		Hits:     snippet.Hits{Adds: djangoHeaders},
 	}).Write(&b)
 	return b.String(), err
 }

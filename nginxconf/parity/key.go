@@ -26,11 +26,10 @@ func (l Lookup) asked() string {
 	return l.Key.Expanded
 }
 
-// opaque returns the variables of the key that a gateway's template cannot compute. It can
-// compute the map of $visitor.
+// opaque returns the variables of the key that a gateway's template cannot compute.
 func (l Lookup) opaque() (all []nginxconf.Variable) {
 	for _, v := range l.Key.Opaque {
-		if v.Kind != "map" || !strings.EqualFold(v.Name, "$visitor") {
+		if inTemplate(v) == "" {
 			all = append(all, v)
 		}
 	}
@@ -90,10 +89,10 @@ func (k *checker) quotedKey() string {
 // keyDiffers compares the key with the gateway's template. If nginx hands the key over,
 // the gateway uses its template only to delete and explain pages.
 func (k *checker) keyDiffers(l Lookup, asked string) {
-	if l.Misses == nil || k.g.Key == "" || nginxconf.Canonical(asked) == nginxconf.Canonical(k.g.Key) || len(l.opaque()) > 0 || l.Key.Varies != "" {
+	if l.Misses == nil || k.g.Key == "" || nginxconf.Canonical(l.template()) == nginxconf.Canonical(k.g.Key) || len(l.opaque()) > 0 || l.Key.Varies != "" {
 		return
 	}
-	at, fix := l.at(l.Key.Place), Flag{"key", asked}.String()
+	at, fix := l.at(l.Key.Place), Flag{"key", l.template()}.String()
 	if l.isDerived() {
 		k.error(at, keyDiffers, advice(fix), "nginx looks pages up under %s, but uwgate stores them under %s", asked, k.g.Key)
 		return
@@ -110,7 +109,7 @@ func (k *checker) notDerivable(l Lookup) bool {
 	if l.Key.Varies != "" {
 		why = append(why, l.Key.Varies)
 	}
-	for _, name := range nginxconf.Variables(l.asked()) {
+	for _, name := range nginxconf.Variables(l.template()) {
 		isOpaque := slices.ContainsFunc(l.opaque(), func(v nginxconf.Variable) bool { return nginxconf.Lower(v.Name) == "$"+name })
 		if _, err := policy.ParseTemplate("$" + name); err != nil && !isOpaque {
 			why = append(why, "only nginx knows $"+name)
@@ -290,8 +289,8 @@ func (l Lookup) handsServerOver() bool {
 // Template returns the key as a template of the gateway, whether or not nginx hands the
 // key over. It is not ok if only nginx can compute the key.
 func (l Lookup) Template() (key string, ok bool) {
-	_, err := policy.ParseTemplate(l.asked())
-	return l.asked(), err == nil && l.Key.Late == "" && l.Key.Varies == "" && len(l.opaque()) == 0
+	_, err := policy.ParseTemplate(l.template())
+	return l.template(), err == nil && l.Key.Late == "" && l.Key.Varies == "" && len(l.opaque()) == 0
 }
 
 // HandsKeyOver reports whether nginx hands the key over.

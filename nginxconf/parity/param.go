@@ -301,11 +301,15 @@ func withArgs(key string) string {
 
 // visitors compares the map of $visitor in a key with the map for the gateway's flags.
 func (k *checker) visitors(l Lookup) {
-	got, found := k.config.Map("visitor")
-	if !found || !slices.Contains(nginxconf.Variables(l.asked()), "visitor") {
+	variable, ok := l.visitor()
+	if !ok {
 		return
 	}
-	if want, ok := visitorMap(k.g.Visitors); !ok || want.Source == got.Source && slices.EqualFunc(want.Lines, got.Lines, slices.Equal) {
+	got, found := k.config.Map(variable)
+	if !found {
+		return
+	}
+	if want, ok := visitorMap(k.g.Visitors, variable); !ok || want.Source == got.Source && slices.EqualFunc(want.Lines, got.Lines, slices.Equal) {
 		return
 	}
 	level := Warning
@@ -316,19 +320,23 @@ func (k *checker) visitors(l Lookup) {
 		"this map of $visitor differs from uwgate's flags for cookies: nginx and uwgate disagree on who is a stranger, so uwgate stores pages where nginx does not look")
 }
 
-// visitorMap returns the map of $visitor that package snippet prints.
-func visitorMap(visitors *policy.Visitors) (visitor nginxconf.Map, found bool) {
+// visitorMap returns the map of $visitor that package snippet prints for a site, whose name
+// the variable ends in.
+func visitorMap(visitors *policy.Visitors, variable string) (visitor nginxconf.Map, found bool) {
+	_, site, _ := strings.Cut(variable, "_")
 	var b strings.Builder
-	s := snippet.Site{Gateway: "127.0.0.1:3030", Servers: []string{"127.0.0.1:11211"}, Visitors: visitors, Format: policy.FormatHTTP}
+	s := snippet.Site{
+		Part: snippet.PartHTTP, Name: site, Format: policy.FormatHTTP,
+		Gateways: []string{"127.0.0.1:3030"}, Servers: []string{"127.0.0.1:11211"}, Visitors: visitors,
+	}
 	if err := s.Write(&b); err != nil {
 		return nginxconf.Map{}, false
 	}
-	maps, _, _ := strings.Cut(b.String(), "\nserver {")
-	c, err := nginxconf.Parse("snippet", "http {"+maps+"}")
+	c, err := nginxconf.Parse("snippet", "http {"+b.String()+"}")
 	if err != nil {
 		return nginxconf.Map{}, false
 	}
-	return c.Map("visitor")
+	return c.Map(variable)
 }
 
 // at returns the place, or that of the pass if the place is zero.

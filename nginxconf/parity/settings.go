@@ -218,7 +218,7 @@ func (s *Settings) takeFormat() error {
 func (s *Settings) takeKey() {
 	s.HandedOver = !slices.ContainsFunc(s.Lookups, func(l Lookup) bool { return !l.handsOver() })
 	key, err := agree(s, "the key", "hand it over (`uwgate nginx` prints how), or give --key", func(l Lookup) (string, string) {
-		return l.asked(), strconv.Quote(nginxconf.Canonical(l.asked()))
+		return l.template(), strconv.Quote(nginxconf.Canonical(l.template()))
 	})
 	for _, l := range s.Lookups {
 		err = cmp.Or(err, l.computable())
@@ -322,7 +322,7 @@ func (l Lookup) computable() error {
 	if l.isOneForMany() {
 		return fmt.Errorf("%v: all URLs that pass %s are looked up under one key, since it is made from $uri; make it from $request_uri, or hand it over (`uwgate nginx` prints how)", l.Before.Place, l.Before.Value)
 	}
-	if _, err := policy.ParseTemplate(l.asked()); err != nil {
+	if _, err := policy.ParseTemplate(l.template()); err != nil {
 		return fmt.Errorf("%v: %w; hand the key over (`uwgate nginx` prints how)", l.Key.Place, err)
 	}
 	return nil

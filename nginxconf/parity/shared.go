@@ -51,7 +51,7 @@ var settings = []sharedSetting{
 	{name: "key", flag: "key", wrong: []Code{keyNotDerivable, keyConstant, keyRewritten, keyNotSet, handoverLost},
 		told: func(g *Gateway) bool { return g.Key != "" },
 		value: func(l Lookup) string {
-			return onlyIf(l.isDerived() && l.Key.Late == "", nginxconf.Canonical(l.asked()))
+			return onlyIf(l.isDerived() && l.Key.Late == "", nginxconf.Canonical(l.template()))
 		}},
 	{name: "list of memcached servers", flag: "memcached",
 		told:    func(g *Gateway) bool { return g.Servers != nil },

@@ -29,7 +29,7 @@ func TestLookupFlags(t *testing.T) {
 			[]string{"--format http", "--memcached a:1", "--memcached b:1", "--hash consistent"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.s.Gateway = "unix:/run/uwgate.sock"
+			tt.s.Gateways = []string{"unix:/run/uwgate.sock"}
 			var b strings.Builder
 			if err := tt.s.Write(&b); err != nil {
 				t.Fatal(err)

@@ -12,12 +12,15 @@ import (
 	"uwgate/nginxconf/snippet"
 )
 
-// listened returns the --listen to which the site leads.
-func listened(s *snippet.Site) string {
-	if s.Secure {
-		return "suwsgi:" + s.Gateway
+// listened returns the values of --listen to which the site leads.
+func listened(s *snippet.Site) (addresses []string) {
+	for _, address := range s.Gateways {
+		if s.Secure {
+			address = "suwsgi:" + address
+		}
+		addresses = append(addresses, address)
 	}
-	return s.Gateway
+	return addresses
 }
 
 // check has no errors and no warnings about what `uwgate nginx` prints for the same flags.
@@ -56,7 +59,7 @@ func oneAddress(string) ([]string, error) { return []string{"127.0.0.1"}, nil }
 func toldAll(t *testing.T, s *snippet.Site) parity.Gateway {
 	t.Helper()
 	g := parity.Gateway{
-		Listen: []string{listened(s)}, Key: s.Key, Hash: &s.Hash, Format: s.Format, GzipFlag: s.GzipFlag,
+		Listen: listened(s), Key: s.Key, Hash: &s.Hash, Format: s.Format, GzipFlag: s.GzipFlag,
 		Hits: parity.Hits{HitType: s.HitType, Adds: s.Adds}, IdentityCookies: s.Visitors.Cookies().Identity, VaryCookieAnonymous: true, Visitors: s.Visitors,
 		Resolve: oneAddress,
 	}

@@ -1,7 +1,7 @@
 // Package snippet prints nginx's side of a gateway: the configuration of a site whose
 // pages nginx looks up exactly where the gateway stores them.
 //
-//	s := &snippet.Site{Gateway: "unix:/run/uwgate.sock", Servers: []string{"127.0.0.1:11211"}}
+//	s := &snippet.Site{Gateways: []string{"unix:/run/uwgate.sock"}, Servers: []string{"127.0.0.1:11211"}}
 //	err := s.Write(os.Stdout)
 //
 // nginx accepts the text as it stands, in its http context: every value is quoted, and

@@ -1,6 +1,7 @@
 package snippet_test
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ func TestReadSites(t *testing.T) {
 					t.Fatalf("got %v", err)
 				}
 				compareLookup(t, &s, c.Lookups[0])
+				compareTemplate(t, &s, c)
 				if got, want := len(c.Passes), 1+len(c.Lookups[0].Diverted); got != want {
 					t.Errorf("%d passes, want %d", got, want)
 				}
@@ -50,18 +52,34 @@ func compareLookup(t *testing.T, s *snippet.Site, l *nginxconf.Lookup) {
 	for _, srv := range l.Memcached.Servers {
 		servers = append(servers, strings.TrimSuffix(srv.Text, " max_fails=0"))
 	}
-	if !slices.Equal(servers, s.Servers) || l.Memcached.Name != "memcached" || l.Memcached.Implicit {
+	if !slices.Equal(servers, s.Servers) || l.Memcached.Name != "memcached"+as(s) || l.Memcached.Implicit {
 		t.Errorf("upstream %+v", l.Memcached)
 	}
 	hashed := len(s.Servers) > 1 && s.Hash != cachewriter.All
 	if (l.Memcached.Method == "hash") != hashed || l.Memcached.Ketama != (hashed && s.Hash == cachewriter.Consistent) {
 		t.Errorf("method %q, ketama %v", l.Memcached.Method, l.Memcached.Ketama)
 	}
-	if l.Misses == nil || l.Misses.Upstream.Servers[0].Text != s.Gateway || !handedKey(l.Misses).Set.IsZero() {
+	if l.Misses == nil || l.Misses.Upstream.Servers[0].Text != s.Gateways[0] || !handedKey(l.Misses).Set.IsZero() {
 		t.Fatalf("misses %+v", l.Misses)
 	}
 	if s.Format != policy.FormatHTTP {
 		compareHits(t, s, l)
+	}
+}
+
+// A gateway that reads the configuration computes the same key, whatever the site's name.
+func compareTemplate(t *testing.T, s *snippet.Site, c *nginxconf.Config) {
+	t.Helper()
+	got, err := parity.SettingsFor(c, listened(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cmp.Or(s.Key, snippet.DefaultKey)
+	if s.IgnoreArgs != nil || s.ForwardedProto {
+		want = "" // only nginx can compute these
+	}
+	if got.Key != want || !got.HandedOver || len(got.Unknown) > 0 {
+		t.Errorf("key %q, want %q; handed over: %v; unknown %v", got.Key, want, got.HandedOver, got.Unknown)
 	}
 }
 
@@ -76,15 +94,23 @@ func opaque(l *nginxconf.Lookup) (names []string) {
 // madeByMaps returns the variables of the key that the site's maps define.
 func madeByMaps(s *snippet.Site) (names []string) {
 	if s.Key == "" {
-		names = append(names, "$visitor")
+		names = append(names, "$visitor"+as(s))
 	}
 	if s.ForwardedProto {
-		names = append(names, "$visitors_scheme")
+		names = append(names, "$visitors_scheme"+as(s))
 	}
 	if len(s.IgnoreArgs) > 0 {
-		names = append(names, "$page_uri")
+		names = append(names, "$page_uri"+as(s))
 	}
 	return names
+}
+
+// as returns what the site's variables and upstreams have at their end.
+func as(s *snippet.Site) string {
+	if s.Name == "" {
+		return ""
+	}
+	return "_" + s.Name
 }
 
 // handedKey returns the pass's CACHE_KEY.

@@ -1,7 +1,6 @@
 package snippet_test
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
@@ -67,12 +66,19 @@ func sites() map[string]snippet.Site {
 			s.Names = []string{"example.com", "*.example.com", `~^www\d+\.example\.(org|net)$`}
 		},
 		"tracking": func(s *snippet.Site) {
-			s.Gateway, s.Secure, s.ClientCert = "10.0.0.5:3030", true, true
+			s.Gateways, s.Secure, s.ClientCert = []string{"10.0.0.5:3030"}, true, true
 			s.IgnoreArgs = snippet.TrackingArgs
 			s.HitType = "text/plain"
 		},
 		"proxy": func(s *snippet.Site) {
 			s.ForwardedProto = true
+		},
+		"second": func(s *snippet.Site) {
+			s.Name, s.Names = "blog", []string{"blog.example.com"}
+		},
+		"named": func(s *snippet.Site) {
+			s.Name, s.ForwardedProto, s.IgnoreArgs = "shop", true, snippet.TrackingArgs
+			s.Adds = []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}
 		},
 	}
 	all := map[string]snippet.Site{}
@@ -80,7 +86,7 @@ func sites() map[string]snippet.Site {
 		for hash, method := range hashes {
 			for who, visitors := range cookies {
 				for extra, add := range extras {
-					s := snippet.Site{Gateway: "unix:/run/uwgate.sock", Hash: method, Visitors: visitors}
+					s := snippet.Site{Gateways: []string{"unix:/run/uwgate.sock"}, Hash: method, Visitors: visitors}
 					s.Servers = []string{lines[0] + " weight=2", lines[1] + " max_fails=3 fail_timeout=1s", lines[2] + " down"}
 					if hash == "one" {
 						s.Servers = lines[:1]
@@ -99,9 +105,9 @@ func sites() map[string]snippet.Site {
 func serve(t *testing.T, s *snippet.Site, variables string) func(target, cookies string, headers ...string) string {
 	t.Helper()
 	program := nginxtest.Program(t)
-	s.Gateway, s.Servers, s.Listen = "unix:/none", []string{"unix:/none"}, []string{"unix:/tmp/never"}
-	site := text(t, s)
-	maps, _, _ := strings.Cut(site, "\nserver {")
+	s.Gateways, s.Servers, s.Listen = []string{"unix:/none"}, []string{"unix:/none"}, []string{"unix:/tmp/never"}
+	s.Part = snippet.PartHTTP
+	maps := text(t, s)
 	dir := nginxtest.Frame(t, "", maps+"\nserver { listen unix:show.sock; location / { return 200 '"+variables+"'; } }")
 	socket := filepath.Join(dir, "show.sock")
 	nginxtest.Replace(t, filepath.Join(dir, "site.conf"), "unix:show.sock", "unix:"+socket)
@@ -247,12 +253,12 @@ func TestSiteErrors(t *testing.T) {
 		{"header name", snippet.Site{Hits: snippet.Hits{Adds: []uwsgi.Field{{Name: "X.A", Value: "a"}}}}, `header "X.A": nginx has variables for headers of letters`},
 		{"type", snippet.Site{Hits: snippet.Hits{HitType: "text/html; level=1"}}, `type of hits "text/html; level=1": write it as in`},
 		{"key and ignored arguments", snippet.Site{Key: "$uri", IgnoreArgs: []string{"a"}}, "leave the key's own template out"},
-		{"no gateway", snippet.Site{Servers: []string{"a:1"}}, "the gateway's address is empty"},
+		{"no gateway", snippet.Site{Servers: []string{"a:1"}}, "the gateway has no address"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.s.Servers == nil {
-				tt.s.Gateway, tt.s.Servers = "unix:/a", []string{"a:1"}
+				tt.s.Gateways, tt.s.Servers = []string{"unix:/a"}, []string{"a:1"}
 			}
 			err := tt.s.Write(io.Discard)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -272,11 +278,15 @@ func TestSiteGolden(t *testing.T) {
 		"http":  {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, Visitors: onlySession, Listen: []string{"80", "[::]:80 default_server"}},
 		"none":  {Servers: three, Hash: cachewriter.All},
 		"proxy": {Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession, ForwardedProto: true},
-		"tls": {Gateway: "10.0.0.5:3031", TLS: snippet.TLS{Secure: true, CertName: "uwgate.example.com", ClientCert: true},
+		"tls": {Gateways: []string{"10.0.0.5:3031"}, TLS: snippet.TLS{Secure: true, CertName: "uwgate.example.com", ClientCert: true},
 			Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},
+		"parts/http":   {Part: snippet.PartHTTP, Name: "shop", Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},
+		"parts/server": {Part: snippet.PartServer, Name: "shop", Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.Gateway = cmp.Or(s.Gateway, "unix:/run/uwgate.sock")
+			if s.Gateways == nil {
+				s.Gateways = []string{"unix:/run/uwgate.sock"}
+			}
 			got := text(t, &s)
 			nginxtest.Golden(t, filepath.Join("testdata", name+".conf"), got)
 			for line := range strings.Lines(got) {
@@ -296,7 +306,7 @@ func onlyCookies(globs ...string) *policy.Visitors {
 var onlySession = onlyCookies("sessionid")
 
 func ExampleSite() {
-	s := snippet.Site{Gateway: "unix:/run/uwgate.sock", Servers: []string{"127.0.0.1:11211"}}
+	s := snippet.Site{Gateways: []string{"unix:/run/uwgate.sock"}, Servers: []string{"127.0.0.1:11211"}}
 	var b strings.Builder
 	if err := s.Write(&b); err != nil {
 		fmt.Println(err)
@@ -381,3 +391,5 @@ func cookieHeaders() []string {
 	}
 	return headers
 }
+
+func field(name, value string) uwsgi.Field { return uwsgi.Field{Name: name, Value: value} }

@@ -22,7 +22,7 @@ const word = `[^=` + cookieEnds + `]`
 
 // addVisitors makes regexes that read cookies as the gateway does: names are compared
 // without case, and a name begins after any byte that ends another cookie for some reader.
-func (s *Site) addVisitors(p *parts, q *quoter) {
+func (s *Site) addVisitors(v *values, q *quoter) {
 	cookies := s.Visitors.Cookies()
 	exempt := ""
 	if len(cookies.Exempt) > 0 {
@@ -30,15 +30,15 @@ func (s *Site) addVisitors(p *parts, q *quoter) {
 	}
 	for globs := cookies.Identity; len(globs) > 0; {
 		n := min(len(globs), maxNames)
-		p.Identity = append(p.Identity, q.quoteRows("an identity cookie",
+		v.Identity = append(v.Identity, q.quoteRows("an identity cookie",
 			"~*(?x)(?(DEFINE)("+word+"))(?:^|["+cookieEnds+"])"+cookiePrefix()+exempt+"(?:", rows(globs[:n], "(?1)"), ")(?:[="+cookieEnds+"]|$)"))
 		globs = globs[n:]
 	}
-	p.Strangers = s.strangers(q, cookies.Strangers)
+	v.Strangers = s.strangers(q, cookies.Strangers)
 	for headers := s.headerVariables(); len(headers) > 0; {
 		n := min(len(headers), maxHeaders)
 		line := strings.Join(headers[:n], "")
-		p.Named = append(p.Named, namedHeaders{"$named_" + strconv.Itoa(len(p.Named)+1), line})
+		v.Named = append(v.Named, namedHeaders{"$named_" + strconv.Itoa(len(v.Named)+1) + v.As, line})
 		headers = headers[n:]
 	}
 }

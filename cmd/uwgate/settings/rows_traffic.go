@@ -1,9 +1,7 @@
 package settings
 
 import (
-	"errors"
 	"math"
-	"strings"
 	"time"
 )
 
@@ -46,22 +44,4 @@ func trafficRows() []row {
 		{name: "memcached-timeout", kind: period(func(s *Settings) *time.Duration { return &s.Store.Timeout }, positive), defaults: []string{"250ms"}, example: "250ms", restart: true,
 			help: "wait this `TIME` at most for one operation of memcached"},
 	}
-}
-
-func siteRows() []row {
-	return []row{
-		{name: "server-name", kind: texts("host", func(s *Settings) *[]string { return &s.Command.ServerNames }, anything), example: "www.example.com",
-			help: "write this `NAME` of the site into server_name"},
-		{name: "nginx-listen", kind: texts("address", func(s *Settings) *[]string { return &s.Command.NginxListen }, anything), defaults: []string{"80"}, example: "443 ssl",
-			help: "write this `ADDRESS` into nginx's listen, as in \"443 ssl\""},
-		{name: "ignore-arg", kind: texts("glob", func(s *Settings) *[]string { return &s.Command.IgnoreArgs }, checkIgnored), example: "utm_*",
-			help: "remove this `ARGUMENT`, on which no page depends, from the key; a glob; tracking stands for the arguments of advertisers and newsletters"},
-	}
-}
-
-func checkIgnored(text string) error {
-	if text == "" || strings.ContainsAny(text, "=&?# ") {
-		return errors.New("write the name of an argument, or tracking")
-	}
-	return nil
 }

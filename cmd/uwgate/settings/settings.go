@@ -206,6 +206,15 @@ type Sink struct {
 // String returns the text.
 func (s Sink) String() string { return s.Text }
 
+// Site is what nginx's configuration has besides the settings of serve.
+type Site struct {
+	Part        string // all, http or server
+	Name        string
+	ServerNames []string
+	NginxListen []string
+	IgnoreArgs  []string
+}
+
 // Command is what a command other than serve takes besides: the request that it is about,
 // and how it prints.
 type Command struct {
@@ -216,7 +225,5 @@ type Command struct {
 	RequestFile string
 	Via         string // check: the URL of the site
 	Nginx       string // check: nginx's main configuration file
-	ServerNames []string
-	NginxListen []string
-	IgnoreArgs  []string
+	Site
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"uwgate/cachewriter"
@@ -22,6 +23,8 @@ func (s *Settings) Snippet() (*snippet.Site, error) {
 	p, err := s.Policy(nil)
 	errs := []error{err}
 	n := &snippet.Site{
+		Part:     snippet.Part(s.Command.Part),
+		Name:     s.Command.Name,
 		Listen:   s.Command.NginxListen,
 		Names:    s.Command.ServerNames,
 		Format:   s.Hits.Format,
@@ -35,7 +38,7 @@ func (s *Settings) Snippet() (*snippet.Site, error) {
 
 		ForwardedProto: s.Backends.TrustScheme,
 	}
-	n.Gateway, n.Secure, err = s.uwsgiPass()
+	n.Gateways, n.Secure, err = s.uwsgiPass()
 	errs = append(errs, err)
 	n.Servers, err = s.upstreamServers()
 	errs = append(errs, err)
@@ -48,25 +51,33 @@ func (s *Settings) Snippet() (*snippet.Site, error) {
 	return n, errors.Join(errs...)
 }
 
-// uwsgiPass returns the first address of the gateway that nginx can connect to, as uwsgi_pass
-// has it, and whether it is for TLS.
-func (s *Settings) uwsgiPass() (target string, secure bool, err error) {
+// uwsgiPass returns the addresses of the gateway that nginx can connect to, as uwsgi_pass
+// has them, and whether they are for TLS.
+func (s *Settings) uwsgiPass() (targets []string, secure bool, err error) {
+	var errs []error
+	var plain, encrypted bool
 	for _, a := range s.Listen.Addresses {
+		target := "unix:" + a.Addr
 		switch {
 		case a.IsAbstract():
 			continue
-		case a.Network == "unix":
-			return "unix:" + a.Addr, false, nil
+		case a.Network != "unix":
+			if target, err = tcpTarget(a.Addr); err != nil {
+				errs = append(errs, s.refuse("listen", a.Text, err))
+			}
 		}
-		if target, err = tcpTarget(a.Addr); err != nil {
-			err = s.refuse("listen", a.Text, err)
+		if !slices.Contains(targets, target) {
+			targets = append(targets, target)
 		}
-		return target, a.Secure, err
+		encrypted, plain = encrypted || a.Secure, plain || !a.Secure
 	}
-	if s.bad["listen"] {
-		return "", false, nil
+	switch {
+	case encrypted && plain:
+		errs = append(errs, s.Refuse("listen", errors.New("nginx uses TLS for all servers of an upstream or for none; give this command only the --listen that this nginx shall use")))
+	case len(targets) == 0 && !s.bad["listen"]:
+		errs = append(errs, s.Refuse("listen", errors.New("nginx cannot connect to abstract sockets; listen on unix:/path or host:port as well")))
 	}
-	return "", false, s.Refuse("listen", errors.New("nginx cannot connect to abstract sockets; listen on unix:/path or host:port as well"))
+	return targets, encrypted, errors.Join(errs...)
 }
 
 // certName returns a host that the certificate in the file is for, "" if it cannot be read:

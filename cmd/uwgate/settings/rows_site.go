@@ -1,0 +1,31 @@
+package settings
+
+import (
+	"errors"
+	"strings"
+
+	"uwgate/nginxconf/snippet"
+)
+
+// siteRows are the settings of `uwgate nginx` alone.
+func siteRows() []row {
+	return []row{
+		{name: "part", kind: word(func(s *Settings) *string { return &s.Command.Part }, string(snippet.PartAll), string(snippet.PartHTTP), string(snippet.PartServer)), defaults: []string{string(snippet.PartAll)}, example: "server",
+			help: "print this `PART`: all is a server block with what it needs; http and server are files for your own http and server blocks to include, so that you edit none that is printed"},
+		{name: "name", kind: text("word", func(s *Settings) *string { return &s.Command.Name }, snippet.CheckName), defaults: []string{snippet.DefaultName}, example: "shop",
+			help: "put this `NAME` at the end of the site's upstreams, variables and named locations, so that one nginx can have several sites"},
+		{name: "server-name", kind: texts("host", func(s *Settings) *[]string { return &s.Command.ServerNames }, anything), example: "www.example.com",
+			help: "write this `NAME` of the site into server_name"},
+		{name: "nginx-listen", kind: texts("address", func(s *Settings) *[]string { return &s.Command.NginxListen }, anything), defaults: []string{"80"}, example: "443 ssl",
+			help: "write this `ADDRESS` into nginx's listen, as in \"443 ssl\""},
+		{name: "ignore-arg", kind: texts("glob", func(s *Settings) *[]string { return &s.Command.IgnoreArgs }, checkIgnored), example: "utm_*",
+			help: "remove this `ARGUMENT`, on which no page depends, from the key; a glob; tracking stands for the arguments of advertisers and newsletters"},
+	}
+}
+
+func checkIgnored(text string) error {
+	if text == "" || strings.ContainsAny(text, "=&?# ") {
+		return errors.New("write the name of an argument, or tracking")
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package snippet_test
+
+import (
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"uwgate/gateway/policy"
+	"uwgate/nginxconf/nginxtest"
+	"uwgate/nginxconf/snippet"
+)
+
+// Sites with different names live in one nginx, beside directives of the operator's own, and
+// so do the parts of one site.
+func TestPartsOfSeveralSites(t *testing.T) {
+	program := nginxtest.Program(t)
+	modules := nginxtest.Modules(t, program)
+	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
+		for name, s := range sites() {
+			if s.Name != "" || strings.HasPrefix(name, "none") || strings.Contains(name, "unix") {
+				continue
+			}
+			s.Format, s.GzipFlag, s.Listen = f, 2, []string{"127.0.0.1:18080"}
+			t.Run(string(f)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				conf := "variables_hash_max_size 2048;\n" + text(t, &s)
+				for _, s.Name = range []string{"shop", "known", "my_blog2"} {
+					s.Part = snippet.PartHTTP
+					conf += text(t, &s)
+					s.Part = snippet.PartServer
+					server := text(t, &s)
+					if found := regexp.MustCompile(`(?m)^\s*(listen|server_name|server)\b.*`).FindString(server); found != "" {
+						t.Errorf("the server part has %q", found)
+					}
+					conf += "server {\nlisten 127.0.0.1:18081 ssl;\nserver_name " + strings.ReplaceAll(s.Name, "_", "-") + ".example.com;\n" +
+						"ssl_certificate uwgate-ca.crt; ssl_certificate_key uwgate-client.key;\n" +
+						"location /static/ { root /srv; }\n" + server + "}\n"
+				}
+				dir := nginxtest.Frame(t, modules, conf+"# uwsgi_ssl_\n")
+				out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-t")...).CombinedOutput()
+				if err != nil || strings.Contains(string(out), "[warn]") || strings.Contains(string(out), "[emerg]") {
+					t.Errorf("nginx -t: %v\n%s\n%s", err, out, conf)
+				}
+			})
+		}
+	}
+}
+
+// What defines a name in nginx has the site's name at its end, and nothing else does.
+func TestNames(t *testing.T) {
+	s := snippet.Site{Gateways: []string{"unix:/a"}, Servers: []string{"a:1"}, Key: "$visitor$host$request_uri"}
+	plain := text(t, &s)
+	s.Name = snippet.DefaultName
+	if text(t, &s) != plain {
+		t.Error("the default name makes a difference")
+	}
+	s.Name = "zz"
+	named := text(t, &s)
+	defined := regexp.MustCompile(`(?m)^(?:map (?:"[^"]*"|\S+) |upstream |    set |    location @)(\S+)`)
+	for _, m := range defined.FindAllStringSubmatch(named, -1) {
+		if !strings.HasSuffix(m[1], "_zz") {
+			t.Errorf("%q has no name of the site's own", m[0])
+		}
+	}
+	if got := strings.ReplaceAll(named, "_zz", ""); got != plain {
+		t.Errorf("without the name the text differs:\n%s", got)
+	}
+}
+
+func TestBadNames(t *testing.T) {
+	for _, name := range []string{"a-b", "A", "1a", "_a", "a_", "a__b", "é", "a b", "a.example"} {
+		if snippet.CheckName(name) == nil {
+			t.Errorf("%q is accepted", name)
+		}
+	}
+}
+
+// A value of a header that one site adds is not that of another site.
+func TestHeadersOfSeveralSites(t *testing.T) {
+	seen := map[string]string{}
+	variable := regexp.MustCompile(`map \S+ (\$hits?_\S+)`)
+	for _, site := range [][2]string{{"", "X-A-Shop"}, {"", "X-A"}, {"shop", "X-A"}, {"shop_x", "A"}, {"x", "A"}, {"x", "A-Shop"}, {"a_b", "C"}, {"a", "B-C"}, {"", "S-A-B-C"}, {"a", "-B"}} {
+		s := snippet.Site{Name: site[0], Gateways: []string{"unix:/a"}, Servers: []string{"a:1"}}
+		s.Adds = append(s.Adds, field(site[1], "1"))
+		m := variable.FindStringSubmatch(text(t, &s))
+		if m == nil {
+			t.Fatalf("%v: no map", site)
+		}
+		if other, known := seen[m[1]]; known {
+			t.Errorf("%v has the variable of %s, %s", site, other, m[1])
+		}
+		seen[m[1]] = site[0] + " " + site[1]
+	}
+}
