@@ -119,7 +119,9 @@ func lineStarts(text string) []int {
 
 // A change replaces a part of a text.
 type change struct {
-	begin, end int // the same: it only inserts
+	Place
+	do         Action
+	begin, end int
 	text       string
 	lines      []string // that the text has
 }
@@ -132,7 +134,7 @@ func (s *span) add(changes []change, text string, e Edit) []change {
 	}
 	for i, other := range changes {
 		switch {
-		case e.inserts() && c.begin == other.begin && c.end == other.end:
+		case e.inserts() && c.Place == other.Place && c.do == other.do:
 			// A line that both write is written once.
 			lines := slices.DeleteFunc(slices.Clone(c.lines), func(line string) bool { return slices.Contains(other.lines, line) })
 			both := Edit{e.Place, e.Do, slices.Concat(other.lines, lines)}
@@ -159,10 +161,9 @@ func (s *span) missing(e Edit) []string {
 
 // change returns what an edit does with those lines.
 func (s *span) change(text string, e Edit, lines []string) change {
-	c := change{lines: lines}
+	c := change{Place: e.Place, do: e.Do, lines: lines}
 	own := indentation(text, s.begin)
-	block := "\n" + strings.ReplaceAll(strings.Join(lines, "\n"), "\n", "\n"+own+"    ")
-	block = strings.Replace(block, "\n", "\n"+own+"    ", 1)
+	block := indented("\n"+strings.Join(lines, "\n"), own+"    ")
 	isShort := len(lines) == 1 && !strings.Contains(lines[0], "\n")
 	switch {
 	case e.Do == Begin && strings.HasPrefix(strings.TrimLeft(text[s.open:], " \t\r"), "\n"):
@@ -195,7 +196,7 @@ func (s *span) replaced(text string, c change, own string) change {
 	if isBlank(text, s.begin) {
 		separator = "\n"
 	}
-	if c.text = strings.ReplaceAll(strings.Join(c.lines, separator), "\n", "\n"+own); c.text != "" {
+	if c.text = indented(strings.Join(c.lines, separator), own); c.text != "" {
 		return c
 	}
 	after := strings.TrimLeft(text[s.end:], " \t\r")
@@ -207,6 +208,28 @@ func (s *span) replaced(text string, c change, own string) change {
 		c.end++
 	}
 	return c
+}
+
+// indented indents all lines but the first one. It leaves quoted arguments as they are.
+func indented(text, by string) string {
+	var b strings.Builder
+	var quote byte
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		b.WriteByte(c)
+		switch {
+		case quote != 0 && c == '\\' && i+1 < len(text):
+			i++
+			b.WriteByte(text[i])
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\'') && (i == 0 || strings.IndexByte(" \t\n", text[i-1]) >= 0):
+			quote = c
+		case quote == 0 && c == '\n':
+			b.WriteString(by)
+		}
+	}
+	return b.String()
 }
 
 // isBlank reports whether there is only white space on the line before the offset.

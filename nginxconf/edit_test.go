@@ -39,6 +39,7 @@ func TestEdited(t *testing.T) {
 		{"replace by two", []Edit{{at("memcached_read"), Replace, []string{"a;", "b;"}}}, "memcached_read_timeout 60s;", "a;\n            b;"},
 		{"replace within a line", []Edit{{at("uwsgi_pass"), Replace, []string{"a;", "b;"}}}, "uwsgi_pass a;", "a; b;"},
 		{"replace a block", []Edit{{at("map"), Replace, []string{"map $a $b {\n    default 2;\n}"}}}, "map $a $b { default 1; }", "map $a $b {\n        default 2;\n    }"},
+		{"quoted lines", []Edit{{at("map"), Replace, []string{"map $a $b {\n    \"~\\\"\n a\" 2;\n}"}}}, "map $a $b { default 1; }", "map $a $b {\n        \"~\\\"\n a\" 2;\n    }"},
 		{"delete a line", []Edit{{at("memcached_read"), Delete, nil}}, "            memcached_read_timeout 60s;\n", ""},
 		{"delete before a comment", []Edit{{at("listen 81"), Delete, nil}}, "listen 81; #", "#"},
 		{"delete within a line", []Edit{{at("uwsgi_pass"), Delete, nil}}, "uwsgi_pass a; ", ""},
@@ -49,6 +50,7 @@ func TestEdited(t *testing.T) {
 		{"begin of a line", []Edit{{at("location / {"), Begin, []string{"a;"}}}, "/ { uw", "/ { a; uw"},
 		{"there already", []Edit{{at("location /b"), End, []string{`set $x "}";`}}, {at("http"), End, []string{"map $a $b {\n    x 1;\n}"}}}, "", ""},
 		{"twice the same", []Edit{{at("location /b"), End, []string{"a;", "b;"}}, {at("location /b"), End, []string{"b;", "c;"}}}, "60s;\n", "60s;\n            a;\n            b;\n            c;\n"},
+		{"three times in a line", []Edit{{at("server { listen 80"), End, []string{"a;"}}, {at("server { listen 80"), End, []string{"b;"}}, {at("server { listen 80"), End, []string{"a;"}}}, "80; }", "80;\n        a;\n        b;\n    }"},
 		{"the first counts", []Edit{{at("memcached_read"), Replace, []string{"a;"}}, {at("memcached_read"), Delete, nil}, {at("location /b"), Delete, nil}}, "memcached_read_timeout 60s;", "a;"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

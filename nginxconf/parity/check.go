@@ -74,7 +74,7 @@ func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Place, f.L
 func Check(c *nginxconf.Config, g Gateway) []Finding {
 	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
 	for _, gap := range c.Gaps {
-		k.warning(gap.Place, unreadable, advice("run check as a user who may read the file, or correct the line"),
+		k.warning(gap.Place, unreadable, manual("run check as a user who may read the file, or correct the line", "uwgate does not know what stands there"),
 			"%s; uwgate does not know what stands there and cannot check it", gap.Text)
 	}
 	if len(c.Lookups) == 0 {
@@ -118,7 +118,10 @@ type checker struct {
 
 func (k *checker) add(level Level, at nginxconf.Place, code Code, fix Fix, format string, args ...any) {
 	f := Finding{at, level, code, fmt.Sprintf(format, args...), fix}
-	if !slices.Contains(k.found, f) {
+	isFound := func(other Finding) bool {
+		return other.Place == f.Place && other.Code == f.Code && other.Text == f.Text && other.Fix.Text == f.Fix.Text
+	}
+	if !slices.ContainsFunc(k.found, isFound) {
 		k.found = append(k.found, f)
 	}
 }
@@ -172,7 +175,7 @@ func (k *checker) noLookup() {
 	if len(k.config.Files) > 0 {
 		at.File = k.config.Files[0]
 	}
-	k.error(at, noLookup, advice(printedConfiguration),
+	k.error(at, noLookup, manual(printedConfiguration, "only you know which pages nginx must look up"),
 		"nginx looks up no page: there is no memcached_pass and no srcache_fetch (files read: %d)", len(k.config.Files))
 }
 
@@ -195,7 +198,7 @@ func (k *checker) lookups() []Lookup {
 // other checks a lookup of another gateway.
 func (k *checker) other(l Lookup) {
 	if l.Misses == nil {
-		k.warning(l.Place, missNowhere, advice(l.errorPageLine()),
+		k.warning(l.Place, missNowhere, k.errorPageFix(l),
 			"misses of this lookup go to no gateway, so uwgate stores nothing for it; ignore this if another program fills memcached")
 		return
 	}
@@ -236,7 +239,7 @@ func (k *checker) agree(first, l Lookup) {
 		}
 		one, other := s.value(l), s.value(first)
 		if one != other && one != "" && other != "" {
-			k.error(l.Place, lookupsDisagree, advice("use the same for both, or run a gateway for each"),
+			k.error(l.Place, lookupsDisagree, s.agree(k, first, l),
 				"the %s is %s here, but %s for the lookup of %s; one gateway can use only one", s.name, one, other, first.Place)
 		}
 	}

@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"cmp"
 	"fmt"
 	"mime"
 	"slices"
@@ -34,21 +35,21 @@ func (k *checker) format(l Lookup) {
 	switch {
 	case told == "" || told == l.Format():
 	case told == policy.FormatHTTP:
-		k.error(l.Place, formatDiffers, advice(Flag{"format", string(l.Format())}.String()),
+		k.error(l.Place, formatDiffers, give(Flag{"format", string(l.Format())}),
 			"memcached_pass reads bodies, but uwgate stores whole responses (--format http): visitors would see the heads")
 	case l.hasHead():
-		k.error(l.Place, formatDiffers, advice(Flag{"format", "http"}.String()),
+		k.error(l.Place, formatDiffers, give(Flag{"format", "http"}),
 			"srcache_fetch reads whole responses, but uwgate stores only bodies (--format %s): every lookup is a miss", told)
 	case told == policy.FormatGzip:
-		k.error(l.Place, formatDiffers, advice(fmt.Sprintf("memcached_gzip_flag %d; gunzip on; gzip_vary on;", max(k.g.GzipFlag, 1))),
+		k.error(l.Place, formatDiffers, k.put(l.Location.Place, fmt.Sprintf("memcached_gzip_flag %d;", cmp.Or(k.g.GzipFlag, defaultGzipFlag)), "gunzip on;", "gzip_vary on;"),
 			"there is no memcached_gzip_flag here, but uwgate compresses pages (--format gzip): visitors would see the compressed bytes")
 	default:
-		k.note(l.GzipFlag.Place, gzipFlagIdle, advice(Flag{"format", "gzip"}.String()+" "+Flag{"gzip-flag", l.gzipFlag()}.String()),
+		k.note(l.GzipFlag.Place, gzipFlagIdle, give(Flag{"format", "gzip"}, Flag{"gzip-flag", l.gzipFlag()}),
 			"memcached_gzip_flag %s is for compressed values, but uwgate stores none (--format %s)", l.GzipFlag.Value, told)
 	}
 	k.gzip(l)
 	if !l.Store.IsZero() {
-		k.error(l.Store.Place, srcacheStore, advice("remove the line"),
+		k.error(l.Store.Place, srcacheStore, remove(l.Store.Place),
 			"with srcache_store nginx stores pages by itself and does not check whether they are for everybody: pages of one visitor are served to others")
 	}
 }
@@ -58,11 +59,11 @@ func (k *checker) gzip(l Lookup) {
 		return
 	}
 	if told := uint64(k.g.GzipFlag); told != 0 && l.gzipBits()&told == 0 {
-		k.error(l.GzipFlag.Place, gzipFlagDiffers, advice(Flag{"gzip-flag", l.gzipFlag()}.String()),
+		k.error(l.GzipFlag.Place, gzipFlagDiffers, give(Flag{"gzip-flag", l.gzipFlag()}),
 			"memcached_gzip_flag is %s, but uwgate marks compressed pages with %d: visitors would see the compressed bytes", l.GzipFlag.Value, told)
 	}
 	if l.Gunzip.Value != "on" {
-		k.warning(l.at(l.Gunzip.Place), gunzipOff, advice("gunzip on;"),
+		k.warning(l.at(l.Gunzip.Place), gunzipOff, k.put(l.Location.Place, "gunzip on;"),
 			"gunzip is off: clients that do not accept gzip get compressed pages")
 	}
 }
@@ -105,7 +106,7 @@ func (k *checker) hitType(l Lookup) {
 	}
 	got := l.typeOfHits()
 	if got == "" {
-		k.warning(l.Charset.Place, hitTypeDiffers, advice("charset utf-8;"),
+		k.warning(l.Charset.Place, hitTypeDiffers, k.put(l.Location.Place, "charset utf-8;"),
 			"the charset of hits is %s, a variable: it may differ from the charset of the pages that uwgate stores", l.Charset.Value)
 		return
 	}
@@ -116,10 +117,10 @@ func (k *checker) hitType(l Lookup) {
 	base, params, _ := mime.ParseMediaType(got)
 	switch {
 	case l.DefaultType.IsZero(), base == "application/octet-stream":
-		k.error(l.at(l.DefaultType.Place), noDefaultType, advice("default_type text/html; charset utf-8;"),
+		k.error(l.at(l.DefaultType.Place), noDefaultType, k.put(l.Location.Place, "default_type text/html;", "charset utf-8;"),
 			"hits are %s if the path has no extension: pages of another type, such as text/html, are never stored", base)
 	case strings.HasPrefix(base, "text/") && params["charset"] == "" && l.Charset.IsZero():
-		k.warning(l.Place, noCharset, advice("charset utf-8;"),
+		k.warning(l.Place, noCharset, k.put(l.Location.Place, "charset utf-8;"),
 			"hits are %s without a charset: pages that name one are never stored", base)
 	}
 }
@@ -129,13 +130,12 @@ func (k *checker) hitTypeDiffers(l Lookup, got string) {
 		return
 	}
 	lines, _ := snippet.TypeLines(k.g.HitType)
-	fix := strings.Join(lines, " ")
 	at := l.DefaultType.Place
 	base, _, _ := mime.ParseMediaType(got)
 	if wanted, _, _ := mime.ParseMediaType(k.g.HitType); base == wanted {
 		at = l.Charset.Place
 	}
-	k.error(l.at(at), hitTypeDiffers, advice(fix), "nginx sends hits as %s, but uwgate stores pages that are %s", got, k.g.HitType)
+	k.error(l.at(at), hitTypeDiffers, k.put(l.Location.Place, lines...), "nginx sends hits as %s, but uwgate stores pages that are %s", got, k.g.HitType)
 }
 
 // types checks the types block, which decides the type of hits with an extension.
@@ -145,7 +145,7 @@ func (k *checker) types(l Lookup) {
 	}
 	if base, _, _ := mime.ParseMediaType(l.DefaultType.Value); base == "text/html" {
 		if t, ok := l.Types["html"]; ok && t != base {
-			k.error(l.at(l.TypesAt), typesHTML, advice("types { text/html html htm; }"),
+			k.error(l.at(l.TypesAt), typesHTML, k.htmlTypes(l),
 				"nginx sends hits of /page.html as %s, but those of other paths as %s", t, base)
 		}
 	}
@@ -153,7 +153,7 @@ func (k *checker) types(l Lookup) {
 	case k.g.Types != nil:
 		k.typesDiffer(l)
 	case l.TypesAt.IsZero():
-		k.warning(l.Place, noTypes, advice("include mime.types;   # in the http block"),
+		k.warning(l.Place, noTypes, end(k.http(l.Server), "include mime.types;").as("include mime.types;   # in the http block"),
 			"no types block is in force: nginx knows only html, gif and jpg, and sends /robots.txt as %s; uwgate uses the usual mime.types", l.DefaultType.Value)
 	}
 }
@@ -185,7 +185,7 @@ func (k *checker) typesDiffer(l Lookup) {
 	if len(differ) > someExtensions {
 		more = fmt.Sprintf("; and %d more", len(differ)-someExtensions)
 	}
-	k.error(l.at(l.TypesAt), typesDiffer, advice("include MIME.TYPES;   # the file of --mime-types, and no other types"),
+	k.error(l.at(l.TypesAt), typesDiffer, Fix{Text: "do not give --mime-types: `serve --nginx` takes the types from nginx. Or `include MIME.TYPES;`, with the file of --mime-types and no other types", Unset: []string{"mime-types"}},
 		"nginx and uwgate do not have the same types: %s%s", strings.Join(shown, ", "), more)
 }
 
@@ -208,7 +208,7 @@ func (k *checker) headers(l Lookup) {
 	}
 	for _, h := range l.Headers {
 		if f, ok := always(h); ok && !slices.Contains(k.g.Adds, f) && counts(f) && !slices.Contains(told, nginxconf.Lower(f.Name)) {
-			k.note(h.Place, headerNotTold, advice(Flag{"nginx-adds", f.Name + ": " + f.Value}.String()),
+			k.note(h.Place, headerNotTold, k.adds(f, "").as(Flag{"nginx-adds", f.Name + ": " + f.Value}.String()),
 				"nginx adds %q to hits; with the flag uwgate knows that pages with this header lose nothing", f.Name+": "+f.Value)
 		}
 	}
@@ -216,7 +216,7 @@ func (k *checker) headers(l Lookup) {
 		name := nginxconf.Lower(h.Name)
 		isThere := slices.ContainsFunc(l.Headers, func(other nginxconf.AddHeader) bool { return nginxconf.Lower(other.Name) == name })
 		if !isThere && !slices.Contains(told, name) && len(l.Headers) > 0 {
-			k.warning(h.Place, headerLost, advice("add_header "+h.Name+" "+nginxWord(h.Value)+";   # beside that of "+l.Headers[0].Place.String()),
+			k.warning(h.Place, headerLost, k.beside(l, headerLine(h)),
 				"hits do not get %s: the add_header of %s cancels those of outer levels", h.Name, l.Headers[0].Place)
 		}
 	}
@@ -245,15 +245,15 @@ func (k *checker) added(l Lookup, f uwsgi.Field) {
 	}
 	switch lost := slices.IndexFunc(l.HeadersLost, func(h nginxconf.AddHeader) bool { return nginxconf.Lower(h.Name) == nginxconf.Lower(f.Name) }); {
 	case other != nil && len(other.Values) == 0:
-		k.warning(other.Place, headerNotAdded, advice(line), "uwgate cannot know whether nginx adds %q to hits: %s is a variable", f.Name+": "+f.Value, other.Value)
+		k.warning(other.Place, headerNotAdded, replace(other.Place, line), "uwgate cannot know whether nginx adds %q to hits: %s is a variable", f.Name+": "+f.Value, other.Value)
 	case other != nil:
-		k.error(other.Place, headerNotAdded, advice(Flag{"nginx-adds", f.Name + ": " + other.Values[0]}.String()),
+		k.error(other.Place, headerNotAdded, k.adds(uwsgi.Field{Name: f.Name, Value: other.Values[0]}, f.Name).as(Flag{"nginx-adds", f.Name + ": " + other.Values[0]}.String()),
 			"nginx adds %q to hits, but --nginx-adds says %q: uwgate stores pages whose hits lack that", other.Name+": "+other.Values[0], f.Name+": "+f.Value)
 	case lost >= 0 && len(l.Headers) > 0:
-		k.error(l.HeadersLost[lost].Place, headerNotAdded, advice(line+"   # beside that of "+l.Headers[0].Place.String()),
+		k.error(l.HeadersLost[lost].Place, headerNotAdded, k.beside(l, line),
 			"hits do not get %s, although --nginx-adds says so: the add_header of %s cancels those of outer levels", f.Name, l.Headers[0].Place)
 	default:
-		k.error(l.Place, headerNotAdded, advice(line), "nginx does not add %q to hits, but --nginx-adds says so: uwgate stores pages whose hits lack it", f.Name+": "+f.Value)
+		k.error(l.Place, headerNotAdded, k.beside(l, line).as(line), "nginx does not add %q to hits, but --nginx-adds says so: uwgate stores pages whose hits lack it", f.Name+": "+f.Value)
 	}
 }
 
@@ -276,4 +276,47 @@ func nginxWord(s string) string {
 		return s
 	}
 	return nginxconf.Quote(s)
+}
+
+func headerLine(h nginxconf.AddHeader) string {
+	line := "add_header " + h.Name + " " + nginxWord(h.Value)
+	if h.Always {
+		line += " always"
+	}
+	return line + ";"
+}
+
+// beside adds the line to those headers that hits get.
+func (k *checker) beside(l Lookup, line string) Fix {
+	if len(l.Headers) == 0 {
+		return k.put(l.Location.Place, line)
+	}
+	return k.put(k.config.Around(l.Headers[0].Place), line).as(line + "   # beside that of " + l.Headers[0].Place.String())
+}
+
+// adds gives the flags of the headers that nginx adds, with another one. It leaves out
+// those of one name.
+func (k *checker) adds(f uwsgi.Field, without string) Fix {
+	var flags []Flag
+	for _, own := range append(slices.Clone(k.g.Adds), f) {
+		if own == f || !strings.EqualFold(own.Name, without) {
+			flags = append(flags, Flag{"nginx-adds", own.Name + ": " + own.Value})
+		}
+	}
+	return give(flags...)
+}
+
+// htmlTypes gives the extensions of HTML the type text/html.
+func (k *checker) htmlTypes(l Lookup) (f Fix) {
+	for _, d := range k.config.In(l.TypesAt, "") {
+		extensions := slices.DeleteFunc(strings.Fields(d.Value), func(e string) bool { return e == "html" || e == "htm" })
+		switch t := k.config.Words(d.Place)[0]; {
+		case len(extensions) == len(strings.Fields(d.Value)):
+		case len(extensions) == 0:
+			f = f.and(remove(d.Place))
+		default:
+			f = f.and(replace(d.Place, t+" "+strings.Join(extensions, " ")+";"))
+		}
+	}
+	return f.and(end(l.TypesAt, "text/html html htm;")).as("types { text/html html htm; }   # and no other type for these")
 }

@@ -57,16 +57,16 @@ func find(params []nginxconf.Param, name string) (p nginxconf.Param, found bool)
 // key compares the key that nginx looks up with the gateway's.
 func (k *checker) key(l Lookup) {
 	asked, at := l.asked(), l.at(l.Key.Place)
-	set := "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + k.quotedKey() + ";"
+	set := k.setKeyFirst(l)
 	switch {
 	case l.Key.Late != "" && l.hasHead():
-		k.error(at, keyNotSet, advice(set), "requests are looked up without a key, so nothing is ever found: %s", l.Key.Late)
+		k.error(at, keyNotSet, set, "requests are looked up without a key, so nothing is ever found: %s", l.Key.Late)
 		return
 	case l.Key.Late != "":
-		k.error(at, keyNotSet, advice(set), "requests are looked up without a key, so nginx responds with an error: %s", l.Key.Late)
+		k.error(at, keyNotSet, set, "requests are looked up without a key, so nginx responds with an error: %s", l.Key.Late)
 		return
 	case len(nginxconf.Variables(asked)) == 0:
-		k.error(at, keyConstant, advice(set), "all pages have the same key %q", asked)
+		k.error(at, keyConstant, set, "all pages have the same key %q", asked)
 		return
 	case l.isDerived() && k.notDerivable(l):
 		return
@@ -92,12 +92,12 @@ func (k *checker) keyDiffers(l Lookup, asked string) {
 	if l.Misses == nil || k.g.Key == "" || nginxconf.Canonical(l.template()) == nginxconf.Canonical(k.g.Key) || len(l.opaque()) > 0 || l.Key.Varies != "" {
 		return
 	}
-	at, fix := l.at(l.Key.Place), Flag{"key", l.template()}.String()
+	at, fix := l.at(l.Key.Place), give(Flag{"key", l.template()})
 	if l.isDerived() {
-		k.error(at, keyDiffers, advice(fix), "nginx looks pages up under %s, but uwgate stores them under %s", asked, k.g.Key)
+		k.error(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate stores them under %s", asked, k.g.Key)
 		return
 	}
-	k.warning(at, keyDiffers, advice(fix), "nginx looks pages up under %s, but uwgate uses %s when it deletes or explains a page", asked, k.g.Key)
+	k.warning(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate uses %s when it deletes or explains a page", asked, k.g.Key)
 }
 
 // notDerivable reports whether the gateway cannot compute the key from what nginx sends.
@@ -118,7 +118,7 @@ func (k *checker) notDerivable(l Lookup) bool {
 	if len(why) == 0 {
 		return false
 	}
-	k.add(k.absent(), l.at(l.Key.Place), keyNotDerivable, advice(l.handoverLines()),
+	k.add(k.absent(), l.at(l.Key.Place), keyNotDerivable, k.params(l.misses(), l.handoverLines()...),
 		"uwgate cannot compute the key %s, and nginx does not hand it over: %s", l.asked(), join(why))
 	return true
 }
@@ -135,15 +135,15 @@ func madeBy(v nginxconf.Variable) string {
 }
 
 // handoverLines returns the directives that hand the key over.
-func (l Lookup) handoverLines() string {
+func (l Lookup) handoverLines() []string {
 	variable := cmp.Or(l.Key.Asked.Value, l.Key.Variable, l.Key.Value)
 	status := "$upstream_status"
 	if l.hasHead() {
 		status = fetchStatus
 	}
-	lines := "uwsgi_param CACHE_KEY " + nginxWord(variable) + " if_not_empty;\nuwsgi_param CACHE_STATUS " + status + ";"
+	lines := []string{"uwsgi_param CACHE_KEY " + nginxWord(variable) + " if_not_empty;", "uwsgi_param CACHE_STATUS " + status + ";"}
 	if !l.hasHead() {
-		lines += "\nuwsgi_param CACHE_SERVER $upstream_addr if_not_empty;"
+		lines = append(lines, "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;")
 	}
 	return lines
 }
@@ -161,7 +161,7 @@ func (k *checker) keyLength(l Lookup, asked string) {
 	names := nginxconf.Variables(asked)
 	i := slices.IndexFunc(names, isUnbounded)
 	if i >= 0 {
-		k.note(l.at(l.Key.Place), keyLong, advice("docs/long-keys.md: how to keep such requests away from memcached"),
+		k.note(l.at(l.Key.Place), keyLong, Fix{Text: "docs/long-keys.md: how to keep such requests away from memcached"},
 			"with $%s the key can be longer than 250 bytes, which memcached does not accept; such pages are never stored", names[i])
 	}
 }
@@ -174,7 +174,7 @@ func (k *checker) handover(l Lookup) {
 	p := l.misses()
 	k.handoverLost(l)
 	if param, ok := find(p.Params, cacheKey); ok && !l.isKey(param.Value) {
-		k.error(param.Place, handoverKey, advice(l.handoverLines()),
+		k.error(param.Place, handoverKey, k.params(p, l.handoverLines()...),
 			"CACHE_KEY hands %s over, but pages are looked up under %s (%s)", param.Value, l.asked(), l.at(l.Key.Place))
 	}
 	k.handoverStatus(l)
@@ -211,7 +211,7 @@ func (k *checker) handoverLost(l Lookup) {
 	if k.g.Key != "" && !p.has(cacheKey) {
 		level = Warning
 	}
-	k.add(level, p.Place, handoverLost, advice(l.handoverLines()+"\n# at the level of that line, or move that line to the level of these"),
+	k.add(level, p.Place, handoverLost, k.handoverFix(p, l),
 		"%s are not sent from here: the uwsgi_param of %s cancels those of outer levels", join(lost), p.nearest())
 }
 
@@ -238,20 +238,20 @@ func (k *checker) handoverStatus(l Lookup) {
 	if l.hasHead() {
 		wanted = fetchStatus
 	}
-	fix := "uwsgi_param CACHE_STATUS " + wanted + ";"
+	fix := k.params(p, "uwsgi_param CACHE_STATUS "+wanted+";")
 	param, ok := find(p.Params, cacheStatus)
 	switch _, lost := find(p.ParamsLost, cacheStatus); {
 	case ok && l.isStatus(param.Value):
 	case ok && (param.Value == "404" || param.Value == "MISS"):
-		k.error(param.Place, handoverStatus, advice(fix), "CACHE_STATUS is always %q, also for requests that were not looked up", param.Value)
+		k.error(param.Place, handoverStatus, fix, "CACHE_STATUS is always %q, also for requests that were not looked up", param.Value)
 	case ok:
-		k.error(param.Place, handoverStatus, advice(fix), "CACHE_STATUS is %s, which never reports a miss; nothing is ever stored", param.Value)
+		k.error(param.Place, handoverStatus, fix, "CACHE_STATUS is %s, which never reports a miss; nothing is ever stored", param.Value)
 	case !p.has(cacheKey) && l.Skip.Value != "":
-		k.error(l.Skip.Place, diverted, advice(fix),
+		k.error(l.Skip.Place, diverted, fix,
 			"requests that skip the lookup here reach uwgate, and nginx does not report that; uwgate computes the key itself, so it stores their pages for everybody")
 	case p.has(cacheKey) && !lost:
 		key, _ := find(p.Params, cacheKey)
-		k.add(k.absent(), key.Place, handoverStatus, advice(fix),
+		k.add(k.absent(), key.Place, handoverStatus, fix,
 			"CACHE_KEY is handed over without CACHE_STATUS: uwgate cannot distinguish misses from requests that were not looked up, so it stores nothing")
 	}
 }
@@ -262,14 +262,14 @@ func (k *checker) handoverServer(l Lookup) {
 	switch {
 	case l.hasHead():
 	case ok && nginxconf.Canonical(param.Value) != "$upstream_addr":
-		k.error(param.Place, handoverServer, advice("uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;"),
+		k.error(param.Place, handoverServer, k.params(l.misses(), "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;"),
 			"CACHE_SERVER is %s, which is not the server that was asked; nothing is stored", param.Value)
 	case ok && several && l.method() == cachewriter.All && (k.g.Hash == nil || *k.g.Hash == cachewriter.All):
-		k.note(param.Place, handoverServer, advice("remove the line"),
+		k.note(param.Place, handoverServer, remove(param.Place),
 			"nginx asks %s in turn, and uwgate would write to all of them; with CACHE_SERVER it writes only to the one that was asked", join(l.serverNames()))
 	case !ok && several && l.method() != cachewriter.All && l.hashesKey() && l.misses().has(cacheStatus) && (k.g.Hash == nil || *k.g.Hash != cachewriter.All):
 		if _, lost := find(l.Misses.ParamsLost, cacheServer); !lost {
-			k.note(l.Misses.Place, handoverServer, advice("uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;"),
+			k.note(l.Misses.Place, handoverServer, k.params(l.misses(), "uwsgi_param CACHE_SERVER $upstream_addr if_not_empty;"),
 				"while a server is down nginx asks another one, and without CACHE_SERVER uwgate does not know which")
 		}
 	}

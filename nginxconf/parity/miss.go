@@ -14,7 +14,7 @@ import (
 func (k *checker) misses(l Lookup) {
 	if l.Misses != nil {
 		if !k.reaches(l.Misses.Upstream) {
-			k.error(l.Misses.Place, missElsewhere, advice("uwsgi_pass "+k.gatewayAddress()+";"),
+			k.error(l.Misses.Place, missElsewhere, k.passElsewhere(l),
 				"misses go to %s, but uwgate listens on %s; nothing is ever stored", addresses(l.Misses.Upstream), join(k.g.Listen))
 		}
 		return
@@ -22,9 +22,9 @@ func (k *checker) misses(l Lookup) {
 	page, found := l.errorPage(404)
 	switch {
 	case l.hasHead():
-		k.error(l.Place, missNowhere, advice("uwsgi_pass "+k.gatewayAddress()+";"), "misses go to no uwsgi_pass, so they reach no gateway")
+		k.error(l.Place, missNowhere, k.passHere(l.Location.Place), "misses go to no uwsgi_pass, so they reach no gateway")
 	case found:
-		k.add(k.absent(), page.Place, missNowhere, advice("location @uwgate { uwsgi_pass "+k.gatewayAddress()+"; }"),
+		k.add(k.absent(), page.Place, missNowhere, k.missFix(l, page),
 			"misses go to %s, which has no uwsgi_pass, so they reach no gateway", page.Target)
 	}
 }
@@ -77,10 +77,10 @@ func (k *checker) encryption(p pass) {
 		switch {
 		case i < 0 || strings.HasPrefix(k.g.Listen[i], "suwsgi:") == secure:
 		case secure:
-			k.error(p.Place, tlsDiffers, advice("uwsgi_pass "+bare+";   # or --listen suwsgi:…"),
+			k.error(p.Place, tlsDiffers, replace(p.Place, "uwsgi_pass "+bare+";").as("uwsgi_pass "+bare+";   # or --listen suwsgi:…"),
 				"suwsgi:// uses TLS, but uwgate (--listen %s) does not; visitors get status 502", k.g.Listen[i])
 		default:
-			k.error(p.Place, tlsDiffers, advice("uwsgi_pass suwsgi://"+bare+";"),
+			k.error(p.Place, tlsDiffers, replace(p.Place, "uwsgi_pass suwsgi://"+bare+";"),
 				"uwgate (--listen %s) uses TLS, but uwsgi_pass without suwsgi:// does not; visitors get status 502", k.g.Listen[i])
 		}
 	}
@@ -117,9 +117,9 @@ func (k *checker) errorPages(l Lookup) {
 		case need.code == 405 && !mayBe("POST", l.If.Value) && !mayBe("PUT", l.If.Value):
 			// Only GET and HEAD reach the lookup.
 		case !found:
-			k.add(need.level, l.Place, errorPageMissing, advice(l.errorPageLine()), "without error_page %d, %s", need.code, need.text)
+			k.add(need.level, l.Place, errorPageMissing, k.errorPageFix(l), "without error_page %d, %s", need.code, need.text)
 		case !strings.HasPrefix(page.Target, "@") && page.Target != onMiss.Target:
-			k.add(need.level, page.Place, errorPageMissing, advice(l.errorPageLine()),
+			k.add(need.level, page.Place, errorPageMissing, k.errorPageFix(l),
 				"error_page %d leads to %s and not to the application: %s", need.code, page.Target, need.text)
 		default:
 			k.errorPageForm(l, page)
@@ -141,27 +141,16 @@ func (l Lookup) methodLevel() Level {
 	return Error
 }
 
-func (l Lookup) errorPageLine() string {
-	target := "@uwgate"
-	for _, p := range l.ErrorPages {
-		if strings.HasPrefix(p.Target, "@") {
-			target = p.Target
-			break
-		}
-	}
-	return "error_page 404 405 502 504 = " + target + ";"
-}
-
 func (k *checker) errorPageForm(l Lookup, page nginxconf.ErrorPage) {
 	switch {
 	case !strings.HasPrefix(page.Target, "@"):
-		k.error(page.Place, errorPageTarget, advice("error_page 404 405 502 504 = @uwgate;"),
+		k.error(page.Place, errorPageTarget, k.errorPageFix(l),
 			"error_page leads to the URI %s, not to a named location: the application sees that path for every page, and no arguments", page.Target)
 	case page.Changed != 0:
-		k.error(page.Place, errorPageStatus, advice(l.errorPageLine()),
+		k.error(page.Place, errorPageStatus, k.errorPageFix(l),
 			"=%d gives that status to every page, also to redirects and errors", page.Changed)
 	case !page.Keeps:
-		k.error(page.Place, errorPageStatus, advice(l.errorPageLine()),
+		k.error(page.Place, errorPageStatus, k.errorPageFix(l),
 			"without `=` clients get the application's page with the status of the error, such as 404 for a page that is not in memcached")
 	}
 }
@@ -171,9 +160,9 @@ func (k *checker) errorPageForm(l Lookup, page nginxconf.ErrorPage) {
 const longTimeout = 5 * time.Second
 
 func (k *checker) timeouts(l Lookup) {
-	module, byDefault := "memcached", l.Place
+	module, byDefault, block := "memcached", l.Place, l.Location.Place
 	if !l.Fetch.IsZero() {
-		module, byDefault = "memc", l.Fetch.Place
+		module, byDefault, block = "memc", l.Fetch.Place, l.Fetch.Place
 	}
 	for _, t := range []struct {
 		nginxconf.Duration
@@ -186,11 +175,11 @@ func (k *checker) timeouts(l Lookup) {
 		if at.IsZero() {
 			at, who = byDefault, " by default"
 		}
-		k.warning(at, timeout, advice(t.name+" "+t.good+";"),
+		k.warning(at, timeout, k.put(block, t.name+" "+t.good+";"),
 			"%s is %gs%s: while memcached hangs, every visitor waits that long", t.name, t.Value.Seconds(), who)
 	}
 	if slices.Contains(strings.Fields(l.NextUpstream.Value), "not_found") {
-		k.warning(l.at(l.NextUpstream.Place), nextUpstream, advice(module+"_next_upstream error timeout;"),
+		k.warning(l.at(l.NextUpstream.Place), nextUpstream, k.put(block, module+"_next_upstream error timeout;"),
 			"with not_found nginx asks all servers for a missing page, and finds old copies on servers where uwgate does not delete them")
 	}
 }

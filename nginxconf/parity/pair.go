@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -65,18 +66,41 @@ func pair(lines, own []line) []int {
 // flag returns the line as a flag of serve.
 func (n line) flag() string { return Flag{"memcached", asFlag(n.UpstreamServer)}.String() }
 
+// serverFlags gives the gateway nginx's servers.
+func (k *checker) serverFlags(l Lookup) Fix {
+	var all []Flag
+	for _, server := range l.memcached() {
+		all = append(all, Flag{"memcached", server})
+	}
+	return give(all...)
+}
+
+// extraFix gives nginx a server of the gateway, or takes it from the gateway.
+func (k *checker) extraFix(l Lookup, o line) Fix {
+	text := "server " + o.Name + " max_fails=0;"
+	both := text + "   # or remove it from the gateway's --memcached"
+	if l.Memcached.Implicit {
+		return k.serverFlags(l).as(both)
+	}
+	weight := ""
+	if o.Weight > 1 {
+		weight = fmt.Sprintf(" weight=%d", o.Weight)
+	}
+	return end(l.Memcached.Place, "server "+o.Name+weight+" max_fails=0;").as(both)
+}
+
 // serverMissing reports a server that the gateway does not have. A name that cannot be
 // resolved may stand for one of its servers, except if nginx hashes the text of the lines.
 func (k *checker) serverMissing(l Lookup, n line, own []line) {
 	unknown := slices.IndexFunc(own, isUnknown)
 	switch {
 	case l.method() == cachewriter.Consistent || !isUnknown(n) && unknown < 0:
-		k.error(n.Place, serverMissing, advice(n.flag()), "nginx asks %s, but uwgate knows only %s", n.Name, join(spellings(own)))
+		k.error(n.Place, serverMissing, k.serverFlags(l).as(n.flag()), "nginx asks %s, but uwgate knows only %s", n.Name, join(spellings(own)))
 	case isUnknown(n):
-		k.warning(n.Place, serverUnknown, advice(n.flag()),
+		k.warning(n.Place, serverUnknown, k.serverFlags(l).as(n.flag()),
 			"uwgate cannot know whether %s is one of its servers, %s: %v", n.Name, join(spellings(own)), n.err)
 	default:
-		k.warning(n.Place, serverUnknown, advice(n.flag()),
+		k.warning(n.Place, serverUnknown, k.serverFlags(l).as(n.flag()),
 			"uwgate cannot know whether %s is its server %s: %v", n.Name, own[unknown].Name, own[unknown].err)
 	}
 }
@@ -91,7 +115,7 @@ func (k *checker) serverExtra(l Lookup, o line) {
 	case l.method() != cachewriter.All && (k.g.Hash == nil || *k.g.Hash == l.method()):
 		level, what = Error, "the hash gives it keys of the others"
 	}
-	k.add(level, l.Memcached.Place, serverExtra, advice("server "+o.Name+" max_fails=0;   # or remove it from the gateway's --memcached"),
+	k.add(level, l.Memcached.Place, serverExtra, k.extraFix(l, o),
 		"uwgate has %s, which nginx does not ask; %s", o.Name, what)
 }
 
@@ -108,17 +132,17 @@ func (k *checker) comparePair(l Lookup, n, o line, several bool) {
 	switch {
 	case spelled:
 	case several && l.method() == cachewriter.Consistent:
-		k.add(l.ringLevel(), at, serverSpelled, advice(n.flag()),
+		k.add(l.ringLevel(), at, serverSpelled, k.serverFlags(l).as(n.flag()),
 			"nginx hashes the text %s, but uwgate %s: keys go to different servers", n.Name, o.Name)
 	case len(lacking) > 0 && len(n.addrs) > 1:
-		k.error(at, serverAddresses, advice(n.flag()+"   # or "+o.Name+" in nginx"),
+		k.error(at, serverAddresses, k.serverFlags(l).as(n.flag()+"   # or "+o.Name+" in nginx"),
 			"%s stands for %s, which nginx asks in turn, but uwgate has only %s", n.Name, join(n.addrs), o.Name)
 	case hashed && len(o.addrs) != len(n.addrs):
-		k.add(l.ringLevel(), at, serverAddresses, advice(n.flag()),
+		k.add(l.ringLevel(), at, serverAddresses, k.serverFlags(l).as(n.flag()),
 			"%s stands for %s, but uwgate's %s for %s: keys go to different servers", n.Name, join(n.addrs), o.Name, join(o.addrs))
 	}
 	if hashed && max(n.Weight, 1) != max(o.Weight, 1) {
-		k.add(l.ringLevel(), at, serverWeight, advice(n.flag()),
+		k.add(l.ringLevel(), at, serverWeight, k.serverFlags(l).as(n.flag()),
 			"%s has weight %d in nginx, but %d in uwgate: keys go to different servers", n.Name, max(n.Weight, 1), max(o.Weight, 1))
 	}
 	k.down(l, n, o)
@@ -129,11 +153,11 @@ func (k *checker) down(l Lookup, n, o line) {
 	switch {
 	case n.Down == o.Down:
 	case o.Down:
-		k.add(l.ringLevel(), at, serverDown, advice(n.flag()), "nginx asks %s, but for uwgate it is down", n.Name)
+		k.add(l.ringLevel(), at, serverDown, k.serverFlags(l).as(n.flag()), "nginx asks %s, but for uwgate it is down", n.Name)
 	case l.method() == cachewriter.All:
-		k.warning(at, serverDown, advice(n.flag()), "%s is down for nginx, but uwgate writes to it", n.Name)
+		k.warning(at, serverDown, k.serverFlags(l).as(n.flag()), "%s is down for nginx, but uwgate writes to it", n.Name)
 	default:
-		k.add(l.ringLevel(), at, serverDown, advice(n.flag()), "%s is down for nginx, which asks others in its place, but uwgate writes to it", n.Name)
+		k.add(l.ringLevel(), at, serverDown, k.serverFlags(l).as(n.flag()), "%s is down for nginx, which asks others in its place, but uwgate writes to it", n.Name)
 	}
 }
 
@@ -142,15 +166,11 @@ func (k *checker) order(l Lookup, lines []line, pairs []int) {
 	if slices.IsSorted(pairs) {
 		return
 	}
-	var fix []string
-	for _, n := range lines {
-		fix = append(fix, n.flag())
-	}
-	at, flags := lines[0].Place, strings.Join(fix, " ")
+	at, flags := lines[0].Place, k.serverFlags(l)
 	switch l.method() {
 	case cachewriter.Modulo:
-		k.add(l.ringLevel(), at, serverOrder, advice(flags), "the servers have another order in nginx than in uwgate, and hash counts them: keys go to different servers")
+		k.add(l.ringLevel(), at, serverOrder, flags, "the servers have another order in nginx than in uwgate, and hash counts them: keys go to different servers")
 	case cachewriter.Consistent:
-		k.note(at, serverOrder, advice(flags), "the servers have another order in nginx than in uwgate; that matters only where two servers have the same point on the ring")
+		k.note(at, serverOrder, flags, "the servers have another order in nginx than in uwgate; that matters only where two servers have the same point on the ring")
 	}
 }

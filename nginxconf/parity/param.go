@@ -1,15 +1,12 @@
 package parity
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
-	"uwgate/gateway/policy"
 	"uwgate/nginxconf"
-	"uwgate/nginxconf/snippet"
 )
 
 // pass checks one uwsgi_pass that leads to the gateway.
@@ -26,11 +23,11 @@ func (k *checker) method(p pass) {
 		return
 	}
 	if lost, ok := find(p.ParamsLost, "REQUEST_METHOD"); ok {
-		k.error(p.Place, noMethod, advice("include uwsgi_params;"),
+		k.error(p.Place, noMethod, k.params(p, "include uwsgi_params;"),
 			"REQUEST_METHOD (%s) is not sent from here: the uwsgi_param of %s cancels those of outer levels; the application sees no method", lost.Place, p.nearest())
 		return
 	}
-	k.add(k.absent(), p.Place, noMethod, advice("include uwsgi_params;   # at server level, so that every block has them"),
+	k.add(k.absent(), p.Place, noMethod, k.methodFix(p),
 		"REQUEST_METHOD is not sent from here%s: the application sees no method, and uwgate stores nothing", p.only())
 }
 
@@ -52,6 +49,23 @@ func (p pass) only() string {
 	return " (if " + p.If.Value + ")"
 }
 
+// methodFix gives the pass the usual params.
+func (k *checker) methodFix(p pass) Fix {
+	const line = "include uwsgi_params;"
+	return k.params(p, line).as(line + "   # at server level, so that every block has them")
+}
+
+const oneOfTwo = "remove one of the two lines"
+
+// once keeps the value that the worker uses. It does not remove a line of another file,
+// which may be a package's.
+func once(first, again nginxconf.Param) Fix {
+	if first.File != again.File {
+		return remove(again.Place).as(oneOfTwo)
+	}
+	return remove(first.Place).as(oneOfTwo)
+}
+
 // repeated checks for params that are set twice.
 func (k *checker) repeated(p pass) {
 	for i, again := range p.Params {
@@ -62,11 +76,11 @@ func (k *checker) repeated(p pass) {
 		handed := again.Name == cacheKey || again.Name == cacheStatus || again.Name == cacheServer
 		switch {
 		case handed:
-			k.error(again.Place, paramTwice, advice("remove one of the two lines"),
+			k.error(again.Place, paramTwice, remove(again.Place).as(oneOfTwo),
 				"%s is set twice, here and in %s; uwgate stores nothing then", again.Name, first.Place)
 		case again.IfNotEmpty, first.IfNotEmpty, nginxconf.Canonical(first.Value) == nginxconf.Canonical(again.Value):
 		default:
-			k.error(again.Place, paramTwice, advice("remove one of the two lines"),
+			k.error(again.Place, paramTwice, once(first, again),
 				"%s is %s here and %s in %s; if they differ, the worker uses the last one and uwgate stores nothing", again.Name, again.Value, first.Value, first.Place)
 		}
 	}
@@ -80,7 +94,8 @@ func (k *checker) unasked(p pass, ours []Lookup) {
 	if !derives || len(ways) == 0 {
 		return
 	}
-	fix := "uwsgi_param CACHE_STATUS " + statusOf(ours) + ";   # without if_not_empty"
+	fix := k.params(p, "uwsgi_param CACHE_STATUS "+statusOf(ours)+";")
+	fix = fix.as(fix.Text + "   # without if_not_empty")
 	level, forWhom := Warning, ", which nginx never looks up"
 	switch some := slices.DeleteFunc(slices.Clone(ways), func(u nginxconf.Unasked) bool { return !u.Sometimes }); {
 	case len(some) > 0:
@@ -88,7 +103,7 @@ func (k *checker) unasked(p pass, ours []Lookup) {
 	case slices.ContainsFunc(ours, func(l Lookup) bool { return l.isMiss(p) }):
 		level = Note
 	}
-	k.add(level, p.Place, diverted, advice(fix),
+	k.add(level, p.Place, diverted, fix,
 		"requests reach this uwsgi_pass without a lookup%s%s, and nginx does not report that; uwgate computes the key itself, so it stores their pages%s", p.only(), whence(ways), forWhom)
 }
 
@@ -193,14 +208,14 @@ func (k *checker) keyParams(l Lookup) {
 // keyParam checks the param for one variable of the key. The last param of that name must
 // have one of the values. Other params of the name are another finding.
 func (k *checker) keyParam(l Lookup, name, param string, values ...string) {
-	fix := "uwsgi_param " + param + " " + values[0] + ";"
+	fix := k.params(l.misses(), "uwsgi_param "+param+" "+values[0]+";")
 	got, found := find(l.Misses.Params, param)
 	switch {
 	case !found:
-		k.add(k.absent(), l.Misses.Place, keyParams, advice(fix),
+		k.add(k.absent(), l.Misses.Place, keyParams, fix,
 			"uwgate computes $%s of the key from %s, which is not sent from here; nothing is stored", name, param)
 	case !slices.Contains(values, nginxconf.Canonical(got.Value)):
-		k.error(got.Place, keyParams, advice(fix+"   # or hand CACHE_KEY over"),
+		k.error(got.Place, keyParams, fix.as(fix.Text+"   # or hand CACHE_KEY over"),
 			"uwgate computes $%s of the key from %s, which is %s: it stores pages where nginx does not look", name, param, got.Value)
 	}
 }
@@ -218,7 +233,7 @@ func (k *checker) hosts(l Lookup) {
 	if slices.Contains(names, "host") {
 		param, ok := find(l.Misses.Params, "HTTP_HOST")
 		if !ok || nginxconf.Canonical(param.Value) == "$http_host" {
-			k.warning(l.misses().at(param.Place), httpHost, advice("uwsgi_param HTTP_HOST $host;"),
+			k.warning(l.misses().at(param.Place), httpHost, k.params(l.misses(), "uwsgi_param HTTP_HOST $host;"),
 				"the key has $host, but the application gets the client's own Host header; if they differ, as for `Host: example.com:81`, nothing is stored")
 		}
 		return
@@ -230,12 +245,12 @@ func (k *checker) hosts(l Lookup) {
 	if len(l.Names) > 0 && !strings.ContainsAny(l.Names[0], "*~_") {
 		host = strings.TrimPrefix(l.Names[0], ".")
 	}
-	fix, has := Flag{"allowed-host", host}.String(), "has no host"
+	fix, has := give(Flag{"allowed-host", host}), "has no host"
 	if slices.Contains(names, "server_name") {
-		fix = "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + nginxconf.Quote(withHost(l.asked())) + ";"
+		fix = k.setKey(l, nginxconf.Quote(replaced(l.asked(), "server_name", "host")))
 		has = "has $server_name, which is the same for every requested host"
 	}
-	k.error(l.at(l.Key.Place), keyWithoutHost, advice(fix),
+	k.error(l.at(l.Key.Place), keyWithoutHost, fix,
 		"the key %s %s: a page for an invented host would be served to everybody, so nothing is stored", l.asked(), has)
 }
 
@@ -257,17 +272,6 @@ func (k *checker) allowsWithoutHost(l Lookup) bool {
 	return !l.isDerived()
 }
 
-// withHost replaces $server_name by $host.
-func withHost(key string) string {
-	e := slices.Clone(nginxconf.ParseExpression(key))
-	for i, p := range e {
-		if p.IsVariable && nginxconf.Lower(p.Text) == "server_name" {
-			e[i].Text = "host"
-		}
-	}
-	return e.String()
-}
-
 // keyParts checks for arguments and schemes that the application sees and the key does not
 // have.
 func (k *checker) keyParts(l Lookup) {
@@ -276,13 +280,13 @@ func (k *checker) keyParts(l Lookup) {
 	}
 	names := nginxconf.Variables(l.asked())
 	has := func(name string) bool { return slices.Contains(names, name) }
-	at, variable := l.at(l.Key.Place), cmp.Or(l.Key.Variable, "$memcached_key")
+	at := l.at(l.Key.Place)
 	if has("uri") && !has("request_uri") && !slices.ContainsFunc(names, func(name string) bool { return nginxconf.IsArgs(name) && name != "is_args" }) {
-		k.note(at, keyWithoutArgs, advice("set "+variable+" "+nginxconf.Quote(withArgs(l.asked()))+";"),
+		k.note(at, keyWithoutArgs, k.setKey(l, nginxconf.Quote(withArgs(l.asked()))),
 			"the key %s has no arguments: pages of URLs with arguments are never stored", l.asked())
 	}
 	if k.g.TrustForwardedProto && has("scheme") && !has("http_x_forwarded_proto") {
-		k.warning(at, keyScheme, advice("map $http_x_forwarded_proto $visitors_scheme { default $scheme; http http; https https; }   # at http level, and $visitors_scheme in the key"),
+		k.warning(at, keyScheme, k.schemeFix(l),
 			"the key has $scheme, but with --trust-forwarded-proto the application uses X-Forwarded-Proto; if they differ, nothing is stored")
 	}
 }
@@ -309,34 +313,19 @@ func (k *checker) visitors(l Lookup) {
 	if !found {
 		return
 	}
-	if want, ok := visitorMap(k.g.Visitors, variable); !ok || want.Source == got.Source && slices.EqualFunc(want.Lines, got.Lines, slices.Equal) {
+	printed, ok := printedMaps(k.g.Visitors, variable)
+	if !ok {
+		return
+	}
+	if want, ok := printed.Map(variable); !ok || isSameMap(want, got) {
 		return
 	}
 	level := Warning
 	if l.isDerived() {
 		level = Error
 	}
-	k.add(level, got.Place, visitorDiffers, advice(printedConfiguration),
+	k.add(level, got.Place, visitorDiffers, k.visitorFix(variable, got, printed),
 		"this map of $visitor differs from uwgate's flags for cookies: nginx and uwgate disagree on who is a stranger, so uwgate stores pages where nginx does not look")
-}
-
-// visitorMap returns the map of $visitor that package snippet prints for a site, whose name
-// the variable ends in.
-func visitorMap(visitors *policy.Visitors, variable string) (visitor nginxconf.Map, found bool) {
-	_, site, _ := strings.Cut(variable, "_")
-	var b strings.Builder
-	s := snippet.Site{
-		Part: snippet.PartHTTP, Name: site, Format: policy.FormatHTTP,
-		Gateways: []string{"127.0.0.1:3030"}, Servers: []string{"127.0.0.1:11211"}, Visitors: visitors,
-	}
-	if err := s.Write(&b); err != nil {
-		return nginxconf.Map{}, false
-	}
-	c, err := nginxconf.Parse("snippet", "http {"+b.String()+"}")
-	if err != nil {
-		return nginxconf.Map{}, false
-	}
-	return c.Map(variable)
 }
 
 // at returns the place, or that of the pass if the place is zero.
@@ -383,7 +372,7 @@ func (k *checker) members(l Lookup) {
 		missing = append(missing[:maxMissing:maxMissing], fmt.Sprintf("%d others", len(missing)-maxMissing))
 	}
 	if len(missing) > 0 {
-		k.error(l.Place, membersLookedUp, advice(printedConfiguration),
+		k.error(l.Place, membersLookedUp, k.membersFix(l),
 			"--vary-cookie anonymous says that nginx does not look up requests with an identity cookie, but it looks up those with %s; logged-in users get the pages of strangers", join(missing))
 	}
 }

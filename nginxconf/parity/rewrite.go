@@ -1,7 +1,6 @@
 package parity
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,18 +15,18 @@ func (k *checker) rewritten(l Lookup) {
 		return
 	}
 	if name, by := l.changes(); name != "" {
-		k.error(by.Place, keyRewritten, advice(l.handoverLines()),
+		k.error(by.Place, keyRewritten, k.params(l.misses(), l.handoverLines()...),
 			"the key has $%s, which %s changes after the key was made: uwgate stores pages where nginx does not look, and may store many under one key", name, by.Value)
 	}
 	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
-		k.error(l.Remade.Place, keyRewritten, advice("set the key in the location of the lookup, and nowhere else"), "%s", l.remakes())
+		k.error(l.Remade.Place, keyRewritten, k.remadeFix(l), "%s", l.remakes())
 	}
 	if l.isOneForMany() {
 		level := Error
 		if !l.isDerived() {
 			level = Warning // for it is the same page, if the application goes by PATH_INFO alone
 		}
-		k.add(level, l.Before.Place, keyRewritten, advice("set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+k.quotedKey()+";"),
+		k.add(level, l.Before.Place, keyRewritten, k.setKey(l, k.quotedKey()),
 			"all URLs that pass %s are looked up under one key, since the key is made from $uri and not from $request_uri", l.Before.Value)
 	}
 }
@@ -75,14 +74,14 @@ func (k *checker) rewrites(p pass, ours []Lookup) {
 	if p.Rewritten.IsZero() || k.g.AllowRewrites || isWrong {
 		return
 	}
-	fix := "--allow-rewrites   # if each URL has one page nevertheless"
+	fix := give(Flag{Name: "allow-rewrites"}).as("--allow-rewrites   # if each URL has one page nevertheless")
 	err := rewritesErr(k.config, k.leads(ours), ours)
 	if err == nil {
-		k.note(p.Rewritten.Place, rewritten, advice(fix),
+		k.note(p.Rewritten.Place, rewritten, fix,
 			"%s changes path or arguments before a request reaches uwgate. `uwgate serve --nginx` stores the pages, since the URL alone decides the result; without --nginx they are not stored", p.Rewritten.Value)
 		return
 	}
-	k.note(p.Rewritten.Place, rewritten, advice(fix),
+	k.note(p.Rewritten.Place, rewritten, fix,
 		"%s changes path or arguments before a request reaches uwgate, so such pages are not stored: the worker's response need not be the page of the URL (%v)", p.Rewritten.Value, err)
 }
 
@@ -147,7 +146,7 @@ func (k *checker) subrequests(ours []Lookup) {
 		})
 		switch {
 		case len(shared) > 0:
-			k.warning(sub.Place, subrequests, advice(k.fragmentLines(shared[0])),
+			k.warning(sub.Place, subrequests, k.fragmentFix(shared[0]),
 				"subrequests of %s reach the lookup of %s under the key of their page: once the page is stored, nginx serves it in place of their response; their own responses are not stored", sub.Value, shared[0].Place)
 		case len(lookups) > 0:
 			k.note(sub.Place, subrequests, Fix{},
@@ -159,12 +158,4 @@ func (k *checker) subrequests(ours []Lookup) {
 				"subrequests of %s reach uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)
 		}
 	}
-}
-
-// fragmentLines returns a location for what pages include.
-func (k *checker) fragmentLines(l Lookup) string {
-	variable := cmp.Or(l.Key.Variable, "$memcached_key")
-	return "location /fragments/ { # only for fragments; give them paths of their own\n" +
-		"    set " + variable + " \"$scheme://$host$uri$is_args$args\";\n" +
-		"    # the lookup, and CACHE_KEY handed over\n}"
 }

@@ -62,10 +62,10 @@ func (k *checker) servers(l Lookup) {
 	lines := k.lines(l)
 	switch {
 	case l.hasHead() && l.Fetch.IsZero():
-		k.error(l.Place, noLookup, advice(printedConfiguration), "srcache_fetch leads to no memc_pass, so it asks no memcached")
+		k.error(l.Place, noLookup, manual(printedConfiguration, "only you know which memcached nginx must ask"), "srcache_fetch leads to no memc_pass, so it asks no memcached")
 		return
 	case len(l.Memcached.Servers) == 0:
-		k.warning(l.Memcached.Place, serverUnknown, advice("memc_pass memcached;"), "uwgate cannot know which servers %s leads to", l.Memcached.Name)
+		k.warning(l.Memcached.Place, serverUnknown, k.knownUpstream(l), "uwgate cannot know which servers %s leads to", l.Memcached.Name)
 		return
 	case len(lines) == 0:
 		return
@@ -105,16 +105,16 @@ func (k *checker) lines(l Lookup) (lines []line) {
 			continue
 		}
 		if changing != nil {
-			k.warning(s.Place, serverUnknown, advice("server "+plain+";"),
+			k.warning(s.Place, serverUnknown, replace(s.Place, "server "+plain+";"),
 				"with %s nginx changes its servers while it runs, and uwgate knows only what stands here", join(changing))
 		}
 		n := line{UpstreamServer: s}
 		var err error
 		if n.Server, err = cachewriter.ParseServer(plain); err != nil {
-			k.warning(s.Place, serverUnknown, advice("server ADDRESS weight=N;"), "%q cannot be parsed (%v), so it is not compared", s.Text, err)
+			k.warning(s.Place, serverUnknown, k.plainServer(l, s), "%q cannot be parsed (%v), so it is not compared", s.Text, err)
 			continue
 		}
-		k.port(s, n.Name)
+		k.port(l, s, n.Name)
 		n.addrs, n.err = k.addressesOf(n.Name, "80")
 		lines = append(lines, n)
 	}
@@ -126,18 +126,18 @@ func (k *checker) backup(l Lookup, s nginxconf.UpstreamServer) {
 	if up := l.Memcached; up.Method == "hash" && up.MethodAt.File == s.File && up.MethodAt.Line > s.Line {
 		how = "; nginx accepts it only because `hash` stands below"
 	}
-	k.warning(s.Place, serverBackup, advice("remove the line"),
+	k.warning(s.Place, serverBackup, remove(s.Place),
 		"`server %s`: nginx asks a backup server while the others fail, and uwgate writes nothing there%s", s.Text, how)
 }
 
 // port checks for addresses without a port.
-func (k *checker) port(s nginxconf.UpstreamServer, name string) {
+func (k *checker) port(l Lookup, s nginxconf.UpstreamServer, name string) {
 	if _, isSocket := nginxconf.CutUnix(name); isSocket {
 		return
 	}
 	const none = "no port"
 	if _, port := splitAddress(name, none); port == none {
-		k.error(s.Place, serverPort, advice("server "+strings.Replace(s.Text, name, name+":11211", 1)+";"),
+		k.error(s.Place, serverPort, k.serverLine(l, s, strings.Replace(s.Text, name, name+":11211", 1)),
 			"%s has no port: nginx takes 80, and memcached listens on 11211", name)
 	}
 }
@@ -165,7 +165,7 @@ func (k *checker) maxFails(l Lookup, lines []line) {
 		if set == "" {
 			without = append(without, n)
 		} else if strings.Trim(set, "0") != "" && isSeveral(lines) {
-			k.note(n.Place, maxFails, advice("server "+strings.Replace(n.Text, "max_fails="+set, "max_fails=0", 1)+";"),
+			k.note(n.Place, maxFails, k.serverLine(l, n.UpstreamServer, strings.Replace(n.Text, "max_fails="+set, "max_fails=0", 1)),
 				"with max_fails=%s, that many URLs with a key of more than 250 bytes make nginx avoid %s for fail_timeout", set, n.Name)
 		}
 	}
@@ -173,11 +173,11 @@ func (k *checker) maxFails(l Lookup, lines []line) {
 		return
 	}
 	first := without[0]
-	fix := "server " + first.Text + " max_fails=0;"
-	if l.Memcached.Implicit {
-		fix = "upstream memcached { server " + first.Text + " max_fails=0; }"
+	var fix Fix
+	for _, n := range without {
+		fix = fix.and(k.serverLine(l, n.UpstreamServer, n.Text+" max_fails=0"))
 	}
-	k.warning(first.Place, maxFails, advice(fix),
+	k.warning(first.Place, maxFails, fix,
 		"%s without max_fails=0: memcached refuses keys of more than 250 bytes, and nginx counts that as a failure: after two such URLs it avoids all servers for ten seconds", join(spellings(without)))
 }
 
@@ -198,7 +198,7 @@ func (k *checker) manyAddresses(l Lookup, lines []line) {
 		if l.handsServerOver() {
 			level = Note
 		}
-		k.add(level, n.Place, serverAddresses, advice("server "+n.addrs[0]+";"),
+		k.add(level, n.Place, serverAddresses, k.oneAddress(l, n),
 			"%s stands for %s; hash gives each address its own keys, and nginx and uwgate may receive the addresses in different orders", n.Name, join(n.addrs))
 	}
 }
@@ -255,22 +255,22 @@ func (k *checker) hash(l Lookup, lines []line) {
 	case told != nil && *told == l.method() && l.hashesKey():
 	case !l.hashesKey():
 		if told == nil || *told != cachewriter.All {
-			k.add(l.ringLevel(), up.MethodAt, hashExpression, advice("hash "+variable+" consistent;   # or --hash none"),
+			k.add(l.ringLevel(), up.MethodAt, hashExpression, k.hashLine(l, "hash "+variable+" consistent;"),
 				"`%s` does not choose the server by the key, but uwgate does", how)
 		}
 	case told == nil:
 	case *told == cachewriter.All:
-		k.warning(up.MethodAt, hashDiffers, advice(Flag{"hash", l.method().String()}.String()),
+		k.warning(up.MethodAt, hashDiffers, give(Flag{"hash", l.method().String()}),
 			"with `%s` nginx asks one server for a page, but uwgate (--hash none) writes it to all", how)
 	case l.method() == cachewriter.All:
 		by := "round robin"
 		if up.Method != "" {
 			by = up.Method
 		}
-		k.add(l.ringLevel(), up.Place, hashDiffers, advice("hash "+variable+consistentIf(*told)+";   # or --hash none"),
+		k.add(l.ringLevel(), up.Place, hashDiffers, k.hashLine(l, "hash "+variable+consistentIf(*told)+";"),
 			"nginx asks %s by %s, whatever the key, but uwgate writes a page to one of them (--hash %v)", join(spellings(lines)), by, *told)
 	default:
-		k.add(l.ringLevel(), up.MethodAt, hashDiffers, advice(Flag{"hash", l.method().String()}.String()),
+		k.add(l.ringLevel(), up.MethodAt, hashDiffers, give(Flag{"hash", l.method().String()}),
 			"with `%s` nginx chooses by %v, but uwgate chooses by %v", how, l.method(), *told)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"uwgate/nginxconf"
 )
 
-// A Flag is a flag of `uwgate serve`.
+// A Flag is a flag of `uwgate serve`. A switch has no value.
 type Flag struct{ Name, Value string }
 
 // String writes the flag for a shell.
@@ -68,6 +68,27 @@ var settings = []sharedSetting{
 		value: func(l Lookup) string { return onlyIf(!l.hasHead(), l.typeOfHits()) }},
 }
 
+// agree makes a setting of two lookups the same.
+func (s sharedSetting) agree(k *checker, first, l Lookup) Fix {
+	const text = "use the same for both, or run a gateway for each"
+	switch s.flag {
+	case "key", "memcached", "hash":
+		if !first.hasHead() && !l.hasHead() || s.flag == "key" {
+			return k.params(l.misses(), l.handoverLines()...).and(k.params(first.misses(), first.handoverLines()...))
+		}
+	case "hit-type":
+		lines := []string{"default_type " + nginxWord(first.DefaultType.Value) + ";", "charset " + nginxWord(first.Charset.Value) + ";"}
+		return k.put(l.Location.Place, lines...).as(text)
+	case "gzip-flag":
+		return k.put(l.Location.Place, "memcached_gzip_flag "+first.GzipFlag.Value+";").as(text)
+	case "format":
+		if !first.hasHead() && !l.hasHead() {
+			return k.put(l.Location.Place, "memcached_gzip_flag "+first.GzipFlag.Value+";", "gunzip on;").as(text)
+		}
+	}
+	return manual(text, "only you know which of the two is right")
+}
+
 func onlyIf(b bool, s string) string {
 	if b {
 		return s
@@ -78,7 +99,7 @@ func onlyIf(b bool, s string) string {
 // notTold reports the flags that a gateway needs if it does not read the configuration.
 func (k *checker) notTold(ours []Lookup) {
 	for _, s := range settings {
-		if s.told(&k.g) || s.flag == "memcached" {
+		if s.told(&k.g) || s.flag == "memcached" || s.isDisputed(ours) {
 			continue
 		}
 		for _, l := range ours {
@@ -86,11 +107,22 @@ func (k *checker) notTold(ours []Lookup) {
 			if value == "" || value == s.byDefault || k.isWrong(s) {
 				continue
 			}
-			k.note(l.Place, notTold, advice(Flag{s.flag, value}.String()),
+			k.note(l.Place, notTold, give(Flag{s.flag, value}),
 				"the %s is %s here; `serve --nginx` takes it from nginx, but without --nginx serve uses %s", s.name, value, cmp.Or(s.byDefault, "none"))
 			break
 		}
 	}
+}
+
+// isDisputed reports whether lookups have different values, so that no flag is right.
+func (s sharedSetting) isDisputed(ours []Lookup) bool {
+	var values []string
+	for _, l := range ours {
+		if value := s.value(l); value != "" {
+			values = append(values, value)
+		}
+	}
+	return len(slices.Compact(values)) > 1
 }
 
 // isWrong reports whether a finding says that nginx's own value is wrong.

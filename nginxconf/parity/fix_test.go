@@ -1,0 +1,139 @@
+package parity
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/nginxtest"
+)
+
+// maxRounds is how often check runs until nothing is left to fix: a fix may bring to light
+// what else is wrong.
+const maxRounds = 3
+
+// unfixed are the archives that no program can make right, and why.
+var unfixed = map[string]string{
+	"gap":               "a file is missing, and nobody knows what it would say",
+	"no_lookup":         "only the operator knows which pages nginx must look up",
+	"no_lookup_srcache": "likewise",
+}
+
+// If all fixes are made, check finds nothing wrong any more, and nginx takes the result.
+func TestFixesWork(t *testing.T) {
+	program := nginxtest.Program(t)
+	modules := nginxtest.Modules(t, program)
+	for name, a := range archives(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := nginxtest.Frame(t, "", "")
+			for _, f := range a.Files[:len(a.Files)-1] {
+				if err := nginxtest.WriteFile(dir, f.Name, string(f.Data)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			left := fixAll(t, dir, a)
+			if reason := unfixed[name]; (reason == "") != (len(left) == 0) {
+				t.Errorf("after %d rounds of fixes: %v (%s)", maxRounds, left, reason)
+			}
+			if !strings.Contains(string(a.Comment), "# not for nginx") {
+				testNginx(t, program, modules, dir)
+			}
+		})
+	}
+}
+
+// fixAll makes the fixes in that folder, until there are none, and returns what is still
+// wrong.
+func fixAll(t *testing.T, dir string, a *txtar.Archive) (left []string) {
+	t.Helper()
+	flags := strings.Split(strings.TrimSpace(string(a.Comment)), "\n")
+	for round := 0; ; round++ {
+		c, err := nginxconf.Read(filepath.Join(dir, "nginx.conf"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fixes []Fix
+		left = nil
+		for _, f := range Check(c, gateway(t, dir, strings.Join(flags, "\n"))) {
+			if f.Level != Note {
+				left = append(left, strings.ReplaceAll(f.String(), dir+"/", ""))
+			}
+			if f.Level != Note && len(f.Fix.Edits)+len(f.Fix.Flags)+len(f.Fix.Unset) == 0 && f.Fix.Manual == "" {
+				t.Errorf("%v: the fix is not for programs, and does not say why: %q", f, f.Fix)
+			}
+			fixes = append(fixes, f.Fix)
+		}
+		all := Together(fixes)
+		if round == maxRounds || len(all.Edits)+len(all.Flags)+len(all.Unset) == 0 {
+			return left
+		}
+		applyEdits(t, all.Edits)
+		flags = withFlags(flags, all)
+	}
+}
+
+// applyEdits makes the edits in their files.
+func applyEdits(t *testing.T, edits []nginxconf.Edit) {
+	t.Helper()
+	done := map[string]bool{}
+	for _, e := range edits {
+		if done[e.File] {
+			continue
+		}
+		done[e.File] = true
+		text, err := os.ReadFile(e.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		edited, err := nginxconf.Edited(e.File, string(text), edits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(e.File, []byte(edited), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// withFlags returns the flags, one on each line, with those of the fix.
+func withFlags(lines []string, f Fix) []string {
+	names := slices.Clone(f.Unset)
+	for _, flag := range f.Flags {
+		names = append(names, flag.Name)
+	}
+	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+		name, _, _ := strings.Cut(strings.TrimPrefix(line, "--"), " ")
+		return strings.HasPrefix(line, "--") && slices.Contains(names, name)
+	})
+	for _, flag := range f.Flags {
+		lines = append(lines, strings.TrimSpace("--"+flag.Name+" "+flag.Value))
+	}
+	return lines
+}
+
+// testNginx runs `nginx -t` in the folder.
+func testNginx(t *testing.T, program, modules, dir string) {
+	t.Helper()
+	path := filepath.Join(dir, "nginx.conf")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := "pid x.pid;\n" + string(text)
+	if strings.Contains(conf, "srcache") {
+		conf = modules + conf
+	}
+	if err := os.WriteFile(path, []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-t")...).CombinedOutput(); err != nil {
+		t.Errorf("nginx -t: %v\n%s\n%s", err, out, text)
+	}
+}

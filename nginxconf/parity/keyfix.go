@@ -1,0 +1,162 @@
+package parity
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+
+	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
+)
+
+// setKey sets the key in the location of the lookup.
+func (k *checker) setKey(l Lookup, quoted string) Fix {
+	if l.Key.Variable == "" && l.hasHead() {
+		words := k.config.Words(l.Place)
+		return replace(l.Place, strings.Join(words[:3], " ")+" "+quoted+";")
+	}
+	return k.put(l.Location.Place, "set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+quoted+";")
+}
+
+// setKeyFirst sets the key before anything can end the rewrites of the location. It keeps
+// the expression that stands too late, unless the gateway has another one.
+func (k *checker) setKeyFirst(l Lookup) Fix {
+	if l.Key.Variable == "" && l.hasHead() || l.Key.Late == "" {
+		return k.setKey(l, k.quotedKey())
+	}
+	variable, quoted := cmp.Or(l.Key.Variable, "$memcached_key"), k.quotedKey()
+	var late Fix
+	for _, own := range k.config.In(l.Location.Place, "set") {
+		words := k.config.Words(own.Place)
+		if !strings.EqualFold(words[1], variable) {
+			continue
+		}
+		if k.g.Key == "" && len(nginxconf.Variables(words[2])) > 0 {
+			quoted = nginxconf.Quote(words[2])
+		}
+		late = late.and(remove(own.Place))
+	}
+	first := begin(l.Location.Place, "set "+variable+" "+quoted+";")
+	return first.and(late).as(first.Text)
+}
+
+// handoverFix repeats the params of an outer level at the level that cancels them.
+func (k *checker) handoverFix(p pass, l Lookup) Fix {
+	f := k.params(p, l.handoverLines()...)
+	return f.as(f.Text + "\n# at the level of that line, or move that line to the level of these")
+}
+
+// remadeFix sets the key where the lookup is, and nowhere else.
+func (k *checker) remadeFix(l Lookup) Fix {
+	return k.setKey(l, nginxconf.Quote(l.Key.Value)).and(remove(l.Remade.Place)).as("set the key in the location of the lookup, and nowhere else")
+}
+
+// fragmentFix gives subrequests a key of their own.
+func (k *checker) fragmentFix(l Lookup) Fix {
+	return k.setKey(l, nginxconf.Quote(replaced(l.asked(), "request_uri", "uri", "is_args", "args"))).
+		and(k.params(l.misses(), l.handoverLines()...))
+}
+
+// replaced returns the expression with other variables in the place of one.
+func replaced(expression, name string, others ...string) string {
+	var all nginxconf.Expression
+	for _, p := range nginxconf.ParseExpression(expression) {
+		if !p.IsVariable || nginxconf.Lower(p.Text) != name {
+			all = append(all, p)
+			continue
+		}
+		for _, other := range others {
+			all = append(all, nginxconf.Piece{Text: other, IsVariable: true})
+		}
+	}
+	return all.String()
+}
+
+// schemeFix makes the key with the scheme that the application sees.
+func (k *checker) schemeFix(l Lookup) Fix {
+	return end(k.http(l.Server), "map $http_x_forwarded_proto $visitors_scheme { default $scheme; http http; https https; }").
+		and(k.setKey(l, nginxconf.Quote(replaced(l.asked(), "scheme", "visitors_scheme"))))
+}
+
+// visitorFix writes the map of $visitor for the gateway's flags, with the maps that it is
+// made of.
+func (k *checker) visitorFix(variable string, got nginxconf.Map, printed *nginxconf.Config) Fix {
+	want, _ := printed.Map(variable)
+	f := replace(got.Place, mapLines(variable, want))
+	for _, name := range nginxconf.Variables(want.Source) {
+		inner, isPrinted := printed.Map(name)
+		switch own, has := k.config.Map(name); {
+		case !isPrinted:
+		case !has:
+			f = f.and(end(k.config.Around(got.Place), mapLines(name, inner)))
+		case !isSameMap(own, inner):
+			f = f.and(replace(own.Place, mapLines(name, inner)))
+		}
+	}
+	return f.as(printedConfiguration)
+}
+
+func isSameMap(a, b nginxconf.Map) bool {
+	return a.Source == b.Source && slices.EqualFunc(a.Lines, b.Lines, slices.Equal)
+}
+
+// mapLines writes a map block.
+func mapLines(name string, m nginxconf.Map) string {
+	var b strings.Builder
+	b.WriteString("map " + nginxconf.Quote(m.Source) + " $" + name + " {\n")
+	for _, words := range m.Lines {
+		b.WriteString("   ")
+		for _, word := range words {
+			b.WriteString(" " + nginxconf.Quote(word))
+		}
+		b.WriteString(";\n")
+	}
+	return b.String() + "}"
+}
+
+// namesOfLine is the number of cookies in one regex. nginx takes no argument of more than
+// 4 kB.
+const namesOfLine = 50
+
+// membersFix keeps requests with identity cookies away from the lookup.
+func (k *checker) membersFix(l Lookup) Fix {
+	var lines [][]string
+	for names := range slices.Chunk(k.g.IdentityCookies, namesOfLine) {
+		var globs []string
+		for _, name := range names {
+			globs = append(globs, strings.ReplaceAll(regexp.QuoteMeta(name), `\*`, "[^=;]*"))
+		}
+		lines = append(lines, []string{`~*(?:^|[\s",;])(?:` + strings.Join(globs, "|") + `)\s*(?:[=",;]|$)`, "1"})
+	}
+	f := end(k.http(l.Server), mapLines("identity_cookie", nginxconf.Map{Source: "$http_cookie", Lines: lines}))
+	if l.hasHead() {
+		return f.and(k.put(l.Location.Place, "srcache_fetch_skip $identity_cookie;"))
+	}
+	return f.and(begin(l.Location.Place, "if ($identity_cookie) { uwsgi_pass "+k.missesTo(l)+"; }"))
+}
+
+// missesTo returns where misses go, for another uwsgi_pass.
+func (k *checker) missesTo(l Lookup) string {
+	if l.Misses == nil {
+		return k.gatewayAddress()
+	}
+	return l.Misses.Upstream.Name
+}
+
+// printedMaps returns the maps that package snippet prints for a site, whose name the
+// variable ends in.
+func printedMaps(visitors *policy.Visitors, variable string) (c *nginxconf.Config, ok bool) {
+	_, site, _ := strings.Cut(variable, "_")
+	var b strings.Builder
+	s := snippet.Site{
+		Part: snippet.PartHTTP, Name: site, Format: policy.FormatHTTP,
+		Gateways: []string{"127.0.0.1:3030"}, Servers: []string{"127.0.0.1:11211"}, Visitors: visitors,
+	}
+	if err := s.Write(&b); err != nil {
+		return nil, false
+	}
+	c, err := nginxconf.Parse("snippet", "http {"+b.String()+"}")
+	return c, err == nil
+}
