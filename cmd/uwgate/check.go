@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,6 +19,7 @@ func checkCommand() *cli.Command {
 		Name:  "check",
 		Usage: "prove that nginx finds what uwgate stores, or say what is wrong",
 		UsageText: "uwgate check --config /etc/uwgate.yaml --nginx /etc/nginx/nginx.conf\n" +
+			"uwgate check --config /etc/uwgate.yaml --nginx /etc/nginx/nginx.conf --diff | patch -p1 -d /\n" +
 			"uwgate check --config /etc/uwgate.yaml --via https://example.com/\n" +
 			"uwgate check --config /etc/uwgate.yaml",
 		Description: "--nginx reads nginx's configuration and compares it with the flags of serve that are\n" +
@@ -50,7 +52,11 @@ func check(c *cli.Context, set *settings.Set) error {
 		if err != nil {
 			report.Untried = err.Error()
 		}
-		if err := report.print(c.App.Writer, s.Command.JSON); err != nil {
+		print := func(w io.Writer) error { return report.print(w, s.Command.JSON) }
+		if s.Command.Diff {
+			print = report.Nginx.writeDiff
+		}
+		if err := print(c.App.Writer); err != nil {
 			return &untriedError{err}
 		}
 	}
@@ -73,6 +79,8 @@ func readChecked(c *cli.Context, set *settings.Set) (*settings.Settings, error) 
 		return nil, err
 	}
 	switch {
+	case s.Command.Diff && (s.Command.Nginx == "" || s.Command.JSON || s.Command.Via != ""):
+		return nil, errors.Join(err, errors.New("--diff goes with --nginx alone, whose files it changes; with --json the same changes are in `edits`"))
 	case s.Command.Via == "" && len(s.Command.Headers) > 0:
 		return nil, errors.Join(err, errors.New("-H goes with --via, whose request has the header"))
 	case s.Command.Via == "" && s.Command.Nginx == "":

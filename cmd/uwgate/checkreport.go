@@ -26,6 +26,8 @@ type nginxReport struct {
 	Errors   int            `json:"errors"`
 	Warnings int            `json:"warnings"`
 	Notes    int            `json:"notes"`
+
+	found []parity.Finding
 }
 
 // A lookupReport is a place where nginx looks pages up, in the words of serve's flags.
@@ -49,15 +51,16 @@ type finding struct {
 	Code  string `json:"code"`
 	Text  string `json:"text"`
 	Fix   string `json:"fix"`
+	fixReport
 }
 
 func newNginxReport(conf *nginxconf.Config, found []parity.Finding) *nginxReport {
-	r := &nginxReport{Files: conf.Files, Lookups: []lookupReport{}, Findings: []finding{}}
+	r := &nginxReport{Files: conf.Files, Lookups: []lookupReport{}, Findings: []finding{}, found: found}
 	for _, l := range conf.Lookups {
 		r.Lookups = append(r.Lookups, newLookupReport(parity.Lookup{Lookup: l}))
 	}
 	for _, f := range found {
-		r.Findings = append(r.Findings, finding{f.File, f.Line, string(f.Level), string(f.Code), f.Text, f.Fix.Text})
+		r.Findings = append(r.Findings, finding{f.File, f.Line, string(f.Level), string(f.Code), f.Text, f.Fix.Text, newFixReport(f.Fix)})
 		switch f.Level {
 		case parity.Error:
 			r.Errors++

@@ -75,11 +75,13 @@ func (k *checker) serverFlags(l Lookup) Fix {
 	return give(all...)
 }
 
-// extraFix gives nginx a server of the gateway, or takes it from the gateway.
+// extraFix gives nginx a server of the gateway, or takes it from the gateway if that lacks
+// others of nginx.
 func (k *checker) extraFix(l Lookup, o line) Fix {
 	text := "server " + o.Name + " max_fails=0;"
 	both := text + "   # or remove it from the gateway's --memcached"
-	if l.Memcached.Implicit {
+	isMissing := func(f Finding) bool { return f.Code == serverMissing }
+	if l.Memcached.Implicit || slices.ContainsFunc(k.found, isMissing) {
 		return k.serverFlags(l).as(both)
 	}
 	weight := ""

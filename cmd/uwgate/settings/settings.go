@@ -225,5 +225,6 @@ type Command struct {
 	RequestFile string
 	Via         string // check: the URL of the site
 	Nginx       string // check: nginx's main configuration file
+	Diff        bool   // check: print a patch
 	Site
 }
