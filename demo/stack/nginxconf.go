@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"uwgate/cachewriter"
@@ -69,7 +70,7 @@ func (s *Stack) writeSite(ctx context.Context, program, backend string) error {
 	if err := s.writeModules(ctx, program); err != nil {
 		return err
 	}
-	return os.WriteFile(s.path("site.conf"), []byte(site), 0o644)
+	return os.WriteFile(s.path("site.conf"), []byte(site+s.cfg.Site), 0o644)
 }
 
 // site returns the output of `uwgate nginx` with the flags of uwgate.
@@ -77,8 +78,11 @@ func (s *Stack) site(ctx context.Context, backend string) (string, error) {
 	if s.cfg.Binary == "" {
 		return s.siteWithout(backend)
 	}
-	args := append([]string{"nginx", "--nginx-listen", s.Nginx.Addr}, withoutTLS(s.sharedArgs())...)
-	args = append(args, s.cfg.NginxArgs...)
+	shared := s.sharedArgs()
+	if s.cfg.Listen == "" {
+		shared = withoutTLS(shared)
+	}
+	args := slices.Concat([]string{"nginx", "--nginx-listen", s.Nginx.Addr}, shared, s.cfg.NginxArgs)
 	cmd := exec.CommandContext(ctx, s.cfg.Binary, args...)
 	cmd.Env = UwgateEnv()
 	var stdout, stderr bytes.Buffer
@@ -89,7 +93,7 @@ func (s *Stack) site(ctx context.Context, backend string) (string, error) {
 	return stdout.String(), nil
 }
 
-// withoutTLS removes --listen suwsgi:…, since an upstream of nginx has TLS for all its servers
+// withoutTLS removes --listen suwsgi:… of Config.Args, since an upstream of nginx has TLS for all its servers
 // or for none.
 func withoutTLS(args []string) (kept []string) {
 	for i := 0; i < len(args); i++ {

@@ -54,7 +54,12 @@ func (s *Stack) find(names ...string) (map[string]string, error) {
 
 // LookPath also looks in the administrator's directories, which are not in the PATH of
 // other users on Debian.
+//
+// UWGATE_TEST_NGINX names another nginx.
 func LookPath(name string) (string, error) {
+	if path := os.Getenv("UWGATE_TEST_NGINX"); name == "nginx" && path != "" {
+		return path, nil
+	}
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
@@ -155,7 +160,7 @@ func Backlog(n int) int {
 }
 
 func (s *Stack) uwgate() *Process {
-	p := s.process("uwgate", "unix:"+s.path("uwgate.sock"), "uwgate.log", s.uwgateCommand()...)
+	p := s.process("uwgate", s.listen(), "uwgate.log", s.uwgateCommand()...)
 	p.Ready = func(ctx context.Context, _ string) error { return isReady(ctx, s.Admin) }
 	p.Env = UwgateEnv()
 	return p
@@ -182,7 +187,9 @@ func (s *Stack) uwgateCommand() []string {
 	return append(command, s.sharedArgs()...)
 }
 
-func (s *Stack) listenArgs() []string { return []string{"--listen", "unix:" + s.path("uwgate.sock")} }
+func (s *Stack) listen() string { return cmp.Or(s.cfg.Listen, "unix:"+s.path("uwgate.sock")) }
+
+func (s *Stack) listenArgs() []string { return []string{"--listen", s.listen()} }
 
 // sharedArgs returns the flags that `uwgate serve` and `uwgate nginx` have in common.
 func (s *Stack) sharedArgs() []string {

@@ -32,6 +32,8 @@ type Config struct {
 	// `uwgate nginx`; "recipe"; or the path of a template such as
 	// demo/nginx/recipe.conf.
 	Conf string
+	// Site is appended to the recommended configuration: more of nginx's http context.
+	Site string
 	// Edits replace texts in the recommended configuration: the first of each pair by
 	// the second. A text that is missing is an error.
 	Edits [][2]string
@@ -53,6 +55,8 @@ type Config struct {
 	// ReadsNginx means that uwgate reads nginx's configuration (--nginx). Otherwise
 	// flags say the same.
 	ReadsNginx bool
+	// Listen is uwgate's --listen. "": a UNIX socket in Dir.
+	Listen string
 	// Backend is uwgate's --backend. "": uWSGI.
 	Backend string
 	// Args are additional arguments of `uwgate serve` and `uwgate nginx`.

@@ -25,10 +25,13 @@ import (
 	"uwgate/demo/nginx"
 )
 
-// Program returns the path of nginx. If there is none, the test is skipped; it fails if
-// UWGATE_TEST_STACK is set.
+// Program returns the path of nginx, or UWGATE_TEST_NGINX. If there is none, the test is
+// skipped; it fails if UWGATE_TEST_STACK is set.
 func Program(t *testing.T) string {
 	t.Helper()
+	if path := os.Getenv("UWGATE_TEST_NGINX"); path != "" {
+		return path
+	}
 	for _, name := range []string{"nginx", "/usr/local/sbin/nginx", "/usr/sbin/nginx"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

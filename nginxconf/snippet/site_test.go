@@ -154,6 +154,8 @@ func TestIgnoredArguments(t *testing.T) {
 		{"all", "/p?utm_source=x&utm_medium=y", "/p"},
 		{"without value", "/p?gclid&a=1", "/p?a=1"},
 		{"empty value", "/p?a=1&gclid=", "/p?a=1"},
+		{"behind the sign of a fragment", "/p?a=1#&gclid=1", "/p?a=1#"},
+		{"in a fragment", "/p#x?gclid=1&a=1", "/p#x?a=1"},
 		{"value with a sign of its own", "/p?utm_source=a=b?c&a=1", "/p?a=1"},
 		{"longer name", "/p?gclidx=1&xgclid=2&my_utm_a=3", "/p?gclidx=1&xgclid=2&my_utm_a=3"},
 		{"the glob's own dot", "/p?aXb=1&a.b=2", "/p?aXb=1"},
@@ -169,16 +171,23 @@ func TestIgnoredArguments(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, args, _ := strings.Cut(tt.want, "?")
+			args := arguments(tt.want)
 			if got, want := ask(tt.target, ""), tt.want+"|"+tt.want+"|"+args; got != want {
 				t.Errorf("%s: got %q, want %q", tt.target, got, want)
 			}
-			_, args, _ = strings.Cut(tt.target, "?")
+			args = arguments(tt.target)
 			if got, want := ask(tt.target, "sessionid=1"), tt.want+"|"+tt.target+"|"+args; got != want {
 				t.Errorf("%s of a member: got %q, want %q", tt.target, got, want)
 			}
 		})
 	}
+}
+
+// arguments returns what nginx takes for the arguments of a target.
+func arguments(target string) string {
+	target, _, _ = strings.Cut(target, "#")
+	_, args, _ := strings.Cut(target, "?")
+	return args
 }
 
 // nginx recognizes a logged-in user exactly if the gateway does.
