@@ -14,7 +14,7 @@ func (f *flow) handle(v visit) {
 		h = at.handler()
 	}
 	switch {
-	case h == nil:
+	case h == nil, v.at.name == "limit_except" && !isKeptInExcept(h):
 		f.static(v)
 	case f.b.passes[h] != nil:
 		f.arrive(v, at, h)
@@ -27,6 +27,11 @@ func (f *flow) handle(v visit) {
 	default:
 		f.fail(v, h, anyCode)
 	}
+}
+
+// isKeptInExcept reports whether a handler of a location is that of its limit_except, too.
+func isKeptInExcept(h *directive) bool {
+	return h.name != "memcached_pass" && h.name != "memc_pass"
 }
 
 // lookUp marks a visit whose lookup finds nothing.
@@ -90,15 +95,16 @@ func (f *flow) static(v visit) {
 	index := v.at.find("index")
 	if index != nil {
 		names = index.args
-	} else {
-		index = v.at.location().directive
+	} else { // nginx's default
+		index = &directive{Place: v.at.location().Place, name: "index", args: names}
 	}
 	for _, name := range names {
 		target := name
 		if !strings.HasPrefix(name, "/") {
 			target = m.path + name
 		}
-		if f.server.locate(target) == v.at.location() || v.at.location().matcher().isNamed() {
+		l := v.at.location()
+		if l.matcher().isNamed() || f.server.locate(target) == l && l.last("if") == nil && l.last("rewrite") == nil {
 			continue // a file
 		}
 		w := v

@@ -26,6 +26,10 @@ func (b *builder) collectLookups(s *scope) error {
 			b.gap(d, "%s counts for nothing: the requests are those of %s", d, h.seenFrom(d))
 			continue
 		}
+		if except := s.exceptGET(); except != nil {
+			b.gap(d, "%s counts for nothing: %s takes GETs away from it, and nginx looks for a file", d, except.seenFrom(d))
+			continue
+		}
 		if err := b.addLookup(s, d); err != nil {
 			return err
 		}
@@ -39,6 +43,7 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 		Server:   s.server().asBlock(),
 		Location: s.location().asBlock(),
 		If:       s.condition(),
+		Listens:  s.server().listens(),
 		Skip:     s.find("srcache_fetch_skip").text(""),
 	}
 	for _, d := range s.server().own("server_name") {

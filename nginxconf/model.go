@@ -63,6 +63,7 @@ type Lookup struct {
 	Location Block    // the location block
 	If       Text     // the condition of the `if` that memcached_pass stands in; zero: in none
 	Names    []string // of server_name, as written; empty: none
+	Listens  []Listen // of the server block, in order
 
 	// Srcache is set for srcache_fetch. Its hits are whole responses; those of
 	// memcached_pass are bodies.

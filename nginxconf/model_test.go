@@ -201,11 +201,16 @@ func TestParamSet(t *testing.T) {
 	}
 }
 
-// Of two handlers in a location the last one counts.
+// Of two handlers in a location the last one counts, and none in a limit_except that takes
+// GETs.
 func TestMemcachedPassThatDoesNotCount(t *testing.T) {
-	c := readText(t, "http { server { location / { set $memcached_key a;\nmemcached_pass a:1;\nuwsgi_pass a:2; } } }")
-	want := "`memcached_pass a:1` counts for nothing: the requests are those of `uwsgi_pass a:2` of line 3"
-	if len(c.Lookups) > 0 || len(c.Gaps) != 1 || c.Gaps[0].Text != want || c.Gaps[0].Line != 2 {
-		t.Errorf("got %v, %v", c.Lookups, c.Gaps)
+	for _, tt := range []struct{ lines, want string }{
+		{"memcached_pass a:1; uwsgi_pass a:2;", "`memcached_pass a:1` counts for nothing: the requests are those of `uwsgi_pass a:2` of line 2"},
+		{"memcached_pass a:1; limit_except POST { deny all; }", "`memcached_pass a:1` counts for nothing: `limit_except POST` of line 2 takes GETs away from it, and nginx looks for a file"},
+	} {
+		c := readText(t, "http { server { location / { set $memcached_key a;\n"+tt.lines+" } } }")
+		if len(c.Lookups) > 0 || len(c.Gaps) != 1 || c.Gaps[0].Text != tt.want || c.Gaps[0].Line != 2 {
+			t.Errorf("got %v, %v, want %s", c.Lookups, c.Gaps, tt.want)
+		}
 	}
 }

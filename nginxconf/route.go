@@ -18,6 +18,11 @@ func (f *flow) enter(v visit) {
 		return
 	}
 	f.known[v.at] = true
+	if except := v.at.exceptGET(); except != nil {
+		v.at = except
+		f.serve(v) // without the location's rewrites (ngx_http_update_location_config)
+		return
+	}
 	for _, s := range f.rewritten(v) {
 		if s.to != nil {
 			f.locate(s)
@@ -25,6 +30,16 @@ func (f *flow) enter(v visit) {
 			f.serve(s.visit)
 		}
 	}
+}
+
+// exceptGET returns the limit_except that takes GETs out of the location, or nil.
+func (s *scope) exceptGET() *scope {
+	for _, inner := range s.inner {
+		if inner.name == "limit_except" && !slices.ContainsFunc(inner.args, func(m string) bool { return strings.EqualFold(m, "GET") }) {
+			return inner
+		}
+	}
+	return nil
 }
 
 // followed reports whether a request like this one is followed already, on its way to
@@ -119,13 +134,6 @@ func (f *flow) destinations(target string) (locations []*scope) {
 
 // serve follows a request after the rewrite module.
 func (f *flow) serve(v visit) {
-	if v.at.name == "location" {
-		for _, inner := range v.at.inner {
-			if inner.name == "limit_except" && !slices.ContainsFunc(inner.args, func(m string) bool { return strings.EqualFold(m, "GET") }) {
-				v.at = inner
-			}
-		}
-	}
 	for _, r := range refusals(v.at) {
 		f.fail(v, r.by, r.codes...)
 	}

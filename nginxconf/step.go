@@ -54,6 +54,9 @@ func (f *flow) step(s step, d *directive, at *scope) []step {
 		s.visit = f.set(s.visit, d)
 	case "break":
 		s.isEnded = true
+		if at.server() != at {
+			s.to = nil // ngx_http_script_break_code
+		}
 	case "return":
 		f.returns(s.visit, d)
 		return nil

@@ -95,6 +95,7 @@ func Check(c *nginxconf.Config, g Gateway) []Finding {
 		k.pass(p, ours)
 	}
 	k.subrequests(ours)
+	k.sites(ours)
 	k.agreement(ours)
 	k.notTold(ours)
 	return k.sorted()

@@ -28,6 +28,7 @@ const (
 	keyWithoutHost  Code = "key-without-host"
 	keyWithoutArgs  Code = "key-without-args"
 	keyScheme       Code = "key-scheme"
+	keyShared       Code = "key-shared"
 	visitorDiffers  Code = "visitor-differs"
 
 	handoverKey    Code = "handover-key"

@@ -114,7 +114,8 @@ func TestDiverted(t *testing.T) {
 		{"deny", "location / { allow 10.0.0.0/8; deny all; error_page 403 404 405 502 504 = @app; LOOKUP } location @app { allow all; uwsgi_pass uwgate; }", refused},
 		{"deny elsewhere", "deny 10.0.0.1; location / { allow all; error_page 403 404 405 502 504 = @app; LOOKUP } location @app { uwsgi_pass uwgate; }", fine},
 		{"limit_except of other methods", "location / { limit_except GET { deny all; } error_page 403 404 405 502 504 = @app; LOOKUP } location @app { uwsgi_pass uwgate; }", fine},
-		{"limit_except of GET", "location / { limit_except POST { deny 10.0.0.1; } error_page 403 404 405 502 504 = @app; LOOKUP } location @app { uwsgi_pass uwgate; }", refused},
+		{"limit_except of GET, which takes the rewrites away", "location / { " + lookupAt405 + " location /in/ { return 403; limit_except POST { deny all; } error_page 403 = @app; }", harmless},
+		{"break after a rewrite", "location / { LOOKUP error_page 404 405 502 504 = @b; } location @b { rewrite ^ /in/x; break; uwsgi_pass uwgate; } location /in/ { internal; uwsgi_pass 127.0.0.1:3031; }", fine},
 
 		{"rewrite to another location", "location / { if ($cookie_member) { rewrite ^ /member/; } " + lookupAt405 + " location /member/ { uwsgi_pass uwgate; }", refused},
 		{"rewrite of the server", "if ($cookie_member) { rewrite ^(.*)$ /member$1; } location / { " + lookupAt405 + " location /member/ { uwsgi_pass uwgate; }", refused},
