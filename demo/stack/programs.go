@@ -175,7 +175,7 @@ func (s *Stack) uwgateCommand() []string {
 	command := []string{
 		s.cfg.Binary, "serve",
 		"--socket-mode", "0666",
-		"--backend", cmp.Or(s.cfg.Backend, s.UWSGI.Addr),
+		"--backend", s.backend(),
 		"--admin", s.Admin,
 		"--log", "stderr console", "--log", "file:" + s.AccessLog + " json",
 	}
@@ -186,6 +186,9 @@ func (s *Stack) uwgateCommand() []string {
 	}
 	return append(command, s.sharedArgs()...)
 }
+
+// backend returns the --backend of uwgate.
+func (s *Stack) backend() string { return cmp.Or(s.cfg.Backend, s.UWSGI.Addr) }
 
 func (s *Stack) listen() string { return cmp.Or(s.cfg.Listen, "unix:"+s.path("uwgate.sock")) }
 

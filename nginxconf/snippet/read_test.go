@@ -59,7 +59,7 @@ func compareLookup(t *testing.T, s *snippet.Site, l *nginxconf.Lookup) {
 	if (l.Memcached.Method == "hash") != hashed || l.Memcached.Ketama != (hashed && s.Hash == cachewriter.Consistent) {
 		t.Errorf("method %q, ketama %v", l.Memcached.Method, l.Memcached.Ketama)
 	}
-	if l.Misses == nil || l.Misses.Upstream.Servers[0].Text != s.Gateways[0] || !handedKey(l.Misses).Set.IsZero() {
+	if l.Misses == nil || !strings.HasPrefix(l.Misses.Upstream.Servers[0].Text, s.Gateways[0]+" max_fails=") || !handedKey(l.Misses).Set.IsZero() {
 		t.Fatalf("misses %+v", l.Misses)
 	}
 	if s.Format != policy.FormatHTTP {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/template"
+	"time"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
@@ -34,6 +35,11 @@ type Site struct {
 	// Gateways are the addresses of one gateway, as uwsgi_pass takes them, at least one.
 	Gateways []string
 	TLS
+	Workers
+
+	// ReadTimeout is how long nginx waits for a part of a response. It must be longer than
+	// the gateway waits for a worker. Zero: nginx's default.
+	ReadTimeout time.Duration
 
 	// Servers are memcached's lines, at least one, such as "10.0.0.1:11211 weight=2". Hash
 	// is how nginx chooses one of several.
@@ -72,6 +78,13 @@ type TLS struct {
 	Secure     bool   // with TLS
 	CertName   string // a name in the gateway's certificate; "uwgate.internal" if empty
 	ClientCert bool   // the gateway demands a certificate of nginx
+}
+
+// Workers are the servers that nginx asks for pages while the gateway accepts no
+// connection.
+type Workers struct {
+	Backups  []string // server lines, without backup; empty: there are none
+	NoBackup string   // why there are none, for a comment; empty: nobody wants to know
 }
 
 // Hits are the heads that nginx gives to hits. They do not matter in FormatHTTP, where a

@@ -73,6 +73,16 @@ func sites() map[string]snippet.Site {
 		"proxy": func(s *snippet.Site) {
 			s.ForwardedProto = true
 		},
+		"backup": func(s *snippet.Site) {
+			s.Backups = []string{"unix:/run/app;1.sock weight=2", "127.0.0.1:3031"}
+			s.ReadTimeout = 81500 * time.Millisecond
+		},
+		"far": func(s *snippet.Site) {
+			s.Gateways, s.Backups = []string{"10.0.0.5:3030", "[fd00::5]:3030"}, []string{"10.0.0.7:3031"}
+		},
+		"alone": func(s *snippet.Site) {
+			s.Gateways, s.NoBackup = []string{"unix:/run/uwgate.sock", "127.0.0.1:3030"}, "only uwgate knows which server has which host"
+		},
 		"second": func(s *snippet.Site) {
 			s.Name, s.Names = "blog", []string{"blog.example.com"}
 		},
@@ -286,6 +296,8 @@ func TestSiteGolden(t *testing.T) {
 			Visitors: onlySession, Hits: snippet.Hits{Adds: []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}}}, IgnoreArgs: []string{"utm_*", "gclid"}},
 		"http":  {Format: policy.FormatHTTP, Servers: three, Hash: cachewriter.Modulo, Visitors: onlySession, Listen: []string{"80", "[::]:80 default_server"}},
 		"none":  {Servers: three, Hash: cachewriter.All},
+		"backup": {Gateways: []string{"10.0.0.5:3030", "10.0.0.6:3030"}, Workers: snippet.Workers{Backups: []string{"10.0.0.7:3031 weight=2"}},
+			ReadTimeout: 81 * time.Second, Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},
 		"proxy": {Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession, ForwardedProto: true},
 		"tls": {Gateways: []string{"10.0.0.5:3031"}, TLS: snippet.TLS{Secure: true, CertName: "uwgate.example.com", ClientCert: true},
 			Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"mime"
+	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
@@ -23,7 +26,10 @@ type values struct {
 	ForwardedProto          bool
 	Listen, Names, Servers  []string
 	IsDefault               bool
-	Gateways                []string
+	Gateways, Backups       []string // server lines
+	IsFar                   bool     // nginx may be on another machine than the gateway
+	NoBackup                string
+	ReadTimeout             int // in seconds; 0: none
 	Pass                    string
 	HashLine                string
 	Key                     string
@@ -117,15 +123,38 @@ func (s *Site) addGateways(v *values, q *quoter) {
 	if len(s.Gateways) == 0 {
 		q.fail("the gateway has no address")
 	}
-	for _, address := range s.Gateways {
-		v.Gateways = append(v.Gateways, q.quote("the gateway's address", address))
+	v.IsFar = slices.ContainsFunc(s.Gateways, func(a string) bool { return !IsLocal(a) }) && len(s.Gateways)+len(s.Backups) > 1
+	attempts := "max_fails=0"
+	if v.IsFar {
+		attempts = "max_fails=3 fail_timeout=2s"
 	}
+	for _, address := range s.Gateways {
+		v.Gateways = append(v.Gateways, q.quote("the gateway's address", address)+" "+attempts)
+	}
+	for _, line := range s.Backups {
+		v.Backups = append(v.Backups, q.quoteFields("a worker's address", append(strings.Fields(line), "backup", "max_fails=0")))
+	}
+	v.NoBackup = s.NoBackup
+	v.ReadTimeout = int((s.ReadTimeout + time.Second - 1) / time.Second)
 	v.Pass = "uwgate" + v.As
 	if s.Secure {
 		v.Pass = "suwsgi://" + v.Pass
 		v.Secure, v.ClientCert = true, s.ClientCert
 		v.CertName = q.quote("a name in a certificate", cmp.Or(s.CertName, "uwgate.internal"))
 	}
+}
+
+// IsLocal reports whether the address, as nginx has it, is one of the machine itself.
+func IsLocal(address string) bool {
+	if _, isSocket := nginxconf.CutUnix(address); isSocket {
+		return true
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // key returns the key's expression, with the variables of this site.

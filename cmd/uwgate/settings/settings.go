@@ -209,6 +209,7 @@ func (s Sink) String() string { return s.Text }
 // Site is what nginx's configuration has besides the settings of serve.
 type Site struct {
 	Part        string // all, http or server
+	Backup      bool   // the workers are backup servers
 	Name        string
 	ServerNames []string
 	NginxListen []string

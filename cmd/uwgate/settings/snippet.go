@@ -40,6 +40,8 @@ func (s *Settings) Snippet() (*snippet.Site, error) {
 	}
 	n.Gateways, n.Secure, err = s.uwsgiPass()
 	errs = append(errs, err)
+	n.Workers = s.backups(n.Gateways, n.Secure)
+	n.ReadTimeout = s.longestWait()
 	n.Servers, err = s.upstreamServers()
 	errs = append(errs, err)
 	n.IgnoreArgs, err = s.ignoredArgs()
