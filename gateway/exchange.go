@@ -72,6 +72,9 @@ func (x *exchange) run(ctx context.Context) error {
 // visitors alone do nothing for a refresh or an explanation. A step that returns done has
 // ended the journey: its err is what became of the response.
 func (x *exchange) journey(ctx context.Context) error {
+	if done, err := x.answerCanary(); done {
+		return err
+	}
 	if err := x.worker.choosePool(x.client.received); err != nil {
 		return err
 	}

@@ -86,6 +86,7 @@ type Gateway struct {
 	flights   flights
 	contested contested
 	withdrawn withdrawals
+	canaries  canaries
 
 	refreshes   refresh.Schedule // see schedule
 	refreshOnce sync.Once

@@ -55,6 +55,7 @@ var adviceOn = map[policy.Reason]string{
 	policy.Reloaded:        "nothing: the next request stores it",
 	policy.Shared:          "nothing",
 	policy.Found:           "nothing",
+	policy.Canary:          "nothing",
 	policy.Stale:           "look at the backend",
 	policy.Observe:         "remove --observe when the log shows what you want",
 }

@@ -53,6 +53,8 @@ func (a *Admin) Handler() http.Handler {
 	mux.Handle("GET /metrics", a.metrics())
 	mux.HandleFunc("POST /api/v1/explain", a.guarded(a.explain))
 	mux.HandleFunc("GET /api/v1/status", a.guarded(a.status))
+	mux.HandleFunc("POST /api/v1/canaries", a.guarded(a.expectCanaries))
+	mux.HandleFunc("GET /api/v1/canaries/{token}", a.guarded(a.canaries))
 	a.profiles(mux)
 	return mux
 }

@@ -85,4 +85,5 @@ const (
 	Shared      Reason = "shared"       // another request fetched the page, and stores it
 	Stale       Reason = "stale"        // the backend failed, and the last good copy was sent
 	Found       Reason = "found"        // the page was in memcached when it was about to be fetched
+	Canary      Reason = "canary"       // uwgate answered a request of `uwgate check --via` itself
 )
