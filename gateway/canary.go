@@ -36,7 +36,7 @@ type expectation struct {
 }
 
 const (
-	minCanaryToken = 16 // no visitor's URL contains such a token by chance
+	minCanaryToken = 12 // no visitor's URL contains such a token by chance
 	maxCanaryChars = 64
 	canaryLife     = time.Minute // of a token
 	maxTokens      = 16          // at once
@@ -47,7 +47,7 @@ const (
 var ErrTooManyCanaries = errors.New("gateway: too many canaries are expected; try again in a minute")
 
 // ErrCanaryToken says that a token is not one.
-var ErrCanaryToken = errors.New("gateway: a canary's token has 16 to 64 lower-case hexadecimal digits")
+var ErrCanaryToken = errors.New("gateway: a canary's token has 12 to 64 lower-case hexadecimal digits")
 
 // ExpectCanaries makes the gateway answer requests whose vars contain the token, for a
 // minute. No worker sees them, and nothing is stored for them.

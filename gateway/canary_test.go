@@ -74,7 +74,7 @@ func TestCanaryInAnyVar(t *testing.T) {
 func TestCanaryTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g Gateway
-		for _, token := range []string{"", "0123456789abcde", "0123456789ABCDEF", "/favicon.ico.ico", strings.Repeat("0", 65)} {
+		for _, token := range []string{"", "0123456789a", "0123456789ABCDEF", "/favicon.ico.ico", strings.Repeat("0", 65)} {
 			if err := g.ExpectCanaries(token); !errors.Is(err, ErrCanaryToken) {
 				t.Errorf("%q: got %v", token, err)
 			}

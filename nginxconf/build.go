@@ -37,7 +37,11 @@ func build(ds []*directive, config *Config) error {
 	}
 	config.defs = b.defs
 	root := newScope(http, nil)
+	if d := main.last("user"); d != nil {
+		config.user = Text{d.Place, strings.Join(d.args, " ")}
+	}
 	for _, server := range root.inner {
+		config.servers = append(config.servers, newServer(server))
 		if err := b.collectLeads(server); err != nil {
 			return err
 		}

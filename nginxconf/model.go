@@ -39,8 +39,10 @@ type Config struct {
 	Passes  []*Pass   // every uwsgi_pass, in the order of their places
 	Gaps    []Gap     // what could not be read
 
-	defs *definitions
-	tree map[Place]*node
+	defs    *definitions
+	tree    map[Place]*node
+	servers []*Server
+	user    Text
 
 	// Subrequests are those that reach a lookup or a uwsgi_pass. Programs are the
 	// directives that may send requests anywhere, such as `access_by_lua_block`.

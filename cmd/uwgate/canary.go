@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
 	"uwgate/uwsgi"
 )
 
@@ -28,18 +30,27 @@ const (
 // A liveProof writes canaries, pages under fresh URLs, where uwgate would write
 // pages, and reads them through nginx. It is used once.
 type liveProof struct {
-	via      string         // a URL of the site
-	headers  []string       // of the requests, as "Name: value"
-	policy   *policy.Policy // for the key's template, the format and the type of hits
-	keyGiven bool           // the template is not the default
+	via      string            // a URL of the site
+	headers  []string          // of the requests, as "Name: value"
+	policy   *policy.Policy    // for the key's template, the format and the type of hits
+	keyGiven bool              // the template is not the default
+	keyFixed bool              // --key says it; else the keys of canaries are asked of nginx where possible
+	keyless  bool              // only nginx can compute its key, and no template is known
+	conf     *nginxconf.Config // of --nginx; nil: not read
 	method   cachewriter.Method
 	servers  []cachewriter.Server
 	roots    *x509.CertPool // nil: the system's
+	insecure bool           // any certificate will do
 
 	ring *cachewriter.Ring
 	live []string // the addresses of servers that are not marked down
 	canary
+	runID   string // hexadecimal digits in the URLs of all canaries
+	named   int    // canaries so far
+	hearing hearing
 	directs map[string]*cachewriter.Direct
+
+	missing *probe // the canary that is not written; nil: not requested
 
 	watchers []*cachewriter.Watcher // of live, once a canary was no hit; nil where watching failed
 	blind    []error                // of live: why its lookups are not known
@@ -55,11 +66,12 @@ type canary struct {
 
 // proveLive is `uwgate check --via`. The error says why nothing could be tried;
 // what is wrong is no error (see liveReport.hit).
-func proveLive(ctx context.Context, s *settings.Settings) (*liveReport, error) {
+func proveLive(ctx context.Context, s *settings.Settings, conf *nginxconf.Config) (*liveReport, error) {
 	p, err := newLiveProof(ctx, s)
 	if err != nil {
 		return nil, err
 	}
+	p.conf = conf
 	return p.run(ctx)
 }
 
@@ -74,7 +86,11 @@ func newLiveProof(ctx context.Context, s *settings.Settings) (*liveProof, error)
 	p := &liveProof{
 		via: s.Command.Via, headers: s.Command.Headers,
 		policy: decisions, keyGiven: s.Template() != "",
-		method: s.Store.Hash,
+		keyFixed: !s.Origin("key").IsDefault(), keyless: s.Nginx != nil && s.Template() == "",
+		method: s.Store.Hash, insecure: s.Command.Insecure,
+	}
+	if !s.Control.Admin.IsZero() {
+		p.hearing.api = &adminAPI{Control: s.Control, timeout: adminTimeout}
 	}
 	p.servers, err = s.MemcachedServers(ctx)
 	return p, err
@@ -113,6 +129,7 @@ func (p *liveProof) prepare() ([]*probe, error) {
 	}
 	p.live = p.ring.Pick("")
 	p.makeCanary()
+	p.makeRun()
 	probes, err := p.plan()
 	if err != nil {
 		return nil, err
@@ -122,6 +139,13 @@ func (p *liveProof) prepare() ([]*probe, error) {
 		p.directs[addr] = cachewriter.NewDirect(addr, memcachedTimeout)
 	}
 	return probes, nil
+}
+
+// makeRun makes the digits that the URLs of all canaries have.
+func (p *liveProof) makeRun() {
+	digits := make([]byte, 6)
+	rand.Read(digits)
+	p.runID = hex.EncodeToString(digits)
 }
 
 // makeCanary makes the page that is stored under all fresh URLs, and its value as a gateway
@@ -150,8 +174,24 @@ func (p *liveProof) disconnect() {
 	}
 }
 
-// try writes all canaries and requests them until one is no hit.
+// try tries both ways: the canaries that are written must be hits, and one that is not must
+// come back through uwgate. Where nginx makes the keys, it is asked for them first.
 func (p *liveProof) try(ctx context.Context, probes []*probe) (*liveReport, error) {
+	p.hearing.announce(ctx, p.runID)
+	if p.asksKeys() {
+		if r, err := p.askKeys(ctx, probes); r != nil || err != nil {
+			return r, err
+		}
+	}
+	r, err := p.tryHits(ctx, probes)
+	if err == nil {
+		p.addMiss(ctx, r)
+	}
+	return r, err
+}
+
+// tryHits writes all canaries and requests them until one is no hit.
+func (p *liveProof) tryHits(ctx context.Context, probes []*probe) (*liveReport, error) {
 	for _, pr := range probes {
 		switch err := p.write(ctx, pr); {
 		case errors.Is(err, errTaken):
@@ -204,6 +244,9 @@ func (p *liveProof) clean(ctx context.Context, probes []*probe) (left []string) 
 		if err := p.directs[addr].Delete(ctx, key); err != nil {
 			left = append(left, fmt.Sprintf("%q on %s (%v)", key, addr, err))
 		}
+	}
+	if p.missing != nil {
+		probes = append(probes, p.missing)
 	}
 	for _, pr := range probes {
 		for _, addr := range pr.written {

@@ -24,7 +24,8 @@ type response struct {
 	status int // 0: no response
 	header http.Header
 	body   []byte
-	step   askStep // what failed, if err is set
+	from   net.Addr // that responded
+	step   askStep  // what failed, if err is set
 	err    error
 }
 
@@ -72,7 +73,7 @@ func (p *liveProof) exchange(ctx context.Context, pr *probe) response {
 	if err != nil {
 		return response{step: stepRead, err: err}
 	}
-	return response{status: resp.StatusCode, header: resp.Header, body: body}
+	return response{status: resp.StatusCode, header: resp.Header, body: body, from: nc.RemoteAddr()}
 }
 
 // dial connects to the URL's host, whatever site the Host header names.
@@ -83,7 +84,7 @@ func (p *liveProof) dial(ctx context.Context, pr *probe) (net.Conn, askStep, err
 		return nc, stepConnect, err
 	}
 	site := url.URL{Host: headerOf(pr.lines, "Host")}
-	secure := tls.Client(nc, &tls.Config{ServerName: site.Hostname(), RootCAs: p.roots})
+	secure := tls.Client(nc, &tls.Config{ServerName: site.Hostname(), RootCAs: p.roots, InsecureSkipVerify: p.insecure})
 	if err := secure.HandshakeContext(ctx); err != nil {
 		nc.Close()
 		return nil, stepTLS, err
@@ -130,11 +131,17 @@ func headerOf(lines []string, name string) string {
 	return ""
 }
 
-// isGateways reports whether the response came through a gateway.
+// isGateways reports whether the response came through a gateway. Hits in the format http
+// have a Cache-Status of uwgate's, too.
 func (a response) isGateways() bool {
-	return slices.ContainsFunc(a.header.Values("Cache-Status"), func(line string) bool {
-		return strings.Contains(line, "uwgate; fwd=")
-	})
+	for _, line := range a.header.Values("Cache-Status") {
+		for member := range strings.SplitSeq(line, ",") {
+			if name, rest, _ := strings.Cut(strings.TrimSpace(member), ";"); name == "uwgate" && strings.TrimSpace(rest) != "hit" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // String returns the status and some headers, or why there is no response.

@@ -106,7 +106,7 @@ func (p *liveProof) askAgain(ctx context.Context, probes []*probe) (asked, misse
 func (p *liveProof) judgeAnswer(r *liveReport, pr *probe) bool {
 	switch a := pr.response; {
 	case a.err != nil:
-		r.unreached(pr)
+		p.unreached(r, pr)
 	case p.bears(a):
 		p.misformed(r, a)
 	default:
@@ -132,7 +132,7 @@ func (p *liveProof) judgeLookups(r *liveReport, pr *probe, asked []*probe) {
 		r.todo("see whether that memcached is full (`stats`: evictions), restarts or is flushed, or whether what listens there is a proxy before several")
 	case len(own) > 0:
 		p.wrongKey(r, pr, own[0].Key)
-	case r.refused(pr):
+	case p.refusedBy(r, pr, pr.response):
 	case r.Hits > 0:
 		r.is(offServer, "nginx serves some of the canaries, and looks for this one on none of --memcached")
 		r.todo("name every server of nginx's upstream block with --memcached, in its order, and its hash with --hash")
@@ -160,21 +160,6 @@ func (p *liveProof) unwritten(pr *probe, err error) *liveReport {
 	r.is(offReach, "the canary cannot be written: %v", err)
 	r.todo("start that memcached, or check the address in --memcached; a server that is marked down in nginx's upstream block is marked down here, too")
 	return r
-}
-
-func (r *liveReport) unreached(pr *probe) {
-	name, port := pr.address()
-	switch a := pr.response; a.step {
-	case stepConnect:
-		r.is(offReach, "nginx does not take connections at %s port %s: %v", name, port, a.err)
-		r.todo("see whether nginx runs and listens there (`nginx -T | grep listen`); or give --via its address, and the site's name with --header 'Host: NAME'")
-	case stepTLS:
-		r.is(offReach, "no TLS with %s: %v", pr.host, a.err)
-		r.todo("give --via the name that the certificate is for, or nginx's address and --header 'Host: NAME'")
-	default:
-		r.is(offReach, "nginx does not respond: %s: %v", a.step, a.err)
-		r.todo("see nginx's error log for %s", pr.target)
-	}
 }
 
 // misformed reports a response that contains the canary and is not the page.
@@ -217,33 +202,6 @@ func (p *liveProof) wrongKey(r *liveReport, pr *probe, asked string) {
 	}
 }
 
-// refused reports a response that nginx makes before any lookup. It returns false if this is
-// none.
-func (r *liveReport) refused(pr *probe) bool {
-	a := pr.response
-	if a.isGateways() {
-		return false
-	}
-	switch {
-	case a.status >= 300 && a.status < 400:
-		r.todo("give --via a URL that nginx responds to itself, such as the one that it redirects to")
-	case a.status == http.StatusBadRequest || a.status == http.StatusMisdirectedRequest:
-		r.todo("see whether the URL's scheme fits nginx's port, and --header 'Host: NAME' the site")
-	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
-		r.todo("give --via a URL that anybody may see, or the credentials with --header")
-	case a.status == http.StatusTooManyRequests:
-		r.todo("let nginx's limits (limit_req, limit_conn) pass this client")
-	case a.status == http.StatusInternalServerError:
-		r.todo("see nginx's error log for %s: $memcached_key may not be set, or its configuration loop", pr.target)
-	case a.status > http.StatusInternalServerError:
-		r.todo("see nginx's error log for %s: it names what cannot be reached, such as uwgate, or the limit that turned the client away", pr.target)
-	default:
-		return false
-	}
-	r.is(offReach, "nginx itself responds with %d", a.status)
-	return true
-}
-
 // untold reports a miss on servers that do not report their lookups.
 func (p *liveProof) untold(r *liveReport, pr *probe) {
 	r.is(offMiss, "nginx does not serve the canary; whether it looks for another key, on another server or not at all cannot be determined here")
@@ -261,7 +219,8 @@ func (p *liveProof) noLookup(r *liveReport, pr *probe) {
 		r.evidence("the request came to uwgate")
 	} else {
 		r.evidence("the response does not have uwgate's Cache-Status: it is nginx's own, or that of a worker that nginx asks directly")
-		r.todo("see that nginx has this site under the name of --via; for another name give --header 'Host: NAME'")
+		p.before(r, pr.response)
+		p.whichServer(r, pr, pr.response)
 	}
 	r.todo("see that the location of this URL has memcached_pass or srcache_fetch, and no `if` that goes another way")
 	r.todo("if it has, compare --memcached with nginx's upstream block")

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -30,6 +28,7 @@ type probe struct {
 	servers  []string // where uwgate writes it
 	written  []string // where it may be stored
 	response response // the last one
+	missed   *arrival // of the request before it was written; nil: there was none
 }
 
 func (pr *probe) url() string { return pr.scheme + "://" + pr.host + pr.target }
@@ -49,9 +48,12 @@ func (p *liveProof) plan() ([]*probe, error) {
 		if err != nil {
 			return nil, err
 		}
+		if p.keyless {
+			probes = append(probes, pr)
+			continue
+		}
 		if len(probes) > 0 && pr.key == probes[0].key {
-			return nil, fmt.Errorf("--via: the key %q is that of every URL in this folder, so a canary could be in the way of a page; "+
-				"give --key as in nginx's set $memcached_key, or another URL", pr.key)
+			return nil, sameKey(pr)
 		}
 		place := strings.Join(pr.servers, " ")
 		if count[place] < perServer*len(pr.servers) {
@@ -62,25 +64,44 @@ func (p *liveProof) plan() ([]*probe, error) {
 	return probes, nil
 }
 
+// sameKey is the error for a key that several canaries have.
+func sameKey(pr *probe) error {
+	return fmt.Errorf("--via: the key %q is that of every URL in this folder, so a canary could be in the way of a page; "+
+		"give --key as in nginx's set $memcached_key, or another URL", pr.key)
+}
+
 func (p *liveProof) newProbe() (*probe, error) {
-	token := make([]byte, 8)
-	rand.Read(token)
-	pr := &probe{token: hex.EncodeToString(token)}
+	pr := &probe{token: fmt.Sprintf("%s%04x", p.runID, p.named)}
+	p.named++
 	if err := p.request(pr); err != nil {
 		return nil, fmt.Errorf("--via: %w", err)
 	}
+	return pr, p.expandKey(pr)
+}
+
+// expandKey makes the key as uwgate would, if nginx did not hand it over.
+func (p *liveProof) expandKey(pr *probe) error {
+	if p.keyless {
+		return nil
+	}
 	vars, err := pr.vars()
 	if err != nil {
-		return nil, fmt.Errorf("--via: %w", err)
+		return fmt.Errorf("--via: %w", err)
 	}
-	if pr.key, err = p.policy.Keys.Template.Expand(vars); err != nil {
-		return nil, fmt.Errorf("--via: key of %s: %w", pr.url(), err)
+	key, err := p.policy.Keys.Template.Expand(vars)
+	if err != nil {
+		return fmt.Errorf("--via: key of %s: %w", pr.url(), err)
 	}
-	if err := cachewriter.CheckKey(cachewriter.Escape(pr.key)); err != nil {
-		return nil, fmt.Errorf("--via: key of %s: %w; give a URL with a shorter path", pr.url(), err)
+	return p.setKey(pr, key)
+}
+
+// setKey sets the key, and chooses the servers by it.
+func (p *liveProof) setKey(pr *probe, key string) error {
+	if err := cachewriter.CheckKey(cachewriter.Escape(key)); err != nil {
+		return fmt.Errorf("--via: key of %s: %w; give a URL with a shorter path", pr.url(), err)
 	}
-	pr.servers = p.ring.Pick(pr.key)
-	return pr, nil
+	pr.key, pr.servers = key, p.ring.Pick(key)
+	return nil
 }
 
 // request makes the request of a canary.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -18,12 +19,16 @@ const (
 	offReach  outcome = "reach"  // nginx or memcached does not respond, or not with this page
 	offLookup outcome = "lookup" // nginx asks none of our memcacheds
 	offMiss   outcome = "miss"   // no hit, and our memcacheds do not report why
+
+	offGateway outcome = "gateway" // what is not in memcached does not come back through uwgate
+	offStore   outcome = "store"   // it does, and uwgate would not store it
 )
 
 // headlines are the outcomes for people.
 var headlines = map[outcome]string{
 	liveHit: "Hit", offKey: "The key is off", offServer: "The server is off", offFormat: "The format is off",
 	offReach: "Out of reach", offLookup: "No lookup", offMiss: "No hit",
+	offGateway: "Not through uwgate", offStore: "Never stored",
 }
 
 // A liveReport is what `check --via` has found. Its JSON form is read by scripts:
@@ -41,6 +46,7 @@ type liveReport struct {
 	Asked    []liveLookup `json:"asked"`  // what memcached was asked for on behalf of that URL
 	Tried    int          `json:"tried"`  // canaries that nginx was asked for
 	Hits     int          `json:"hits"`
+	Miss     *liveMiss    `json:"miss"` // the canary that was not written; null if none was requested
 	Evidence []string     `json:"evidence"`
 	ToDo     []string     `json:"todo"`
 	Warnings []string     `json:"warnings"`
@@ -92,7 +98,7 @@ func (r *liveReport) write(w io.Writer) error {
 	var s sheet
 	s.section("Live proof", len("uwgate writes"))
 	s.value("canary", r.URL)
-	s.value("uwgate writes", r.Key)
+	s.value("uwgate writes", cmp.Or(r.Key, "nothing"))
 	if r.Wire != r.Key {
 		s.value("on the wire", r.Wire)
 	}
@@ -107,6 +113,7 @@ func (r *liveReport) write(w io.Writer) error {
 	if r.Answer != "" {
 		s.row("response", r.Answer)
 	}
+	r.Miss.write(&s)
 	for _, part := range []struct {
 		label string
 		texts []string
@@ -117,4 +124,19 @@ func (r *liveReport) write(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "%s\n%s: %s\n", s.String(), headlines[r.Outcome], sentence(r.Summary))
 	return err
+}
+
+// write prints what became of the canary that is in no memcached.
+func (m *liveMiss) write(s *sheet) {
+	switch {
+	case m == nil:
+		return
+	case !m.Through:
+		s.row("miss", "not through uwgate: "+m.Answer)
+		return
+	case !m.Told:
+		s.row("miss", "came back through uwgate: "+m.Answer)
+		return
+	}
+	s.row("miss", fmt.Sprintf("came to uwgate with CACHE_STATUS %q, CACHE_SERVER %q; the key is %s", m.Lookup, m.Server, sourceOf(m.Source)))
 }

@@ -13,6 +13,9 @@ import (
 // watch makes the servers report their lookups from now on. That is work for a busy
 // memcached, so it is only done after a canary was no hit.
 func (p *liveProof) watch(ctx context.Context) {
+	if p.watchers != nil {
+		return
+	}
 	p.watchers = make([]*cachewriter.Watcher, len(p.live))
 	p.blind = make([]error, len(p.live))
 	ctx, cancel := context.WithTimeout(ctx, 2*memcachedTimeout)

@@ -111,7 +111,7 @@ func runChecks(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 	if s, err = s.AsNginxHas(conf); err != nil {
 		return report, err
 	}
-	report.Live, err = proveLive(ctx, s)
+	report.Live, err = proveLive(ctx, s, conf)
 	return report, err
 }
 
@@ -120,7 +120,7 @@ func proveOnly(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 	if s.Command.Via == "" {
 		return &checkReport{}, nil
 	}
-	live, err := proveLive(ctx, s)
+	live, err := proveLive(ctx, s, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,11 @@ type Gateway struct {
 	// Resolve returns the addresses of a host, such as "10.0.0.1" and "::1", in the order
 	// in which nginx receives them. Nil: names are not resolved.
 	Resolve func(host string) ([]string, error)
+
+	// MayOpen returns why processes of a user and a group cannot connect to the UNIX socket
+	// with a path, nil if they can, if there is no such socket, or if that cannot be known.
+	// An empty group is that with the user's name. Nil: sockets are not looked at.
+	MayOpen func(user, group, path string) *Denial
 }
 
 // Hits are the heads that nginx gives to hits. They do not matter in FormatHTTP, where
@@ -96,6 +101,8 @@ func Check(c *nginxconf.Config, g Gateway) []Finding {
 	}
 	k.subrequests(ours)
 	k.sites(ours)
+	k.sockets(ours, k.passes(ours))
+	k.shadows(ours)
 	k.agreement(ours)
 	k.notTold(ours)
 	return k.sorted()

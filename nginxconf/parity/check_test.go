@@ -79,7 +79,8 @@ func TestNginxAcceptsArchives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := nginxtest.Frame(t, "", "")
-			conf := "pid x.pid;\n" + string(a.Files[0].Data)
+			// nginxtest says the user.
+			conf := "pid x.pid;\n" + strings.Replace(string(a.Files[0].Data), "user ", "# user ", 1)
 			if strings.Contains(conf, "srcache") {
 				conf = modules + conf
 			}
@@ -125,8 +126,13 @@ func checked(t *testing.T, a *txtar.Archive) string {
 // gateway reads flags of serve, one on each line.
 func gateway(t *testing.T, dir, told string) Gateway {
 	t.Helper()
-	hosts := map[string][]string{}
-	g := Gateway{Resolve: func(host string) ([]string, error) {
+	hosts, denied := map[string][]string{}, map[string]*Denial{}
+	g := Gateway{MayOpen: func(user, _, path string) *Denial {
+		if user == "root" {
+			return nil
+		}
+		return denied[path]
+	}, Resolve: func(host string) ([]string, error) {
 		if ips, ok := hosts[host]; ok {
 			return ips, nil
 		}
@@ -140,6 +146,9 @@ func gateway(t *testing.T, dir, told string) Gateway {
 		case "host":
 			fields := strings.Fields(value)
 			hosts[fields[0]] = fields[1:]
+		case "denied": // socket, path, mode, user, group
+			fields := strings.Fields(value)
+			denied[fields[0]] = &Denial{Path: fields[1], Mode: fields[2], Owner: fields[3] + " " + fields[4], IsFolder: fields[2][0] == 'd'}
 		case "--listen":
 			g.Listen = append(g.Listen, value)
 		case "--key":

@@ -43,6 +43,8 @@ const (
 	membersLookedUp Code = "members-looked-up"
 	rewritten       Code = "rewritten"
 	subrequests     Code = "subrequests"
+	serverShadowed  Code = "server-shadowed"
+	socketDenied    Code = "socket-denied"
 	missNowhere     Code = "miss-nowhere"
 	missElsewhere   Code = "miss-elsewhere"
 	tlsDiffers      Code = "tls-differs"

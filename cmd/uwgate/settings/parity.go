@@ -65,11 +65,7 @@ func (s *Settings) AsNginxHas(conf *nginxconf.Config) (*Settings, error) {
 	if l == nil {
 		return nil, errors.New("--via has nothing to try: nginx looks no page up")
 	}
-	found := parity.SettingsOf(l)
-	if found.Key == "" && s.Origin("key").IsDefault() {
-		return nil, s.Refuse("via", fmt.Errorf("%w; or give --key, as it is for that URL", found.KeyErr))
-	}
-	return s.withNginx(found)
+	return s.withNginx(parity.SettingsOf(l))
 }
 
 // lookupOf is a lookup of the URL's host, or else the first one; nil if there is none.

@@ -131,6 +131,8 @@ func ForCheck() *Set {
 		{name: "via", kind: text("URL", func(s *Settings) *string { return &s.Command.Via }, nil), own: true,
 			help: "prove with a page of its own that nginx finds what uwgate stores; name a `URL` of the site, and the page gets a new URL in the same folder"},
 		headerRow("add a header to the requests of --via, as `'Name: value'`"),
+		{name: "insecure", short: "k", kind: toggle(func(s *Settings) *bool { return &s.Command.Insecure }), own: true,
+			help: "accept any certificate of the site of --via, as of one that is signed by itself"},
 		jsonRow("print one JSON object"),
 	}, but("nginx"))
 }

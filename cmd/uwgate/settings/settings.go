@@ -225,6 +225,7 @@ type Command struct {
 	Method      string   // empty: GET
 	RequestFile string
 	Via         string // check: the URL of the site
+	Insecure    bool   // check: any certificate of it will do
 	Nginx       string // check: nginx's main configuration file
 	Diff        bool   // check: print a patch
 	Site

@@ -1,0 +1,109 @@
+package parity
+
+import (
+	"fmt"
+	"strings"
+
+	"uwgate/nginxconf"
+)
+
+// A Denial says why nginx cannot connect to a UNIX socket.
+type Denial struct {
+	Path     string // the socket, or a folder on the way to it
+	Mode     string // as ls prints it
+	Owner    string // user and group
+	IsFolder bool   // Path is a folder, which nginx may not enter
+}
+
+// defaultUser is whom nginx's workers run as, unless the configuration or the build says
+// otherwise.
+const defaultUser = "nobody"
+
+// workers returns user and group of nginx's workers. Without a group it is the one that has
+// the user's name.
+func (k *checker) workers() (user, group string) {
+	fields := strings.Fields(k.config.User().Value)
+	switch len(fields) {
+	case 0:
+		return defaultUser, ""
+	case 1:
+		return fields[0], ""
+	}
+	return fields[0], fields[1]
+}
+
+// sockets checks that nginx may connect to the UNIX sockets of memcached and of the gateway.
+func (k *checker) sockets(ours []Lookup, passes []pass) {
+	if k.g.MayOpen == nil {
+		return
+	}
+	for _, l := range ours {
+		for _, s := range l.Memcached.Servers {
+			k.memcachedSocket(l, s)
+		}
+	}
+	for _, p := range passes {
+		for _, s := range p.Upstream.Servers {
+			k.passSocket(s)
+		}
+	}
+}
+
+// denied returns why nginx cannot connect to the socket of a server line; nil: there is no
+// such reason.
+func (k *checker) denied(s nginxconf.UpstreamServer) *Denial {
+	fields := strings.Fields(s.Text)
+	if len(fields) == 0 {
+		return nil
+	}
+	path, isSocket := nginxconf.CutUnix(fields[0])
+	if !isSocket {
+		return nil
+	}
+	user, group := k.workers()
+	return k.g.MayOpen(user, group, path)
+}
+
+func (k *checker) memcachedSocket(l Lookup, s nginxconf.UpstreamServer) {
+	d := k.denied(s)
+	if d == nil {
+		return
+	}
+	path, _ := nginxconf.CutUnix(strings.Fields(s.Text)[0])
+	k.error(s.Place, socketDenied, d.fix("memcached -s "+path+" -a 0666   # in memcached.conf", "the group of memcached's socket"),
+		"%s: nginx looks every page up in vain", k.why(path, d))
+}
+
+func (k *checker) passSocket(s nginxconf.UpstreamServer) {
+	d := k.denied(s)
+	if d == nil {
+		return
+	}
+	path, _ := nginxconf.CutUnix(strings.Fields(s.Text)[0])
+	user, _ := k.workers()
+	if strings.Contains(s.Text+" ", " backup ") {
+		k.warning(s.Place, socketDenied, d.fix("chmod-socket = 666   # in uWSGI's configuration", "the group of the socket"),
+			"%s: visitors get status 502 while uwgate is down", k.why(path, d))
+		return
+	}
+	k.error(s.Place, socketDenied, d.fix("--socket-mode 0666 --allow-user "+user+"   # for uwgate serve", "the group that uwgate runs as (Group= in its unit)"),
+		"%s: visitors get status 502", k.why(path, d))
+}
+
+// why says what is denied.
+func (k *checker) why(path string, d *Denial) string {
+	user, _ := k.workers()
+	need := fmt.Sprintf("it has the mode %s and belongs to %s", d.Mode, d.Owner)
+	if d.IsFolder {
+		need = fmt.Sprintf("it may not enter the folder %s, which has the mode %s and belongs to %s", d.Path, d.Mode, d.Owner)
+	}
+	return fmt.Sprintf("nginx runs as %s, and may not connect to unix:%s: %s", user, path, need)
+}
+
+// fix returns how to let nginx in.
+func (d *Denial) fix(wider, group string) Fix {
+	if d.IsFolder {
+		return manual("chmod o+x "+d.Path, "it is about files, and not about nginx")
+	}
+	return manual(wider+"; or let nginx's user be in "+group+", and start nginx again", "only you know who may open the socket")
+}

@@ -1,0 +1,211 @@
+package nginxconf
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Server is a server block, and how requests come to it.
+type Server struct {
+	Block
+	Names     []string // of server_name, as written; empty: none
+	Endpoints []Endpoint
+}
+
+// An Endpoint is a Listen with what chooses the server of a connection.
+type Endpoint struct {
+	Listen
+	Addr      netip.Addr
+	Ports     [2]uint16 // the first and the last
+	IsDefault bool      // default_server
+	V4Too     bool      // ipv6only=off: the IPv6 wildcard takes IPv4, too
+}
+
+// Servers returns all server blocks, in their order.
+func (c *Config) Servers() []*Server { return c.servers }
+
+// User returns the arguments of the user directive: as whom nginx's workers run. Zero: there
+// is none, and they run as the user that nginx was built for.
+func (c *Config) User() Text { return c.user }
+
+func newServer(s *scope) *Server {
+	server := &Server{Block: Block{Place: s.Place}}
+	for _, d := range s.own("server_name") {
+		server.Names = append(server.Names, d.args...)
+	}
+	for _, l := range s.listens() {
+		if e, ok := newEndpoint(l); ok {
+			server.Endpoints = append(server.Endpoints, e)
+		}
+	}
+	for _, d := range s.own("listen") {
+		for i := range server.Endpoints {
+			if e := &server.Endpoints[i]; e.Place == d.Place {
+				e.IsDefault = slices.Contains(d.args[1:], "default_server") || slices.Contains(d.args[1:], "default")
+				e.V4Too = slices.Contains(d.args[1:], "ipv6only=off")
+			}
+		}
+	}
+	return server
+}
+
+// newEndpoint reads the address of a listen line. It returns false for UNIX sockets, and for
+// host names, whose addresses only nginx knows.
+func newEndpoint(l Listen) (Endpoint, bool) {
+	e := Endpoint{Listen: l}
+	host, ports, err := net.SplitHostPort(l.Address)
+	switch {
+	case err == nil:
+	case strings.Trim(l.Address, "0123456789-") == "":
+		host, ports = "*", l.Address
+	default:
+		host, ports = strings.Trim(l.Address, "[]"), "80"
+	}
+	if host == "*" || host == "" {
+		host = "0.0.0.0"
+	}
+	e.Addr, err = netip.ParseAddr(host)
+	if err != nil {
+		return e, false
+	}
+	first, last, isRange := strings.Cut(ports, "-")
+	if !isRange {
+		last = first
+	}
+	for i, text := range []string{first, last} {
+		n, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			return e, false
+		}
+		e.Ports[i] = uint16(n)
+	}
+	return e, true
+}
+
+// has reports whether the line takes connections to that port.
+func (e *Endpoint) has(port uint16) bool { return e.Ports[0] <= port && port <= e.Ports[1] }
+
+// isFor reports whether the line is for the address, as a wildcard or not.
+func (e *Endpoint) isFor(addr netip.Addr, wildcard bool) bool {
+	switch {
+	case !wildcard:
+		return e.Addr == addr
+	case !e.Addr.IsUnspecified():
+		return false
+	}
+	return e.Addr.Is4() == addr.Is4() || e.Addr.Is6() && e.V4Too
+}
+
+// ServerFor returns the server block that responds to requests for a host on connections to
+// that address (ngx_http_find_virtual_server), or nil if no line listens there. A line for
+// the address itself comes before a wildcard; the wildcard itself stands for all addresses
+// without a line of their own.
+func (c *Config) ServerFor(at netip.AddrPort, host string) *Server {
+	for _, wildcard := range []bool{false, true} {
+		servers, otherwise := c.listeners(at, wildcard)
+		if len(servers) == 0 {
+			continue
+		}
+		if named := byName(servers, host); named != nil {
+			return named
+		}
+		return otherwise
+	}
+	return nil
+}
+
+// listeners returns the servers that listen on an address, and the one for all other hosts.
+func (c *Config) listeners(at netip.AddrPort, wildcard bool) (servers []*Server, otherwise *Server) {
+	isSaid := false
+	for _, s := range c.servers {
+		for i := range s.Endpoints {
+			e := &s.Endpoints[i]
+			if !e.has(at.Port()) || !e.isFor(at.Addr(), wildcard) {
+				continue
+			}
+			if !slices.Contains(servers, s) {
+				servers = append(servers, s)
+			}
+			if otherwise == nil || e.IsDefault && !isSaid {
+				otherwise, isSaid = s, e.IsDefault
+			}
+		}
+	}
+	return servers, otherwise
+}
+
+// byName returns the server that has a name for the host, or nil: the whole name first, then
+// the longest wildcard at the beginning, then that at the end, then the first regex. Of
+// servers with the same name the first one counts.
+func byName(servers []*Server, host string) *Server {
+	host = normalHost(host)
+	var best *Server
+	rank := 0
+	for _, s := range servers {
+		names := s.Names
+		if len(names) == 0 {
+			names = []string{""}
+		}
+		for _, name := range names {
+			if r := rankOf(name, host); r > rank {
+				best, rank = s, r
+			}
+		}
+	}
+	return best
+}
+
+// Ranks of names, the lengths of wildcards added. A host has at most 255 bytes.
+const (
+	rankRegex    = 1
+	rankTail     = 1000
+	rankHead     = 2000
+	rankComplete = 3000
+)
+
+// rankOf returns how well a name fits a host; zero: not at all.
+func rankOf(name, host string) int {
+	if pattern, ok := strings.CutPrefix(name, "~"); ok {
+		re, err := regexp.Compile("(?i)" + pattern)
+		if err == nil && host != "" && re.MatchString(host) {
+			return rankRegex
+		}
+		return 0
+	}
+	name = Lower(name)
+	if name == "$hostname" {
+		name, _ = os.Hostname()
+		name = Lower(name)
+	}
+	suffix, isHead := strings.CutPrefix(name, "*")
+	if strings.HasPrefix(name, ".") {
+		suffix, isHead = name, true
+		if host == name[1:] {
+			return rankComplete
+		}
+	}
+	prefix, isTail := strings.CutSuffix(name, "*")
+	switch {
+	case isHead && host != "" && len(host) > len(suffix) && strings.HasSuffix(host, suffix):
+		return rankHead + len(suffix)
+	case isTail && len(host) > len(prefix) && strings.HasPrefix(host, prefix):
+		return rankTail + len(prefix)
+	case !isHead && !isTail && name == host:
+		return rankComplete
+	}
+	return 0
+}
+
+// normalHost returns a Host header as nginx compares it (ngx_http_validate_host): without a
+// port and a dot at the end, in lower case.
+func normalHost(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		host = host[:i]
+	}
+	return Lower(strings.TrimSuffix(host, "."))
+}
