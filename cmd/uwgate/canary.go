@@ -15,6 +15,7 @@ import (
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/policy"
 	"uwgate/nginxconf"
+	"uwgate/nginxconf/parity"
 	"uwgate/uwsgi"
 )
 
@@ -30,13 +31,14 @@ const (
 // A liveProof writes canaries, pages under fresh URLs, where uwgate would write
 // pages, and reads them through nginx. It is used once.
 type liveProof struct {
-	via      string            // a URL of the site
-	headers  []string          // of the requests, as "Name: value"
-	policy   *policy.Policy    // for the key's template, the format and the type of hits
-	keyGiven bool              // the template is not the default
-	keyFixed bool              // --key says it; else the keys of canaries are asked of nginx where possible
-	keyless  bool              // only nginx can compute its key, and no template is known
-	conf     *nginxconf.Config // of --nginx; nil: not read
+	via      string         // a URL of the site
+	headers  []string       // of the requests, as "Name: value"
+	policy   *policy.Policy // for the key's template, the format and the type of hits
+	keyGiven bool           // the template is not the default
+	keyFixed bool           // --key says it; else the keys of canaries are asked of nginx where possible
+	keyless  bool           // only nginx can compute its key, and no template is known
+	gateways []string       // where nginx sends misses, as far as known
+	nginxKnown
 	method   cachewriter.Method
 	servers  []cachewriter.Server
 	roots    *x509.CertPool // nil: the system's
@@ -66,16 +68,21 @@ type canary struct {
 
 // proveLive is `uwgate check --via`. The error says why nothing could be tried;
 // what is wrong is no error (see liveReport.hit).
-func proveLive(ctx context.Context, s *settings.Settings, conf *nginxconf.Config) (*liveReport, error) {
-	p, err := newLiveProof(ctx, s)
+func proveLive(ctx context.Context, s *settings.Settings, known nginxKnown) (*liveReport, error) {
+	p, err := newLiveProof(ctx, s, known)
 	if err != nil {
 		return nil, err
 	}
-	p.conf = conf
 	return p.run(ctx)
 }
 
-func newLiveProof(ctx context.Context, s *settings.Settings) (*liveProof, error) {
+// nginxKnown is what --nginx has shown. The zero value is nothing.
+type nginxKnown struct {
+	conf     *nginxconf.Config
+	findings []parity.Finding
+}
+
+func newLiveProof(ctx context.Context, s *settings.Settings, known nginxKnown) (*liveProof, error) {
 	if len(s.Store.Servers) == 0 {
 		return nil, errors.New("--memcached is missing: name the servers of nginx's memcached_pass as they are written there, as in --memcached 127.0.0.1:11211")
 	}
@@ -88,6 +95,7 @@ func newLiveProof(ctx context.Context, s *settings.Settings) (*liveProof, error)
 		policy: decisions, keyGiven: s.Template() != "",
 		keyFixed: !s.Origin("key").IsDefault(), keyless: s.Nginx != nil && s.Template() == "",
 		method: s.Store.Hash, insecure: s.Command.Insecure,
+		nginxKnown: known, gateways: gatewaysOf(s, known.conf),
 	}
 	if !s.Control.Admin.IsZero() {
 		p.hearing.api = &adminAPI{Control: s.Control, timeout: adminTimeout}

@@ -100,8 +100,25 @@ func TestLiveProof(t *testing.T) {
 		{"the gateway's 502", 1, nil, notLookedUp(answerAs(502)), offLookup, nil},
 
 		{"redirect", 1, nil, notLookedUp(answerItself(302)), offReach, []string{"nginx itself responds with 302", "the one that it redirects to"}},
+		{"redirect to https", 1, nil, notLookedUp(answerTo("https://www.example.com/x")), offReach,
+			[]string{"nginx redirects to https://www.example.com: give --via https://www.example.com/ in place of http://127.0.0.1", "with --header 'Host: www.example.com'"}},
+		{"password", 1, nil, notLookedUp(answerItself(401)), offReach, []string{"give --header 'Authorization: Basic"}},
+		{"a CDN's 403", 1, nil, notLookedUp(answerWith(403, "Via", "1.1 edge", "X-Cache", "Error from cloudfront")), offReach,
+			[]string{"came through a CDN or proxy before nginx (Via: 1.1 edge, X-Cache: Error from cloudfront)", "give --via the address of nginx itself", "nginx, or what stands before it, responds with 403"}},
+		{"a CDN's page", 1, nil, notLookedUp(answerWith(200, "Age", "17")), offLookup, []string{"came through a CDN or proxy before nginx (Age: 17)"}},
+		{"no gateway at --listen", 1, []string{"--listen", "unix:/no/such/socket"}, notLookedUp(answerItself(502)), offReach,
+			[]string{"nothing takes connections at unix:/no/such/socket", "start `uwgate serve --listen unix:/no/such/socket`"}},
+
+		{"misses elsewhere", 1, nil, func(s *fakeSite) { s.missed = answerItself(404) }, offGateway,
+			[]string{"miss not through uwgate: 404 Not Found", "does not have uwgate's Cache-Status", "does not come back through uwgate"}},
+		{"misses nowhere", 1, nil, func(s *fakeSite) { s.missed = answerItself(502) }, offGateway, []string{"see nginx's error log", "does not come back through uwgate"}},
+		{"misses to a cache that is not uwgate", 1, nil, func(s *fakeSite) { s.missed = answerWith(200, "Cache-Status", "squid; fwd=miss, uwgate; hit") }, offGateway, nil},
+		{"misses through another cache", 1, nil, func(s *fakeSite) {
+			s.missed = answerWith(200, "Cache-Status", "squid; hit, uwgate; hit; ttl=5; detail=found")
+		}, liveHit, nil},
+
 		{"bad request", 1, nil, notLookedUp(answerItself(400)), offReach, []string{"the URL's scheme fits nginx's port"}},
-		{"forbidden", 1, nil, notLookedUp(answerItself(403)), offReach, []string{"a URL that anybody may see"}},
+		{"forbidden", 1, nil, notLookedUp(answerItself(403)), offReach, []string{"a URL that anybody may see", "the User-Agent is uwgate-check"}},
 		{"limits", 1, nil, notLookedUp(answerItself(429)), offReach, []string{"limit_req"}},
 		{"no key", 1, nil, notLookedUp(answerItself(500)), offReach, []string{"$memcached_key may not be set"}},
 		{"no gateway", 1, nil, notLookedUp(answerItself(502)), offReach, []string{"names what cannot be reached"}},
@@ -140,8 +157,8 @@ func TestLiveProof(t *testing.T) {
 			if r.Outcome != tt.outcome || len(r.Left) > 0 {
 				t.Errorf("got %s, want %s:\n%s", r.Outcome, tt.outcome, &text)
 			}
-			if r.hit() && (r.Hits != r.Tried || len(s.asked) != r.Tried) {
-				t.Errorf("%d canaries of %d are hits, and %d were asked for", r.Hits, r.Tried, len(s.asked))
+			if r.hit() && (r.Hits != r.Tried || len(s.asked) != r.Tried+1 || !r.Miss.Through) {
+				t.Errorf("%d canaries of %d are hits, and %d were asked for; the miss: %+v", r.Hits, r.Tried, len(s.asked), r.Miss)
 			}
 			for _, say := range tt.says {
 				if !strings.Contains(flat, say) {
@@ -156,6 +173,18 @@ func TestLiveProof(t *testing.T) {
 func notLookedUp(answer http.HandlerFunc) func(*fakeSite) {
 	return func(s *fakeSite) { s.key, s.missed = noKey, answer }
 }
+
+// answerWith is an nginx that does not come to a lookup, and sends headers.
+func answerWith(status int, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+	}
+}
+
+func answerTo(location string) http.HandlerFunc { return answerWith(301, "Location", location) }
 
 func noKey(*http.Request) string { return "" }
 
@@ -332,6 +361,7 @@ func TestLiveProofOverTLS(t *testing.T) {
 		{"its name", trusting, "example.com", liveHit},
 		{"another name", trusting, "www.example.org", offReach},
 		{"an unknown issuer", nil, "example.com", offReach},
+		{"any certificate", func(p *liveProof) { p.insecure = true }, "www.example.org", liveHit},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, err := s.check(t.Context(), tt.prepared, "--via", secure.URL+"/", "--header", "Host: "+tt.host)

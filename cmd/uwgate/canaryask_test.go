@@ -84,7 +84,7 @@ func TestGetAsksLiterally(t *testing.T) {
 			t.Errorf("asked for %s with %v", got.Host, got.Header)
 		}
 	}
-	if len(asked) != 16 {
+	if len(asked) != 17 {
 		t.Errorf("%d requests", len(asked))
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -190,6 +189,11 @@ func (p *liveProof) fellThrough(r *liveReport, pr *probe, server string) {
 }
 
 func (p *liveProof) wrongKey(r *liveReport, pr *probe, asked string) {
+	if pr.missed != nil && pr.missed.came != nil && pr.missed.came.Policy.KeySource == "nginx" {
+		r.is(offKey, "nginx looks for the page under another key than it hands over as CACHE_KEY, and uwgate writes it under that")
+		r.todo("write `uwsgi_param CACHE_KEY $memcached_key if_not_empty;` where nginx sends misses to uwgate, or what else is looked up")
+		return
+	}
 	r.is(offKey, "nginx looks for the page under another key than uwgate's")
 	template := p.guessTemplate(pr, asked)
 	if template == "" {
@@ -198,7 +202,7 @@ func (p *liveProof) wrongKey(r *liveReport, pr *probe, asked string) {
 		r.todo("give --key '%s', which makes nginx's key of this URL", template)
 	}
 	if !p.keyGiven {
-		r.todo("where nginx hands the key over (uwsgi_param CACHE_KEY), `uwgate serve` takes any and needs no --key; this check does")
+		r.todo("where nginx hands the key over (uwsgi_param CACHE_KEY), `uwgate serve` takes any and needs no --key: name its --admin here, and this check asks nginx for the key, too")
 	}
 }
 

@@ -87,8 +87,10 @@ func (p *liveProof) judgeMiss(r *liveReport, pr *probe) {
 	case !a.isOurs():
 		p.lost(r, pr)
 	case a.came == nil:
+		r.Summary += "; a miss comes back through uwgate"
 		p.untoldMiss(r)
 	default:
+		r.Summary += "; a miss comes to uwgate, which knows its key"
 		p.judgeTold(r, pr)
 	}
 }

@@ -37,7 +37,7 @@ func planned(t *testing.T, args ...string) (p *liveProof, probes []*probe, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	if p, err = newLiveProof(t.Context(), s); err == nil {
+	if p, err = newLiveProof(t.Context(), s, nginxKnown{}); err == nil {
 		probes, err = p.prepare()
 	}
 	return p, probes, err

@@ -7,9 +7,14 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
+	"uwgate/cmd/uwgate/settings"
+	"uwgate/gateway/backend"
 	"uwgate/nginxconf"
+	"uwgate/nginxconf/parity"
 )
 
 // Why nginx, or what stands before it, responds itself.
@@ -52,7 +57,6 @@ func (p *liveProof) refusedBy(r *liveReport, pr *probe, a response) bool {
 	if a.isGateways() {
 		return false
 	}
-	before := len(r.ToDo)
 	switch {
 	case a.status >= 300 && a.status < 400:
 		r.adviseRedirect(pr, a)
@@ -76,7 +80,7 @@ func (p *liveProof) refusedBy(r *liveReport, pr *probe, a response) bool {
 	if p.before(r, a) {
 		r.Summary = strings.Replace(r.Summary, "nginx itself", "nginx, or what stands before it,", 1)
 	}
-	if a.status < http.StatusInternalServerError && len(r.ToDo) > before {
+	if a.status < http.StatusInternalServerError && p.conf != nil {
 		p.whichServer(r, pr, a)
 	}
 	return true
@@ -125,10 +129,63 @@ func (r *liveReport) host() string {
 // adviseGateway says why nginx cannot reach a gateway.
 func (p *liveProof) adviseGateway(r *liveReport, pr *probe) {
 	r.todo("see nginx's error log for %s: it names what cannot be reached, such as uwgate, or the limit that turned the client away", pr.target)
-	for _, found := range p.unreachable() {
-		r.evidence("%s", found.Text)
-		r.todo("%s", found.Fix)
+	denied := false
+	for _, f := range p.findings {
+		if f.Code == "socket-denied" && f.Level == parity.Error {
+			denied = true
+			r.evidence("%s: %s", f.Place, f.Text)
+			r.todo("%s", f.Fix.Text)
+		}
 	}
+	if denied {
+		return
+	}
+	for _, address := range p.gateways {
+		if err := tryDial(address); err != nil {
+			r.evidence("from here, nothing takes connections at %s, where nginx sends misses: %v", address, err)
+			r.todo("start `uwgate serve --listen %s`, or correct the uwsgi_pass", address)
+		}
+	}
+}
+
+const dialTimeout = time.Second
+
+// tryDial connects to an address of nginx's or of --listen.
+func tryDial(address string) error {
+	network, at, err := backend.ParseAddr(strings.TrimPrefix(address, "suwsgi:"))
+	if err != nil {
+		return err
+	}
+	nc, err := net.DialTimeout(network, at, dialTimeout)
+	if err != nil {
+		return reason(err)
+	}
+	return nc.Close()
+}
+
+// gatewaysOf returns where nginx sends misses: by its configuration, or else by --listen.
+func gatewaysOf(s *settings.Settings, conf *nginxconf.Config) (all []string) {
+	if conf == nil {
+		if s.Origin("listen").IsDefault() {
+			return nil
+		}
+		for _, a := range s.Listen.Addresses {
+			all = append(all, a.Text)
+		}
+		return all
+	}
+	for _, l := range conf.Lookups {
+		if l.Misses == nil {
+			continue
+		}
+		for _, server := range l.Misses.Upstream.Servers {
+			address, parameters, _ := strings.Cut(server.Text, " ")
+			if !strings.Contains(" "+parameters+" ", " backup ") && !slices.Contains(all, address) {
+				all = append(all, address)
+			}
+		}
+	}
+	return all
 }
 
 // whichServer says which server block of nginx responds to the canary, by the configuration

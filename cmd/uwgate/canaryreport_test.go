@@ -42,6 +42,8 @@ func TestLiveReport(t *testing.T) {
 		{"format.txt", 1, []string{"--format", "gzip", "--gzip-flag", "4"}, func(*fakeSite) {}},
 		{"reach.txt", 1, nil, notLookedUp(answerItself(502))},
 		{"lookup.txt", 1, nil, notLookedUp(answerAs(404))},
+		{"redirect.txt", 1, nil, notLookedUp(answerTo("https://www.example.com/x"))},
+		{"gateway.txt", 1, nil, func(s *fakeSite) { s.missed = answerItself(502) }},
 		{"miss.txt", 1, nil, func(s *fakeSite) { s.key = prefixed("x"); s.caches[0].says("watch", "ERROR\r\n") }},
 		{"left.txt", 1, []string{"--key", "$uri "}, func(s *fakeSite) {
 			s.key = func(r *http.Request) string { return r.RequestURI + " " }
@@ -65,12 +67,18 @@ func TestLiveReport(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := os.ReadFile(filepath.Join("testdata", "check-via", tt.file))
+			path := filepath.Join("testdata", "check-via", tt.file)
+			if os.Getenv("UPDATE") != "" {
+				if err := os.WriteFile(path, []byte(s.fixed(r, got.String())), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := s.fixed(r, got.String()); got != string(want) {
-				t.Errorf("got\n%s\nwant\n%s", got, want)
+				t.Errorf("%s (UPDATE=1 accepts): got\n%s\nwant\n%s", path, got, want)
 			}
 		})
 	}

@@ -315,7 +315,7 @@ func (s *fakeSite) check(ctx context.Context, prepared func(*liveProof), args ..
 	if err != nil {
 		return nil, err
 	}
-	p, err := newLiveProof(ctx, read)
+	p, err := newLiveProof(ctx, read, nginxKnown{})
 	if err != nil {
 		return nil, err
 	}

@@ -104,14 +104,15 @@ func runChecks(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 	if err != nil {
 		return nil, fmt.Errorf("--nginx: %w", err)
 	}
-	report := &checkReport{Nginx: newNginxReport(conf, parity.Check(conf, gateway))}
+	findings := parity.Check(conf, gateway)
+	report := &checkReport{Nginx: newNginxReport(conf, findings)}
 	if s.Command.Via == "" {
 		return report, nil
 	}
 	if s, err = s.AsNginxHas(conf); err != nil {
 		return report, err
 	}
-	report.Live, err = proveLive(ctx, s, conf)
+	report.Live, err = proveLive(ctx, s, nginxKnown{conf, findings})
 	return report, err
 }
 
@@ -120,7 +121,7 @@ func proveOnly(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 	if s.Command.Via == "" {
 		return &checkReport{}, nil
 	}
-	live, err := proveLive(ctx, s, nil)
+	live, err := proveLive(ctx, s, nginxKnown{})
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package settings
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"slices"
@@ -27,6 +26,7 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 		IdentityCookies:     p.Visitors.Cookies().Identity,
 		Visitors:            p.Visitors,
 		Resolve:             func(host string) ([]string, error) { return lookUp(ctx, host) },
+		MayOpen:             mayOpen,
 	}
 	given := func(name string) bool { return !s.Origin(name).IsDefault() }
 	if given("listen") {
