@@ -17,7 +17,7 @@ import (
 // others, as an Explanation can.
 type Canary struct {
 	Vars   [][2]string        `json:"vars"`
-	Policy policy.Explanation `json:"policy"` // of the request alone
+	Policy policy.Explanation `json:"policy"` // as if the response were the plainest page
 }
 
 // canaries are the requests that the gateway answers itself, because their vars contain a
@@ -116,9 +116,18 @@ func (c *canaries) take(p *policy.Policy, v uwsgi.Vars) bool {
 		return false
 	}
 	if len(e.came) < maxCanaries {
-		e.came = append(e.came, Canary{pairs(p.PublicVars(v)), p.Explain(v, nil, nil, false, false, time.Now())})
+		e.came = append(e.came, Canary{pairs(p.PublicVars(v)), explainCanary(p, v)})
 	}
 	return true
+}
+
+// explainCanary explains what would become of a page without anything special.
+func explainCanary(p *policy.Policy, v uwsgi.Vars) policy.Explanation {
+	body := []byte("<p>A page</p>\n")
+	page := &uwsgi.Response{StatusCode: 200, Reason: "OK", ContentLength: int64(len(body)), Header: uwsgi.Header{
+		{Name: "Content-Type", Value: p.Hits.Type}, {Name: "Content-Length", Value: strconv.Itoa(len(body))},
+	}}
+	return p.Explain(v, page, body, true, false, time.Now())
 }
 
 // answerCanary answers a request that somebody has announced with ExpectCanaries.

@@ -144,7 +144,7 @@ func TestCanaryOfServers(t *testing.T) {
 				location /static/ { return 200 "a file"; }
 				location /moved/  { return 301 /; }
 				location /typeless/ { default_type application/octet-stream; set $memcached_key "$scheme://$host$request_uri"; memcached_pass memcached; error_page 404 = @uwgate; }
-				location /changed/ { sub_filter canary bird; default_type text/html; charset utf-8; set $memcached_key "$scheme://$host$request_uri"; memcached_pass memcached; }
+				location /changed/ { sub_filter canary bird; default_type text/html; charset utf-8; set $memcached_key "$scheme://$host$request_uri"; memcached_pass memcached; error_page 404 = @uwgate; }
 				location @uwgate {`},
 		},
 	})
@@ -198,8 +198,8 @@ func TestCanaryOfAKey(t *testing.T) {
 	})
 	w.Uwgate.Kill()
 	got, text, status := w.check(t, "/", fitting)
-	if got.Outcome != "hit" || status != 0 {
-		t.Errorf("without the gateway: got %s and %d, want a hit all the same:\n%s", got.Outcome, status, text)
+	if got.Outcome != "gateway" || status != 1 || got.Hits != 16 {
+		t.Errorf("without the gateway: got %s and %d, want hits and no way for a miss:\n%s", got.Outcome, status, text)
 	}
 	got, text, status = w.check(t, "/", append(fitting, "--key", "$request_uri"))
 	if got.Outcome != "key" || status != 1 {

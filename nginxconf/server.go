@@ -15,6 +15,8 @@ type Server struct {
 	Block
 	Names     []string // of server_name, as written; empty: none
 	Endpoints []Endpoint
+
+	scope *scope
 }
 
 // An Endpoint is a Listen with what chooses the server of a connection.
@@ -34,7 +36,7 @@ func (c *Config) Servers() []*Server { return c.servers }
 func (c *Config) User() Text { return c.user }
 
 func newServer(s *scope) *Server {
-	server := &Server{Block: Block{Place: s.Place}}
+	server := &Server{Block: Block{Place: s.Place}, scope: s}
 	for _, d := range s.own("server_name") {
 		server.Names = append(server.Names, d.args...)
 	}
@@ -115,6 +117,22 @@ func (c *Config) ServerFor(at netip.AddrPort, host string) *Server {
 			return named
 		}
 		return otherwise
+	}
+	return nil
+}
+
+// LookupFor returns the lookup of the server block and the location that nginx chooses for a
+// path, or nil. Rewrites are not followed.
+func (c *Config) LookupFor(at netip.AddrPort, host, path string) *Lookup {
+	s := c.ServerFor(at, host)
+	if s == nil {
+		return nil
+	}
+	location := s.scope.locate(path)
+	for _, l := range c.Lookups {
+		if location != nil && l.Location.Place == location.Place {
+			return l
+		}
 	}
 	return nil
 }

@@ -71,3 +71,33 @@ func TestServerFor(t *testing.T) {
 		t.Errorf("%d servers", n)
 	}
 }
+
+func TestLookupFor(t *testing.T) {
+	c, err := Parse("nginx.conf", `events {}
+http {
+	server { listen 80; location / { return 200; } }
+	server { listen 80; server_name a;
+		location / { set $memcached_key $uri; memcached_pass m:1; } # 5
+		location ~ \.css$ { set $memcached_key $uri; memcached_pass m:1; } # 6
+		location /static/ { return 200; }
+	}
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		host, path string
+		line       int
+	}{{"a", "/", 5}, {"a", "/x/y.css", 6}, {"a", "/static/x", 0}, {"b", "/", 0}} {
+		line := 0
+		if l := c.LookupFor(netip.MustParseAddrPort("10.0.0.1:80"), tt.host, tt.path); l != nil {
+			line = l.Line
+		}
+		if line != tt.line {
+			t.Errorf("%s%s: got line %d, want %d", tt.host, tt.path, line, tt.line)
+		}
+	}
+	if l := c.LookupFor(netip.MustParseAddrPort("10.0.0.1:81"), "a", "/"); l != nil {
+		t.Errorf("got %v", l)
+	}
+}

@@ -74,10 +74,14 @@ func newLiveMiss(pr *probe) *liveMiss {
 }
 
 // refusalsOf returns why a page like the canary would not be stored: not because of what the
-// canary's request has for its own protection.
+// canary's request has for its own protection, nor because of what depends on the page.
 func refusalsOf(c *gateway.Canary) []policy.Finding {
 	return slices.DeleteFunc(slices.Clone(c.Policy.Refusals), func(f policy.Finding) bool {
-		return f.Reason == policy.RequestNoStore || f.Reason == policy.Observe
+		switch f.Reason {
+		case policy.RequestNoStore, policy.Observe, policy.ContentType, policy.Expired:
+			return true
+		}
+		return false
 	})
 }
 

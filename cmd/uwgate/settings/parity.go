@@ -1,11 +1,15 @@
 package settings
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"uwgate/nginxconf"
@@ -59,25 +63,61 @@ func lookUp(ctx context.Context, host string) ([]string, error) {
 }
 
 // AsNginxHas returns the settings with those that are not given as nginx has them, for
-// the site of the URL of --via.
+// the site of the URL of --via. The key may be unknown.
 func (s *Settings) AsNginxHas(conf *nginxconf.Config) (*Settings, error) {
-	l := lookupOf(conf, s.Command.Via)
+	l := s.lookupOf(conf)
 	if l == nil {
 		return nil, errors.New("--via has nothing to try: nginx looks no page up")
 	}
 	return s.withNginx(parity.SettingsOf(l))
 }
 
-// lookupOf is a lookup of the URL's host, or else the first one; nil if there is none.
-func lookupOf(conf *nginxconf.Config, via string) *nginxconf.Lookup {
-	u, err := url.Parse(via)
-	for _, l := range conf.Lookups {
-		if err == nil && slices.Contains(l.Names, u.Hostname()) {
-			return l
-		}
-	}
+// lookupOf returns the lookup that the URL of --via leads to; or else one of the URL's host,
+// or else the first one; nil if there is none.
+func (s *Settings) lookupOf(conf *nginxconf.Config) *nginxconf.Lookup {
 	if len(conf.Lookups) == 0 {
 		return nil
 	}
+	u, err := url.Parse(s.Command.Via)
+	if err != nil {
+		return conf.Lookups[0]
+	}
+	host := cmp.Or(s.hostHeader(), u.Host)
+	if l := conf.LookupFor(addrOf(u), host, cmp.Or(u.Path, "/")); l != nil {
+		return l
+	}
+	for _, l := range conf.Lookups {
+		if slices.Contains(l.Names, (&url.URL{Host: host}).Hostname()) {
+			return l
+		}
+	}
 	return conf.Lookups[0]
+}
+
+// hostHeader returns the Host of --header, "" if there is none.
+func (s *Settings) hostHeader() string {
+	for _, line := range s.Command.Headers {
+		if name, value, _ := strings.Cut(line, ":"); strings.EqualFold(strings.TrimSpace(name), "Host") {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// addrOf returns the address of a URL. A name stands for an address that no line of nginx
+// has.
+func addrOf(u *url.URL) netip.AddrPort {
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	switch {
+	case err == nil:
+	case u.Scheme == "https":
+		port = 443
+	default:
+		port = 80
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	if err != nil {
+		addr = netip.IPv4Unspecified()
+	}
+	return netip.AddrPortFrom(addr, uint16(port))
 }
