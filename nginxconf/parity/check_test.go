@@ -79,8 +79,7 @@ func TestNginxAcceptsArchives(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := nginxtest.Frame(t, "", "")
-			// nginxtest says the user.
-			conf := "pid x.pid;\n" + strings.Replace(string(a.Files[0].Data), "user ", "# user ", 1)
+			conf := "pid x.pid;\n" + withoutUser(a.Files[0].Data)
 			if strings.Contains(conf, "srcache") {
 				conf = modules + conf
 			}
@@ -93,6 +92,9 @@ func TestNginxAcceptsArchives(t *testing.T) {
 		})
 	}
 }
+
+// withoutUser leaves out the user directive, for nginxtest has one.
+func withoutUser(conf []byte) string { return strings.Replace(string(conf), "user ", "# user ", 1) }
 
 // checked unpacks the archive beside nginx's own files, and returns the findings.
 func checked(t *testing.T, a *txtar.Archive) string {
