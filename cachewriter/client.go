@@ -26,7 +26,13 @@ func newClient(addr string, dialTimeout, timeout time.Duration) *client {
 	mc := memcache.NewFromSelector(fixedServer{l.endpoint})
 	mc.Timeout = timeout
 	mc.MaxIdleConns = 1
-	mc.DialContext = func(context.Context, string, string) (net.Conn, error) { return l.dial() }
+	mc.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		nc, err := l.dial()
+		if err != nil {
+			return nil, err
+		}
+		return &bufferedConn{Conn: nc}, nil
+	}
 	return &client{mc, l, &plainClient{link: newLink(addr, dialTimeout), timeout: timeout}}
 }
 
@@ -84,6 +90,10 @@ func isRefusal(line string) bool {
 		strings.HasPrefix(line, "NOT_STORED") ||
 		strings.TrimRight(line, "\r\n") == "ERROR"
 }
+
+// isCutOff reports whether some of several commands may succeed without the others: one
+// was refused, or the connection was closed.
+func isCutOff(err error) bool { return errors.Is(err, ErrRefused) || isClosed(err) }
 
 func refusal(line string) error {
 	return fmt.Errorf("%w: %s", ErrRefused, strings.TrimRight(line, "\r\n"))

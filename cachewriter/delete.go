@@ -36,16 +36,40 @@ import (
 // ErrRefused is wrapped if memcached responded with an error line. Errors of
 // several servers are joined.
 func (w *Writer) Delete(ctx context.Context, e Entry) error {
-	key := Escape(e.Key)
-	if err := CheckKey(key); err != nil {
-		return err
-	}
-	t := w.servers()
-	addrs, err := t.holders(e)
+	p, t, addrs, err := w.beginPurge(e)
 	if err != nil {
 		return err
 	}
-	p := purge{keys: []string{key}, at: w.clock()}
+	return w.deleteAt(ctx, t, addrs, p)
+}
+
+// DeleteLater is Delete for a caller that does not wait. The deletes of a server are sent
+// together, before anything else that is queued, and an entry that Put accepts after
+// DeleteLater is stored after the delete. A delete that fails is pending. The only
+// errors are those of CheckKey, ErrUnknownServer and ErrNoServer.
+func (w *Writer) DeleteLater(e Entry) error {
+	p, t, addrs, err := w.beginPurge(e)
+	if err != nil {
+		return err
+	}
+	for _, addr := range addrs {
+		t.stores[addr].deleteLater(p, true)
+	}
+	return nil
+}
+
+// beginPurge returns the purge of an entry, and the servers that may hold it. It notes
+// the purge for entries of this Writer, and begins it at all other servers.
+func (w *Writer) beginPurge(e Entry) (p purge, t *tier, addrs []string, err error) {
+	key := Escape(e.Key)
+	if err := CheckKey(key); err != nil {
+		return p, nil, nil, err
+	}
+	t = w.servers()
+	if addrs, err = t.holders(e); err != nil {
+		return p, nil, nil, err
+	}
+	p = purge{keys: []string{key}, at: w.clock()}
 	if e.Of == "" {
 		p.tomb = Sibling(KindTombstone, e.Key)
 	}
@@ -55,10 +79,10 @@ func (w *Writer) Delete(ctx context.Context, e Entry) error {
 	w.purges.note(key, p.at)
 	for _, addr := range t.ring.live {
 		if !slices.Contains(addrs, addr) {
-			t.stores[addr].deleteLater(p)
+			t.stores[addr].deleteLater(p, false)
 		}
 	}
-	return w.deleteAt(ctx, t, addrs, p)
+	return p, t, addrs, nil
 }
 
 // Expire removes a page that has expired. Unlike Delete it is no purge: the last

@@ -1,7 +1,6 @@
 package cachewriter
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"time"
@@ -33,10 +32,8 @@ func (d *Direct) Add(ctx context.Context, key string, value []byte, flags uint32
 	seconds := exptime(now, now.Add(max(ttl, time.Second)))
 	// Not link.do: a second add, after the response to the first got lost, would find the first.
 	err = d.plain.link.once(ctx, func() error {
-		return d.plain.talk(func(w *bufio.Writer) {
-			fmt.Fprintf(w, "add %s %d %d %d\r\n", wire, flags, seconds, len(value))
-			w.Write(value)
-			w.WriteString("\r\n")
+		return d.plain.talk(func(o *output) {
+			o.storage("add", wire, value, int64(flags), int64(seconds))
 		}, func(line string) error {
 			added = line == "STORED"
 			if added || line == "NOT_STORED" {

@@ -16,6 +16,9 @@
 //   - The expiry. Every entry has one. Time in the queue counts, and an entry that has
 //     expired there is not written.
 //
+// Entries that wait for one server are written together, as are deletes for which nobody
+// waits (DeleteLater): three round trips for up to 64 entries, two for up to 64 deletes.
+//
 // A Writer is asynchronous and bounded, and its failures cost the caller nothing: Put
 // never waits; what does not fit or cannot be delivered is dropped and counted. Delete
 // waits for its response, within bounds, because after it the old page must not be

@@ -223,16 +223,29 @@ func (f *fake) response(command string, body []byte) string {
 	case words[0] == "delete":
 		delete(f.items, key)
 		return "DELETED\r\n"
-	case (words[0] == "get" || words[0] == "gets") && !found:
+	case words[0] == "get":
+		return f.values(strings.Fields(command)[1:])
+	case words[0] == "gets" && !found:
 		return "END\r\n"
 	case words[0] == "gets":
 		return fmt.Sprintf("VALUE %s %d %d %d\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.meta.cas, it.body)
-	case words[0] == "get":
-		it.meta.hit = true
-		f.items[key] = it
-		return fmt.Sprintf("VALUE %s %d %d\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.body)
 	}
 	return "ERROR\r\n"
+}
+
+// values is the response to a get.
+func (f *fake) values(keys []string) string {
+	var b strings.Builder
+	for _, key := range keys {
+		it, found := f.items[key]
+		if !found {
+			continue
+		}
+		it.meta.hit = true
+		f.items[key] = it
+		fmt.Fprintf(&b, "VALUE %s %d %d\r\n%s\r\n", key, it.flags, len(it.body), it.body)
+	}
+	return b.String() + "END\r\n"
 }
 
 // commands returns the received commands that start with prefix.

@@ -43,7 +43,7 @@ func (l *link) dial() (net.Conn, error) {
 	if l.ctx.Err() != nil {
 		nc.Close() // cut came before conn was set
 	}
-	return &bufferedConn{Conn: nc}, nil
+	return nc, nil
 }
 
 func (l *link) cut() {

@@ -1,6 +1,7 @@
 package cachewriter
 
 import (
+	"cmp"
 	"container/list"
 	"errors"
 	"time"
@@ -18,7 +19,13 @@ type pendingDelete struct {
 	at    time.Time // when the key was purged
 	until time.Time // whatever lies under the key has expired by then
 	probe bool      // it is the breaker's probe
+
+	isFirst bool  // it was not tried yet
+	settled bool  // err is known
+	err     error // of the last attempt
 }
+
+func (p *pendingDelete) purge() purge { return purge{[]string{p.key}, p.tomb, p.at} }
 
 // size is the number of bytes that count against maxPendingBytes.
 func (p *pendingDelete) size() int { return len(p.key) + len(p.tomb) }
@@ -133,8 +140,9 @@ func (d *pendingDeletes) count() int { return d.len() + d.sending + d.refused }
 func (d *pendingDeletes) resetPause() { d.retryAt, d.retryPause = time.Time{}, 0 }
 
 // deleteLater makes the workers delete keys as soon as they can. It does not wait
-// for them. Queued entries of the keys are dropped.
-func (s *store) deleteLater(p purge) {
+// for them. Queued entries of the keys are dropped. With isFirst the server is one that
+// should have the keys, and the outcome counts as that of a Delete.
+func (s *store) deleteLater(p purge, isFirst bool) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -145,25 +153,27 @@ func (s *store) deleteLater(p purge) {
 			s.drop(el, DropSuperseded)
 		}
 	}
-	report := s.addPending(p)
+	report := s.appendPending(p, isFirst)
 	s.mu.Unlock()
 	report()
 }
 
 // addPending adds pending deletes. Call it with mu held, and call the function that
 // it returns, which logs, without.
-func (s *store) addPending(p purge) (report func()) {
+func (s *store) addPending(p purge) (report func()) { return s.appendPending(p, false) }
+
+func (s *store) appendPending(p purge, isFirst bool) (report func()) {
 	lost := false
 	until := s.w.clock().Add(s.w.Pending.maxAge())
 	for _, key := range p.keys {
-		if !s.pending.add(pendingDelete{key: key, tomb: p.tomb, at: p.at, until: until}) {
+		if !s.pending.add(pendingDelete{key: key, tomb: p.tomb, at: p.at, until: until, isFirst: isFirst}) {
 			s.stats.Pending.Lost++
 			lost = true
 		}
 	}
 	if !s.closing {
 		s.start()
-		s.work.Broadcast()
+		s.wakeWorker()
 	}
 	if !lost || s.pending.lossLogged {
 		return func() {}
@@ -175,26 +185,29 @@ func (s *store) addPending(p purge) (report func()) {
 	}
 }
 
-// takePending returns the next pending delete that may be sent now, or nil. Until
-// it is done no write of its key begins: the delete must not come after that.
-func (s *store) takePending() *pendingDelete {
+// takePending returns the next pending deletes that may be sent now. Until they are
+// done no write of their keys begins: the delete must not come after that.
+func (s *store) takePending() (deletes []*pendingDelete) {
 	now := s.w.clock()
 	if s.pending.abandoned || s.retryAfter().After(now) && !s.closing {
 		return nil
 	}
-	p := s.pending.next(now, func(key string) bool { return s.keys.writing[key] != nil })
-	if p == nil {
-		return nil
+	for len(deletes) < maxBatch {
+		p := s.pending.next(now, func(key string) bool { return s.keys.writing[key] != nil })
+		if p == nil {
+			break
+		}
+		probe, ok := s.breaker.begin()
+		if !ok {
+			break
+		}
+		p.probe = probe
+		s.pending.remove(p)
+		s.keys.writing[p.key] = make(chan struct{})
+		s.pending.sending++
+		deletes = append(deletes, p)
 	}
-	probe, ok := s.breaker.begin()
-	if !ok {
-		return nil
-	}
-	p.probe = probe
-	s.pending.remove(p)
-	s.keys.writing[p.key] = make(chan struct{})
-	s.pending.sending++
-	return p
+	return deletes
 }
 
 // retryAfter is when pending deletes may be sent next: not while the breaker is
@@ -206,41 +219,61 @@ func (s *store) retryAfter() time.Time {
 	return s.pending.retryAt
 }
 
-// sendPending sends one pending delete and records the outcome.
-func (s *store) sendPending(c *client, p *pendingDelete) {
+// sendPending sends pending deletes and records the outcome.
+func (s *store) sendPending(c *client, deletes []*pendingDelete) {
 	start := s.w.clock()
-	err := c.purge(s.w.life, s.w, purge{[]string{p.key}, p.tomb, p.at})
+	err := c.purgeAll(s.w.life, s.w, deletes)
 
 	s.mu.Lock()
-	close(s.keys.writing[p.key])
-	delete(s.keys.writing, p.key)
-	s.pending.sending--
-	report := s.record(s.w.life, p.probe, start, err)
-	if err == nil {
-		s.stats.Pending.Done++
+	failed := err
+	for _, p := range deletes {
+		close(s.keys.writing[p.key])
+		delete(s.keys.writing, p.key)
+		s.pending.sending--
+		if p.err == nil {
+			s.pendingDone(p)
+		} else {
+			s.pendingFailed(p)
+			failed = cmp.Or(failed, p.err)
+		}
+	}
+	if failed == nil {
 		s.pending.resetPause()
 	} else {
-		s.pendingFailed(p, err)
+		s.pauseRetries()
 	}
+	report := s.record(s.w.life, deletes[0].probe, start, failed)
 	if s.pending.len() == 0 {
 		s.pending.lossLogged = false
 	}
-	s.work.Broadcast()
+	s.wakeWorkers()
 	s.mu.Unlock()
 	report()
 }
 
-// pendingFailed records a delete that has failed again. After close there is no
-// second attempt, and no attempt at all at a server that is down.
-func (s *store) pendingFailed(p *pendingDelete, err error) {
-	refused := errors.Is(err, ErrRefused)
+// pendingDone records a delete that has reached its server.
+func (s *store) pendingDone(p *pendingDelete) {
+	if p.isFirst {
+		s.stats.Deletes++
+	} else {
+		s.stats.Pending.Done++
+	}
+}
+
+// pendingFailed records a delete that has failed. After close there is no second
+// attempt, and no attempt at all at a server that is down.
+func (s *store) pendingFailed(p *pendingDelete) {
+	refused := errors.Is(p.err, ErrRefused)
+	if p.isFirst {
+		s.stats.DeleteErrors++
+		p.isFirst = false
+	}
 	if s.closing && refused {
 		s.pending.refused++
 		return
 	}
 	s.pending.abandoned = s.pending.abandoned || s.closing
 	s.pending.restore(p, refused)
-	s.pauseRetries()
 }
 
 // pauseRetries delays the next attempt. A pause that has not ended stays as it is.
@@ -272,7 +305,7 @@ func (s *store) endPause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending.timer = nil
-	s.work.Broadcast()
+	s.workers.wakeAll()
 }
 
 func (s *store) stopRetryTimer() {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,8 +21,9 @@ type plainClient struct {
 	link    *link
 	timeout time.Duration
 
-	nc net.Conn // nil: not connected
-	rw *bufio.ReadWriter
+	nc  net.Conn // nil: not connected
+	r   *bufio.Reader
+	out output
 }
 
 func (p *plainClient) delete(ctx context.Context, keys ...string) error {
@@ -31,59 +33,50 @@ func (p *plainClient) delete(ctx context.Context, keys ...string) error {
 // deleteNow deletes keys. Like every method below that takes no ctx, it must run
 // within link.do.
 func (p *plainClient) deleteNow(keys []string) error {
-	return p.talk(func(w *bufio.Writer) {
+	var refused error // the first
+	err := p.talkLines(len(keys), func(o *output) {
 		for _, key := range keys {
-			w.WriteString("delete ")
-			w.WriteString(key)
-			w.WriteString("\r\n")
+			o.command("delete", key)
 		}
-	}, func(line string) error { return p.readDeleted(line, len(keys)-1) })
-}
-
-// setNow stores the entry.
-func (p *plainClient) setNow(f *fill) error {
-	return p.talk(func(w *bufio.Writer) {
-		writeStorage(w, "set", f.key, f.body, int64(f.flags), int64(f.exptime))
-	}, func(line string) error {
-		if line == "STORED" {
-			return nil
-		}
-		return unexpected(line)
-	})
-}
-
-// writeStorage writes `set`, `add` or `cas`. more are the numbers that follow the
-// length.
-func writeStorage(w *bufio.Writer, verb, key string, value []byte, flags, exptime int64, more ...uint64) {
-	w.WriteString(verb)
-	w.WriteByte(' ')
-	w.WriteString(key)
-	b := w.AvailableBuffer()
-	for _, n := range []int64{flags, exptime, int64(len(value))} {
-		b = strconv.AppendInt(append(b, ' '), n, 10)
-	}
-	for _, n := range more {
-		b = strconv.AppendUint(append(b, ' '), n, 10)
-	}
-	w.Write(append(b, "\r\n"...))
-	w.Write(value)
-	w.WriteString("\r\n")
-}
-
-// read returns the value under a key, or nil.
-func (p *plainClient) read(key string) (value []byte, err error) {
-	err = p.talk(func(w *bufio.Writer) {
-		w.WriteString("get ")
-		w.WriteString(key)
-		w.WriteString("\r\n")
-	}, func(line string) error {
-		item, err := p.readItem(line)
-		if item != nil {
-			value = item.Value
+	}, func(_ int, line string) error {
+		err := deleted(line)
+		if errors.Is(err, ErrRefused) {
+			refused, err = cmp.Or(refused, err), nil
 		}
 		return err
 	})
-	return value, err
+	return cmp.Or(err, refused)
+}
+
+// readAll returns the values under keys that have one.
+func (p *plainClient) readAll(keys []string) (values map[string][]byte, err error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	err = p.talk(func(o *output) {
+		o.WriteString("get")
+		for _, key := range keys {
+			o.WriteString(" ")
+			o.WriteString(key)
+		}
+		o.WriteString("\r\n")
+	}, func(line string) error {
+		for line != "END" {
+			key, item, err := p.readValue(line)
+			if err != nil {
+				return err
+			}
+			if values == nil {
+				values = make(map[string][]byte)
+			}
+			values[key] = item.Value
+			if line, err = p.readLine(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return values, err
 }
 
 // A casResult is the outcome of a conditional store.
@@ -96,9 +89,9 @@ type casResult struct {
 
 // add stores a value, for so many seconds, if there is nothing under the key.
 func (p *plainClient) add(key string, value []byte, seconds int64) (s casResult, err error) {
-	err = p.talk(func(w *bufio.Writer) {
-		writeStorage(w, "add", key, value, 0, seconds)
-		writeGets(w, key)
+	err = p.talk(func(o *output) {
+		o.storage("add", key, value, 0, seconds)
+		o.command("gets", key)
 	}, func(line string) (err error) {
 		s, err = p.readCASResult(line, line == "NOT_STORED")
 		return err
@@ -109,20 +102,14 @@ func (p *plainClient) add(key string, value []byte, seconds int64) (s casResult,
 // replace stores a value, for so many seconds, if what lies under the key has that
 // CAS.
 func (p *plainClient) replace(key string, value []byte, seconds int64, cas uint64) (s casResult, err error) {
-	err = p.talk(func(w *bufio.Writer) {
-		writeStorage(w, "cas", key, value, 0, seconds, cas)
-		writeGets(w, key)
+	err = p.talk(func(o *output) {
+		o.storage("cas", key, value, 0, seconds, cas)
+		o.command("gets", key)
 	}, func(line string) (err error) {
 		s, err = p.readCASResult(line, line == "EXISTS" || line == "NOT_FOUND")
 		return err
 	})
 	return s, err
-}
-
-func writeGets(w *bufio.Writer, key string) {
-	w.WriteString("gets ")
-	w.WriteString(key)
-	w.WriteString("\r\n")
 }
 
 // readCASResult reads the responses to a conditional store and to the gets after it. line
@@ -145,20 +132,6 @@ func (p *plainClient) readCASResult(line string, no bool) (s casResult, err erro
 	return s, err
 }
 
-// readDeleted reads the responses to deletes; line is the first, and more follow. It
-// returns the first error.
-func (p *plainClient) readDeleted(line string, more int) error {
-	err := deleted(line)
-	for range more {
-		line, readErr := p.readLine()
-		if readErr != nil {
-			return readErr
-		}
-		err = cmp.Or(err, deleted(line))
-	}
-	return err
-}
-
 func deleted(line string) error {
 	if line == "DELETED" || line == "NOT_FOUND" {
 		return nil
@@ -170,7 +143,7 @@ func deleted(line string) error {
 func (p *plainClient) get(ctx context.Context, key string) (*Item, error) {
 	var found *Item
 	err := p.link.do(ctx, func() error {
-		return p.talk(func(w *bufio.Writer) { fmt.Fprintf(w, "get %s\r\n", key) }, func(line string) (err error) {
+		return p.talk(func(o *output) { o.command("get", key) }, func(line string) (err error) {
 			found, err = p.readItem(line)
 			return err
 		})
@@ -183,18 +156,29 @@ func (p *plainClient) readItem(line string) (*Item, error) {
 	if line == "END" {
 		return nil, nil
 	}
-	var item Item
-	var key string
-	var size int
-	if _, err := fmt.Sscanf(line, "VALUE %s %d %d", &key, &item.Flags, &size); err != nil || size < 0 || size > maxValue {
-		return nil, unexpected(line)
-	}
-	item.Value = make([]byte, size+len("\r\nEND\r\n"))
-	if _, err := io.ReadFull(p.rw, item.Value); err != nil {
+	_, item, err := p.readValue(line)
+	if err != nil {
 		return nil, err
 	}
+	if line, err := p.readLine(); err != nil || line != "END" {
+		return nil, cmp.Or(err, unexpected(line))
+	}
+	return item, nil
+}
+
+// readValue reads what follows the line VALUE in the response to a get.
+func (p *plainClient) readValue(line string) (key string, item *Item, err error) {
+	var size int
+	item = new(Item)
+	if _, err := fmt.Sscanf(line, "VALUE %s %d %d", &key, &item.Flags, &size); err != nil || size < 0 || size > maxValue {
+		return "", nil, unexpected(line)
+	}
+	item.Value = make([]byte, size+len("\r\n"))
+	if _, err := io.ReadFull(p.r, item.Value); err != nil {
+		return "", nil, err
+	}
 	item.Value = item.Value[:size]
-	return &item, nil
+	return key, item, nil
 }
 
 // maxValue is the largest value that a memcached can be configured to hold (-I).
@@ -202,7 +186,7 @@ const maxValue = 1 << 30
 
 // talk sends commands, reads the first line of the response and passes it to read,
 // which reads the rest. After an error the connection is closed.
-func (p *plainClient) talk(command func(*bufio.Writer), read func(line string) error) (err error) {
+func (p *plainClient) talk(command func(*output), read func(line string) error) (err error) {
 	if err := p.connect(); err != nil {
 		return err
 	}
@@ -212,8 +196,8 @@ func (p *plainClient) talk(command func(*bufio.Writer), read func(line string) e
 		}
 	}()
 	p.nc.SetDeadline(time.Now().Add(p.timeout))
-	command(p.rw.Writer)
-	if err := p.rw.Flush(); err != nil {
+	command(&p.out)
+	if err := p.out.send(p.nc); err != nil {
 		return err
 	}
 	line, err := p.readLine()
@@ -223,8 +207,28 @@ func (p *plainClient) talk(command func(*bufio.Writer), read func(line string) e
 	return read(line)
 }
 
+// talkLines is talk for n commands, to each of which the response is one line.
+func (p *plainClient) talkLines(n int, command func(*output), read func(i int, line string) error) error {
+	if n == 0 {
+		return nil
+	}
+	return p.talk(command, func(line string) (err error) {
+		for i := range n {
+			if i > 0 {
+				if line, err = p.readLine(); err != nil {
+					return err
+				}
+			}
+			if err := read(i, line); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func (p *plainClient) readLine() (string, error) {
-	line, err := p.rw.ReadSlice('\n')
+	line, err := p.r.ReadSlice('\n')
 	return strings.TrimRight(string(line), "\r\n"), err
 }
 
@@ -243,8 +247,7 @@ func (p *plainClient) connect() error {
 	if err != nil {
 		return err
 	}
-	p.nc = nc
-	p.rw = bufio.NewReadWriter(bufio.NewReader(nc), bufio.NewWriter(nc))
+	p.nc, p.r, p.out = nc, bufio.NewReader(nc), output{}
 	return nil
 }
 

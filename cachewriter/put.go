@@ -122,7 +122,7 @@ func (s *store) put(it *item) error {
 		s.stats.Dropped[DropSuperseded]++
 	}
 	s.start()
-	s.work.Signal()
+	s.wakeWorker()
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package cachewriter
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -31,13 +32,12 @@ type store struct {
 	deleters chan struct{} // one place for each Delete that has a connection
 
 	mu      sync.Mutex // guards everything below
-	work    *sync.Cond // the queue or the pending deletes, or what holds them up, have changed
+	workers workers
 	queue   queue
 	pending pendingDeletes
 	keys    busyKeys
 	idle    []*client // not in use
 	breaker breaker
-	started bool // the workers run
 	closing bool
 	stats   ServerStats // counters only; snapshot adds the rest
 	latency histogram.Histogram
@@ -62,7 +62,7 @@ func newStore(w *Writer, addr string, stores int) *store {
 		breaker:  breaker{backoffMin: w.Backoff.min(), backoffMax: w.Backoff.max()},
 		stats:    newServerStats(addr),
 	}
-	s.work = sync.NewCond(&s.mu)
+	s.workers.work.L = &s.mu
 	s.resize(stores)
 	return s
 }
@@ -75,68 +75,73 @@ func (s *store) resize(stores int) {
 	s.queue.maxBytes = s.w.Queue.bytes() / int64(stores)
 }
 
-func (s *store) start() {
-	if s.started {
-		return
-	}
-	s.started = true
-	for range s.w.workers() {
-		s.w.running.Go(s.run)
-	}
-}
-
 // run is a worker.
 func (s *store) run() {
 	c := s.checkOut()
 	defer s.checkIn(c)
 	for {
-		it, pending := s.next()
+		items, deletes := s.next()
 		switch {
-		case pending != nil:
-			s.sendPending(c, pending)
-		case it != nil:
-			s.write(c, it)
+		case deletes != nil:
+			s.sendPending(c, deletes)
+		case items != nil:
+			s.write(c, items)
 		default:
 			return
 		}
 	}
 }
 
-// next waits for a pending delete that may be sent now or else an item that may be
+const (
+	// maxBatch bounds the entries, or the deletes, that a worker sends together.
+	maxBatch = 64
+
+	// maxBatchBytes bounds the bodies of such entries, but for the first one.
+	maxBatchBytes = 256 << 10
+)
+
+// next waits for pending deletes that may be sent now or else items that may be
 // written now. It returns neither when the worker must end.
-func (s *store) next() (*item, *pendingDelete) {
+func (s *store) next() ([]*item, []*pendingDelete) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		if p := s.takePending(); p != nil {
-			return nil, p
+		if deletes := s.takePending(); deletes != nil {
+			return nil, deletes
 		}
-		if it := s.take(); it != nil {
-			return it, nil
+		if items := s.take(); items != nil {
+			return items, nil
 		}
 		if s.closing && s.queue.list.Len() == 0 && (s.pending.abandoned || s.pending.len() == 0) {
 			return nil, nil
 		}
 		s.setRetryTimer()
-		s.work.Wait()
+		s.workers.wait()
 	}
 }
 
-// take begins the write of the first item whose key is not busy, if the breaker
-// admits it. It drops the items that have expired.
-func (s *store) take() *item {
+// take begins the writes of the first items whose keys are not busy, if the breaker
+// admits them. It drops the items that have expired.
+func (s *store) take() (items []*item) {
 	now := s.w.clock()
-	for el := s.queue.list.Front(); el != nil; {
+	room := int64(maxBatchBytes)
+	for el := s.queue.list.Front(); el != nil && len(items) < maxBatch; {
 		it := el.Value.(*item)
 		next := el.Next()
 		if !it.expires.After(now) {
 			s.drop(el, DropExpired)
 		} else if _, busy := s.keys.writing[it.key]; !busy {
-			return s.begin(el)
+			if room -= it.size(); room < 0 && items != nil {
+				break
+			}
+			if it = s.begin(el); it == nil {
+				break
+			}
+			items = append(items, it)
 		}
 		el = next
 	}
-	return nil
+	return items
 }
 
 func (s *store) begin(el *list.Element) *item {
@@ -150,14 +155,42 @@ func (s *store) begin(el *list.Element) *item {
 	return it
 }
 
-// write writes one item and records the outcome.
-func (s *store) write(c *client, it *item) {
+// write writes items and records the outcome.
+func (s *store) write(c *client, items []*item) {
 	start := s.w.clock()
-	f := s.newFill(it, start)
-	err := c.fill(s.w.life, f)
+	fills := make([]*fill, len(items))
+	for i, it := range items {
+		fills[i] = s.newFill(it, start)
+	}
+	err := c.fill(s.w.life, fills)
 	took := s.w.clock().Sub(start)
 
 	s.mu.Lock()
+	var unsure []string
+	var refused error
+	for i, it := range items {
+		s.written(it, fills[i].err, took)
+		if errors.Is(fills[i].err, ErrRefused) {
+			refused = fills[i].err
+		}
+		if fills[i].unsure && s.w.life.Err() == nil {
+			unsure = append(unsure, it.key)
+		}
+	}
+	report := s.record(s.w.life, items[0].probe, start, cmp.Or(err, refused))
+	reportLoss := func() {}
+	if unsure != nil {
+		// These entries may have been stored, and be older than a purge.
+		reportLoss = s.addPending(purge{keys: unsure})
+	}
+	s.wakeWorkers()
+	s.mu.Unlock()
+	report()
+	reportLoss()
+}
+
+// written records the outcome of one item.
+func (s *store) written(it *item, err error, took time.Duration) {
 	close(s.keys.writing[it.key])
 	delete(s.keys.writing, it.key)
 	s.queue.release(it)
@@ -169,7 +202,6 @@ func (s *store) write(c *client, it *item) {
 		s.latency.Observe(took)
 	case errors.Is(err, ErrPurged):
 		s.stats.Dropped[DropPurged]++
-		err = nil // the server is well
 	case errors.Is(err, ErrRefused):
 		s.stats.Refused++
 		s.latency.Observe(took)
@@ -177,24 +209,6 @@ func (s *store) write(c *client, it *item) {
 		s.stats.Dropped[DropClosed]++
 	default:
 		s.stats.Failed++
-	}
-	report := s.record(s.w.life, it.probe, start, err)
-	reportLoss := func() {}
-	if f.unsure && s.w.life.Err() == nil {
-		// The entry may have been stored, and be older than a purge.
-		reportLoss = s.addPending(purge{keys: []string{it.key}})
-	}
-	s.wakeWorkers()
-	s.mu.Unlock()
-	report()
-	reportLoss()
-}
-
-// wakeWorkers wakes the workers if one of them may wait for what has just ended.
-// Mostly none does, and to wake a worker in vain costs as much as half a write.
-func (s *store) wakeWorkers() {
-	if s.queue.list.Len() > 0 || s.pending.len() > 0 || s.closing {
-		s.work.Broadcast()
 	}
 }
 
@@ -267,7 +281,7 @@ func (s *store) close() {
 	idle := s.idle
 	s.idle = nil
 	s.stopRetryTimer()
-	s.work.Broadcast()
+	s.workers.wakeAll()
 	s.mu.Unlock()
 	for _, c := range idle {
 		c.close()
@@ -281,7 +295,7 @@ func (s *store) abandon() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending.abandoned = true
-	s.work.Broadcast()
+	s.workers.wakeAll()
 	return s.dropAll(DropClosed)
 }
 

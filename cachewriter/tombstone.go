@@ -2,11 +2,8 @@ package cachewriter
 
 import (
 	"bytes"
-	"cmp"
-	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -107,28 +104,6 @@ func (p process) covers(s tombstone, began time.Time) bool {
 	return s.wall+int64(clockSkew) >= began.UnixNano()
 }
 
-// A purge is a delete of keys, with the tombstone that it leaves.
-type purge struct {
-	keys []string  // wire keys, all on one server
-	tomb string    // wire key of the tombstone; "": it leaves none
-	at   time.Time // when they were purged
-}
-
-// purge writes the tombstone and deletes the keys then. Errors are those of delete.
-func (c *client) purge(ctx context.Context, w *Writer, p purge) error {
-	if p.tomb == "" || w.clock().Sub(p.at) >= maxFillAge {
-		return c.delete(ctx, p.keys...)
-	}
-	return c.plain.link.do(ctx, func() error {
-		err := c.plain.writeTombstone(w, p)
-		if err != nil && !errors.Is(err, ErrRefused) {
-			return err
-		}
-		// A proxy refuses a tombstone whose server is dead. The keys may lie on another.
-		return cmp.Or(c.plain.deleteNow(p.keys), err)
-	})
-}
-
 // writeTombstone adds the tombstone, or replaces an older one.
 func (c *plainClient) writeTombstone(w *Writer, p purge) error {
 	at, old := p.at, casResult{}
@@ -159,62 +134,6 @@ func (c *plainClient) writeTombstone(w *Writer, p purge) error {
 func (w *Writer) tombstoneTTL(at time.Time) int64 {
 	left := tombstoneLife - w.clock().Sub(at)
 	return max(int64((left+time.Second/2)/time.Second), 1)
-}
-
-// A fill is an entry that is being written, with the checks of its page's tombstone.
-type fill struct {
-	key     string // wire key
-	body    []byte
-	flags   uint32
-	exptime int32
-	tomb    string
-	check   func(value []byte) error // see store.checkTombstone; nil: there is no tombstone
-
-	unsure bool // the entry may be stored though client.fill has failed
-}
-
-// fill stores an entry, unless its page was purged after it was requested. Errors are
-// those of delete, and ErrPurged: then the entry is not stored, and was not for
-// longer than two round trips.
-func (c *client) fill(ctx context.Context, f *fill) error {
-	p := c.plain
-	return p.link.do(ctx, func() error {
-		before, err := p.read(f.tomb)
-		if err != nil {
-			return err
-		}
-		if err := f.check(before); err != nil {
-			return err
-		}
-		f.unsure = true
-		if err := p.setNow(f); err != nil {
-			f.unsure = !errors.Is(err, ErrRefused)
-			return err
-		}
-		after, err := p.read(f.tomb)
-		if err != nil {
-			return err
-		}
-		if bytes.Equal(before, after) || f.check(after) == nil {
-			f.unsure = false
-			return nil
-		}
-		if err := p.deleteNow([]string{f.key}); err != nil {
-			return err
-		}
-		f.unsure = false
-		return ErrPurged
-	})
-}
-
-// newFill returns what is needed to write an item now.
-func (s *store) newFill(it *item, now time.Time) *fill {
-	f := &fill{
-		key: it.key, body: it.body, flags: it.flags, exptime: exptime(now, it.expires),
-		tomb: Sibling(KindTombstone, it.of),
-	}
-	f.check = func(value []byte) error { return s.checkTombstone(f.tomb, value, it.began) }
-	return f
 }
 
 // checkTombstone returns ErrPurged if a tombstone, nil if there is none, forbids a page

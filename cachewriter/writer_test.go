@@ -250,6 +250,7 @@ func TestQueueFull(t *testing.T) {
 	hold := make(chan struct{})
 	f.on(onCommand("set", act{hold: hold}))
 	put(t, w, page("1", "x"))
+	await(t, "it is being written", func() bool { return len(f.commands("set 1 ")) == 1 })
 	put(t, w, page("2", strings.Repeat("x", 89)))
 	if err := w.Put(page("3", strings.Repeat("x", 8))); !errors.Is(err, ErrQueueFull) {
 		t.Errorf("too many bytes: %v, want %v", err, ErrQueueFull)
@@ -456,6 +457,9 @@ func TestServerDownAndBack(t *testing.T) {
 	}
 }
 
+// ofItsOwnBatch is a body that is so long that no other is sent with it.
+var ofItsOwnBatch = strings.Repeat("x", maxBatchBytes)
+
 // What is queued when the breaker opens is dropped; a refusal does not open it.
 func TestBreakerEmptiesTheQueue(t *testing.T) {
 	f := startFake(t)
@@ -464,7 +468,7 @@ func TestBreakerEmptiesTheQueue(t *testing.T) {
 	hold := make(chan struct{})
 	f.on(func(string) act { return act{hold: hold, say: "what?\r\n"} })
 	for i := range 10 {
-		put(t, w, page(fmt.Sprint(i), "x"))
+		put(t, w, page(fmt.Sprint(i), ofItsOwnBatch))
 	}
 	close(hold)
 	await(t, "the queue is empty", func() bool { return w.Stats().Total.QueuedEntries == 0 })
@@ -494,7 +498,7 @@ func TestMishapOfAllWorkersIsOne(t *testing.T) {
 	hold := make(chan struct{})
 	f.on(onCommand("set", act{hold: hold, say: "what?\r\n"}))
 	for i := range w.Workers {
-		put(t, w, page(fmt.Sprint(i), "x"))
+		put(t, w, page(fmt.Sprint(i), ofItsOwnBatch))
 	}
 	await(t, "all are being written", func() bool { return len(f.commands("set")) == w.Workers })
 	close(hold)
@@ -829,10 +833,11 @@ func TestCloseGivesUp(t *testing.T) {
 	w := newWriter(t, f.addr)
 	w.Workers = 1
 	f.on(onCommand("set", act{hold: make(chan struct{})}))
-	for i := range 5 {
-		put(t, w, page(fmt.Sprint(i), "x"))
-	}
+	put(t, w, page("0", "x"))
 	await(t, "one is being written", func() bool { return len(f.commands("set")) == 1 })
+	for i := range 4 {
+		put(t, w, page(fmt.Sprint(1+i), "x"))
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err := w.Close(ctx)
@@ -905,7 +910,7 @@ func BenchmarkPut(b *testing.B) {
 	w := &Writer{Ring: newRing(b, Consistent, tenServers()...)}
 	w.once.Do(w.init)
 	for _, s := range w.servers().stores {
-		s.started = true // no workers: the queue alone
+		s.workers.started = true // no workers: the queue alone
 	}
 	e := Entry{Key: typicalKey, Body: make([]byte, 10000), Expires: time.Now().Add(time.Hour)}
 	b.ReportAllocs()
