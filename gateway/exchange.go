@@ -312,10 +312,7 @@ func (x *exchange) delete(ctx context.Context, targets []policy.Target) {
 	g := x.g
 	ctx = context.WithoutCancel(ctx)
 	for _, t := range targets {
-		g.flights.forget(t.Key)
-		if g.schedules() {
-			g.schedule().Forget(t.Key)
-		}
+		g.forget(t.Key)
 	}
 	if g.Store == nil || x.page.policy.Observe {
 		return
@@ -325,6 +322,14 @@ func (x *exchange) delete(ctx context.Context, targets []policy.Target) {
 		all.Go(func() { g.deleteEntry(ctx, t) })
 	}
 	all.Wait()
+}
+
+// forget makes the flights and the schedule forget a page.
+func (g *Gateway) forget(key string) {
+	g.flights.forget(key)
+	if g.schedules() {
+		g.schedule().Forget(key)
+	}
 }
 
 func (g *Gateway) deleteEntry(ctx context.Context, t policy.Target) {

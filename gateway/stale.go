@@ -96,8 +96,11 @@ func (x *exchange) findCopy(ctx context.Context) *found {
 		return nil
 	}
 	x.looks.copy = true
-	at := time.Now()
-	item := x.looks.look(ctx, p.place().Sibling(cachewriter.KindCopy))
+	e, at := p.place().Sibling(cachewriter.KindCopy), time.Now()
+	if x.g.withdrawn.has(e.Key, at) {
+		return nil // its delete may be on the way
+	}
+	item := x.looks.look(ctx, e)
 	if item == nil {
 		return nil
 	}

@@ -1,14 +1,10 @@
 package gateway
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-
 	"uwgate/cachewriter"
-	"uwgate/gateway/policy"
 )
 
 // withdraw deletes the last good copy of a page that the response takes back, and the
@@ -20,23 +16,14 @@ func (x *exchange) withdraw() {
 		return
 	}
 	now := time.Now()
-	if e := p.place().Sibling(cachewriter.KindCopy); g.withdrawn.note(e.Key, now) {
-		x.later.Go(func() { g.deleteCopy(e) })
+	if e := p.place().Sibling(cachewriter.KindCopy); g.Store.Copies && g.withdrawn.note(e.Key, now) {
+		g.Store.DeleteLater(e) // a bad key has no copy
 	}
-	var kin []policy.Target
 	for _, t := range p.policy.Entries(x.client.received, p.plan)[1:] {
 		if g.withdrawn.note(t.Key, now) {
-			kin = append(kin, t)
+			g.forget(t.Key)
+			g.Store.DeleteLater(cachewriter.Entry{Key: t.Key, Addr: t.Addr})
 		}
-	}
-	if len(kin) > 0 {
-		x.later.Go(func() { x.delete(context.Background(), kin) })
-	}
-}
-
-func (g *Gateway) deleteCopy(e cachewriter.Entry) {
-	if err := g.Store.Delete(context.Background(), e); err != nil {
-		g.log().Warn("the last good copy of a page that was withdrawn could not be deleted from memcached yet; uwgate deletes it when the server can be reached", zap.Error(err))
 	}
 }
 
@@ -67,12 +54,17 @@ func (w *withdrawals) place(key string) *atomic.Pointer[withdrawal] {
 
 // note reports whether a key is to be deleted now, and remembers it.
 func (w *withdrawals) note(key string, now time.Time) bool {
-	place := w.place(key)
-	if last := place.Load(); last != nil && last.key == key && now.Sub(last.at) < withdrawnFor {
+	if w.has(key, now) {
 		return false
 	}
-	place.Store(&withdrawal{key, now})
+	w.place(key).Store(&withdrawal{key, now})
 	return true
+}
+
+// has reports whether a key was deleted lately, and nothing was stored there since.
+func (w *withdrawals) has(key string, now time.Time) bool {
+	last := w.place(key).Load()
+	return last != nil && last.key == key && now.Sub(last.at) < withdrawnFor
 }
 
 // forget makes way for the next withdrawal: there is something again.

@@ -75,6 +75,7 @@ func TestWithdrawn(t *testing.T) {
 func (b *bench) settled() {
 	b.t.Helper()
 	eventually(b.t, "all requests are through", func() bool { return b.stats.inFlight.Load() == 0 })
+	eventually(b.t, "what is withdrawn is deleted", func() bool { return b.Store.Stats().Total.Pending.Entries == 0 })
 }
 
 // A page that is never stored costs no delete a request; one that is stored in between
