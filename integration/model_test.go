@@ -94,8 +94,12 @@ func newModelJudge(t *testing.T, s *modelSite, count modelCount) *modelJudge {
 		t.Fatalf("%v\n%s", err, j.text)
 	}
 	count["sites"]++
-	found, err := parity.SettingsFor(j.config, []string{"unix:" + modelDir + "/w.sock"})
+	listen := []string{"unix:" + modelDir + "/w.sock"}
+	found, err := parity.SettingsFor(j.config, listen)
 	if err != nil || found.Unknown["key"] != nil || found.Diverted != nil {
+		if len(parity.Refusals(j.config, parity.Gateway{Listen: listen})) == 0 {
+			j.fault("check has no error, but no settings can be taken: %+v, %v", found, err)
+		}
 		return j
 	}
 	count["accepted"]++
@@ -213,7 +217,7 @@ func (j *modelJudge) stored() {
 func (a modelArrival) seen() (vars uwsgi.Vars) {
 	for _, v := range a.vars {
 		switch v.Name {
-		case "PASS", "HTTP_X", "HTTP_COOKIE", "HTTP_X_STATUS", "HTTP_X_TO":
+		case "PASS", "HTTP_COOKIE", "HTTP_X_STATUS", "HTTP_X_TO":
 		default:
 			vars = append(vars, v)
 		}

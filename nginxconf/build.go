@@ -172,7 +172,7 @@ func (b *builder) way(s, from *scope) way {
 	return way{r, from}
 }
 
-// gap records a directive that makes no sense.
+// gap records a directive that makes no sense, or counts for nothing.
 func (b *builder) gap(d *directive, format string, args ...any) {
-	b.config.Gaps = append(b.config.Gaps, Gap{d.Place, fmt.Sprintf(format, args...)})
+	b.config.Gaps = append(b.config.Gaps, Gap{d.Place, fmt.Sprintf(format, args...), true})
 }

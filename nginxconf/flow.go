@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"fmt"
 	"slices"
 )
 
@@ -88,7 +89,7 @@ func (b *builder) follow(server *scope, work *budget) {
 
 // giveUp records that not all ways of a server were followed, so nothing is proven.
 func (b *builder) giveUp(server *scope) {
-	b.gap(server.directive, "the locations of %s have too many ways from one to another", server)
+	b.config.Gaps = append(b.config.Gaps, Gap{Place: server.Place, Text: fmt.Sprintf("the locations of %s have too many ways from one to another", server)})
 	for _, p := range b.config.Passes {
 		if p.Server == server.asBlock() {
 			p.Unasked = append(p.Unasked, Unasked{Sometimes: true})

@@ -60,7 +60,7 @@ func (p *parser) include(d *directive, end byte) ([]*directive, error) {
 }
 
 func (p *parser) gap(include *directive, err error) {
-	p.gaps = append(p.gaps, Gap{include.Place, fmt.Sprintf("include %s: %v", include.args[0], err)})
+	p.gaps = append(p.gaps, Gap{Place: include.Place, Text: fmt.Sprintf("include %s: %v", include.args[0], err)})
 }
 
 // file parses an included file. An error is a mistake in it.

@@ -2,6 +2,7 @@ package nginxconf
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -37,7 +38,7 @@ type Config struct {
 	Files   []string  // that were read, the main file first
 	Lookups []*Lookup // in the order of their places
 	Passes  []*Pass   // every uwsgi_pass, in the order of their places
-	Gaps    []Gap     // what could not be read
+	Gaps    []Gap     // what could not be read, or makes no sense
 
 	defs    *definitions
 	tree    map[Place]*node
@@ -55,6 +56,9 @@ type Config struct {
 type Gap struct {
 	Place
 	Text string // such as `include sites/*.conf: permission denied`
+
+	// IsRead is set if everything there is known: it only makes no sense.
+	IsRead bool
 }
 
 // A Lookup is a location that asks memcached: one with memcached_pass, or with
@@ -182,6 +186,15 @@ type Variable struct {
 	Name  string // with its dollar sign
 	Kind  string // "map", "geo", "set", "capture", "unknown", or the directive that makes it
 	Value string // of map and the like: the source expression
+}
+
+// Unread returns the first Gap about a part that is not known; ok is false if all is known.
+func (c *Config) Unread() (g Gap, ok bool) {
+	i := slices.IndexFunc(c.Gaps, func(g Gap) bool { return !g.IsRead })
+	if i < 0 {
+		return Gap{}, false
+	}
+	return c.Gaps[i], true
 }
 
 // A Map is a map block.

@@ -165,9 +165,9 @@ func TestIncludeGaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Gap{
-		{Place{main, 1, 1}, "include missing.conf: " + dir + "/missing.conf: no such file or directory"},
-		{Place{main, 2, 1}, "include folder: " + dir + "/folder: not a file"},
-		{Place{main, 3, 1}, "include *.link: " + dir + "/a.link: no such file or directory"},
+		{Place{main, 1, 1}, "include missing.conf: " + dir + "/missing.conf: no such file or directory", false},
+		{Place{main, 2, 1}, "include folder: " + dir + "/folder: not a file", false},
+		{Place{main, 3, 1}, "include *.link: " + dir + "/a.link: no such file or directory", false},
 	}
 	if !slices.Equal(c.Gaps, want) {
 		t.Errorf("got  %v\nwant %v", c.Gaps, want)

@@ -21,7 +21,9 @@ func Read(path, prefix string) (*Config, error) {
 
 // Parse reads the text of a main configuration file without includes; an include is an
 // error. Places have the name as their file.
-func Parse(name, text string) (*Config, error) { return new(parser).config(name, text) }
+func Parse(name, text string) (*Config, error) {
+	return (&parser{read: []string{name}}).config(name, text)
+}
 
 func (p *parser) config(path, text string) (*Config, error) {
 	ds, err := p.text(path, text)

@@ -79,6 +79,10 @@ func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Place, f.L
 func Check(c *nginxconf.Config, g Gateway) []Finding {
 	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
 	for _, gap := range c.Gaps {
+		if gap.IsRead {
+			k.warning(gap.Place, unreadable, manual("correct or remove the line", "uwgate does not know what is meant"), "%s", gap.Text)
+			continue
+		}
 		k.warning(gap.Place, unreadable, manual("run check as a user who may read the file, or correct the line", "uwgate does not know what stands there"),
 			"%s; uwgate does not know what stands there and cannot check it", gap.Text)
 	}
@@ -149,7 +153,7 @@ func (k *checker) note(at nginxconf.Place, code Code, fix Fix, format string, ar
 // absent is the level of a finding about something missing. If a part of the configuration
 // could not be read, it may stand there.
 func (k *checker) absent() Level {
-	if len(k.config.Gaps) > 0 {
+	if _, unread := k.config.Unread(); unread {
 		return Warning
 	}
 	return Error

@@ -88,8 +88,8 @@ func (k *checker) rewrites(p pass, ours []Lookup) {
 // rewritesErr says what, besides the URL, may decide which path the worker is asked for.
 // Nil: the configuration has nothing that may.
 func rewritesErr(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool, ours []Lookup) error {
-	if len(c.Gaps) > 0 {
-		return fmt.Errorf("%v: %s; uwgate does not know what stands there", c.Gaps[0].Place, c.Gaps[0].Text)
+	if gap, ok := c.Unread(); ok {
+		return fmt.Errorf("%v: %s; uwgate does not know what stands there", gap.Place, gap.Text)
 	}
 	if len(c.Programs) > 0 {
 		return fmt.Errorf("%v: %s may send requests anywhere", c.Programs[0].Place, c.Programs[0].Value)

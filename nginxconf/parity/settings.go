@@ -65,7 +65,8 @@ type Settings struct {
 }
 
 // SettingsFor returns what a gateway that listens on these addresses has to know. It is an
-// error if no lookup's misses reach it.
+// error if no lookup's misses reach it. What it takes is right only if Refusals finds
+// nothing.
 func SettingsFor(c *nginxconf.Config, listen []string) (*Settings, error) {
 	lookups, err := lookupsFor(c, listen)
 	if err != nil {
@@ -77,9 +78,8 @@ func SettingsFor(c *nginxconf.Config, listen []string) (*Settings, error) {
 	s.RewritesErr = rewritesErr(c, reaches, lookups)
 	s.RewritesProven = s.RewritesErr == nil
 	s.ConstantVars = constantVars(c, reaches)
-	diverted, wasted := s.unproven(c, reaches)
-	if s.Diverted = diverted; !s.HandedOver {
-		s.doubt("key", cmp.Or(s.KeyErr, diverted, wasted))
+	if s.Diverted = s.unproven(c, reaches); !s.HandedOver {
+		s.doubt("key", cmp.Or(s.KeyErr, s.Diverted))
 	}
 	return s, nil
 }
@@ -174,7 +174,23 @@ func (s *Settings) takeServers() error {
 		return place{servers, hash}, fmt.Sprintf("%s (hash %v)", strings.Join(servers, ", "), hash)
 	})
 	s.Servers, s.Hash = got.servers, got.hash
+	if err != nil && !slices.ContainsFunc(s.Lookups, func(l Lookup) bool { return !l.handsServerOver() }) {
+		s.Servers, s.Hash, err = s.allServers(), cachewriter.All, nil
+	}
 	return errors.Join(append(errs, err)...)
+}
+
+// allServers returns those of all lookups. If nginx says for each request which one it
+// asked, the gateway writes there.
+func (s *Settings) allServers() (all []string) {
+	for _, l := range s.Lookups {
+		for _, server := range l.memcached() {
+			if !slices.Contains(all, server) {
+				all = append(all, server)
+			}
+		}
+	}
+	return all
 }
 
 // servers returns the servers to which a gateway writes, and how it chooses one.
@@ -228,36 +244,31 @@ func (s *Settings) takeKey() {
 	}
 }
 
-// unproven says where requests without a lookup reach the gateway, which would treat them
-// as misses. Diverted is about URLs that nginx looks up for other requests. Wasted is
-// about other URLs: their pages are stored, but nginx never looks them up.
-func (s *Settings) unproven(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool) (diverted, wasted error) {
+// unproven says where requests without a lookup reach the gateway, for URLs that nginx looks
+// up for other requests. The gateway would treat them as misses.
+func (s *Settings) unproven(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool) error {
 	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS %s;` beside CACHE_KEY, as `uwgate nginx` prints it"
 	status := statusOf(s.Lookups)
 	for _, l := range s.Lookups {
 		if l.Skip.Value != "" && !l.misses().shows() {
-			return fmt.Errorf("%v: nginx does not look up requests here, and the gateway cannot distinguish them from misses; "+fix, l.Skip.Place, status), nil
+			return fmt.Errorf("%v: nginx does not look up requests here, and the gateway cannot distinguish them from misses; "+fix, l.Skip.Place, status)
 		}
 	}
 	for _, p := range passesOf(c.Passes) {
 		if !reaches(p.Upstream) {
 			continue
 		}
-		isMiss := slices.ContainsFunc(s.Lookups, func(l Lookup) bool { return l.isMiss(p) })
 		for _, u := range p.diverted() {
-			err := fmt.Errorf("%v: requests leave from here without a lookup, and the gateway cannot distinguish them from misses; "+fix, p.Place, status)
-			if !u.IsZero() {
-				err = fmt.Errorf("%v: %s sends requests that were not looked up to the uwsgi_pass of %v, and the gateway cannot distinguish them from misses; "+fix, u.Place, u.Value, p.Place, status)
-			}
 			switch {
-			case u.Sometimes:
-				return err, nil
-			case !isMiss:
-				wasted = cmp.Or(wasted, err)
+			case !u.Sometimes: // stored in vain
+			case u.IsZero():
+				return fmt.Errorf("%v: requests leave from here without a lookup, and the gateway cannot distinguish them from misses; "+fix, p.Place, status)
+			default:
+				return fmt.Errorf("%v: %s sends requests that were not looked up to the uwsgi_pass of %v, and the gateway cannot distinguish them from misses; "+fix, u.Place, u.Value, p.Place, status)
 			}
 		}
 	}
-	return nil, wasted
+	return nil
 }
 
 // constantVars returns the params without variables that every uwsgi_pass to the gateway

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,9 +39,27 @@ func (s *Settings) readNginx() error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
-	s.Nginx = found
+	s.Nginx, s.conf = found, conf
 	s.given.add(s.set, nginxValues(found))
 	return nil
+}
+
+// checkNginx refuses a configuration of nginx that check finds an error in: pages would be
+// wrong, or never found.
+func (s *Settings) checkNginx(ctx context.Context) error {
+	if s.conf == nil {
+		return nil
+	}
+	gateway, err := s.Gateway(ctx)
+	if err != nil {
+		return nil // which is another error
+	}
+	gateway.Listen = s.texts("listen")
+	var errs []error
+	for _, f := range parity.Refusals(s.conf, gateway) {
+		errs = append(errs, fmt.Errorf("%s: %v: %s [%s]; `uwgate check --nginx %s` says what to write", s.Origin("nginx").name("nginx"), f.Place, f.Text, f.Code, s.Key.Nginx))
+	}
+	return errors.Join(errs...)
 }
 
 // nginxValues are the settings that nginx's configuration has, with the places where it

@@ -32,7 +32,10 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 		Resolve:             func(host string) ([]string, error) { return lookUp(ctx, host) },
 		MayOpen:             mayOpen,
 	}
-	given := func(name string) bool { return !s.Origin(name).IsDefault() }
+	given := func(name string) bool {
+		o := s.Origin(name)
+		return !o.IsDefault() && o.kind != fromNginx
+	}
 	if given("listen") {
 		g.Listen = s.texts("listen")
 	}
@@ -48,8 +51,10 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 	if given("hash") {
 		g.Hash = &s.Store.Hash
 	}
-	for _, m := range s.Store.Servers {
-		g.Servers = append(g.Servers, m.Server)
+	if given("memcached") {
+		for _, m := range s.Store.Servers {
+			g.Servers = append(g.Servers, m.Server)
+		}
 	}
 	return g, err
 }

@@ -48,6 +48,9 @@ func (set *Set) ReadParts(ctx context.Context) (*Parts, error) {
 		return nil, err
 	}
 	p, together := s.Parts(ctx)
+	if err == nil && together == nil {
+		together = s.checkNginx(ctx)
+	}
 	return p, errors.Join(err, together)
 }
 

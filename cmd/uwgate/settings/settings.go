@@ -10,6 +10,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
 	"uwgate/gateway/subscription"
+	"uwgate/nginxconf"
 	"uwgate/nginxconf/parity"
 	"uwgate/uwsgi"
 )
@@ -43,7 +44,8 @@ type source struct {
 	file   *configFile // of --config: rules and pools
 	config string      // its path
 	given  given
-	bad    map[string]bool // the settings whose values have been reported
+	conf   *nginxconf.Config // of --nginx; nil: none
+	bad    map[string]bool   // the settings whose values have been reported
 }
 
 // Listen is where nginx connects to the gateway, and who may.
