@@ -25,6 +25,7 @@ var version string
 const (
 	exitFailed    = 1
 	exitUntried   = 2 // check found nothing out
+	exitMisused   = 2 // nginx: the flags do not make a configuration
 	exitNotStored = 3 // explain: the page would not be stored
 )
 
@@ -51,6 +52,10 @@ func report(err error, w io.Writer) int {
 	fmt.Fprintln(w, "uwgate:", err)
 	if errors.As(err, &untried) {
 		return exitUntried
+	}
+	var misuse *misuseError
+	if errors.As(err, &misuse) {
+		return exitMisused
 	}
 	return exitFailed
 }

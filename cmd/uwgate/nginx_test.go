@@ -25,7 +25,7 @@ func TestReadmeConfiguration(t *testing.T) {
 		t.Fatalf("%s: %v", command, err)
 	}
 	shown, _, _ := strings.Cut(rest, "\nEach `# …` stands")
-	if strings.Count(shown, "\n    ") < 20 {
+	if strings.Count(shown, "\n    ") < 12 {
 		t.Fatalf("the README shows hardly anything:\n%s", shown)
 	}
 	printed := out.String()

@@ -82,7 +82,7 @@ func (s *Stack) site(ctx context.Context, backend string) (string, error) {
 	if s.cfg.Listen == "" {
 		shared = withoutTLS(shared)
 	}
-	args := slices.Concat([]string{"nginx", "--nginx-listen", s.Nginx.Addr, "--backend", s.backend()}, shared, s.cfg.NginxArgs)
+	args := slices.Concat([]string{"nginx", "--server-name", "_", "--nginx-listen", s.Nginx.Addr, "--backend", s.backend()}, shared, s.cfg.NginxArgs)
 	cmd := exec.CommandContext(ctx, s.cfg.Binary, args...)
 	cmd.Env = UwgateEnv()
 	var stdout, stderr bytes.Buffer

@@ -15,7 +15,7 @@ func siteRows() []row {
 		{name: "name", kind: text("word", func(s *Settings) *string { return &s.Command.Name }, snippet.CheckName), defaults: []string{snippet.DefaultName}, example: "shop",
 			help: "put this `NAME` at the end of the site's upstreams, variables and named locations, so that one nginx can have several sites"},
 		{name: "server-name", kind: texts("host", func(s *Settings) *[]string { return &s.Command.ServerNames }, anything), example: "www.example.com",
-			help: "write this `NAME` of the site into server_name"},
+			help: "write this `NAME` of the site into server_name; _ makes it nginx's default site, which gets the requests for all hosts that no other site has"},
 		{name: "nginx-listen", kind: texts("address", func(s *Settings) *[]string { return &s.Command.NginxListen }, anything), defaults: []string{"80"}, example: "443 ssl",
 			help: "write this `ADDRESS` into nginx's listen, as in \"443 ssl\""},
 		{name: "backup", kind: toggle(func(s *Settings) *bool { return &s.Command.Backup }), defaults: []string{"true"}, example: "false",

@@ -42,6 +42,10 @@ func (s *Settings) Snippet() (*snippet.Site, error) {
 	errs = append(errs, err)
 	n.Workers = s.backups(n.Gateways, n.Secure)
 	n.ReadTimeout = s.longestWait()
+	if n.Part == snippet.PartAll && len(n.Names) == 0 {
+		errs = append(errs, errors.New("--server-name is missing: add the name of the site, as in --server-name www.example.com; without it nginx's default_server "+
+			"answers the site's requests, on Debian the page \"Welcome to nginx\"; --server-name _ makes the site the default_server"))
+	}
 	n.Servers, err = s.upstreamServers()
 	errs = append(errs, err)
 	n.IgnoreArgs, err = s.ignoredArgs()
