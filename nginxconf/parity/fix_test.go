@@ -36,6 +36,7 @@ var unfixed = map[string]string{
 	"socket_denied_folder":          "likewise",
 	"socket_denied_memcached":       "likewise",
 	"socket_denied_nobody":          "likewise",
+	"key_scheme_constant_shared":    "the line to change is in a file that other sites include, too",
 }
 
 // If all fixes are made, check finds nothing wrong any more, and nginx takes the result.

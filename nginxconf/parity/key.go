@@ -68,11 +68,19 @@ func (k *checker) key(l Lookup) {
 	case len(nginxconf.Variables(asked)) == 0:
 		k.error(at, keyConstant, set, "all pages have the same key %q", asked)
 		return
+	case !l.hasPath():
+		k.error(at, keyConstant, set, "the key %s has no path, so many pages have the same key; nothing is stored", asked)
+		return
 	case l.isDerived() && k.notDerivable(l):
 		return
 	}
 	k.keyDiffers(l, asked)
 	k.keyLength(l, asked)
+}
+
+// hasPath reports whether the key may contain the path of the page.
+func (l Lookup) hasPath() bool {
+	return len(l.opaque()) > 0 || l.Key.Varies != "" || slices.ContainsFunc([]string{"request_uri", "uri", "request", "request_filename"}, l.knows)
 }
 
 func (k *checker) quotedKey() string {

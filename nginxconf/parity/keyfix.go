@@ -55,21 +55,19 @@ func (k *checker) remadeFix(l Lookup) Fix {
 
 // fragmentFix gives subrequests a key of their own.
 func (k *checker) fragmentFix(l Lookup) Fix {
-	return k.setKey(l, nginxconf.Quote(replaced(l.asked(), "request_uri", "uri", "is_args", "args"))).
+	return k.setKey(l, nginxconf.Quote(replaced(l.asked(), "request_uri", nginxconf.ParseExpression("$uri$is_args$args")))).
 		and(k.params(l.misses(), l.handoverLines()...))
 }
 
-// replaced returns the expression with other variables in the place of one.
-func replaced(expression, name string, others ...string) string {
+// replaced returns the expression with other pieces in the place of a variable.
+func replaced(expression, name string, others nginxconf.Expression) string {
 	var all nginxconf.Expression
 	for _, p := range nginxconf.ParseExpression(expression) {
 		if !p.IsVariable || nginxconf.Lower(p.Text) != name {
 			all = append(all, p)
 			continue
 		}
-		for _, other := range others {
-			all = append(all, nginxconf.Piece{Text: other, IsVariable: true})
-		}
+		all = append(all, others...)
 	}
 	return all.String()
 }
@@ -77,7 +75,7 @@ func replaced(expression, name string, others ...string) string {
 // schemeFix makes the key with the scheme that the application sees.
 func (k *checker) schemeFix(l Lookup) Fix {
 	return end(k.http(l.Server), "map $http_x_forwarded_proto $visitors_scheme { default $scheme; http http; https https; }").
-		and(k.setKey(l, nginxconf.Quote(replaced(l.asked(), "scheme", "visitors_scheme"))))
+		and(k.setKey(l, nginxconf.Quote(replaced(l.asked(), "scheme", nginxconf.ParseExpression("$visitors_scheme")))))
 }
 
 // visitorFix writes the map of $visitor for the gateway's flags, with the maps that it is

@@ -20,6 +20,7 @@ func (k *checker) pass(p pass, ours []Lookup) {
 
 func (k *checker) method(p pass) {
 	if p.has("REQUEST_METHOD") {
+		k.requestURI(p)
 		return
 	}
 	if lost, ok := find(p.ParamsLost, "REQUEST_METHOD"); ok {
@@ -29,6 +30,14 @@ func (k *checker) method(p pass) {
 	}
 	k.add(k.absent(), p.Place, noMethod, k.methodFix(p),
 		"REQUEST_METHOD is not sent from here%s: the application sees no method, and uwgate stores nothing", p.only())
+}
+
+// requestURI checks for the param without which the gateway does not know what page it is.
+func (k *checker) requestURI(p pass) {
+	if !p.has("REQUEST_URI") {
+		k.add(k.absent(), p.Place, keyParams, k.params(p, "uwsgi_param REQUEST_URI $request_uri;"),
+			"REQUEST_URI is not sent from here%s: uwgate does not know the URL of the page, so it stores nothing", p.only())
+	}
 }
 
 // nearest returns the place of a param at the level of the pass.
@@ -247,7 +256,7 @@ func (k *checker) hosts(l Lookup) {
 	}
 	fix, has := give(Flag{"allowed-host", host}), "has no host"
 	if slices.Contains(names, "server_name") {
-		fix = k.setKey(l, nginxconf.Quote(replaced(l.asked(), "server_name", "host")))
+		fix = k.setKey(l, nginxconf.Quote(replaced(l.asked(), "server_name", nginxconf.ParseExpression("$host"))))
 		has = "has $server_name, which is the same for every requested host"
 	}
 	k.error(l.at(l.Key.Place), keyWithoutHost, fix,
@@ -263,13 +272,11 @@ func (k *checker) allowsWithoutHost(l Lookup) bool {
 			return true
 		}
 	}
-	switch len(k.g.AllowedHosts) {
-	case 0:
-		return false
-	case 1:
-		return !strings.Contains(k.g.AllowedHosts[0], "*") || !l.isDerived()
+	if len(k.g.AllowedHosts) != 1 || strings.Contains(k.g.AllowedHosts[0], "*") {
+		_, isKnown := l.Template()
+		return len(k.g.AllowedHosts) > 0 && !isKnown
 	}
-	return !l.isDerived()
+	return true
 }
 
 // keyParts checks for arguments and schemes that the application sees and the key does not
@@ -285,6 +292,7 @@ func (k *checker) keyParts(l Lookup) {
 		k.note(at, keyWithoutArgs, k.setKey(l, nginxconf.Quote(withArgs(l.asked()))),
 			"the key %s has no arguments: pages of URLs with arguments are never stored", l.asked())
 	}
+	k.constantScheme(l)
 	if k.g.TrustForwardedProto && has("scheme") && !has("http_x_forwarded_proto") {
 		k.warning(at, keyScheme, k.schemeFix(l),
 			"the key has $scheme, but with --trust-forwarded-proto the application uses X-Forwarded-Proto; if they differ, nothing is stored")
