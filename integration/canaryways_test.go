@@ -237,7 +237,7 @@ func TestCanaryOfDeniedSockets(t *testing.T) {
 		says           string
 	}{
 		{"open", 0o666, 0o666, 0o755, "", "hit", "hit", ""},
-		{"root's socket", 0o660, 0o666, 0o755, "socket-denied", "gateway", "reach", "nginx runs as www-data, and may not connect to unix:" + gateway},
+		{"root's socket", 0o660, 0o666, 0o755, "socket-denied", "gateway", "gateway", "nginx runs as www-data, and may not connect to unix:" + gateway},
 		{"a folder that only root may enter", 0o666, 0o666, 0o700, "socket-denied", "reach", "reach", "it may not enter the folder " + w.Dir},
 		{"a folder that others may only list", 0o666, 0o666, 0o744, "socket-denied", "reach", "reach", "it may not enter the folder " + w.Dir},
 		{"root's memcached", 0o666, 0o660, 0o755, "socket-denied", "lookup", "lookup", "may not connect to unix:" + memcached},

@@ -117,8 +117,11 @@ func (p *liveProof) explainLost(r *liveReport, pr *probe) {
 	case p.refusedBy(r, pr, pr.response):
 	default:
 		r.is(offGateway, "nginx responds with %d, and the request does not come to uwgate", pr.response.status)
-		r.evidence("the response does not have uwgate's Cache-Status: it is nginx's own, that of a worker that nginx asks directly, or something before nginx removes the field")
+		r.evidence("the response does not have uwgate's Cache-Status: it is nginx's own, that of a worker that nginx asks directly (a backup server, if uwgate cannot be reached), or something before nginx removes the field")
 		p.before(r, pr.response)
+		if p.findUnreachable(r) {
+			break
+		}
 		p.whichServer(r, pr, pr.response)
 		r.todo("see that nginx sends misses to uwgate: `uwgate check --nginx FILE` follows error_page to the uwsgi_pass")
 	}

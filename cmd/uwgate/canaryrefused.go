@@ -129,23 +129,30 @@ func (r *liveReport) host() string {
 // adviseGateway says why nginx cannot reach a gateway.
 func (p *liveProof) adviseGateway(r *liveReport, pr *probe) {
 	r.todo("see nginx's error log for %s: it names what cannot be reached, such as uwgate, or the limit that turned the client away", pr.target)
-	denied := false
+	p.findUnreachable(r)
+}
+
+// findUnreachable adds which sockets nginx cannot connect to, as far as that can be seen from
+// here. It reports whether there are any.
+func (p *liveProof) findUnreachable(r *liveReport) (found bool) {
 	for _, f := range p.findings {
 		if f.Code == "socket-denied" && f.Level == parity.Error {
-			denied = true
+			found = true
 			r.evidence("%s: %s", f.Place, f.Text)
 			r.todo("%s", f.Fix.Text)
 		}
 	}
-	if denied {
-		return
+	if found {
+		return true
 	}
 	for _, address := range p.gateways {
 		if err := tryDial(address); err != nil {
+			found = true
 			r.evidence("from here, nothing takes connections at %s, where nginx sends misses: %v", address, err)
 			r.todo("start `uwgate serve --listen %s`, or correct the uwsgi_pass", address)
 		}
 	}
+	return found
 }
 
 const dialTimeout = time.Second

@@ -37,6 +37,7 @@ var unfixed = map[string]string{
 	"socket_denied_memcached":       "likewise",
 	"socket_denied_nobody":          "likewise",
 	"key_scheme_constant_shared":    "the line to change is in a file that other sites include, too",
+	"socket_denied_passed_by":       "likewise",
 }
 
 // If all fixes are made, check finds nothing wrong any more, and nginx takes the result.

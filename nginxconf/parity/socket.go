@@ -2,6 +2,7 @@ package parity
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"uwgate/nginxconf"
@@ -44,7 +45,7 @@ func (k *checker) sockets(ours []Lookup, passes []pass) {
 	}
 	for _, p := range passes {
 		for _, s := range p.Upstream.Servers {
-			k.passSocket(s)
+			k.passSocket(p.Upstream, s)
 		}
 	}
 }
@@ -74,20 +75,28 @@ func (k *checker) memcachedSocket(l Lookup, s nginxconf.UpstreamServer) {
 		"%s: nginx looks every page up in vain", k.why(path, d))
 }
 
-func (k *checker) passSocket(s nginxconf.UpstreamServer) {
+func (k *checker) passSocket(u nginxconf.Upstream, s nginxconf.UpstreamServer) {
 	d := k.denied(s)
 	if d == nil {
 		return
 	}
 	path, _ := nginxconf.CutUnix(strings.Fields(s.Text)[0])
 	user, _ := k.workers()
-	if strings.Contains(s.Text+" ", " backup ") {
+	if isBackup(s) {
 		k.warning(s.Place, socketDenied, d.fix("chmod-socket = 666   # in uWSGI's configuration", "the group of the socket"),
 			"%s: visitors get status 502 while uwgate is down", k.why(path, d))
 		return
 	}
+	what := "visitors get status 502"
+	if slices.ContainsFunc(u.Servers, isBackup) {
+		what = "nginx asks the backup servers, and nothing is stored"
+	}
 	k.error(s.Place, socketDenied, d.fix("--socket-mode 0666 --allow-user "+user+"   # for uwgate serve", "the group that uwgate runs as (Group= in its unit)"),
-		"%s: visitors get status 502", k.why(path, d))
+		"%s: %s", k.why(path, d), what)
+}
+
+func isBackup(s nginxconf.UpstreamServer) bool {
+	return slices.Contains(strings.Fields(s.Text), "backup")
 }
 
 // why says what is denied.
