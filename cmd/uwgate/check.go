@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"uwgate/cmd/uwgate/machine"
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/nginxconf"
 	"uwgate/nginxconf/parity"
@@ -21,11 +22,13 @@ func checkCommand() *cli.Command {
 		UsageText: "uwgate check --config /etc/uwgate.yaml --nginx /etc/nginx/nginx.conf\n" +
 			"uwgate check --config /etc/uwgate.yaml --nginx /etc/nginx/nginx.conf --diff | patch -p1 -d /\n" +
 			"uwgate check --config /etc/uwgate.yaml --via https://example.com/\n" +
-			"uwgate check --config /etc/uwgate.yaml",
+			"uwgate check --config /etc/uwgate.yaml\n" +
+			"uwgate check",
 		Description: "--nginx reads nginx's configuration and compares it with the flags of serve that are\n" +
 			"given; it does not compare one that is not given. --via writes a page to memcached under\n" +
 			"a new URL, reads it through nginx, and deletes it. With neither, check only reads the\n" +
-			"flags and the file of --config as serve does.\n\n" +
+			"flags and the file of --config as serve does. Without any flag it finds nginx and the\n" +
+			"gateway on this machine, and says what is right and what is not.\n\n" +
 			"Exit status: 0 nothing is wrong, 1 something is, 2 it could not be tried.",
 		Flags:        set.Flags(),
 		OnUsageError: func(c *cli.Context, err error, sub bool) error { return &untriedError{usageError(c, err, sub)} },
@@ -42,6 +45,9 @@ type untriedError struct{ error }
 func (e *untriedError) Unwrap() error { return e.error }
 
 func check(c *cli.Context, set *settings.Set) error {
+	if set.IsBare("json") && !c.Args().Present() {
+		return checkMachine(c, set)
+	}
 	s, err := readChecked(c, set)
 	if err != nil {
 		return &untriedError{err}
@@ -64,6 +70,23 @@ func check(c *cli.Context, set *settings.Set) error {
 	case err != nil:
 		return &untriedError{err}
 	case !report.OK:
+		return errOff
+	}
+	return nil
+}
+
+// checkMachine is `uwgate check` alone: it finds nginx and the gateway by itself.
+func checkMachine(c *cli.Context, set *settings.Set) error {
+	s, err := set.Read()
+	if err != nil {
+		return &untriedError{err}
+	}
+	found := lookAround(c.Context, machine.Machine{})
+	report := &checkReport{OK: len(found.Wrong) == 0, Overview: found}
+	if err := report.print(c.App.Writer, s.Command.JSON); err != nil {
+		return &untriedError{err}
+	}
+	if !report.OK {
 		return errOff
 	}
 	return nil

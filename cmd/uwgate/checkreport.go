@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"uwgate/nginxconf"
 	"uwgate/nginxconf/parity"
@@ -12,10 +13,11 @@ import (
 // A checkReport is the result of check. Its JSON form is read by scripts, and docs/check.md
 // describes it: names stay.
 type checkReport struct {
-	OK      bool         `json:"ok"`                // nothing is wrong
-	Nginx   *nginxReport `json:"nginx,omitempty"`   // of --nginx
-	Live    *liveReport  `json:"live,omitempty"`    // of --via
-	Untried string       `json:"untried,omitempty"` // why Live is missing although it was requested
+	OK       bool         `json:"ok"`                 // nothing is wrong
+	Nginx    *nginxReport `json:"nginx,omitempty"`    // of --nginx
+	Live     *liveReport  `json:"live,omitempty"`     // of --via
+	Overview *overview    `json:"overview,omitempty"` // of check without flags
+	Untried  string       `json:"untried,omitempty"`  // why Live is missing although it was requested
 }
 
 // An nginxReport is the comparison with nginx's configuration.
@@ -98,6 +100,8 @@ func (r *checkReport) print(w io.Writer, asJSON bool) error {
 	}
 	var err error
 	switch {
+	case r.Overview != nil:
+		return r.Overview.write(w, time.Now())
 	case r.Nginx != nil:
 		err = r.Nginx.write(w)
 	case r.Live == nil:

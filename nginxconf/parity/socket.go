@@ -20,10 +20,16 @@ type Denial struct {
 // otherwise.
 const defaultUser = "nobody"
 
+// WorkerUser returns the user as whom nginx's workers run.
+func WorkerUser(c *nginxconf.Config) string {
+	user, _ := workers(c)
+	return user
+}
+
 // workers returns user and group of nginx's workers. Without a group it is the one that has
 // the user's name.
-func (k *checker) workers() (user, group string) {
-	fields := strings.Fields(k.config.User().Value)
+func workers(c *nginxconf.Config) (user, group string) {
+	fields := strings.Fields(c.User().Value)
 	switch len(fields) {
 	case 0:
 		return defaultUser, ""
@@ -50,6 +56,15 @@ func (k *checker) sockets(ours []Lookup, passes []pass) {
 	}
 }
 
+// sureOfUser is the level of a denial. Without a user directive the command line of nginx, or
+// its build, may name another user than the default.
+func (k *checker) sureOfUser() Level {
+	if k.config.User().IsZero() {
+		return Warning
+	}
+	return Error
+}
+
 // denied returns why nginx cannot connect to the socket of a server line; nil: there is no
 // such reason.
 func (k *checker) denied(s nginxconf.UpstreamServer) *Denial {
@@ -61,7 +76,7 @@ func (k *checker) denied(s nginxconf.UpstreamServer) *Denial {
 	if !isSocket {
 		return nil
 	}
-	user, group := k.workers()
+	user, group := workers(k.config)
 	return k.g.MayOpen(user, group, path)
 }
 
@@ -71,7 +86,7 @@ func (k *checker) memcachedSocket(l Lookup, s nginxconf.UpstreamServer) {
 		return
 	}
 	path, _ := nginxconf.CutUnix(strings.Fields(s.Text)[0])
-	k.error(s.Place, socketDenied, d.fix("memcached -s "+path+" -a 0666   # in memcached.conf", "the group of memcached's socket"),
+	k.add(k.sureOfUser(), s.Place, socketDenied, d.fix("memcached -s "+path+" -a 0666   # in memcached.conf", "the group of memcached's socket"),
 		"%s: nginx looks every page up in vain", k.why(path, d))
 }
 
@@ -81,7 +96,7 @@ func (k *checker) passSocket(u nginxconf.Upstream, s nginxconf.UpstreamServer) {
 		return
 	}
 	path, _ := nginxconf.CutUnix(strings.Fields(s.Text)[0])
-	user, _ := k.workers()
+	user, _ := workers(k.config)
 	if isBackup(s) {
 		k.warning(s.Place, socketDenied, d.fix("chmod-socket = 666   # in uWSGI's configuration", "the group of the socket"),
 			"%s: visitors get status 502 while uwgate is down", k.why(path, d))
@@ -91,7 +106,7 @@ func (k *checker) passSocket(u nginxconf.Upstream, s nginxconf.UpstreamServer) {
 	if slices.ContainsFunc(u.Servers, isBackup) {
 		what = "nginx asks the backup servers, and nothing is stored"
 	}
-	k.error(s.Place, socketDenied, d.fix("--socket-mode 0666 --allow-user "+user+"   # for uwgate serve", "the group that uwgate runs as (Group= in its unit)"),
+	k.add(k.sureOfUser(), s.Place, socketDenied, d.fix("--socket-mode 0666 --allow-user "+user+"   # for uwgate serve", "the group that uwgate runs as (Group= in its unit)"),
 		"%s: %s", k.why(path, d), what)
 }
 
@@ -101,7 +116,10 @@ func isBackup(s nginxconf.UpstreamServer) bool {
 
 // why says what is denied.
 func (k *checker) why(path string, d *Denial) string {
-	user, _ := k.workers()
+	user, _ := workers(k.config)
+	if k.config.User().IsZero() {
+		user += " (the default, since there is no `user` line)"
+	}
 	need := fmt.Sprintf("it has the mode %s and belongs to %s", d.Mode, d.Owner)
 	if d.IsFolder {
 		need = fmt.Sprintf("it may not enter the folder %s, which has the mode %s and belongs to %s", d.Path, d.Mode, d.Owner)

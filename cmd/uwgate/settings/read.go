@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,10 +18,12 @@ import (
 type Set struct {
 	rows  []*row
 	flags map[string]*flagValue
+	env   func(name string) (string, bool)
+	dir   string // of a relative --config; empty: the working directory
 }
 
 func newSet(rows ...[]row) *Set {
-	set := &Set{flags: make(map[string]*flagValue)}
+	set := &Set{flags: make(map[string]*flagValue), env: os.LookupEnv}
 	for _, part := range rows {
 		for i := range part {
 			r := &part[i]
@@ -50,6 +53,9 @@ func (set *Set) Read() (*Settings, error) {
 	path := g.single("config")
 	if path == "" {
 		return set.read(g, &configFile{})
+	}
+	if set.dir != "" && !filepath.IsAbs(path) {
+		path = filepath.Join(set.dir, path)
 	}
 	file, err := readFile(g["config"].origin.name("config"), path)
 	if err != nil {
@@ -90,7 +96,7 @@ func (set *Set) given() given {
 		if r.own {
 			continue
 		}
-		switch text, ok := os.LookupEnv(envName(r.name)); {
+		switch text, ok := set.env(envName(r.name)); {
 		case !ok:
 		case text != "" || r.blank:
 			g[r.name] = newTexts(r, Origin{kind: fromEnvironment}, text)

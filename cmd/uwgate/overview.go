@@ -1,0 +1,343 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"uwgate/cachewriter"
+	"uwgate/cmd/uwgate/machine"
+	"uwgate/cmd/uwgate/settings"
+	"uwgate/gateway/backend"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/parity"
+)
+
+// An overview is what `uwgate check` alone finds on this machine. Its JSON form is read by
+// scripts, and docs/check.md describes it: names stay.
+type overview struct {
+	Nginx      nginxFound       `json:"nginx"`
+	Gateway    gatewayFound     `json:"gateway"`
+	Sites      []string         `json:"sites"` // server_name of server blocks with lookups
+	Lookups    int              `json:"lookups"`
+	HandedOver int              `json:"handed_over"` // lookups whose key nginx hands over
+	Misses     []string         `json:"misses"`      // where nginx sends them
+	Memcached  []memcachedFound `json:"memcached"`
+	Errors     int              `json:"errors"` // findings of `check --nginx`
+	Warnings   int              `json:"warnings"`
+	Notes      int              `json:"notes"`
+	Command    string           `json:"command"` // that shows them
+	Wrong      []wrong          `json:"wrong"`
+}
+
+// A nginxFound is nginx on this machine.
+type nginxFound struct {
+	File  string `json:"file"`  // the main one; empty: not found
+	Files int    `json:"files"` // that were read
+	PID   int    `json:"pid"`   // of the master process; 0: none was found
+	User  string `json:"user"`  // as whom its workers run
+}
+
+// A gatewayFound is the gateway on this machine.
+type gatewayFound struct {
+	PID    int        `json:"pid"` // 0: none runs
+	Since  *time.Time `json:"since"`
+	Listen []string   `json:"listen"`
+	Config string     `json:"config"` // its file; empty: none
+	Others []int      `json:"others"` // process ids of other gateways
+}
+
+// A memcachedFound is a memcached that nginx or the gateway uses.
+type memcachedFound struct {
+	Server  string `json:"server"`
+	Version string `json:"version"` // empty: it does not respond
+	Error   string `json:"error"`
+}
+
+// A wrong is one thing that is wrong, and what to do.
+type wrong struct {
+	Text string `json:"text"`
+	ToDo string `json:"todo"`
+}
+
+// configFiles are where packages and people put the gateway's file.
+var configFiles = []string{"/etc/uwgate/uwgate.yaml", "/etc/uwgate.yaml"}
+
+// lookAround makes the overview of a machine.
+func lookAround(ctx context.Context, m machine.Machine) *overview {
+	o := &overview{Sites: []string{}, Misses: []string{}, Memcached: []memcachedFound{}, Wrong: []wrong{}}
+	o.Gateway.Listen, o.Gateway.Others = []string{}, []int{}
+	n := m.Nginx(ctx)
+	conf := o.readNginx(n)
+	s := o.findGateway(m, conf)
+	if file := nginxFileOf(s); conf == nil && file != "" {
+		n.File = file
+		conf = o.readNginx(n)
+	}
+	o.judgeNginx(n, conf)
+	o.compare(ctx, s, conf)
+	o.tryMemcached(ctx, s, conf)
+	return o
+}
+
+func nginxFileOf(s *settings.Settings) string {
+	if s == nil {
+		return ""
+	}
+	return s.Command.Nginx
+}
+
+func (o *overview) wrong(todo, text string, args ...any) {
+	o.Wrong = append(o.Wrong, wrong{fmt.Sprintf(text, args...), todo})
+}
+
+// readNginx reads nginx's configuration. It returns nil if that cannot be read.
+func (o *overview) readNginx(n machine.Nginx) *nginxconf.Config {
+	o.Nginx.File, o.Nginx.PID = n.File, n.PID
+	if n.File == "" {
+		return nil
+	}
+	conf, err := nginxconf.Read(n.File, "")
+	if err != nil {
+		o.wrong("correct it, or run this as a user who may read it; `nginx -t` says more", "nginx's configuration cannot be read: %v", err)
+		return nil
+	}
+	o.Nginx.Files, o.Nginx.User = len(conf.Files), parity.WorkerUser(conf)
+	return conf
+}
+
+// judgeNginx says what is missing of nginx.
+func (o *overview) judgeNginx(n machine.Nginx, conf *nginxconf.Config) {
+	switch {
+	case n.File == "" && n.Program == "":
+		o.wrong("install it (apt install nginx), or name its main file: uwgate check --nginx FILE", "nginx was not found")
+	case n.File == "":
+		o.wrong("name it: uwgate check --nginx FILE", "nginx (%s) is installed, and its main file was not found", n.Program)
+	case conf == nil:
+	case len(conf.Lookups) == 0:
+		o.wrong("`uwgate nginx` prints what to include: uwgate nginx --server-name NAME … >/etc/nginx/conf.d/uwgate.conf", "nginx looks up no page")
+	}
+	if n.File != "" && n.PID == 0 {
+		o.wrong("start it: systemctl start nginx", "no nginx with %s runs on this machine", n.File)
+	}
+}
+
+// findGateway returns the settings of the gateway to which nginx sends misses, or else of
+// any; nil if there is none.
+func (o *overview) findGateway(m machine.Machine, conf *nginxconf.Config) *settings.Settings {
+	var chosen *settings.Settings
+	found := m.Gateways()
+	for _, p := range found {
+		s, err := settings.OfProcess(p.Args, p.Env, p.Dir)
+		if err != nil {
+			o.wrong("run this as root, or as the user that runs it", "the settings of the gateway with process id %d cannot be read: %v", p.PID, firstLine([]byte(err.Error())))
+			continue
+		}
+		if chosen == nil || conf != nil && !o.isReached(conf) && reaches(conf, s) {
+			chosen = s
+			o.takeGateway(p, s)
+		}
+	}
+	for _, p := range found {
+		if p.PID != o.Gateway.PID {
+			o.Gateway.Others = append(o.Gateway.Others, p.PID)
+		}
+	}
+	if chosen == nil && len(found) == 0 {
+		return o.findSettings(conf)
+	}
+	return chosen
+}
+
+func (o *overview) takeGateway(p machine.Process, s *settings.Settings) {
+	o.Gateway = gatewayFound{PID: p.PID, Config: s.Config(), Listen: listenOf(s), Others: []int{}}
+	if !p.Since.IsZero() {
+		o.Gateway.Since = &p.Since
+	}
+}
+
+func listenOf(s *settings.Settings) []string {
+	all := []string{}
+	for _, a := range s.Listen.Addresses {
+		all = append(all, a.Text)
+	}
+	return all
+}
+
+// findSettings returns the settings of a gateway that is to be started.
+func (o *overview) findSettings(conf *nginxconf.Config) *settings.Settings {
+	todo := "start it: uwgate serve --listen unix:/run/uwgate.sock --backend unix:/run/app.sock --memcached 127.0.0.1:11211"
+	if conf != nil && len(gatewaysOf(nil, conf)) > 0 {
+		todo = "start it: uwgate serve --nginx " + o.Nginx.File + " --listen " + gatewaysOf(nil, conf)[0] + " --backend unix:/run/app.sock"
+	}
+	for _, file := range configFiles {
+		if _, err := os.Stat(file); err != nil {
+			continue
+		}
+		s, err := settings.OfProcess([]string{"--config", file}, os.Environ(), "")
+		if err != nil {
+			o.wrong("correct it", "%v", err)
+			return nil
+		}
+		o.Gateway.Config, o.Gateway.Listen = file, listenOf(s)
+		o.wrong("start it: uwgate serve --config "+file, "no gateway runs on this machine")
+		return s
+	}
+	o.wrong(todo, "no gateway runs on this machine")
+	return nil
+}
+
+// isReached reports whether nginx sends misses to the chosen gateway.
+func (o *overview) isReached(conf *nginxconf.Config) bool { return isAmong(conf, o.Gateway.Listen) }
+
+func reaches(conf *nginxconf.Config, s *settings.Settings) bool { return isAmong(conf, listenOf(s)) }
+
+func isAmong(conf *nginxconf.Config, listen []string) bool {
+	for _, address := range gatewaysOf(nil, conf) {
+		for _, own := range listen {
+			if sameAddress(address, strings.TrimPrefix(own, "suwsgi:")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameAddress reports whether two addresses are one; an address for all of the machine is
+// any of its own.
+func sameAddress(a, b string) bool {
+	network, at, err := backend.ParseAddr(a)
+	otherNetwork, other, otherErr := backend.ParseAddr(b)
+	if err != nil || otherErr != nil || network != otherNetwork {
+		return false
+	}
+	if network == "unix" || at == other {
+		return at == other
+	}
+	_, port, _ := net.SplitHostPort(at)
+	host, otherPort, _ := net.SplitHostPort(other)
+	return port == otherPort && (host == "" || net.ParseIP(host).IsUnspecified())
+}
+
+// compare holds nginx against the gateway.
+func (o *overview) compare(ctx context.Context, s *settings.Settings, conf *nginxconf.Config) {
+	if conf == nil {
+		return
+	}
+	var told parity.Gateway
+	words := []string{"uwgate", "check", "--nginx", o.Nginx.File}
+	if s != nil {
+		var err error
+		if told, err = s.Gateway(ctx); err != nil {
+			o.wrong("correct the settings", "%v", err)
+		}
+		words = append(words, s.CommandLine()...)
+		if o.Gateway.PID == 0 && o.Gateway.Config != "" && !slices.Contains(words, "--config") {
+			words = append(words, "--config", o.Gateway.Config)
+		}
+	}
+	o.Command = strings.Join(words, " ")
+	o.takeLookups(conf)
+	for _, f := range parity.Check(conf, told) {
+		switch f.Level {
+		case parity.Error:
+			o.Errors++
+		case parity.Warning:
+			o.Warnings++
+		default:
+			o.Notes++
+		}
+		if f.Level == parity.Error && (f.Code == "socket-denied" || f.Code == "server-shadowed") {
+			o.wrong(f.Fix.Text, "%s: %s", f.Place, f.Text)
+		}
+	}
+	switch {
+	case len(conf.Lookups) == 0:
+	case o.Gateway.PID != 0 && len(o.Misses) > 0 && !o.isReached(conf):
+		o.wrong("uwgate serve --listen "+o.Misses[0]+" …, or uwsgi_pass with the gateway's address", "nginx sends misses to %s, and the gateway listens on %s", strings.Join(o.Misses, ", "), strings.Join(o.Gateway.Listen, ", "))
+	case o.Errors > 0:
+		o.wrong(o.Command, "nginx and uwgate do not agree: %s", countOf(o.Errors, "error"))
+	}
+}
+
+func (o *overview) takeLookups(conf *nginxconf.Config) {
+	o.Lookups, o.Misses = len(conf.Lookups), append(o.Misses, gatewaysOf(nil, conf)...)
+	for _, l := range conf.Lookups {
+		if (parity.Lookup{Lookup: l}).HandsKeyOver() {
+			o.HandedOver++
+		}
+		for _, name := range l.Names {
+			if !slices.Contains(o.Sites, name) {
+				o.Sites = append(o.Sites, name)
+			}
+		}
+	}
+}
+
+// tryMemcached asks each memcached that nginx or the gateway uses for its version.
+func (o *overview) tryMemcached(ctx context.Context, s *settings.Settings, conf *nginxconf.Config) {
+	var lines []string
+	add := func(line string) {
+		name, _, _ := strings.Cut(line, " ")
+		if !slices.Contains(lines, name) {
+			lines = append(lines, name)
+		}
+	}
+	if conf != nil {
+		for _, l := range conf.Lookups {
+			for _, server := range l.Memcached.Servers {
+				add(server.Text)
+			}
+		}
+	}
+	if s != nil {
+		for _, server := range s.Store.Servers {
+			add(server.Name)
+		}
+	}
+	for _, name := range lines {
+		m := memcachedFound{Server: name}
+		version, err := versionOf(ctx, name)
+		if err != nil {
+			m.Error = err.Error()
+			o.wrong("start it (systemctl start memcached), or correct its address in nginx and in --memcached", "memcached does not respond at %s: %v", name, err)
+		}
+		m.Version = version
+		o.Memcached = append(o.Memcached, m)
+	}
+}
+
+// versionOf asks a memcached for its version.
+func versionOf(ctx context.Context, name string) (string, error) {
+	server, err := cachewriter.Server{Name: name}.Resolve(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	network, at := "tcp", server.Addrs[0]
+	if path, isSocket := nginxconf.CutUnix(at); isSocket {
+		network, at = "unix", path
+	}
+	nc, err := net.DialTimeout(network, at, memcachedTimeout)
+	if err != nil {
+		return "", reason(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(memcachedTimeout))
+	if _, err := fmt.Fprint(nc, "version\r\n"); err != nil {
+		return "", reason(err)
+	}
+	line, err := bufio.NewReader(nc).ReadString('\n')
+	if err != nil {
+		return "", reason(err)
+	}
+	version, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION ")
+	if !ok {
+		return "", fmt.Errorf("it says %q", clip(strings.TrimSpace(line), 40))
+	}
+	return version, nil
+}

@@ -1,0 +1,140 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"uwgate/demo/stack"
+)
+
+// An around is the part of the output of `uwgate check --json`, without other flags, that
+// the tests read.
+type around struct {
+	OK       bool
+	Overview struct {
+		Nginx struct {
+			File string
+			PID  int
+		}
+		Gateway struct {
+			PID    int
+			Listen []string
+		}
+		Lookups    int
+		HandedOver int `json:"handed_over"`
+		Misses     []string
+		Memcached  []struct{ Server, Version string }
+		Errors     int
+		Wrong      []struct{ Text, ToDo string }
+	}
+}
+
+// looksAround runs `uwgate check` where the installed nginx has its main file at conf.
+func looksAround(t *testing.T, conf string, args ...string) (out string, status int) {
+	t.Helper()
+	dir := t.TempDir()
+	script := "#!/bin/sh\necho 'configure arguments: --conf-path=" + conf + "' >&2\n"
+	if err := os.WriteFile(filepath.Join(dir, "nginx"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"check"}, args...)...)
+	cmd.Env = append(stack.UwgateEnv(), "PATH="+dir+":"+os.Getenv("PATH"))
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Run()
+	if stderr.Len() > 0 {
+		t.Errorf("on stderr: %s", stderr.String())
+	}
+	return stdout.String(), cmd.ProcessState.ExitCode()
+}
+
+func looksAroundJSON(t *testing.T, conf string) (got around, text string) {
+	t.Helper()
+	text, status := looksAround(t, conf, "--json")
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if got.OK != (status == 0) || got.OK != (len(got.Overview.Wrong) == 0) {
+		t.Errorf("got status %d:\n%s", status, text)
+	}
+	return got, text
+}
+
+// Without flags check finds nginx and the gateway that belongs to it, among those of other
+// tests, and says what is wrong.
+func TestCheckAlone(t *testing.T) {
+	t.Parallel()
+	w := canaryStack(t, stack.Config{Memcached: 2})
+	conf := filepath.Join(w.Dir, "nginx.conf")
+	got, text := looksAroundJSON(t, conf)
+	o := got.Overview
+	if !got.OK || o.Errors != 0 || o.Lookups != 1 || o.HandedOver != 1 {
+		t.Errorf("got\n%s", text)
+	}
+	if o.Nginx.File != conf || o.Nginx.PID != w.Nginx.PID() || o.Gateway.PID != w.Uwgate.PID() || len(o.Misses) == 0 || o.Misses[0] != w.Uwgate.Addr {
+		t.Errorf("nginx is %d and uwgate %d at %s; got\n%s", w.Nginx.PID(), w.Uwgate.PID(), w.Uwgate.Addr, text)
+	}
+	if len(o.Memcached) != 2 || o.Memcached[0].Server != w.Memcached[0].Addr || o.Memcached[1].Version == "" {
+		t.Errorf("got\n%s", text)
+	}
+	people, _ := looksAround(t, conf)
+	for _, say := range []string{
+		"nginx      " + conf, "up ", "listens on " + w.Uwgate.Addr, "nginx hands the key over", w.Memcached[0].Addr + " responds (version 1.",
+		"0 errors", "Nothing is wrong by the files. Prove it through nginx: uwgate check --nginx " + conf,
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(people), " "), strings.Join(strings.Fields(say), " ")) {
+			t.Errorf("%q is missing from\n%s", say, people)
+		}
+	}
+	if n := strings.Count(people, "\n"); n > 30 {
+		t.Errorf("%d lines:\n%s", n, people)
+	}
+
+	w.Memcached[1].Kill()
+	w.wantsWrong(t, conf, "memcached does not respond at "+w.Memcached[1].Addr)
+	site := filepath.Join(w.Dir, "site.conf")
+	before, err := os.ReadFile(site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ old, new, says string }{
+		{"memcached_pass memcached;", "return 200;", "nginx looks up no page"},
+		{"uwsgi_param CACHE_STATUS $upstream_status;", "", "nginx and uwgate do not agree: 1 error"},
+		{"server " + w.Uwgate.Addr, "server 127.0.0.1:1", "nginx sends misses to 127.0.0.1:1, "},
+		{"location @uwgate", "locationn @uwgate {", "nginx's configuration cannot be read: "},
+	} {
+		if !strings.Contains(string(before), tt.old) {
+			t.Fatalf("%q is not in\n%s", tt.old, before)
+		}
+		if err := os.WriteFile(site, []byte(strings.Replace(string(before), tt.old, tt.new, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		w.wantsWrong(t, conf, tt.says)
+	}
+	if err := os.WriteFile(site, before, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.Nginx.Kill()
+	w.wantsWrong(t, conf, "no nginx with "+conf+" runs on this machine")
+	w.Uwgate.Kill()
+	if got, text := looksAroundJSON(t, conf); got.OK || got.Overview.Gateway.PID == w.Uwgate.PID() {
+		t.Errorf("without the gateway: got\n%s", text)
+	}
+}
+
+// wantsWrong wants one thing to be among those that are wrong.
+func (w *world) wantsWrong(t *testing.T, conf, want string) {
+	t.Helper()
+	got, text := looksAroundJSON(t, conf)
+	for _, wrong := range got.Overview.Wrong {
+		if strings.HasPrefix(wrong.Text, want) && wrong.ToDo != "" {
+			return
+		}
+	}
+	t.Errorf("%q is not among what is wrong:\n%s", want, text)
+}
