@@ -12,6 +12,8 @@ var tolerated = map[Code]string{
 	noMethod:         "such requests are passed on, and never stored; without the gateway the application sees no method either",
 	errorPageMissing: "nginx responds to these requests itself, whether or not there is a gateway",
 	errorPageStatus:  "the status of the page is nginx's; what is stored is right",
+	socketDenied:     "serve makes its own socket anew, with another mode; and what lies there from before must not keep it from that",
+	serverShadowed:   "nginx sends no requests; what is stored is right",
 }
 
 // Refusals returns the findings of Check with which `serve --nginx` does not start: the
