@@ -29,7 +29,8 @@
 // # What it leaves out
 //
 // Directives that it does not know are skipped, so any module's directives may stand
-// anywhere. Lua blocks are skipped whole. Conditions are evaluated only if they test the
+// anywhere. Code in Lua, njs and Perl is not read: it may send a request to any location of
+// its server ([Config].Programs). Conditions are evaluated only if they test the
 // method. It does not know what is decided while nginx runs, such as the addresses of a
 // name. Regular expressions of locations are matched as far as Go can read them. `nginx -t`
 // says whether nginx starts with a configuration.

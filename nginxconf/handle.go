@@ -25,6 +25,9 @@ func (f *flow) handle(v visit) {
 	case strings.HasSuffix(h.name, "_pass") && h.name != "memc_pass" && h.name != "memcached_pass":
 		f.respond(v, h)
 	default:
+		if isProgram(h.name) {
+			f.wander(v, h)
+		}
 		f.fail(v, h, anyCode)
 	}
 }

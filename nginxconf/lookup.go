@@ -44,6 +44,7 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 		Location: s.location().asBlock(),
 		If:       s.condition(),
 		Listens:  s.server().listens(),
+		Programs: programTexts(s.programs()),
 		Skip:     s.find("srcache_fetch_skip").text(""),
 	}
 	for _, d := range s.server().own("server_name") {

@@ -76,6 +76,11 @@ type Lookup struct {
 	Srcache bool
 
 	Key Key
+
+	// Programs are those in force that run before the lookup, such as
+	// `access_by_lua_block`. They may change the key, and send requests elsewhere.
+	Programs []Text
+
 	Ask
 	Hits
 	Changes
@@ -268,6 +273,8 @@ type Pass struct {
 	ParamsLost []Param
 
 	Ignored []string // of uwsgi_ignore_headers
+
+	Programs []Text // as those of a Lookup
 
 	// Unasked are the ways on which GETs reach the pass without a lookup.
 	Unasked []Unasked

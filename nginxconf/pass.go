@@ -23,6 +23,7 @@ func (b *builder) newPass(s *scope, d *directive) *Pass {
 		If:       s.condition(),
 		Upstream: b.upstreams.of(d),
 		Ignored:  s.find("uwsgi_ignore_headers").ignored(),
+		Programs: programTexts(s.programs()),
 	}
 	params, lost := s.inForce("uwsgi_param")
 	p.Params, p.ParamsLost = newParams(params), newParams(lost)

@@ -137,6 +137,9 @@ func (f *flow) serve(v visit) {
 	for _, r := range refusals(v.at) {
 		f.fail(v, r.by, r.codes...)
 	}
+	for _, d := range v.at.programs() {
+		f.wander(v, d)
+	}
 	d := v.at.last("try_files")
 	if d == nil {
 		f.handle(v)

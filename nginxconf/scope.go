@@ -139,8 +139,8 @@ func (d *directive) handler() *directive {
 
 func isHandler(name string) bool {
 	switch name {
-	case "empty_gif", "stub_status", "perl", "js_content", "content_by_lua", "content_by_lua_file", "content_by_lua_block", "echo":
+	case "empty_gif", "stub_status", "perl", "js_content", "echo":
 		return true
 	}
-	return strings.HasSuffix(name, "_pass")
+	return slices.Contains(handlers, name) || strings.HasSuffix(name, "_pass")
 }

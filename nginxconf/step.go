@@ -174,7 +174,7 @@ func (d *directive) decides() bool {
 
 // isConstant reports whether a directive gives many URLs one path.
 func isConstant(d *directive) bool {
-	target := d.arg(len(d.args) - 1)
+	target := d.arg(max(len(d.args)-1, 0))
 	switch d.name {
 	case "rewrite":
 		target = d.arg(1)

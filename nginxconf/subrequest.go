@@ -1,9 +1,6 @@
 package nginxconf
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // collectSubrequests finds the directives whose subrequests reach a lookup or a uwsgi_pass
 // of the server. A subrequest has the $request_uri of its page.
@@ -65,19 +62,4 @@ func (b *builder) addSubrequest(f *flow, d *directive, starts func(*flow)) {
 	if len(sub.Lookups)+len(sub.Passes) > 0 {
 		b.config.Subrequests = append(b.config.Subrequests, sub)
 	}
-}
-
-// collectPrograms finds the directives that may send requests anywhere, and cannot be
-// followed.
-func (b *builder) collectPrograms(http *directive) {
-	http.walk(func(d *directive) {
-		if isProgram(d.name) {
-			b.config.Programs = append(b.config.Programs, first(Text{}, &directive{Place: d.Place, name: d.name}))
-		}
-	})
-}
-
-func isProgram(name string) bool {
-	return strings.Contains(name, "_by_lua") || name == "perl" || name == "perl_set" || name == "post_action" || name == "eval" ||
-		strings.HasPrefix(name, "js_") && name != "js_import" && name != "js_path" || strings.HasPrefix(name, "echo_")
 }

@@ -2,6 +2,7 @@ package parity
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -117,6 +118,9 @@ func (k *checker) notDerivable(l Lookup) bool {
 	if l.Key.Varies != "" {
 		why = append(why, l.Key.Varies)
 	}
+	for _, p := range l.programs() {
+		why = append(why, fmt.Sprintf("%s of %s may change it, and the request", p.Value, p.Place))
+	}
 	for _, name := range nginxconf.Variables(l.template()) {
 		isOpaque := slices.ContainsFunc(l.opaque(), func(v nginxconf.Variable) bool { return nginxconf.Lower(v.Name) == "$"+name })
 		if _, err := policy.ParseTemplate("$" + name); err != nil && !isOpaque {
@@ -129,6 +133,15 @@ func (k *checker) notDerivable(l Lookup) bool {
 	k.add(k.absent(), l.at(l.Key.Place), keyNotDerivable, k.params(l.misses(), l.handoverLines()...),
 		"uwgate cannot compute the key %s, and nginx does not hand it over: %s", l.asked(), join(why))
 	return true
+}
+
+// programs returns what may change the key before the lookup, or the request after it.
+func (l Lookup) programs() []nginxconf.Text {
+	all := slices.Clone(l.Programs)
+	for _, p := range l.Reached {
+		all = append(all, p.Programs...)
+	}
+	return all
 }
 
 // madeBy says where the variable comes from.

@@ -324,6 +324,9 @@ func (l Lookup) computable() error {
 		v := l.opaque()[0]
 		return fmt.Errorf("%v: the key has %s, which only nginx can compute (%s); hand it over (`uwgate nginx` prints how)", l.Key.Place, v.Name, v.Kind)
 	}
+	for _, p := range l.programs() {
+		return fmt.Errorf("%v: %s may change key and request, which uwgate cannot know; hand the key over (`uwgate nginx` prints how)", p.Place, p.Value)
+	}
 	if name, by := l.changes(); name != "" {
 		return fmt.Errorf("%v: %s changes $%s after the key of %v was made from it; hand the key over (`uwgate nginx` prints how)", by.Place, by.Value, name, l.Place)
 	}
