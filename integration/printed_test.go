@@ -18,6 +18,9 @@ import (
 type printed struct {
 	*world
 	direct string // address of the second server
+	files  string // directory of the site's own files
+
+	rewrites bool // the key, so that nothing is a hit
 }
 
 // host is the Host line of all requests, since the two servers have different ports.
@@ -42,10 +45,8 @@ server {
     }
 }
 `
-	return &printed{start(t, cfg), direct}
+	return &printed{world: start(t, cfg), direct: direct}
 }
-
-func (p *printed) in(t *testing.T) *printed { return &printed{&world{p.Stack, t}, p.direct} }
 
 // A caller is one who requests a page.
 type caller struct {
