@@ -46,6 +46,7 @@ var unserved = map[string]string{
 	"tls_missing":          "likewise",
 	"tls_not_spoken":       "likewise",
 
+	"server_shadowed_address":       "its address is not here",
 	"server_shadowed_default":       "only the operator knows the names of the site",
 	"server_shadowed_default_later": "likewise",
 	"server_shadowed_first":         "likewise",
@@ -156,6 +157,11 @@ type fixedSite struct {
 
 func (s *fixedSite) path(name string) string { return filepath.Join(s.dir, name) }
 
+var (
+	listenLine = regexp.MustCompile(`listen 808[01]\b`)
+	userLine   = regexp.MustCompile(`(?m)^user .*;$`)
+)
+
 var addressOfMemcached = regexp.MustCompile(`(10\.0\.0\.|127\.0\.0\.)([1-5])(:11211)`)
 
 // unpack writes the files with addresses that are here.
@@ -169,9 +175,10 @@ func (s *fixedSite) unpack(a *txtar.Archive, memcached []string) {
 		text = addressOfMemcached.ReplaceAllStringFunc(text, func(address string) string {
 			return memcached[address[len("10.0.0."):][0]%5]
 		})
-		for i, port := range []string{"8080", "8081"} {
-			text = strings.ReplaceAll(text, "listen "+port+";", "listen "+s.addrs[i]+";")
-		}
+		text = listenLine.ReplaceAllStringFunc(text, func(line string) string {
+			return "listen " + s.addrs[line[len("listen 808")]-'0'] + line[len("listen 8080"):]
+		})
+		text = userLine.ReplaceAllString(text, "")
 		for _, gateway := range []string{"unix:/run/uwgate.sock", "127.0.0.1:3030", "127.0.0.1:3031"} {
 			text = strings.ReplaceAll(text, gateway, "unix:"+s.path("g.sock"))
 		}
