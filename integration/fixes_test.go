@@ -59,6 +59,7 @@ var unserved = map[string]string{
 	"socket_denied_folder":          "likewise",
 	"socket_denied_memcached":       "likewise",
 	"socket_denied_nobody":          "likewise",
+	"socket_denied_passed_by":       "likewise",
 
 	"agree_one_server_hashed":      "localhost has two addresses here, and one memcached",
 	"localhost":                    "likewise",
@@ -157,6 +158,9 @@ type fixedSite struct {
 
 func (s *fixedSite) path(name string) string { return filepath.Join(s.dir, name) }
 
+// sitesFixed is the number of sites so far.
+var sitesFixed atomic.Int64
+
 var (
 	listenLine = regexp.MustCompile(`listen 808[01]\b`)
 	userLine   = regexp.MustCompile(`(?m)^user .*;$`)
@@ -167,10 +171,10 @@ var addressOfMemcached = regexp.MustCompile(`(10\.0\.0\.|127\.0\.0\.)([1-5])(:11
 // unpack writes the files with addresses that are here.
 func (s *fixedSite) unpack(a *txtar.Archive, memcached []string) {
 	s.t.Helper()
-	var err error
-	if s.addrs, err = stack.FreePorts(2); err != nil {
-		s.t.Fatal(err)
-	}
+	// All of 127/8 is loopback, so each site has a host of its own.
+	n := sitesFixed.Add(1)
+	host := fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%250, n/250, 1+n%250)
+	s.addrs = []string{host + ":8080", host + ":8081"}
 	local := func(text string) string {
 		text = addressOfMemcached.ReplaceAllStringFunc(text, func(address string) string {
 			return memcached[address[len("10.0.0."):][0]%5]
