@@ -14,6 +14,8 @@
 //     with the race detector.
 //   - UWGATE_TEST_OPERATIONS and UWGATE_TEST_SEED are the number of operations of
 //     TestNothingOlder and their random seed.
+//   - UWGATE_TEST_NGINX is the path of another nginx.
+//   - UWGATE_TEST_GONE=20s makes TestUwgateIsKilled run for that time.
 //   - UWGATE_SOAK=10m makes TestHotPagesDoNotExpire run for that time.
 //   - UWGATE_MODEL=10m makes TestModelOfNginx run for that time, and UWGATE_MODEL_SEED is
 //     its first random seed.

@@ -32,7 +32,7 @@ def application(environ, start_response):
     elif path.startswith("/private"):
         more = [("Cache-Control", "private")]
     elif path.startswith("/slow"):
-        time.sleep(float(environ["QUERY_STRING"]))
+        time.sleep(float(path[6:] or environ["QUERY_STRING"]))
     elif path.startswith("/status/"):
         status = path[8:11] + " Asked"
     elif path.startswith("/accel/"):
