@@ -220,6 +220,7 @@ func errorResponse(status int, method string) []byte {
 		{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
 		{Name: "Content-Length", Value: strconv.Itoa(len(body))},
 		{Name: "Cache-Control", Value: "no-store"},
+		{Name: "Cache-Status", Value: "uwgate; detail=error"},
 	}
 	if status == 503 {
 		resp.Header = append(resp.Header, uwsgi.Field{Name: "Retry-After", Value: "1"})

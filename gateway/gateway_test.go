@@ -270,6 +270,9 @@ func TestOwnAnswers(t *testing.T) {
 			if got.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("head %q, want Cache-Control: no-store", got.raw)
 			}
+			if by := got.header.Get("Cache-Status"); by != "uwgate; detail=error" {
+				t.Errorf("status %d with Cache-Status %q", got.status, by)
+			}
 			if retry := got.header.Get("Retry-After"); (retry != "") != (tt.status == 503) {
 				t.Errorf("status %d with Retry-After %q", got.status, retry)
 			}

@@ -113,6 +113,8 @@ func TestLiveProof(t *testing.T) {
 			[]string{"miss not through uwgate: 404 Not Found", "does not have uwgate's Cache-Status", "does not come back through uwgate"}},
 		{"misses nowhere", 1, nil, func(s *fakeSite) { s.missed = answerItself(502) }, offGateway, []string{"see nginx's error log", "does not come back through uwgate"}},
 		{"misses to a cache that is not uwgate", 1, nil, func(s *fakeSite) { s.missed = answerWith(200, "Cache-Status", "squid; fwd=miss, uwgate; hit") }, offGateway, nil},
+		{"misses that no worker answers", 1, nil, func(s *fakeSite) { s.missed = answerWith(503, "Cache-Status", "uwgate; detail=error") }, liveHit,
+			[]string{"the miss came to uwgate, and the response is 503"}},
 		{"misses through another cache", 1, nil, func(s *fakeSite) {
 			s.missed = answerWith(200, "Cache-Status", "squid; hit, uwgate; hit; ttl=5; detail=found")
 		}, liveHit, nil},

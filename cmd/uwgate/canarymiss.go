@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"uwgate/gateway"
@@ -92,6 +93,9 @@ func (p *liveProof) judgeMiss(r *liveReport, pr *probe) {
 		p.lost(r, pr)
 	case a.came == nil:
 		r.Summary += "; a miss comes back through uwgate"
+		if a.status >= http.StatusInternalServerError {
+			r.warn("the miss came to uwgate, and the response is %d: see its log, and `uwgate status`, for what is wrong with the workers", a.status)
+		}
 		p.untoldMiss(r)
 	default:
 		r.Summary += "; a miss comes to uwgate, which knows its key"
