@@ -21,7 +21,7 @@ http {
 }
 `
 
-// The lines are those that nginx chooses (TestServerForAsNginx).
+// TestServerForAsNginx asks a real nginx; here are addresses that a test cannot listen on, too.
 var serverRows = []struct {
 	at, host string
 	line     int
