@@ -21,7 +21,8 @@ type flow struct {
 	circles map[entry]bool
 
 	arrivals []arrival // of one entry, in the order in which they were found
-	lookups  []visit   // whose lookup just found nothing
+	lookups  []query   // likewise
+	isPlain  bool      // other requests for the URL of the entry are looked up
 }
 
 // An entry is where a visit like others arrives: at a location, or at the server on its
@@ -29,6 +30,12 @@ type flow struct {
 type entry struct {
 	outline visit
 	target  string
+}
+
+// A query is a visit whose lookup found nothing.
+type query struct {
+	visit
+	isFirst bool // no other lookup came before
 }
 
 // A budget bounds the work of all flows of one server: it counts the directives that are
@@ -63,15 +70,7 @@ func (b *builder) follow(server *scope, work *budget) {
 	f.begin()
 	f.beforeLocations()
 	steps := f.rewritten(visit{at: server})
-	elsewhere := false // some requests for a URL are looked up after a rewrite
-	for _, s := range steps {
-		if s.to != nil && s.split != nil {
-			f.begin()
-			f.locate(s)
-			elsewhere = elsewhere || len(f.lookups) > 0
-			f.end(true)
-		}
-	}
+	elsewhere, here := f.leavers(steps), false
 	for _, s := range steps {
 		if s.to != nil && s.split != nil {
 			continue
@@ -81,10 +80,28 @@ func (b *builder) follow(server *scope, work *budget) {
 			v := s.visit
 			v.at = location
 			f.enter(v)
+			here = here || len(f.lookups) > 0
 			f.end(s.split != nil && elsewhere)
 		}
 	}
+	f.isPlain = here
+	f.leavers(steps) // once more, with that known
+	f.isPlain = false
 	f.unknown()
+}
+
+// leavers follows requests that an `if` of the server rewrites, whose URLs may be those of
+// any others. It reports whether they are looked up.
+func (f *flow) leavers(steps []step) (areLookedUp bool) {
+	for _, s := range steps {
+		if s.to != nil && s.split != nil {
+			f.begin()
+			f.locate(s)
+			areLookedUp = areLookedUp || len(f.lookups) > 0
+			f.end(true)
+		}
+	}
+	return areLookedUp
 }
 
 // giveUp records that not all ways of a server were followed, so nothing is proven.
@@ -147,10 +164,15 @@ func (f *flow) begin() {
 // end records where the requests of an entry arrived. Sometimes is set if other requests
 // for the same URL may have gone elsewhere.
 func (f *flow) end(sometimes bool) {
-	for _, v := range f.lookups {
-		if l := v.asked; v.before != nil {
-			l.Before = first(l.Before, v.before)
-			l.IsConstant = l.IsConstant || isConstant(v.before)
+	isPlain := f.isPlain || slices.ContainsFunc(f.lookups, func(q query) bool { return q.path == nil })
+	for _, q := range f.lookups {
+		l := q.asked
+		if q.before != nil {
+			l.Before = first(l.Before, q.before)
+			l.IsConstant = l.IsConstant || isConstant(q.before)
+		}
+		if isPlain && q.isFirst && q.path != nil && q.path.name != "index" && !isProgram(q.path.name) {
+			l.stray(q)
 		}
 	}
 	for _, a := range f.arrivals {

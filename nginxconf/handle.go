@@ -42,8 +42,10 @@ func (f *flow) lookUp(v visit, l *Lookup) visit {
 	if !v.isKeyed {
 		v.before, v.moved, v.recut = v.path, nil, nil // the key is made here
 	}
-	v.asked, v.by, v.refused = l, nil, nil
-	f.lookups = append(f.lookups, v)
+	isFirst := v.asked == nil
+	v.asked, v.refused = l, nil
+	f.lookups = append(f.lookups, query{v, isFirst})
+	v.by = nil
 	return v
 }
 
@@ -89,26 +91,19 @@ func (f *flow) respond(v visit, h *directive) {
 
 // static follows requests for files. nginx responds 404 to those that do not exist.
 func (f *flow) static(v visit) {
-	f.fail(v, v.at.location().directive, 403, 404)
-	m := v.at.location().matcher()
-	if m.isRegex() || !strings.HasSuffix(m.path, "/") {
-		return
-	}
+	l := v.at.location()
+	f.fail(v, l.directive, 403, 404)
 	names := []string{"index.html"}
 	index := v.at.find("index")
 	if index != nil {
 		names = index.args
 	} else { // nginx's default
-		index = &directive{Place: v.at.location().Place, name: "index", args: names}
+		index = &directive{Place: l.Place, name: "index", args: names}
 	}
 	for _, name := range names {
-		target := name
-		if !strings.HasPrefix(name, "/") {
-			target = m.path + name
-		}
-		l := v.at.location()
-		if l.matcher().isNamed() || f.server.locate(target) == l && l.last("if") == nil && l.last("rewrite") == nil {
-			continue // a file
+		target, isKnown := l.matcher().indexTarget(name)
+		if !isKnown || f.server.locate(target) == l && l.last("if") == nil && l.last("rewrite") == nil {
+			continue // there is none, or it is a file
 		}
 		w := v
 		w.split = index
@@ -117,6 +112,17 @@ func (f *flow) static(v visit) {
 		}
 		f.redirect(w, target, index)
 	}
+}
+
+// indexTarget returns the path to which index redirects requests for a folder.
+func (m matcher) indexTarget(name string) (path string, isKnown bool) {
+	switch {
+	case strings.HasPrefix(name, "/"):
+		return name, true
+	case m.isNamed():
+		return "$uri" + name, true
+	}
+	return m.path + name, !m.isRegex() && strings.HasSuffix(m.path, "/")
 }
 
 // anyCode stands for every status.

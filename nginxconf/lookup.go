@@ -68,6 +68,15 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 	return err
 }
 
+// stray records requests that are looked up for another path than others for their URL.
+func (l *Lookup) stray(q query) {
+	s := Stray{Text: first(Text{}, q.path), By: first(Text{}, q.by)}
+	s.Refuses = q.by != nil && slices.Contains(denials, q.by.name)
+	if !slices.Contains(l.Strays, s) {
+		l.Strays = append(l.Strays, s)
+	}
+}
+
 // ask describes the memcached that the pass directive leads to.
 func (b *builder) ask(l *Lookup, s *scope, pass *directive) (err error) {
 	module := strings.TrimSuffix(pass.name, "_pass")

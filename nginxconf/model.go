@@ -102,6 +102,11 @@ type Lookup struct {
 	// without a lookup, although the key may be set for them.
 	Diverted []*Pass
 
+	// Strays are the ways on which nginx redirects some requests to this lookup, although it
+	// looks up others for the same URL without that. If the key has $request_uri, both have
+	// the same key.
+	Strays []Stray
+
 	// Skip is the condition of srcache_fetch_skip; "" if there is none.
 	Skip Text
 
@@ -292,6 +297,13 @@ type Unasked struct {
 
 	// Sometimes is set if other requests for the same URL may be looked up.
 	Sometimes bool
+}
+
+// A Stray is a redirect, such as `error_page 403 /sorry`, within nginx.
+type Stray struct {
+	Text
+	By      Text // what sent the request there, such as `deny all`; zero: the redirect itself
+	Refuses bool // By denies access
 }
 
 // A Param is a uwsgi_param line.

@@ -2,6 +2,9 @@ package nginxconf
 
 import "strconv"
 
+// denials are the directives by which nginx denies access.
+var denials = []string{"deny", "auth_basic", "auth_request", "auth_jwt", "auth_digest", "limit_except", "ssl_verify_client", "internal", "js_access", "access_by_lua_block", "access_by_lua_file", "access_by_lua"}
+
 // A refusal is a directive by which nginx responds to requests before their handler does.
 type refusal struct {
 	by    *directive

@@ -43,6 +43,7 @@ const (
 	membersLookedUp Code = "members-looked-up"
 	rewritten       Code = "rewritten"
 	subrequests     Code = "subrequests"
+	strayLookedUp   Code = "redirect-looked-up"
 	serverShadowed  Code = "server-shadowed"
 	socketDenied    Code = "socket-denied"
 	missNowhere     Code = "miss-nowhere"

@@ -385,11 +385,11 @@ func TestSubrequests(t *testing.T) {
 		{"ssi off", "$host$request_uri", "ssi off; " + all, nil},
 		{"ssi, fragments apart", "$host$request_uri", "ssi on; " + all + " location /fragments/ { uwsgi_pass uwgate; }", []string{"warning"}},
 		{"ssi, keys of paths", "$host$uri$is_args$args", "ssi on; " + all, []string{"note"}},
-		{"auth_request", "$host$request_uri", "location /prot/ { auth_request /auth; root /srv; } " + all, []string{"warning"}},
+		{"auth_request", "$host$request_uri", "location /prot/ { auth_request /auth; root /srv; } " + all, []string{"error"}},
 		{"auth_request to the gateway", "$host$request_uri", "location /prot/ { auth_request /auth; root /srv; } location = /auth { internal; uwsgi_pass uwgate; } " + all, []string{"note"}},
 		{"auth_request elsewhere", "$host$request_uri", "location /prot/ { auth_request /auth; root /srv; } location = /auth { internal; proxy_pass http://127.0.0.1:9000; } " + all, nil},
 		{"mirror", "$host$request_uri", "mirror /mirror; mirror /other; " + all + " location = /other { internal; return 204; }", []string{"warning"}},
-		{"add_before_body and add_after_body", "$host$request_uri", "location /static/ { add_before_body /head; add_after_body /foot; root /srv; } " + all, []string{"warning", "warning"}},
+		{"add_before_body and add_after_body", "$host$request_uri", "location /static/ { add_before_body /head; add_after_body /foot; root /srv; } " + all, []string{"error", "error"}},
 		{"slice", "$host$request_uri", "location / { slice 1m; LOOKUP error_page 404 405 502 504 = @app; } location @app { uwsgi_pass uwgate; }", []string{"warning"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -134,28 +134,3 @@ func (p pass) rewritesErr() error {
 
 // errRewritesUnread is for settings of a lookup alone.
 var errRewritesUnread = errors.New("the configuration around the lookup was not read")
-
-// subrequests reports directives that make subrequests. A subrequest has the $request_uri
-// of its page.
-func (k *checker) subrequests(ours []Lookup) {
-	for _, sub := range k.config.Subrequests {
-		lookups := slices.DeleteFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return !slices.Contains(ours, l) })
-		shared := slices.DeleteFunc(slices.Clone(lookups), func(l Lookup) bool {
-			names := nginxconf.Variables(l.asked())
-			return l.Key.Late != "" || len(l.opaque()) > 0 || slices.Contains(names, "uri")
-		})
-		switch {
-		case len(shared) > 0:
-			k.warning(sub.Place, subrequests, k.fragmentFix(shared[0]),
-				"subrequests of %s reach the lookup of %s under the key of their page: once the page is stored, nginx serves it in place of their response; their own responses are not stored", sub.Value, shared[0].Place)
-		case len(lookups) > 0:
-			k.note(sub.Place, subrequests, Fix{},
-				"subrequests of %s reach the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)
-		case slices.ContainsFunc(sub.Passes, func(p *nginxconf.Pass) bool {
-			return slices.ContainsFunc(ours, func(l Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
-		}):
-			k.note(sub.Place, subrequests, Fix{},
-				"subrequests of %s reach uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)
-		}
-	}
-}

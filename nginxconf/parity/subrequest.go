@@ -1,0 +1,95 @@
+package parity
+
+import (
+	"slices"
+	"strings"
+
+	"uwgate/nginxconf"
+)
+
+// subrequests reports directives that make subrequests. A subrequest has the $request_uri
+// of its page.
+func (k *checker) subrequests(ours []Lookup) {
+	for _, sub := range k.config.Subrequests {
+		lookups := slices.DeleteFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return !slices.Contains(ours, l) })
+		shared := slices.DeleteFunc(slices.Clone(lookups), func(l Lookup) bool { return !l.isOfURL() })
+		switch {
+		case sub.Kind == "auth_request" && len(lookups) > 0 && lookups[0].Misses != nil:
+			k.authRequest(sub, lookups[0])
+		case len(shared) > 0:
+			k.add(subrequestLevel(sub.Kind), sub.Place, subrequests, k.fragmentFix(shared[0]),
+				"subrequests of %s reach the lookup of %s under the key of their page: once the page is stored, nginx serves it in place of their response; their own responses are not stored", sub.Value, shared[0].Place)
+		case len(lookups) > 0:
+			k.note(sub.Place, subrequests, Fix{},
+				"subrequests of %s reach the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)
+		case slices.ContainsFunc(sub.Passes, func(p *nginxconf.Pass) bool {
+			return slices.ContainsFunc(ours, func(l Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
+		}):
+			k.note(sub.Place, subrequests, Fix{},
+				"subrequests of %s reach uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)
+		}
+	}
+}
+
+// isOfURL reports whether the key is that of the client's URL, whatever nginx makes of it.
+func (l Lookup) isOfURL() bool {
+	return l.Key.Late == "" && len(l.opaque()) == 0 && !l.knows("uri")
+}
+
+// subrequestLevel is that of subrequests under the key of their page. Those of a fixed URI
+// happen for every page; ssi and others make them only for some, or serve no part of it.
+func subrequestLevel(kind string) Level {
+	if kind == "add_before_body" || kind == "add_after_body" {
+		return Error
+	}
+	return Warning
+}
+
+// authRequest reports an access check that memcached may answer.
+func (k *checker) authRequest(sub nginxconf.Subrequest, l Lookup) {
+	what := "its own key: once a response that allows access is stored, everybody has access"
+	if l.isOfURL() {
+		what = "the key of the page: once the page is stored, everybody has access to it"
+	}
+	k.error(sub.Place, subrequests, k.ownLocation(sub.Value, "internal; ", l),
+		"the subrequest of %s, which decides on access, is looked up (%s) under %s", sub.Value, l.Place, what)
+}
+
+// ownLocation gives what a directive sends on a location of its own, without a lookup.
+func (k *checker) ownLocation(what, more string, l Lookup) Fix {
+	path := lastWord(what)
+	line := "location = " + path + " { " + more + "uwsgi_pass " + l.misses().Upstream.Name + "; }"
+	if l.Location.Name == "= "+path || len(nginxconf.Variables(path)) > 0 || !strings.HasPrefix(path, "/") {
+		return manual(line, "only you know what else this location has to do")
+	}
+	return end(l.Server.Place, line)
+}
+
+// strays reports requests that nginx redirects to a lookup under the key of their first
+// URL.
+func (k *checker) strays(l Lookup) {
+	if l.Misses == nil || !l.isOfURL() {
+		return
+	}
+	for _, s := range l.Strays {
+		level, by := Warning, ""
+		if !s.By.IsZero() && s.By != s.Text {
+			by = " (after " + s.By.Value + ")"
+		}
+		if s.Refuses {
+			level = Error
+		}
+		k.add(level, s.Place, strayLookedUp, k.ownLocation(s.Value, "", l),
+			"requests that %s redirects%s are looked up (%s) under the key of their first URL: if that page is stored, nginx serves it in place of the other one", s.Value, by, l.Place)
+	}
+}
+
+// lastWord returns the path that a directive, written as code, names last.
+func lastWord(directive string) string {
+	words := strings.Fields(strings.Trim(directive, "`"))
+	if flag := words[len(words)-1]; flag == "last" || flag == "break" {
+		words = words[:len(words)-1]
+	}
+	path, _, _ := strings.Cut(words[len(words)-1], "?")
+	return path
+}
