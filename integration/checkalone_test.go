@@ -85,7 +85,7 @@ func TestCheckAlone(t *testing.T) {
 	people, _ := looksAround(t, conf)
 	for _, say := range []string{
 		"nginx      " + conf, "up ", "listens on " + w.Uwgate.Addr, "nginx hands the key over", w.Memcached[0].Addr + " responds (version 1.",
-		"0 errors", "Nothing is wrong by the files. Prove it through nginx: uwgate check --nginx " + conf,
+		"0 errors", "Nothing is wrong by the files. Prove it through nginx: uwgate check --nginx " + conf, "--via http://" + w.Nginx.Addr + "/",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(people), " "), strings.Join(strings.Fields(say), " ")) {
 			t.Errorf("%q is missing from\n%s", say, people)

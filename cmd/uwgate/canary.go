@@ -84,7 +84,7 @@ type nginxKnown struct {
 
 func newLiveProof(ctx context.Context, s *settings.Settings, known nginxKnown) (*liveProof, error) {
 	if len(s.Store.Servers) == 0 {
-		return nil, errors.New("--memcached is missing: name the servers of nginx's memcached_pass as they are written there, as in --memcached 127.0.0.1:11211")
+		return nil, errors.New("--memcached is missing: name the servers of nginx's memcached_pass as they are written there, as in --memcached 127.0.0.1:11211; or name nginx's file with --nginx; `uwgate check` without flags prints the command for this machine")
 	}
 	decisions, err := s.Policy(nil)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type overview struct {
 	Warnings   int              `json:"warnings"`
 	Notes      int              `json:"notes"`
 	Command    string           `json:"command"` // that shows them
+	Via        string           `json:"via"`     // flags with which it proves them through nginx
 	Wrong      []wrong          `json:"wrong"`
 }
 
@@ -243,6 +245,7 @@ func (o *overview) compare(ctx context.Context, s *settings.Settings, conf *ngin
 	}
 	o.Command = strings.Join(words, " ")
 	o.takeLookups(conf)
+	said := 0
 	for _, f := range parity.Check(conf, told) {
 		switch f.Level {
 		case parity.Error:
@@ -253,6 +256,7 @@ func (o *overview) compare(ctx context.Context, s *settings.Settings, conf *ngin
 			o.Notes++
 		}
 		if f.Level == parity.Error && (f.Code == "socket-denied" || f.Code == "server-shadowed") {
+			said++
 			o.wrong(f.Fix.Text, "%s: %s", f.Place, f.Text)
 		}
 	}
@@ -260,8 +264,8 @@ func (o *overview) compare(ctx context.Context, s *settings.Settings, conf *ngin
 	case len(conf.Lookups) == 0:
 	case o.Gateway.PID != 0 && len(o.Misses) > 0 && !o.isReached(conf):
 		o.wrong("uwgate serve --listen "+o.Misses[0]+" …, or uwsgi_pass with the gateway's address", "nginx sends misses to %s, and the gateway listens on %s", strings.Join(o.Misses, ", "), strings.Join(o.Gateway.Listen, ", "))
-	case o.Errors > 0:
-		o.wrong(o.Command, "nginx and uwgate do not agree: %s", countOf(o.Errors, "error"))
+	case o.Errors > said:
+		o.wrong(o.Command, "nginx and uwgate do not agree: %s", countOf(o.Errors-said, "error"))
 	}
 }
 
@@ -277,6 +281,38 @@ func (o *overview) takeLookups(conf *nginxconf.Config) {
 			}
 		}
 	}
+	if len(conf.Lookups) > 0 {
+		o.Via = viaOf(conf.Lookups[0])
+	}
+}
+
+// viaOf returns flags of --via for the site of a lookup, on this machine.
+func viaOf(l *nginxconf.Lookup) string {
+	url, flags := "http://127.0.0.1", ""
+	for _, listen := range l.Listens {
+		if listen.Port == "" {
+			continue
+		}
+		host := strings.TrimSuffix(listen.Address, ":"+listen.Port)
+		if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err != nil || ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		scheme, usual := "http", "80"
+		if listen.TLS {
+			scheme, usual, flags = "https", "443", " --insecure"
+		}
+		if url = scheme + "://" + host; listen.Port != usual {
+			url += ":" + listen.Port
+		}
+		break
+	}
+	for _, name := range l.Names {
+		if !strings.ContainsAny(name, "*~$_") && name != "" {
+			flags += " -H 'Host: " + strings.TrimPrefix(name, ".") + "'"
+			break
+		}
+	}
+	return "--via " + url + "/" + flags
 }
 
 // tryMemcached asks each memcached that nginx or the gateway uses for its version.

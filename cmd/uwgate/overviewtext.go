@@ -113,9 +113,5 @@ func (o *overview) conclusion() string {
 	if len(o.Wrong) > 0 {
 		return countOf(len(o.Wrong), "thing") + " to do."
 	}
-	command := o.Command + " --via http://127.0.0.1/"
-	if len(o.Sites) > 0 {
-		command += " -H 'Host: " + o.Sites[0] + "'"
-	}
-	return "Nothing is wrong by the files. Prove it through nginx: " + command
+	return "Nothing is wrong by the files. Prove it through nginx: " + o.Command + " " + o.Via
 }
