@@ -51,7 +51,11 @@ func newModelSite(r *rand.Rand) *modelSite {
 	}
 	b.WriteString("location @app {" + s.block(s.rewriteLines(6)+s.extras(true, 8), "uwsgi_pass gw; ") + "}\n")
 	for _, name := range []string{"@m", "@n"} {
-		b.WriteString("location " + name + " {" + s.block(s.rewriteLines(2)+s.extras(true, 3), s.handler()) + "}\n")
+		extras := s.extras(true, 3)
+		if !strings.Contains(extras, "index ") {
+			extras += "index none.html; " // by default the model takes files for files there
+		}
+		b.WriteString("location " + name + " {" + s.block(s.rewriteLines(2)+extras, s.handler()) + "}\n")
 	}
 	s.body = b.String()
 	return s

@@ -102,7 +102,8 @@ func (f *flow) static(v visit) {
 	}
 	for _, name := range names {
 		target, isKnown := l.matcher().indexTarget(name)
-		if !isKnown || f.server.locate(target) == l && l.last("if") == nil && l.last("rewrite") == nil {
+		isStatic := l.matcher().isNamed() && v.at.find("index") == nil // index.html of any folder
+		if !isKnown || isStatic || f.server.locate(target) == l && l.last("if") == nil && l.last("rewrite") == nil {
 			continue // there is none, or it is a file
 		}
 		w := v
