@@ -129,6 +129,7 @@ func runChecks(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 	}
 	findings := parity.Check(conf, gateway)
 	report := &checkReport{Nginx: newNginxReport(conf, findings)}
+	report.Nginx.Passes = newPassReports(parity.Routes(conf, gateway))
 	if s.Command.Via == "" {
 		return report, nil
 	}

@@ -24,6 +24,7 @@ type checkReport struct {
 type nginxReport struct {
 	Files    []string       `json:"files"` // that were read
 	Lookups  []lookupReport `json:"lookups"`
+	Passes   []passReport   `json:"passes"` // every uwsgi_pass that leads to the gateway
 	Findings []finding      `json:"findings"`
 	Errors   int            `json:"errors"`
 	Warnings int            `json:"warnings"`

@@ -61,3 +61,29 @@ func ExampleSettingsFor() {
 	// Output:
 	// $host$request_uri [127.0.0.1:11211] none text/html; charset=utf-8
 }
+
+func ExampleRoutes() {
+	const site = `http { server {
+	uwsgi_param CACHE_STATUS $upstream_status;
+	location / {
+		if ($cookie_member) { return 405; }
+		set $memcached_key "$host$request_uri";
+		memcached_pass 127.0.0.1:11211;
+		error_page 404 405 502 504 = @uwgate;
+	}
+	location @uwgate { uwsgi_pass unix:/run/uwgate.sock; }
+} }`
+	c, err := nginxconf.Parse("nginx.conf", site)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, r := range parity.Routes(c, parity.Gateway{}) {
+		fmt.Print(r)
+	}
+	// Output:
+	// nginx.conf:9: uwsgi_pass (location @uwgate)
+	//     misses of the lookup of nginx.conf:6
+	//     requests without a lookup, by `return 405` of nginx.conf:4, also for URLs that are looked up
+	//     uwgate can tell them apart
+}
