@@ -65,11 +65,11 @@ func (p *Policy) Body(r *uwsgi.Response, body []byte, whole, trailers bool) Reas
 // JudgesBody reports whether only the whole body shows that a page is for
 // everybody. If so, no other client may get the page before its last byte has
 // arrived.
-func (p *Policy) JudgesBody() bool { return len(orDefault(p.Sentinels, defaultSentinels)) > 0 }
+func (p *Policy) JudgesBody() bool { return len(orDefault(p.Sentinels, DefaultSentinels)) > 0 }
 
 // sentinel finds one of Sentinels in the body.
 func (p *Policy) sentinel(body []byte) (word string, found bool) {
-	for _, s := range orDefault(p.Sentinels, defaultSentinels) {
+	for _, s := range orDefault(p.Sentinels, DefaultSentinels) {
 		if bytes.Contains(body, []byte(s)) {
 			return s, true
 		}

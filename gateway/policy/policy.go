@@ -197,9 +197,9 @@ const (
 	defaultHitType = "text/html; charset=utf-8"
 )
 
-var (
-	defaultSentinels = []string{"csrfmiddlewaretoken", "csrf_token", "authenticity_token", "<!--#"}
-)
+// DefaultSentinels are the Sentinels of a Policy with none: the names of form tokens, and
+// the beginning of nginx's SSI directives.
+var DefaultSentinels = []string{"csrfmiddlewaretoken", "csrf_token", "authenticity_token", "<!--#"}
 
 // A Verdict is the decision about a response. TTL is how long the page may be
 // stored; it is positive exactly if the page may be stored. Reason is never empty.

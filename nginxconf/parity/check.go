@@ -34,6 +34,9 @@ type Gateway struct {
 	// AllowRewrites is set if pages may be stored although nginx has rewritten their path.
 	AllowRewrites bool
 
+	// Sentinels are the texts that no stored page contains. Nil: policy.DefaultSentinels.
+	Sentinels []string
+
 	// VaryCookieAnonymous is set if the operator says that nginx looks up no request with
 	// an identity cookie. IdentityCookies are the globs of these cookies.
 	VaryCookieAnonymous bool

@@ -44,6 +44,7 @@ const (
 	rewritten       Code = "rewritten"
 	subrequests     Code = "subrequests"
 	strayLookedUp   Code = "redirect-looked-up"
+	ssiSentinel     Code = "ssi-sentinel"
 	serverShadowed  Code = "server-shadowed"
 	socketDenied    Code = "socket-denied"
 	missNowhere     Code = "miss-nowhere"

@@ -4,7 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	"uwgate/gateway/policy"
 	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
 )
 
 // visitor is the variable of the printed configuration that separates visitors. That of a
@@ -56,4 +58,61 @@ func (l Lookup) visitor() (variable string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// asksNoParts reports whether the location of the lookup is as it is printed: it looks up no
+// subrequests.
+func (k *checker) asksNoParts(l Lookup) bool {
+	conditions := []string{l.Skip.Value}
+	for _, p := range l.Diverted {
+		conditions = append(conditions, strings.Trim(p.If.Value, "() "))
+	}
+	for _, condition := range conditions {
+		m, _ := k.config.Map(strings.TrimPrefix(condition, "$"))
+		if slices.ContainsFunc(nginxconf.Variables(m.Source), k.isPart) {
+			return true
+		}
+	}
+	return false
+}
+
+// isPart reports whether the variable is the printed $is_part, which compares the path with
+// the one that the request began with.
+func (k *checker) isPart(name string) bool {
+	m, _ := k.config.Map(name)
+	first, ok := strings.CutSuffix(nginxconf.Canonical(m.Source), " $uri")
+	begin, _ := k.config.Map(strings.TrimPrefix(first, "$"))
+	return ok && begin.Source == "$request_uri" && len(begin.Lines) == 1 && slices.Equal(begin.Lines[0], []string{"default", "$uri"})
+}
+
+// ssiSentinel reports that uwgate stores no page whose directives nginx would process.
+func (k *checker) ssiSentinel(sub nginxconf.Subrequest, ours []Lookup) {
+	sentinels := k.g.Sentinels
+	if sentinels == nil {
+		sentinels = policy.DefaultSentinels
+	}
+	i := slices.Index(sentinels, snippet.SSISentinel)
+	isOurs := slices.ContainsFunc(ours, func(l Lookup) bool { return slices.Contains(sub.Lookups, l.Lookup) })
+	if i < 0 || sub.Kind != "ssi" || !isOurs {
+		return
+	}
+	var fix Fix
+	for _, word := range slices.Delete(slices.Clone(sentinels), i, i+1) {
+		fix.Flags = append(fix.Flags, Flag{"sentinel", word})
+	}
+	fix.Text = "--sentinel none"
+	if len(fix.Flags) > 0 {
+		fix.Text = flagText(fix.Flags)
+	} else {
+		fix.Flags = []Flag{{"sentinel", "none"}}
+	}
+	k.note(sub.Place, ssiSentinel, fix, "nginx processes SSI directives, but uwgate stores no page that contains %s, which is one of its sentinels", snippet.SSISentinel)
+}
+
+func flagText(flags []Flag) string {
+	var texts []string
+	for _, f := range flags {
+		texts = append(texts, f.String())
+	}
+	return strings.Join(texts, " ")
 }

@@ -11,7 +11,8 @@ import (
 // of its page.
 func (k *checker) subrequests(ours []Lookup) {
 	for _, sub := range k.config.Subrequests {
-		lookups := slices.DeleteFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return !slices.Contains(ours, l) })
+		k.ssiSentinel(sub, ours)
+		lookups := slices.DeleteFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return !slices.Contains(ours, l) || k.asksNoParts(l) })
 		shared := slices.DeleteFunc(slices.Clone(lookups), func(l Lookup) bool { return !l.isOfURL() })
 		switch {
 		case sub.Kind == "auth_request" && len(lookups) > 0 && lookups[0].Misses != nil:

@@ -68,6 +68,11 @@ type Site struct {
 	// front of nginx. DefaultKey then has the scheme https for requests with that value.
 	ForwardedProto bool
 
+	// Fragments are prefixes of paths, such as "/fragments/". They make nginx process the
+	// SSI directives of pages; fragments with such paths are looked up, each under a key of
+	// its own. FormatGzip cannot have any.
+	Fragments []string
+
 	// IgnoreArgs are globs of arguments that are cut from the key and from the requests to
 	// the workers. They need the DefaultKey.
 	IgnoreArgs []string

@@ -32,6 +32,9 @@ func TestNginxAcceptsSites(t *testing.T) {
 	modules := nginxtest.Modules(t, program)
 	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
 		for name, s := range sites() {
+			if f == policy.FormatGzip && s.Fragments != nil {
+				continue
+			}
 			s.Format, s.GzipFlag, s.Listen = f, 2, []string{"127.0.0.1:18080"}
 			t.Run(string(f)+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -76,6 +79,9 @@ func sites() map[string]snippet.Site {
 		"backup": func(s *snippet.Site) {
 			s.Backups = []string{"unix:/run/app;1.sock weight=2", "127.0.0.1:3031"}
 			s.ReadTimeout = 81500 * time.Millisecond
+		},
+		"fragments": func(s *snippet.Site) {
+			s.Fragments, s.Name = []string{"/fragments/", "/a;b/"}, "shop"
 		},
 		"far": func(s *snippet.Site) {
 			s.Gateways, s.Backups = []string{"10.0.0.5:3030", "[fd00::5]:3030"}, []string{"10.0.0.7:3031"}
@@ -272,6 +278,8 @@ func TestSiteErrors(t *testing.T) {
 		{"header name", snippet.Site{Hits: snippet.Hits{Adds: []uwsgi.Field{{Name: "X.A", Value: "a"}}}}, `header "X.A": nginx has variables for headers of letters`},
 		{"type", snippet.Site{Hits: snippet.Hits{HitType: "text/html; level=1"}}, `type of hits "text/html; level=1": write it as in`},
 		{"key and ignored arguments", snippet.Site{Key: "$uri", IgnoreArgs: []string{"a"}}, "leave the key's own template out"},
+		{"fragments in gzip", snippet.Site{Format: policy.FormatGzip, Fragments: []string{"/a/"}}, "nginx processes no SSI directives in compressed pages"},
+		{"a path of fragments", snippet.Site{Fragments: []string{"/"}}, `fragments "/": write the beginning of the fragments' paths`},
 		{"no gateway", snippet.Site{Servers: []string{"a:1"}}, "the gateway has no address"},
 	}
 	for _, tt := range tests {
@@ -298,7 +306,8 @@ func TestSiteGolden(t *testing.T) {
 		"none": {Servers: three, Hash: cachewriter.All},
 		"backup": {Gateways: []string{"10.0.0.5:3030", "10.0.0.6:3030"}, Workers: snippet.Workers{Backups: []string{"10.0.0.7:3031 weight=2"}},
 			ReadTimeout: 81 * time.Second, Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},
-		"proxy": {Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession, ForwardedProto: true},
+		"fragments": {Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession, Fragments: []string{"/fragments/"}},
+		"proxy":     {Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession, ForwardedProto: true},
 		"tls": {Gateways: []string{"10.0.0.5:3031"}, TLS: snippet.TLS{Secure: true, CertName: "uwgate.example.com", ClientCert: true},
 			Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},
 		"parts/http":   {Part: snippet.PartHTTP, Name: "shop", Servers: []string{"127.0.0.1:11211"}, Visitors: onlySession},

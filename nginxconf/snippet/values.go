@@ -34,6 +34,9 @@ type values struct {
 	HashLine                string
 	Key                     string
 	Cut                     string // the pattern of a run of ignored arguments
+	Fragments               []string
+	FragmentKey             string
+	Sentinels               []string // as arguments of a shell
 	TLS
 	hitValues
 	visitorValues
@@ -81,6 +84,7 @@ func (s *Site) values() (*values, error) {
 		v.Servers = append(v.Servers, serverLine(&q, srv))
 	}
 	s.addVisitors(v, &q)
+	s.addFragments(v, &q)
 	s.addArgs(v, &q)
 	if !v.HTTP {
 		s.addHits(v, &q)

@@ -26,6 +26,7 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 		AllowedHosts:        p.Keys.AllowedHosts,
 		TrustForwardedProto: p.TrustForwardedProto,
 		AllowRewrites:       p.Keys.AllowRewrites,
+		Sentinels:           p.Sentinels,
 		VaryCookieAnonymous: p.VaryCookieAnonymous,
 		IdentityCookies:     p.Visitors.Cookies().Identity,
 		Visitors:            p.Visitors,

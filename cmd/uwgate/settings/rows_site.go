@@ -20,6 +20,8 @@ func siteRows() []row {
 			help: "write this `ADDRESS` into nginx's listen, as in \"443 ssl\""},
 		{name: "backup", kind: toggle(func(s *Settings) *bool { return &s.Command.Backup }), defaults: []string{"true"}, example: "false",
 			help: "make the servers of --backend backup servers, which nginx asks while uwgate is down; the firewall of uwgate is then bypassed"},
+		{name: "ssi", kind: texts("path", func(s *Settings) *[]string { return &s.Command.Fragments }, snippet.CheckFragments), example: "/fragments/",
+			help: "process SSI directives in pages; fragments whose paths begin with this `PATH` have keys of their own (docs/nginx.md)"},
 		{name: "ignore-arg", kind: texts("glob", func(s *Settings) *[]string { return &s.Command.IgnoreArgs }, checkIgnored), example: "utm_*",
 			help: "remove this `ARGUMENT`, on which no page depends, from the key; a glob; tracking stands for the arguments of advertisers and newsletters"},
 	}

@@ -216,6 +216,7 @@ type Site struct {
 	ServerNames []string
 	NginxListen []string
 	IgnoreArgs  []string
+	Fragments   []string // prefixes of paths
 }
 
 // Command is what a command other than serve takes besides: the request that it is about,

@@ -37,6 +37,7 @@ func (s *Settings) Snippet() (*snippet.Site, error) {
 		TLS:      snippet.TLS{CertName: certName(s.Listen.Cert), ClientCert: s.Listen.ClientCA != ""},
 
 		ForwardedProto: s.Backends.TrustScheme,
+		Fragments:      s.Command.Fragments,
 	}
 	n.Gateways, n.Secure, err = s.uwsgiPass()
 	errs = append(errs, err)
