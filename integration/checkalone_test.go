@@ -69,6 +69,7 @@ func looksAroundJSON(t *testing.T, conf string) (got around, text string) {
 // tests, and says what is wrong.
 func TestCheckAlone(t *testing.T) {
 	t.Parallel()
+	olderGateway(t)
 	w := canaryStack(t, stack.Config{Memcached: 2})
 	conf := filepath.Join(w.Dir, "nginx.conf")
 	got, text := looksAroundJSON(t, conf)
@@ -125,6 +126,24 @@ func TestCheckAlone(t *testing.T) {
 	if got, text := looksAroundJSON(t, conf); got.OK || got.Overview.Gateway.PID == w.Uwgate.PID() {
 		t.Errorf("without the gateway: got\n%s", text)
 	}
+}
+
+// olderGateway starts a gateway of another site.
+func olderGateway(t *testing.T) {
+	t.Helper()
+	dir := shortDir(t)
+	cmd := exec.Command(binary, "serve", "--listen", "unix:"+dir+"/s", "--backend", "127.0.0.1:1", "--memcached", "127.0.0.1:1")
+	cmd.Env = stack.UwgateEnv()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+	})
+	(&world{t: t}).eventually("the other gateway listens", func() bool {
+		return stack.Connects(t.Context(), "unix:"+dir+"/s") == nil
+	})
 }
 
 // wantsWrong wants one thing to be among those that are wrong.
