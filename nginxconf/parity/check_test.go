@@ -182,6 +182,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 			g.TrustForwardedProto = true
 		case "--allow-rewrites":
 			g.AllowRewrites = true
+		case "--sentinel":
+			g.Sentinels = append(g.Sentinels, value)
 		case "--vary-cookie":
 			g.VaryCookieAnonymous = value == "anonymous"
 		case "--identity-cookie":
