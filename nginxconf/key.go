@@ -82,7 +82,7 @@ func (b *builder) fetch(l *Lookup, s *scope, d *directive) error {
 		return nil
 	}
 	l.Fetch = to.asBlock()
-	b.addAsked(&l.Key, to, d, strings.TrimSuffix(pass.name, "pass")+"key")
+	b.addAsked(&l.Key, s, to, d, strings.TrimSuffix(pass.name, "pass")+"key")
 	return b.ask(l, to, pass)
 }
 
@@ -98,12 +98,17 @@ func (w way) fetchKey(d *directive) Key {
 
 // addAsked compares the key with what memc_pass makes of it in the subrequest. There
 // $query_string is the argument of srcache_fetch.
-func (b *builder) addAsked(k *Key, to *scope, fetch *directive, variable string) {
+func (b *builder) addAsked(k *Key, s, to *scope, fetch *directive, variable string) {
 	r := newRewriting(b.defs)
 	r.fetch, r.args = fetch, ParseExpression(k.Expanded)
 	r.run(to.server().directive)
 	r.run(to.directive)
 	asked := r.key(variable)
+	if escaped, ok := r.unescaped(variable); ok {
+		expanded, opaque := b.ways(s)[0].expand(escaped)
+		asked.Expanded, asked.Opaque = expanded.String(), opaque
+		k.Opaque = nil // escaping and back again
+	}
 	if asked.Late != "" && k.Late == "" {
 		k.Late = "in the location of " + fetch.arg(1) + ", " + asked.Late
 	}
@@ -111,6 +116,21 @@ func (b *builder) addAsked(k *Key, to *scope, fetch *directive, variable string)
 		k.Asked = Text{asked.Place, asked.Expanded}
 		k.Opaque = addOpaque(k.Opaque, asked.Opaque)
 	}
+}
+
+// unescaped returns what set_unescape_uri makes of a variable that set_escape_uri has made:
+// the value before both, as a subrequest cannot bring it otherwise.
+func (r *rewriting) unescaped(variable string) (e Expression, ok bool) {
+	made, ok := r.defs.other[variable]
+	if !ok || made.Kind != "set_unescape_uri" {
+		return nil, false
+	}
+	given, _ := r.expand(ParseExpression(made.Value))
+	name, ok := given.alone()
+	if !ok || r.defs.other[name].Kind != "set_escape_uri" {
+		return nil, false
+	}
+	return ParseExpression(r.defs.other[name].Value), true
 }
 
 // inSubrequest returns the value of a variable of nginx's own that differs in the

@@ -23,6 +23,7 @@ var unfixed = map[string]string{
 	"gap":               "a file is missing, and nobody knows what it would say",
 	"no_lookup":         "only the operator knows which pages nginx must look up",
 	"no_lookup_srcache": "likewise",
+	"srcache_key_md5":   "the lines that make the key belong to two locations",
 
 	"server_shadowed_default":       "only the operator knows the names of the site",
 	"server_shadowed_default_later": "likewise",

@@ -130,10 +130,32 @@ func (k *checker) notDerivable(l Lookup) bool {
 	if len(why) == 0 {
 		return false
 	}
-	k.add(k.absent(), l.at(l.Key.Place), keyNotDerivable, k.params(l.misses(), l.handoverLines()...),
+	fix := k.params(l.misses(), l.handoverLines()...)
+	if made, ok := l.isMadeInside(); ok {
+		fix = manual(made, "the key is made in the subrequest, where no uwsgi_param sees it")
+	}
+	k.add(k.absent(), l.at(l.Key.Place), keyNotDerivable, fix,
 		"uwgate cannot compute the key %s, and nginx does not hand it over: %s", l.asked(), join(why))
 	return true
 }
+
+// isMadeInside reports whether a directive of the subrequest of srcache_fetch makes the key
+// of its argument, as set_md5 does. It returns the lines that make the key before.
+func (l Lookup) isMadeInside() (lines string, ok bool) {
+	for _, v := range l.opaque() {
+		if l.Srcache && strings.EqualFold(l.Key.Asked.Value, v.Name) && strings.HasPrefix(v.Kind, "set_") {
+			return v.Kind + " $cache_key " + nginxconf.Quote(l.Key.Value) + ";   # in the location of srcache_fetch\n" +
+				"srcache_fetch GET " + lastPath(l.Fetch.Name) + " $cache_key;\n" +
+				"uwsgi_param CACHE_KEY $cache_key if_not_empty;\n" +
+				"uwsgi_param CACHE_STATUS " + fetchStatus + ";\n" +
+				"set " + v.Name + " $query_string;   # in location " + l.Fetch.Name, true
+		}
+	}
+	return "", false
+}
+
+// lastPath returns the path of a location's arguments.
+func lastPath(location string) string { return location[strings.LastIndexByte(location, ' ')+1:] }
 
 // programs returns what may change the key before the lookup, or the request after it.
 func (l Lookup) programs() []nginxconf.Text {
