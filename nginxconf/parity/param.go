@@ -2,7 +2,6 @@ package parity
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -347,9 +346,8 @@ func (p pass) at(at nginxconf.Place) nginxconf.Place {
 // maxMissing is the number of cookies that a finding names.
 const maxMissing = 5
 
-var cookieVariable = regexp.MustCompile(`(?i)^\$\{?cookie_([a-z0-9_]+)\}?`)
-
-// members checks the promise that nginx looks up no request with an identity cookie.
+// members checks the promise that nginx looks up no request with an identity cookie. A
+// condition that depends on more than cookies is trusted.
 func (k *checker) members(l Lookup) {
 	if !k.g.VaryCookieAnonymous {
 		return
@@ -358,21 +356,14 @@ func (k *checker) members(l Lookup) {
 	for _, p := range l.Diverted {
 		conditions = append(conditions, p.If.Value)
 	}
-	var cookies []string // by which nginx knows members
-	for _, condition := range conditions {
-		condition = strings.Trim(condition, "() ")
-		m := cookieVariable.FindStringSubmatch(condition)
-		switch _, isMethod := nginxconf.MethodMeets("GET", condition); {
-		case condition == "", isMethod:
-		case m == nil:
-			return // a map, most likely; it is trusted
-		default:
-			cookies = append(cookies, nginxconf.Lower(m[1]))
-		}
-	}
 	var missing []string
 	for _, glob := range k.g.IdentityCookies {
-		if !slices.Contains(cookies, nginxconf.Lower(glob)) {
+		v := cookieHolder{k.config, strings.ReplaceAll(glob, "*", "x")}
+		passesBy := slices.ContainsFunc(conditions, func(condition string) bool {
+			met, known := v.meets(condition)
+			return met || !known
+		})
+		if !passesBy {
 			missing = append(missing, glob)
 		}
 	}
