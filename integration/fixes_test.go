@@ -156,6 +156,9 @@ type fixedSite struct {
 	copies  atomic.Int64 // that the worker has made
 }
 
+// socket returns that of an address of nginx.
+func (s *fixedSite) socket(i int) string { return s.path(fmt.Sprintf("n%d.sock", i)) }
+
 func (s *fixedSite) path(name string) string { return filepath.Join(s.dir, name) }
 
 // sitesFixed is the number of sites so far.
@@ -347,12 +350,18 @@ func (s *fixedSite) serve(program, modules string) {
 	if strings.Contains(frame, "srcache") {
 		frame = modules + frame
 	}
+	// Requests come by a UNIX socket: nobody else has it.
+	for i, addr := range s.addrs {
+		for _, parameter := range []string{"", " default_server"} {
+			frame = strings.ReplaceAll(frame, "listen "+addr+parameter+";", "listen "+addr+parameter+"; listen unix:"+s.socket(i)+parameter+";")
+		}
+	}
 	// On a busy machine memcached may need longer.
 	frame = strings.NewReplacer("timeout 200ms;", "timeout 10s;", "timeout    500ms;", "timeout 10s;", "timeout 500ms;", "timeout 10s;").Replace(frame)
 	if err := os.WriteFile(s.path("nginx.conf"), []byte(frame), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
-	run(s.t, &stack.Process{Name: "nginx", Addr: s.addrs[0], LogFile: s.path("nginx.log"), Command: append([]string{program}, nginxtest.Arguments(s.dir)...), Ready: stack.Connects})
+	run(s.t, &stack.Process{Name: "nginx", Addr: "unix:" + s.socket(0), LogFile: s.path("nginx.log"), Command: append([]string{program}, nginxtest.Arguments(s.dir)...), Ready: stack.Connects})
 }
 
 // work starts the worker. Each page is another copy.
@@ -426,6 +435,9 @@ func (s *fixedSite) targets() (all []target) {
 // inRegex are beginnings of paths that the regexes of locations match.
 var inRegex = map[string]string{"~ ^/(news/.*|blog/.*)$": "/news/"}
 
+// neededHeaders are those of the requests that are looked up, by parts of archives' names.
+var neededHeaders = map[string]string{"if_of_agent": "User-Agent: bot", "if_of_header": "X-Cached: 1", "if_of_cookie": "Cookie: anonymous=1"}
+
 // fillsAndHits requests a page until it comes from memcached.
 func (s *fixedSite) fillsAndHits(to target) {
 	s.t.Helper()
@@ -436,8 +448,14 @@ func (s *fixedSite) fillsAndHits(to target) {
 			s.t.Fatal(err)
 		}
 		req.Host = to.host
-		p := w.want(w.send(http.DefaultTransport, req), 200)
-		if !strings.HasSuffix(p.body, " of "+to.path+" at "+to.host) || p.header.Get("Content-Type") != s.hitType {
+		for part, header := range neededHeaders {
+			if strings.Contains(s.name, part) {
+				name, value, _ := strings.Cut(header, ": ")
+				req.Header.Set(name, value)
+			}
+		}
+		p := w.want(w.send(nginxtest.Client(s.socket(slices.Index(s.addrs, to.addr))).Transport, req), 200)
+		if !strings.Contains(p.body, " of "+to.path+" at "+to.host) || p.header.Get("Content-Type") != s.hitType {
 			s.t.Fatalf("%v: %q is %s, want %s", to, p.body, p.header.Get("Content-Type"), s.hitType)
 		}
 		return p.body

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
@@ -36,6 +37,10 @@ type Gateway struct {
 
 	// Sentinels are the texts that no stored page contains. Nil: policy.DefaultSentinels.
 	Sentinels []string
+
+	// FirstByteTimeout is how long the gateway waits for a response of a worker. Zero: not
+	// told.
+	FirstByteTimeout time.Duration
 
 	// VaryCookieAnonymous is set if the operator says that nginx looks up no request with
 	// an identity cookie. IdentityCookies are the globs of these cookies.
@@ -120,6 +125,7 @@ var lookupChecks = []func(*checker, Lookup){
 	(*checker).misses, (*checker).errorPages, (*checker).timeouts,
 	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).strays, (*checker).members,
 	(*checker).servers,
+	(*checker).filters, (*checker).missHeaders, (*checker).certificates,
 	(*checker).format, (*checker).hitType, (*checker).types, (*checker).headers,
 }
 

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -178,6 +179,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 			g.Adds = append(g.Adds, uwsgi.Field{Name: name, Value: value})
 		case "--allowed-host":
 			g.AllowedHosts = append(g.AllowedHosts, value)
+		case "--first-byte-timeout":
+			g.FirstByteTimeout, err = time.ParseDuration(value)
 		case "--trust-forwarded-proto":
 			g.TrustForwardedProto = true
 		case "--allow-rewrites":

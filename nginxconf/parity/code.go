@@ -55,6 +55,10 @@ const (
 	errorPageStatus  Code = "error-page-status"
 	errorPageTarget  Code = "error-page-target"
 	timeout          Code = "timeout"
+	readTimeout      Code = "read-timeout"
+	nginxCache       Code = "nginx-cache"
+	noBody           Code = "no-body"
+	forwardedProto   Code = "forwarded-proto"
 	nextUpstream     Code = "next-upstream"
 	maxFails         Code = "max-fails"
 
@@ -75,6 +79,8 @@ const (
 	gzipFlagDiffers Code = "gzip-flag-differs"
 	gzipFlagIdle    Code = "gzip-flag-idle"
 	gunzipOff       Code = "gunzip-off"
+	hitEncoding     Code = "hit-encoding"
+	filterSkipped   Code = "filter-skipped"
 	srcacheStore    Code = "srcache-store"
 
 	hitTypeDiffers Code = "hit-type-differs"

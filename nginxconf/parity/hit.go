@@ -101,7 +101,7 @@ func (l Lookup) typeOfHits() string {
 }
 
 func (k *checker) hitType(l Lookup) {
-	if l.hasHead() {
+	if l.hasHead() || l.isTypedByExtension() {
 		return
 	}
 	got := l.typeOfHits()

@@ -203,8 +203,8 @@ func (k *checker) keyLength(l Lookup, asked string) {
 	}
 	names := nginxconf.Variables(asked)
 	i := slices.IndexFunc(names, isUnbounded)
-	if i >= 0 {
-		k.note(l.at(l.Key.Place), keyLong, Fix{Text: "docs/long-keys.md: how to keep such requests away from memcached"},
+	if i >= 0 && !k.divertsLong(l, names[i]) {
+		k.note(l.at(l.Key.Place), keyLong, k.longFix(l, names[i]),
 			"with $%s the key can be longer than 250 bytes, which memcached does not accept; such pages are never stored", names[i])
 	}
 }

@@ -158,3 +158,36 @@ func printedMaps(visitors *policy.Visitors, variable string) (c *nginxconf.Confi
 	c, err := nginxconf.Parse("snippet", "http {"+b.String()+"}")
 	return c, err == nil
 }
+
+// divertsLong reports whether the location passes on requests for which a map of the
+// variable says so, as docs/long-keys.md recommends for long ones.
+func (k *checker) divertsLong(l Lookup, name string) bool {
+	conditions := []string{l.Skip.Value}
+	for _, p := range l.Diverted {
+		conditions = append(conditions, p.If.Value)
+	}
+	return slices.ContainsFunc(conditions, func(condition string) bool { return k.measures(condition, name, maxMaps) })
+}
+
+// measures reports whether the expression has a map that finds out how long a variable is.
+func (k *checker) measures(expression, name string, depth int) bool {
+	return depth > 0 && slices.ContainsFunc(nginxconf.Variables(expression), func(variable string) bool {
+		m, found := k.config.Map(variable)
+		isLength := func(words []string) bool { return strings.HasPrefix(words[0], "~") && strings.Contains(words[0], "{") }
+		return found && (k.isMadeOf(m.Source, name) && slices.ContainsFunc(m.Lines, isLength) || k.measures(m.Source, name, depth-1))
+	})
+}
+
+// longFix passes requests with a long variable on without a lookup. The gateway must see
+// that there was none.
+func (k *checker) longFix(l Lookup, name string) Fix {
+	const text = "docs/long-keys.md: how to keep such requests away from memcached"
+	if l.Misses == nil || !l.misses().shows() || !l.If.IsZero() || l.Key.Late != "" {
+		return Fix{Text: text}
+	}
+	f := end(k.http(l.Server), `map $`+name+` $too_long { default ""; "~^.{200}" 1; }`)
+	if l.hasHead() {
+		return f.and(k.put(l.Location.Place, "srcache_fetch_skip $too_long;")).as(text)
+	}
+	return f.and(begin(l.Location.Place, "if ($too_long) { uwsgi_pass "+k.missesTo(l)+"; }")).as(text)
+}

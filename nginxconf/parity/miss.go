@@ -175,7 +175,11 @@ func (k *checker) timeouts(l Lookup) {
 		if at.IsZero() {
 			at, who = byDefault, " by default"
 		}
-		k.warning(at, timeout, k.put(block, t.name+" "+t.good+";"),
+		fix := k.put(block, t.name+" "+t.good+";")
+		if !l.If.IsZero() {
+			fix = fix.as(fix.Text + "   # in the location of " + block.String() + ", since nginx does not allow it in `if`")
+		}
+		k.warning(at, timeout, fix,
 			"%s is %gs%s: while memcached hangs, every visitor waits that long", t.name, t.Value.Seconds(), who)
 	}
 	if slices.Contains(strings.Fields(l.NextUpstream.Value), "not_found") {

@@ -15,6 +15,8 @@ func (k *checker) pass(p pass, ours []Lookup) {
 	k.repeated(p)
 	k.unasked(p, ours)
 	k.rewrites(p, ours)
+	k.upstreamSettings(p)
+	k.forwardedProto(p)
 }
 
 func (k *checker) method(p pass) {

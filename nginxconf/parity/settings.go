@@ -344,7 +344,7 @@ func (l Lookup) computable() error {
 
 func (s *Settings) takeHits() {
 	var err error
-	s.HitType, err = agree(s, "the type of hits", "give --hit-type, and --exclude what has another", func(l Lookup) (string, string) {
+	s.HitType, err = agree(&Settings{Lookups: withDefaultType(s.Lookups)}, "the type of hits", "give --hit-type, and --exclude what has another", func(l Lookup) (string, string) {
 		return l.typeOfHits(), l.typeOfHits()
 	})
 	if err == nil && s.HitType == "" {

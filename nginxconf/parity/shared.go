@@ -42,7 +42,7 @@ type sharedSetting struct {
 }
 
 var settings = []sharedSetting{
-	{name: "format", flag: "format", byDefault: string(policy.FormatBody),
+	{name: "format", flag: "format", byDefault: string(policy.FormatBody), wrong: []Code{filterSkipped},
 		told:  func(g *Gateway) bool { return g.Format != "" },
 		value: func(l Lookup) string { return string(l.Format()) }},
 	{name: "gzip flag", flag: "gzip-flag", byDefault: strconv.Itoa(defaultGzipFlag),
@@ -65,7 +65,7 @@ var settings = []sharedSetting{
 		ignored: func(a, b Lookup) bool { return a.handsServerOver() && b.handsServerOver() }},
 	{name: "Content-Type of hits", flag: "hit-type", byDefault: defaultHitType, wrong: []Code{noDefaultType, noCharset},
 		told:  func(g *Gateway) bool { return g.HitType != "" },
-		value: func(l Lookup) string { return onlyIf(!l.hasHead(), l.typeOfHits()) }},
+		value: func(l Lookup) string { return onlyIf(!l.hasHead() && !l.isTypedByExtension(), l.typeOfHits()) }},
 }
 
 // agree makes a setting of two lookups the same.

@@ -40,6 +40,9 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 	if given("listen") {
 		g.Listen = s.texts("listen")
 	}
+	if given("first-byte-timeout") {
+		g.FirstByteTimeout = s.Traffic.FirstByteTimeout
+	}
 	if given("format") {
 		g.Format = s.Hits.Format
 	}
