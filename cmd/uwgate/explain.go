@@ -17,7 +17,6 @@ import (
 
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway"
-	"uwgate/nginxconf/snippet"
 	"uwgate/uwsgi"
 )
 
@@ -175,7 +174,7 @@ func afterMiss(q question) (question, error) {
 		q.assumed = append(q.assumed, "nginx hands no key over: it is derived by --key"+yesNo(q.s.Key.Template == "", ", as --nginx has it.", "."))
 		return q, nil
 	}
-	expression := cmp.Or(q.s.Template(), snippet.DefaultKey)
+	expression := cmp.Or(q.s.Template(), q.s.StandInKey())
 	template, err := q.s.ParseTemplate(expression)
 	if err != nil {
 		return q, err

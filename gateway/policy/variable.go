@@ -43,6 +43,8 @@ func newVariable(written string) (piece, error) {
 		p.render, p.arg = renderVar, copied[name]
 	case name == visitorVariable:
 		p.render = renderVisitor
+	case name == schemeVariable:
+		p.render = renderVisitorsScheme
 	case name == "is_args":
 		p.render = renderIsArgs
 	case name == "https":
@@ -68,10 +70,14 @@ func newVariable(written string) (piece, error) {
 	return p, nil
 }
 
-// visitorVariable is the only variable that is ours and not nginx's: a map that
-// `uwgate nginx` prints sets it, from the same tables. It separates the pages of
-// visitors with unknown cookies from the pages of strangers.
-const visitorVariable = "visitor"
+// Two variables are ours and not nginx's: maps that `uwgate nginx` prints set them.
+// visitorVariable separates the pages of visitors with unknown cookies from the pages
+// of strangers, by the same tables. schemeVariable is the scheme that a proxy in front
+// of nginx saw.
+const (
+	visitorVariable = "visitor"
+	schemeVariable  = "visitors_scheme"
+)
 
 // bearer is the value of $visitor for requests with an unknown cookie. It is empty
 // for strangers, and also for requests with an identity cookie: nginx does not
@@ -83,6 +89,19 @@ func renderVisitor(t *Template, v uwsgi.Vars, _ string) (string, error) {
 		return bearer, nil
 	}
 	return "", nil
+}
+
+// renderVisitorsScheme does as the map: https if the proxy says so, else what nginx saw.
+// A map ignores case.
+func renderVisitorsScheme(t *Template, v uwsgi.Vars, _ string) (string, error) {
+	proto, err := renderHeader(t, v, "HTTP_X_FORWARDED_PROTO")
+	switch {
+	case err != nil:
+		return "", err
+	case equalFold(proto, "https"):
+		return "https", nil
+	}
+	return renderVar(t, v, "REQUEST_SCHEME")
 }
 
 func hasName(name, prefix string) bool {

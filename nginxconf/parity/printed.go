@@ -9,20 +9,25 @@ import (
 	"uwgate/nginxconf/snippet"
 )
 
-// visitor is the variable of the printed configuration that separates visitors. That of a
-// site with a name ends in the name.
-const visitor = "visitor"
+// Variables of the printed configuration that a gateway can compute. Those of a site with a
+// name end in the name.
+const (
+	visitor = "visitor"
+	scheme  = "visitors_scheme"
+)
 
 // inTemplate returns the name that a variable of the printed configuration has in a
 // gateway's template, without its dollar sign. It is empty if the gateway cannot compute the
 // variable.
 func inTemplate(v nginxconf.Variable) string {
-	name := nginxconf.Lower(strings.TrimPrefix(v.Name, "$"))
-	site, ok := strings.CutPrefix(name, visitor)
-	if v.Kind != "map" || !ok {
+	if v.Kind != "map" {
 		return ""
 	}
-	if site == "" || site[0] == '_' && nginxconf.Canonical(v.Value) == "$session_cookie"+site+";$http_cookie" {
+	name, source := nginxconf.Lower(strings.TrimPrefix(v.Name, "$")), nginxconf.Canonical(v.Value)
+	if site, ok := strings.CutPrefix(name, scheme); ok && (site == "" || site[0] == '_') && source == "$http_x_forwarded_proto" {
+		return scheme
+	}
+	if site, ok := strings.CutPrefix(name, visitor); ok && (site == "" || site[0] == '_' && source == "$session_cookie"+site+";$http_cookie") {
 		return visitor
 	}
 	return ""

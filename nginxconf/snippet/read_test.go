@@ -78,7 +78,10 @@ func compareTemplate(t *testing.T, s *snippet.Site, c *nginxconf.Config) {
 		t.Fatal(err)
 	}
 	want := cmp.Or(s.Key, snippet.DefaultKey)
-	if s.IgnoreArgs != nil || s.ForwardedProto {
+	if s.ForwardedProto {
+		want = snippet.ForwardedKey
+	}
+	if s.IgnoreArgs != nil {
 		want = "" // only nginx can compute these
 	}
 	if got.Key != want || !got.HandedOver || len(got.Unknown) > 0 {

@@ -118,6 +118,9 @@ const DefaultHost = "_"
 // DefaultKey is the key of a Site without one.
 const DefaultKey = "$visitor$scheme://$host$request_uri"
 
+// ForwardedKey is the key of a Site with ForwardedProto and without one.
+const ForwardedKey = "$visitor$visitors_scheme://$host$request_uri"
+
 const defaultHitType = "text/html; charset=utf-8"
 
 // TrackingArgs are globs of the arguments by which advertisers and newsletters

@@ -66,14 +66,14 @@ type addedHeader struct{ Name, Value, Sent, Variable string }
 func (s *Site) values() (*values, error) {
 	var q quoter
 	v := &values{
-		HTTP:           s.Format == policy.FormatHTTP,
-		Several:        len(s.Servers) > 1,
-		Mirrored:       len(s.Servers) > 1 && s.Hash == cachewriter.All,
-		ForwardedProto: s.ForwardedProto && s.Key == "",
-		IsDefault:      s.isDefault(),
+		HTTP:      s.Format == policy.FormatHTTP,
+		Several:   len(s.Servers) > 1,
+		Mirrored:  len(s.Servers) > 1 && s.Hash == cachewriter.All,
+		IsDefault: s.isDefault(),
 	}
 	s.addName(v, &q)
 	v.Key = q.quoteKey(s.key())
+	v.ForwardedProto = slices.Contains(nginxconf.Variables(s.key()), "visitors_scheme"+v.As)
 	s.addGateways(v, &q)
 	v.HashLine = s.hashLine()
 	v.Listen = s.listens(&q)
@@ -166,11 +166,11 @@ func (s *Site) key() string {
 	key := s.Key
 	if key == "" {
 		key = DefaultKey
+		if s.ForwardedProto {
+			key = ForwardedKey
+		}
 		if len(s.IgnoreArgs) > 0 {
 			key = strings.Replace(key, "$request_uri", "$page_uri"+s.suffix(), 1)
-		}
-		if s.ForwardedProto {
-			key = strings.Replace(key, "$scheme", "$visitors_scheme"+s.suffix(), 1)
 		}
 	}
 	if s.suffix() == "" {
@@ -178,7 +178,7 @@ func (s *Site) key() string {
 	}
 	e := slices.Clone(nginxconf.ParseExpression(key))
 	for i, p := range e {
-		if p.IsVariable && nginxconf.Lower(p.Text) == "visitor" {
+		if name := nginxconf.Lower(p.Text); p.IsVariable && (name == "visitor" || name == "visitors_scheme") {
 			e[i].Text += s.suffix()
 		}
 	}

@@ -103,7 +103,7 @@ func (s *Settings) Policy(ring *cachewriter.Ring) (*policy.Policy, error) {
 	}
 	errs := []error{s.checkLifetimes(), s.checkSharing()}
 	var err error
-	if p.Keys.Template, err = s.ParseTemplate(snippet.DefaultKey); err == nil {
+	if p.Keys.Template, err = s.ParseTemplate(s.StandInKey()); err == nil {
 		p.Keys.Template.Visitors = p.Visitors
 	} else if !s.bad["key"] {
 		errs = append(errs, err)
@@ -112,6 +112,14 @@ func (s *Settings) Policy(ring *cachewriter.Ring) (*policy.Policy, error) {
 	errs = append(errs, err)
 	p.Rules, err = policyRules(s.file.rules, s.DerivedKey(), p.Hits.Format)
 	return p, errors.Join(append(errs, err)...)
+}
+
+// StandInKey is the key's template where nginx hands the key over, as it is printed.
+func (s *Settings) StandInKey() string {
+	if s.Backends.TrustScheme {
+		return snippet.ForwardedKey
+	}
+	return snippet.DefaultKey
 }
 
 // sentinels is nil for the built-in ones, and empty for none.
