@@ -53,10 +53,13 @@ func (k *checker) remadeFix(l Lookup) Fix {
 	return k.setKey(l, nginxconf.Quote(l.Key.Value)).and(remove(l.Remade.Place)).as("set the key in the location of the lookup, and nowhere else")
 }
 
-// fragmentFix gives subrequests a key of their own.
+// fragmentFix gives subrequests a key of their own. It hands the expression over, since a
+// subrequest sets the variable of its page.
 func (k *checker) fragmentFix(l Lookup) Fix {
-	return k.setKey(l, nginxconf.Quote(replaced(l.asked(), "request_uri", nginxconf.ParseExpression("$uri$is_args$args")))).
-		and(k.params(l.misses(), l.handoverLines()...))
+	key := nginxconf.Quote(replaced(l.asked(), "request_uri", nginxconf.ParseExpression("$uri$is_args$args")))
+	lines := l.handoverLines()
+	lines[0] = "uwsgi_param CACHE_KEY " + key + " if_not_empty;"
+	return k.setKey(l, key).and(k.params(l.misses(), lines...))
 }
 
 // replaced returns the expression with other pieces in the place of a variable.
