@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"uwgate/gateway/policy"
 	"uwgate/nginxconf/nginxtest"
@@ -44,6 +45,39 @@ func TestPartsOfSeveralSites(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The server part names the directives that nginx refuses a second time, and no others.
+func TestOnceInServer(t *testing.T) {
+	program := nginxtest.Program(t)
+	for name, s := range sites() {
+		if !strings.HasPrefix(name, "one tcp nobody") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s.Part, s.ReadTimeout = snippet.PartHTTP, time.Minute
+			around := text(t, &s)
+			s.Part = snippet.PartServer
+			server := text(t, &s)
+			comment, _, _ := strings.Cut(server, "\n\n")
+			_, once, _ := strings.Cut(comment+"\n", "yours:")
+			seen := map[string]bool{}
+			for _, m := range regexp.MustCompile(`(?m)^(location /|[a-z]\w*)[^;{#\n]*[;{]`).FindAllStringSubmatch(server, -1) {
+				if seen[m[1]] || m[1] == "location" { // of a name of its own
+					continue
+				}
+				seen[m[1]] = true
+				second := strings.Replace(m[0], "{", "{}", 1)
+				dir := nginxtest.Frame(t, "", around+"server {\n"+second+"\n"+server+"}\n# uwsgi_ssl_\n")
+				out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-t")...).CombinedOutput()
+				isNamed, isRefused := strings.Contains(once, " "+m[1]+",") || strings.Contains(once, " "+m[1]+"\n"), err != nil
+				if isRefused && !strings.Contains(string(out), "duplicate") || isNamed != isRefused {
+					t.Errorf("a second %q: named %t, and nginx says %v\n%s", second, isNamed, err, out)
+				}
+			}
+		})
 	}
 }
 
