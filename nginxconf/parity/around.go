@@ -112,7 +112,7 @@ func (k *checker) isMadeOf(expression, prefix string) bool {
 // upstreamSettings checks how nginx treats the gateway as an upstream.
 func (k *checker) upstreamSettings(p pass) {
 	at := p.Location.Place
-	if d := k.last(at, "uwsgi_pass_request_body"); d.Value == "off" {
+	if d := k.last(at, "uwsgi_pass_request_body"); d.Value == "off" && p.announcesBody() {
 		k.error(d.Place, noBody, k.put(at, "uwsgi_pass_request_body on;"),
 			"nginx sends no request bodies, but announces them: the application waits for forms and uploads that never come")
 	}
@@ -131,6 +131,12 @@ func (k *checker) upstreamSettings(p pass) {
 			"with non_idempotent nginx sends a POST again to another server if the first one fails: the application may act on it twice")
 	}
 	k.readTimeout(p)
+}
+
+// announcesBody reports whether the application is told of a body.
+func (p pass) announcesBody() bool {
+	length, _ := find(p.Params, "CONTENT_LENGTH")
+	return length.Value != ""
 }
 
 // readTimeout compares how long nginx and the gateway wait for the first byte of a
