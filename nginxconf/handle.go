@@ -46,6 +46,10 @@ func (f *flow) lookUp(v visit, l *Lookup) visit {
 	v.asked, v.refused = l, nil
 	f.lookups = append(f.lookups, query{v, isFirst})
 	v.by = nil
+	l.heard = l.heard || v.failed == nil
+	if v.failed != nil {
+		l.Unheard = first(l.Unheard, v.failed.location().directive)
+	}
 	return v
 }
 
@@ -141,11 +145,12 @@ func (f *flow) fail(v visit, d *directive, codes ...int) {
 // toErrorPage follows a response to its error_page. Of several for a status the first one
 // counts.
 func (f *flow) toErrorPage(v visit, by *directive, codes ...int) {
-	if v.isFailed {
+	if v.failed != nil {
 		return
 	}
-	recursive := v.at.find("recursive_error_pages")
-	v.isFailed = recursive == nil || recursive.arg(0) != "on"
+	if recursive := v.at.find("recursive_error_pages"); recursive == nil || recursive.arg(0) != "on" {
+		v.failed = v.at
+	}
 	ds, _ := v.at.inForce("error_page")
 	known := map[int]bool{}
 	for _, d := range ds {

@@ -150,6 +150,9 @@ func (b *builder) settleMisses(server *scope) {
 		if l.Server != server.asBlock() {
 			continue
 		}
+		if l.heard {
+			l.Unheard = Text{}
+		}
 		if l.Misses == nil && len(l.Reached) > 0 {
 			l.Misses = l.Reached[0]
 		}

@@ -98,6 +98,12 @@ type Lookup struct {
 	// Misses among them.
 	Reached []*Pass
 
+	// Unheard is the location from which an error_page leads to this lookup without
+	// recursive_error_pages, if all requests come that way: nginx then ignores the lookup's
+	// own error_page, and no miss reaches Misses. Zero: there is none.
+	Unheard Text
+	heard   bool // requests come on other ways, too
+
 	// Diverted are the uwsgi_pass in `if` blocks of the location: their requests leave
 	// without a lookup, although the key may be set for them.
 	Diverted []*Pass

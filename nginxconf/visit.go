@@ -7,12 +7,12 @@ import (
 
 // A visit is a GET request on its way through a server.
 type visit struct {
-	at       *scope     // the location, or the `if` in it; the server if it has no location yet
-	asked    *Lookup    // the lookup that did not find the page; nil: none, or another response came since
-	by       *directive // what sent the request on without a lookup; nil: nothing did
-	refused  *Pass      // the uwsgi_pass that could not be reached; nil: none
-	inside   bool       // nginx redirected the request, so internal locations accept it
-	isFailed bool       // an error page is being served, so no further error_page counts
+	at      *scope     // the location, or the `if` in it; the server if it has no location yet
+	asked   *Lookup    // the lookup that did not find the page; nil: none, or another response came since
+	by      *directive // what sent the request on without a lookup; nil: nothing did
+	refused *Pass      // the uwsgi_pass that could not be reached; nil: none
+	inside  bool       // nginx redirected the request, so internal locations accept it
+	failed  *scope     // where nginx began to serve an error page, so no further error_page counts; nil: nowhere
 	changes
 }
 
@@ -32,6 +32,9 @@ type changes struct {
 // anyDirective stands for every directive in an outline.
 var anyDirective = new(directive)
 
+// anyScope stands for every scope there.
+var anyScope = new(scope)
+
 // outline returns the visit without the details that do not decide its way: it keeps that
 // a directive did something, but not which one. Visits with the same outline are followed
 // once.
@@ -40,6 +43,9 @@ func (v visit) outline() visit {
 		if *d != nil {
 			*d = anyDirective
 		}
+	}
+	if v.failed != nil {
+		v.failed = anyScope
 	}
 	return v
 }

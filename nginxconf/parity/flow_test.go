@@ -67,6 +67,45 @@ func of(found []Finding, code Code) (levels []string) {
 	return levels
 }
 
+// An error page that leads to a lookup leaves the lookup's own error_page without effect,
+// unless errors are recursive. nginx -t accepts that, and answers every miss with 404.
+func TestMissOfAnErrorPage(t *testing.T) {
+	const (
+		lookup = "LOOKUP error_page 404 405 502 504 = @app; }"
+		app    = "uwsgi_param CACHE_STATUS $upstream_status; location @app { uwsgi_pass uwgate; }"
+	)
+	for _, tt := range []struct{ name, server, want string }{
+		{"a missing file", "error_page 404 = @cache; location / { root /srv; try_files $uri =404; } location @cache { " + lookup + app, "error"},
+		{"a missing file, static", "error_page 404 = @cache; location / { root /srv; } location @cache { " + lookup + app, "error"},
+		{"return", "location / { error_page 418 = @cache; return 418; } location @cache { " + lookup + app, "error"},
+		{"a second lookup", "location / { LOOKUP error_page 404 405 502 504 = @cache; } location @cache { " + lookup + app, "warning error"},
+		{"recursive there", "error_page 404 = @cache; location / { root /srv; try_files $uri =404; recursive_error_pages on; } location @cache { " + lookup + app, ""},
+		{"recursive at the lookup alone", "error_page 404 = @cache; location / { root /srv; try_files $uri =404; } location @cache { recursive_error_pages on; " + lookup + app, "error"},
+		{"try_files", "location / { root /srv; try_files $uri @cache; } location @cache { " + lookup + app, ""},
+		{"other requests come directly", "error_page 404 /lost; location /static/ { root /srv; } location / { " + lookup + app, ""},
+		{"srcache", "error_page 404 = @cache; location / { root /srv; } location @cache { srcache_fetch GET /memc $memcached_key; uwsgi_pass uwgate; } location = /memc { internal; set $memc_key $query_string; memc_pass memcached; } uwsgi_param CACHE_STATUS $srcache_fetch_status;", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := readSite(t, site("", tt.server))
+			check := func(c *nginxconf.Config) string { return strings.Join(of(Check(c, Gateway{}), missNowhere), " ") }
+			if got := check(c); got != tt.want {
+				t.Fatalf("miss-nowhere is %q, want %q", got, tt.want)
+			}
+			if tt.want == "" {
+				return
+			}
+			if len(of(Refusals(c, Gateway{}), missNowhere)) == 0 {
+				t.Error("serve does not refuse it")
+			}
+			for _, f := range Check(c, Gateway{}) {
+				if f.Code == missNowhere && f.Level == Error && !strings.Contains(f.Fix.String(), "recursive_error_pages on;") {
+					t.Errorf("the fix is %q", f.Fix)
+				}
+			}
+		})
+	}
+}
+
 // Requests that reach the gateway without a lookup must not count as misses. If nginx
 // looks up other requests for the same URLs, check reports an error, and serve --nginx
 // does not start. With CACHE_STATUS handed over nothing is wrong.

@@ -12,6 +12,10 @@ import (
 
 // misses checks that misses reach the gateway.
 func (k *checker) misses(l Lookup) {
+	if by := l.Unheard; l.Misses != nil && !l.hasHead() && !by.IsZero() {
+		k.add(k.absent(), l.Place, missNowhere, k.put(by.Place, "recursive_error_pages on;"),
+			"an error_page of %s leads here, so nginx ignores the error_page for misses: visitors get status 404, and no miss reaches uwgate", by.Value)
+	}
 	if l.Misses != nil {
 		if !k.reaches(l.Misses.Upstream) {
 			k.error(l.Misses.Place, missElsewhere, k.passElsewhere(l),
