@@ -28,14 +28,18 @@ func (m matcher) isNamed() bool { return m.modifier == "" && strings.HasPrefix(m
 
 func (m matcher) isRegex() bool { return m.modifier == "~" || m.modifier == "~*" }
 
-// matchesRegex is a best effort: Go does not support all of PCRE.
-func (m matcher) matchesRegex(uri string) bool {
+// compiled returns the regex of a location. It is a best effort: nil if there is none, or if
+// Go, which does not support all of PCRE, cannot read it.
+func (m matcher) compiled() *regexp.Regexp {
+	if !m.isRegex() {
+		return nil
+	}
 	flags := ""
 	if m.modifier == "~*" {
 		flags = "(?i)"
 	}
-	re, err := regexp.Compile(flags + m.path)
-	return err == nil && re.MatchString(uri)
+	re, _ := regexp.Compile(flags + m.path)
+	return re
 }
 
 // named returns the server's location of that name, such as "@fallback", or nil.
@@ -76,7 +80,7 @@ func (s *scope) locateIn(path string) (found *scope, final bool) {
 		return found, false
 	}
 	for _, l := range s.inner {
-		if m := l.matcher(); l.name == "location" && m.isRegex() && m.matchesRegex(path) {
+		if l.regex != nil && l.regex.MatchString(path) {
 			if inner, _ := l.locateIn(path); inner != nil {
 				return inner, true
 			}

@@ -2,6 +2,7 @@ package nginxconf
 
 import (
 	"iter"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,10 +13,15 @@ type scope struct {
 	*directive
 	outer *scope // what it inherits from, nil for http
 	inner []*scope
+
+	regex *regexp.Regexp // of a location
 }
 
 func newScope(d *directive, outer *scope) *scope {
 	s := &scope{directive: d, outer: outer}
+	if d.name == "location" {
+		s.regex = d.matcher().compiled()
+	}
 	for _, d := range d.block {
 		if s.opens(d) {
 			s.inner = append(s.inner, newScope(d, s))
