@@ -45,6 +45,7 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 		If:       s.condition(),
 		Listens:  s.server().listens(),
 		Programs: programTexts(s.programs()),
+		Guards:   s.guards(),
 		Skip:     s.find("srcache_fetch_skip").text(""),
 	}
 	for _, d := range s.server().own("server_name") {

@@ -81,6 +81,10 @@ type Lookup struct {
 	// `access_by_lua_block`. They may change the key, and send requests elsewhere.
 	Programs []Text
 
+	// Guards are the directives in force that deny access to some visitors, such as
+	// `deny all`: one of each kind.
+	Guards []Text
+
 	Ask
 	Hits
 	Changes
@@ -286,6 +290,7 @@ type Pass struct {
 	Ignored []string // of uwsgi_ignore_headers
 
 	Programs []Text // as those of a Lookup
+	Guards   []Text // likewise
 
 	// Unasked are the ways on which GETs reach the pass without a lookup.
 	Unasked []Unasked

@@ -24,6 +24,7 @@ func (b *builder) newPass(s *scope, d *directive) *Pass {
 		Upstream: b.upstreams.of(d),
 		Ignored:  s.find("uwsgi_ignore_headers").ignored(),
 		Programs: programTexts(s.programs()),
+		Guards:   s.guards(),
 	}
 	params, lost := s.inForce("uwsgi_param")
 	p.Params, p.ParamsLost = newParams(params), newParams(lost)

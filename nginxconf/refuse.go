@@ -54,3 +54,16 @@ func (s *scope) denial() *directive {
 	}
 	return nil
 }
+
+// guards returns the directives that decide who has access to the scope.
+func (s *scope) guards() (all []Text) {
+	for _, name := range []string{"auth_basic", "auth_request", "auth_jwt", "auth_digest"} {
+		if d := s.find(name); d != nil && d.arg(0) != "off" {
+			all = append(all, Text{d.Place, d.String()})
+		}
+	}
+	if d := s.denial(); d != nil {
+		all = append(all, Text{d.Place, d.String()})
+	}
+	return all
+}

@@ -40,6 +40,7 @@ const (
 	paramTwice      Code = "param-twice"
 	httpHost        Code = "http-host"
 	diverted        Code = "diverted"
+	accessDiffers   Code = "access-differs"
 	membersLookedUp Code = "members-looked-up"
 	rewritten       Code = "rewritten"
 	subrequests     Code = "subrequests"

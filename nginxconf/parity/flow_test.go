@@ -106,6 +106,33 @@ func TestMissOfAnErrorPage(t *testing.T) {
 	}
 }
 
+// What denies access behind a lookup alone does not keep anybody from hits.
+func TestAccessBehindTheLookup(t *testing.T) {
+	const app = " LOOKUP error_page 404 405 502 504 = @app; } uwsgi_param CACHE_STATUS $upstream_status; location = /auth { internal; return 204; } location @app { uwsgi_pass uwgate; "
+	for _, tt := range []struct{ name, server, want string }{
+		{"deny", "location / {" + app + "allow 10.0.0.0/8; deny all; }", "error"},
+		{"auth_request", "location / {" + app + "auth_request /auth; }", "error"},
+		{"auth_basic: Authorization keeps most pages from being stored", "location / {" + app + "auth_basic a; auth_basic_user_file /x; }", "warning"},
+		{"deny in both", "location / { allow 10.0.0.0/8; deny all;" + app + "allow 10.0.0.0/8; deny all; }", ""},
+		{"deny at the server", "deny 10.0.0.1; location / {" + app + "}", ""},
+		{"auth_request at the server, and off", "auth_request /auth; location / { auth_request off; " + app + "}", "error"},
+		{"off behind the lookup", "auth_request /auth; location / {" + app + "auth_request off; }", ""},
+		{"at the lookup alone", "location / { auth_request /auth; deny 10.0.0.1;" + app + "}", ""},
+		{"of others", "location / {" + app + "} location /admin/ { deny all; uwsgi_pass uwgate; }", ""},
+		{"allow alone", "location / {" + app + "allow 10.0.0.0/8; }", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := readSite(t, site("", tt.server))
+			if got := strings.Join(of(Check(c, Gateway{}), accessDiffers), " "); got != tt.want {
+				t.Errorf("access-differs is %q, want %q", got, tt.want)
+			}
+			if refused := len(of(Refusals(c, Gateway{}), accessDiffers)) > 0; refused != (tt.want == "error") {
+				t.Errorf("refused by serve is %v", refused)
+			}
+		})
+	}
+}
+
 // Requests that reach the gateway without a lookup must not count as misses. If nginx
 // looks up other requests for the same URLs, check reports an error, and serve --nginx
 // does not start. With CACHE_STATUS handed over nothing is wrong.
