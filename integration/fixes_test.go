@@ -50,6 +50,8 @@ var unserved = map[string]string{
 	"denied_looked_up":   "likewise",
 	"srcache_key_inside": "its key has the host right behind a word, so uwgate does not see it there",
 
+	"satisfy_any_of_two": "nginx must look up none of its pages",
+
 	"server_shadowed_address":       "its address is not here",
 	"server_shadowed_default":       "only the operator knows the names of the site",
 	"server_shadowed_default_later": "likewise",

@@ -125,7 +125,7 @@ var lookupChecks = []func(*checker, Lookup){
 	(*checker).misses, (*checker).errorPages, (*checker).timeouts,
 	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).strays, (*checker).members, (*checker).access,
 	(*checker).servers,
-	(*checker).filters, (*checker).missHeaders, (*checker).certificates,
+	(*checker).filters, (*checker).missHeaders, (*checker).certificates, (*checker).satisfy,
 	(*checker).format, (*checker).hitType, (*checker).types, (*checker).headers,
 }
 

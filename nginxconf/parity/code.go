@@ -83,6 +83,7 @@ const (
 	hitEncoding     Code = "hit-encoding"
 	filterSkipped   Code = "filter-skipped"
 	srcacheStore    Code = "srcache-store"
+	satisfyAny      Code = "satisfy-any"
 
 	hitTypeDiffers Code = "hit-type-differs"
 	noDefaultType  Code = "no-default-type"
