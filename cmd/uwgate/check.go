@@ -102,8 +102,10 @@ func readChecked(c *cli.Context, set *settings.Set) (*settings.Settings, error) 
 		return nil, err
 	}
 	switch {
-	case s.Command.Diff && (s.Command.Nginx == "" || s.Command.JSON || s.Command.Via != ""):
+	case s.Command.Diff && (s.Command.Nginx == "" || s.Command.JSON || s.Command.Verbose || s.Command.Via != ""):
 		return nil, errors.Join(err, errors.New("--diff goes with --nginx alone, whose files it changes; with --json the same changes are in `edits`"))
+	case s.Command.Verbose && s.Command.Nginx == "":
+		return nil, errors.Join(err, errors.New("-v goes with --nginx, whose ways to uwgate it prints"))
 	case s.Command.Via == "" && len(s.Command.Headers) > 0:
 		return nil, errors.Join(err, errors.New("-H goes with --via, whose request has the header"))
 	case s.Command.Via == "" && s.Command.Nginx == "":
@@ -129,7 +131,11 @@ func runChecks(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 	}
 	findings := parity.Check(conf, gateway)
 	report := &checkReport{Nginx: newNginxReport(conf, findings)}
-	report.Nginx.Passes = newPassReports(parity.Routes(conf, gateway))
+	routes := parity.Routes(conf, gateway)
+	report.Nginx.Passes = newPassReports(routes)
+	if s.Command.Verbose {
+		report.Nginx.routes = routes
+	}
 	if s.Command.Via == "" {
 		return report, nil
 	}

@@ -30,7 +30,8 @@ type nginxReport struct {
 	Warnings int            `json:"warnings"`
 	Notes    int            `json:"notes"`
 
-	found []parity.Finding
+	found  []parity.Finding
+	routes []parity.Route // to be printed for people
 }
 
 // A lookupReport is a place where nginx looks pages up, in the words of serve's flags.
@@ -132,6 +133,14 @@ func (r *nginxReport) write(w io.Writer) error {
 		}
 	}
 	if len(r.Findings) > 0 {
+		b.WriteByte('\n')
+	}
+	for _, route := range r.routes {
+		for line := range strings.Lines(route.String()) {
+			b.WriteString(printable(strings.TrimSuffix(line, "\n")) + "\n")
+		}
+	}
+	if len(r.routes) > 0 {
 		b.WriteByte('\n')
 	}
 	b.WriteString(r.summary() + "\n")

@@ -231,5 +231,6 @@ type Command struct {
 	Insecure    bool   // check: any certificate of it will do
 	Nginx       string // check: nginx's main configuration file
 	Diff        bool   // check: print a patch
+	Verbose     bool   // check: print the ways to the gateway
 	Site
 }
