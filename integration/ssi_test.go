@@ -39,6 +39,10 @@ func TestFragments(t *testing.T) {
 				})
 				gzip := "Accept-Encoding: gzip"
 				const hello, menu, other, missing = "/fragments/hello", "/fragments/menu?x=%26b", "/fragments/menu?x=c", "/fragments/missing"
+				early := w.want(w.get("/page", gzip, "Cookie: sessionid=ben"), 200)
+				if _, says := early.copyOf(t, hello); says != "Hello ben" {
+					t.Errorf("a member is greeted with %q before the page is stored", says)
+				}
 				first := w.want(w.get("/page", gzip), 200)
 				w.wantKey("http://127.0.0.1/page")
 				if format == "body" {
@@ -74,9 +78,24 @@ func TestFragments(t *testing.T) {
 					}
 				}
 
+				passed = len(w.lines())
+				if head := w.do("HEAD", "/page", nil); head.status != 200 || head.body != "" {
+					t.Errorf("HEAD of the stored page: got %d %q", head.status, head.body)
+				}
+				w.settle()
+				if lines := w.lines()[passed:]; len(lines) > 0 {
+					t.Errorf("HEAD of the stored page is no hit: %+v", lines)
+				}
+
 				member := w.want(w.get("/page", gzip, "Cookie: sessionid=ana"), 200)
 				if _, says := member.copyOf(t, hello); says != "Hello ana" {
 					t.Errorf("the member is greeted with %q", says)
+				}
+				if own, _ := member.copyOf(t, menu); own == a {
+					t.Error("the member's fragment is that of strangers")
+				}
+				if w.has("http://127.0.0.1" + hello) || w.has("http://127.0.0.1" + missing) {
+					t.Error("a fragment is stored that is private or missing")
 				}
 				for range 2 { // what a member was shown is not what a stranger gets
 					if _, says := w.want(w.get("/page"), 200).copyOf(t, hello); says != "Hello stranger" {
