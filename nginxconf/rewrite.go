@@ -3,6 +3,7 @@ package nginxconf
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -28,6 +29,8 @@ type assigned struct {
 	doubt setting // a later one that not all requests pass
 	why   string  // why they do not pass it
 	never bool    // no request passes it
+
+	several bool // other sets before doubt are not passed by all requests either
 }
 
 type setting struct {
@@ -74,6 +77,9 @@ func (r *rewriting) steps(block, branch *directive) {
 // enter runs an `if`. Requests that leave the location in it are ignored.
 func (r *rewriting) enter(d *directive) {
 	if d != r.taken && d.leaves() {
+		if name, ok := d.meetsEmpty(); ok && r.end == nil && r.someEnds == nil {
+			r.keep(variableName(name))
+		}
 		return
 	}
 	if slices.ContainsFunc(d.args, func(arg string) bool { return strings.HasPrefix(strings.TrimPrefix(arg, "!"), "~") }) {
@@ -84,6 +90,30 @@ func (r *rewriting) enter(d *directive) {
 		return
 	}
 	r.steps(d, d)
+}
+
+// emptyCondition matches the words of `if ($name = "")`.
+var emptyCondition = regexp.MustCompile(`^\(\s*\$(\w+)\s*=\s*\)$`)
+
+// meetsEmpty returns the variable whose value is empty in requests that enter the `if`.
+func (d *directive) meetsEmpty() (name string, ok bool) {
+	m := emptyCondition.FindStringSubmatch(strings.Join(d.args, " "))
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+// keep goes on with the requests for which the variable is not empty.
+func (r *rewriting) keep(name string) {
+	v := r.vars[name]
+	if v == nil || len(v.sure.value) > 0 || v.doubt.by == nil || v.never {
+		return
+	}
+	v.sure = v.doubt
+	if !v.several {
+		v.doubt = setting{}
+	}
 }
 
 // leaves reports whether requests that enter the `if` get their response there, or leave
@@ -144,9 +174,11 @@ func (r *rewriting) set(d, branch *directive) {
 		v.doubt, v.never = s, true
 		v.why = fmt.Sprintf("stands after %s, and so never runs", r.end.seenFrom(d))
 	case branch != nil:
+		v.several = v.doubt.by != nil
 		v.doubt, v.never = s, false
 		v.why = fmt.Sprintf("stands in %s, and so runs for some requests only", branch.seenFrom(d))
 	case r.someEnds != nil:
+		v.several = v.doubt.by != nil
 		v.doubt, v.never = s, false
 		v.why = fmt.Sprintf("stands after %s, and so does not run for all requests", r.someEnds.seenFrom(d))
 	default:

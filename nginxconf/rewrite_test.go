@@ -240,6 +240,35 @@ func TestLateKeys(t *testing.T) {
 	}
 }
 
+// An `if` that takes requests without a key elsewhere leaves those that have one.
+func TestRequestsWithoutAKeyLeave(t *testing.T) {
+	const some = `set $memcached_key ""; if ($arg_a) { set $memcached_key $uri; } `
+	for _, tt := range []struct{ name, location, expanded, late, varies string }{
+		{"return", some + `if ($memcached_key = "") { return 418; }`, "$uri", "", ""},
+		{"another handler", some + `if ($memcached_key = '') { uwsgi_pass 127.0.0.1:1; }`, "$uri", "", ""},
+		{"never set before", `if ($arg_a) { set $memcached_key $uri; } if ($memcached_key = "") { return 418; }`, "$uri", "", ""},
+		{"through a variable", `set $k ""; if ($arg_a) { set $k $uri; } if ($k = "") { return 418; } set $memcached_key $host$k;`, "$host$uri", "", ""},
+		{"two keys", some + `if ($arg_b) { set $memcached_key b; } if ($memcached_key = "") { return 418; }`, "b", "", "$arg_b"},
+
+		{"too early", `set $memcached_key ""; if ($memcached_key = "") { return 418; } if ($arg_a) { set $memcached_key $uri; }`, "$uri", "$arg_a", ""},
+		{"after a break of some", some + `if ($arg_b) { break; } if ($memcached_key = "") { return 418; }`, "$uri", "$arg_a", ""},
+		{"they stay", some + `if ($memcached_key = "") { set $x 1; }`, "$uri", "$arg_a", ""},
+		{"others leave", some + `if ($memcached_key != "") { return 418; }`, "$uri", "$arg_a", ""},
+		{"another value", some + `if ($memcached_key = "-") { return 418; }`, "$uri", "$arg_a", ""},
+		{"another variable", some + `set $x ""; if ($x = "") { return 418; }`, "$uri", "$arg_a", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := keyOf(t, "server { location / {"+tt.location+" ASKS; } }")
+			if k.Expanded != tt.expanded || len(k.Opaque) > 0 {
+				t.Errorf("the key is %q, opaque %v; want %q", k.Expanded, k.Opaque, tt.expanded)
+			}
+			if (k.Late != "") != (tt.late != "") || !strings.Contains(k.Late, tt.late) || (k.Varies != "") != (tt.varies != "") || !strings.Contains(k.Varies, tt.varies) {
+				t.Errorf("late %q, varies %q; want %q, %q", k.Late, k.Varies, tt.late, tt.varies)
+			}
+		})
+	}
+}
+
 // Opaque says what defines a variable.
 func TestVariables(t *testing.T) {
 	const made = `
