@@ -1,6 +1,7 @@
 package snippet
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -82,22 +83,57 @@ const maxNames = 120
 // cookiePrefix matches one of policy.CookiePrefixes, or nothing.
 func cookiePrefix() string { return "(?:" + patterns(policy.CookiePrefixes, "") + ")?" }
 
-// rows returns patterns of cookie names in readable lines, for a regex with (?x). A star
-// stands for any number of the characters any.
+// rows returns an alternative of cookie names in readable lines, for a regex with (?x). A
+// star stands for any number of the characters any. Names that begin alike are together, so
+// that PCRE need not try hundreds of names at each cookie, nor go through its letters for
+// each star.
 func rows(globs []string, any string) (lines []string) {
 	const width = 80
 	line := ""
-	for i, glob := range globs {
-		p := strings.ReplaceAll(patterns([]string{glob}, any), "#", `\#`)
-		if i < len(globs)-1 {
-			p += "|"
-		}
-		if line != "" && len(line)+len(p) > width {
+	for _, piece := range pieces(globs, any) {
+		if line != "" && len(line)+len(piece) > width {
 			lines, line = append(lines, line), ""
 		}
-		line += p
+		line += piece
 	}
 	return append(lines, line)
+}
+
+// pieces returns an alternative of globs in pieces between which a line may end.
+func pieces(globs []string, any string) (all []string) {
+	groups := map[string][]string{} // by their first character
+	for _, glob := range globs {
+		first := strings.ToLower(glob[:1])
+		if isAny(glob) {
+			first = "" // a group of its own
+		}
+		groups[first] = append(groups[first], glob)
+	}
+	for _, first := range slices.Sorted(maps.Keys(groups)) {
+		all = append(all, group(first, groups[first], any)...)
+	}
+	all[len(all)-1] = strings.TrimSuffix(all[len(all)-1], "|")
+	return all
+}
+
+// group returns the pieces of the globs that begin with first, each with its bar.
+func group(first string, globs []string, any string) (all []string) {
+	before, after := "", "|"
+	if len(globs) > 1 {
+		before, after = "(?="+regexp.QuoteMeta(first)+")(?:", ")|"
+	}
+	for i, glob := range globs {
+		p, end := patterns([]string{glob}, any), "|"
+		if first == "*" && len(globs) > 1 {
+			before, p = strings.Replace(before, "(?=\\*)", any+"*", 1), pattern(glob[1:], any)
+		}
+		if i == len(globs)-1 {
+			end = after
+		}
+		all = append(all, strings.ReplaceAll(before+p+end, "#", `\#`))
+		before = ""
+	}
+	return all
 }
 
 // patterns returns an alternative of globs. A star stands for any number of the characters
@@ -105,11 +141,18 @@ func rows(globs []string, any string) (lines []string) {
 func patterns(globs []string, any string) string {
 	var out []string
 	for _, glob := range globs {
-		if strings.Trim(glob, "*") == "" {
+		if isAny(glob) {
 			out = append(out, any+"+")
 			continue
 		}
-		out = append(out, strings.ReplaceAll(regexp.QuoteMeta(glob), `\*`, any+"*"))
+		out = append(out, pattern(glob, any))
 	}
 	return strings.Join(out, "|")
+}
+
+func isAny(glob string) bool { return strings.Trim(glob, "*") == "" }
+
+// pattern returns the regex of a part of a glob.
+func pattern(part, any string) string {
+	return strings.ReplaceAll(regexp.QuoteMeta(part), `\*`, any+"*")
 }
