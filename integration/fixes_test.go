@@ -32,6 +32,7 @@ const archivesOfCheck = "../nginxconf/parity/testdata/check"
 
 // unserved are the archives from which no site can be made to work here, and why.
 var unserved = map[string]string{
+	"access_differs":    "only the operator knows who may see the pages",
 	"another_gateway":   "misses go to another program, which is not here",
 	"gap":               "nobody knows what the missing file says",
 	"no_lookup":         "only the operator knows which pages nginx must look up",
