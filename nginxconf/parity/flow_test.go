@@ -106,6 +106,20 @@ func TestMissOfAnErrorPage(t *testing.T) {
 	}
 }
 
+// A file that nginx.conf includes by its path may not lie beside nginx.conf.
+func TestParamsOfAnotherFolder(t *testing.T) {
+	away := filepath.Join(t.TempDir(), "uwsgi_params")
+	if err := os.WriteFile(away, []byte("uwsgi_param REQUEST_METHOD $request_method;\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	conf := strings.ReplaceAll(site("", "location / { LOOKUP error_page 404 405 502 504 = @app; } location @app { uwsgi_param A b; uwsgi_pass uwgate; }"), "include uwsgi_params;", "include "+away+";")
+	for _, f := range Check(readSite(t, conf), Gateway{}) {
+		if f.Code == noMethod && !strings.Contains(f.Fix.String(), "include \""+away+"\";") {
+			t.Errorf("the fix is %q", f.Fix)
+		}
+	}
+}
+
 // What denies access behind a lookup alone does not keep anybody from hits.
 func TestAccessBehindTheLookup(t *testing.T) {
 	const app = " LOOKUP error_page 404 405 502 504 = @app; } uwsgi_param CACHE_STATUS $upstream_status; location = /auth { internal; return 204; } location @app { uwsgi_pass uwgate; "

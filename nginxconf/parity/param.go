@@ -2,6 +2,7 @@ package parity
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -25,7 +26,7 @@ func (k *checker) method(p pass) {
 		return
 	}
 	if lost, ok := find(p.ParamsLost, "REQUEST_METHOD"); ok {
-		k.error(p.Place, noMethod, k.params(p, "include uwsgi_params;"),
+		k.error(p.Place, noMethod, k.params(p, k.usualParams()),
 			"REQUEST_METHOD (%s) is not sent from here: the uwsgi_param of %s cancels those of outer levels; the application sees no method", lost.Place, p.nearest())
 		return
 	}
@@ -59,9 +60,20 @@ func (p pass) only() string {
 	return " (if " + p.If.Value + ")"
 }
 
+// usualParams includes uwsgi_params: by its path if the configuration has it from a folder
+// other than that of nginx.conf.
+func (k *checker) usualParams() string {
+	for _, file := range k.config.Files {
+		if filepath.Base(file) == "uwsgi_params" && filepath.Dir(file) != filepath.Dir(k.config.Files[0]) {
+			return "include " + nginxconf.Quote(file) + ";"
+		}
+	}
+	return "include uwsgi_params;"
+}
+
 // methodFix gives the pass the usual params.
 func (k *checker) methodFix(p pass) Fix {
-	const line = "include uwsgi_params;"
+	line := k.usualParams()
 	return k.params(p, line).as(line + "   # at server level, so that every block has them")
 }
 
