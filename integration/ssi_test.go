@@ -94,7 +94,7 @@ func TestFragments(t *testing.T) {
 				if own, _ := member.copyOf(t, menu); own == a {
 					t.Error("the member's fragment is that of strangers")
 				}
-				if w.has("http://127.0.0.1" + hello) || w.has("http://127.0.0.1" + missing) {
+				if w.has("http://127.0.0.1"+hello) || w.has("http://127.0.0.1"+missing) {
 					t.Error("a fragment is stored that is private or missing")
 				}
 				for range 2 { // what a member was shown is not what a stranger gets
