@@ -58,6 +58,10 @@ type Gateway struct {
 	// with a path, nil if they can, if there is no such socket, or if that cannot be known.
 	// An empty group is that with the user's name. Nil: sockets are not looked at.
 	MayOpen func(user, group, path string) *Denial
+
+	// Refuses reports whether the gateway closes the connections of processes of a user to
+	// its UNIX sockets (--allow-user). Nil: it refuses nobody.
+	Refuses func(user string) bool
 }
 
 // Hits are the heads that nginx gives to hits. They do not matter in FormatHTTP, where

@@ -152,6 +152,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 		case "denied": // socket, path, mode, user, group
 			fields := strings.Fields(value)
 			denied[fields[0]] = &Denial{Path: fields[1], Mode: fields[2], Owner: fields[3] + " " + fields[4], IsFolder: fields[2][0] == 'd'}
+		case "--allow-user":
+			g.Refuses = func(user string) bool { return user != value }
 		case "--listen":
 			g.Listen = append(g.Listen, value)
 		case "--key":

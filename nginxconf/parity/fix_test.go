@@ -40,6 +40,7 @@ var unfixed = map[string]string{
 	"socket_denied_nobody":          "likewise",
 	"key_scheme_constant_shared":    "the line to change is in a file that other sites include, too",
 	"socket_denied_passed_by":       "likewise",
+	"socket_refused":                "only the operator knows who may connect",
 }
 
 // If all fixes are made, check finds nothing wrong any more, and nginx takes the result.

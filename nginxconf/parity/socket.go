@@ -41,9 +41,6 @@ func workers(c *nginxconf.Config) (user, group string) {
 
 // sockets checks that nginx may connect to the UNIX sockets of memcached and of the gateway.
 func (k *checker) sockets(ours []Lookup, passes []pass) {
-	if k.g.MayOpen == nil {
-		return
-	}
 	for _, l := range ours {
 		for _, s := range l.Memcached.Servers {
 			k.memcachedSocket(l, s)
@@ -52,6 +49,7 @@ func (k *checker) sockets(ours []Lookup, passes []pass) {
 	for _, p := range passes {
 		for _, s := range p.Upstream.Servers {
 			k.passSocket(p.Upstream, s)
+			k.refused(p.Upstream, s)
 		}
 	}
 }
@@ -69,7 +67,7 @@ func (k *checker) sureOfUser() Level {
 // such reason.
 func (k *checker) denied(s nginxconf.UpstreamServer) *Denial {
 	fields := strings.Fields(s.Text)
-	if len(fields) == 0 {
+	if len(fields) == 0 || k.g.MayOpen == nil {
 		return nil
 	}
 	path, isSocket := nginxconf.CutUnix(fields[0])
@@ -102,12 +100,28 @@ func (k *checker) passSocket(u nginxconf.Upstream, s nginxconf.UpstreamServer) {
 			"%s: visitors get status 502 while uwgate is down", k.why(path, d))
 		return
 	}
-	what := "visitors get status 502"
-	if slices.ContainsFunc(u.Servers, isBackup) {
-		what = "nginx asks the backup servers, and nothing is stored"
-	}
 	k.add(k.sureOfUser(), s.Place, socketDenied, d.fix("--socket-mode 0666 --allow-user "+user+"   # for uwgate serve", "the group that uwgate runs as (Group= in its unit)"),
-		"%s: %s", k.why(path, d), what)
+		"%s: %s", k.why(path, d), withoutGateway(u))
+}
+
+// withoutGateway says what visitors notice while nginx cannot talk to the gateway.
+func withoutGateway(u nginxconf.Upstream) string {
+	if slices.ContainsFunc(u.Servers, isBackup) {
+		return "nginx asks the backup servers, and nothing is stored"
+	}
+	return "visitors get status 502"
+}
+
+// refused checks that the gateway accepts the connections of nginx's user to a UNIX socket.
+func (k *checker) refused(u nginxconf.Upstream, s nginxconf.UpstreamServer) {
+	user, _ := workers(k.config)
+	address, _, _ := strings.Cut(s.Text, " ")
+	_, isSocket := nginxconf.CutUnix(address)
+	if k.g.Refuses == nil || !isSocket || isBackup(s) || !k.g.Refuses(user) || !slices.ContainsFunc(k.g.Listen, func(listen string) bool { return k.isListener(listen, address) }) {
+		return
+	}
+	k.add(k.sureOfUser(), s.Place, socketDenied, manual("--allow-user "+user+"   # for uwgate serve", "only you know who may connect to the gateway"),
+		"nginx's workers run as %s, and uwgate refuses the connections of that user to %s (--allow-user): %s", user, address, withoutGateway(u))
 }
 
 func isBackup(s nginxconf.UpstreamServer) bool {

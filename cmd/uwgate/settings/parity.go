@@ -32,6 +32,7 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 		Visitors:            p.Visitors,
 		Resolve:             func(host string) ([]string, error) { return lookUp(ctx, host) },
 		MayOpen:             mayOpen,
+		Refuses:             s.refuses,
 	}
 	given := func(name string) bool {
 		o := s.Origin(name)

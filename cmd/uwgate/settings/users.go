@@ -30,6 +30,15 @@ func (s *Settings) users() ([]uint32, error) {
 	return uids, nil
 }
 
+// refuses reports whether --allow-user keeps a user out. It refuses none that is unknown here.
+func (s *Settings) refuses(name string) bool {
+	uid, err := lookUpUser(name)
+	return err == nil && len(s.Listen.Users) > 0 && !slices.ContainsFunc(s.Listen.Users, func(allowed string) bool {
+		other, err := lookUpUser(allowed)
+		return err != nil || other == uid
+	})
+}
+
 // lookUpUser returns the number of a user.
 func lookUpUser(s string) (uint32, error) {
 	if n, err := strconv.ParseUint(s, 10, 32); err == nil {
