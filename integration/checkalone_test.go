@@ -88,9 +88,7 @@ func TestCheckAlone(t *testing.T) {
 		"nginx      " + conf, "up ", "listens on " + w.Uwgate.Addr, "nginx hands the key over", w.Memcached[0].Addr + " responds (version 1.",
 		"0 errors", "Nothing is wrong by the files. Prove it through nginx: uwgate check --nginx " + conf, "--via http://" + w.Nginx.Addr + "/",
 	} {
-		if !strings.Contains(strings.Join(strings.Fields(people), " "), strings.Join(strings.Fields(say), " ")) {
-			t.Errorf("%q is missing from\n%s", say, people)
-		}
+		wantsText(t, people, say)
 	}
 	if n := strings.Count(people, "\n"); n > 30 {
 		t.Errorf("%d lines:\n%s", n, people)
@@ -131,8 +129,13 @@ func TestCheckAlone(t *testing.T) {
 // olderGateway starts a gateway of another site.
 func olderGateway(t *testing.T) {
 	t.Helper()
-	dir := shortDir(t)
-	cmd := exec.Command(binary, "serve", "--listen", "unix:"+dir+"/s", "--backend", "127.0.0.1:1", "--memcached", "127.0.0.1:1")
+	gatewayAt(t, shortDir(t)+"/s")
+}
+
+// gatewayAt starts a gateway whose workers are down.
+func gatewayAt(t *testing.T, socket string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(binary, append([]string{"serve", "--listen", "unix:" + socket, "--backend", "127.0.0.1:1", "--memcached", "127.0.0.1:1"}, args...)...)
 	cmd.Env = stack.UwgateEnv()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -142,8 +145,80 @@ func olderGateway(t *testing.T) {
 		cmd.Wait()
 	})
 	(&world{t: t}).eventually("the other gateway listens", func() bool {
-		return stack.Connects(t.Context(), "unix:"+dir+"/s") == nil
+		return stack.Connects(t.Context(), "unix:"+socket) == nil
 	})
+}
+
+// twoSites is a main file of nginx with two sites, whose misses go to two gateways.
+const twoSites = `user www-data;
+events {}
+http {
+	upstream one { server unix:DIR/one; server unix:DIR/worker backup; }
+	upstream two { server unix:DIR/two; }
+	server {
+		server_name one.example;
+		location / { set $memcached_key $uri; memcached_pass 127.0.0.1:1; error_page 404 = @one; }
+		location @one { uwsgi_pass one; }
+	}
+	server {
+		server_name two.example;
+		location / { set $memcached_key $uri; memcached_pass 127.0.0.1:1; error_page 404 = @two; }
+		location @two { uwsgi_pass two; }
+	}
+}
+`
+
+// Misses need a gateway wherever nginx sends them, and the gateway needs workers.
+func TestCheckAloneWays(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	conf := write("nginx.conf", twoSites)
+	const nobody = ", and no gateway listens there: "
+	olderGateway(t)
+
+	text, _ := looksAround(t, conf)
+	for _, say := range []string{
+		"nginx sends misses to unix:" + dir + "/one" + nobody,
+		"uwgate serve --nginx " + conf + " --listen unix:" + dir + "/one --backend unix:" + dir + "/worker",
+		"nginx sends misses to unix:" + dir + "/two" + nobody,
+		"--listen unix:" + dir + "/two --backend ADDRESS-OF-YOUR-WORKERS",
+	} {
+		wantsText(t, text, say)
+	}
+
+	gatewayAt(t, dir+"/one", "--allow-user", "nobody")
+	file := write("broken.yaml", "ttl: 5m\n")
+	gatewayAt(t, dir+"/other", "--config", file)
+	write("broken.yaml", "tttl: 5m\n")
+	text, _ = looksAround(t, conf)
+	for _, say := range []string{
+		"nginx sends misses to unix:" + dir + "/two" + nobody,
+		"no backend of the gateway accepts connections: 127.0.0.1:1: connect: connection refused",
+		"nginx's workers run as www-data, and uwgate refuses the connections of that user to unix:" + dir + "/one (--allow-user)",
+		"--config " + file + ") cannot be read: ", `unknown key "tttl"`,
+		"listens on unix:" + dir + "/one",
+	} {
+		wantsText(t, text, say)
+	}
+	if strings.Contains(text, "/one"+nobody) || strings.Contains(text, "run this as root") {
+		t.Errorf("got\n%s", text)
+	}
+}
+
+// wantsText wants words to be in a text, whose lines may break anywhere.
+func wantsText(t *testing.T, text, want string) {
+	t.Helper()
+	if !strings.Contains(strings.Join(strings.Fields(text), " "), strings.Join(strings.Fields(want), " ")) {
+		t.Errorf("%q is missing from\n%s", want, text)
+	}
 }
 
 // wantsWrong wants one thing to be among those that are wrong.

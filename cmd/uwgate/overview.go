@@ -14,7 +14,6 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/machine"
 	"uwgate/cmd/uwgate/settings"
-	"uwgate/gateway/backend"
 	"uwgate/nginxconf"
 	"uwgate/nginxconf/parity"
 )
@@ -52,6 +51,7 @@ type gatewayFound struct {
 	Listen []string   `json:"listen"`
 	Config string     `json:"config"` // its file; empty: none
 	Others []int      `json:"others"` // process ids of other gateways
+	Unread []string   `json:"unread"` // gateways whose settings cannot be read, and why
 }
 
 // A memcachedFound is a memcached that nginx or the gateway uses.
@@ -73,15 +73,23 @@ var configFiles = []string{"/etc/uwgate/uwgate.yaml", "/etc/uwgate.yaml"}
 // lookAround makes the overview of a machine.
 func lookAround(ctx context.Context, m machine.Machine) *overview {
 	o := &overview{Sites: []string{}, Misses: []string{}, Memcached: []memcachedFound{}, Wrong: []wrong{}}
-	o.Gateway.Listen, o.Gateway.Others = []string{}, []int{}
+	o.Gateway.Listen, o.Gateway.Others, o.Gateway.Unread = []string{}, []int{}, []string{}
 	n := m.Nginx(ctx)
 	conf := o.readNginx(n)
-	s := o.findGateway(m, conf)
+	s, all := o.findGateway(m, conf)
 	if file := nginxFileOf(s); conf == nil && file != "" {
 		n.File = file
 		conf = o.readNginx(n)
 	}
 	o.judgeNginx(n, conf)
+	if conf != nil {
+		var planned *settings.Settings
+		if o.Gateway.PID == 0 {
+			planned = s
+		}
+		o.tryMisses(all, planned, conf)
+	}
+	o.tryBackends(s)
 	o.compare(ctx, s, conf)
 	o.tryMemcached(ctx, s, conf)
 	return o
@@ -129,35 +137,29 @@ func (o *overview) judgeNginx(n machine.Nginx, conf *nginxconf.Config) {
 	}
 }
 
-// findGateway returns the settings of the gateway to which nginx sends misses, or else of
-// any; nil if there is none.
-func (o *overview) findGateway(m machine.Machine, conf *nginxconf.Config) *settings.Settings {
-	var chosen *settings.Settings
-	found := m.Gateways()
-	for _, p := range found {
-		s, err := settings.OfProcess(p.Args, p.Env, p.Dir)
-		if err != nil {
-			o.wrong("run this as root, or as the user that runs it", "the settings of the gateway with process id %d cannot be read: %v", p.PID, firstLine([]byte(err.Error())))
-			continue
-		}
-		if chosen == nil || conf != nil && !o.isReached(conf) && reaches(conf, s) {
-			chosen = s
-			o.takeGateway(p, s)
-		}
+// findGateway returns the settings of the gateway to which nginx sends misses, and all
+// gateways that run. Without such a gateway the settings are those of one to be started; nil
+// if there are none.
+func (o *overview) findGateway(m machine.Machine, conf *nginxconf.Config) (*settings.Settings, []neighbour) {
+	all := o.neighboursOf(m)
+	var misses []string
+	if conf != nil {
+		misses = gatewaysOf(nil, conf)
 	}
-	for _, p := range found {
-		if p.PID != o.Gateway.PID {
-			o.Gateway.Others = append(o.Gateway.Others, p.PID)
+	s := o.choose(all, misses)
+	for _, n := range all {
+		if n.PID != o.Gateway.PID {
+			o.Gateway.Others = append(o.Gateway.Others, n.PID)
 		}
 	}
-	if chosen == nil && len(found) == 0 {
-		return o.findSettings(conf)
+	if s == nil && len(all) == 0 {
+		s = o.findSettings(conf)
 	}
-	return chosen
+	return s, all
 }
 
 func (o *overview) takeGateway(p machine.Process, s *settings.Settings) {
-	o.Gateway = gatewayFound{PID: p.PID, Config: s.Config(), Listen: listenOf(s), Others: []int{}}
+	o.Gateway = gatewayFound{PID: p.PID, Config: s.Config(), Listen: listenOf(s), Others: []int{}, Unread: o.Gateway.Unread}
 	if !p.Since.IsZero() {
 		o.Gateway.Since = &p.Since
 	}
@@ -173,10 +175,6 @@ func listenOf(s *settings.Settings) []string {
 
 // findSettings returns the settings of a gateway that is to be started.
 func (o *overview) findSettings(conf *nginxconf.Config) *settings.Settings {
-	todo := "start it: uwgate serve --listen unix:/run/uwgate.sock --backend unix:/run/app.sock --memcached 127.0.0.1:11211"
-	if conf != nil && len(gatewaysOf(nil, conf)) > 0 {
-		todo = "start it: uwgate serve --nginx " + o.Nginx.File + " --listen " + gatewaysOf(nil, conf)[0] + " --backend unix:/run/app.sock"
-	}
 	for _, file := range configFiles {
 		if _, err := os.Stat(file); err != nil {
 			continue
@@ -190,40 +188,10 @@ func (o *overview) findSettings(conf *nginxconf.Config) *settings.Settings {
 		o.wrong("start it: uwgate serve --config "+file, "no gateway runs on this machine")
 		return s
 	}
-	o.wrong(todo, "no gateway runs on this machine")
+	if conf == nil || len(gatewaysOf(nil, conf)) == 0 { // else tryMisses says it
+		o.wrong("start it: uwgate serve --listen unix:/run/uwgate.sock --backend ADDRESS-OF-YOUR-WORKERS --memcached 127.0.0.1:11211", "no gateway runs on this machine")
+	}
 	return nil
-}
-
-// isReached reports whether nginx sends misses to the chosen gateway.
-func (o *overview) isReached(conf *nginxconf.Config) bool { return isAmong(conf, o.Gateway.Listen) }
-
-func reaches(conf *nginxconf.Config, s *settings.Settings) bool { return isAmong(conf, listenOf(s)) }
-
-func isAmong(conf *nginxconf.Config, listen []string) bool {
-	for _, address := range gatewaysOf(nil, conf) {
-		for _, own := range listen {
-			if sameAddress(address, strings.TrimPrefix(own, "suwsgi:")) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// sameAddress reports whether two addresses are one; an address for all of the machine is
-// any of its own.
-func sameAddress(a, b string) bool {
-	network, at, err := backend.ParseAddr(a)
-	otherNetwork, other, otherErr := backend.ParseAddr(b)
-	if err != nil || otherErr != nil || network != otherNetwork {
-		return false
-	}
-	if network == "unix" || at == other {
-		return at == other
-	}
-	_, port, _ := net.SplitHostPort(at)
-	host, otherPort, _ := net.SplitHostPort(other)
-	return port == otherPort && (host == "" || net.ParseIP(host).IsUnspecified())
 }
 
 // compare holds nginx against the gateway.
@@ -260,11 +228,7 @@ func (o *overview) compare(ctx context.Context, s *settings.Settings, conf *ngin
 			o.wrong(f.Fix.Text, "%s: %s", f.Place, f.Text)
 		}
 	}
-	switch {
-	case len(conf.Lookups) == 0:
-	case o.Gateway.PID != 0 && len(o.Misses) > 0 && !o.isReached(conf):
-		o.wrong("uwgate serve --listen "+o.Misses[0]+" …, or uwsgi_pass with the gateway's address", "nginx sends misses to %s, and the gateway listens on %s", strings.Join(o.Misses, ", "), strings.Join(o.Gateway.Listen, ", "))
-	case o.Errors > said:
+	if len(conf.Lookups) > 0 && o.Errors > said {
 		o.wrong(o.Command, "nginx and uwgate do not agree: %s", countOf(o.Errors-said, "error"))
 	}
 }

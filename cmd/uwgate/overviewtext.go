@@ -13,6 +13,9 @@ func (o *overview) write(w io.Writer, now time.Time) error {
 	s.section("This machine", len("memcached"))
 	s.row("nginx", o.Nginx.String())
 	s.row("gateway", o.Gateway.text(now))
+	for _, text := range o.Gateway.Unread {
+		s.row("", text)
+	}
 	if o.Nginx.Files > 0 {
 		s.row("lookups", o.lookupText())
 	}
@@ -59,7 +62,10 @@ func (n nginxFound) String() string {
 func (g gatewayFound) text(now time.Time) string {
 	listen := strings.Join(g.Listen, ", ")
 	if g.PID == 0 {
-		if g.Config == "" {
+		switch {
+		case g.Config == "" && len(g.Others) > 0:
+			return "none of this nginx; " + countOf(len(g.Others), "other gateway")
+		case g.Config == "":
 			return "none runs"
 		}
 		return fmt.Sprintf("none runs; %s is for one that listens on %s", g.Config, listen)

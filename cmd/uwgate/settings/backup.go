@@ -121,3 +121,18 @@ func (s *Settings) longest(option string) (longest time.Duration) {
 	}
 	return longest
 }
+
+// BackendAddresses returns the addresses of all servers of --backend and of the file's pools,
+// as backend.ParseAddr reads them.
+func (s *Settings) BackendAddresses() (all []string) {
+	lines := slices.Clone(s.Backends.Servers)
+	for _, spec := range s.file.pools {
+		lines = append(lines, spec.servers...)
+	}
+	for _, line := range lines {
+		if words := strings.Fields(line); len(words) > 0 && !slices.Contains(all, words[0]) {
+			all = append(all, words[0])
+		}
+	}
+	return all
+}
