@@ -22,6 +22,7 @@ const (
 	keyNotSet       Code = "key-not-set"
 	keyNotDerivable Code = "key-not-derivable"
 	keyConstant     Code = "key-constant"
+	keyAmbiguous    Code = "key-ambiguous"
 	keyParams       Code = "key-params"
 	keyRewritten    Code = "key-rewritten"
 	keyLong         Code = "key-long"
