@@ -108,3 +108,22 @@ func TestIsDown(t *testing.T) {
 		return w.IsDown(Entry{Key: "k"})
 	})
 }
+
+// One failed operation is enough: the next entry may be refused as well.
+func TestAcceptsNothingAfterAFailure(t *testing.T) {
+	f := startFake(t)
+	w := newWriter(t, f.addr)
+	if !w.Accepts(page("k", "v")) {
+		t.Error("a server that is up does not accept")
+	}
+	f.stop()
+	failed := make(chan error, 1)
+	e := page("k", "v")
+	e.Done = func(err error) { failed <- err }
+	if err := w.Put(e); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; err == nil || w.IsDown(e) || w.Accepts(e) {
+		t.Errorf("after %v: down is %v, accepts is %v", err, w.IsDown(e), w.Accepts(e))
+	}
+}

@@ -51,7 +51,8 @@ func (w *Writer) Put(e Entry) error {
 // maxFailover is the number of servers after the first that an entry is offered to.
 const maxFailover = 3
 
-// Accepts reports whether Put would accept the entry now, at a server that is up.
+// Accepts reports whether Put would accept the entry now, at a server whose last operation
+// did not fail.
 // It reserves nothing, so a later Put may still fail. Expires is ignored.
 func (w *Writer) Accepts(e Entry) bool {
 	key := Escape(e.Key)
@@ -129,5 +130,5 @@ func (s *store) put(it *item) error {
 func (s *store) accepts(it *item) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.closing && !s.breaker.open && !s.w.purges.since(it.key, it.began) && s.queue.hasRoom(it)
+	return !s.closing && !s.breaker.open && s.breaker.failures == 0 && !s.w.purges.since(it.key, it.began) && s.queue.hasRoom(it)
 }
