@@ -102,27 +102,17 @@ func (l *Lifetimes) limits(rule *Rule) (shortest, longest time.Duration) {
 	return shortest, longest
 }
 
-// Spread returns how long to store the page. It varies the lifetime of the
-// verdict, so that pages that were made together do not expire together. r is a
-// random number from 0 to 1. A lifetime that the application granted is shortened
-// by up to Jitter of it. A lifetime that the operator granted (Lifetimes.Default,
-// a rule) may also become longer by as much. The result never exceeds
-// Lifetimes.Max, or that of the rule, and is under a second only if the verdict's
-// is.
+// Spread returns how long to store the page. It shortens the lifetime of the
+// verdict by up to Jitter of it, so that pages that were made together do not
+// expire together. r is a random number from 0 to 1. The result is under a second
+// only if the verdict's is.
 func (p *Policy) Spread(v Verdict, r float64) time.Duration {
 	if v.TTL <= 0 || !(p.Lifetimes.Jitter > 0) {
 		return v.TTL
 	}
 	share := min(p.Lifetimes.Jitter, 1) * min(max(r, 0), 1)
-	if v.Reason.isOurs() {
-		share = 2*share - min(p.Lifetimes.Jitter, 1)
-	}
-	longest := p.Lifetimes.longest()
-	if v.maxTTL > 0 {
-		longest = v.maxTTL
-	}
 	ttl := v.TTL - time.Duration(share*float64(v.TTL))
-	return min(max(ttl, min(v.TTL, time.Second)), longest)
+	return max(ttl, min(v.TTL, time.Second))
 }
 
 func (l *Lifetimes) longest() time.Duration {

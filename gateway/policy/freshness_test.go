@@ -6,46 +6,39 @@ import (
 )
 
 func TestSpread(t *testing.T) {
-	const day = 24 * time.Hour
 	tests := []struct {
 		name   string
 		jitter float64
-		max    time.Duration
 		v      Verdict
 		r      float64
 		want   time.Duration
 	}{
-		{"no jitter", 0, 0, Verdict{TTL: time.Minute, Reason: DefaultTTL}, 1, time.Minute},
-		{"negative jitter", -1, 0, Verdict{TTL: time.Minute, Reason: DefaultTTL}, 1, time.Minute},
-		{"explicit, least", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 0, 100 * time.Second},
-		{"explicit, middle", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 0.5, 97500 * time.Millisecond},
-		{"explicit, most", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 1, 95 * time.Second},
-		{"X-Accel-Expires is explicit", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: XAccelExpires}, 0, 100 * time.Second},
-		{"default, longest", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: DefaultTTL}, 0, 105 * time.Second},
-		{"default, middle", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: DefaultTTL}, 0.5, 100 * time.Second},
-		{"default, shortest", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: DefaultTTL}, 1, 95 * time.Second},
-		{"rule, longest", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: RuleTTL}, 0, 105 * time.Second},
-		{"never over the maximum", 0.05, 102 * time.Second, Verdict{TTL: 100 * time.Second, Reason: DefaultTTL}, 0, 102 * time.Second},
-		{"never over a day unless set", 0.05, 0, Verdict{TTL: day, Reason: DefaultTTL}, 0, day},
-		{"never over the rule's maximum", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: RuleTTL, maxTTL: 101 * time.Second}, 0, 101 * time.Second},
-		{"up to a rule's greater maximum", 0.05, time.Second, Verdict{TTL: 100 * time.Second, Reason: RuleTTL, maxTTL: day}, 0, 105 * time.Second},
-		{"never under a second", 1, 0, Verdict{TTL: 10 * time.Second, Reason: MaxAge}, 1, time.Second},
-		{"under a second already", 1, 0, Verdict{TTL: 10 * time.Millisecond, Reason: MaxAge}, 1, 10 * time.Millisecond},
-		{"jitter over 1 is 1", 7, 0, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 0.5, 50 * time.Second},
-		{"r under 0", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, -9, 100 * time.Second},
-		{"r over 1", 0.05, 0, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 9, 95 * time.Second},
-		{"not stored", 0.05, 0, Verdict{Reason: Expired}, 0.5, 0},
+		{"no jitter", 0, Verdict{TTL: time.Minute, Reason: DefaultTTL}, 1, time.Minute},
+		{"negative jitter", -1, Verdict{TTL: time.Minute, Reason: DefaultTTL}, 1, time.Minute},
+		{"explicit, least", 0.05, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 0, 100 * time.Second},
+		{"explicit, middle", 0.05, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 0.5, 97500 * time.Millisecond},
+		{"explicit, most", 0.05, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 1, 95 * time.Second},
+		{"X-Accel-Expires is explicit", 0.05, Verdict{TTL: 100 * time.Second, Reason: XAccelExpires}, 0, 100 * time.Second},
+		{"default, longest", 0.05, Verdict{TTL: 100 * time.Second, Reason: DefaultTTL}, 0, 100 * time.Second},
+		{"default, middle", 0.05, Verdict{TTL: 100 * time.Second, Reason: DefaultTTL}, 0.5, 97500 * time.Millisecond},
+		{"default, shortest", 0.05, Verdict{TTL: 100 * time.Second, Reason: DefaultTTL}, 1, 95 * time.Second},
+		{"rule, longest", 0.05, Verdict{TTL: 100 * time.Second, Reason: RuleTTL}, 0, 100 * time.Second},
+		{"never under a second", 1, Verdict{TTL: 10 * time.Second, Reason: MaxAge}, 1, time.Second},
+		{"under a second already", 1, Verdict{TTL: 10 * time.Millisecond, Reason: MaxAge}, 1, 10 * time.Millisecond},
+		{"jitter over 1 is 1", 7, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 0.5, 50 * time.Second},
+		{"r under 0", 0.05, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, -9, 100 * time.Second},
+		{"r over 1", 0.05, Verdict{TTL: 100 * time.Second, Reason: MaxAge}, 9, 95 * time.Second},
+		{"not stored", 0.05, Verdict{Reason: Expired}, 0.5, 0},
 	}
 	for _, tt := range tests {
-		p := &Policy{Lifetimes: Lifetimes{Jitter: tt.jitter, Max: tt.max}}
+		p := &Policy{Lifetimes: Lifetimes{Jitter: tt.jitter}}
 		if got := p.Spread(tt.v, tt.r); got != tt.want {
 			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
 
-// Whatever the page and the random number, a lifetime that the application
-// granted is not outlived, and MaxTTL never is.
+// Whatever the page and the random number, a lifetime is not outlived.
 func TestSpreadBounds(t *testing.T) {
 	for _, row := range responseRows {
 		p, v := row.policy(), get(row.request...)
@@ -54,9 +47,6 @@ func TestSpreadBounds(t *testing.T) {
 		for r := 0.0; r <= 1; r += 0.125 {
 			got := p.Spread(verdict, r)
 			low, high := verdict.TTL*7/10-1, verdict.TTL
-			if verdict.Reason.isOurs() {
-				high = min(verdict.TTL*13/10, p.Lifetimes.longest())
-			}
 			if got < low || got > high {
 				t.Errorf("%s: %v of %v at %v is not within %v and %v", row.name, got, verdict.TTL, r, low, high)
 			}

@@ -147,8 +147,8 @@ type Lifetimes struct {
 	// means 24 hours.
 	Max time.Duration
 
-	// Jitter is the part of a lifetime, from 0 to 1, by which Spread may change
-	// it. Zero or less: Spread changes none.
+	// Jitter is the part of a lifetime, from 0 to 1, by which Spread may
+	// shorten it. Zero or less: Spread shortens none.
 	Jitter float64
 
 	// Grace is how long an expired page may be served while it is refreshed
@@ -219,8 +219,6 @@ type Verdict struct {
 	// Grace and StaleIfError are how long after TTL the page may be served while
 	// it is refreshed, and while that fails.
 	Grace, StaleIfError time.Duration
-
-	maxTTL time.Duration // of the rule that matched; zero: the policy's
 }
 
 // Store reports whether the page is to be stored.

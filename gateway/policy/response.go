@@ -38,7 +38,7 @@ func (p *Policy) Response(v uwsgi.Vars, plan Plan, r *uwsgi.Response, now time.T
 func (p *Policy) grants(ttl time.Duration, source Reason, rule *Rule) Verdict {
 	v := Verdict{TTL: p.Lifetimes.clamp(ttl, rule), Reason: source, Observe: p.Observe}
 	if rule != nil {
-		v.Tags, v.maxTTL = rule.Tags, rule.MaxTTL
+		v.Tags = rule.Tags
 		v.Observe = v.Observe || rule.Action == ActionObserve
 	}
 	return v
