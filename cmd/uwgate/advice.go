@@ -40,7 +40,7 @@ var adviceOn = map[policy.Reason]string{
 	policy.ContentEncoding: "let nginx compress (gzip on)",
 	policy.ContentRange:    "nothing",
 	policy.ContentType:     "--hit-type as nginx's default_type and charset; nginx goes by the path's extension first. For JSON and other types under paths without an extension, --format http: hits keep the application's headers",
-	policy.HeaderLoss:      "do not send it on pages for everybody; or let nginx add it, and declare it with --nginx-adds; or --format http: hits keep the application's headers",
+	policy.HeaderLoss:      "do not send it on pages for everybody; or, if it may be declared (docs/headers.md), let nginx add it, and declare it with --nginx-adds; or --format http: hits keep the application's headers",
 	policy.NoLength:        "send Content-Length; --accept-unframed html accepts a closing </html> as proof",
 	policy.Empty:           "nothing",
 	policy.TooLarge:        "raise it together with memcached's -I",

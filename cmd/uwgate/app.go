@@ -34,7 +34,7 @@ const (
 func execute(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal does not wait for the drain
-	return report(newApp(in, out).RunContext(ctx, args), errs)
+	return report(newApp(in, out, errs).RunContext(ctx, args), errs)
 }
 
 // report prints err, unless the command has printed what it says, and returns the exit
@@ -61,7 +61,7 @@ func report(err error, w io.Writer) int {
 }
 
 // newApp returns the whole program apart from the process that it runs in.
-func newApp(in io.Reader, out io.Writer) *cli.App {
+func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 	return &cli.App{
 		Name:      "uwgate",
 		Usage:     "store the pages of uWSGI applications in memcached, where nginx's memcached_pass finds them",
@@ -77,7 +77,7 @@ func newApp(in io.Reader, out io.Writer) *cli.App {
 		SliceFlagSeparator: "\n",
 		Reader:             in,
 		Writer:             out,
-		ErrWriter:          out,
+		ErrWriter:          errs,
 		OnUsageError:       usageError,
 		ExitErrHandler:     func(*cli.Context, error) {},
 		Action:             noCommand,
@@ -92,9 +92,14 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != name {
 		name += " " + c.Command.Name
 	}
-	if unknown, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: "); ok && c.Command != nil {
+	if unknown, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok && c.Command != nil {
+		if len(unknown) > 1 {
+			unknown = "-" + unknown // as people write it
+		}
+		unknown = "-" + unknown
+		err = fmt.Errorf("no such flag: %s", unknown)
 		if guess := settings.Guess(unknown, c.Command.Flags); guess != "" {
-			err = fmt.Errorf("no such flag: %s; did you mean %s?", unknown, guess)
+			err = fmt.Errorf("%w; did you mean %s?", err, guess)
 		}
 	}
 	return fmt.Errorf("%w; `%s --help` lists the flags", err, name)

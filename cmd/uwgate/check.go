@@ -60,7 +60,7 @@ func check(c *cli.Context, set *settings.Set) error {
 		}
 		print := func(w io.Writer) error { return report.print(w, s.Command.JSON) }
 		if s.Command.Diff {
-			print = report.Nginx.writeDiff
+			print = func(w io.Writer) error { return report.Nginx.writeDiff(w, c.App.ErrWriter) }
 		}
 		if err := print(c.App.Writer); err != nil {
 			return &untriedError{err}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -47,35 +48,38 @@ func newFixReport(f parity.Fix) fixReport {
 	return r
 }
 
-// writeDiff prints a patch that makes the fixes of errors and warnings. Comments before it
-// say what it leaves out, and which flags serve needs.
-func (r *nginxReport) writeDiff(w io.Writer) error {
-	var b strings.Builder
+// writeDiff prints a patch that makes the fixes of errors and warnings, and nothing if there
+// is none. Comments in advice say what it leaves out, and which flags serve needs.
+func (r *nginxReport) writeDiff(w, advice io.Writer) error {
+	var comments, patch bytes.Buffer
 	var fixes []parity.Fix
 	for _, f := range r.found {
 		switch {
 		case f.Level == parity.Note:
 		case f.Fix.Manual != "":
-			fmt.Fprintf(&b, "# not fixed: %s: %s (%s)\n", f.Place, printable(f.Fix.Text), f.Fix.Manual)
+			fmt.Fprintf(&comments, "# not fixed: %s: %s (%s)\n", f.Place, printable(f.Fix.Text), f.Fix.Manual)
 		default:
 			fixes = append(fixes, f.Fix)
 		}
 	}
 	all := parity.Together(fixes)
 	for _, flag := range all.Flags {
-		fmt.Fprintf(&b, "# uwgate serve: %s\n", printable(flag.String()))
+		fmt.Fprintf(&comments, "# uwgate serve: %s\n", printable(flag.String()))
 	}
 	for _, name := range all.Unset {
-		fmt.Fprintf(&b, "# uwgate serve: without --%s\n", name)
+		fmt.Fprintf(&comments, "# uwgate serve: without --%s\n", name)
 	}
 	for _, file := range filesOf(all.Edits) {
 		text, err := patchOf(file, all.Edits)
 		if err != nil {
 			return err
 		}
-		b.Write(text)
+		patch.Write(text)
 	}
-	_, err := io.WriteString(w, b.String())
+	if _, err := comments.WriteTo(advice); err != nil {
+		return err
+	}
+	_, err := patch.WriteTo(w)
 	return err
 }
 

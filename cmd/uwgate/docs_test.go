@@ -28,7 +28,7 @@ func TestFastRouterConfiguration(t *testing.T) {
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := newApp(strings.NewReader(""), io.Discard).RunContext(t.Context(), []string{"uwgate", "check", "--config", path}); err != nil {
+	if err := newApp(strings.NewReader(""), io.Discard, io.Discard).RunContext(t.Context(), []string{"uwgate", "check", "--config", path}); err != nil {
 		t.Errorf("%v\n%s", err, conf)
 	}
 }

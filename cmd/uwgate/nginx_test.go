@@ -21,7 +21,7 @@ func TestReadmeConfiguration(t *testing.T) {
 	}
 	command, _, _ = strings.Cut(command, " >")
 	var out bytes.Buffer
-	if err := newApp(strings.NewReader(""), &out).Run(strings.Fields(command)); err != nil {
+	if err := newApp(strings.NewReader(""), &out, &out).Run(strings.Fields(command)); err != nil {
 		t.Fatalf("%s: %v", command, err)
 	}
 	shown, _, _ := strings.Cut(rest, "\nEach `# …` stands")
