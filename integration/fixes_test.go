@@ -53,6 +53,8 @@ var unserved = map[string]string{
 
 	"satisfy_any_of_two": "nginx must look up none of its pages",
 
+	"socket_refused": "nginx runs as another user here",
+
 	"server_shadowed_address":       "its address is not here",
 	"server_shadowed_default":       "only the operator knows the names of the site",
 	"server_shadowed_default_later": "likewise",
