@@ -109,6 +109,10 @@ func (defs *definitions) addCaptures(d *directive, args []string) {
 	}
 }
 
+// IsOwn reports whether nginx itself defines the variable of that name, which has no dollar
+// sign.
+func IsOwn(name string) bool { return isOwn(Lower(name)) }
+
 // isOwn reports whether nginx itself defines the variable. The name is in lower case.
 func isOwn(name string) bool {
 	return slices.Contains(ownVariables, name) || slices.ContainsFunc(ownPrefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })

@@ -80,7 +80,7 @@ func fixAll(t *testing.T, dir string, a *txtar.Archive) (left []string) {
 		var fixes []Fix
 		left = nil
 		for _, f := range Check(c, gateway(t, dir, strings.Join(flags, "\n"))) {
-			if f.Level != Note {
+			if f.Level != Note && f.Code != visitorsLookedUp { // which only the operator can judge
 				left = append(left, strings.ReplaceAll(f.String(), dir+"/", ""))
 			}
 			if f.Level != Note && len(f.Fix.Edits)+len(f.Fix.Flags)+len(f.Fix.Unset) == 0 && f.Fix.Manual == "" {
