@@ -57,6 +57,14 @@ func (k *checker) missHeaders(l Lookup) {
 	}
 	for _, d := range k.inForce(l.Misses.Location.Place, "add_header") {
 		words := k.config.Words(d.Place)
+		if isFound := func(h nginxconf.AddHeader) bool { return h.Place == d.Place }; slices.ContainsFunc(l.Headers, isFound) {
+			continue
+		}
+		if len(words) > 2 && strings.EqualFold(words[1], "Content-Encoding") {
+			k.error(d.Place, hitEncoding, remove(d.Place),
+				"all misses get the header Content-Encoding: %s, but their bodies are not encoded by that: browsers cannot show them", words[2])
+			continue
+		}
 		isHit := func(h nginxconf.AddHeader) bool { return strings.EqualFold(h.Name, words[1]) }
 		isLost := slices.ContainsFunc(l.HeadersLost, isHit) && len(l.Headers) > 0 // another finding
 		if len(words) < 3 || slices.ContainsFunc(l.Headers, isHit) || isLost || strings.Contains(words[2], "$upstream") {
