@@ -52,6 +52,9 @@ func check(c *cli.Context, set *settings.Set) error {
 	if err != nil {
 		return &untriedError{err}
 	}
+	if s.Command.Nginx == "" && s.Command.Via == "" {
+		return checkSettings(c, s)
+	}
 	report, err := runChecks(c.Context, s)
 	if report != nil {
 		report.OK = err == nil && !report.isOff()
@@ -75,6 +78,22 @@ func check(c *cli.Context, set *settings.Set) error {
 	return nil
 }
 
+// checkSettings checks the settings together, as serve does, and prints its warnings.
+func checkSettings(c *cli.Context, s *settings.Settings) error {
+	p, err := s.Parts(c.Context)
+	if err != nil {
+		return &untriedError{err}
+	}
+	report := &checkReport{OK: true}
+	if w := hostWarning(p); w != nil {
+		report.Warnings = append(report.Warnings, *w)
+	}
+	if err := report.print(c.App.Writer, s.Command.JSON); err != nil {
+		return &untriedError{err}
+	}
+	return nil
+}
+
 // checkMachine is `uwgate check` alone: it finds nginx and the gateway by itself.
 func checkMachine(c *cli.Context, set *settings.Set) error {
 	s, err := set.Read()
@@ -92,7 +111,7 @@ func checkMachine(c *cli.Context, set *settings.Set) error {
 	return nil
 }
 
-// readChecked returns the settings. Without --nginx and --via it checks them together, too.
+// readChecked returns the settings. Without --nginx and --via an error is also about them together.
 func readChecked(c *cli.Context, set *settings.Set) (*settings.Settings, error) {
 	if c.Args().Present() {
 		return nil, fmt.Errorf("check takes flags only, not %q; `uwgate check --help` lists them", c.Args().First())
@@ -108,7 +127,7 @@ func readChecked(c *cli.Context, set *settings.Set) (*settings.Settings, error) 
 		return nil, errors.Join(err, errors.New("-v goes with --nginx, whose ways to uwgate it prints"))
 	case s.Command.Via == "" && len(s.Command.Headers) > 0:
 		return nil, errors.Join(err, errors.New("-H goes with --via, whose request has the header"))
-	case s.Command.Via == "" && s.Command.Nginx == "":
+	case err != nil && s.Command.Via == "" && s.Command.Nginx == "":
 		_, together := s.Parts(c.Context)
 		err = errors.Join(err, together)
 	}
@@ -148,9 +167,6 @@ func runChecks(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 
 // proveOnly runs the check of --via, without nginx's configuration.
 func proveOnly(ctx context.Context, s *settings.Settings) (*checkReport, error) {
-	if s.Command.Via == "" {
-		return &checkReport{}, nil
-	}
 	live, err := proveLive(ctx, s, nginxKnown{})
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 // describes it: names stay.
 type checkReport struct {
 	OK       bool         `json:"ok"`                 // nothing is wrong
+	Warnings []warning    `json:"warnings,omitempty"` // of serve, without --nginx and --via
 	Nginx    *nginxReport `json:"nginx,omitempty"`    // of --nginx
 	Live     *liveReport  `json:"live,omitempty"`     // of --via
 	Overview *overview    `json:"overview,omitempty"` // of check without flags
@@ -107,6 +108,9 @@ func (r *checkReport) print(w io.Writer, asJSON bool) error {
 	case r.Nginx != nil:
 		err = r.Nginx.write(w)
 	case r.Live == nil:
+		for _, x := range r.Warnings {
+			fmt.Fprintf(w, "warning: %s\n    fix: %s\n\n", printable(x.Text), printable(x.Fix))
+		}
 		_, err = io.WriteString(w, "The gateway's own configuration can be used. Add --nginx FILE to compare it with nginx's, and --via URL to prove it through nginx.\n")
 	}
 	if err != nil || r.Live == nil {

@@ -20,14 +20,29 @@ func warn(p *settings.Parts, log *zap.Logger) {
 
 // warnHost warns if neither the key nor anything else says which host a page is of.
 func warnHost(p *settings.Parts, log *zap.Logger) {
+	if w := hostWarning(p); w != nil {
+		fields := []zap.Field{zap.String("fix", w.Fix)}
+		if hosts := p.Policy.Keys.AllowedHosts; len(hosts) > 0 {
+			fields = append(fields, zap.Strings("allowed_host", hosts))
+		}
+		log.Warn(w.Text, fields...)
+	}
+}
+
+// A warning is what is wrong with settings that can be used, and what to do.
+type warning struct {
+	Text string `json:"text"`
+	Fix  string `json:"fix"`
+}
+
+func hostWarning(p *settings.Parts) *warning {
 	switch {
 	case !p.Policy.Keys.LacksHost():
+		return nil
 	case len(p.Policy.Keys.AllowedHosts) == 0:
-		log.Warn("no page is stored: the key does not contain the host, so pages for a host that a client makes up would be served to everybody",
-			zap.String("fix", "put $host into nginx's key and --key, or name the one host of your site with --allowed-host"))
-	default:
-		log.Warn("no page is stored: the key does not contain the host, so the pages of several hosts would have the same keys",
-			zap.Strings("allowed_host", p.Policy.Keys.AllowedHosts),
-			zap.String("fix", "put $host into nginx's key and --key, or name one host alone, without *, with --allowed-host"))
+		return &warning{"no page is stored: the key does not contain the host, so pages for a host that a client makes up would be served to everybody",
+			"put $host into nginx's key and --key, or name the one host of your site with --allowed-host"}
 	}
+	return &warning{"no page is stored: the key does not contain the host, so the pages of several hosts would have the same keys",
+		"put $host into nginx's key and --key, or name one host alone, without *, with --allowed-host"}
 }
