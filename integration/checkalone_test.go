@@ -194,6 +194,15 @@ func TestCheckAloneWays(t *testing.T) {
 		wantsText(t, text, say)
 	}
 
+	unnamed := strings.NewReplacer("memcached_pass 127.0.0.1:1", "memcached_pass memcached_shop", "uwsgi_pass two", "uwsgi_pass uwgate_shop").Replace(twoSites)
+	text, _ = looksAround(t, write("unnamed.conf", unnamed))
+	for _, say := range []string{"there is no upstream block memcached_shop", "there is no upstream block uwgate_shop", "uwgate nginx --part http --name shop"} {
+		wantsText(t, text, say)
+	}
+	if strings.Contains(text, "systemctl start memcached") || strings.Contains(text, "--listen uwgate_shop") {
+		t.Errorf("got\n%s", text)
+	}
+
 	gatewayAt(t, dir+"/one", "--allow-user", "nobody")
 	file := write("broken.yaml", "ttl: 5m\n")
 	gatewayAt(t, dir+"/other", "--config", file)

@@ -34,6 +34,8 @@ type overview struct {
 	Command    string           `json:"command"` // that shows them
 	Via        string           `json:"via"`     // flags with which it proves them through nginx
 	Wrong      []wrong          `json:"wrong"`
+
+	undefined map[string]bool // names of upstream blocks that nginx lacks
 }
 
 // A nginxFound is nginx on this machine.
@@ -72,7 +74,7 @@ var configFiles = []string{"/etc/uwgate/uwgate.yaml", "/etc/uwgate.yaml"}
 
 // lookAround makes the overview of a machine.
 func lookAround(ctx context.Context, m machine.Machine) *overview {
-	o := &overview{Sites: []string{}, Misses: []string{}, Memcached: []memcachedFound{}, Wrong: []wrong{}}
+	o := &overview{Sites: []string{}, Misses: []string{}, Memcached: []memcachedFound{}, Wrong: []wrong{}, undefined: map[string]bool{}}
 	o.Gateway.Listen, o.Gateway.Others, o.Gateway.Unread = []string{}, []int{}, []string{}
 	n := m.Nginx(ctx)
 	conf := o.readNginx(n)
@@ -83,6 +85,7 @@ func lookAround(ctx context.Context, m machine.Machine) *overview {
 	}
 	o.judgeNginx(n, conf)
 	if conf != nil {
+		o.findUndefined(ctx, conf)
 		var planned *settings.Settings
 		if o.Gateway.PID == 0 {
 			planned = s
@@ -284,7 +287,7 @@ func (o *overview) tryMemcached(ctx context.Context, s *settings.Settings, conf 
 	var lines []string
 	add := func(line string) {
 		name, _, _ := strings.Cut(line, " ")
-		if !slices.Contains(lines, name) {
+		if !o.undefined[name] && !slices.Contains(lines, name) {
 			lines = append(lines, name)
 		}
 	}

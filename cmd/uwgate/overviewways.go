@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -93,6 +94,9 @@ func (o *overview) tryMisses(all []neighbour, planned *settings.Settings, conf *
 	plan := neighbour{Settings: planned}
 	missing := 0
 	for _, address := range gatewaysOf(nil, conf) {
+		if o.undefined[address] {
+			continue
+		}
 		if plan.listensAt(address) || slices.ContainsFunc(all, func(n neighbour) bool { return n.listensAt(address) }) {
 			continue
 		}
@@ -185,4 +189,49 @@ func hostOf(name string) string {
 		return "127.0.0.1"
 	}
 	return name
+}
+
+// findUndefined says which upstream blocks nginx's configuration names and lacks.
+func (o *overview) findUndefined(ctx context.Context, conf *nginxconf.Config) {
+	said := map[string]bool{}
+	for _, l := range conf.Lookups {
+		ups := []nginxconf.Upstream{l.Memcached}
+		if l.Misses != nil {
+			ups = append(ups, l.Misses.Upstream)
+		}
+		for _, up := range ups {
+			if up.Implicit && len(up.Servers) == 1 && isUnresolved(ctx, up.Name) && !said[up.Name] {
+				said[up.Name] = true
+				o.undefined[up.Servers[0].Text] = true
+				o.wrong(defineUpstream(up.Name), "%s: there is no upstream block %s", up.Place, up.Name)
+			}
+		}
+	}
+}
+
+// defineUpstream says how to define an upstream block of the printed configuration.
+func defineUpstream(name string) string {
+	for _, printed := range []string{"memcached_", "uwgate_"} {
+		if site, ok := strings.CutPrefix(name, printed); ok {
+			return "print the http part with the same name as the site's: uwgate nginx --part http --name " + site + " …"
+		}
+	}
+	return "define it, or correct the name"
+}
+
+// isUnresolved reports whether a name is that of an upstream block: it has no port and is
+// the name of no host.
+func isUnresolved(ctx context.Context, name string) bool {
+	if !isNoAddress(name) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, memcachedTimeout)
+	defer cancel()
+	_, err := net.DefaultResolver.LookupHost(ctx, name)
+	return err != nil
+}
+
+// isNoAddress reports whether an address is a mere name.
+func isNoAddress(address string) bool {
+	return !strings.ContainsAny(address, ":/@") && net.ParseIP(address) == nil
 }
