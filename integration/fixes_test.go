@@ -47,7 +47,6 @@ var unserved = map[string]string{
 	"tls_missing":          "likewise",
 	"tls_not_spoken":       "likewise",
 
-	"access_differs":     "only the operator knows who may see the pages",
 	"denied_apart":       "its first location refuses everybody here",
 	"denied_looked_up":   "likewise",
 	"srcache_key_inside": "its key has the host right behind a word, so uwgate does not see it there",
