@@ -26,8 +26,8 @@ type Edit struct {
 func (e Edit) inserts() bool { return e.Do == Begin || e.Do == End }
 
 // Edited returns the text of a file with the edits of that file made. A directive that the
-// block has already is not written into it again. Of several edits of one directive the first one
-// counts: check the result again, and make those that it still needs.
+// block has already, and keeps, is not written into it again. Of several edits of one
+// directive the first one counts: check the result again, and make those that it still needs.
 //
 // It is an error if the file has no directive at the place of an edit, because it is
 // another text than the one that was read.
@@ -35,6 +35,11 @@ func Edited(file, text string, edits []Edit) (string, error) {
 	spans, err := spansOf(file, text)
 	if err != nil {
 		return "", err
+	}
+	for _, e := range edits {
+		if e.File == file && e.Do == Delete {
+			strike(spans, e.Place)
+		}
 	}
 	var changes []change
 	for _, e := range edits {
@@ -57,7 +62,20 @@ func Edited(file, text string, edits []Edit) (string, error) {
 type span struct {
 	begin, end  int
 	open, close int // after the opening brace, and at the closing one; 0 if there is no block
-	inner       [][]string
+	inner       []inner
+}
+
+// An inner is a directive of a block that stays there.
+type inner struct {
+	Place
+	words []string
+}
+
+// strike forgets a directive that is deleted: another edit may write it elsewhere.
+func strike(spans map[Place]*span, at Place) {
+	for _, s := range spans {
+		s.inner = slices.DeleteFunc(s.inner, func(d inner) bool { return d.Place == at })
+	}
 }
 
 func (s *span) isBlock() bool { return s.close > 0 }
@@ -88,7 +106,7 @@ func spansOf(file, text string) (map[Place]*span, error) {
 		}
 		if len(open) > 0 {
 			outer := open[len(open)-1]
-			outer.inner = append(outer.inner, s.words)
+			outer.inner = append(outer.inner, inner{s.Place, s.words})
 		}
 		at := &span{begin: starts[s.Line-1] + s.Column - 1, end: offset()}
 		spans[s.Place] = at
@@ -155,7 +173,7 @@ func (s *span) missing(e Edit) []string {
 	}
 	return slices.DeleteFunc(slices.Clone(e.Lines), func(line string) bool {
 		words, err := newLexer("", line).next()
-		return err == nil && slices.ContainsFunc(s.inner, func(own []string) bool { return slices.Equal(own, words.words) })
+		return err == nil && slices.ContainsFunc(s.inner, func(own inner) bool { return slices.Equal(own.words, words.words) })
 	})
 }
 

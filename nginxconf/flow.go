@@ -171,7 +171,7 @@ func (f *flow) end(sometimes bool) {
 			l.Before = first(l.Before, q.before)
 			l.IsConstant = l.IsConstant || isConstant(q.before)
 		}
-		if isPlain && q.isFirst && q.path != nil && q.path.name != "index" && !isProgram(q.path.name) {
+		if isPlain && q.isFirst && q.path != nil && q.path.leadsElsewhere() {
 			l.stray(q)
 		}
 	}
@@ -179,4 +179,10 @@ func (f *flow) end(sometimes bool) {
 		a.pass.arrive(a.visit, sometimes || len(f.lookups) > 0)
 	}
 	f.arrivals = nil
+}
+
+// leadsElsewhere reports whether a directive that changes the path redirects requests to
+// another page. `rewrite … break` only gives the worker another path for the same page.
+func (d *directive) leadsElsewhere() bool {
+	return d.name != "index" && !isProgram(d.name) && !(d.name == "rewrite" && d.arg(2) == "break")
 }
