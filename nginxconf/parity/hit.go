@@ -118,7 +118,7 @@ func (k *checker) hitType(l Lookup) {
 	switch {
 	case l.DefaultType.IsZero(), base == "application/octet-stream":
 		k.error(l.at(l.DefaultType.Place), noDefaultType, k.put(l.Location.Place, "default_type text/html;", "charset utf-8;"),
-			"hits are %s if the path has no extension: pages of another type, such as text/html, are never stored", base)
+			"hits are %s if the path has no extension; without --nginx uwgate stores pages of other types, too, such as text/html, and their hits have the wrong type", base)
 	case strings.HasPrefix(base, "text/") && params["charset"] == "" && l.Charset.IsZero():
 		k.warning(l.Place, noCharset, k.put(l.Location.Place, "charset utf-8;"),
 			"hits are %s without a charset: pages that name one are never stored", base)
