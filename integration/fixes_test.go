@@ -445,7 +445,13 @@ func (s *fixedSite) targets() (all []target) {
 }
 
 // inRegex are beginnings of paths that the regexes of locations match.
-var inRegex = map[string]string{"~ ^/(news/.*|blog/.*)$": "/news/"}
+var inRegex = map[string]string{
+	"~ ^/(news/.*|blog/.*)$":      "/news/",
+	`~ ^/p/(\w+)`:                 "/p/",
+	"~ ^/p/([^/]+)$":              "/p/",
+	`~ ^/p/(?<page>\w+)(?:/.*)?$`: "/p/x/",
+	"~ ^/([a-z]+)/.*/([^/]+)$":    "/a/b/",
+}
 
 // neededHeaders are those of the requests that are looked up, by parts of archives' names.
 var neededHeaders = map[string]string{"if_of_agent": "User-Agent: bot", "if_of_header": "X-Cached: 1", "if_of_cookie": "Cookie: anonymous=1", "pass_behind_lookup": "Cookie: guest=1"}

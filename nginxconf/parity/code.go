@@ -23,6 +23,7 @@ const (
 	keyNotDerivable Code = "key-not-derivable"
 	keyConstant     Code = "key-constant"
 	keyAmbiguous    Code = "key-ambiguous"
+	keyPartial      Code = "key-partial"
 	keyParams       Code = "key-params"
 	keyRewritten    Code = "key-rewritten"
 	keyLong         Code = "key-long"
