@@ -29,7 +29,7 @@ func (b *bench) refreshInto(all *sync.WaitGroup) {
 func TestRefreshFindsNoServer(t *testing.T) {
 	w := newGate(alike(okPage("hello", kept)))
 	close(w.open)
-	b := startBench(t, "unix", func(g *Gateway) { g.Backends.Default.QueueTimeout = 300 * time.Millisecond },
+	b := startBench(t, "unix", func(g *Gateway) { g.Backends.Default.QueueTimeout = 3 * time.Second },
 		startWorker(t, w.play)+" max-conns=1")
 	b.get("/")
 	b.copied("k:/")

@@ -86,6 +86,10 @@ func TestCanaryOfNginxsKeys(t *testing.T) {
 		{"a header that nothing knows", "/", []string{"-H", "X-Shade: dark"}, "hit", []string{"stores such pages only if their response grants a lifetime (unknown-header)"}},
 		{"--key of old", "/map/", []string{"--key", "$host$request_uri"}, "key", []string{"give --key 'desktop:$host$request_uri'"}},
 	})
+	logged, err := os.ReadFile(w.AccessLog)
+	if err != nil || !strings.Contains(string(logged), `"reason":"`+"canary"+`"`) {
+		t.Errorf("no canary is logged, %v", err)
+	}
 	// memcached tells what nginx looks up, if the URL is in it. The configuration has errors
 	// in other locations.
 	site := filepath.Join(w.Dir, "nginx.conf")

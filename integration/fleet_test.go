@@ -32,7 +32,7 @@ func startFleet(t *testing.T, app string, args []string, edits ...[2]string) *fl
 	sockets := []string{filepath.Join(dir, "uwgate.sock"), filepath.Join(dir, "second.sock")}
 	w := start(t, stack.Config{
 		Conf: "recommended", App: filepath.Join("testdata", app), Dir: dir, Args: append(args, "--fleet"), MemcachedArgs: forCrowds, UWSGIArgs: []string{"--socket-timeout", "60"},
-		Edits: append(edits, [2]string{"server unix:" + sockets[0] + ";", fmt.Sprintf("server unix:%s max_fails=0; server unix:%s max_fails=0;", sockets[0], sockets[1])}),
+		Edits: append(edits, [2]string{"server unix:" + sockets[0] + " max_fails=0;", fmt.Sprintf("server unix:%s max_fails=0; server unix:%s max_fails=0;", sockets[0], sockets[1])}),
 	})
 	ports, err := stack.FreePorts(1)
 	if err != nil {
