@@ -52,8 +52,7 @@ func (w *Writer) Put(e Entry) error {
 const maxFailover = 3
 
 // Accepts reports whether Put would accept the entry now, at a server whose last operation
-// did not fail.
-// It reserves nothing, so a later Put may still fail. Expires is ignored.
+// did not fail. It reserves nothing, so a later Put may still fail. Expires is ignored.
 func (w *Writer) Accepts(e Entry) bool {
 	key := Escape(e.Key)
 	if CheckKey(key) != nil {

@@ -281,6 +281,7 @@ func (s *store) close() {
 	idle := s.idle
 	s.idle = nil
 	s.stopRetryTimer()
+	s.workers.stopTimer()
 	s.workers.wakeAll()
 	s.mu.Unlock()
 	for _, c := range idle {

@@ -38,6 +38,13 @@ func (w *workers) wakeAll() {
 	w.work.Broadcast()
 }
 
+func (w *workers) stopTimer() {
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer = nil
+	}
+}
+
 // start starts the workers.
 func (s *store) start() {
 	if s.workers.started {
@@ -72,7 +79,7 @@ func (s *store) waitForWorker() {
 		defer s.mu.Unlock()
 		s.workers.timer = nil
 		now := s.oldest()
-		if now == nil || s.workers.asleep == s.w.workers() {
+		if s.closing || now == nil || s.workers.asleep == s.w.workers() {
 			return // all have looked, and found nothing that they may do
 		}
 		if now == oldest {
