@@ -45,7 +45,7 @@ const (
 
 	// maxReplacements bounds the attempts to replace a tombstone that other processes
 	// replace at the same time.
-	maxReplacements = 16
+	maxReplacements = 100
 )
 
 // tombstoneForm is the version of a tombstone's value.
