@@ -15,7 +15,8 @@ type definitions struct {
 
 type definition struct {
 	Variable
-	by *directive
+	by    *directive
+	lines [][]string // of a map
 }
 
 func newDefinitions(http *directive) *definitions {
@@ -64,21 +65,30 @@ func (defs *definitions) add(d *directive, variable, value string) {
 	if !strings.HasPrefix(variable, "$") || known && d.name == "capture" {
 		return
 	}
-	defs.other[name] = definition{Variable{Place: d.Place, Name: variable, Kind: d.name, Value: value}, d}
+	made := definition{Variable: Variable{Place: d.Place, Name: variable, Kind: d.name, Value: value}, by: d}
+	if d.name == "map" {
+		made.lines = d.lines()
+	}
+	defs.other[name] = made
+}
+
+// lines returns the words of the lines in the block.
+func (d *directive) lines() [][]string {
+	all := make([][]string, 0, len(d.block))
+	for _, line := range d.block {
+		all = append(all, append([]string{line.name}, line.args...))
+	}
+	return all
 }
 
 // Map returns the map block that defines the variable, if one does. The name has no dollar
-// sign.
+// sign. The lines must not be changed: all maps of the variable have the same.
 func (c *Config) Map(variable string) (m Map, found bool) {
 	made, ok := c.defs.other[Lower(variable)]
 	if !ok || made.Kind != "map" {
 		return Map{}, false
 	}
-	m = Map{Place: made.by.Place, Source: made.Value}
-	for _, line := range made.by.block {
-		m.Lines = append(m.Lines, append([]string{line.name}, line.args...))
-	}
-	return m, true
+	return Map{Place: made.by.Place, Source: made.Value, Lines: made.lines}, true
 }
 
 // addGeo records a geo block. By default it looks the client's address up.

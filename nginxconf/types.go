@@ -74,11 +74,17 @@ func builtinTypes() map[string]string {
 
 // Lower is ngx_strlow: bytes beyond ASCII do not change.
 func Lower(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
+	var b []byte // nil: s has no capital so far
+	for i := range len(s) {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			if b == nil {
+				b = []byte(s)
+			}
+			b[i] = s[i] + 'a' - 'A'
 		}
+	}
+	if b == nil {
+		return s
 	}
 	return string(b)
 }

@@ -105,23 +105,30 @@ var synonyms = map[string]string{"document_uri": "uri", "query_string": "args"}
 func Canonical(s string) string {
 	e := slices.Clone(ParseExpression(s))
 	for i, p := range e {
-		if !p.IsVariable {
-			continue
-		}
-		e[i].Text = Lower(p.Text)
-		if other, ok := synonyms[e[i].Text]; ok {
-			e[i].Text = other
+		if p.IsVariable {
+			e[i].Text = canonicalName(p.Text)
 		}
 	}
 	return e.String()
 }
 
+func canonicalName(variable string) string {
+	name := Lower(variable)
+	if other, ok := synonyms[name]; ok {
+		return other
+	}
+	return name
+}
+
 // Variables returns those of an expression, each once, in lower case and without dollar
 // signs.
 func Variables(s string) (names []string) {
-	for _, p := range ParseExpression(Canonical(s)) {
-		if p.IsVariable && !slices.Contains(names, p.Text) {
-			names = append(names, p.Text)
+	if !strings.Contains(s, "$") {
+		return nil
+	}
+	for _, p := range ParseExpression(s) {
+		if name := canonicalName(p.Text); p.IsVariable && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	return names

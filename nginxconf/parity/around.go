@@ -87,7 +87,7 @@ func (k *checker) certificates(l Lookup) {
 	for _, p := range l.Diverted {
 		conditions = append(conditions, p.If.Value)
 	}
-	if slices.ContainsFunc(conditions, func(c string) bool { return k.isMadeOf(c, "ssl_client_") }) {
+	if slices.ContainsFunc(conditions, func(c string) bool { return k.eval.isMadeOf(c, "ssl_client_") }) {
 		return
 	}
 	fix := begin(l.Location.Place, `if ($ssl_client_verify = SUCCESS) { uwsgi_pass `+k.missesTo(l)+"; }")
@@ -97,24 +97,6 @@ func (k *checker) certificates(l Lookup) {
 	}
 	k.warning(d.Place, membersLookedUp, fix,
 		"visitors with a client certificate are looked up like strangers (%s), so they get the pages of strangers", l.Place)
-}
-
-// isMadeOf reports whether an expression has a variable that begins so, directly or
-// through maps.
-func (k *checker) isMadeOf(expression, prefix string) bool {
-	for range maxMaps {
-		var sources []string
-		for _, name := range nginxconf.Variables(expression) {
-			if strings.HasPrefix(name, prefix) {
-				return true
-			}
-			if m, ok := k.config.Map(name); ok {
-				sources = append(sources, m.Source)
-			}
-		}
-		expression = strings.Join(sources, " ")
-	}
-	return false
 }
 
 // upstreamSettings checks how nginx treats the gateway as an upstream.
@@ -188,7 +170,7 @@ func (k *checker) forwardedProto(p pass) {
 	}
 	fix := give(Flag{Name: "trust-forwarded-proto"}).as("--trust-forwarded-proto   # if the proxy sets X-Forwarded-Proto for all requests")
 	for _, param := range p.Params {
-		if k.isMadeOf(param.Value, "http_x_forwarded_proto") && param.Name != cacheKey {
+		if k.eval.isMadeOf(param.Value, "http_x_forwarded_proto") && param.Name != cacheKey {
 			k.warning(param.Place, forwardedProto, fix,
 				"the application uses X-Forwarded-Proto (%s), but uwgate drops it without --trust-forwarded-proto: a redirect to https, such as Django's SECURE_SSL_REDIRECT, repeats forever", param.Name)
 			return

@@ -89,7 +89,7 @@ func (f Finding) String() string { return fmt.Sprintf("%s: %s: %s", f.Place, f.L
 // alone. It returns the findings in the order of their places. There are none if nginx
 // finds every page that the gateway stores, and sends it as the application did.
 func Check(c *nginxconf.Config, g Gateway) []Finding {
-	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
+	k := newChecker(c, g)
 	for _, gap := range c.Gaps {
 		if gap.IsRead {
 			k.warning(gap.Place, unreadable, manual("correct or remove the line", "uwgate does not know what is meant"), "%s", gap.Text)
@@ -137,8 +137,13 @@ var lookupChecks = []func(*checker, Lookup){
 type checker struct {
 	g        Gateway
 	config   *nginxconf.Config
+	eval     *evaluator
 	found    []Finding
 	resolved map[string]resolution // by host
+}
+
+func newChecker(c *nginxconf.Config, g Gateway) *checker {
+	return &checker{g: g, config: c, eval: newEvaluator(c), resolved: map[string]resolution{}}
 }
 
 func (k *checker) add(level Level, at nginxconf.Place, code Code, fix Fix, format string, args ...any) {

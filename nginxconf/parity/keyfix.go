@@ -177,7 +177,7 @@ func (k *checker) measures(expression, name string, depth int) bool {
 	return depth > 0 && slices.ContainsFunc(nginxconf.Variables(expression), func(variable string) bool {
 		m, found := k.config.Map(variable)
 		isLength := func(words []string) bool { return strings.HasPrefix(words[0], "~") && strings.Contains(words[0], "{") }
-		return found && (k.isMadeOf(m.Source, name) && slices.ContainsFunc(m.Lines, isLength) || k.measures(m.Source, name, depth-1))
+		return found && (k.eval.isMadeOf(m.Source, name) && slices.ContainsFunc(m.Lines, isLength) || k.measures(m.Source, name, depth-1))
 	})
 }
 

@@ -1,7 +1,6 @@
 package parity
 
 import (
-	"regexp"
 	"strings"
 
 	"uwgate/nginxconf"
@@ -9,8 +8,13 @@ import (
 
 // A cookieHolder is a visitor with a single cookie, for whom conditions are evaluated.
 type cookieHolder struct {
-	config *nginxconf.Config
+	*evaluator
 	cookie string // its name; its value is "1"
+}
+
+// holder returns the visitor with a cookie whose name fits a glob.
+func (e *evaluator) holder(glob string) cookieHolder {
+	return cookieHolder{e, strings.ReplaceAll(glob, "*", "x")}
 }
 
 // meets evaluates the condition of an `if` or the expression of srcache_fetch_skip. It is
@@ -36,7 +40,7 @@ func (v cookieHolder) meets(condition string) (met, known bool) {
 		other, known := v.value(operand, 0)
 		return (value == other) != negated, known
 	case "~", "~*":
-		matches, known := matchesRegex(kind+operand, value)
+		matches, known := v.matchesRegex(kind+operand, value)
 		return matches != negated, known
 	}
 	return false, false
@@ -83,55 +87,9 @@ func (v cookieHolder) variable(name string, depth int) (value string, known bool
 	if !known {
 		return "", false
 	}
-	line, known := choose(m.Lines, source)
+	line, known := v.choose(m.Lines, source)
 	if !known {
 		return "", false
 	}
 	return v.value(line, depth+1)
-}
-
-// choose returns what a map makes of a value (ngx_http_map_find): exact texts come before
-// regexes.
-func choose(lines [][]string, value string) (result string, known bool) {
-	for _, words := range lines {
-		switch {
-		case len(words) == 1 && words[0] == "volatile":
-		case len(words) != 2, words[0] == "include":
-			return "", false
-		case words[0] == "default":
-			result = words[1]
-		}
-	}
-	for _, words := range lines {
-		text := strings.TrimPrefix(words[0], `\`)
-		if len(words) == 2 && words[0] != "default" && !strings.HasPrefix(words[0], "~") && strings.EqualFold(text, value) {
-			return words[1], true
-		}
-	}
-	for _, words := range lines {
-		if len(words) != 2 || !strings.HasPrefix(words[0], "~") {
-			continue
-		}
-		matches, known := matchesRegex(words[0], value)
-		if !known {
-			return "", false
-		}
-		if matches {
-			return words[1], true
-		}
-	}
-	return result, true
-}
-
-// matchesRegex matches a regex that begins with ~ or ~*. Go cannot read all of them.
-func matchesRegex(pattern, value string) (matches, known bool) {
-	pattern = strings.TrimPrefix(pattern, "~")
-	if insensitive, ok := strings.CutPrefix(pattern, "*"); ok {
-		pattern = "(?i)" + insensitive
-	}
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		return false, false
-	}
-	return re.MatchString(value), true
 }

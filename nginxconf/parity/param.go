@@ -372,7 +372,7 @@ func (k *checker) members(l Lookup) {
 	}
 	var missing []string
 	for _, glob := range k.g.IdentityCookies {
-		v := cookieHolder{k.config, strings.ReplaceAll(glob, "*", "x")}
+		v := k.eval.holder(glob)
 		passesBy := slices.ContainsFunc(conditions, func(condition string) bool {
 			met, known := v.meets(condition)
 			return met || !known

@@ -30,7 +30,7 @@ type Route struct {
 // Routes returns all ways to the gateway, in the order of their places. Of the Gateway it
 // needs Listen only.
 func Routes(c *nginxconf.Config, g Gateway) (routes []Route) {
-	k := &checker{g: g, config: c, resolved: map[string]resolution{}}
+	k := newChecker(c, g)
 	ours := k.lookups()
 	for _, p := range k.passes(ours) {
 		r := Route{Place: p.Place, Location: p.Location.Name, If: p.If.Value, Unasked: p.Unasked, Shown: p.shows(), Rewritten: p.Rewritten, Programs: p.Programs}

@@ -148,7 +148,7 @@ func (k *checker) leads(ours []Lookup) func(nginxconf.Upstream) bool {
 
 // listener returns a checker that knows only where the gateway listens.
 func listener(addresses []string) *checker {
-	return &checker{g: Gateway{Listen: addresses}, resolved: map[string]resolution{}}
+	return newChecker(&nginxconf.Config{}, Gateway{Listen: addresses})
 }
 
 // agree returns what all lookups have in common, or an error that names two that differ.

@@ -62,8 +62,8 @@ func (k *checker) visitorLine(l Lookup) string {
 // isApart reports whether visitors with a cookie are not looked up, or have another key than
 // strangers. What cannot be evaluated, and may depend on cookies, is trusted.
 func (k *checker) isApart(l Lookup, glob string) bool {
-	v := cookieHolder{k.config, strings.ReplaceAll(glob, "*", "x")}
-	if met, known := v.meets(l.If.Value); !l.If.IsZero() && (known && !met || !known && k.mayKnowCookies(l.If.Value)) {
+	v := k.eval.holder(glob)
+	if met, known := v.meets(l.If.Value); !l.If.IsZero() && (known && !met || !known && k.eval.mayKnowCookies(l.If.Value)) {
 		return true
 	}
 	conditions := []string{l.Skip.Value}
@@ -74,7 +74,7 @@ func (k *checker) isApart(l Lookup, glob string) bool {
 	}
 	for _, condition := range conditions {
 		met, known := v.meets(condition)
-		if met && known || !known && k.mayKnowCookies(condition) {
+		if met && known || !known && k.eval.mayKnowCookies(condition) {
 			return true
 		}
 	}
@@ -84,22 +84,10 @@ func (k *checker) isApart(l Lookup, glob string) bool {
 // tellsApart reports whether a variable of the key has another value for the visitor than
 // for one without cookies.
 func (k *checker) tellsApart(l Lookup, v cookieHolder, name string) bool {
-	if l.printed(name) != "" || !k.mayKnowCookies("$"+name) {
+	if l.printed(name) != "" || !k.eval.mayKnowCookies("$"+name) {
 		return false
 	}
 	own, known := v.value("$"+name, 0)
-	stranger, both := cookieHolder{config: k.config}.value("$"+name, 0)
+	stranger, both := k.eval.holder("").value("$"+name, 0)
 	return !known || !both || own != stranger
-}
-
-// mayKnowCookies reports whether an expression may depend on cookies: it is made of them, or
-// of a variable that `set` or a module makes.
-func (k *checker) mayKnowCookies(expression string) bool {
-	if k.isMadeOf(expression, "cookie_") || k.isMadeOf(expression, "http_cookie") {
-		return true
-	}
-	return slices.ContainsFunc(nginxconf.Variables(expression), func(name string) bool {
-		_, isMap := k.config.Map(name)
-		return !isMap && !nginxconf.IsOwn(name)
-	})
 }
