@@ -39,7 +39,7 @@ type Entry struct {
 	// Body belongs to the Writer from Put on and must not be changed.
 	Body []byte
 
-	// Flags is 0, or the number of memcached_gzip_flag.
+	// Flags is 0, or the number of memcached_gzip_flag. The Writer adds ReservedFlags.
 	Flags uint32
 
 	// Expires is when memcached must drop the page. It must be in the future.
@@ -64,4 +64,12 @@ type Entry struct {
 
 	// Of is the raw key of the page to which a sibling belongs; "" for a page.
 	Of string
+
+	// Subject is what the page shows. Wide purges match it. The Writer completes an
+	// empty Host or URI by Writer.Subject. A sibling has the subject of its page.
+	Subject Subject
+
+	// Recorded says that Writer.Subject cannot tell Host and URI of Subject from Key. So
+	// they are stored in a record beside the page.
+	Recorded bool
 }

@@ -28,5 +28,8 @@ func Sibling(kind, key string) string {
 //
 // Put refuses it if the page was deleted since Began.
 func (e Entry) Sibling(kind string) Entry {
-	return Entry{Key: Sibling(kind, e.Key), HashKey: cmp.Or(e.HashKey, e.Key), Addr: e.Addr, Of: e.Key}
+	return Entry{
+		Key: Sibling(kind, e.Key), HashKey: cmp.Or(e.HashKey, e.Key), Addr: e.Addr, Of: e.Key,
+		Subject: e.Subject, Recorded: e.Recorded,
+	}
 }

@@ -54,6 +54,11 @@ type Writer struct {
 	// as a copy.
 	Copies bool
 
+	// Subject returns the Host and the URI of the page under a raw key. ok means that they
+	// follow from the key: every page under this key shows them, unless its Entry is
+	// Recorded. Nil means that keys tell nothing. It must be safe for concurrent use.
+	Subject func(key string) (s Subject, ok bool)
+
 	now func() time.Time // nil: time.Now; tests replace it
 
 	once    sync.Once

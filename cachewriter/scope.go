@@ -1,0 +1,169 @@
+package cachewriter
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Subject is what a page shows. A wide purge (Scope) is compared with it.
+type Subject struct {
+	// Host is the site, in the form of nginx's $host: lower case, without a port. ""
+	// means that it is not known.
+	Host string
+
+	// URI is the request target with its query, in the form of nginx's $request_uri. ""
+	// means that it is not known.
+	URI string
+
+	// Tags are the names that the response or a rule gave to the page. Their order does
+	// not matter.
+	Tags []string
+
+	// TagsLost means that the page had tags that are not known any more. Every tag may
+	// be one of them.
+	TagsLost bool
+}
+
+// A ScopeKind is what the pages of a wide purge have in common. The words are fit for
+// logs and JSON. The zero value matches nothing.
+type ScopeKind string
+
+const (
+	ScopeAll    ScopeKind = "all"    // every page that uwgate has stored
+	ScopeSite   ScopeKind = "site"   // the pages of Host
+	ScopePrefix ScopeKind = "prefix" // the pages of Host whose request target begins with URI
+	ScopePath   ScopeKind = "path"   // the pages of Host with the path of URI, and any query
+	ScopeURL    ScopeKind = "url"    // the pages of Host whose request target is URI, in all variants
+	ScopeTag    ScopeKind = "tag"    // the pages that have Tag; of Host only, if that is set
+)
+
+// A Scope is the set of pages that a wide purge deletes. An empty Host stands for every
+// site, except in ScopeSite.
+//
+// URIs are compared in a normal form: `%7e`, `%7E` and `~` are the same, and so are
+// `%c3` and `%C3` and the raw byte. `%2F` and `/` are different.
+type Scope struct {
+	Kind ScopeKind
+	Host string // as in Subject
+	URI  string // as in Subject; ScopePath ignores its query
+	Tag  string
+}
+
+// Matches reports whether a page is in the scope. What is not known of a page may be
+// anything: a page of an unknown Host is in every site, and a page of an unknown URI
+// has every prefix, path and URL of its site.
+func (s Scope) Matches(page Subject) bool {
+	switch s.Kind {
+	case ScopeAll:
+		return true
+	case ScopeSite:
+		return s.matchesHost(page)
+	case ScopePrefix, ScopePath, ScopeURL:
+		return s.matchesHost(page) && (page.URI == "" || s.matchesURI(page.URI))
+	case ScopeTag:
+		return s.matchesHost(page) && (page.TagsLost || slices.Contains(page.Tags, s.Tag))
+	}
+	return false
+}
+
+func (s Scope) matchesHost(page Subject) bool {
+	return page.Host == "" || s.Host == page.Host || s.Host == "" && s.Kind != ScopeSite
+}
+
+func (s Scope) matchesURI(uri string) bool {
+	uri, own := normalURI(uri), normalURI(s.URI)
+	switch s.Kind {
+	case ScopePrefix:
+		return strings.HasPrefix(uri, own)
+	case ScopePath:
+		path, _, _ := strings.Cut(uri, "?")
+		ownPath, _, _ := strings.Cut(own, "?")
+		return path == ownPath
+	}
+	return uri == own
+}
+
+// Check returns an error if a part of the scope is missing, or the Kind is unknown.
+func (s Scope) Check() error {
+	switch s.Kind {
+	case ScopeAll:
+		return nil
+	case ScopeSite:
+		return s.need("host", s.Host)
+	case ScopePrefix, ScopePath, ScopeURL:
+		return s.need("URI", s.URI)
+	case ScopeTag:
+		return s.need("tag", s.Tag)
+	case "":
+		return errors.New("cachewriter: purge: the scope has no kind")
+	}
+	return fmt.Errorf("cachewriter: purge: unknown kind of scope %q", s.Kind)
+}
+
+func (s Scope) need(what, value string) error {
+	if value == "" {
+		return fmt.Errorf("cachewriter: purge: a scope of kind %s needs a %s", s.Kind, what)
+	}
+	return nil
+}
+
+// String is the scope in words, for logs.
+func (s Scope) String() string {
+	words := []string{string(s.Kind)}
+	if s.Kind == ScopeTag {
+		words = append(words, s.Tag)
+	}
+	if s.Host != "" || s.URI != "" {
+		words = append(words, s.Host+s.URI)
+	}
+	return strings.Join(words, " ")
+}
+
+// normalURI returns the normal form of RFC 3986 §6.2.2: hex digits in upper case, and no
+// escape of an unreserved byte. Bytes that may not stand in a URI are escaped.
+func normalURI(uri string) string {
+	i := 0
+	for i < len(uri) && uri[i] != '%' && isGraphic(uri[i]) {
+		i++
+	}
+	if i == len(uri) {
+		return uri
+	}
+	b := append(make([]byte, 0, len(uri)+8), uri[:i]...)
+	for ; i < len(uri); i++ {
+		c := uri[i]
+		switch {
+		case c == '%' && i+2 < len(uri) && isHex(uri[i+1]) && isHex(uri[i+2]):
+			c = unhex(uri[i+1])<<4 | unhex(uri[i+2])
+			i += 2
+			if isUnreserved(c) {
+				b = append(b, c)
+				continue
+			}
+		case c == '%' || isGraphic(c):
+			b = append(b, c)
+			continue
+		}
+		b = append(b, '%', upperHex[c>>4], upperHex[c&0xf])
+	}
+	return string(b)
+}
+
+func isGraphic(c byte) bool { return c > ' ' && c < 0x7f }
+
+func isUnreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c&^0x20 - 'A' + 10
+}

