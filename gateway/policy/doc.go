@@ -43,6 +43,9 @@
 // candidate's request loses its conditions, so that the worker sends the whole
 // page; NotModified says whether a 304 is enough for the client.
 //
+// Subject reads a key back: purges compare the host and the URI of stored pages.
+// PageSubject says whether the key is enough, or they must be recorded.
+//
 // policy.go describes our stance where RFC 9111 leaves room. Package cachewriter
 // escapes keys and chooses servers; package uwsgi limits packets.
 package policy

@@ -23,7 +23,9 @@ type Template struct {
 	Visitors *Visitors
 
 	pieces []piece
+	forms  []form // of the pieces
 	says   says
+	host   string // the only host in its literals, "" if there is none or another
 }
 
 // says is what the keys of a template contain of a request's target.
@@ -80,6 +82,10 @@ func ParseTemplate(s string) (*Template, error) {
 		return nil, fmt.Errorf("policy: template %q has no variable, so all pages would have one key; write it as in nginx's `set $memcached_key`", s)
 	}
 	t.says = t.sum()
+	for i := range t.pieces {
+		t.forms = append(t.forms, newForm(&t.pieces[i]))
+	}
+	t.host = t.literalHost()
 	return t, nil
 }
 
@@ -138,6 +144,23 @@ func (t *Template) namesHost() bool {
 		}
 	}
 	return false
+}
+
+// literalHost returns the only host in the literals, "" if there are none or several.
+func (t *Template) literalHost() (only string) {
+	for i := range t.pieces {
+		if t.pieces[i].render != nil {
+			continue
+		}
+		for host := range hostsIn(t.pieces[i].text) {
+			host = lowerASCII(host)
+			if only != "" && host != only {
+				return ""
+			}
+			only = host
+		}
+	}
+	return only
 }
 
 // cutVariable cuts the name off the text that follows a dollar sign.
