@@ -26,7 +26,7 @@ func headLimit(size int) int {
 func (x *exchange) appendHead(b []byte) []byte {
 	p := &x.page
 	resp := *p.resp
-	resp.Header = resp.Header.Clone()
+	resp.Header = p.policy.StripTags(resp.Header).Clone()
 	resp.Clean()
 	x.client.sent.status = resp.StatusCode
 	aligned := resp.Header

@@ -113,3 +113,22 @@ func TestHeadLimit(t *testing.T) {
 		}
 	}
 }
+
+// Browsers get no tags that are for caches, whatever becomes of the page.
+func TestTagsAreStripped(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		b := newBench(t, func(g *Gateway) { g.Policy.Hits.KeepTags = keep }, says("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 5\r\n"+
+			"Cache-Control: max-age=60\r\nSurrogate-Key: a b\r\nxkey: c\r\nCache-Tag: d\r\nEdge-Cache-Tag: e\r\nCache-Groups: \"f\"\r\n\r\nhello"))
+		for _, v := range []uwsgi.Vars{missed("/"), request("POST", "/"), missed("/", uwsgi.Var{Name: "HTTP_COOKIE", Value: "sessionid=x"})} {
+			got := b.ask(v, nil)
+			for _, name := range []string{"Surrogate-Key", "Xkey", "Cache-Tag", "Edge-Cache-Tag"} {
+				if got.header.Get(name) != "" != keep {
+					t.Errorf("%s %s, kept %v: got %q", v.Get("REQUEST_METHOD"), name, keep, got.header.Get(name))
+				}
+			}
+			if got.header.Get("Cache-Groups") != `"f"` {
+				t.Errorf("got Cache-Groups %q", got.header.Get("Cache-Groups"))
+			}
+		}
+	}
+}

@@ -44,7 +44,7 @@ func (p *page) keepCopy(soft, asked time.Time) {
 // cleanHead is the response's head with the length of what was captured.
 func (p *page) cleanHead() *uwsgi.Response {
 	resp := *p.resp
-	resp.Header = resp.Header.Clone()
+	resp.Header = p.policy.StripTags(resp.Header).Clone()
 	resp.Chunked, resp.ContentLength = false, int64(len(p.capture.body()))
 	resp.Clean()
 	return &resp

@@ -49,7 +49,7 @@ func (p *Policy) StoredHead(r *uwsgi.Response, now time.Time) []byte {
 	clean.Clean()
 	stored := uwsgi.Response{StatusCode: r.StatusCode, Reason: r.Reason}
 	for _, f := range clean.Header {
-		if headerRuleOf(f).inHTTP != drop {
+		if rule := headerRuleOf(f); rule.inHTTP != drop || rule.isTags && p.Hits.KeepTags {
 			stored.Header = append(stored.Header, f)
 		}
 	}

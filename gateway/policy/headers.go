@@ -37,6 +37,10 @@ type headerRule struct {
 	// would add it to every page of the location.
 	constant bool
 
+	// isTags headers have tags for caches: see Hits.KeepTags, which reverses class and
+	// inHTTP.
+	isTags bool
+
 	// inHTTP is what happens to the header, or to the page, in FormatHTTP.
 	inHTTP class
 
@@ -95,6 +99,8 @@ var headerRules = []headerRule{
 	{name: "Accept-Ranges", class: ignore, why: "nginx sends its own"},
 	{name: "Age", class: ignore, why: "already used: uwgate subtracts it from the lifetime"},
 	{name: "Cache-Control", class: ignore, why: "already used, or a reason of its own; `expires` in nginx's location sets it for browsers"},
+	{name: "Cache-Groups", class: ignore, why: "already used: see docs/rules.md"},
+	{name: "Cache-Tag", isTags: true, class: ignore, inHTTP: drop, why: tagsAre},
 	{name: "CDN-Cache-Control", class: ignore, why: "already used"},
 	{name: "Connection", class: ignore, inHTTP: drop, why: "for one connection only"},
 	{name: "Content-Encoding", class: ignore, why: "a reason of its own"},
@@ -102,6 +108,7 @@ var headerRules = []headerRule{
 	{name: "Content-Range", class: ignore, inHTTP: drop, why: "a reason of its own"},
 	{name: "Content-Type", class: ignore, why: "the same as nginx sends; otherwise a reason of its own"},
 	{name: "Date", class: ignore, why: "nginx sends its own"},
+	{name: "Edge-Cache-Tag", isTags: true, class: ignore, inHTTP: drop, why: tagsAre},
 	{name: "ETag", class: ignore, why: "nginx evaluates no conditional request on a hit"},
 	{name: "Expires", class: ignore, why: "already used"},
 	{name: "Keep-Alive", class: ignore, inHTTP: drop, why: "for one connection only"},
@@ -114,6 +121,7 @@ var headerRules = []headerRule{
 	{name: "Set-Cookie", class: ignore, inHTTP: drop, why: "a reason of its own"},
 	{name: "Set-Cookie2", class: ignore, inHTTP: drop, why: "a reason of its own"},
 	{name: "Surrogate-Control", class: ignore, inHTTP: drop, why: "already used"},
+	{name: "Surrogate-Key", isTags: true, class: ignore, inHTTP: drop, why: tagsAre},
 	{name: "Transfer-Encoding", class: ignore, inHTTP: drop, why: "for one connection only"},
 	{name: "Vary", class: ignore, why: "in the key; otherwise a reason of its own"},
 	{name: "Via", class: ignore, why: "would be untrue on a hit"},
@@ -121,7 +129,10 @@ var headerRules = []headerRule{
 	{name: "X-Powered-By", class: ignore, why: "no browser uses it"},
 	{name: "X-Request-Id", class: ignore, inHTTP: drop, why: "would be untrue on a hit"},
 	{name: "X-Runtime", class: ignore, inHTTP: drop, why: "would be untrue on a hit"},
+	{name: "xkey", isTags: true, class: ignore, inHTTP: drop, why: tagsAre},
 }
+
+const tagsAre = "already used, and not for browsers; with `--strip-tags=false` refuse, and keep in format http"
 
 // unknown is the rule for all other headers.
 var unknown = headerRule{name: "*", class: ignore, why: "uwgate does not know what it means to a browser; `X-…` is mostly for people"}
@@ -185,7 +196,7 @@ func (h *Hits) refusedHeader(fields uwsgi.Header) (name string, found bool) {
 			}
 			continue
 		}
-		refused := rule.class == refuse || rule.class == warn && h.Strict
+		refused := rule.class == refuse || rule.class == warn && h.Strict || rule.isTags && h.KeepTags
 		if refused && !(rule.constant && h.isAdded(f)) {
 			return f.Name, true
 		}

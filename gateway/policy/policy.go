@@ -189,6 +189,12 @@ type Hits struct {
 
 	// Strict refuses pages also because of the headers that Lost returns.
 	Strict bool
+
+	// KeepTags makes StripTags keep the fields with tags that are for caches
+	// (Surrogate-Key, xkey, Cache-Tag, Edge-Cache-Tag), for another cache in front of
+	// nginx. That cache must get them with hits, too. So then a page with such a field is
+	// stored in FormatHTTP only.
+	KeepTags bool
 }
 
 const (
@@ -207,8 +213,8 @@ type Verdict struct {
 	TTL    time.Duration
 	Reason Reason
 
-	// Tags are those of the rule that matched; nil if the page may not be
-	// stored. They must not be changed.
+	// Tags are those of the rule that matched, for the log; nil if the page may not be
+	// stored. They must not be changed. PageSubject returns all tags of the page.
 	Tags []string
 
 	// Observe is set if the page may be stored, but Policy.Observe or a rule

@@ -52,7 +52,8 @@ type Rule struct {
 	// Lifetimes.Max.
 	MinTTL, MaxTTL time.Duration
 
-	// Tags are names for groups of pages, for the access log.
+	// Tags are names for groups of pages that are purged together, besides those that
+	// a response names. They are also in the access log.
 	Tags []string
 
 	// Statuses are statuses that are stored besides 200, in FormatHTTP: any of
@@ -178,6 +179,9 @@ func (r *Rule) checkTags() error {
 	for _, tag := range r.Tags {
 		if tag == "" || strings.ContainsFunc(tag, isControlOrSpace) || strings.Contains(tag, ",") {
 			return fmt.Errorf("tag %q: a tag is one word, without spaces and commas; give several as several", tag)
+		}
+		if len(tag) > maxTag {
+			return fmt.Errorf("tag %.20q…: it has %d bytes; a tag has at most %d", tag, len(tag), maxTag)
 		}
 	}
 	return nil

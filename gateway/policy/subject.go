@@ -10,15 +10,15 @@ type Subject struct {
 	Host, URI string
 
 	// Tags are those of the response and of its rule, each once, in their order.
-	// They must not be changed.
 	Tags []string
 
-	// TagsLost is set if the page has more tags than are kept, or longer ones. Then it
-	// counts as a page with any tag.
+	// TagsLost is set if the page has tags that are not in Tags: there are more than 64
+	// KiB of them, one is longer than 1 KiB, or a field cannot be read. Then it counts as
+	// a page with any tag.
 	TagsLost bool
 
-	// Recorded is set if the key alone does not tell all of this, so that it must be
-	// stored with the page.
+	// Recorded is set if the key alone does not tell Host and URI, so that they must be
+	// stored with the page. Tags always must.
 	Recorded bool
 }
 
@@ -55,13 +55,14 @@ func (k *Keys) onlyHost() string {
 }
 
 // PageSubject returns the subject of a page that is stored. v are the vars as
-// received; plan and r belong to them.
+// received; plan and r belong to them, and r has the header that the worker sent.
 func (p *Policy) PageSubject(v uwsgi.Vars, plan Plan, r *uwsgi.Response) Subject {
 	s := Subject{Host: requestHost(v), URI: plan.URI}
 	if s.URI == "" {
 		s.URI = v.Get("REQUEST_URI")
 	}
 	host, uri, ok := p.Subject(plan.Key)
+	s.Tags, s.TagsLost = tagsOf(r.Header, p.rule(p.ruleOf(v, plan, r.Header)))
 	s.Recorded = !ok || host != s.Host || uri != s.URI
 	return s
 }

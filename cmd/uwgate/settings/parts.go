@@ -86,6 +86,7 @@ func (s *Settings) Policy(ring *cachewriter.Ring) (*policy.Policy, error) {
 			Type:     s.Hits.Type,
 			Adds:     s.Hits.Adds,
 			Strict:   s.Hits.StrictHeaders,
+			KeepTags: !s.Hits.StripTags,
 		},
 		MaxBody:             int64(s.Pages.MaxObject),
 		Sentinels:           s.sentinels(),

@@ -101,6 +101,8 @@ func pageRows() []row {
 			help: "decide, log and count as usual, but write nothing to memcached"},
 		{name: "align-headers", kind: toggle(func(s *Settings) *bool { return &s.Hits.AlignHeaders }), defaults: []string{"true"}, example: "false", restart: true,
 			help: "remove from the response that is stored the headers that its hits cannot have"},
+		{name: "strip-tags", kind: toggle(func(s *Settings) *bool { return &s.Hits.StripTags }), defaults: []string{"true"}, example: "false",
+			help: "remove the headers with tags for caches from responses: Surrogate-Key, xkey, Cache-Tag, Edge-Cache-Tag; false leaves them to another cache in front of nginx, and pages with them are stored in the format http only"},
 	}
 }
 

@@ -169,6 +169,7 @@ type Hits struct {
 	Adds          []uwsgi.Field
 	StrictHeaders bool
 	AlignHeaders  bool
+	StripTags     bool
 }
 
 // Traffic is about requests on their way: how they share a response, how long each step

@@ -1,0 +1,125 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dunglas/httpsfv"
+
+	"uwgate/uwsgi"
+)
+
+// Tags are names for groups of pages that are purged together. They are compared byte
+// for byte.
+const (
+	maxTag  = 1 << 10  // bytes of a tag
+	maxTags = 64 << 10 // bytes of a page's tags, each with a separator
+)
+
+// A tagField is a header that caches, and not browsers, read for tags.
+type tagField struct{ name, separators string }
+
+var tagFields = []tagField{
+	{"Surrogate-Key", " \t"}, // Fastly
+	{"xkey", " \t"},          // Varnish
+	{"Cache-Tag", ","},       // Cloudflare and others
+	{"Edge-Cache-Tag", ","},  // Akamai
+}
+
+// Fields of RFC 9875, which also browsers may read: lists of strings.
+const (
+	fieldGroups            = "Cache-Groups"
+	fieldGroupInvalidation = "Cache-Group-Invalidation"
+)
+
+func isTagField(name string) bool {
+	return slices.ContainsFunc(tagFields, func(f tagField) bool { return equalFold(f.name, name) })
+}
+
+// StripTags returns the header without the fields with tags that are for caches, unless
+// Hits.KeepTags is set. It does not change h, and returns h itself if there are none.
+func (p *Policy) StripTags(h uwsgi.Header) uwsgi.Header {
+	isTags := func(f uwsgi.Field) bool { return isTagField(f.Name) }
+	if p.Hits.KeepTags || !slices.ContainsFunc(h, isTags) {
+		return h
+	}
+	return slices.DeleteFunc(h.Clone(), isTags)
+}
+
+// A tagList collects the tags of a page, each once.
+type tagList struct {
+	tags []string
+	seen map[string]bool // of tags
+	size int             // with separators
+	lost bool            // see Subject.TagsLost
+}
+
+// tagsOf returns the tags of a response and of its rule, nil if there are none. Those
+// that cannot be kept or read are lost.
+func tagsOf(h uwsgi.Header, rule *Rule) (tags []string, lost bool) {
+	var l tagList
+	for i := range h {
+		l.addField(&h[i])
+	}
+	groups, ok := stringList(h, fieldGroups)
+	l.lost = l.lost || !ok
+	for _, group := range groups {
+		l.add(group)
+	}
+	if rule != nil {
+		for _, tag := range rule.Tags {
+			l.add(tag)
+		}
+	}
+	return l.tags, l.lost
+}
+
+func (l *tagList) addField(line *uwsgi.Field) {
+	for _, f := range tagFields {
+		if !equalFold(f.name, line.Name) {
+			continue
+		}
+		isSeparator := func(r rune) bool { return strings.ContainsRune(f.separators, r) }
+		for tag := range strings.FieldsFuncSeq(line.Value, isSeparator) {
+			l.add(strings.Trim(tag, " \t"))
+		}
+	}
+}
+
+func (l *tagList) add(tag string) {
+	switch {
+	case tag == "" || l.seen[tag]:
+		return
+	case len(tag) > maxTag || l.size+len(tag)+1 > maxTags:
+		l.lost = true
+		return
+	case l.seen == nil:
+		l.seen = map[string]bool{}
+	}
+	l.seen[tag] = true
+	l.size += len(tag) + 1
+	l.tags = append(l.tags, tag)
+}
+
+// stringList reads a structured field that is a list of strings; their parameters do
+// not matter. ok is false if a line is anything else: RFC 9651 §4.2 says to ignore the
+// whole field then.
+func stringList(h uwsgi.Header, name string) (list []string, ok bool) {
+	lines := h.Values(name)
+	if len(lines) == 0 {
+		return nil, true
+	}
+	members, err := httpsfv.UnmarshalList(lines)
+	if err != nil {
+		return nil, false
+	}
+	for _, m := range members {
+		item, _ := m.(httpsfv.Item)
+		s, isString := item.Value.(string)
+		if !isString {
+			return nil, false
+		}
+		list = append(list, s)
+	}
+	return list, true
+}
