@@ -103,9 +103,9 @@ func (l *tagList) add(tag string) {
 
 // stringList reads a structured field that is a list of strings; their parameters do
 // not matter. ok is false if a line is anything else: RFC 9651 §4.2 says to ignore the
-// whole field then.
+// whole field then. Empty lines say nothing.
 func stringList(h uwsgi.Header, name string) (list []string, ok bool) {
-	lines := h.Values(name)
+	lines := slices.DeleteFunc(h.Values(name), func(line string) bool { return strings.Trim(line, " \t") == "" })
 	if len(lines) == 0 {
 		return nil, true
 	}
