@@ -75,6 +75,9 @@ func (x *exchange) journey(ctx context.Context) error {
 	if done, err := x.answerCanary(); done {
 		return err
 	}
+	if done, err := x.answerPurge(ctx); done {
+		return err
+	}
 	if err := x.worker.choosePool(x.client.received); err != nil {
 		return err
 	}

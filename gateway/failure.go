@@ -197,11 +197,14 @@ func outcome(err error) backend.Outcome {
 	return backend.Responded
 }
 
-// statusText names the statuses of error responses.
+// statusText names the statuses of the gateway's own responses.
 var statusText = map[int]string{
+	200: "OK",
 	400: "Bad Request",
+	403: "Forbidden",
 	408: "Request Timeout",
 	413: "Content Too Large",
+	429: "Too Many Requests",
 	431: "Request Header Fields Too Large",
 	500: "Internal Server Error",
 	501: "Not Implemented",

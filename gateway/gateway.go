@@ -16,6 +16,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/purge"
 	"uwgate/gateway/refresh"
 	"uwgate/gateway/socket"
 	"uwgate/gateway/subscription"
@@ -81,6 +82,10 @@ type Gateway struct {
 	Refreshing Refreshing
 	Peers      Peers
 
+	// Purges carries out PURGE requests, and purges of the admin API. Only Access, Usual and
+	// Rate are to be set.
+	Purges purge.Purger
+
 	stats     stats
 	hints     hints
 	flights   flights
@@ -90,6 +95,7 @@ type Gateway struct {
 
 	refreshes   refresh.Schedule // see schedule
 	refreshOnce sync.Once
+	purgeOnce   sync.Once // see purger
 
 	connections connections // of clients
 

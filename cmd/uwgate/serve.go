@@ -22,6 +22,7 @@ import (
 	"uwgate/gateway/admin"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/purge"
 	"uwgate/gateway/subscription"
 )
 
@@ -134,6 +135,11 @@ func assemble(p *settings.Parts, logs *logbook) *gateway.Gateway {
 		Refreshing: gateway.Refreshing{
 			Ahead:       p.Lifetimes.RefreshAhead,
 			Concurrency: p.Lifetimes.RefreshConcurrency,
+		},
+		Purges: purge.Purger{
+			Access: purge.Access{Networks: p.Purges.From, Token: p.Purges.Token},
+			Usual:  purge.Reach(p.Purges.Default),
+			Rate:   p.Purges.Rate,
 		},
 		Peers: gateway.Peers{
 			Networks:    p.Listen.Peers,

@@ -86,4 +86,5 @@ const (
 	Stale       Reason = "stale"        // the backend failed, and the last good copy was sent
 	Found       Reason = "found"        // the page was in memcached when it was about to be fetched
 	Canary      Reason = "canary"       // uwgate answered a request of `uwgate check --via` itself
+	Purge       Reason = "purge"        // uwgate answered a PURGE request itself
 )

@@ -37,6 +37,7 @@ func (s *Settings) Parts(ctx context.Context) (*Parts, error) {
 	}
 	p.Policy, errs[5] = s.Policy(p.Ring)
 	errs[6] = s.checkAdmin()
+	errs[7] = s.checkPurges()
 	return p, errors.Join(errs[:]...)
 }
 

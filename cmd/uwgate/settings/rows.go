@@ -32,7 +32,7 @@ var sections = []section{
 	{"6. Lifetimes", lifetimeRows},
 	{"7. Pages and hits", pageRows},
 	{"8. Timeouts and limits", trafficRows},
-	{"9. Logs and control", controlRows},
+	{"9. Logs and control", func() []row { return append(controlRows(), purgeRows()...) }},
 }
 
 func (s section) rows() []row {

@@ -30,6 +30,7 @@ type Settings struct {
 	Hits      Hits
 	Traffic   Traffic
 	Control   Control
+	Purges    Purges
 	Log       Log
 	Command   Command
 
@@ -66,6 +67,15 @@ type Control struct {
 	Admin Address // zero: none
 	Token string
 	Stats Address // zero: none
+}
+
+// Purges are about PURGE requests: from whom, and what they mean.
+type Purges struct {
+	From      []netip.Prefix
+	Token     string // Parts reads it from TokenFile if there is one
+	TokenFile string
+	Default   string // the scope of a request that names none
+	Rate      int    // purges a second; zero: no bound
 }
 
 // An Address is one that can be listened on.

@@ -1,0 +1,102 @@
+package purge
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"uwgate/uwsgi"
+)
+
+// A Reach says which pages a PURGE request for a URL means.
+type Reach string
+
+const (
+	Exact  Reach = "exact"  // the page of the URL
+	Query  Reach = "query"  // the pages of the URL's path, with any query string
+	Prefix Reach = "prefix" // the pages whose URLs begin with the URL's path
+)
+
+// Reaches are all of them.
+var Reaches = []string{string(Exact), string(Query), string(Prefix)}
+
+// ErrBan says that a BAN request has no effect, and what to use.
+var ErrBan = errors.New("BAN is not supported, since memcached has no expressions to match; use PURGE with X-Purge-Scope: prefix, or with Surrogate-Key: TAG")
+
+// Read reads a PURGE request of a client. v are its vars, and host is the site that it is
+// for, as nginx normalizes it. usual counts if the client names no scope. Errors are for the
+// client.
+//
+// The header fields of the request:
+//
+//	X-Purge-Scope: exact, query or prefix
+//	Surrogate-Key, xkey, Cache-Tag: purge the pages with these tags instead of the URL
+//	X-Purge-Method: soft, or Fastly-Soft-Purge: 1
+func Read(v uwsgi.Vars, host string, usual Reach) (*Request, error) {
+	r := &Request{}
+	var err error
+	if r.Soft, err = readSoft(v); err != nil {
+		return nil, err
+	}
+	if r.Tags = readTags(v); len(r.Tags) > 0 {
+		return r, r.Check()
+	}
+	reach := usual
+	if text := v.Get("HTTP_X_PURGE_SCOPE"); text != "" {
+		reach = Reach(strings.ToLower(text))
+	}
+	if err := r.reach(reach, host, v.Get("REQUEST_URI")); err != nil {
+		return nil, err
+	}
+	return r, r.Check()
+}
+
+// reach makes the request one for a URL of a site.
+func (r *Request) reach(reach Reach, host, uri string) error {
+	if !strings.HasPrefix(uri, "/") {
+		return fmt.Errorf("the request target %q begins with no slash", uri)
+	}
+	path, _, _ := strings.Cut(uri, "?")
+	site := "http://" + host
+	switch reach {
+	case Exact:
+		r.URLs = []string{site + uri}
+	case Query:
+		r.URLs, r.AnyQuery = []string{site + path}, true
+	case Prefix:
+		r.Prefixes = []string{site + strings.TrimSuffix(path, "*")}
+	default:
+		return fmt.Errorf("X-Purge-Scope %q: write exact, query or prefix", string(reach))
+	}
+	return nil
+}
+
+// readSoft reads how to purge.
+func readSoft(v uwsgi.Vars) (soft bool, err error) {
+	switch method := v.Get("HTTP_X_PURGE_METHOD"); strings.ToLower(method) {
+	case "soft":
+		return true, nil
+	case "", "hard", "delete", "default":
+	default:
+		return false, fmt.Errorf("X-Purge-Method %q: write soft or hard", method)
+	}
+	return v.Get("HTTP_FASTLY_SOFT_PURGE") == "1", nil
+}
+
+// readTags reads the tags of a request. Keys of Surrogate-Key and xkey are separated by
+// spaces, those of Cache-Tag by commas.
+func readTags(v uwsgi.Vars) (tags []string) {
+	for _, x := range v {
+		switch x.Name {
+		case "HTTP_SURROGATE_KEY", "HTTP_XKEY":
+			tags = append(tags, strings.Fields(x.Value)...)
+		case "HTTP_CACHE_TAG":
+			for tag := range strings.SplitSeq(x.Value, ",") {
+				if tag = strings.Trim(tag, " \t"); tag != "" {
+					tags = append(tags, tag)
+				}
+			}
+		}
+	}
+	return tags
+}

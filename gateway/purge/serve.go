@@ -1,0 +1,60 @@
+package purge
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
+)
+
+// A Reply is the response to a PURGE or BAN request.
+type Reply struct {
+	Status     int
+	RetryAfter time.Duration // zero: none
+	Body       any           // to be encoded as JSON
+}
+
+// A refusal is the body of a Reply to a request that has no effect.
+type refusal struct {
+	Error string `json:"error"`
+}
+
+// Serves reports whether Serve answers requests with that method.
+func (p *Purger) Serves(method string) bool {
+	return p.Access.IsOn() && (method == "PURGE" || method == "BAN")
+}
+
+// Serve carries out a PURGE request that nginx has sent. v are its vars as received, and
+// keys are those that nginx looks up for it.
+func (p *Purger) Serve(ctx context.Context, v uwsgi.Vars, pol *policy.Policy, keys []policy.Target) Reply {
+	caller := CallerOf(v)
+	if !p.Access.Permits(caller) {
+		p.log().Warn("a purge was refused: neither --purge-from has the client's address, nor did it send the --purge-token", zap.String("client", caller.String()))
+		return Reply{Status: http.StatusForbidden, Body: refusal{ErrForbidden.Error()}}
+	}
+	if v.Get("REQUEST_METHOD") == "BAN" {
+		return Reply{Status: http.StatusNotImplemented, Body: refusal{ErrBan.Error()}}
+	}
+	if err := p.Admit(); err != nil {
+		var limit *RateError
+		errors.As(err, &limit)
+		return Reply{Status: http.StatusTooManyRequests, RetryAfter: limit.RetryAfter, Body: refusal{err.Error()}}
+	}
+	r, err := Read(v, policy.HostOf(v), p.usual())
+	if err != nil {
+		return Reply{Status: http.StatusBadRequest, Body: refusal{err.Error()}}
+	}
+	return Reply{Status: http.StatusOK, Body: p.Do(ctx, Order{Request: r, By: caller.String(), Policy: pol, Keys: keys})}
+}
+
+func (p *Purger) usual() Reach {
+	if p.Usual == "" {
+		return Exact
+	}
+	return p.Usual
+}

@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"uwgate/gateway/policy"
+	"uwgate/gateway/purge"
+	"uwgate/uwsgi"
+)
+
+// purging makes a gateway accept PURGE requests of a network.
+func purging(rate int) func(*Gateway) {
+	return func(g *Gateway) {
+		g.Purges.Access.Networks = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		g.Purges.Rate = rate
+	}
+}
+
+// purgeOf are the vars of a PURGE request from that network.
+func purgeOf(uri string, more ...uwsgi.Var) uwsgi.Vars {
+	v := request("PURGE", uri, uwsgi.Var{Name: "CACHE_KEY", Value: "k:" + uri}, uwsgi.Var{Name: "CACHE_STATUS", Value: "405"},
+		uwsgi.Var{Name: "REMOTE_ADDR", Value: "10.1.2.3"})
+	return append(v, more...)
+}
+
+// Too many purges are refused for a while, and say for how long.
+func TestPurgeRate(t *testing.T) {
+	b := newBench(t, purging(1), says(okPage("a page")))
+	refused := 0
+	for range 20 {
+		a := b.ask(purgeOf("/page"), nil)
+		switch {
+		case a.status == 200:
+		case a.status == 429 && a.header.Get("Retry-After") == "1" && strings.Contains(a.body, "too many purges"):
+			refused++
+		default:
+			t.Errorf("got %q", a.raw)
+		}
+	}
+	if refused == 0 {
+		t.Error("no purge was refused")
+	}
+}
+
+// A PURGE with a body, or after something else of nginx's, is answered whole.
+func TestPurgeWithABody(t *testing.T) {
+	b := newBench(t, purging(0), says(okPage("a page")))
+	v := setVar(purgeOf("/page"), uwsgi.Var{Name: "CONTENT_LENGTH", Value: "100000"})
+	if a := b.ask(v, make([]byte, 100000)); a.status != 200 || a.err != nil || !strings.Contains(a.body, `"status":"`+purge.Done+`"`) {
+		t.Errorf("got %q, %v", a.raw, a.err)
+	}
+	if line := b.line(0); line["reason"] != string(policy.Purge) || line["bytes"].(int64) == 0 || line["backend"] != "" {
+		t.Errorf("logged %v", line)
+	}
+}
+
+// A gateway that only observes deletes nothing.
+func TestPurgeWhileObserving(t *testing.T) {
+	b := newBench(t, func(g *Gateway) { purging(0)(g); g.Policy.Observe = true }, says(okPage("a page")))
+	b.store.set("k:/page", item{body: "stored by another gateway"})
+	if a := b.ask(purgeOf("/page"), nil); a.status != 200 {
+		t.Errorf("got %q", a.raw)
+	}
+	if _, there := b.contents()["k:/page"]; !there {
+		t.Error("the page is gone")
+	}
+}
