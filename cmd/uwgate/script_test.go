@@ -14,6 +14,7 @@ func TestMain(m *testing.M) {
 // are, besides:
 //
 //	worker DIR               a worker that answers /NAME with the file DIR/NAME; $WORKER is its address
+//	site DIR                 nginx that answers /NAME with the file DIR/NAME; $SITE is its address
 //	memcached [KEY=FILE]…    a memcached that has these entries and takes no others; $MEMCACHED is its address
 //	await ADDRESS            until somebody listens there
 //	packet FILE              FILE, of lines NAME=value, becomes a uwsgi packet
@@ -31,6 +32,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"worker":    startWorker,
+			"site":      startNginx,
 			"memcached": startMemcached,
 			"await":     await,
 			"packet":    makePacket,

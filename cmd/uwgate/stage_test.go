@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -60,6 +61,25 @@ func startWorker(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		path, _, _ := strings.Cut(req.Vars.Get("REQUEST_URI"), "?")
 		answer, err := os.ReadFile(filepath.Join(dir, filepath.Base(path)))
+		if err != nil {
+			answer = []byte("HTTP/1.1 404 Not Found\nContent-Length: 0\n\n")
+		}
+		nc.Write(answer)
+	})
+}
+
+// startNginx is nginx, as far as warm sees it.
+func startNginx(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: site DIR")
+	}
+	dir := ts.MkAbs(args[0])
+	stage(ts, "SITE", func(nc net.Conn) {
+		req, err := http.ReadRequest(bufio.NewReader(nc))
+		if err != nil {
+			return
+		}
+		answer, err := os.ReadFile(filepath.Join(dir, filepath.Base(req.URL.Path)))
 		if err != nil {
 			answer = []byte("HTTP/1.1 404 Not Found\nContent-Length: 0\n\n")
 		}

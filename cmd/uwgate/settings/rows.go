@@ -128,19 +128,25 @@ func ForCheck() *Set {
 			help: "compare nginx's configuration with the settings; name its main `FILE`, as in /etc/nginx/nginx.conf, and uwgate reads what that includes"},
 		{name: "diff", kind: toggle(func(s *Settings) *bool { return &s.Command.Diff }), own: true,
 			help: "print a patch of nginx's files that fixes what --nginx finds, and change no file"},
-		{name: "verbose", short: "v", kind: toggle(func(s *Settings) *bool { return &s.Command.Verbose }), own: true,
-			help: "print with --nginx which requests reach uwgate by each uwsgi_pass, and which of them nginx has looked up"},
+		verboseRow("print with --nginx which requests reach uwgate by each uwsgi_pass, and which of them nginx has looked up"),
 		{name: "via", kind: text("URL", func(s *Settings) *string { return &s.Command.Via }, nil), own: true,
 			help: "prove with a page of its own that nginx finds what uwgate stores; name a `URL` of the site, and the page gets a new URL in the same folder"},
 		headerRow("add a header to the requests of --via, as `'Name: value'`"),
-		{name: "insecure", short: "k", kind: toggle(func(s *Settings) *bool { return &s.Command.Insecure }), own: true,
-			help: "accept any certificate of the site of --via, as of one that is signed by itself"},
+		insecureRow("accept any certificate of the site of --via, as of one that is signed by itself"),
 		jsonRow("print one JSON object"),
 	}, but("nginx"))
 }
 
 func jsonRow(help string) row {
 	return row{name: "json", kind: toggle(func(s *Settings) *bool { return &s.Command.JSON }), own: true, help: help}
+}
+
+func verboseRow(help string) row {
+	return row{name: "verbose", short: "v", kind: toggle(func(s *Settings) *bool { return &s.Command.Verbose }), own: true, help: help}
+}
+
+func insecureRow(help string) row {
+	return row{name: "insecure", short: "k", kind: toggle(func(s *Settings) *bool { return &s.Command.Insecure }), own: true, help: help}
 }
 
 func headerRow(help string) row {

@@ -239,9 +239,10 @@ type Command struct {
 	Method      string   // empty: GET
 	RequestFile string
 	Via         string // check: the URL of the site
-	Insecure    bool   // check: any certificate of it will do
+	Insecure    bool   // check, warm: any certificate of the site will do
 	Nginx       string // check: nginx's main configuration file
 	Diff        bool   // check: print a patch
-	Verbose     bool   // check: print the ways to the gateway
+	Verbose     bool   // check: print the ways to the gateway; warm: print each page
 	Site
+	Warm Warm
 }

@@ -1,0 +1,105 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"uwgate/cmd/uwgate/warm"
+)
+
+// A Warm is which pages `uwgate warm` requests, and how.
+type Warm struct {
+	Sitemaps    []string // URLs or files
+	URLs        []string // files with a URL a line; - is standard input
+	Site        string   // as in https://www.example.com; empty: not named
+	Hosts       []string // globs
+	Limit       int      // zero: none
+	Through     string   // nginx or gateway
+	Connect     Address  // zero: the site's
+	Rate        float64  // requests a second; zero: no bound
+	Concurrency int
+	Timeout     time.Duration
+}
+
+// ForWarm returns the settings of `uwgate warm`.
+func ForWarm() *Set {
+	rows := append(warmRows(),
+		headerRow("add a header to the requests, as `'Name: value'`"),
+		insecureRow("accept any certificate of the site, as of one that is signed by itself"),
+		verboseRow("print a line for each page"),
+		jsonRow("print one JSON object; with -v one for each page, too"))
+	for i := range rows {
+		rows[i].category = "0. Warming"
+	}
+	return newSet(rows, allRows())
+}
+
+func warmRows() []row {
+	return []row{
+		{name: "sitemap", kind: texts("URL or file", func(s *Settings) *[]string { return &s.Command.Warm.Sitemaps }, notEmpty("a URL or the name of a file")), own: true,
+			help: "request the pages of this `SITEMAP`, a URL or a file; an index, a robots.txt or a text with a URL a line are sitemaps, too, compressed or not"},
+		{name: "urls", kind: texts("file", func(s *Settings) *[]string { return &s.Command.Warm.URLs }, notEmpty("the name of a file, or -")), own: true,
+			help: "request the pages in this `FILE`, a URL or a path of --site a line; - is standard input"},
+		{name: "site", kind: one("URL", func(s *Settings) *string { return &s.Command.Warm.Site }, parseSite), own: true,
+			help: "take paths as those of this `SITE`, as in https://www.example.com"},
+		{name: "host", kind: texts("glob", func(s *Settings) *[]string { return &s.Command.Warm.Hosts }, checkHostGlob), own: true,
+			help: "request sitemaps and their pages of this `HOST`, too, a glob as in *.example.com; without it only those of the sitemap's host"},
+		{name: "limit", kind: number(func(s *Settings) *int { return &s.Command.Warm.Limit }, 0, math.MaxInt32, ", 0 for all"), defaults: []string{"0"}, own: true,
+			help: "request at most this `NUMBER` of pages; 0 for all"},
+		{name: "through", kind: word(func(s *Settings) *string { return &s.Command.Warm.Through }, "nginx", "gateway"), defaults: []string{"nginx"}, own: true,
+			help: "request pages through `nginx or gateway`: nginx serves those that are stored, and the gateway, at --listen, fetches and stores each again"},
+		{name: "connect", kind: optionalAddress(func(s *Settings) *Address { return &s.Command.Warm.Connect }), own: true,
+			help: "connect to nginx at this `ADDRESS` in place of the site's, as in 127.0.0.1:443"},
+		{name: "rate", kind: one("number", func(s *Settings) *float64 { return &s.Command.Warm.Rate }, parseRate), defaults: []string{"0"}, own: true,
+			help: "send at most this `NUMBER` of requests a second, as in 20 or 0.5; 0 for as many as --concurrency permits"},
+		{name: "concurrency", kind: number(func(s *Settings) *int { return &s.Command.Warm.Concurrency }, 1, 1000, ""), defaults: []string{"2"}, own: true,
+			help: "have at most this `NUMBER` of requests under way at once; they are fewer while responses are slow or visitors wait for a worker"},
+		{name: "timeout", kind: period(func(s *Settings) *time.Duration { return &s.Command.Warm.Timeout }, positive), defaults: []string{"30s"}, own: true,
+			help: "wait this `TIME` at most for a whole response"},
+	}
+}
+
+func notEmpty(what string) func(string) error {
+	return func(text string) error {
+		if text == "" {
+			return errors.New("write " + what)
+		}
+		return nil
+	}
+}
+
+// parseSite returns a site without a path.
+func parseSite(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	url, err := warm.Normalize("", text)
+	if err != nil {
+		return "", err
+	}
+	site := strings.TrimSuffix(url, "/")
+	if strings.Count(site, "/") > 2 {
+		return "", errors.New("write the site alone, as in https://www.example.com, without a path")
+	}
+	return site, nil
+}
+
+func checkHostGlob(text string) error {
+	if _, err := path.Match(text, ""); err != nil || text == "" || strings.ContainsAny(text, "/ ") {
+		return errors.New("write the name of a host, or a glob, as in *.example.com")
+	}
+	return nil
+}
+
+func parseRate(text string) (float64, error) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= 0 && n <= 1e6) {
+		return 0, fmt.Errorf("write a number of requests a second, as in 20 or 0.5, or 0 for no bound")
+	}
+	return n, nil
+}
