@@ -260,6 +260,11 @@ func (f *fake) commands(prefix string) (heard []string) {
 	return heard
 }
 
+// deletes returns the received deletes, without those of records.
+func (f *fake) deletes() []string {
+	return slices.DeleteFunc(f.commands("delete"), func(command string) bool { return strings.Contains(command, Sibling(KindRecord, "")[:6]) })
+}
+
 // value returns what is stored under a wire key.
 func (f *fake) value(key string) (string, bool) {
 	f.mu.Lock()

@@ -15,6 +15,8 @@ type fill struct {
 	flags   uint32
 	exptime int32
 	tomb    string
+	record  []byte                   // nil: it has none, or its record is too large
+	recKey  string                   // wire key of the record; "": it has none
 	check   func(value []byte) error // see store.checkTombstone; nil: there is no tombstone
 
 	before  []byte // the tombstone before the entry was written
@@ -29,6 +31,9 @@ func (s *store) newFill(it *item, now time.Time) *fill {
 		key: it.key, body: it.body, flags: it.flags, exptime: exptime(now, it.expires),
 		tomb: Sibling(KindTombstone, it.of),
 	}
+	if it.recorded {
+		f.record, f.recKey = it.record, recordKey(f.tomb)
+	}
 	f.check = func(value []byte) error { return s.checkTombstone(f.tomb, value, it.began) }
 	return f
 }
@@ -36,8 +41,8 @@ func (s *store) newFill(it *item, now time.Time) *fill {
 func (f *fill) settle(err error) { f.settled, f.err = true, err }
 
 // fill stores entries, unless their pages were purged after they were requested. It
-// takes three round trips for all of them: tombstones, entries, tombstones again. Each
-// fill gets its error: nil, one that wraps ErrRefused, or ErrPurged. Then the entry is
+// takes three round trips for all of them: tombstones, entries with their records, and
+// tombstones again. Each fill gets its error: nil, one that wraps ErrRefused, or ErrPurged. Then the entry is
 // not stored, and was not for longer than two round trips. fill returns an error if the
 // server failed or ctx has ended; it is the error of all fills that were not settled
 // before.
@@ -104,39 +109,112 @@ func (p *plainClient) readTombstones(fills []*fill) (map[string][]byte, error) {
 	return p.readAll(keys)
 }
 
-// store sends the entries. It settles those that are refused.
+// store sends the entries, each after its record. It settles those that are refused.
 func (p *plainClient) store(fills []*fill) error {
-	return p.talkLines(len(fills), func(o *output) {
-		for _, f := range fills {
-			f.unsure = true
-			o.storage("set", f.key, f.body, int64(f.flags), int64(f.exptime))
+	steps := storeSteps(fills)
+	var lost []string // records that were refused
+	err := p.talkLines(len(steps), func(o *output) {
+		for _, s := range steps {
+			s.send(o)
 		}
 	}, func(i int, line string) error {
-		if line == "STORED" {
-			return nil
-		}
-		err := unexpected(line)
-		if !errors.Is(err, ErrRefused) {
+		if steps[i].key != "" {
+			err := steps[i].recorded(line)
+			if errors.Is(err, ErrRefused) && isSkipped(line) {
+				lost, err = append(lost, steps[i].key), nil
+			}
 			return err
 		}
-		fills[i].unsure = false
-		fills[i].settle(err)
-		if strings.HasPrefix(line, "SERVER_ERROR") || line == "NOT_STORED" {
-			return nil // memcached has skipped the value
-		}
-		return err
+		return steps[i].stored(line)
 	})
+	if err != nil || lost == nil {
+		return err
+	}
+	return p.deleteNow(lost) // an older record may be there
+}
+
+// A storeStep is one command of store: for a fill's page, or for its record.
+type storeStep struct {
+	*fill
+	key     string // of the record; "": the step is for the page
+	exptime int32  // of the record
+}
+
+// storeSteps are the commands for fills. A page and its copy have one record.
+func storeSteps(fills []*fill) []storeStep {
+	steps := make([]storeStep, 0, len(fills))
+	for i, f := range fills {
+		if f.recKey != "" && (i == 0 || !f.sharesRecord(fills[i-1])) {
+			exptime := f.exptime
+			if i+1 < len(fills) && f.sharesRecord(fills[i+1]) {
+				exptime = max(exptime, fills[i+1].exptime)
+			}
+			steps = append(steps, storeStep{f, f.recKey, exptime})
+		}
+		steps = append(steps, storeStep{fill: f})
+	}
+	return steps
+}
+
+func (f *fill) sharesRecord(o *fill) bool {
+	return f.recKey == o.recKey && bytes.Equal(f.record, o.record)
+}
+
+func (s storeStep) send(o *output) {
+	switch {
+	case s.key == "":
+		s.unsure = true
+		o.storage("set", s.fill.key, s.body, int64(s.flags), int64(s.fill.exptime))
+	case s.record == nil:
+		o.command("delete", s.key)
+	default:
+		o.storage("set", s.key, s.record, 0, int64(s.exptime))
+	}
+}
+
+func (s storeStep) recorded(line string) error {
+	if s.record == nil {
+		return deleted(line)
+	}
+	if line == "STORED" {
+		return nil
+	}
+	return unexpected(line)
+}
+
+func (f *fill) stored(line string) error {
+	if line == "STORED" {
+		return nil
+	}
+	err := unexpected(line)
+	if !errors.Is(err, ErrRefused) {
+		return err
+	}
+	f.unsure = false
+	f.settle(err)
+	if isSkipped(line) {
+		return nil
+	}
+	return err
+}
+
+// isSkipped reports whether memcached has skipped the value of a set that it refused.
+func isSkipped(line string) bool {
+	return strings.HasPrefix(line, "SERVER_ERROR") || line == "NOT_STORED"
 }
 
 // settleStored deletes the entries whose pages were purged while they were stored, and
 // settles all.
 func (p *plainClient) settleStored(stored []*fill, tombs map[string][]byte) error {
 	var purged []*fill
-	var keys []string
+	var keys, records []string
 	for _, f := range stored {
 		tomb := tombs[f.tomb]
 		if !bytes.Equal(f.before, tomb) && f.check(tomb) != nil {
 			purged, keys = append(purged, f), append(keys, f.key)
+			if f.recKey != "" {
+				records = append(records, f.recKey)
+			}
 			continue
 		}
 		f.unsure = false
@@ -145,7 +223,7 @@ func (p *plainClient) settleStored(stored []*fill, tombs map[string][]byte) erro
 	if len(keys) == 0 {
 		return nil
 	}
-	if err := p.deleteNow(keys); err != nil {
+	if err := p.deleteNow(keys, records...); err != nil {
 		return err
 	}
 	for _, f := range purged {

@@ -12,7 +12,7 @@ import (
 type Item struct {
 	Addr  string // of the server
 	Value []byte
-	Flags uint32
+	Flags uint32 // without ReservedFlags
 	Usage *Usage // nil: the server could not be asked by a meta command
 }
 
@@ -113,7 +113,7 @@ func (s *store) look(ctx context.Context, key string) (*Item, error) {
 	if err != nil || it == nil {
 		return nil, err
 	}
-	return &Item{Value: it.value, Flags: it.flags, Usage: it.usage()}, nil
+	return &Item{Value: it.value, Flags: it.flags &^ ReservedFlags, Usage: it.usage()}, nil
 }
 
 // peek returns what lies under a key, or nil. It does not count as a visit, and it
@@ -142,7 +142,7 @@ func (c *client) get(ctx context.Context, key string) (*Item, error) {
 		if err != nil {
 			return replyError(err)
 		}
-		found = &Item{Value: item.Value, Flags: item.Flags}
+		found = &Item{Value: item.Value, Flags: item.Flags &^ ReservedFlags}
 		return nil
 	})
 	return found, err

@@ -30,18 +30,25 @@ func (p *plainClient) delete(ctx context.Context, keys ...string) error {
 	return p.link.do(ctx, func() error { return p.deleteNow(keys) })
 }
 
-// deleteNow deletes keys. Like every method below that takes no ctx, it must run
-// within link.do.
-func (p *plainClient) deleteNow(keys []string) error {
+// deleteNow deletes keys, and their records if that is not refused: a record without a
+// page does no harm. Like every method below that takes no ctx, it must run within
+// link.do.
+func (p *plainClient) deleteNow(keys []string, records ...string) error {
 	var refused error // the first
-	err := p.talkLines(len(keys), func(o *output) {
+	err := p.talkLines(len(keys)+len(records), func(o *output) {
 		for _, key := range keys {
 			o.command("delete", key)
 		}
-	}, func(_ int, line string) error {
+		for _, key := range records {
+			o.command("delete", key)
+		}
+	}, func(i int, line string) error {
 		err := deleted(line)
 		if errors.Is(err, ErrRefused) {
-			refused, err = cmp.Or(refused, err), nil
+			if i < len(keys) {
+				refused = cmp.Or(refused, err)
+			}
+			err = nil
 		}
 		return err
 	})

@@ -15,6 +15,14 @@ type purge struct {
 	at   time.Time // when they were purged
 }
 
+// records are the keys of the record, if it is a purge of a page.
+func (p purge) records() []string {
+	if p.tomb == "" {
+		return nil
+	}
+	return []string{recordKey(p.tomb)}
+}
+
 // leavesTombstone reports whether a tombstone is to be written. One that would have
 // expired is not.
 func (p purge) leavesTombstone(now time.Time) bool {
@@ -23,16 +31,18 @@ func (p purge) leavesTombstone(now time.Time) bool {
 
 // purge writes the tombstone and deletes the keys then. Errors are those of delete.
 func (c *client) purge(ctx context.Context, w *Writer, p purge) error {
-	if !p.leavesTombstone(w.clock()) {
+	if p.tomb == "" {
 		return c.delete(ctx, p.keys...)
 	}
-	return c.plain.link.do(ctx, func() error {
-		err := c.plain.writeTombstone(w, p)
+	return c.plain.link.do(ctx, func() (err error) {
+		if p.leavesTombstone(w.clock()) {
+			err = c.plain.writeTombstone(w, p)
+		}
 		if err != nil && !errors.Is(err, ErrRefused) {
 			return err
 		}
 		// A proxy refuses a tombstone whose server is dead. The keys may lie on another.
-		return cmp.Or(c.plain.deleteNow(p.keys), err)
+		return cmp.Or(c.plain.deleteNow(p.keys, p.records()...), err)
 	})
 }
 
@@ -64,19 +74,37 @@ func (p *plainClient) purgeNow(w *Writer, deletes []*pendingDelete) error {
 	if err := p.writeTombstones(w, deletes); err != nil {
 		return err
 	}
-	return p.talkLines(len(deletes), func(o *output) {
+	records := recordsOf(deletes)
+	return p.talkLines(len(deletes)+len(records), func(o *output) {
 		for _, d := range deletes {
 			o.command("delete", d.key)
 		}
+		for _, key := range records {
+			o.command("delete", key)
+		}
 	}, func(i int, line string) error {
-		d, err := deletes[i], deleted(line)
+		err := deleted(line)
 		if err != nil && !errors.Is(err, ErrRefused) {
 			return err
 		}
+		if i >= len(deletes) {
+			return nil
+		}
+		d := deletes[i]
 		// A proxy refuses a tombstone whose server is dead. The key may lie on another.
 		d.settled, d.err = true, cmp.Or(err, d.err)
 		return nil
 	})
+}
+
+func recordsOf(deletes []*pendingDelete) (keys []string) {
+	last := ""
+	for _, d := range deletes {
+		if d.tomb != "" && d.tomb != last { // a page is followed by its copy
+			keys, last = append(keys, recordKey(d.tomb)), d.tomb
+		}
+	}
+	return keys
 }
 
 // writeTombstones writes the tombstones of deletes. A delete whose tombstone was refused

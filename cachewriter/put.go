@@ -33,7 +33,8 @@ func (w *Writer) Put(e Entry) error {
 	if err != nil {
 		return err
 	}
-	err = t.putAt(addrs, key, e)
+	it := w.newItem(key, e)
+	err = t.putAt(addrs, it, e.Done)
 	if !errors.Is(err, ErrServerDown) || e.Addr != "" {
 		return err
 	}
@@ -41,11 +42,21 @@ func (w *Writer) Put(e Entry) error {
 		if i == 0 {
 			continue // this one is down
 		}
-		if next := t.putAt(addrs, key, e); !errors.Is(next, ErrServerDown) {
+		if next := t.putAt(addrs, it, e.Done); !errors.Is(next, ErrServerDown) {
 			return next
 		}
 	}
 	return err
+}
+
+// newItem returns an item for an entry. It has no done.
+func (w *Writer) newItem(key string, e Entry) item {
+	it := item{
+		key: key, page: cmp.Or(Escape(e.Of), key), of: cmp.Or(e.Of, e.Key), body: e.Body, flags: e.Flags,
+		expires: e.Expires, began: e.Began,
+	}
+	it.describe(w, e)
+	return it
 }
 
 // maxFailover is the number of servers after the first that an entry is offered to.

@@ -18,6 +18,10 @@ type item struct {
 	of      string         // raw key of that page
 	probe   bool           // it is the breaker's probe
 	pending *pendingDelete // of the same key, when the write began; nil: none
+
+	subject  Subject
+	recorded bool   // it has a record
+	record   []byte // the value; nil: too large
 }
 
 // finish reports the outcome on the item's server.
@@ -28,7 +32,7 @@ func (it *item) finish(err error) {
 }
 
 // size is the number of bytes that count against the queue's limits.
-func (it *item) size() int64 { return int64(len(it.key) + len(it.body)) }
+func (it *item) size() int64 { return int64(len(it.key) + len(it.body) + len(it.record)) }
 
 // A queue holds the items that wait for one server, at most one for each key. Items
 // that are being written count against its limits, too, until release. It has no

@@ -42,6 +42,8 @@ func TestMemcached(t *testing.T) {
 		{"Tombstone", testTombstone},
 		{"PurgesInACrowd", testPurgesInACrowd},
 		{"Expire", testExpire},
+		{"Records", testRecords},
+		{"RecordOfACopy", testRecordOfACopy},
 		{"Usage", testUsage},
 		{"UsageOfStale", testUsageOfStale},
 		{"Lock", testLock},
@@ -289,7 +291,7 @@ func testStored(t *testing.T, m memcached) {
 	}{
 		{"plain", ":1:CUSTOMKEY:/", 0, time.Minute},
 		{"space, percent, LF", "/a b%20\n", 0, time.Minute},
-		{"flags", "flags", 1<<32 - 1, time.Minute},
+		{"flags", "flags", 1<<32 - 1 - ReservedFlags, time.Minute},
 		{"250 bytes", strings.Repeat("x", 250), 0, time.Minute},
 		{"DEL", "/a\x7fb c", 2, time.Minute},
 		{"0x80 and on", "/caf\xc3\xa9\xff\x80", 0, time.Minute},
@@ -304,7 +306,7 @@ func testStored(t *testing.T, m memcached) {
 		await(t, tt.name+" is stored", func() bool { return w.Stats().Total.QueuedEntries == 0 })
 		wire := Escape(tt.raw)
 		body := "body of " + tt.name
-		if got, want := get(t, m, wire), fmt.Sprintf("VALUE %s %d %d\n%s", wire, tt.flags, len(body), body); got != want {
+		if got, want := get(t, m, wire), fmt.Sprintf("VALUE %s %d %d\n%s", wire, tt.flags|FlagStored, len(body), body); got != want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, want)
 		}
 		// memcached's clock ticks once a second and may lag by one.

@@ -13,6 +13,10 @@ const (
 
 	// KindTombstone says when the page was last purged: Writer.Delete.
 	KindTombstone = "d"
+
+	// KindRecord says what the page shows, for wide purges. A Writer writes it with the
+	// page if it needs one.
+	KindRecord = "p"
 )
 
 // Sibling returns the key of something that belongs to a page and is not for

@@ -55,15 +55,14 @@ func (w *Writer) SetRing(ring *Ring) {
 
 // putAt queues an entry for servers that are equally good. The error is nil if any
 // accepted it, else the first server's.
-func (t *tier) putAt(addrs []string, key string, e Entry) error {
+func (t *tier) putAt(addrs []string, it item, done func(error)) error {
 	var first error
 	taken := false
-	o := newOutcome(e.Done)
+	o := newOutcome(done)
 	for _, addr := range addrs {
-		err := t.stores[addr].put(&item{
-			key: key, page: cmp.Or(Escape(e.Of), key), of: cmp.Or(e.Of, e.Key), body: e.Body, flags: e.Flags,
-			expires: e.Expires, began: e.Began, done: o.forServer(),
-		})
+		own := it
+		own.done = o.forServer()
+		err := t.stores[addr].put(&own)
 		if err != nil {
 			o.add(err)
 		}

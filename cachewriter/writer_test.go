@@ -316,7 +316,7 @@ func TestExpiredInTheQueue(t *testing.T) {
 	if got := f.commands("set short"); len(got) != 0 {
 		t.Errorf("memcached heard %q", got)
 	}
-	if got, want := f.commands("set long"), []string{"set long 0 3540 0"}; !slices.Equal(got, want) {
+	if got, want := f.commands("set long"), []string{fmt.Sprintf("set long %d 3540 0", FlagStored)}; !slices.Equal(got, want) {
 		t.Errorf("memcached heard %q, want %q: time in the queue counts", got, want)
 	}
 }

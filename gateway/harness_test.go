@@ -335,12 +335,12 @@ type memcached struct {
 	mu      sync.Mutex // guards everything below
 	items   map[string]item
 	tombs   map[string]item // what items would hold under keys of tombstones
-	deletes []string
+	deletes []string // without those of records
 }
 
 type item struct {
 	body   string
-	flags  string
+	flags  string // without cachewriter.ReservedFlags
 	expiry string
 }
 
@@ -387,14 +387,17 @@ func (m *memcached) serve(nc net.Conn) {
 				io.WriteString(nc, "NOT_STORED\r\n")
 				continue
 			}
-			m.set(w[1], item{string(data[:n]), w[2], w[3]})
+			flags, _ := strconv.ParseUint(w[2], 10, 32)
+			m.set(w[1], item{string(data[:n]), strconv.Itoa(int(uint32(flags) &^ cachewriter.ReservedFlags)), w[3]})
 			io.WriteString(nc, "STORED\r\n")
 		case len(w) >= 2 && w[0] == "delete":
 			m.delete(w[1])
 			io.WriteString(nc, "DELETED\r\n")
-		case len(w) == 2 && (w[0] == "get" || w[0] == "gets"):
-			if it, ok := m.get(w[1]); ok {
-				fmt.Fprintf(nc, "VALUE %s %s %d%s\r\n%s\r\n", w[1], it.flags, len(it.body), map[string]string{"gets": " 1"}[w[0]], it.body)
+		case len(w) >= 2 && (w[0] == "get" || w[0] == "gets"):
+			for _, key := range w[1:] {
+				if it, ok := m.get(key); ok {
+					fmt.Fprintf(nc, "VALUE %s %s %d%s\r\n%s\r\n", key, it.flags, len(it.body), map[string]string{"gets": " 1"}[w[0]], it.body)
+				}
 			}
 			io.WriteString(nc, "END\r\n")
 		default:
@@ -421,7 +424,9 @@ func (m *memcached) delete(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.items, key)
-	m.deletes = append(m.deletes, key)
+	if !strings.HasPrefix(key, cachewriter.Sibling(cachewriter.KindRecord, "")[:6]) {
+		m.deletes = append(m.deletes, key)
+	}
 }
 
 func (m *memcached) get(key string) (item, bool) {
