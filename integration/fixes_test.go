@@ -38,6 +38,11 @@ var unserved = map[string]string{
 	"no_lookup":         "only the operator knows which pages nginx must look up",
 	"no_lookup_srcache": "likewise",
 
+	"never_reached":          "only the operator knows whether pages or the redirect are meant",
+	"never_reached_location": "likewise",
+	"never_reached_rewrite":  "likewise",
+	"never_reached_scheme":   "likewise",
+
 	"key_scheme_constant_shared": "the line to change is in a file that other sites include, too",
 
 	"key_unknown_variable": "a module that Debian's nginx does not have defines its variable",

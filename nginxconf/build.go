@@ -14,6 +14,7 @@ type builder struct {
 	passes    map[*directive]*Pass // by uwsgi_pass
 	lookups   map[*scope]*Lookup   // by the location, or the `if`, that asks
 	leads     map[*scope][]*scope  // to a named location, from those locations
+	visited   map[*scope]bool      // the locations to which requests are known to come
 	fetched   map[*scope]bool      // the locations that srcache_fetch asks
 	inKeys    map[string]bool      // the variables of which keys are made, by their names in lower case
 }
@@ -32,6 +33,7 @@ func build(ds []*directive, config *Config) error {
 		passes:    map[*directive]*Pass{},
 		lookups:   map[*scope]*Lookup{},
 		leads:     map[*scope][]*scope{},
+		visited:   map[*scope]bool{},
 		fetched:   map[*scope]bool{},
 		inKeys:    madeIntoKeys(http),
 	}
@@ -52,11 +54,11 @@ func build(ds []*directive, config *Config) error {
 		}
 		work := newBudget(server)
 		b.follow(server, work)
-		b.settleMisses(server)
 		b.collectSubrequests(server, work)
 		if work.isSpent() {
 			b.giveUp(server)
 		}
+		b.settleMisses(server)
 	}
 	b.collectPrograms(http)
 	return nil

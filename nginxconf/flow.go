@@ -23,6 +23,7 @@ type flow struct {
 	arrivals []arrival // of one entry, in the order in which they were found
 	lookups  []query   // likewise
 	isPlain  bool      // other requests for the URL of the entry are looked up
+	isBlind  bool      // nobody knows whether any request comes this way
 }
 
 // An entry is where a visit like others arrives: at a location, or at the server on its
@@ -112,11 +113,13 @@ func (b *builder) giveUp(server *scope) {
 			p.Unasked = append(p.Unasked, Unasked{Sometimes: true})
 		}
 	}
+	server.walk(func(s *scope) { b.visited[s] = true })
 }
 
 // unknown follows requests to locations that no directive leads to. An X-Accel-Redirect, a
 // subrequest or a module may.
 func (f *flow) unknown() {
+	f.isBlind = true
 	f.server.walk(func(l *scope) {
 		if l.name != "location" || f.known[l] {
 			return

@@ -19,9 +19,7 @@ func (f *flow) handle(v visit) {
 	case f.b.passes[h] != nil:
 		f.arrive(v, at, h)
 	case f.b.lookups[at] != nil && f.b.lookups[at].Place == h.Place:
-		v = f.lookUp(v, f.b.lookups[at])
-		f.miss(v)
-		f.toErrorPage(v, nil, 500, 502, 503, 504) // a GET never gets 405
+		f.ask(v, f.b.lookups[at], h)
 	case strings.HasSuffix(h.name, "_pass") && h.name != "memc_pass" && h.name != "memcached_pass":
 		f.respond(v, h)
 	default:
@@ -30,6 +28,20 @@ func (f *flow) handle(v visit) {
 		}
 		f.fail(v, h, anyCode)
 	}
+}
+
+// ask follows a request through memcached_pass. A GET never gets 405.
+func (f *flow) ask(v visit, l *Lookup, h *directive) {
+	codes := []int{500, 502, 503, 504}
+	if !l.Key.Skipping.IsZero() {
+		codes = codes[1:]
+		skipping := v
+		skipping.asked = nil
+		defer f.fail(skipping, h, 500) // after the lookups of the others
+	}
+	v = f.lookUp(v, l)
+	f.miss(v)
+	f.toErrorPage(v, nil, codes...)
 }
 
 // isKeptInExcept reports whether a handler of a location is that of its limit_except, too.

@@ -47,6 +47,11 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 		Programs: programTexts(s.programs()),
 		Guards:   s.guards(),
 		Skip:     s.find("srcache_fetch_skip").text(""),
+		scope:    s,
+		ways:     []*scope{nil},
+	}
+	if from := b.leads[s.location()]; len(from) > 0 {
+		l.ways = from
 	}
 	for _, d := range s.server().own("server_name") {
 		l.Names = append(l.Names, d.args...)
@@ -56,7 +61,7 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 	}
 	var err error
 	if d.name == "srcache_fetch" {
-		l.Srcache = true
+		l.Srcache, l.fetch = true, d
 		l.Misses = b.passOf(s)
 		err = b.fetch(l, s, d)
 	} else {
@@ -64,6 +69,7 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 		l.Key = b.key(s, "memcached_key")
 		err = b.ask(l, s, d)
 	}
+	b.followRuns(l)
 	b.config.Lookups = append(b.config.Lookups, l)
 	b.lookups[s] = l
 	return err
@@ -154,6 +160,7 @@ func (b *builder) settleMisses(server *scope) {
 		if l.heard {
 			l.Unheard = Text{}
 		}
+		b.settleNever(l)
 		if l.Misses == nil && len(l.Reached) > 0 {
 			l.Misses = l.Reached[0]
 		}

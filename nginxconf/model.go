@@ -123,6 +123,23 @@ type Lookup struct {
 	// Store are the arguments of an srcache_store, with which nginx stores pages by
 	// itself. Zero: there is none.
 	Store Text
+
+	// Leaves are the responses, such as `return 301`, that some requests get before the
+	// lookup. Never is one that all requests get, or the location block that none comes to.
+	// Zero: requests are looked up.
+	Leaves []Leave
+	Never  Text
+
+	scope *scope     // the location, or the `if`, that asks
+	ways  []*scope   // the locations from which requests come; nil: they begin here
+	fetch *directive // of srcache_fetch
+}
+
+// A Leave is a response that nginx itself gives to some requests before a lookup.
+type Leave struct {
+	Text
+	If       Text // the condition around it; zero: there is none
+	IsServer bool // it is the server block's own
 }
 
 // An Ask is how a lookup asks memcached.
@@ -195,9 +212,16 @@ type Key struct {
 	// runs".
 	Late string
 
+	// IsEmpty is set if Late says that the key is set, but to nothing.
+	IsEmpty bool
+
 	// Varies is set in the same way if all requests have a key, but some have another one
 	// than Expanded.
 	Varies string
+
+	// Skipping is the error_page that sends requests without a key to a uwsgi_pass: a way to
+	// skip the lookup. Late is then not set for them. Zero: there is none.
+	Skipping Text
 }
 
 // A Variable is one that the configuration defines.

@@ -40,7 +40,7 @@ var keyTests = []struct {
 		Key{Text: Text{Value: "s$uri"}, Expanded: "s$uri"}},
 	{"a constant", `location / { set $a 1; set $memcached_key "c$a"; ASKS; }`,
 		Key{Text: Text{Value: "c$a"}, Expanded: "c1"}},
-	{"empty", `location / { set $memcached_key ""; ASKS; }`, Key{}},
+	{"empty", `location / { set $memcached_key ""; ASKS; }`, Key{Late: "`set $memcached_key \"\"` of nginx.conf:5 gives it no value"}},
 	{"a variable of another location", `location /b { set $a 1; } location / { set $memcached_key "k$a:$uri"; ASKS; }`,
 		Key{Text: Text{Value: "k$a:$uri"}, Expanded: "k:$uri"}},
 	{"headers, arguments, cookies", `location / { set $memcached_key "$http_host$arg_x$cookie_c$is_args"; ASKS; }`,

@@ -18,6 +18,7 @@ func (f *flow) enter(v visit) {
 		return
 	}
 	f.known[v.at] = true
+	f.b.visited[v.at] = f.b.visited[v.at] || !f.isBlind
 	if except := v.at.exceptGET(); except != nil {
 		v.at = except
 		f.serve(v) // without the location's rewrites (ngx_http_update_location_config)

@@ -120,8 +120,13 @@ func (s *scope) condition() Text {
 	if s.name != "if" {
 		return Text{}
 	}
-	args := strings.Join(s.args, " ")
-	return Text{s.Place, strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(args, "("), ")"))}
+	return s.bare()
+}
+
+// bare returns the condition of an `if` without brackets.
+func (d *directive) bare() Text {
+	args := strings.Join(d.args, " ")
+	return Text{d.Place, strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(args, "("), ")"))}
 }
 
 // walk calls f for the scope and all scopes in it, outer ones first.

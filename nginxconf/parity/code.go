@@ -38,6 +38,7 @@ const (
 	handoverServer Code = "handover-server"
 	handoverLost   Code = "handover-lost"
 
+	neverReached     Code = "never-reached"
 	noMethod         Code = "no-method"
 	paramTwice       Code = "param-twice"
 	httpHost         Code = "http-host"

@@ -24,7 +24,12 @@ var unfixed = map[string]string{
 	"gap":               "a file is missing, and nobody knows what it would say",
 	"no_lookup":         "only the operator knows which pages nginx must look up",
 	"no_lookup_srcache": "likewise",
+	"never_reached":     "only the operator knows whether pages or the redirect are meant",
 	"srcache_key_md5":   "the lines that make the key belong to two locations",
+
+	"never_reached_location": "likewise",
+	"never_reached_rewrite":  "likewise",
+	"never_reached_scheme":   "likewise",
 
 	"server_shadowed_default":       "only the operator knows the names of the site",
 	"server_shadowed_default_later": "likewise",

@@ -60,6 +60,8 @@ func (k *checker) key(l Lookup) {
 	asked, at := l.asked(), l.at(l.Key.Place)
 	set := k.setKeyFirst(l)
 	switch {
+	case !l.Never.IsZero():
+		return // which is another finding
 	case l.Key.Late != "" && l.hasHead():
 		k.error(at, keyNotSet, set, "requests are looked up without a key, so nothing is ever found: %s", l.Key.Late)
 		return

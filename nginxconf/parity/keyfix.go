@@ -23,6 +23,9 @@ func (k *checker) setKey(l Lookup, quoted string) Fix {
 // setKeyFirst sets the key before anything can end the rewrites of the location. It keeps
 // the expression that stands too late, unless the gateway has another one.
 func (k *checker) setKeyFirst(l Lookup) Fix {
+	if l.Key.IsEmpty && !l.hasHead() {
+		return end(l.Location.Place, `if ($memcached_key = "") { uwsgi_pass `+k.missesTo(l)+"; }")
+	}
 	if l.Key.Variable == "" && l.hasHead() || l.Key.Late == "" {
 		return k.setKey(l, k.quotedKey())
 	}

@@ -13,6 +13,7 @@ var tolerated = map[Code]string{
 	errorPageMissing: "nginx responds to these requests itself, whether or not there is a gateway",
 	errorPageStatus:  "the status of the page is nginx's; what is stored is right",
 	socketDenied:     "serve makes its own socket anew, with another mode; and what lies there from before must not keep it from that",
+	neverReached:     "nginx asks for no page; what is stored is right",
 	serverShadowed:   "nginx sends no requests; what is stored is right",
 }
 
