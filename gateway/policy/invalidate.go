@@ -88,7 +88,7 @@ func (p *Policy) kin(v uwsgi.Vars, key string) (targets []Target) {
 	}
 	right := false
 	for _, class := range []string{"", bearer} {
-		other, err := p.Keys.Template.expand(v, &class)
+		other, err := p.Keys.Template.expand(v, map[string]string{visitorVariable: class})
 		switch {
 		case err != nil:
 			return nil

@@ -191,17 +191,17 @@ func isNameByte(c byte) bool {
 // Its errors name what is missing or ambiguous, but never a value.
 func (t *Template) Expand(v uwsgi.Vars) (string, error) { return t.expand(v, nil) }
 
-// expand is Expand for the given class of visitors, if there is one.
-func (t *Template) expand(v uwsgi.Vars, visitor *string) (string, error) {
+// expand is Expand with the given values of some variables.
+func (t *Template) expand(v uwsgi.Vars, given map[string]string) (string, error) {
 	key := make([]byte, 0, 128)
 	for i := range t.pieces {
 		p := &t.pieces[i]
-		switch {
-		case p.render == nil:
+		if p.render == nil {
 			key = append(key, p.text...)
 			continue
-		case visitor != nil && p.text == visitorVariable:
-			key = append(key, *visitor...)
+		}
+		if value, ok := given[p.text]; ok {
+			key = append(key, value...)
 			continue
 		}
 		value, err := p.render(t, v, p.arg)
