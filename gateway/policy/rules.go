@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -35,6 +34,10 @@ type Rule struct {
 	// Args are arguments that the URL must all have: "name" with any value or
 	// none, "name=value" with that value. They are compared decoded.
 	Args []string
+
+	// Methods are request methods, in capitals. One must match. Pages are stored for GET
+	// only, and Purge applies to unsafe methods only.
+	Methods []string
 
 	// ContentTypes are globs of media types, such as "text/*", without
 	// parameters. One must match that of the response. Case does not matter.
@@ -70,6 +73,12 @@ type Rule struct {
 	// The key must be known before the response, so KeepArgs of the first rule
 	// that matches without waiting for the response apply.
 	KeepArgs []string
+
+	// Purge is what becomes invalid when an unsafe request that the conditions describe
+	// succeeds. All rules with Purge are looked at, not only the first that matches. URI
+	// and Tag may contain $1 to $9, what the groups of PathRegexp match, and $$, a dollar
+	// sign.
+	Purge []Scope
 }
 
 // An Action is what a Rule does with a page, in the words of the configuration
@@ -83,108 +92,19 @@ const (
 	ActionObserve Action = "observe" // decide, and do not store it: Verdict.Observe
 )
 
-// Validate returns what is wrong with the rule and how to correct it. It returns
-// nil for a rule that can be used.
-func (r *Rule) Validate() error {
-	for _, check := range []func() error{r.checkHosts, r.checkPath, r.checkArgs, r.checkTypes, r.checkAction, r.checkTTLs, r.checkTags, r.checkStatuses} {
-		if err := check(); err != nil {
-			return fmt.Errorf("policy: rule: %w", err)
-		}
-	}
-	return nil
+// OnlyPurges reports whether the rule says nothing about pages that are stored. Then it
+// does not hide the rules below it.
+func (r *Rule) OnlyPurges() bool { return r.Purge != nil && !r.hasEffect() }
+
+func (r *Rule) hasEffect() bool {
+	return r.Action != "" || r.TTL != 0 || r.MinTTL != 0 || r.MaxTTL != 0 || r.Tags != nil || r.KeepArgs != nil || r.Statuses != nil
 }
 
-func (r *Rule) checkHosts() error {
-	for _, host := range r.Hosts {
-		if host == "" || strings.ContainsAny(host, "/ :") && !strings.HasPrefix(host, "[") {
-			return fmt.Errorf("host %q: give a name such as www.example.com or *.example.com, without scheme and port", host)
-		}
-	}
-	return nil
-}
+// isForPages reports whether the rule is one for pages that are stored.
+func (r *Rule) isForPages() bool { return r.isForMethod("GET") && !r.OnlyPurges() }
 
-func (r *Rule) checkPath() error {
-	switch {
-	case r.PathPrefix != "" && r.PathPrefix[0] != '/':
-		return fmt.Errorf("path prefix %q does not begin with a slash; write it as /%s", r.PathPrefix, r.PathPrefix)
-	case r.PathGlob != "" && r.PathGlob[0] != '/' && r.PathGlob[0] != '*':
-		return fmt.Errorf("path glob %q begins with neither a slash nor a star, so no path can match; write it as /%s", r.PathGlob, r.PathGlob)
-	case strings.Contains(r.PathPrefix, "?"), strings.Contains(r.PathGlob, "?"):
-		return errors.New("a path holds no arguments, and ? is nothing special in a glob; name arguments of their own")
-	}
-	return nil
-}
-
-func (r *Rule) checkStatuses() error {
-	for _, status := range r.Statuses {
-		if !slices.Contains(storableStatuses, status) {
-			return fmt.Errorf("status %d cannot be stored; besides 200, which always may, there are %v", status, storableStatuses)
-		}
-	}
-	return nil
-}
-
-func (r *Rule) checkArgs() error {
-	for _, arg := range r.Args {
-		if name, _, _ := strings.Cut(arg, "="); name == "" || strings.ContainsAny(arg, "&?") {
-			return fmt.Errorf("argument %q: write name, or name=value, decoded, one argument an entry", arg)
-		}
-	}
-	for _, glob := range r.KeepArgs {
-		if glob == "" || strings.ContainsAny(glob, "=&?") {
-			return fmt.Errorf("argument to keep %q: write its name, or a glob such as page_*, without a value", glob)
-		}
-	}
-	if r.KeepArgs != nil && len(r.ContentTypes) > 0 {
-		return errors.New("arguments are cut before there is an answer, whose content type the rule waits for; use two rules")
-	}
-	return nil
-}
-
-func (r *Rule) checkTypes() error {
-	for _, glob := range r.ContentTypes {
-		if glob != "*" && strings.Count(glob, "/") != 1 || strings.ContainsAny(glob, "; ") {
-			return fmt.Errorf("content type %q: write type/subtype, such as text/html or text/*, without parameters", glob)
-		}
-	}
-	return nil
-}
-
-func (r *Rule) checkAction() error {
-	switch r.Action {
-	case "", ActionCache, ActionObserve:
-		return nil
-	case ActionBypass:
-		if r.TTL != 0 || r.MinTTL != 0 || r.MaxTTL != 0 || r.Tags != nil || r.KeepArgs != nil {
-			return errors.New("with action bypass nothing is stored, so lifetimes, tags and arguments to keep mean nothing; take them out, or the action")
-		}
-		return nil
-	}
-	return fmt.Errorf("action %q is not known; it is one of cache, bypass and observe", r.Action)
-}
-
-func (r *Rule) checkTTLs() error {
-	for _, ttl := range []time.Duration{r.TTL, r.MinTTL, r.MaxTTL} {
-		if ttl < 0 || 0 < ttl && ttl < time.Second {
-			return fmt.Errorf("lifetime %v: memcached counts whole seconds, so give one of at least 1s; to store nothing, use action bypass", ttl)
-		}
-	}
-	if r.MaxTTL > 0 && r.MinTTL > r.MaxTTL {
-		return fmt.Errorf("the shortest lifetime %v is longer than the longest, %v; swap them", r.MinTTL, r.MaxTTL)
-	}
-	return nil
-}
-
-func (r *Rule) checkTags() error {
-	for _, tag := range r.Tags {
-		if tag == "" || strings.ContainsFunc(tag, isControlOrSpace) || strings.Contains(tag, ",") {
-			return fmt.Errorf("tag %q: a tag is one word, without spaces and commas; give several as several", tag)
-		}
-		if len(tag) > maxTag {
-			return fmt.Errorf("tag %.20q…: it has %d bytes; a tag has at most %d", tag, len(tag), maxTag)
-		}
-	}
-	return nil
+func (r *Rule) isForMethod(method string) bool {
+	return len(r.Methods) == 0 || slices.Contains(r.Methods, method)
 }
 
 // String describes the rule in one line, conditions first.
@@ -195,6 +115,7 @@ func (r *Rule) String() string {
 			conditions = append(conditions, what+" "+strings.Join(values, " "))
 		}
 	}
+	add("method", slices.Clone(r.Methods)...)
 	add("host", slices.Clone(r.Hosts)...)
 	add("path prefix", r.PathPrefix)
 	add("path", r.PathGlob)
@@ -228,6 +149,12 @@ func (r *Rule) effect() string {
 	if r.KeepArgs != nil {
 		effect += ", keeps arguments " + strings.Join(r.KeepArgs, " ")
 	}
+	for i, s := range r.Purge {
+		if i == 0 {
+			effect += ", purges"
+		}
+		effect += " " + s.String()
+	}
 	return effect
 }
 
@@ -254,7 +181,7 @@ func (p *Policy) matchRules(s *seenURL) (first, sure int) {
 	}
 	l := s.place()
 	for i := range p.Rules {
-		if !p.Rules[i].allows(l) {
+		if !p.Rules[i].isForPages() || !p.Rules[i].allows(l) {
 			continue
 		}
 		if first == 0 {
@@ -276,7 +203,7 @@ func (p *Policy) ruleOf(v uwsgi.Vars, plan Plan, h uwsgi.Header) int {
 	s := seenURLOf(v)
 	l := s.place()
 	for n := plan.firstRule; n <= len(p.Rules) && n != plan.sureRule; n++ {
-		if r := &p.Rules[n-1]; r.isForType(h) && r.allows(l) {
+		if r := &p.Rules[n-1]; r.isForPages() && r.isForType(h) && r.allows(l) {
 			return n
 		}
 	}

@@ -38,6 +38,7 @@ var ruleKeys = []ruleKey{
 	{"regex", false, setRegexp},
 	{"arg", true, setArg},
 	{"type", true, setType},
+	{"methods", true, setMethod},
 	{"action", false, setAction},
 	{"ttl", false, lifetime(func(r *rule) *time.Duration { return &r.TTL })},
 	{"min-ttl", false, lifetime(func(r *rule) *time.Duration { return &r.MinTTL })},
@@ -45,6 +46,7 @@ var ruleKeys = []ruleKey{
 	{"tags", true, setTag},
 	{"keep-args", true, setKeepArg},
 	{"status", true, setStatus},
+	{"purge", true, setPurge},
 }
 
 // parseRules reads the value of `rules:` and reports all that is wrong in it.
@@ -136,7 +138,10 @@ func (p *ruleParser) set(key ruleKey, line int, n *yaml.Node) {
 		return
 	}
 	for _, v := range values {
-		if v = resolve(v); v.Kind != yaml.ScalarNode || v.Tag == "!!null" || v.Value == "" {
+		v = resolve(v)
+		if v.Kind == yaml.MappingNode && key.name == "purge" {
+			p.fail(v.Line, "rule: purge: write no space after the colon, as in tag:news")
+		} else if v.Kind != yaml.ScalarNode || v.Tag == "!!null" || v.Value == "" {
 			p.fail(max(v.Line, line), "rule: %s has no value; remove the line or give one", key.name)
 		} else if err := key.set(&p.rule, v.Value); err != nil {
 			p.fail(v.Line, "rule: %s %q: %w", key.name, v.Value, err)
@@ -160,13 +165,14 @@ func (p *ruleParser) check(line int, has map[string]bool) {
 		p.fail(line, "rule: action: bypass stores nothing, so ttl, min-ttl, max-ttl, tags, keep-args and status have no effect; remove them")
 	}
 	if err := r.Validate(); err != nil && len(p.errs) == 0 {
-		p.fail(line, "%w", err)
+		p.fail(line, "%s", strings.TrimPrefix(err.Error(), "policy: "))
 	}
 }
 
-// matchesAll reports whether a rule has no condition.
+// matchesAll reports whether a rule hides all below it: it has no condition, and does more
+// than purge.
 func matchesAll(r rule) bool {
-	return len(r.Hosts)+len(r.Args)+len(r.ContentTypes) == 0 && r.PathPrefix == "" && r.PathGlob == "" && r.PathRegexp == nil
+	return !r.OnlyPurges() && len(r.Hosts)+len(r.Args)+len(r.ContentTypes) == 0 && r.PathPrefix == "" && r.PathGlob == "" && r.PathRegexp == nil
 }
 
 func findRuleKey(name string) *ruleKey {
@@ -267,6 +273,20 @@ func setType(r *rule, s string) error {
 		return errors.New("write a type without parameters, as in text/html or text/*")
 	}
 	return nil
+}
+
+func setMethod(r *rule, s string) error {
+	r.Methods = append(r.Methods, s)
+	if upper := strings.ToUpper(s); upper != s {
+		return fmt.Errorf("write the method in capitals, as in %s", upper)
+	}
+	return nil
+}
+
+func setPurge(r *rule, s string) error {
+	scope, err := policy.ParseScope(s)
+	r.Purge = append(r.Purge, scope)
+	return err
 }
 
 func setAction(r *rule, s string) error {

@@ -66,7 +66,7 @@ func TestRulesNameTheMistake(t *testing.T) {
 		{"a word", "rules:\n  - news\n", "f:2: a rule is lines of `key: value`, as in `- path: /news/`"},
 		{"twice", "rules:\n  - path: /a\nrules:\n  - path: /b\n", "f:3: rules is set a second time; write several values as one list"},
 		{"key twice", "rules:\n  - path: /a\n    path: /b\n", "f:3: rule: path is set a second time"},
-		{"unknown key", "rules:\n  - path: /a\n    mintl: 5m\n", `f:3: rule: unknown key "mintl"; did you mean "min-ttl"?; there are name, host, path, glob, regex, arg, type, action, ttl, min-ttl, max-ttl, tags, keep-args, status`},
+		{"unknown key", "rules:\n  - path: /a\n    mintl: 5m\n", `f:3: rule: unknown key "mintl"; did you mean "min-ttl"?; there are name, host, path, glob, regex, arg, type, methods, action, ttl, min-ttl, max-ttl, tags, keep-args, status, purge`},
 		{"no time", "rules:\n  - ttl: 300\n", `f:2: rule: ttl "300": write a time as in 90s, 10m or 1h30m`},
 		{"too short", "rules:\n  - ttl: 500ms\n", `f:2: rule: ttl "500ms": write a time from 1s to 720h; memcached reads a longer one as a date; to store nothing write action: bypass`},
 		{"zero", "rules:\n  - ttl: 0s\n", `f:2: rule: ttl "0s": write a time from 1s to 720h; memcached reads a longer one as a date; to store nothing write action: bypass`},
@@ -90,6 +90,12 @@ func TestRulesNameTheMistake(t *testing.T) {
 		{"keep-args with value", "rules:\n  - keep-args: [page=1]\n", `f:2: rule: keep-args "page=1": write the argument's name alone; * stands for any letters, as in utm_*`},
 		{"keep-args by type", "rules:\n  - type: text/html\n    keep-args: [a]\n", "f:2: rule: keep-args changes the request to the worker, but the type is only known from its response; use path, glob or regex in place of type"},
 		{"bypass with ttl", "rules:\n  - action: bypass\n    ttl: 5m\n", "f:2: rule: action: bypass stores nothing, so ttl, min-ttl, max-ttl, tags, keep-args and status have no effect; remove them"},
+		{"method in small letters", "rules:\n  - methods: [POST, put]\n    purge: site\n", `f:2: rule: methods "put": write the method in capitals, as in PUT`},
+		{"methods without purge", "rules:\n  - path: /a\n    methods: POST\n", "f:2: rule: only pages for GET are stored, so the rule has no effect; add GET, or say what it purges"},
+		{"purge of nothing", "rules:\n  - purge: []\n", "f:2: rule: purge has an empty list, which matches nothing; remove the line or fill it"},
+		{"purge without kind", "rules:\n  - purge: [site, news]\n", `f:2: rule: purge "news": write tag:NAME, url:/path, path:/path (with any query), prefix:/path or site`},
+		{"purge with a space", "rules:\n  - purge: [tag: news]\n", "f:2: rule: purge: write no space after the colon, as in tag:news"},
+		{"purge of a group that is none", "rules:\n  - regex: ^/a\n    purge: tag:a-$1\n", `f:2: rule: purge "tag:a-$1": $1: the rule's regex has 0 groups in parentheses`},
 		{"catch-all first", "rules:\n  - ttl: 5m\n  - path: /a\n", "f:2: a rule without host, path, glob, regex, arg or type matches everything, so the rules below it never apply; move it to the end"},
 		{"empty value", "rules:\n  - path:\n", "f:2: rule: path has no value; remove the line or give one"},
 		{"empty entry", "rules:\n  - host: [a, '']\n", "f:2: rule: host has no value; remove the line or give one"},
@@ -102,6 +108,26 @@ func TestRulesNameTheMistake(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestPurgeOfRules(t *testing.T) {
+	rules, err := parseRulesOf(t, `
+rules:
+  - purge: site
+  - methods: [POST, DELETE]
+    path: /c/
+    purge: [tag:c, "url:/?a=b"]
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []rule{
+		{place: "f:3", Rule: policy.Rule{Purge: []policy.Scope{{Kind: policy.ScopeSite}}}},
+		{place: "f:4", Rule: policy.Rule{Methods: []string{"POST", "DELETE"}, PathPrefix: "/c/", Purge: []policy.Scope{{Kind: policy.ScopeTag, Tag: "c"}, {Kind: policy.ScopeURL, URI: "/?a=b"}}}},
+	}
+	if !reflect.DeepEqual(rules, want) {
+		t.Errorf("got %+v, want %+v", rules, want)
 	}
 }
 
@@ -163,6 +189,7 @@ func TestRulesPage(t *testing.T) {
 func FuzzRules(f *testing.F) {
 	f.Add("rules:\n  - path: /a\n    ttl: 5m\n    tags: [a, b]\n  - host: a.example\n    action: bypass\n")
 	f.Add("rules:\n  - &r {regex: '^/$', keep-args: []}\n  - *r\n")
+	f.Add("rules:\n  - methods: [POST]\n    regex: ^/(a)\n    purge: [tag:$1, url:/$1, site]\n")
 	f.Add("ttl: 5m\nrules: [{type: 'text/*', min-ttl: 1s, max-ttl: 720h}]")
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := parseFile("f", strings.NewReader(text))
