@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // definitions are the variables that a configuration defines, by their names in lower case
@@ -11,6 +12,8 @@ import (
 type definitions struct {
 	sets  map[string][]*directive // all `set` of each
 	other map[string]definition   // whatever else makes variables
+
+	regexes sync.Map // *regexp.Regexp by its pattern; nil: Go cannot read it
 }
 
 type definition struct {
@@ -20,9 +23,19 @@ type definition struct {
 }
 
 func newDefinitions(http *directive) *definitions {
-	defs := &definitions{map[string][]*directive{}, map[string]definition{}}
+	defs := &definitions{sets: map[string][]*directive{}, other: map[string]definition{}}
 	defs.collect(http)
 	return defs
+}
+
+// regex returns the regex of a pattern, or nil if Go cannot read it.
+func (defs *definitions) regex(pattern string) *regexp.Regexp {
+	if re, ok := defs.regexes.Load(pattern); ok {
+		return re.(*regexp.Regexp)
+	}
+	re, _ := regexp.Compile(pattern)
+	defs.regexes.Store(pattern, re)
+	return re
 }
 
 func (defs *definitions) collect(block *directive) {
@@ -89,6 +102,12 @@ func (c *Config) Map(variable string) (m Map, found bool) {
 		return Map{}, false
 	}
 	return Map{Place: made.by.Place, Source: made.Value, Lines: made.lines}, true
+}
+
+// Definition returns what defines a variable, apart from `set`. The name has no dollar sign.
+func (c *Config) Definition(variable string) (v Variable, found bool) {
+	made, found := c.defs.other[Lower(variable)]
+	return made.Variable, found
 }
 
 // addGeo records a geo block. By default it looks the client's address up.

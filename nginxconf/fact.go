@@ -14,7 +14,8 @@ type condition struct {
 	operator string // "=", "~", "~*" or "": neither empty nor 0
 	operand  string
 	negated  bool
-	isFile   bool // tests files, or makes no sense
+	isFile   bool           // tests files, or makes no sense
+	regex    *regexp.Regexp // of ~ and ~*; nil: Go cannot read it
 }
 
 // A fact is a condition that a request is known to meet, or not to meet.
@@ -45,7 +46,10 @@ func (r *runner) condition(w running, args []string) condition {
 			c.isKnown = false
 		}
 		c.operand = operand.String()
-	case "~", "~*":
+	case "~":
+		c.regex = r.defs.regex(c.operand)
+	case "~*":
+		c.regex = r.defs.regex("(?i)" + c.operand)
 	default:
 		c.isFile = true
 	}
@@ -115,35 +119,20 @@ func (c condition) matches(value string) (met, isKnown bool) {
 	case "=":
 		return value == c.operand, true
 	}
-	re, ok := c.compiled()
-	if !ok {
+	if c.regex == nil {
 		return false, false
 	}
-	return re.MatchString(value), true
-}
-
-// compiled returns the regex of the condition, if Go can read it.
-func (c condition) compiled() (re *regexp.Regexp, ok bool) {
-	flags := ""
-	if c.operator == "~*" {
-		flags = "(?i)"
-	}
-	re, err := regexp.Compile(flags + c.operand)
-	return re, err == nil
+	return c.regex.MatchString(value), true
 }
 
 // captured returns what the regex of the condition captures in a value that is known.
 func (c condition) captured() map[string]string {
-	if !c.isKnown || c.negated || c.operator != "~" && c.operator != "~*" {
-		return nil
-	}
-	re, ok := c.compiled()
-	if !ok {
+	if !c.isKnown || c.negated || c.regex == nil {
 		return nil
 	}
 	values := map[string]string{}
-	for i, value := range re.FindStringSubmatch(c.subject) {
-		if name := re.SubexpNames()[i]; name != "" {
+	for i, value := range c.regex.FindStringSubmatch(c.subject) {
+		if name := c.regex.SubexpNames()[i]; name != "" {
 			values[Lower(name)] = value
 		}
 		if 0 < i && i < 10 {
@@ -255,7 +244,7 @@ func (defs *definitions) results(made definition, known facts) (results []string
 		sources = slices.DeleteFunc(sources, func(source string) bool { return !slices.Contains(possible, source) })
 	}
 	for _, source := range sources {
-		result, ok := made.by.mapOf(source)
+		result, ok := defs.mapOf(made.by, source)
 		if !ok {
 			return made.by.allResults()
 		}

@@ -1,7 +1,6 @@
 package nginxconf
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -89,7 +88,7 @@ func (defs *definitions) variableOnHit(name string, depth int) (values []string,
 	if sources, known := defs.onHit(ParseExpression(made.Value), depth-1); known {
 		results = nil
 		for _, source := range sources {
-			result, known := made.by.mapOf(source)
+			result, known := defs.mapOf(made.by, source)
 			if !known {
 				return nil, false
 			}
@@ -124,7 +123,7 @@ func (d *directive) allResults() (results []string) {
 
 // mapOf returns what a map gives for a text (ngx_http_map_find). It is not known if the
 // map has hostnames, or a regex that Go cannot read.
-func (d *directive) mapOf(source string) (result string, known bool) {
+func (defs *definitions) mapOf(d *directive, source string) (result string, known bool) {
 	byDefault := ""
 	var regexes []*directive
 	for _, line := range d.block {
@@ -142,8 +141,8 @@ func (d *directive) mapOf(source string) (result string, known bool) {
 		}
 	}
 	for _, line := range regexes {
-		re, err := regexp.Compile(mapRegex(line.name))
-		if err != nil {
+		re := defs.regex(mapRegex(line.name))
+		if re == nil {
 			return "", false
 		}
 		if re.MatchString(source) {

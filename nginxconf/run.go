@@ -295,7 +295,7 @@ func (r *runner) skips(w running, run Run) []Run {
 	if skip.Value == "" {
 		return []Run{run}
 	}
-	c := condition{subject: r.expand(w, ParseExpression(skip.Value), maxMaps).String()}
+	c := r.test(w, skip.Value)
 	away := run
 	away.IsAsked, away.Left, away.key, away.Key = false, skip, nil, ""
 	switch met, isKnown := c.evaluate(w.facts); {
@@ -346,7 +346,7 @@ func (r *runner) value(w running, name string, depth int) Expression {
 	switch {
 	case ok && made.Kind == "map" && depth > 0:
 		source, isKnown := r.expand(w, ParseExpression(made.Value), depth-1).constant()
-		if result, found := made.by.mapOf(source); isKnown && found {
+		if result, found := r.defs.mapOf(made.by, source); isKnown && found {
 			return r.expand(w, ParseExpression(result), depth-1)
 		}
 	case ok, isCapture(name), isOwn(lower) && !isSetOnly(lower):

@@ -26,7 +26,7 @@ func (b *builder) followRuns(l *Lookup) {
 		b.settleKey(l, asked)
 		return
 	}
-	l.Never = runs[len(runs)-1].Left
+	l.Never = first(Text{}, runs[len(runs)-1].left) // a constant srcache_fetch_skip is meant
 }
 
 // settleNever records that no directive leads a request to the lookup's location.

@@ -112,6 +112,11 @@ func Canonical(s string) string {
 	return e.String()
 }
 
+// HasOnlyVariables reports whether an expression has no literal text.
+func HasOnlyVariables(s string) bool {
+	return !slices.ContainsFunc(ParseExpression(s), func(p Piece) bool { return !p.IsVariable })
+}
+
 func canonicalName(variable string) string {
 	name := Lower(variable)
 	if other, ok := synonyms[name]; ok {

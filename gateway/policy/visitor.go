@@ -3,6 +3,8 @@ package policy
 import (
 	"slices"
 	"strings"
+
+	"uwgate/uwsgi"
 )
 
 const (
@@ -100,6 +102,19 @@ func (w *Visitors) isIdentityHeader(name string) bool {
 func (w *Visitors) isIdentityVar(name string) bool {
 	m := w.orDefault().vars.of(name)
 	return m != nil && (m.trait == identity || m.trait == credentials || m.trait == seemsIdentity)
+}
+
+// NameVisitor reports whether a Cookie header names the visitor, so that nginx must not
+// look the request up. w may be nil.
+func (w *Visitors) NameVisitor(cookies string) bool {
+	return w.orDefault().ofCookies(uwsgi.Vars{{Name: "HTTP_COOKIE", Value: cookies}}) == identity
+}
+
+// Separate reports whether a Cookie header has a cookie on which a page may depend, and
+// none that names the visitor: $visitor of the printed configuration then differs from that
+// of strangers. w may be nil.
+func (w *Visitors) Separate(cookies string) bool {
+	return w.orDefault().ofCookies(uwsgi.Vars{{Name: "HTTP_COOKIE", Value: cookies}}) == unlisted
 }
 
 // NotLookedUp returns the headers with which nginx must not look up a request:

@@ -364,6 +364,26 @@ func TestVisitorNames(t *testing.T) {
 	}
 }
 
+// One cookie decides how nginx treats a visitor.
+func TestVisitorsByCookies(t *testing.T) {
+	w := NewVisitors(VisitorNames{HarmlessCookies: []string{"shop"}})
+	for _, tt := range []struct {
+		cookies         string
+		names, separate bool
+	}{
+		{"", false, false}, {"_ga=1", false, false}, {"csrftoken=1", false, false}, {"shop=1", false, false},
+		{"theme=1", false, true}, {"_ga=1; theme", false, true},
+		{"sessionid=1", true, false}, {"theme=1; sessionid=1", true, false}, {"__Host-sessionid=1", true, false},
+	} {
+		if names, separate := w.NameVisitor(tt.cookies), w.Separate(tt.cookies); names != tt.names || separate != tt.separate {
+			t.Errorf("%q: got %t, %t; want %t, %t", tt.cookies, names, separate, tt.names, tt.separate)
+		}
+	}
+	if w = nil; w.Separate("_ga=1") || !w.Separate("shop=1") || !w.NameVisitor("sessionid=1") {
+		t.Error("the tables alone decide otherwise")
+	}
+}
+
 // What the key contains does not matter, but for cookies of sessions.
 func TestVisitorInKey(t *testing.T) {
 	tests := []struct {

@@ -140,10 +140,18 @@ type checker struct {
 	eval     *evaluator
 	found    []Finding
 	resolved map[string]resolution // by host
+
+	printed     map[string]*nginxconf.Config // the printed maps, by the name of the site
+	isAsPrinted map[string]bool              // maps, by their variables
+	withheld    map[string]bool              // see isWithheld
+	notLookedUp map[string]bool              // variables of headers
+	sees        map[nginxconf.Place]bool     // lookups; see seesCookies
+	ran         map[string][]askedRun        // by lookup and cookie
 }
 
 func newChecker(c *nginxconf.Config, g Gateway) *checker {
-	return &checker{g: g, config: c, eval: newEvaluator(c), resolved: map[string]resolution{}}
+	return &checker{g: g, config: c, eval: newEvaluator(c), resolved: map[string]resolution{},
+		printed: map[string]*nginxconf.Config{}, isAsPrinted: map[string]bool{}, withheld: map[string]bool{}, sees: map[nginxconf.Place]bool{}, ran: map[string][]askedRun{}}
 }
 
 func (k *checker) add(level Level, at nginxconf.Place, code Code, fix Fix, format string, args ...any) {

@@ -6,9 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"uwgate/gateway/policy"
 	"uwgate/nginxconf"
-	"uwgate/nginxconf/snippet"
 )
 
 // setKey sets the key in the location of the lookup.
@@ -149,21 +147,8 @@ func (k *checker) missesTo(l Lookup) string {
 	return l.Misses.Upstream.Name
 }
 
-// printedMaps returns the maps that package snippet prints for a site, whose name the
-// variable ends in.
-func printedMaps(visitors *policy.Visitors, variable string) (c *nginxconf.Config, ok bool) {
-	_, site, _ := strings.Cut(variable, "_")
-	var b strings.Builder
-	s := snippet.Site{
-		Part: snippet.PartHTTP, Name: site, Format: policy.FormatHTTP,
-		Gateways: []string{"127.0.0.1:3030"}, Servers: []string{"127.0.0.1:11211"}, Visitors: visitors,
-	}
-	if err := s.Write(&b); err != nil {
-		return nil, false
-	}
-	c, err := nginxconf.Parse("snippet", "http {"+b.String()+"}")
-	return c, err == nil
-}
+// maxMaps is how deep maps may be made of maps.
+const maxMaps = 10
 
 // divertsLong reports whether the location passes on requests for which a map of the
 // variable says so, as docs/long-keys.md recommends for long ones.

@@ -1,95 +1,281 @@
 package parity
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 
+	"uwgate/gateway/policy"
 	"uwgate/nginxconf"
+	"uwgate/nginxconf/snippet"
 )
 
-// A cookieHolder is a visitor with a single cookie, for whom conditions are evaluated.
+// A cookieHolder is a visitor with a single cookie. The headers by which others are known
+// are not in its requests.
 type cookieHolder struct {
-	*evaluator
-	cookie string // its name; its value is "1"
+	k      *checker
+	cookie string // its name; its value is "1"; "": there is none
 }
 
-// holder returns the visitor with a cookie whose name fits a glob.
-func (e *evaluator) holder(glob string) cookieHolder {
-	return cookieHolder{e, strings.ReplaceAll(glob, "*", "x")}
-}
-
-// meets evaluates the condition of an `if` or the expression of srcache_fetch_skip. It is
-// not known if it depends on anything but cookies and the method.
-func (v cookieHolder) meets(condition string) (met, known bool) {
-	if met, known = nginxconf.MethodMeets("GET", condition); known {
-		return met, true
+// value returns what a variable is for the visitor, if that is known.
+func (v cookieHolder) value(name string) (value string, known bool) {
+	header := ""
+	if v.cookie != "" {
+		header = v.cookie + "=1"
 	}
-	words := strings.Fields(strings.Trim(condition, "() "))
-	if len(words) == 0 {
-		return false, true
+	if value, ok := v.k.printedValue(name, header); ok {
+		return value, true
 	}
-	value, known := v.value(words[0], 0)
-	if !known {
-		return false, false
-	}
-	if len(words) == 1 {
-		return value != "" && value != "0", true
-	}
-	operator, operand := words[1], strings.Trim(strings.Join(words[2:], " "), `"'`)
-	switch kind, negated := strings.CutPrefix(operator, "!"); kind {
-	case "=":
-		other, known := v.value(operand, 0)
-		return (value == other) != negated, known
-	case "~", "~*":
-		matches, known := v.matchesRegex(kind+operand, value)
-		return matches != negated, known
-	}
-	return false, false
-}
-
-// maxMaps is how deep maps may be made of maps.
-const maxMaps = 10
-
-// value evaluates an expression.
-func (v cookieHolder) value(expression string, depth int) (value string, known bool) {
-	var all strings.Builder
-	for _, p := range nginxconf.ParseExpression(nginxconf.Canonical(expression)) {
-		if !p.IsVariable {
-			all.WriteString(p.Text)
-			continue
-		}
-		value, known := v.variable(p.Text, depth)
-		if !known {
-			return "", false
-		}
-		all.WriteString(value)
-	}
-	return all.String(), true
-}
-
-func (v cookieHolder) variable(name string, depth int) (value string, known bool) {
-	if name == "http_cookie" {
-		return v.cookie + "=1", true
-	}
-	if cookie, ok := strings.CutPrefix(name, "cookie_"); ok {
-		if nginxconf.Lower(v.cookie) == cookie {
-			return "1", true
-		}
+	cookie, isCookie := strings.CutPrefix(name, "cookie_")
+	switch {
+	case name == "http_cookie":
+		return header, true
+	case isCookie && nginxconf.Lower(v.cookie) == cookie:
+		return "1", true
+	case isCookie, v.k.isWithheld(name):
 		return "", true
 	}
-	if name == "request_method" {
-		return "GET", true
+	return "", false
+}
+
+// isWithheld reports whether the requests of a cookieHolder have no value for a variable: it
+// is a header that only requests have that must not be looked up, or a map of such headers.
+func (k *checker) isWithheld(name string) bool {
+	is, known := k.withheld[name]
+	if known {
+		return is
 	}
-	m, ok := v.config.Map(name)
-	if !ok || depth > maxMaps {
+	if m, ok := k.config.Map(name); ok {
+		headers := nginxconf.Variables(m.Source)
+		isEmpty := func(words []string) bool { return len(words) == 2 && words[0] == "" && words[1] == "" }
+		is = slices.ContainsFunc(m.Lines, isEmpty) && nginxconf.HasOnlyVariables(m.Source) &&
+			!slices.ContainsFunc(headers, func(header string) bool { return !k.isNotLookedUp(header) })
+	} else {
+		is = k.isNotLookedUp(name)
+	}
+	k.withheld[name] = is
+	return is
+}
+
+// isNotLookedUp reports whether the variable is a header, or what nginx makes of one, that
+// only requests have that must not be looked up.
+func (k *checker) isNotLookedUp(name string) bool {
+	if k.notLookedUp == nil {
+		k.notLookedUp = map[string]bool{"remote_user": true}
+		for _, header := range k.g.Visitors.NotLookedUp() {
+			k.notLookedUp["http_"+strings.ReplaceAll(nginxconf.Lower(header), "-", "_")] = true
+		}
+	}
+	return k.notLookedUp[name]
+}
+
+// printedValue evaluates the maps of the printed configuration that have regexes which Go
+// cannot read, for a main request with that Cookie header. They must be as they are printed
+// for the gateway's flags, word for word.
+func (k *checker) printedValue(name, cookies string) (value string, ok bool) {
+	evaluate, site, ok := printedVariable(name)
+	if !ok || !k.isPrinted(name, site) {
 		return "", false
 	}
-	source, known := v.value(m.Source, depth+1)
-	if !known {
-		return "", false
+	return evaluate(k.g, cookies), true
+}
+
+// printedVariable returns what evaluates a variable, if the printed configuration of a site
+// has one of that name.
+func printedVariable(name string) (evaluate func(Gateway, string) string, site string, ok bool) {
+	for base, evaluate := range printedVariables {
+		if site, ok := strings.CutPrefix(name, base); ok && (site == "" || site[0] == '_') {
+			return evaluate, strings.TrimPrefix(site, "_"), true
+		}
 	}
-	line, known := v.choose(m.Lines, source)
-	if !known {
-		return "", false
+	return nil, "", false
+}
+
+// printedVariables evaluate variables of the printed configuration for a Cookie header.
+var printedVariables = map[string]func(g Gateway, cookies string) string{
+	"session_cookie": func(g Gateway, cookies string) string { return onlyIf(g.Visitors.NameVisitor(cookies), "1") },
+	"visitor":        func(g Gateway, cookies string) string { return onlyIf(g.Visitors.Separate(cookies), "+") },
+	"is_part":        func(Gateway, string) string { return "" },
+	"has_body":       func(Gateway, string) string { return "" },
+}
+
+// isPrinted reports whether the map of a variable, and the maps that it is made of, are
+// those of the printed configuration of a site.
+func (k *checker) isPrinted(name, site string) bool {
+	got, found := k.config.Map(name)
+	if !found {
+		return false
 	}
-	return v.value(line, depth+1)
+	is, known := k.isAsPrinted[name]
+	if known {
+		return is
+	}
+	printed, ok := k.printedMaps(site)
+	if ok {
+		want, isThere := printed.Map(name)
+		is = isThere && isSameMap(want, got) && !slices.ContainsFunc(nginxconf.Variables(want.Source), func(inner string) bool {
+			_, isMap := printed.Map(inner)
+			return isMap && !k.isPrinted(inner, site)
+		})
+	}
+	k.isAsPrinted[name] = is
+	return is
+}
+
+// printedMaps returns the maps that package snippet prints for a site of that name.
+func (k *checker) printedMaps(site string) (c *nginxconf.Config, ok bool) {
+	if c, ok := k.printed[site]; ok {
+		return c, c != nil
+	}
+	var b strings.Builder
+	s := snippet.Site{
+		Part: snippet.PartHTTP, Name: site, Format: policy.FormatHTTP,
+		Gateways: []string{"127.0.0.1:3030"}, Servers: []string{"127.0.0.1:11211"}, Visitors: k.g.Visitors,
+	}
+	if err := s.Write(&b); err == nil {
+		c, _ = nginxconf.Parse("snippet", "http {"+b.String()+"}")
+	}
+	k.printed[site] = c
+	return c, c != nil
+}
+
+// A treatment is what nginx does with a visitor.
+type treatment struct {
+	asks   certainty // it looks the visitor's requests up
+	shares certainty // it does so under the keys of strangers
+}
+
+// A certainty says whether something happens. Unknown are the directives on which that
+// depends, and which check cannot evaluate; nil: it is certain.
+type certainty struct {
+	may     bool
+	unknown []string
+}
+
+func (c *certainty) add(unknown []string) {
+	if !c.may || len(unknown) < len(c.unknown) {
+		c.may, c.unknown = true, unknown
+	}
+}
+
+// is reports whether it certainly happens.
+func (c certainty) is() bool { return c.may && len(c.unknown) == 0 }
+
+// treats returns what a lookup does with visitors who have a cookie whose name fits a glob.
+func (k *checker) treats(l Lookup, glob string) (t treatment) {
+	cookie := strings.ReplaceAll(glob, "*", "x")
+	if !k.seesCookies(l) {
+		cookie = "" // like everybody
+	}
+	own, ok := k.runs(l, cookie)
+	strangers, both := k.runs(l, "")
+	if !ok || !both {
+		too := []string{"too many conditions before " + l.Place.String()}
+		return treatment{certainty{true, too}, certainty{true, too}}
+	}
+	for _, o := range own {
+		t.asks.add(o.unknown)
+		for _, s := range strangers {
+			if o.Key == s.Key {
+				t.shares.add(union(o.unknown, s.unknown, o.inKey))
+			}
+		}
+	}
+	return t
+}
+
+// seesCookies reports whether anything on the ways to the lookup, or in its key, may depend
+// on cookies.
+func (k *checker) seesCookies(l Lookup) bool {
+	if sees, known := k.sees[l.Place]; known {
+		return sees
+	}
+	all, ok := k.config.Runs(l.Lookup, nil)
+	sees := !ok || slices.ContainsFunc(all, func(run nginxconf.Run) bool {
+		return k.eval.mayKnowCookies(run.Key) || slices.ContainsFunc(run.Assumed, func(a nginxconf.Assumption) bool { return k.eval.mayKnowCookies(a.On) })
+	})
+	k.sees[l.Place] = sees
+	return sees
+}
+
+func union(lists ...[]string) (all []string) {
+	for _, s := range slices.Concat(lists...) {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// An askedRun is a run that ends at the lookup, with what cannot be evaluated and may
+// depend on cookies: conditions, and variables of the key.
+type askedRun struct {
+	nginxconf.Run
+	unknown, inKey []string
+}
+
+// runs returns the ways on which requests with a cookie come to the lookup.
+func (k *checker) runs(l Lookup, cookie string) (asked []askedRun, ok bool) {
+	id := l.Place.String() + " " + cookie
+	if all, known := k.ran[id]; known && cookie == "" {
+		return all, all != nil
+	}
+	all, ok := k.config.Runs(l.Lookup, cookieHolder{k, cookie}.value)
+	if !ok {
+		return nil, false
+	}
+	asked = []askedRun{}
+	for _, run := range all {
+		if run.IsAsked {
+			asked = append(asked, k.askedRun(l, run))
+		}
+	}
+	k.ran[id] = asked
+	return asked, true
+}
+
+func (k *checker) askedRun(l Lookup, run nginxconf.Run) askedRun {
+	r := askedRun{Run: run}
+	for _, p := range l.Programs {
+		r.unknown = append(r.unknown, p.Value+" of "+p.Place.String())
+	}
+	for _, a := range run.Assumed {
+		isValue := len(nginxconf.Variables(a.On)) == 0 // and a regex that Go cannot read
+		if k.eval.mayKnowCookies(a.On) || isValue && k.eval.mayKnowCookies(a.Value) {
+			r.unknown = append(r.unknown, k.unread(a.On, "`"+a.Value+"` of "+a.Place.String())...)
+		}
+	}
+	for _, name := range nginxconf.Variables(run.Key) {
+		if k.eval.mayKnowCookies("$" + name) {
+			r.inKey = append(r.inKey, k.unread("$"+name, "$"+name+" of the key")...)
+		}
+	}
+	return r
+}
+
+// unread names the maps in an expression that have regexes which Go cannot read, or else
+// the expression as it is called.
+func (k *checker) unread(expression, called string) (all []string) {
+	for _, name := range k.eval.sourcesOf(expression) {
+		m, found := k.config.Map(name)
+		isUnread := func(words []string) bool { return strings.HasPrefix(words[0], "~") && !isReadable(words[0]) }
+		if _, isKnown := k.printedValue(name, ""); !found || isKnown || !slices.ContainsFunc(m.Lines, isUnread) {
+			continue
+		}
+		what := "the map of $" + name + " (" + m.Place.String() + ")"
+		if _, _, ok := printedVariable(name); ok {
+			what += ", which is not as `uwgate nginx` prints it for these flags"
+		}
+		all = append(all, what)
+	}
+	if len(all) == 0 {
+		return []string{called}
+	}
+	return all
+}
+
+// isReadable reports whether Go can read the regex of a map's line.
+func isReadable(line string) bool {
+	_, err := regexp.Compile(strings.TrimPrefix(line[1:], "*"))
+	return err == nil
 }

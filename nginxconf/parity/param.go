@@ -1,7 +1,6 @@
 package parity
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -334,7 +333,7 @@ func (k *checker) visitors(l Lookup) {
 	if !found {
 		return
 	}
-	printed, ok := printedMaps(k.g.Visitors, variable)
+	printed, ok := k.printedMaps(strings.TrimPrefix(strings.TrimPrefix(variable, visitor), "_"))
 	if !ok {
 		return
 	}
@@ -360,32 +359,27 @@ func (p pass) at(at nginxconf.Place) nginxconf.Place {
 // maxMissing is the number of cookies that a finding names.
 const maxMissing = 5
 
-// members checks the promise that nginx looks up no request with an identity cookie. A
-// condition that depends on more than cookies is trusted.
+// members checks the promise that nginx looks up no request with an identity cookie.
 func (k *checker) members(l Lookup) {
 	if !k.g.VaryCookieAnonymous {
 		return
 	}
-	conditions := []string{l.Skip.Value}
-	for _, p := range l.Diverted {
-		conditions = append(conditions, p.If.Value)
-	}
-	var missing []string
+	var missing, doubted, unknown []string
 	for _, glob := range k.g.IdentityCookies {
-		v := k.eval.holder(glob)
-		passesBy := slices.ContainsFunc(conditions, func(condition string) bool {
-			met, known := v.meets(condition)
-			return met || !known
-		})
-		if !passesBy {
+		switch asks := k.treats(l, glob).asks; {
+		case !asks.may:
+		case asks.is():
 			missing = append(missing, glob)
+		default:
+			doubted, unknown = append(doubted, glob), union(unknown, asks.unknown)
 		}
-	}
-	if len(missing) > maxMissing {
-		missing = append(missing[:maxMissing:maxMissing], fmt.Sprintf("%d others", len(missing)-maxMissing))
 	}
 	if len(missing) > 0 {
 		k.error(l.Place, membersLookedUp, k.membersFix(l),
-			"--vary-cookie anonymous says that nginx does not look up requests with an identity cookie, but it looks up those with %s; logged-in users get the pages of strangers", join(missing))
+			"--vary-cookie anonymous says that nginx does not look up requests with an identity cookie, but it looks up those with %s; logged-in users get the pages of strangers", join(firstFew(missing)))
+	}
+	if len(doubted) > 0 {
+		k.warning(l.Place, membersLookedUp, k.membersFix(l),
+			"--vary-cookie anonymous says that nginx does not look up requests with an identity cookie. Whether it looks up those with %s depends on %s, which check cannot evaluate", join(firstFew(doubted)), join(firstFew(unknown)))
 	}
 }

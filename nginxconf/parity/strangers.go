@@ -15,27 +15,78 @@ const someVisitor = "theme"
 // strangersPages reports visitors who get the pages of strangers, since nginx looks them up
 // and under the same keys. Whether a page depends on their cookies, only the operator knows.
 func (k *checker) strangersPages(l Lookup) {
-	if l.Key.Late != "" || len(l.Programs) > 0 {
+	if l.Key.Late != "" || !l.Never.IsZero() {
 		return
 	}
-	var who, fixes []string
 	cookies := k.g.Visitors.Cookies()
-	members := slices.DeleteFunc(slices.Clone(cookies.Identity), func(glob string) bool { return k.isApart(l, glob) })
-	if len(members) > 0 && !k.g.VaryCookieAnonymous {
-		who = append(who, "with "+join(firstFew(members)))
+	var sure, doubted visitorGroup
+	if !k.g.VaryCookieAnonymous {
+		for _, glob := range cookies.Identity {
+			k.sort(l, glob, &sure, &doubted).addMember(glob)
+		}
+	}
+	if _, isPrinted := l.visitor(); !slices.Contains(cookies.Strangers, "*") {
+		if group := k.sort(l, someVisitor, &sure, &doubted); group != &doubted || !isPrinted { // then visitor-differs says more
+			group.others = true
+		}
+	}
+	if !sure.isEmpty() {
+		k.warning(l.Place, visitorsLookedUp, k.strangersFix(l, sure),
+			"visitors get the pages of strangers, since nginx looks them up under the same keys: those %s", sure)
+	}
+	if !doubted.isEmpty() {
+		k.warning(l.Place, visitorsLookedUp, k.strangersFix(l, doubted),
+			"check cannot evaluate %s, so it does not know whether nginx looks visitors up under the keys of strangers: those %s", join(firstFew(doubted.unknown)), doubted)
+	}
+}
+
+// A visitorGroup is the visitors with some cookies.
+type visitorGroup struct {
+	members []string // globs of identity cookies
+	others  bool     // those with any other cookie
+	unknown []string // on which their treatment depends
+}
+
+func (v *visitorGroup) addMember(glob string) { v.members = append(v.members, glob) }
+
+func (v visitorGroup) isEmpty() bool { return len(v.members) == 0 && !v.others }
+
+// String says who they are.
+func (v visitorGroup) String() string {
+	var who []string
+	if len(v.members) > 0 {
+		who = append(who, "with "+join(firstFew(v.members)))
+	}
+	if v.others {
+		who = append(who, "with any other cookie that a page may depend on, such as "+someVisitor)
+	}
+	return strings.Join(who, "; and those ")
+}
+
+// sort returns the group of visitors with a cookie: those who certainly get the pages of
+// strangers, or may get them. Others are in a group of nobody.
+func (k *checker) sort(l Lookup, glob string, sure, doubted *visitorGroup) *visitorGroup {
+	switch shares := k.treats(l, glob).shares; {
+	case !shares.may:
+		return new(visitorGroup)
+	case shares.is():
+		return sure
+	default:
+		doubted.unknown = union(doubted.unknown, shares.unknown)
+		return doubted
+	}
+}
+
+// strangersFix has the lines that keep the visitors apart.
+func (k *checker) strangersFix(l Lookup, who visitorGroup) Fix {
+	var fixes []string
+	if len(who.members) > 0 {
 		fixes = append(fixes, k.membersLine(l))
 	}
-	_, isPrinted := l.visitor()
-	if !isPrinted && !slices.Contains(cookies.Strangers, "*") && !k.isApart(l, someVisitor) {
-		who = append(who, "with any other cookie that a page may depend on, such as "+someVisitor)
+	if who.others {
 		fixes = append(fixes, k.visitorLine(l))
 	}
-	if len(who) == 0 {
-		return
-	}
-	fix := manual(strings.Join(fixes, " ")+"   # with the maps that `uwgate nginx` prints", "only you know whether pages depend on cookies; a site without such pages is right as it is")
-	k.warning(l.Place, visitorsLookedUp, fix,
-		"visitors get the pages of strangers, since nginx looks them up under the same keys: those %s", strings.Join(who, "; and those "))
+	return manual(strings.Join(fixes, " ")+"   # with the maps that `uwgate nginx` prints", "only you know whether pages depend on cookies; a site without such pages is right as it is")
 }
 
 // firstFew shortens a list of names.
@@ -57,37 +108,4 @@ func (k *checker) membersLine(l Lookup) string {
 // visitorLine is the line that gives other visitors a key of their own.
 func (k *checker) visitorLine(l Lookup) string {
 	return "set " + cmp.Or(l.Key.Variable, "$memcached_key") + " " + nginxconf.Quote("$visitor"+l.asked()) + ";"
-}
-
-// isApart reports whether visitors with a cookie are not looked up, or have another key than
-// strangers. What cannot be evaluated, and may depend on cookies, is trusted.
-func (k *checker) isApart(l Lookup, glob string) bool {
-	v := k.eval.holder(glob)
-	if met, known := v.meets(l.If.Value); !l.If.IsZero() && (known && !met || !known && k.eval.mayKnowCookies(l.If.Value)) {
-		return true
-	}
-	conditions := []string{l.Skip.Value}
-	for _, block := range []nginxconf.Place{l.Location.Place, l.Server.Place} {
-		for _, d := range k.config.In(block, "if") {
-			conditions = append(conditions, d.Value)
-		}
-	}
-	for _, condition := range conditions {
-		met, known := v.meets(condition)
-		if met && known || !known && k.eval.mayKnowCookies(condition) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(nginxconf.Variables(l.asked()), func(name string) bool { return k.tellsApart(l, v, name) })
-}
-
-// tellsApart reports whether a variable of the key has another value for the visitor than
-// for one without cookies.
-func (k *checker) tellsApart(l Lookup, v cookieHolder, name string) bool {
-	if l.printed(name) != "" || !k.eval.mayKnowCookies("$"+name) {
-		return false
-	}
-	own, known := v.value("$"+name, 0)
-	stranger, both := k.eval.holder("").value("$"+name, 0)
-	return !known || !both || own != stranger
 }
