@@ -335,7 +335,8 @@ type memcached struct {
 	mu      sync.Mutex // guards everything below
 	items   map[string]item
 	tombs   map[string]item // what items would hold under keys of tombstones
-	deletes []string // without those of records
+	records map[string]item // likewise
+	deletes []string        // without those of records
 }
 
 type item struct {
@@ -350,7 +351,7 @@ func startMemcached(t *testing.T) *memcached {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &memcached{addr: ln.Addr().String(), items: map[string]item{}, tombs: map[string]item{}}
+	m := &memcached{addr: ln.Addr().String(), items: map[string]item{}, tombs: map[string]item{}, records: map[string]item{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var conns sync.WaitGroup
 	conns.Go(func() {
@@ -414,17 +415,26 @@ func (m *memcached) set(key string, it item) {
 
 // holder is the map that a key belongs to.
 func (m *memcached) holder(key string) map[string]item {
-	if strings.HasPrefix(key, cachewriter.Sibling(cachewriter.KindTombstone, "")[:6]) {
+	switch {
+	case isOfKind(key, cachewriter.KindTombstone):
 		return m.tombs
+	case isOfKind(key, cachewriter.KindRecord):
+		return m.records
 	}
 	return m.items
+}
+
+func isOfKind(key, kind string) bool {
+	return strings.HasPrefix(key, cachewriter.Sibling(kind, "")[:6])
 }
 
 func (m *memcached) delete(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.items, key)
-	if !strings.HasPrefix(key, cachewriter.Sibling(cachewriter.KindRecord, "")[:6]) {
+	if isOfKind(key, cachewriter.KindRecord) {
+		delete(m.records, key)
+	} else {
+		delete(m.items, key)
 		m.deletes = append(m.deletes, key)
 	}
 }

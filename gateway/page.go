@@ -22,6 +22,7 @@ type page struct {
 
 	resp    *uwsgi.Response // that the client gets; nil: none yet
 	verdict policy.Verdict
+	subject policy.Subject // of a page that is wanted
 	capture capture
 
 	shared   bool // it comes from another's flight or from memcached; it is not stored again
@@ -33,9 +34,20 @@ type page struct {
 	written chan struct{}     // closed when memcached has the page, or will not have it; nil: nobody waits
 }
 
-// place is where the page is stored.
+// place is where the page is stored, and what purges know it by.
 func (p *page) place() cachewriter.Entry {
-	return cachewriter.Entry{Key: p.plan.Key, Addr: p.plan.Addr}
+	s := p.subject
+	return cachewriter.Entry{
+		Key: p.plan.Key, Addr: p.plan.Addr,
+		Subject:  cachewriter.Subject{Host: s.Host, URI: s.URI, Tags: s.Tags, TagsLost: s.TagsLost},
+		Recorded: s.Recorded,
+	}
+}
+
+// SubjectOf is cachewriter.Writer.Subject for the policy in force.
+func (g *Gateway) SubjectOf(key string) (s cachewriter.Subject, ok bool) {
+	s.Host, s.URI, ok = g.policy().Subject(key)
+	return s, ok
 }
 
 // judge decides about the page by the head of its response.
@@ -43,6 +55,7 @@ func (p *page) judge(received uwsgi.Vars, resp *uwsgi.Response, now time.Time) {
 	p.resp = resp
 	p.verdict = p.policy.Response(received, p.plan, resp, now)
 	if p.isWanted() {
+		p.subject = p.policy.PageSubject(received, p.plan, resp)
 		p.verdict.TTL = p.policy.Spread(p.verdict, rand.Float64())
 		p.capture = capture{limit: p.policy.BodyLimit(), budget: &p.g.captures, total: p.g.captureMemory(p.policy)}
 		p.capture.start(p.policy.StoredHead(resp, now), resp.ContentLength)
@@ -105,15 +118,10 @@ func (p *page) put(f *refresh.Page, led *flight, asked time.Time) policy.Reason 
 			led.settle(time.Now(), false)
 		}
 	}
-	err := g.Store.Put(cachewriter.Entry{
-		Key:     p.plan.Key,
-		Addr:    p.plan.Addr,
-		Body:    value,
-		Flags:   flags,
-		Expires: f.Hard,
-		Began:   asked,
-		Done:    p.whenWritten(led),
-	})
+	e := p.place()
+	e.Body, e.Flags, e.Expires, e.Began = value, flags, f.Hard, asked
+	e.Done = p.whenWritten(led)
+	err := g.Store.Put(e)
 	switch {
 	case err == nil:
 		g.withdrawn.forget(p.plan.Key)

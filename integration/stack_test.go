@@ -216,25 +216,28 @@ func (w *world) read(resp *http.Response, err error) page {
 	return page{resp.StatusCode, resp.Header, string(b), err}
 }
 
-// items is the number of entries in all memcached servers, without tombstones.
+// items is the number of entries in all memcached servers, without tombstones and
+// records.
 func (w *world) items() int {
 	w.t.Helper()
-	return w.stat("curr_items") - w.tombstones()
+	return w.stat("curr_items") - w.notes()
 }
 
 // writes is the number of entries that were written since the start, without
-// tombstones, which are the only ones that are written with cas.
+// tombstones, which are the only ones that are written with cas, and without records,
+// if each was written once.
 func (w *world) writes() int {
 	w.t.Helper()
-	return w.stat("total_items", "cas_hits") - w.tombstones()
+	return w.stat("total_items", "cas_hits") - w.notes()
 }
 
-// tombstones is the number of tombstones in memcached.
-func (w *world) tombstones() (n int) {
+// notes is the number of tombstones and records in memcached.
+func (w *world) notes() (n int) {
 	w.t.Helper()
 	for _, m := range w.Memcached {
 		for _, line := range w.talk(m.Addr, "lru_crawler metadump hash\r\n", "END") {
-			if strings.HasPrefix(line, "key=uwg%3Ad%3A") || strings.HasPrefix(line, "key=uwg:d:") {
+			key := strings.Replace(line, "%3A", ":", 2)
+			if strings.HasPrefix(key, "key=uwg:d:") || strings.HasPrefix(key, "key=uwg:p:") {
 				n++
 			}
 		}

@@ -93,7 +93,7 @@ func assemble(p *settings.Parts, logs *logbook) *gateway.Gateway {
 		s.Restore()
 	}
 	t := p.Traffic
-	return &gateway.Gateway{
+	g := &gateway.Gateway{
 		Backends:      p.Pools,
 		Subscriptions: p.Subscriptions,
 		Policy:        p.Policy,
@@ -148,6 +148,8 @@ func assemble(p *settings.Parts, logs *logbook) *gateway.Gateway {
 			HalfClose:   p.Listen.HalfClose,
 		},
 	}
+	g.Store.Subject = g.SubjectOf
+	return g
 }
 
 // logPools sets the log of the pools, and of those that a map file makes later.
