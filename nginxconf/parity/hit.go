@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
 	"uwgate/nginxconf"
 	"uwgate/nginxconf/snippet"
@@ -48,6 +49,7 @@ func (k *checker) format(l Lookup) {
 			"memcached_gzip_flag %s is for compressed values, but uwgate stores none (--format %s)", l.GzipFlag.Value, told)
 	}
 	k.gzip(l)
+	k.ownFlags(l)
 	if !l.Store.IsZero() {
 		k.error(l.Store.Place, srcacheStore, remove(l.Store.Place),
 			"with srcache_store nginx stores pages by itself and does not check whether they are for everybody: pages of one visitor are served to others")
@@ -66,6 +68,21 @@ func (k *checker) gzip(l Lookup) {
 		k.warning(l.at(l.Gunzip.Place), gunzipOff, k.put(l.Location.Place, "gunzip on;"),
 			"gunzip is off: clients that do not accept gzip get compressed pages")
 	}
+}
+
+// ownFlags looks for flags that every page of uwgate's has.
+func (k *checker) ownFlags(l Lookup) {
+	const own = uint64(cachewriter.ReservedFlags)
+	if l.hasHead() || l.gzipBits()&own == 0 {
+		return
+	}
+	rest := l.gzipBits() &^ own
+	if rest == 0 && k.g.Format == policy.FormatGzip {
+		rest = defaultGzipFlag
+	}
+	k.error(l.GzipFlag.Place, gzipFlagDiffers, k.put(l.Location.Place, fmt.Sprintf("memcached_gzip_flag %d;", rest)),
+		"memcached_gzip_flag is %s, but uwgate marks its pages with the flags %d, %d and %d, compressed or not: nginx would label every hit as compressed",
+		l.GzipFlag.Value, cachewriter.FlagRecorded, cachewriter.FlagTagged, cachewriter.FlagStored)
 }
 
 func (l Lookup) gzipBits() uint64 {

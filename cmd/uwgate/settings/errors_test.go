@@ -154,3 +154,16 @@ func TestContradictions(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+// The bits with which uwgate marks all its pages would make nginx take each for compressed.
+func TestGzipFlagOfUwgate(t *testing.T) {
+	for _, bit := range []string{"134217728", "0x10000000", "536870912"} {
+		_, err := parse(t, "--gzip-flag", bit).Read()
+		if err == nil || !strings.Contains(err.Error(), "uwgate marks all its pages with this bit") {
+			t.Errorf("%s: got %v", bit, err)
+		}
+	}
+	if s, err := parse(t, "--gzip-flag", "1073741824").Read(); err != nil || s.Hits.GzipFlag != 1<<30 {
+		t.Errorf("got %v", err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
@@ -155,6 +156,9 @@ func gzipKind() kind {
 		n, err := strconv.ParseUint(text, 0, 32)
 		if err != nil || n == 0 || n&(n-1) != 0 {
 			return 0, errors.New("write one bit, 1, 2, 4 and so on, the same as nginx's memcached_gzip_flag")
+		}
+		if uint32(n)&cachewriter.ReservedFlags != 0 {
+			return 0, errors.New("uwgate marks all its pages with this bit, compressed or not; write another one, such as 2, here and in nginx's memcached_gzip_flag")
 		}
 		return uint(n), nil
 	})
