@@ -42,8 +42,8 @@ func TestEntriesOfABatch(t *testing.T) {
 	for _, command := range f.commands("get ") {
 		read = append(read, len(strings.Fields(command))-1)
 	}
-	if want := []int{1, 1, maxBatch, maxBatch, 10, 10}; !slices.Equal(read, want) {
-		t.Errorf("tombstones read at a time: %d, want %d", read, want)
+	if want := []int{2, 2, maxBatch + 1, maxBatch + 1, 11, 11}; !slices.Equal(read, want) {
+		t.Errorf("tombstones read at a time, and the purge log: %d, want %d", read, want)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,12 +15,13 @@ type fill struct {
 	body    []byte
 	flags   uint32
 	exptime int32
-	tomb    string
-	record  []byte                   // nil: it has none, or its record is too large
-	recKey  string                   // wire key of the record; "": it has none
-	check   func(value []byte) error // see store.checkTombstone; nil: there is no tombstone
+	tomb    string // wire key of the tombstone
+	record  []byte // nil: it has none, or its record is too large
+	recKey  string // wire key of the record; "": it has none
+	it      *item
+	store   *store
 
-	before  []byte // the tombstone before the entry was written
+	before  looked // what there was before the entry was written
 	settled bool   // err is known
 	err     error  // nil, ErrRefused or ErrPurged; see client.fill
 	unsure  bool   // the entry may be stored though err is set
@@ -29,20 +31,46 @@ type fill struct {
 func (s *store) newFill(it *item, now time.Time) *fill {
 	f := &fill{
 		key: it.key, body: it.body, flags: it.flags, exptime: exptime(now, it.expires),
-		tomb: Sibling(KindTombstone, it.of),
+		tomb: Sibling(KindTombstone, it.of), it: it, store: s,
 	}
 	if it.recorded {
 		f.record, f.recKey = it.record, recordKey(f.tomb)
 	}
-	f.check = func(value []byte) error { return s.checkTombstone(f.tomb, value, it.began) }
 	return f
 }
+
+// check returns ErrPurged if the page was purged after it was requested.
+func (f *fill) check(l looked) error {
+	if f.isPurgedHere() {
+		return ErrPurged
+	}
+	if err := f.store.checkTombstone(f.tomb, l.tomb, f.it.began); err != nil {
+		return err
+	}
+	for _, log := range l.logs {
+		if err := f.store.checkPurgeLog(log.key, log.value, f.it.subject, f.it.began); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recheck is check after the entry was written.
+func (f *fill) recheck(l looked) error {
+	if f.before.equal(l) && !f.isPurgedHere() {
+		return nil
+	}
+	return f.check(l)
+}
+
+// isPurgedHere reports whether a wide purge of this Writer came after the request.
+func (f *fill) isPurgedHere() bool { return f.store.w.wide.since(f.it.subject, f.it.began) }
 
 func (f *fill) settle(err error) { f.settled, f.err = true, err }
 
 // fill stores entries, unless their pages were purged after they were requested. It
-// takes three round trips for all of them: tombstones, entries with their records, and
-// tombstones again. Each fill gets its error: nil, one that wraps ErrRefused, or ErrPurged. Then the entry is
+// takes three round trips for all of them: tombstones with the purge log, entries with
+// their records, and the former again. Each fill gets its error: nil, one that wraps ErrRefused, or ErrPurged. Then the entry is
 // not stored, and was not for longer than two round trips. fill returns an error if the
 // server failed or ctx has ended; it is the error of all fills that were not settled
 // before.
@@ -71,13 +99,13 @@ func (c *client) fill(ctx context.Context, fills []*fill) error {
 }
 
 func (p *plainClient) fillNow(fills []*fill) error {
-	tombs, err := p.readTombstones(fills)
+	before, err := p.look(fills)
 	if err != nil {
 		return err
 	}
 	var wanted, stored []*fill
 	for _, f := range fills {
-		f.settled, f.err, f.before = false, nil, tombs[f.tomb] // this may be the second attempt
+		f.settled, f.err, f.before = false, nil, before.of(f) // this may be the second attempt
 		if err := f.check(f.before); err != nil {
 			f.settle(err)
 			continue
@@ -92,21 +120,86 @@ func (p *plainClient) fillNow(fills []*fill) error {
 			stored = append(stored, f)
 		}
 	}
-	if tombs, err = p.readTombstones(stored); err != nil {
+	after, err := p.look(stored)
+	if err != nil {
 		return err
 	}
-	return p.settleStored(stored, tombs)
+	return p.settleStored(stored, after)
 }
 
-// readTombstones returns the tombstones of the fills' pages, by wire keys.
-func (p *plainClient) readTombstones(fills []*fill) (map[string][]byte, error) {
-	keys := make([]string, 0, len(fills))
+// A looked is what forbids fills: a tombstone, and the purge log under one or more of its
+// keys. nil is nothing.
+type looked struct {
+	tomb []byte
+	logs []logValue
+}
+
+type logValue struct {
+	key   string
+	value []byte
+}
+
+func (l looked) equal(o looked) bool {
+	return bytes.Equal(l.tomb, o.tomb) && slices.EqualFunc(l.logs, o.logs, func(a, b logValue) bool {
+		return a.key == b.key && bytes.Equal(a.value, b.value)
+	})
+}
+
+// lookedAll are the tombstones of several pages, by wire keys, and the purge log.
+type lookedAll struct {
+	tombs map[string][]byte
+	logs  []logValue
+}
+
+func (l lookedAll) of(f *fill) looked { return looked{l.tombs[f.tomb], l.logs} }
+
+// look reads the tombstones of the fills' pages, and the purge log.
+func (p *plainClient) look(fills []*fill) (l lookedAll, err error) {
+	if len(fills) == 0 {
+		return l, nil
+	}
+	log := purgeLogKeyOf(fills[0].tomb)
+	keys := append(make([]string, 0, len(fills)+1), log)
 	for i, f := range fills {
 		if i == 0 || f.tomb != fills[i-1].tomb { // a page is followed by its copy
 			keys = append(keys, f.tomb)
 		}
 	}
-	return p.readAll(keys)
+	l.tombs, err = p.readAll(keys)
+	if len(fills) == 1 && isCutOff(err) {
+		return p.lookAlone(fills[0])
+	}
+	l.logs = []logValue{{log, l.tombs[log]}}
+	return l, err
+}
+
+// lookAlone reads the tombstone and the log one by one: a proxy does not collect values if
+// one of its servers is dead. One key of the log is enough, but others may say more.
+func (p *plainClient) lookAlone(f *fill) (l lookedAll, err error) {
+	l.tombs = make(map[string][]byte)
+	var refused error
+	err = p.talkLines(1+purgeLogCopies, func(o *output) {
+		o.get(f.tomb)
+		for _, key := range purgeLogKeys {
+			o.get(key)
+		}
+	}, func(i int, line string) error {
+		if i > 0 && isRefusal(line) {
+			refused = refusal(line)
+			return nil
+		}
+		if i > 0 {
+			l.logs = append(l.logs, logValue{key: purgeLogKeys[i-1]})
+		}
+		return p.readValues(line, l.tombs)
+	})
+	for i := range l.logs {
+		l.logs[i].value = l.tombs[l.logs[i].key]
+	}
+	if err == nil && l.logs == nil {
+		err = refused
+	}
+	return l, err
 }
 
 // store sends the entries, each after its record. It settles those that are refused.
@@ -205,12 +298,11 @@ func isSkipped(line string) bool {
 
 // settleStored deletes the entries whose pages were purged while they were stored, and
 // settles all.
-func (p *plainClient) settleStored(stored []*fill, tombs map[string][]byte) error {
+func (p *plainClient) settleStored(stored []*fill, after lookedAll) error {
 	var purged []*fill
 	var keys, records []string
 	for _, f := range stored {
-		tomb := tombs[f.tomb]
-		if !bytes.Equal(f.before, tomb) && f.check(tomb) != nil {
+		if f.recheck(after.of(f)) != nil {
 			purged, keys = append(purged, f), append(keys, f.key)
 			if f.recKey != "" {
 				records = append(records, f.recKey)

@@ -30,6 +30,16 @@ func (o *output) command(verb, key string) {
 	o.WriteString("\r\n")
 }
 
+// get adds a get of several keys.
+func (o *output) get(keys ...string) {
+	o.WriteString("get")
+	for _, key := range keys {
+		o.WriteString(" ")
+		o.WriteString(key)
+	}
+	o.WriteString("\r\n")
+}
+
 // storage adds `set`, `add` or `cas`. more are the numbers that follow the length.
 func (o *output) storage(verb, key string, value []byte, flags, exptime int64, more ...uint64) {
 	o.WriteString(verb)

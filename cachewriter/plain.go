@@ -55,35 +55,26 @@ func (p *plainClient) deleteNow(keys []string, records ...string) error {
 	return cmp.Or(err, refused)
 }
 
-// readAll returns the values under keys that have one.
+// readAll returns the values under keys that have one. It sends one command for all.
 func (p *plainClient) readAll(keys []string) (values map[string][]byte, err error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	err = p.talk(func(o *output) {
-		o.WriteString("get")
-		for _, key := range keys {
-			o.WriteString(" ")
-			o.WriteString(key)
-		}
-		o.WriteString("\r\n")
-	}, func(line string) error {
-		for line != "END" {
-			key, item, err := p.readValue(line)
-			if err != nil {
-				return err
-			}
-			if values == nil {
-				values = make(map[string][]byte)
-			}
-			values[key] = item.Value
-			if line, err = p.readLine(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	values = make(map[string][]byte)
+	err = p.talk(func(o *output) { o.get(keys...) }, func(line string) error { return p.readValues(line, values) })
 	return values, err
+}
+
+// readValues reads the response to a get; line is its first line.
+func (p *plainClient) readValues(line string, values map[string][]byte) error {
+	for line != "END" {
+		key, item, err := p.readValue(line)
+		if err != nil {
+			return err
+		}
+		values[key] = item.Value
+		if line, err = p.readLine(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A casResult is the outcome of a conditional store.

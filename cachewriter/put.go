@@ -74,7 +74,7 @@ func (w *Writer) Accepts(e Entry) bool {
 	if err != nil {
 		return false
 	}
-	it := &item{key: key, body: e.Body, began: e.Began}
+	it := &item{key: key, body: e.Body, began: e.Began, subject: w.subjectOf(e)}
 	for _, addr := range addrs {
 		if t.stores[addr].accepts(it) {
 			return true
@@ -110,7 +110,7 @@ func (s *store) put(it *item) error {
 	// Under mu: a Delete notes the key first and empties the queue then. So it
 	// either finds this item in the queue, or this check sees its note.
 	now := s.w.clock()
-	if now.Sub(it.began) >= maxFillAge || s.w.purges.since(it.key, it.began) || s.w.purges.since(it.page, it.began) {
+	if now.Sub(it.began) >= maxFillAge || s.w.purges.since(it.key, it.began) || s.w.purges.since(it.page, it.began) || s.w.wide.since(it.subject, it.began) {
 		s.stats.Dropped[DropPurged]++
 		return ErrPurged
 	}
@@ -140,5 +140,5 @@ func (s *store) put(it *item) error {
 func (s *store) accepts(it *item) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.closing && !s.breaker.open && s.breaker.failures == 0 && !s.w.purges.since(it.key, it.began) && s.queue.hasRoom(it)
+	return !s.closing && !s.breaker.open && s.breaker.failures == 0 && !s.w.purges.since(it.key, it.began) && !s.w.wide.since(it.subject, it.began) && s.queue.hasRoom(it)
 }

@@ -130,7 +130,22 @@ var dropErrors = map[Drop]error{
 	DropExpired:    ErrExpired,
 	DropServerDown: ErrServerDown,
 	DropClosed:     ErrClosed,
+	DropPurged:     ErrPurged,
 	DropSuperseded: ErrPurged, // a newer Put passes errSuperseded itself
+}
+
+// dropPurged drops the items that a wide purge of this Writer matches.
+func (s *store) dropPurged() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for el := s.queue.list.Front(); el != nil; {
+		it := el.Value.(*item)
+		next := el.Next()
+		if s.w.wide.since(it.subject, it.began) {
+			s.drop(el, DropPurged)
+		}
+		el = next
+	}
 }
 
 // dropAll empties the queue and returns the number of items.

@@ -44,6 +44,8 @@ func TestMemcached(t *testing.T) {
 		{"Expire", testExpire},
 		{"Records", testRecords},
 		{"RecordOfACopy", testRecordOfACopy},
+		{"PurgeLogHolds", testPurgeLogHolds},
+		{"PurgeLogInACrowd", testPurgeLogInACrowd},
 		{"Usage", testUsage},
 		{"UsageOfStale", testUsageOfStale},
 		{"Lock", testLock},

@@ -17,6 +17,8 @@ const (
 	// KindRecord says what the page shows, for wide purges. A Writer writes it with the
 	// page if it needs one.
 	KindRecord = "p"
+
+	kindPurgeLog = "g" // not of a page: the wide purges
 )
 
 // Sibling returns the key of something that belongs to a page and is not for

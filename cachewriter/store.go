@@ -29,6 +29,7 @@ type store struct {
 	meta *metaClient
 
 	visits   visits
+	purgeLog knownLogs
 	deleters chan struct{} // one place for each Delete that has a connection
 
 	mu      sync.Mutex // guards everything below

@@ -163,10 +163,10 @@ func TestTombstoneCannotBeRead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := startFake(t)
 			w := newWriter(t, f.addr)
-			n := 0
+			n, over := 0, false
 			f.on(func(command string) act {
 				if strings.HasPrefix(command, "get ") {
-					if n++; n == tt.nth {
+					if n++; n >= tt.nth && !over {
 						return tt.a
 					}
 				}
@@ -180,6 +180,9 @@ func TestTombstoneCannotBeRead(t *testing.T) {
 			}
 			await(t, "no delete is pending", func() bool { return w.Stats().Total.Pending.Entries == 0 })
 			wantValue(t, f, "k", "")
+			f.mu.Lock()
+			over = true
+			f.mu.Unlock()
 			put(t, w, page("k", "y"))
 			if s := settled(t, w); s.Stored != 1 {
 				t.Errorf("the next one was not stored: %+v", s)

@@ -72,6 +72,7 @@ type Writer struct {
 type shared struct {
 	budget  budget
 	purges  purges
+	wide    widePurges
 	process process
 	life    context.Context // of the workers; ends when Close gives up
 	end     context.CancelFunc
