@@ -225,12 +225,31 @@ func (f *fake) response(command string, body []byte) string {
 		return "DELETED\r\n"
 	case words[0] == "get":
 		return f.values(strings.Fields(command)[1:])
+	case command == "lru_crawler metadump hash":
+		return f.dump()
 	case words[0] == "gets" && !found:
 		return "END\r\n"
 	case words[0] == "gets":
 		return fmt.Sprintf("VALUE %s %d %d %d\r\n%s\r\nEND\r\n", key, it.flags, len(it.body), it.meta.cas, it.body)
 	}
 	return "ERROR\r\n"
+}
+
+// dump is the response to metadump.
+func (f *fake) dump() string {
+	var b strings.Builder
+	for key, it := range f.items {
+		b.WriteString("key=")
+		for i := range len(key) {
+			if isUnreserved(key[i]) {
+				b.WriteByte(key[i])
+			} else {
+				fmt.Fprintf(&b, "%%%02X", key[i])
+			}
+		}
+		fmt.Fprintf(&b, " exp=%d la=1 cas=%d fetch=no cls=1 size=%d\n", it.exptime, it.meta.cas, len(it.body))
+	}
+	return b.String() + "END\r\n"
 }
 
 // values is the response to a get.

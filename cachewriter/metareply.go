@@ -77,19 +77,32 @@ func parseSize(s string) (int, error) {
 
 // readValue allocates memory as bytes arrive: the size may be wrong.
 func readValue(br *bufio.Reader, size int) ([]byte, error) {
+	if size <= smallValue {
+		return readSmallValue(br, size)
+	}
 	var b bytes.Buffer
 	b.Grow(min(size, 1<<20) + bytes.MinRead)
 	if _, err := io.CopyN(&b, br, int64(size)); err != nil {
 		return nil, eofIsUnexpected(err)
 	}
-	var end [2]byte
-	if _, err := io.ReadFull(br, end[:]); err != nil {
+	end, err := readSmallValue(br, 0)
+	return append(b.Bytes(), end...), err
+}
+
+// smallValue is the size of a value for which memory is allocated at once.
+const smallValue = 4 << 10
+
+// readSmallValue reads a value and the end of its line.
+func readSmallValue(br *bufio.Reader, size int) ([]byte, error) {
+	b := make([]byte, size+len("\r\n"))
+	if _, err := io.ReadFull(br, b); err != nil {
 		return nil, eofIsUnexpected(err)
 	}
-	if string(end[:]) != "\r\n" {
+	value, ok := bytes.CutSuffix(b, []byte("\r\n"))
+	if !ok {
 		return nil, fmt.Errorf("%w: a value that is longer than its size", errMetaReply)
 	}
-	return b.Bytes(), nil
+	return value, nil
 }
 
 func eofIsUnexpected(err error) error {

@@ -46,6 +46,10 @@ func TestMemcached(t *testing.T) {
 		{"RecordOfACopy", testRecordOfACopy},
 		{"PurgeLogHolds", testPurgeLogHolds},
 		{"PurgeLogInACrowd", testPurgeLogInACrowd},
+		{"Dump", testDump},
+		{"PurgeMatching", testPurgeMatching},
+		{"PurgeKeeps", testPurgeKeeps},
+		{"Walk", testWalk},
 		{"Usage", testUsage},
 		{"UsageOfStale", testUsageOfStale},
 		{"Lock", testLock},
@@ -80,10 +84,10 @@ func TestMemcached(t *testing.T) {
 // stackEnv set to 1 says that the real servers must be there.
 const stackEnv = "UWGATE_TEST_STACK"
 
-func lookMemcached(t *testing.T) string { return lookProgram(t, "memcached") }
+func lookMemcached(t testing.TB) string { return lookProgram(t, "memcached") }
 
 // lookProgram also looks where daemons are, which is in root's path only.
-func lookProgram(t *testing.T, name string) string {
+func lookProgram(t testing.TB, name string) string {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		path, err = exec.LookPath(filepath.Join("/usr/sbin", name))
@@ -100,13 +104,13 @@ func lookProgram(t *testing.T, name string) string {
 
 // A realServer is a memcached process on a socket of its own.
 type realServer struct {
-	t            *testing.T
+	t            testing.TB
 	path, socket string
 	options      []string
 	cmd          *exec.Cmd
 }
 
-func startReal(t *testing.T, path string, options ...string) *realServer {
+func startReal(t testing.TB, path string, options ...string) *realServer {
 	r := &realServer{t: t, path: path, socket: filepath.Join(t.TempDir(), "s"), options: options}
 	r.start()
 	t.Cleanup(r.stop)

@@ -94,6 +94,9 @@ func recordKey(tomb string) string {
 	return "uwg:" + KindRecord + strings.TrimPrefix(tomb, "uwg:"+KindTombstone)
 }
 
+// copyPrefix is how the keys of last good copies begin.
+var copyPrefix = []byte("uwg:" + KindCopy + ":")
+
 // isCopy reports whether a key is of a last good copy.
 func isCopy(key string) bool { return strings.HasPrefix(key, "uwg:"+KindCopy+":") }
 
@@ -102,8 +105,10 @@ func isCopy(key string) bool { return strings.HasPrefix(key, "uwg:"+KindCopy+":"
 func (it *item) describe(w *Writer, e Entry) {
 	it.subject = w.subjectOf(e)
 	it.flags &^= ReservedFlags
-	if e.Of == "" {
+	if e.Of == "" || isCopy(e.Key) {
 		it.flags |= FlagStored
+	}
+	if e.Of == "" {
 		if len(it.subject.Tags) > 0 || it.subject.TagsLost {
 			it.flags |= FlagTagged
 		}

@@ -45,6 +45,7 @@ type ServerStats struct {
 
 	Deletes      uint64 // the key is gone, or was not there
 	DeleteErrors uint64 // Delete returned an error
+	Purges       uint64 // wide purges that are complete
 	Pending      PendingStats
 
 	Breaker   BreakerState
@@ -58,6 +59,7 @@ type PendingStats struct {
 	Entries int    // gauge: have not reached it yet; see PendingLimits
 	Done    uint64 // have reached it later
 	Lost    uint64 // were dropped, since there were too many
+	Purges  int    // gauge: wide purges that have not reached it
 }
 
 // minLatency and maxLatency are the bounds of Latency's first and last bucket. They suit
@@ -93,9 +95,11 @@ func (s *ServerStats) add(o ServerStats) {
 	s.Failed += o.Failed
 	s.Deletes += o.Deletes
 	s.DeleteErrors += o.DeleteErrors
+	s.Purges += o.Purges
 	s.Pending.Entries += o.Pending.Entries
 	s.Pending.Done += o.Pending.Done
 	s.Pending.Lost += o.Pending.Lost
+	s.Pending.Purges += o.Pending.Purges
 	for cause, n := range o.Dropped {
 		s.Dropped[cause] += n
 	}

@@ -30,12 +30,14 @@ type store struct {
 
 	visits   visits
 	purgeLog knownLogs
+	walking  chan struct{} // holds one while keys are listed
 	deleters chan struct{} // one place for each Delete that has a connection
 
 	mu      sync.Mutex // guards everything below
 	workers workers
 	queue   queue
 	pending pendingDeletes
+	wide    widePending
 	keys    busyKeys
 	idle    []*client // not in use
 	breaker breaker
@@ -55,6 +57,7 @@ func newStore(w *Writer, addr string, stores int) *store {
 		addr:     addr,
 		w:        w,
 		visits:   visits{places: make(chan struct{}, maxVisits)},
+		walking:  make(chan struct{}, 1),
 		deleters: make(chan struct{}, maxDeleters),
 		queue:    queue{budget: &w.budget, byKey: make(map[string]*list.Element)},
 		keys:     busyKeys{make(map[string]chan struct{}), make(map[string]int)},
@@ -227,6 +230,7 @@ func (s *store) record(ctx context.Context, probe bool, start time.Time, err err
 	case err == nil || errors.Is(err, ErrRefused):
 		if since := s.breaker.since; s.breaker.succeed() {
 			s.pending.resetPause()
+			s.wide.resetPause()
 			pending := s.pending.count()
 			return func() {
 				s.w.log().Info("memcached is back", zap.String("server", s.addr), zap.Duration("down", now.Sub(since)), zap.Int("owed_deletes", pending))
@@ -284,6 +288,7 @@ func (s *store) close() {
 	s.stopRetryTimer()
 	s.workers.stopTimer()
 	s.workers.wakeAll()
+	s.wide.wakeUp()
 	s.mu.Unlock()
 	for _, c := range idle {
 		c.close()
@@ -308,7 +313,7 @@ func (s *store) snapshot() ServerStats {
 	c := s.stats.clone()
 	c.QueuedEntries, c.QueuedBytes = s.queue.entries, s.queue.bytes
 	c.Deleting, c.Waiting = len(s.keys.deleting), waiting
-	c.Pending.Entries = s.pending.count()
+	c.Pending.Entries, c.Pending.Purges = s.pending.count(), len(s.wide.owed)
 	c.Breaker = s.breaker.state()
 	c.Latency = s.latency.Snapshot(minLatency, maxLatency)
 	return c

@@ -130,7 +130,7 @@ func (t *tier) abandon() (left int) {
 func (t *tier) pendingCount(ctx context.Context) (n int, cause error) {
 	for _, s := range t.stores {
 		s.mu.Lock()
-		n += s.pending.count()
+		n += s.pending.count() + len(s.wide.owed)
 		s.mu.Unlock()
 	}
 	if cause = context.Cause(ctx); cause == nil {

@@ -2,6 +2,8 @@ package cachewriter
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -80,14 +82,59 @@ type PurgeResult struct {
 // done by then is pending. Calls that come while a server is being walked share the next
 // walk.
 func (w *Writer) PurgeMatching(ctx context.Context, p Purge) []PurgeResult {
-	results := make([]PurgeResult, 0)
-	for _, addr := range w.servers().ring.live {
-		results = append(results, PurgeResult{Server: addr, Incomplete: "cachewriter: purge: not implemented"})
+	t, at := w.servers(), w.clock()
+	if !p.DryRun {
+		w.wide.note(p.Scopes, at)
+	}
+	jobs := make([]*purgeJob, len(t.ring.live))
+	for i, addr := range t.ring.live {
+		jobs[i] = &purgeJob{
+			scopes: p.Scopes, dry: p.DryRun, at: at, keep: p.Keep,
+			result: PurgeResult{Server: addr}, done: make(chan struct{}),
+		}
+		if !p.DryRun {
+			t.stores[addr].dropPurged()
+		}
+		t.stores[addr].purgeMatching(jobs[i])
+	}
+	results := make([]PurgeResult, len(jobs))
+	for i, j := range jobs {
+		results[i] = j.wait(ctx, w.clock)
 	}
 	return results
 }
 
-// Walk calls visit for every page that a Writer has stored, on all servers, until visit
-// returns false, ctx is done or all servers are done. It changes nothing. visit is not
-// called twice at a time. Errors of several servers are joined.
-func (w *Writer) Walk(ctx context.Context, visit func(Found) bool) error { return nil }
+// Walk calls visit for every page that a Writer has stored, on all servers, one after the
+// other, until visit returns false, ctx is done or all servers are done. It changes
+// nothing. A page that lies on several servers is visited several times. Errors of several
+// servers are joined.
+func (w *Writer) Walk(ctx context.Context, visit func(Found) bool) error {
+	t := w.servers()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var errs []error
+	for _, addr := range t.ring.live {
+		if ctx.Err() != nil {
+			break
+		}
+		err := t.stores[addr].walk(ctx, &walker{pagesOnly: true, visit: func(p *walked) bool {
+			if ctx.Err() == nil && !visit(p.Found) {
+				stop(errStopped)
+			}
+			return false
+		}})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("cachewriter: walk on %s: %w", addr, err))
+		}
+	}
+	switch {
+	case context.Cause(ctx) == errStopped:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return errors.Join(errs...)
+}
+
+// errStopped ends a walk whose visitor has seen enough.
+var errStopped = errors.New("stopped")
