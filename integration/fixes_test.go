@@ -52,9 +52,8 @@ var unserved = map[string]string{
 	"tls_missing":          "likewise",
 	"tls_not_spoken":       "likewise",
 
-	"denied_apart":       "its first location refuses everybody here",
-	"denied_looked_up":   "likewise",
-	"srcache_key_inside": "its key has the host right behind a word, so uwgate does not see it there",
+	"denied_apart":     "its first location refuses everybody here",
+	"denied_looked_up": "likewise",
 
 	"satisfy_any_of_two": "nginx must look up none of its pages",
 

@@ -23,6 +23,7 @@ const (
 	keyNotDerivable Code = "key-not-derivable"
 	keyConstant     Code = "key-constant"
 	keyAmbiguous    Code = "key-ambiguous"
+	keyUnseen       Code = "key-unseen"
 	keyPartial      Code = "key-partial"
 	keyParams       Code = "key-params"
 	keyRewritten    Code = "key-rewritten"
