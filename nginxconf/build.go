@@ -39,6 +39,9 @@ func build(ds []*directive, config *Config) error {
 	}
 	config.defs = b.defs
 	root := newScope(http, nil)
+	for _, d := range main.own("load_module") {
+		config.Modules = append(config.Modules, d.text(""))
+	}
 	if d := main.last("user"); d != nil {
 		config.user = Text{d.Place, strings.Join(d.args, " ")}
 	}

@@ -45,6 +45,9 @@ type Config struct {
 	servers []*Server
 	user    Text
 
+	// Modules are the files of load_module.
+	Modules []Text
+
 	// Subrequests are those that reach a lookup or a uwsgi_pass. Programs are the
 	// directives that may send requests anywhere, such as `access_by_lua_block`.
 	Subrequests []Subrequest

@@ -112,14 +112,8 @@ func (k *checker) upstreamSettings(p pass) {
 				"with %s nginx keeps pages by itself: uwgate cannot delete them, and does not see requests for them", name)
 		}
 	}
-	if d := k.last(at, "uwsgi_next_upstream"); slices.Contains(strings.Fields(d.Value), "non_idempotent") {
-		kept := slices.DeleteFunc(strings.Fields(d.Value), func(word string) bool { return word == "non_idempotent" })
-		if len(kept) == 0 {
-			kept = []string{"error", "timeout"}
-		}
-		k.warning(d.Place, nextUpstream, k.put(at, "uwsgi_next_upstream "+strings.Join(kept, " ")+";"),
-			"with non_idempotent nginx sends a POST again to another server if the first one fails: the application may act on it twice")
-	}
+	k.retries(p)
+	k.buffers(p)
 	k.readTimeout(p)
 }
 

@@ -115,6 +115,7 @@ func Check(c *nginxconf.Config, g Gateway) []Finding {
 	for _, p := range k.passes(ours) {
 		k.pass(p, ours)
 	}
+	k.modules()
 	k.subrequests(ours)
 	k.sites(ours)
 	k.sockets(ours, k.passes(ours))
@@ -127,9 +128,9 @@ func Check(c *nginxconf.Config, g Gateway) []Finding {
 // lookupChecks are the checks of one lookup.
 var lookupChecks = []func(*checker, Lookup){
 	(*checker).reached, (*checker).misses, (*checker).errorPages, (*checker).timeouts,
-	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).ambiguous, (*checker).captures, (*checker).unseen, (*checker).strays, (*checker).members, (*checker).strangersPages, (*checker).access,
+	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).ambiguous, (*checker).captures, (*checker).unseen, (*checker).strays, (*checker).members, (*checker).strangersPages, (*checker).access, (*checker).refusesMisses,
 	(*checker).servers,
-	(*checker).filters, (*checker).missHeaders, (*checker).certificates, (*checker).satisfy,
+	(*checker).filters, (*checker).filtersDiffer, (*checker).expires, (*checker).missHeaders, (*checker).certificates, (*checker).satisfy,
 	(*checker).format, (*checker).hitType, (*checker).types, (*checker).headers,
 }
 

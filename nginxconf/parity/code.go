@@ -67,6 +67,9 @@ const (
 	forwardedProto   Code = "forwarded-proto"
 	nextUpstream     Code = "next-upstream"
 	maxFails         Code = "max-fails"
+	bufferSize       Code = "buffer-size"
+	buffering        Code = "buffering"
+	moduleUnknown    Code = "module-unknown"
 
 	serverMissing   Code = "server-missing"
 	serverExtra     Code = "server-extra"
@@ -87,6 +90,7 @@ const (
 	gunzipOff       Code = "gunzip-off"
 	hitEncoding     Code = "hit-encoding"
 	filterSkipped   Code = "filter-skipped"
+	filterDiffers   Code = "filter-differs"
 	srcacheStore    Code = "srcache-store"
 	satisfyAny      Code = "satisfy-any"
 
