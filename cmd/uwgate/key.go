@@ -15,7 +15,6 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/policy"
-	"uwgate/nginxconf/snippet"
 	"uwgate/uwsgi"
 )
 
@@ -79,7 +78,7 @@ func newKeyReporter(ctx context.Context, s *settings.Settings) (*keyReporter, er
 		return nil, s.Refuse("nginx", s.Nginx.KeyErr)
 	}
 	var err error
-	if k.template, err = s.ParseTemplate(snippet.DefaultKey); err != nil {
+	if k.template, err = s.ParseTemplate(s.StandInKey()); err != nil {
 		return nil, err
 	}
 	if k.headers, err = parseHeaders(s.Command.Headers); err != nil {

@@ -56,15 +56,36 @@ func IsUnsafe(v uwsgi.Vars) bool {
 
 // targets returns the entries of URIs, each once.
 func (p *Policy) targets(v uwsgi.Vars, uris []string) []Target {
+	templates := p.Keys.templatesOf(v)
 	var targets []Target
 	for _, uri := range uris {
-		t, ok := p.target(v, uri)
-		known := slices.ContainsFunc(targets, func(other Target) bool { return other.Key == t.Key })
-		if ok && !known {
-			targets = append(append(targets, t), p.kin(p.asGet(v, uri), t.Key)...)
+		if t, ok := p.target(v, uri); ok && !slices.ContainsFunc(targets, t.isSame) {
+			targets = append(targets, t)
+			targets = addKin(targets, p.asGet(v, uri), templates)
 		}
 	}
 	return targets
+}
+
+func (t Target) isSame(other Target) bool { return other.Key == t.Key }
+
+// templatesOf returns the templates that render the keys of a page: that of the request's
+// own key, and Template if that is of another generation. Another nginx may look there
+// already, or still. There are none if the key was handed over and is no key of Template.
+func (k *Keys) templatesOf(v uwsgi.Vars) []*Template {
+	key := v.Get(varKey)
+	t := k.templateOf(v, key)
+	switch {
+	case k.Template == nil:
+		return nil
+	case key == "": // not handed over, or empty since nginx looks no POST up
+		return []*Template{k.Template}
+	case t == nil:
+		return nil
+	case t == k.Template:
+		return []*Template{t}
+	}
+	return []*Template{t, k.Template}
 }
 
 // Entries returns the entry of the plan, and those of the same URL for other
@@ -76,30 +97,23 @@ func (p *Policy) Entries(v uwsgi.Vars, plan Plan) []Target {
 	var q request
 	q.read(p, v)
 	asked, _ := q.reduce(&Plan{})
-	return append([]Target{{Key: plan.Key, Addr: plan.Addr}}, p.kin(asked, plan.Key)...)
+	return addKin([]Target{{Key: plan.Key, Addr: plan.Addr}}, asked, p.Keys.templatesOf(v))
 }
 
-// kin returns the entries whose keys differ from key only by the class of
-// visitors. v are the vars of key's request. It returns nil if the template does
-// not render the key.
-func (p *Policy) kin(v uwsgi.Vars, key string) (targets []Target) {
-	if p.Keys.Template == nil || !p.Keys.Template.isByVisitor() {
-		return nil
-	}
-	right := false
-	for _, class := range []string{"", bearer} {
-		other, err := p.Keys.Template.expand(v, map[string]string{visitorVariable: class})
-		switch {
-		case err != nil:
-			return nil
-		case other == key:
-			right = true
-		case wireLen(other) <= maxWireKey:
-			targets = append(targets, Target{Key: other})
+// addKin adds the entries of the same URL for all classes of visitors, by each of the
+// templates. v are the vars of a request for it.
+func addKin(targets []Target, v uwsgi.Vars, templates []*Template) []Target {
+	for i, t := range templates {
+		if i == 0 && !t.isByVisitor() {
+			continue // its key is there
 		}
-	}
-	if !right {
-		return nil
+		for _, class := range []string{"", bearer} {
+			key, err := t.expand(v, map[string]string{visitorVariable: class})
+			other := Target{Key: key}
+			if err == nil && key != "" && wireLen(key) <= maxWireKey && !slices.ContainsFunc(targets, other.isSame) {
+				targets = append(targets, other)
+			}
+		}
 	}
 	return targets
 }
@@ -153,8 +167,12 @@ func (p *Policy) target(v uwsgi.Vars, uri string) (Target, bool) {
 		return Target{}, false
 	case key != "" && uri == own:
 		t.Addr = p.Keys.lookup(&k).addr
-	case key != "" && !p.Keys.isRendered(v, key):
-		t.Key, note = replaceURI(key, own, other.Get("REQUEST_URI"))
+	case key != "":
+		if template := p.Keys.templateOf(v, key); template != nil {
+			t.Key, note = expandBy(template, other)
+		} else {
+			t.Key, note = replaceURI(key, own, other.Get("REQUEST_URI"))
+		}
 	case p.Keys.Template != nil:
 		t.Key, note = p.Keys.expand(other)
 	}

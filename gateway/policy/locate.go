@@ -21,7 +21,7 @@ func (q *request) locate() Plan {
 	miss := q.p.Keys.lookup(&q.packet)
 	plan := Plan{Addr: miss.addr, LookedUp: miss.thrownAway, firstRule: q.firstRule, sureRule: q.sureRule}
 	key, note := q.askedKey()
-	q.rendered = note == "" && q.p.Keys.Template != nil && (q.derived || q.p.Keys.Template.renders(q.v, key))
+	q.rendered = note == "" && q.p.Keys.Template != nil && (q.derived || q.p.Keys.templateOf(q.v, key) != nil)
 	asked, other := q.reduce(&plan)
 	if other {
 		plan.Addr, plan.URI = "", asked.Get("REQUEST_URI")
@@ -87,8 +87,10 @@ func (q *request) askedKey() (key, note string) {
 	return q.p.Keys.expand(q.v)
 }
 
-func (k *Keys) expand(v uwsgi.Vars) (key, note string) {
-	key, err := k.Template.Expand(v)
+func (k *Keys) expand(v uwsgi.Vars) (key, note string) { return expandBy(k.Template, v) }
+
+func expandBy(t *Template, v uwsgi.Vars) (key, note string) {
+	key, err := t.Expand(v)
 	switch {
 	case err != nil:
 		return "", err.Error()
@@ -193,22 +195,28 @@ func (p *Policy) mayBypass(k *packet) bool {
 // keyOf returns the key of another URL of the same site. other are the vars for
 // that URL; key is the key of the request.
 func (q *request) keyOf(other uwsgi.Vars, key string) (otherKey, note string) {
-	if q.rendered {
-		return q.p.Keys.expand(other)
+	if t := q.p.Keys.templateOf(q.v, key); t != nil {
+		return expandBy(t, other)
 	}
 	return replaceURI(key, q.uri, other.Get("REQUEST_URI"))
 }
 
 // isRendered reports whether Template renders the key that nginx used for this
-// request. If nginx hands over keys, Template may be only a default.
-func (k *Keys) isRendered(v uwsgi.Vars, key string) bool {
-	if k.Template == nil {
-		return false
+// request, in its own generation or another one. If nginx hands over keys, Template may be
+// only a default.
+func (k *Keys) isRendered(v uwsgi.Vars, key string) bool { return k.templateOf(v, key) != nil }
+
+// templateOf returns Template if it renders the key that nginx used for this request. It
+// returns one like it if the key is of another generation: nginx may have been told of a
+// generation before us, or after us.
+func (k *Keys) templateOf(v uwsgi.Vars, key string) *Template {
+	switch {
+	case k.Template == nil:
+		return nil
+	case v.Count(varKey) == 0:
+		return k.Template
 	}
-	if v.Count(varKey) == 0 {
-		return true
-	}
-	return k.Template.renders(v, key)
+	return k.Template.inGeneration(v, key)
 }
 
 // replaceURI derives the key of another URL of the same site from the key of a

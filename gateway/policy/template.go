@@ -22,6 +22,10 @@ type Template struct {
 	// Set it before the first use.
 	Visitors *Visitors
 
+	// Generation is that of WithGeneration, with which the template begins. It says what
+	// another generation of the same keys is. Set it before the first use.
+	Generation string
+
 	pieces []piece
 	forms  []form // of the pieces
 	says   says
@@ -139,7 +143,7 @@ func (t *Template) namesHost() bool {
 		if t.pieces[i].render != nil {
 			continue
 		}
-		for range hostsIn(t.pieces[i].text) {
+		if namesHost(t.pieces[i].text) {
 			return true
 		}
 	}
@@ -214,10 +218,17 @@ func (t *Template) expand(v uwsgi.Vars, given map[string]string) (string, error)
 }
 
 // renders reports whether Expand returns that key.
-func (t *Template) renders(v uwsgi.Vars, key string) bool {
+func (t *Template) renders(v uwsgi.Vars, key string) bool { return t.rendersBehind(v, key, 0) }
+
+// rendersBehind reports whether Expand returns that key behind its first skip bytes, which
+// are literal.
+func (t *Template) rendersBehind(v uwsgi.Vars, key string, skip int) bool {
 	for i := range t.pieces {
 		p := &t.pieces[i]
 		text := p.text
+		if i == 0 {
+			text = text[skip:]
+		}
 		if p.render != nil {
 			var err error
 			if text, err = p.render(t, v, p.arg); err != nil {

@@ -17,12 +17,13 @@ import (
 // means not set: such a setting is not compared, since `serve --nginx` takes it from the
 // configuration. Then all lookups must agree on it.
 type Gateway struct {
-	Listen   []string             // addresses that it listens on
-	Key      string               // the key's template
-	Servers  []cachewriter.Server // memcached's, in order; Addrs are not looked at
-	Hash     *cachewriter.Method
-	Format   policy.Format
-	GzipFlag uint
+	Listen     []string             // addresses that it listens on
+	Key        string               // the key's template, without generation
+	Generation string               // what all keys begin with: see policy.WithGeneration
+	Servers    []cachewriter.Server // memcached's, in order; Addrs are not looked at
+	Hash       *cachewriter.Method
+	Format     policy.Format
+	GzipFlag   uint
 	Hits
 
 	// AllowedHosts are globs of the hosts whose pages are stored. Empty: the pages of all

@@ -161,6 +161,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 			g.Listen = append(g.Listen, value)
 		case "--key":
 			g.Key = value
+		case "--generation":
+			g.Generation = value
 		case "--memcached":
 			var s cachewriter.Server
 			s, err = cachewriter.ParseServer(value)

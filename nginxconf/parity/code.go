@@ -34,6 +34,8 @@ const (
 	keyShared       Code = "key-shared"
 	visitorDiffers  Code = "visitor-differs"
 
+	generationDiffers Code = "generation-differs"
+
 	handoverKey    Code = "handover-key"
 	handoverStatus Code = "handover-status"
 	handoverServer Code = "handover-server"

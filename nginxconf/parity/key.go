@@ -94,21 +94,54 @@ func (k *checker) quotedKey() string {
 			key = strings.TrimPrefix(key, "$visitor")
 		}
 	}
-	return nginxconf.Quote(key)
+	return nginxconf.Quote(policy.WithGeneration(k.g.Generation, key))
 }
 
 // keyDiffers compares the key with the gateway's template. If nginx hands the key over,
 // the gateway uses its template only to delete and explain pages.
 func (k *checker) keyDiffers(l Lookup, asked string) {
-	if l.Misses == nil || k.g.Key == "" || nginxconf.Canonical(l.template()) == nginxconf.Canonical(k.g.Key) || len(l.opaque()) > 0 || l.Key.Varies != "" {
+	key, inGeneration := strings.CutPrefix(l.template(), policy.WithGeneration(k.g.Generation, ""))
+	switch {
+	case l.Misses == nil || len(l.opaque()) > 0 || l.Key.Varies != "":
+		return
+	case !inGeneration:
+		k.generationDiffers(l, asked)
+		return
+	case k.g.Key == "" || nginxconf.Canonical(key) == nginxconf.Canonical(k.g.Key):
 		return
 	}
-	at, fix := l.at(l.Key.Place), give(Flag{"key", l.template()})
+	at, fix, own := l.at(l.Key.Place), give(Flag{"key", key}), policy.WithGeneration(k.g.Generation, k.g.Key)
 	if l.isDerived() {
-		k.error(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate stores them under %s", asked, k.g.Key)
+		k.error(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate stores them under %s", asked, own)
 		return
 	}
-	k.warning(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate uses %s when it deletes or explains a page", asked, k.g.Key)
+	k.warning(at, keyDiffers, fix, "nginx looks pages up under %s, but uwgate uses %s when it deletes or explains a page", asked, own)
+}
+
+// generationDiffers reports a key without the gateway's generation. Whoever hands keys over
+// decides where pages are stored, and so nothing but pages of before is served.
+func (k *checker) generationDiffers(l Lookup, asked string) {
+	key := k.g.Key
+	if key == "" {
+		key = l.withoutGeneration()
+	}
+	level := Warning
+	if l.isDerived() && k.g.Key != "" {
+		level = Error
+	}
+	k.add(level, l.at(l.Key.Place), generationDiffers, k.setKey(l, nginxconf.Quote(policy.WithGeneration(k.g.Generation, key))),
+		"nginx looks pages up under %s, which does not begin with the generation %s: it serves the pages of another generation", asked, k.g.Generation)
+}
+
+// withoutGeneration returns the expression of the key; one that uwgate prints without its
+// generation.
+func (l Lookup) withoutGeneration() string {
+	for _, printed := range []string{snippet.DefaultKey, snippet.ForwardedKey} {
+		if before, ok := strings.CutSuffix(l.template(), printed); ok && policy.CheckGeneration(strings.TrimSuffix(before, ":")) == nil {
+			return strings.TrimPrefix(l.asked(), before)
+		}
+	}
+	return l.asked()
 }
 
 // notDerivable reports whether the gateway cannot compute the key from what nginx sends.

@@ -54,6 +54,9 @@ type Site struct {
 	// Key is the expression of the key, with nginx's variables. Empty: DefaultKey.
 	Key string
 
+	// Generation is what all keys begin with, before a colon. Empty: there is none.
+	Generation string
+
 	Hits
 
 	// Visitors decides whose requests are not looked up, and whose pages have keys of

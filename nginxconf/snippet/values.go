@@ -173,6 +173,7 @@ func (s *Site) key() string {
 			key = strings.Replace(key, "$request_uri", "$page_uri"+s.suffix(), 1)
 		}
 	}
+	key = policy.WithGeneration(s.Generation, key)
 	if s.suffix() == "" {
 		return key
 	}

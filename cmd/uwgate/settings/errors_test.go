@@ -21,7 +21,7 @@ var badValues = map[string]string{
 	"subscribe": "127.0.0.1", "subscribe-from": "lan", "subscribe-key": "[a", "subscribe-modifier": "256", "subscribe-sign": "MD5:/", "subscribe-tolerance": "0s",
 	"subscribe-max-keys": "0", "subscribe-max-nodes": "-1", "subscribe-rate": "1000001", "subscribe-allow-unix": "maybe",
 
-	"memcached": "a:b", "hash": "ketama", "key": "same for all", "nginx": "/no/such/file", "nginx-version": "1.22",
+	"memcached": "a:b", "hash": "ketama", "key": "same for all", "generation": "a:b", "nginx": "/no/such/file", "nginx-version": "1.22",
 	"identity-cookie": "a;b", "token-cookie": "a;b", "harmless-cookie": "a;b", "identity-header": "X Y", "harmless-header": "X Y", "harmless-var": "X Y",
 
 	"ttl": "soon", "min-ttl": "1ms", "max-ttl": "0s", "jitter": "60%", "grace": "-5s", "stale-if-error": "1", "refresh-ahead": "maybe", "refresh-concurrency": "0",

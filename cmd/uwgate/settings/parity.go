@@ -22,6 +22,7 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 	p, err := s.Policy(nil)
 	g := parity.Gateway{
 		Key:                 s.Key.Template,
+		Generation:          s.Key.Generation,
 		Hits:                parity.Hits{Types: p.Hits.Types, Adds: p.Hits.Adds},
 		AllowedHosts:        p.Keys.AllowedHosts,
 		TrustForwardedProto: p.TrustForwardedProto,

@@ -119,10 +119,11 @@ func (s *Settings) Policy(ring *cachewriter.Ring) (*policy.Policy, error) {
 
 // StandInKey is the key's template where nginx hands the key over, as it is printed.
 func (s *Settings) StandInKey() string {
+	key := snippet.DefaultKey
 	if s.Backends.TrustScheme {
-		return snippet.ForwardedKey
+		key = snippet.ForwardedKey
 	}
-	return snippet.DefaultKey
+	return policy.WithGeneration(s.Key.Generation, key)
 }
 
 // sentinels is nil for the built-in ones, and empty for none.

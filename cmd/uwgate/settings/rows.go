@@ -86,7 +86,7 @@ func ForStatus() *Set { return newSet([]row{jsonRow("print one JSON object")}, a
 // ForKey returns the settings of `uwgate key`.
 func ForKey() *Set {
 	return newSet(
-		only("memcached", "hash", "key", "nginx", "nginx-version", "identity-cookie", "token-cookie", "harmless-cookie"),
+		only("memcached", "hash", "key", "generation", "nginx", "nginx-version", "identity-cookie", "token-cookie", "harmless-cookie"),
 		[]row{
 			headerRow("add a header to the request, as `'Name: value'`"),
 			{name: "raw", kind: toggle(func(s *Settings) *bool { return &s.Command.Raw }), own: true,

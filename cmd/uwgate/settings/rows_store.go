@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"uwgate/cachewriter"
@@ -18,6 +19,8 @@ func storeRows() []row {
 			help: "choose among several servers as nginx does, by this `METHOD`: modulo (nginx has `hash …;`), consistent (`hash … consistent;`) or none (write to all)"},
 		{name: "key", kind: text("template", func(s *Settings) *string { return &s.Key.Template }, checkTemplate), example: "$scheme://$host$request_uri",
 			help: "make keys by this `TEMPLATE`, that of nginx's set $memcached_key; not needed if nginx hands CACHE_KEY over"},
+		{name: "generation", kind: text("text", func(s *Settings) *string { return &s.Key.Generation }, policy.CheckGeneration), example: "r42",
+			help: "begin all keys with this `TEXT` and a colon, as the configuration of uwgate nginx does: with another one, nginx finds no page of before (docs/generation.md)"},
 		{name: "nginx", kind: text("file", func(s *Settings) *string { return &s.Key.Nginx }, nil), example: "/etc/nginx/nginx.conf",
 			help: "read nginx's configuration from this `FILE`, the main one, and take from it what is not set of memcached, hash, key, format, gzip-flag, hit-type, mime-types and nginx-adds"},
 		{name: "nginx-version", kind: versionKind(), example: "1.22.1",
@@ -87,16 +90,24 @@ func (s *Settings) Ring(ctx context.Context) (*cachewriter.Ring, error) {
 // of nginx's configuration.
 func (s *Settings) Template() string {
 	if s.Key.Template != "" || s.Nginx == nil {
-		return s.Key.Template
+		return s.ownKey()
 	}
 	return s.Nginx.Key
+}
+
+// ownKey returns the template of --key with the generation, "" if none is given.
+func (s *Settings) ownKey() string {
+	if s.Key.Template == "" {
+		return ""
+	}
+	return policy.WithGeneration(s.Key.Generation, s.Key.Template)
 }
 
 // DerivedKey returns the template of keys that nginx does not hand over, "" if it hands
 // them over.
 func (s *Settings) DerivedKey() string {
 	if s.Nginx != nil && s.Nginx.HandedOver {
-		return s.Key.Template
+		return s.ownKey()
 	}
 	return s.Template()
 }
@@ -106,6 +117,9 @@ func (s *Settings) ParseTemplate(standIn string) (*policy.Template, error) {
 	t, err := policy.ParseTemplate(cmp.Or(s.Template(), standIn))
 	if err != nil {
 		return nil, s.Refuse("key", err)
+	}
+	if strings.HasPrefix(cmp.Or(s.Template(), standIn), policy.WithGeneration(s.Key.Generation, "")) {
+		t.Generation = s.Key.Generation
 	}
 	t.Nginx = s.Key.NginxVersion
 	t.Visitors = s.MakeVisitors()

@@ -133,6 +133,7 @@ func (s MemcachedServer) String() string { return s.Line }
 // Key is what the keys of pages are made of.
 type Key struct {
 	Template     string // empty: nginx hands the key over, or --nginx knows it
+	Generation   string // empty: keys have none
 	Nginx        string // nginx's main configuration file; empty: not read
 	NginxVersion policy.Version
 }

@@ -36,6 +36,7 @@ func (s *Settings) Snippet() (*snippet.Site, error) {
 		Hash:     s.Store.Hash,
 		TLS:      snippet.TLS{CertName: certName(s.Listen.Cert), ClientCert: s.Listen.ClientCA != ""},
 
+		Generation:     s.Key.Generation,
 		ForwardedProto: s.Backends.TrustScheme,
 		Fragments:      s.Command.Fragments,
 	}
