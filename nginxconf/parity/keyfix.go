@@ -87,10 +87,9 @@ func (k *checker) schemeFix(l Lookup) Fix {
 func (k *checker) visitorFix(variable string, got nginxconf.Map, printed *nginxconf.Config) Fix {
 	want, _ := printed.Map(variable)
 	f := replace(got.Place, mapLines(variable, want))
-	for _, name := range nginxconf.Variables(want.Source) {
-		inner, isPrinted := printed.Map(name)
+	for _, name := range mapsOf(variable, printed)[1:] {
+		inner, _ := printed.Map(name)
 		switch own, has := k.config.Map(name); {
-		case !isPrinted:
 		case !has:
 			f = f.and(end(k.config.Around(got.Place), mapLines(name, inner)))
 		case !isSameMap(own, inner):
@@ -98,6 +97,36 @@ func (k *checker) visitorFix(variable string, got nginxconf.Map, printed *nginxc
 		}
 	}
 	return f.as(printedConfiguration)
+}
+
+// separatesAsPrinted reports whether the map of $visitor, and that of the cookies that no
+// page depends on, are as they are printed. Which cookies name a visitor is for members to
+// check.
+func (k *checker) separatesAsPrinted(variable string, printed *nginxconf.Config) bool {
+	harmless := "harmless_cookies" + strings.TrimPrefix(variable, visitor)
+	return !slices.ContainsFunc([]string{variable, harmless}, func(name string) bool {
+		want, _ := printed.Map(name)
+		got, found := k.config.Map(name)
+		return !found || !isSameMap(want, got)
+	})
+}
+
+// mapsOf returns the variables of the maps of which a variable is made, itself first.
+func mapsOf(variable string, c *nginxconf.Config) []string {
+	all := []string{variable}
+	for i := 0; i < len(all); i++ {
+		m, _ := c.Map(all[i])
+		names := nginxconf.Variables(m.Source)
+		for _, words := range m.Lines {
+			names = append(names, nginxconf.Variables(words[len(words)-1])...)
+		}
+		for _, name := range names {
+			if _, isMap := c.Map(name); isMap && !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	return all
 }
 
 func isSameMap(a, b nginxconf.Map) bool {

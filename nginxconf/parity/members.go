@@ -102,20 +102,15 @@ var printedVariables = map[string]func(g Gateway, cookies string) string{
 // isPrinted reports whether the map of a variable, and the maps that it is made of, are
 // those of the printed configuration of a site.
 func (k *checker) isPrinted(name, site string) bool {
-	got, found := k.config.Map(name)
-	if !found {
-		return false
-	}
 	is, known := k.isAsPrinted[name]
 	if known {
 		return is
 	}
-	printed, ok := k.printedMaps(site)
-	if ok {
-		want, isThere := printed.Map(name)
-		is = isThere && isSameMap(want, got) && !slices.ContainsFunc(nginxconf.Variables(want.Source), func(inner string) bool {
-			_, isMap := printed.Map(inner)
-			return isMap && !k.isPrinted(inner, site)
+	if printed, ok := k.printedMaps(site); ok {
+		is = !slices.ContainsFunc(mapsOf(name, printed), func(inner string) bool {
+			want, isThere := printed.Map(inner)
+			got, found := k.config.Map(inner)
+			return !isThere || !found || !isSameMap(want, got)
 		})
 	}
 	k.isAsPrinted[name] = is
@@ -176,8 +171,8 @@ func (k *checker) treats(l Lookup, glob string) (t treatment) {
 	for _, o := range own {
 		t.asks.add(o.unknown)
 		for _, s := range strangers {
-			if o.Key == s.Key {
-				t.shares.add(union(o.unknown, s.unknown, o.inKey))
+			if o.Key == s.Key || len(o.inKey)+len(s.inKey) > 0 {
+				t.shares.add(union(o.unknown, s.unknown, o.inKey, s.inKey))
 			}
 		}
 	}

@@ -337,7 +337,7 @@ func (k *checker) visitors(l Lookup) {
 	if !ok {
 		return
 	}
-	if want, ok := printed.Map(variable); !ok || isSameMap(want, got) {
+	if _, ok := printed.Map(variable); !ok || k.separatesAsPrinted(variable, printed) {
 		return
 	}
 	level := Warning

@@ -27,7 +27,7 @@ func inTemplate(v nginxconf.Variable) string {
 	if site, ok := strings.CutPrefix(name, scheme); ok && (site == "" || site[0] == '_') && source == "$http_x_forwarded_proto" {
 		return scheme
 	}
-	if site, ok := strings.CutPrefix(name, visitor); ok && (site == "" || site[0] == '_' && source == "$session_cookie"+site+";$http_cookie") {
+	if site, ok := strings.CutPrefix(name, visitor); ok && (site == "" || site[0] == '_' && source == "$session_cookie"+site+"$harmless_cookies"+site) {
 		return visitor
 	}
 	return ""

@@ -359,8 +359,13 @@ func TestVisitorsInNginx(t *testing.T) {
 		"flags": policy.NewVisitors(policy.VisitorNames{
 			IdentityCookies: []string{"shop_*", "a.b"}, HarmlessCookies: []string{"shop_theme", "sessionid", "x*y", "a#b"}, TokenCookies: []string{"form"},
 		}),
+		"all harmless": policy.NewVisitors(policy.VisitorNames{HarmlessCookies: []string{"*"}}),
+		"prefixes": policy.NewVisitors(policy.VisitorNames{
+			IdentityCookies: []string{"none", "__Host-_*", "x*y", "*.sid"}, HarmlessCookies: []string{"none", "_ga*", "xx*", "theme.sid", "x*sid"},
+		}),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := &snippet.Site{Visitors: visitors}
 			ask := serve(t, s, "$session_cookie|$visitor|")
 			tmpl, err := policy.ParseTemplate("$visitor$request_uri")
@@ -409,10 +414,11 @@ func TestLongHeadersAreCheap(t *testing.T) {
 func cookieHeaders() []string {
 	r := mathrand.New(mathrand.NewPCG(1, 2))
 	words := []string{"_ga", "_ga_X1", "sessionid", "csrftoken", "theme", "__Host-sessionid", "__Secure-_ga", "mp_1_mixpanel", "mp__mixpanel", "shop_theme",
-		"shop_x", "xxy", "form", "_pyramid_", "wp-x", "1", "", "SESSIONID", "a#b", "a.b", "CookieConsent", "messages"}
+		"shop_x", "xxy", "form", "_pyramid_", "wp-x", "1", "", "SESSIONID", "a#b", "a.b", "CookieConsent", "messages",
+		"_ga_session", "_ga_Session_id", "_pk_ses.1.sid", "theme.sid", "xx.sid", "__Host-_ga", "__Http-_ga_jwt"}
 	joints := []string{"; ", "; ", ";", "=", "=", "=", " ", ",", "\t", `"`, `\`, "[", "\xc2\xa0", " = ", "=;", ";;"}
 	headers := []string{"", "_ga=1", "_ga=1; theme", "sessionid", "_ga=1,2 3", `_ga="1"`, "_ga = 1", " ;_ga=1; "}
-	for len(headers) < 400 {
+	for len(headers) < 600 {
 		var b strings.Builder
 		for range 1 + r.IntN(6) {
 			b.WriteString(words[r.IntN(len(words))] + joints[r.IntN(len(joints))])

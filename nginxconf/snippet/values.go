@@ -52,6 +52,7 @@ type hitValues struct {
 type visitorValues struct {
 	Identity  []string       // regexes of identity cookies
 	Strangers string         // the regex of the cookies of strangers
+	Plain     string         // the regex of such cookies among which none can name a visitor
 	Named     []namedHeaders // whose senders are not looked up
 }
 

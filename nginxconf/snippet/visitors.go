@@ -36,6 +36,7 @@ func (s *Site) addVisitors(v *values, q *quoter) {
 		globs = globs[n:]
 	}
 	v.Strangers = s.strangers(q, cookies.Strangers)
+	v.Plain = s.plain(q, cookies, exempt)
 	for headers := s.headerVariables(); len(headers) > 0; {
 		n := min(len(headers), maxHeaders)
 		line := strings.Join(headers[:n], "")
@@ -71,6 +72,50 @@ func (s *Site) strangers(q *quoter, globs []string) string {
 	return q.quoteRows("a harmless cookie",
 		`~*(?x)(?(DEFINE)(`+word+`))^(?:`+blank+`(?:(`+cookiePrefix()+`(?:`, rows(globs, "(?1)"),
 		`)(?!(?1)))`+blank+`(?:=`+value+`(?:`+gap+`(?:(?2)=`+value+`|(?1)*+(?!=)))*+)?)?(?:;|$))*+$`)
+}
+
+// plain returns the regex of "1;", for harmless cookies, and a Cookie header in which no
+// reader finds another cookie than the browser has sent, and none that names a visitor. Of
+// harmless cookies, only those that fit globs of both classes can do so. It is empty if
+// there are too many such globs.
+func (s *Site) plain(q *quoter, cookies policy.CookieGlobs, exempt string) string {
+	doubtful := slices.DeleteFunc(slices.Clone(cookies.Identity), func(glob string) bool {
+		return !slices.ContainsFunc(cookies.Strangers, func(other string) bool { return mayMeet(glob, other) })
+	})
+	const head, tail = "~*(?x)^1;(?:", word + `++(?:=[^` + cookieEnds + `]*+)?(?:;\x20?|$))++$`
+	switch {
+	case len(doubtful) == 0:
+		return q.quotePattern("a harmless cookie", head+tail)
+	case len(doubtful) > maxDoubtful:
+		return ""
+	}
+	return q.quoteRows("a harmless cookie", head+"(?!"+cookiePrefix()+exempt+"(?:", rows(doubtful, word), ")(?:[=;]|$))"+tail)
+}
+
+// maxDoubtful is the number of names in the regex of plain.
+const maxDoubtful = 40
+
+// mayMeet reports whether one name may fit both globs, behind a prefix or without.
+func mayMeet(a, b string) bool {
+	for _, prefix := range append([]string{""}, policy.CookiePrefixes...) {
+		if overlap(prefix+a, b) || overlap(a, prefix+b) {
+			return true
+		}
+	}
+	return false
+}
+
+// overlap reports whether one name fits both globs.
+func overlap(a, b string) bool {
+	switch {
+	case strings.HasPrefix(a, "*"):
+		return overlap(a[1:], b) || b != "" && overlap(a, b[1:])
+	case strings.HasPrefix(b, "*"):
+		return overlap(b, a)
+	case a == "" || b == "":
+		return a == b
+	}
+	return strings.EqualFold(a[:1], b[:1]) && overlap(a[1:], b[1:])
 }
 
 // maxHeaders is the number of headers in one map.
