@@ -23,7 +23,7 @@ var accessFields = []logField{
 	{"key", "string", "", "The key of the page, as nginx computes it and before it escapes it. Without its query if `--log-query off` is set. Empty: there is none.", `"https://example.com/news/?page=2"`},
 	{"took", "number", "seconds", "Time from the accepted connection to the last byte of the response.", `0.0123`},
 	{"flight", "string", "", "`leader`: other requests for the page could wait for this response. `follower`: this request got the response to another one. `refresh`: nobody requested the page; uwgate refreshed it. Absent: none of these. See [flights.md](flights.md).", `"leader"`},
-	{"tags", "list of strings", "", "The tags that [rules](rules.md) give to the page. Absent: none.", `["news"]`},
+	{"tags", "list of strings", "", "The [tags](rules.md#tags) of a page that is stored, up to 1 KiB of them. Absent: none.", `["news"]`},
 	{"side", "string", "", "Who failed: `client`, `backend` or `gateway`. Absent: nobody.", `"backend"`},
 	{"error", "string", "", "What failed. Absent: nothing.", `"gateway: dial backend unix:/run/app.sock: connection refused"`},
 	{"code", "string", "", "A stable word for some errors, such as `queue_full`. Absent: there is none.", `"queue_full"`},

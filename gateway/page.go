@@ -55,7 +55,7 @@ func (p *page) judge(received uwsgi.Vars, resp *uwsgi.Response, now time.Time) {
 	p.resp = resp
 	p.verdict = p.policy.Response(received, p.plan, resp, now)
 	if p.isWanted() {
-		p.subject = p.policy.PageSubject(received, p.plan, resp)
+		p.subject = p.policy.PageSubject(received, p.plan, p.verdict)
 		p.verdict.TTL = p.policy.Spread(p.verdict, rand.Float64())
 		p.capture = capture{limit: p.policy.BodyLimit(), budget: &p.g.captures, total: p.g.captureMemory(p.policy)}
 		p.capture.start(p.policy.StoredHead(resp, now), resp.ContentLength)

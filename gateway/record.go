@@ -50,7 +50,20 @@ func (r *record) plan(p policy.Plan) {
 
 // verdict notes what the head decided.
 func (r *record) verdict(v policy.Verdict) {
-	r.ttl, r.reason, r.observe, r.tags = v.TTL, v.Reason, v.Observe, v.Tags
+	r.ttl, r.reason, r.observe, r.tags = v.TTL, v.Reason, v.Observe, first(v.Tags, maxLogTags)
+}
+
+// maxLogTags bounds the tags of an access line, in bytes.
+const maxLogTags = 1 << 10
+
+// first returns the first texts that have at most so many bytes together.
+func first(texts []string, size int) []string {
+	for i, text := range texts {
+		if size -= len(text); size < 0 {
+			return texts[:i]
+		}
+	}
+	return texts
 }
 
 // sent notes what the client has got, and from which backend.

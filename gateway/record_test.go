@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"uwgate/gateway/policy"
 )
 
 // jsonLog writes lines of JSON without their time.
@@ -64,5 +67,19 @@ func BenchmarkRecord(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		g.record(r, nil)
+	}
+}
+
+// A page may have 64 KiB of tags, and its access line must not.
+func TestLoggedTagsAreBounded(t *testing.T) {
+	tags := strings.Fields(strings.Repeat("0123456789abcdef ", 100))
+	var r record
+	r.verdict(policy.Verdict{TTL: time.Minute, Tags: tags})
+	if len(r.tags) != maxLogTags/16 {
+		t.Errorf("%d tags of 16 bytes, want %d", len(r.tags), maxLogTags/16)
+	}
+	r.verdict(policy.Verdict{TTL: time.Minute, Tags: tags[:2]})
+	if len(r.tags) != 2 {
+		t.Errorf("%d tags, want both", len(r.tags))
 	}
 }

@@ -56,6 +56,7 @@ var adviceOn = map[policy.Reason]string{
 	policy.Shared:          "nothing",
 	policy.Found:           "nothing",
 	policy.Canary:          "nothing",
+	policy.Purge:           "nothing",
 	policy.Stale:           "look at the backend",
 	policy.Observe:         "remove --observe when the log shows what you want",
 }

@@ -21,6 +21,7 @@ func writeExplanation(w io.Writer, q question, e *gateway.Explanation) error {
 	s.refusals(e)
 	s.freshness(e)
 	s.lost(e)
+	s.tags(e)
 	s.memcached(e)
 	_, err := io.WriteString(w, s.String()+"\n"+verdictLine(e)+"\n")
 	return err
@@ -270,6 +271,26 @@ func (s *sheet) lost(e *gateway.Explanation) {
 	s.section("Hits lack, unless nginx adds it (add_header and --nginx-adds)", 0)
 	for _, h := range lost {
 		s.clipped("", h)
+	}
+}
+
+// shownTags is how many tags of a page are shown.
+const shownTags = 20
+
+func (s *sheet) tags(e *gateway.Explanation) {
+	v := e.Policy.Verdict
+	if len(v.Tags) == 0 && !v.TagsLost {
+		return
+	}
+	s.section("Tags, by which the page can be purged", 0)
+	for _, tag := range v.Tags[:min(len(v.Tags), shownTags)] {
+		s.clipped("", tag)
+	}
+	if n := len(v.Tags) - shownTags; n > 0 {
+		s.row("", fmt.Sprintf("and %d more", n))
+	}
+	if v.TagsLost {
+		s.row("", "and any other: there are more, or longer ones, than uwgate keeps, or Cache-Groups is not a list of strings")
 	}
 }
 

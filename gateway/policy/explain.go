@@ -56,6 +56,8 @@ type Decision struct {
 	Reason  Reason   `json:"reason"`
 	TTL     int64    `json:"ttl"` // in seconds, before Spread; zero if nothing may be stored
 	Tags    []string `json:"tags,omitempty"`
+
+	TagsLost bool `json:"tags_lost,omitempty"` // it counts as a page with any tag
 }
 
 // Explain returns what Request, Response and Body decide, and why. It also lists
@@ -94,7 +96,7 @@ func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, tr
 	if p.Observe || verdict.Observe {
 		e.add(Observe, "")
 	}
-	e.Verdict = Decision{verdict.Store(), verdict.Observe, verdict.Reason, int64(verdict.TTL / time.Second), verdict.Tags}
+	e.Verdict = Decision{verdict.Store(), verdict.Observe, verdict.Reason, int64(verdict.TTL / time.Second), verdict.Tags, verdict.TagsLost}
 	return e
 }
 

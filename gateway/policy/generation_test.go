@@ -74,7 +74,7 @@ func TestHandedOverGeneration(t *testing.T) {
 		if verdict := p.Response(v, plan, page("Content-Length: 5"), testNow); !verdict.Store() || plan.Key != key {
 			t.Errorf("%+v: got %+v, %+v", tt, plan, verdict)
 		}
-		if s := p.PageSubject(v, plan, page()); !s.Recorded || s.Host != "www.example.com" || s.URI != "/p?q=1" {
+		if s := p.PageSubject(v, plan, Verdict{}); !s.Recorded || s.Host != "www.example.com" || s.URI != "/p?q=1" {
 			t.Errorf("%+v: got the subject %+v", tt, s)
 		}
 		want := []string{key, in(tt.other, "+http://www.example.com/p?q=1"), in(tt.own, "http://www.example.com/p?q=1"), in(tt.own, "+http://www.example.com/p?q=1")}

@@ -126,7 +126,7 @@ func checkSubject(t *testing.T, p *Policy, v uwsgi.Vars) (isKnown bool) {
 	if ok && (host != requestHost(v) || uri != v.Get("REQUEST_URI")) {
 		t.Errorf("%q: got %q, %q; the request has %q, %q", key, host, uri, requestHost(v), v.Get("REQUEST_URI"))
 	}
-	s := p.PageSubject(v, Plan{Key: key}, page())
+	s := p.PageSubject(v, Plan{Key: key}, Verdict{})
 	if s.Recorded == ok || s.Host != requestHost(v) || s.URI != v.Get("REQUEST_URI") {
 		t.Errorf("%q: subject %+v, and its key tells it: %v", key, s, ok)
 	}

@@ -217,9 +217,14 @@ type Verdict struct {
 	TTL    time.Duration
 	Reason Reason
 
-	// Tags are those of the rule that matched, for the log; nil if the page may not be
-	// stored. They must not be changed. PageSubject returns all tags of the page.
+	// Tags are those of the response and of the rule that matched, each once, in their
+	// order; nil if the page may not be stored. They must not be changed.
 	Tags []string
+
+	// TagsLost is set if the page has tags that are not in Tags: there are more than 64
+	// KiB of them, one is longer than 1 KiB, or a field cannot be read. Then it counts as
+	// a page with any tag.
+	TagsLost bool
 
 	// Observe is set if the page may be stored, but Policy.Observe or a rule
 	// says not to. TTL and Reason are then what would have applied, and the

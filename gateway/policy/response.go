@@ -31,16 +31,14 @@ func (p *Policy) Response(v uwsgi.Vars, plan Plan, r *uwsgi.Response, now time.T
 	}
 	granted := p.grants(ttl, source, h.rule)
 	granted.Grace, granted.StaleIfError = h.stale()
+	granted.Tags, granted.TagsLost = tagsOf(r.Header, h.rule)
 	return granted
 }
 
 // grants returns the verdict on a page that may be stored for ttl.
 func (p *Policy) grants(ttl time.Duration, source Reason, rule *Rule) Verdict {
 	v := Verdict{TTL: p.Lifetimes.clamp(ttl, rule), Reason: source, Observe: p.Observe}
-	if rule != nil {
-		v.Tags = rule.Tags
-		v.Observe = v.Observe || rule.Action == ActionObserve
-	}
+	v.Observe = v.Observe || rule != nil && rule.Action == ActionObserve
 	return v
 }
 

@@ -9,12 +9,8 @@ type Subject struct {
 	// rule cuts.
 	Host, URI string
 
-	// Tags are those of the response and of its rule, each once, in their order.
-	Tags []string
-
-	// TagsLost is set if the page has tags that are not in Tags: there are more than 64
-	// KiB of them, one is longer than 1 KiB, or a field cannot be read. Then it counts as
-	// a page with any tag.
+	// Tags and TagsLost are those of the Verdict.
+	Tags     []string
 	TagsLost bool
 
 	// Recorded is set if the key alone does not tell Host and URI, so that they must be
@@ -55,14 +51,13 @@ func (k *Keys) onlyHost() string {
 }
 
 // PageSubject returns the subject of a page that is stored. v are the vars as
-// received; plan and r belong to them, and r has the header that the worker sent.
-func (p *Policy) PageSubject(v uwsgi.Vars, plan Plan, r *uwsgi.Response) Subject {
-	s := Subject{Host: requestHost(v), URI: plan.URI}
+// received; plan and verdict belong to them.
+func (p *Policy) PageSubject(v uwsgi.Vars, plan Plan, verdict Verdict) Subject {
+	s := Subject{Host: requestHost(v), URI: plan.URI, Tags: verdict.Tags, TagsLost: verdict.TagsLost}
 	if s.URI == "" {
 		s.URI = v.Get("REQUEST_URI")
 	}
 	host, uri, ok := p.Subject(plan.Key)
-	s.Tags, s.TagsLost = tagsOf(r.Header, p.rule(p.ruleOf(v, plan, r.Header)))
 	s.Recorded = !ok || host != s.Host || uri != s.URI
 	return s
 }

@@ -51,7 +51,7 @@ type tagList struct {
 	tags []string
 	seen map[string]bool // of tags
 	size int             // with separators
-	lost bool            // see Subject.TagsLost
+	lost bool            // see Verdict.TagsLost
 }
 
 // tagsOf returns the tags of a response and of its rule, nil if there are none. Those

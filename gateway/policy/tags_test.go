@@ -55,17 +55,26 @@ func TestTagsOfPages(t *testing.T) {
 		{ContentTypes: []string{"text/css"}, Tags: []string{"css"}},
 		{PathPrefix: "/p", Tags: []string{"pages", "a"}},
 	}
-	v := get()
-	plan := p.Request(v)
-	got := p.PageSubject(v, plan, page("xkey: a b"))
-	if want := []string{"a", "b", "pages"}; !slices.Equal(got.Tags, want) || got.TagsLost {
+	judge := func(uri string, lines ...string) Subject {
+		v := get("REQUEST_URI=" + uri)
+		plan := p.Request(v)
+		verdict := p.Response(v, plan, page(append(lines, "Cache-Control: max-age=60")...), testNow)
+		if !verdict.Store() {
+			t.Fatalf("%q: %+v", lines, verdict)
+		}
+		return p.PageSubject(v, plan, verdict)
+	}
+	if got, want := judge("/p", "xkey: a b"), []string{"a", "b", "pages"}; !slices.Equal(got.Tags, want) || got.TagsLost {
 		t.Errorf("got %+v, want the tags %q", got, want)
 	}
-	if got := p.PageSubject(v, plan, page("Content-Type: text/css", "Cache-Groups: x")); !slices.Equal(got.Tags, []string{"css"}) || !got.TagsLost {
+	if got := judge("/p.css", "Content-Type: text/css", "Cache-Groups: x"); !slices.Equal(got.Tags, []string{"css"}) || !got.TagsLost {
 		t.Errorf("got %+v, want the tag css and more that are lost", got)
 	}
-	if got := p.PageSubject(get("REQUEST_URI=/q"), p.Request(get("REQUEST_URI=/q")), page()); got.Tags != nil || got.TagsLost {
+	if got := judge("/q"); got.Tags != nil || got.TagsLost {
 		t.Errorf("got %+v, want no tags", got)
+	}
+	if got := p.Response(get(), p.Request(get()), page("xkey: a", "Cache-Control: no-store"), testNow); got.Tags != nil {
+		t.Errorf("got %+v, want no tags of a page that is not stored", got)
 	}
 }
 
