@@ -70,8 +70,8 @@ func TestWarm(t *testing.T) {
 	for _, format := range []string{"body", "gzip", "http"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			w := start(t, stack.Config{App: "testdata/warm", Format: format, Memcached: 2})
-			sitemap := []string{"warm", "--sitemap", "http://127.0.0.1/sitemap.xml", "--connect", w.Nginx.Addr, "--concurrency", "4", "--admin", w.Admin, "--timeout", patience.String()}
+			w := start(t, stack.Config{App: "testdata/warm", Format: format, Memcached: 2, Args: []string{"--admin-token", adminToken}})
+			sitemap := []string{"warm", "--sitemap", "http://127.0.0.1/sitemap.xml", "--connect", w.Nginx.Addr, "--concurrency", "4", "--admin", w.Admin, "--admin-token", adminToken, "--timeout", patience.String()}
 			var first warmed
 			errs, status := uwgateJSON(t, &first, sitemap...)
 			if status != 0 || errs != "" || first.Pages != 24 || first.Failed != 0 || first.Unread != 0 {
@@ -128,6 +128,7 @@ func TestWarmFails(t *testing.T) {
 	if status != 1 || !strings.Contains(errs, "1 of 25 pages failed") || len(got.Failures) != 1 || got.Failures[0].URL != "http://127.0.0.1/broken" || got.Failures[0].Status != 500 {
 		t.Errorf("got status %d, %s%+v", status, errs, got)
 	}
+	got = warmed{}
 	errs, status = uwgateJSON(t, &got, "warm", "--connect", w.Nginx.Addr, "--sitemap", "http://127.0.0.1/sitemap.xml?other")
 	if status != 1 || !strings.Contains(errs, "could not be read") || !strings.Contains(fmt.Sprint(got.UnreadWhat), "other.example") {
 		t.Errorf("got status %d, %s%+v", status, errs, got)

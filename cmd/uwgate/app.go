@@ -81,7 +81,7 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		OnUsageError:       usageError,
 		ExitErrHandler:     func(*cli.Context, error) {},
 		Action:             noCommand,
-		Commands:           []*cli.Command{serveCommand(), keyCommand(), explainCommand(), warmCommand(), statusCommand(), nginxCommand(), checkCommand(), versionCommand()},
+		Commands:           []*cli.Command{serveCommand(), keyCommand(), explainCommand(), warmCommand(), deployCheckCommand(), statusCommand(), nginxCommand(), checkCommand(), versionCommand()},
 	}
 }
 

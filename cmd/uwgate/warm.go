@@ -48,10 +48,19 @@ func warmPages(c *cli.Context, set *settings.Set) error {
 		return fmt.Errorf("warm: %w", err)
 	}
 	defer j.nginx.Close()
+	if s.Command.Warm.DryRun {
+		return j.list(c.Context, c.App.Writer)
+	}
 	show := newWarmShow(c.App.Writer, c.App.ErrWriter, s.Command)
 	w := &warm.Warmer{From: j.from, Concurrency: s.Command.Warm.Concurrency, Rate: s.Command.Warm.Rate, Each: show.each, Known: show.known}
 	if !s.Control.Admin.IsZero() {
-		w.Waiting = j.waiting
+		w.Waiting = func(ctx context.Context) (int, error) {
+			n, err := j.waiting(ctx)
+			if err != nil && ctx.Err() == nil {
+				show.warnOnce(fmt.Sprintf("warm: whether visitors wait is not known: %v", err))
+			}
+			return n, err
+		}
 	}
 	summary := w.Run(c.Context, j.sieve.Sift(j.source(c.Context)))
 	left := j.sieve.Left()
@@ -64,6 +73,26 @@ func warmPages(c *cli.Context, set *settings.Set) error {
 	}
 	return nil
 }
+
+// list prints the pages.
+func (j *warming) list(ctx context.Context, w io.Writer) error {
+	var errs []error
+	for page, err := range j.sieve.Sift(j.source(ctx)) {
+		if err == nil {
+			_, err = fmt.Fprintln(w, page)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("warm: %w", err))
+		}
+		if ctx.Err() != nil || len(errs) > maxListErrors {
+			break
+		}
+	}
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// maxListErrors is how many errors a list of pages may have.
+const maxListErrors = 20
 
 // A warming is what one run of the command uses.
 type warming struct {
@@ -79,8 +108,8 @@ type warming struct {
 
 func (j *warming) prepare() error {
 	cmd := j.s.Command
-	if len(cmd.Warm.Sitemaps)+len(cmd.Warm.URLs)+len(j.args) == 0 {
-		return errors.New("name the pages: URLs, --sitemap or --urls; `uwgate warm --help` has examples")
+	if len(cmd.Warm.Sitemaps)+len(cmd.Warm.URLs)+len(j.args)+cmd.Warm.Hottest == 0 {
+		return errors.New("name the pages: URLs, --sitemap, --urls or --hottest; `uwgate warm --help` has examples")
 	}
 	if i := slices.IndexFunc(j.args, func(arg string) bool { return strings.HasPrefix(arg, "-") }); i >= 0 {
 		return fmt.Errorf("%s stands behind a URL: write the flags first", j.args[i])
@@ -143,8 +172,43 @@ func (j *warming) source(ctx context.Context) iter.Seq2[string, error] {
 				}
 			}
 		}
-		maps.Pages(ctx, cmd.Sitemaps...)(yield)
+		for page, err := range maps.Pages(ctx, cmd.Sitemaps...) {
+			if !yield(page, err) {
+				return
+			}
+		}
+		j.hottest(ctx, yield)
 	}
+}
+
+// hottest lists the hottest stored pages.
+func (j *warming) hottest(ctx context.Context, yield func(string, error) bool) {
+	n := j.s.Command.Warm.Hottest
+	if n == 0 {
+		return
+	}
+	pages, _, err := j.storedPages(ctx, n)
+	if err != nil {
+		yield("", fmt.Errorf("--hottest: %w", err))
+	}
+	for _, p := range pages {
+		if !yield(p.url, nil) {
+			return
+		}
+	}
+}
+
+func (j *warming) storedPages(ctx context.Context, n int) ([]storedPage, int, error) {
+	headers, err := parseHeaders(j.s.Command.Headers)
+	if err != nil {
+		return nil, 0, err
+	}
+	store, err := newStoreReader(ctx, j.s, browserHeaders(headers, j.nginx.Agent))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer store.close()
+	return store.hottest(ctx, n, j.s.Command.Warm.Hosts)
 }
 
 // lines are those of a file or of standard input.
@@ -182,12 +246,7 @@ func (j *warming) gateway() (*warm.UWSGI, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range j.nginx.BrowserHeader() {
-		name = "HTTP_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-		if headers.Count(name) == 0 {
-			headers = append(headers, uwsgi.Var{Name: name, Value: values[0]})
-		}
-	}
+	headers = browserHeaders(headers, j.nginx.Agent)
 	for _, addr := range j.s.Listen.Addresses {
 		if !addr.Secure {
 			return &warm.UWSGI{Network: addr.Network, Addr: addr.Addr, Timeout: j.s.Command.Warm.Timeout, Vars: func(page string) (uwsgi.Vars, error) {

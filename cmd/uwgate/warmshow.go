@@ -29,6 +29,7 @@ type warmShow struct {
 	failed       int
 	said         time.Time
 	printed      bool // a line for a page
+	warned       bool
 }
 
 // sayInterval is the time between two lines without a terminal.
@@ -61,6 +62,20 @@ func (w *warmShow) each(r warm.Result) {
 		w.said = time.Now()
 		fmt.Fprintf(w.errs, "warm: %s, %d failed\n", w.far(), w.failed)
 	}
+}
+
+// warnOnce prints the first of several warnings.
+func (w *warmShow) warnOnce(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.warned {
+		return
+	}
+	w.warned = true
+	if w.bar != nil {
+		w.bar.Clear()
+	}
+	fmt.Fprintln(w.errs, text)
 }
 
 // far says how far the pages are.

@@ -55,6 +55,19 @@ func (set *Set) ReadParts(ctx context.Context) (*Parts, error) {
 	return p, errors.Join(err, together)
 }
 
+// NewPool makes a pool of a server, written as in --backend, with the options that all
+// pools have.
+func (s *Settings) NewPool(server string) (*backend.Pool, error) { return s.makePool(server) }
+
+// CurrentPools returns the pools of the workers that serve the site, nil if none are
+// named. It may read the file of --host-map.
+func (s *Settings) CurrentPools() (*backend.Pools, error) {
+	if len(s.Backends.Servers) == 0 && len(s.file.pools) == 0 && s.Backends.HostMap == "" {
+		return nil, nil
+	}
+	return s.makePools()
+}
+
 func (s *Settings) checkAdmin() error {
 	if !s.Control.Admin.IsAbstract() || s.Control.Token != "" {
 		return nil

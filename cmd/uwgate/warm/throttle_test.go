@@ -145,3 +145,13 @@ func TestWaitingVisitors(t *testing.T) {
 		}
 	})
 }
+
+// One slow page lowers once, however slow it was.
+func TestThrottleForgivesOne(t *testing.T) {
+	tr := newTrial(8)
+	tr.respond(60, 100*time.Millisecond)
+	tr.respond(1, 20*time.Second)
+	if tr.respond(16, 100*time.Millisecond); tr.allowed != 8 || tr.yields != 1 {
+		t.Errorf("got %d, after %d yields", tr.allowed, tr.yields)
+	}
+}

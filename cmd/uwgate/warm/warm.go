@@ -42,6 +42,10 @@ const (
 	// So many pages that fail in a row mean that nothing works.
 	maxInRow = 25
 
+	// So many pages are listed before they are requested, so that people see how many
+	// there will be.
+	ahead = 10_000
+
 	lookInterval = time.Second      // between two looks at what waits
 	maxYield     = 10 * time.Second // then one request may go, however many wait
 )
@@ -60,10 +64,11 @@ func (w *Warmer) Run(ctx context.Context, source iter.Seq2[string, error]) *Summ
 	if w.Rate > 0 {
 		run.limiter.SetLimit(rate.Limit(w.Rate))
 	}
-	pages := make(chan listed)
+	pages := make(chan listed, ahead)
 	go run.list(ctx, source, pages)
 	var helpers sync.WaitGroup
 	if w.Waiting != nil {
+		run.mustYield(ctx)
 		looking, done := context.WithCancel(ctx)
 		defer helpers.Wait()
 		defer done()
@@ -205,14 +210,23 @@ func (r *run) look(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		waiting, err := r.Waiting(ctx)
-		if err != nil || waiting == 0 || yielded >= maxYield {
+		if yielded >= maxYield || !r.mustYield(ctx) {
 			yielded = 0
 			continue
 		}
-		r.throttle.back(time.Now(), lookInterval*3/2) // until after the next look
 		yielded += lookInterval
 	}
+}
+
+// mustYield reports whether requests wait for a worker. If so, nothing starts until after
+// the next look.
+func (r *run) mustYield(ctx context.Context) bool {
+	waiting, err := r.Waiting(ctx)
+	if err != nil || waiting == 0 {
+		return false
+	}
+	r.throttle.back(time.Now(), lookInterval*3/2)
+	return true
 }
 
 func (r *run) conclude(ctx context.Context, began time.Time) *Summary {

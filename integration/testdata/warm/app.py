@@ -6,6 +6,7 @@ import os
 import time
 
 RELEASE = os.environ.get("RELEASE", "1")
+CONTENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "content")
 numbers = itertools.count(1)
 
 
@@ -25,6 +26,14 @@ def urlset(env):
     return "<urlset>" + locations(env, "url", paths) + "<url><loc>http://other.example/page/1</loc></url></urlset>"
 
 
+def content():
+    """What an editor has written."""
+    if not os.path.exists(CONTENT):
+        return "<p>News of yesterday</p>"
+    with open(CONTENT) as f:
+        return f.read()
+
+
 def page(env):
     """A page that differs each time, in what a comparison must not look at."""
     n = next(numbers)
@@ -32,9 +41,10 @@ def page(env):
 <html><head><link rel="stylesheet" href="/static/site.%012x.css">
 <script nonce="%032x">var request = "%08x-0000-4000-8000-%012x";</script></head>
 <body><h1>%s</h1>
+%s
 <p>Made at %s.</p>
 </body></html>
-""" % (int(RELEASE), n * 7919, n, n, env["PATH_INFO"], time.strftime("%Y-%m-%d %H:%M:%S") + "." + str(n))
+""" % (int(RELEASE) * 0x1b5e7cbb9ba4, n * 7919, n, n, env["PATH_INFO"], content(), time.strftime("%Y-%m-%d %H:%M:%S") + "." + str(n))
 
 
 def application(env, start_response):
@@ -49,7 +59,7 @@ def application(env, start_response):
         status, body = "500 Internal Server Error", "broken"
     elif path == "/missing" or path == "/page/goes" and RELEASE != "1":
         status, body = "404 Not Found", "missing"
-    elif path == "/cookie":
+    elif path == "/cookie" or path == "/page/cookie" and RELEASE != "1":
         headers.append(("Set-Cookie", "sessionid=1"))
         body = page(env)
     elif path == "/big":
