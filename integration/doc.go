@@ -16,8 +16,8 @@
 //     TestNothingOlder and their random seed.
 //   - UWGATE_TEST_NGINX is the path of another nginx.
 //   - UWGATE_TEST_GONE=20s makes TestUwgateIsKilled run for that time.
-//   - UWGATE_SOAK=10m makes TestHotPagesDoNotExpire run for that time.
-//   - UWGATE_MODEL=10m makes TestModelOfNginx run for that time, and UWGATE_MODEL_SEED is
+//   - UWGATE_TEST_SOAK=10m makes TestHotPagesDoNotExpire run for that time.
+//   - UWGATE_TEST_MODEL=10m makes TestModelOfNginx run for that time, and UWGATE_TEST_MODEL_SEED is
 //     its first random seed.
 //
 // Tests do not depend on an idle machine. They wait for what they check, and only patience

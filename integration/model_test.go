@@ -21,11 +21,11 @@ import (
 //
 // A fault names the seed with which it comes back.
 func TestModelOfNginx(t *testing.T) {
-	limit, err := time.ParseDuration(cmp.Or(os.Getenv("UWGATE_MODEL"), "5s"))
+	limit, err := time.ParseDuration(cmp.Or(os.Getenv("UWGATE_TEST_MODEL"), "5s"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("UWGATE_MODEL_SEED"), "1"), 10, 64)
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("UWGATE_TEST_MODEL_SEED"), "1"), 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 // soakTime is how long pages with a lifetime of five seconds are visited.
-// UWGATE_SOAK=10m makes a real soak test.
+// UWGATE_TEST_SOAK=10m makes a real soak test.
 func soakTime(t *testing.T) time.Duration {
-	text := os.Getenv("UWGATE_SOAK")
+	text := os.Getenv("UWGATE_TEST_SOAK")
 	if text == "" {
 		return 20 * time.Second
 	}

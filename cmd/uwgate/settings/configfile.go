@@ -109,10 +109,7 @@ func unknownKey(place, name string) error {
 	if name == "config" {
 		return fmt.Errorf("%s: config cannot be set in the file; use --config or UWGATE_CONFIG", place)
 	}
-	names := []string{rulesKey, poolsKey}
-	for _, r := range allRows() {
-		names = append(names, r.name)
-	}
+	names := append(settingNames(), rulesKey, poolsKey)
 	err := fmt.Errorf("%s: unknown key %q", place, name)
 	if meant := guess(name, names); meant != "" {
 		err = fmt.Errorf("%w; did you mean %q?", err, meant)

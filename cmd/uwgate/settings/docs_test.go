@@ -56,6 +56,9 @@ If a value is wrong, uwgate does not start. It names the setting, where the valu
 
     uwgate.yaml:3: ttl "soon": write a time with its unit, as in 250ms, 90s, 10m or 1h30m; for example ttl: 10m
 
+The same is true for an unknown key of the file, and for an unknown name in the environment that begins with ` + "`UWGATE_`" + `, except
+those that Kubernetes sets for a service of that name.
+
 **Time**: a number with a unit, as in ` + "`250ms`, `90s`, `10m` or `1h30m`" + `. **Size**: bytes, or a number with ` + "`k`, `M` or `G`" + `, which are
 powers of 1024. **Glob**: a name in which ` + "`*`" + ` stands for any letters.
 

@@ -64,9 +64,12 @@ func (o Origin) assignment(setting, value string, toggle bool) string {
 	return "--" + setting + " " + shellQuote(value)
 }
 
+// envPrefix begins the names of settings in the environment.
+const envPrefix = "UWGATE_"
+
 // envName is the environment's name of a setting.
 func envName(setting string) string {
-	return "UWGATE_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
 }
 
 func shellQuote(s string) string {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 )
 
 // OfProcess returns the settings of a `uwgate serve` that another process runs: args is its
@@ -14,14 +13,8 @@ import (
 func OfProcess(args, env []string, dir string) (*Settings, error) {
 	set := ForCheck()
 	set.dir = dir
-	set.env = func(name string) (string, bool) {
-		for _, line := range env {
-			if n, value, ok := strings.Cut(line, "="); ok && n == name {
-				return value, true
-			}
-		}
-		return "", false
-	}
+	own := readEnvironment(env)
+	set.env = func() environment { return own }
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	for _, f := range set.Flags() {
@@ -32,7 +25,7 @@ func OfProcess(args, env []string, dir string) (*Settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, fmt.Errorf("uwgate serve: %w", err)
 	}
-	if file, ok := set.env(envName("nginx")); ok && len(set.flags["nginx"].texts) == 0 {
+	if file, ok := own[envName("nginx")]; ok && len(set.flags["nginx"].texts) == 0 {
 		set.flags["nginx"].texts = []string{file}
 	}
 	s, err := set.Read()

@@ -3,7 +3,6 @@ package settings
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,12 +17,12 @@ import (
 type Set struct {
 	rows  []*row
 	flags map[string]*flagValue
-	env   func(name string) (string, bool)
+	env   func() environment
 	dir   string // of a relative --config; empty: the working directory
 }
 
 func newSet(rows ...[]row) *Set {
-	set := &Set{flags: make(map[string]*flagValue), env: os.LookupEnv}
+	set := &Set{flags: make(map[string]*flagValue), env: processEnvironment}
 	for _, part := range rows {
 		for i := range part {
 			r := &part[i]
@@ -49,6 +48,9 @@ func (set *Set) Flags() []cli.Flag {
 // everything that is wrong with single values; what is wrong with several together is
 // found when Parts or Policy uses them.
 func (set *Set) Read() (*Settings, error) {
+	if err := set.env().check(); err != nil {
+		return nil, err
+	}
 	g := set.given()
 	path := g.single("config")
 	if path == "" {
@@ -87,7 +89,7 @@ func (set *Set) row(name string) *row {
 
 // given returns what the command line and the environment set.
 func (set *Set) given() given {
-	g := make(given)
+	g, env := make(given), set.env()
 	for _, r := range set.rows {
 		if texts := set.flags[r.name].texts; len(texts) > 0 {
 			g[r.name] = newTexts(r, Origin{kind: fromCommandLine}, texts...)
@@ -96,7 +98,7 @@ func (set *Set) given() given {
 		if r.own {
 			continue
 		}
-		switch text, ok := set.env(envName(r.name)); {
+		switch text, ok := env[envName(r.name)]; {
 		case !ok:
 		case text != "" || r.blank:
 			g[r.name] = newTexts(r, Origin{kind: fromEnvironment}, text)

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/nginxconf"
 )
 
 func storeRows() []row {
@@ -28,9 +30,21 @@ func storeRows() []row {
 	}
 }
 
+// parseMemcached parses a server line, which must name a port: of a server without one nginx
+// asks port 80.
 func parseMemcached(line string) (MemcachedServer, error) {
 	server, err := cachewriter.ParseServer(line)
+	if err == nil && lacksPort(server.Name) {
+		err = fmt.Errorf("without a port nginx takes 80; write %s:11211, here and in nginx", server.Name)
+	}
 	return MemcachedServer{line, server}, err
+}
+
+// lacksPort reports whether the address of a server is a host alone. A port is behind the
+// last colon, unless that is an IPv6 address's own.
+func lacksPort(addr string) bool {
+	_, isSocket := nginxconf.CutUnix(addr)
+	return !isSocket && !strings.HasPrefix(addr, "@") && (!strings.Contains(addr, ":") || strings.HasSuffix(addr, "]"))
 }
 
 func hashKind() kind {

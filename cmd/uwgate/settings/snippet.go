@@ -148,7 +148,7 @@ func (s *Settings) upstreamServers() ([]string, error) {
 	return lines, nil
 }
 
-// checkForNginx refuses addresses that mean something else to nginx.
+// checkForNginx refuses sockets that mean something else to nginx.
 func checkForNginx(addr string) error {
 	path, isSocket := nginxconf.CutUnix(addr)
 	switch {
@@ -156,12 +156,6 @@ func checkForNginx(addr string) error {
 		return fmt.Errorf("%s: nginx cannot connect to abstract sockets; let memcached listen on a path (-s /run/memcached.sock) or a port", addr)
 	case isSocket && !filepath.IsAbs(path):
 		return fmt.Errorf("%s: nginx would look in its own folder; write the whole path", addr)
-	case isSocket:
-		return nil
-	}
-	// A port behind the last colon, unless that is an IPv6 address's own.
-	if i := strings.LastIndexByte(addr, ':'); i < 0 || strings.HasSuffix(addr, "]") {
-		return fmt.Errorf("%s: without a port nginx takes 80; write %s:11211", addr, addr)
 	}
 	return nil
 }
