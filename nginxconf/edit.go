@@ -3,6 +3,7 @@ package nginxconf
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -36,16 +37,13 @@ func Edited(file, text string, edits []Edit) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	edits = gathered(file, edits)
+	gone := map[Place]bool{}
 	for _, e := range edits {
-		if e.File == file && e.Do == Delete {
-			strike(spans, e.Place)
-		}
+		gone[e.Place] = gone[e.Place] || e.Do == Delete
 	}
 	var changes []change
 	for _, e := range edits {
-		if e.File != file {
-			continue
-		}
 		s := spans[e.Place]
 		if s == nil {
 			return "", fmt.Errorf("%s: no directive begins in column %d; the file is not the one that was read", e.Place, e.Column)
@@ -53,9 +51,40 @@ func Edited(file, text string, edits []Edit) (string, error) {
 		if e.inserts() && !s.isBlock() {
 			return "", fmt.Errorf("%s: no block begins in column %d; the file is not the one that was read", e.Place, e.Column)
 		}
-		changes = s.add(changes, text, e)
+		if e.inserts() {
+			e.Lines = s.missing(e.Lines, gone)
+		}
+		if !e.inserts() || len(e.Lines) > 0 {
+			changes = add(changes, s.change(text, e))
+		}
 	}
 	return makeChanges(text, changes), nil
+}
+
+// gathered returns the edits of a file. Those that insert at the same place are one, in
+// which each line stands once.
+func gathered(file string, edits []Edit) (all []Edit) {
+	type where struct {
+		Place
+		do Action
+	}
+	inserts := map[where]int{}
+	for _, e := range edits {
+		at := where{e.Place, e.Do}
+		i, known := inserts[at]
+		switch {
+		case e.File != file:
+			continue
+		case e.inserts() && known:
+			all[i].Lines = append(all[i].Lines, e.Lines...)
+			continue
+		case e.inserts():
+			inserts[at] = len(all)
+			e.Lines = slices.Clone(e.Lines)
+		}
+		all = append(all, e)
+	}
+	return all
 }
 
 // A span is where a directive stands in a text, in bytes.
@@ -69,13 +98,6 @@ type span struct {
 type inner struct {
 	Place
 	words []string
-}
-
-// strike forgets a directive that is deleted: another edit may write it elsewhere.
-func strike(spans map[Place]*span, at Place) {
-	for _, s := range spans {
-		s.inner = slices.DeleteFunc(s.inner, func(d inner) bool { return d.Place == at })
-	}
 }
 
 func (s *span) isBlock() bool { return s.close > 0 }
@@ -137,49 +159,54 @@ func lineStarts(text string) []int {
 
 // A change replaces a part of a text.
 type change struct {
-	Place
 	do         Action
 	begin, end int
 	text       string
-	lines      []string // that the text has
 }
 
-// add adds the change that an edit makes, unless one before it makes it, too.
-func (s *span) add(changes []change, text string, e Edit) []change {
-	c := s.change(text, e, s.missing(e))
-	if e.inserts() && len(c.lines) == 0 {
+// isBefore reports whether the text of c stands before that of the other, earlier change.
+func (c change) isBefore(other change) bool {
+	if c.begin != other.begin {
+		return c.begin < other.begin
+	}
+	return c.end < other.end || c.do == Begin && other.do == End && c.end == other.end
+}
+
+// add adds a change, unless it changes what one before it replaces, or the other way round.
+// The changes are in the order of the text, and none is in another one.
+func add(changes []change, c change) []change {
+	at := sort.Search(len(changes), func(i int) bool { return c.isBefore(changes[i]) })
+	isIn := func(other change) bool { return c.begin < other.end && other.begin < c.end }
+	if at > 0 && isIn(changes[at-1]) || at < len(changes) && isIn(changes[at]) {
 		return changes
 	}
-	for i, other := range changes {
-		switch {
-		case e.inserts() && c.Place == other.Place && c.do == other.do:
-			// A line that both write is written once.
-			lines := slices.DeleteFunc(slices.Clone(c.lines), func(line string) bool { return slices.Contains(other.lines, line) })
-			both := Edit{e.Place, e.Do, slices.Concat(other.lines, lines)}
-			changes[i] = s.change(text, both, both.Lines)
-			return changes
-		case c.begin < other.end && other.begin < c.end:
-			return changes // in what the other one replaces, or the other way round
+	return slices.Insert(changes, at, c)
+}
+
+// missing returns the lines that the block does not have, each once. Of a block only the head
+// is compared. Directives that are gone do not count: another edit may write them elsewhere.
+func (s *span) missing(lines []string, gone map[Place]bool) (all []string) {
+	known := map[string]bool{}
+	for _, own := range s.inner {
+		if !gone[own.Place] {
+			known[strings.Join(own.words, "\x00")] = true
 		}
 	}
-	return append(changes, c)
-}
-
-// missing returns the lines of an edit that the block does not have. Of a block only the
-// head is compared.
-func (s *span) missing(e Edit) []string {
-	if !e.inserts() {
-		return e.Lines
+	added := map[string]bool{}
+	for _, line := range lines {
+		head, err := newLexer("", line).next()
+		if err == nil && known[strings.Join(head.words, "\x00")] || added[line] {
+			continue
+		}
+		added[line] = true
+		all = append(all, line)
 	}
-	return slices.DeleteFunc(slices.Clone(e.Lines), func(line string) bool {
-		words, err := newLexer("", line).next()
-		return err == nil && slices.ContainsFunc(s.inner, func(own inner) bool { return slices.Equal(own.words, words.words) })
-	})
+	return all
 }
 
-// change returns what an edit does with those lines.
-func (s *span) change(text string, e Edit, lines []string) change {
-	c := change{Place: e.Place, do: e.Do, lines: lines}
+// change returns what an edit does.
+func (s *span) change(text string, e Edit) change {
+	c, lines := change{do: e.Do}, e.Lines
 	own := indentation(text, s.begin)
 	block := indented("\n"+strings.Join(lines, "\n"), own+"    ")
 	isShort := len(lines) == 1 && !strings.Contains(lines[0], "\n")
@@ -200,7 +227,7 @@ func (s *span) change(text string, e Edit, lines []string) change {
 		c.begin, c.text = len(strings.TrimRight(text[:s.close], " \t")), block+"\n"+own
 		c.end = s.close
 	default:
-		return s.replaced(text, c, own)
+		return s.replaced(text, lines, own)
 	}
 	c.end = max(c.begin, c.end)
 	return c
@@ -208,13 +235,13 @@ func (s *span) change(text string, e Edit, lines []string) change {
 
 // replaced puts the lines in the place of the directive. Without lines, the line that only
 // the directive had goes, too.
-func (s *span) replaced(text string, c change, own string) change {
-	c.begin, c.end = s.begin, s.end
+func (s *span) replaced(text string, lines []string, own string) change {
+	c := change{begin: s.begin, end: s.end}
 	separator := " "
 	if isBlank(text, s.begin) {
 		separator = "\n"
 	}
-	if c.text = indented(strings.Join(c.lines, separator), own); c.text != "" {
+	if c.text = indented(strings.Join(lines, separator), own); c.text != "" {
 		return c
 	}
 	after := strings.TrimLeft(text[s.end:], " \t\r")
@@ -263,9 +290,11 @@ func indentation(text string, offset int) string {
 }
 
 func makeChanges(text string, changes []change) string {
-	slices.SortStableFunc(changes, func(a, b change) int { return b.begin - a.begin })
+	var b strings.Builder
+	done := 0
 	for _, c := range changes {
-		text = text[:c.begin] + c.text + text[c.end:]
+		b.WriteString(text[done:c.begin] + c.text)
+		done = c.end
 	}
-	return text
+	return b.String() + text[done:]
 }

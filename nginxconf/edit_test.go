@@ -19,6 +19,7 @@ const editedFile = `http {
     }
     map $a $b { default 1; }
 }
+events {}
 `
 
 // Edits change what they name, and nothing else.
@@ -47,7 +48,9 @@ func TestEdited(t *testing.T) {
 		{"end of a line", []Edit{{at("server { listen 80"), End, []string{"a;"}}}, "80; }", "80; a; }"},
 		{"end of a line, with a block", []Edit{{at("server { listen 80"), End, []string{"a {\n    b;\n}"}}}, "80; }", "80;\n        a {\n            b;\n        }\n    }"},
 		{"begin", []Edit{{at("location /b"), Begin, []string{"a;"}}}, "/b {\n", "/b {\n            a;\n"},
+		{"begin before a replaced directive", []Edit{{at("map"), Begin, []string{"x 1;"}}, {at("default 1"), Replace, []string{"default 2;"}}}, "{ default 1;", "{ x 1; default 2;"},
 		{"begin of a line", []Edit{{at("location / {"), Begin, []string{"a;"}}}, "/ { uw", "/ { a; uw"},
+		{"both ends of nothing", []Edit{{at("events"), End, []string{"b;"}}, {at("events"), Begin, []string{"a;"}}}, "events {}", "events { a; b; }"},
 		{"there already", []Edit{{at("location /b"), End, []string{`set $x "}";`}}, {at("http"), End, []string{"map $a $b {\n    x 1;\n}"}}}, "", ""},
 		{"moved", []Edit{{at("location /b"), Begin, []string{"memcached_read_timeout 60s;"}}, {at("memcached_read"), Delete, nil}},
 			"            set $x \"}\";\n            content_by_lua_block { if a then b = \"{\" end }\n            memcached_read_timeout 60s;\n",
