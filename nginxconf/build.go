@@ -11,12 +11,13 @@ type builder struct {
 	config    *Config
 	defs      *definitions
 	upstreams upstreams
-	passes    map[*directive]*Pass // by uwsgi_pass
-	lookups   map[*scope]*Lookup   // by the location, or the `if`, that asks
-	leads     map[*scope][]*scope  // to a named location, from those locations
-	visited   map[*scope]bool      // the locations to which requests are known to come
-	fetched   map[*scope]bool      // the locations that srcache_fetch asks
-	inKeys    map[string]bool      // the variables of which keys are made, by their names in lower case
+	passes    map[*directive]*Pass             // by uwsgi_pass
+	lookups   map[*scope]*Lookup               // by the location, or the `if`, that asks
+	leads     map[*scope][]*scope              // to a named location, from those locations
+	visited   map[*scope]bool                  // the locations to which requests are known to come
+	fetched   map[*scope]bool                  // the locations that srcache_fetch asks
+	inKeys    map[string]bool                  // the variables of which keys are made, by their names in lower case
+	types     map[*directive]map[string]string // by the first types block of a level
 }
 
 // build makes the model of the http blocks.
@@ -26,6 +27,7 @@ func build(ds []*directive, config *Config) error {
 	for _, d := range main.own("http") {
 		http.block = append(http.block, d.block...)
 	}
+	http.index = newIndex(http.block)
 	b := &builder{
 		config:    config,
 		defs:      newDefinitions(http),
@@ -35,9 +37,10 @@ func build(ds []*directive, config *Config) error {
 		leads:     map[*scope][]*scope{},
 		visited:   map[*scope]bool{},
 		fetched:   map[*scope]bool{},
+		types:     map[*directive]map[string]string{},
 		inKeys:    madeIntoKeys(http),
 	}
-	config.defs = b.defs
+	config.defs, config.listening = b.defs, &listeners{}
 	root := newScope(http, nil)
 	for _, d := range main.own("load_module") {
 		config.Modules = append(config.Modules, d.text(""))
@@ -52,6 +55,7 @@ func build(ds []*directive, config *Config) error {
 		}
 		b.collectFetched(server)
 		b.collectPasses(server)
+		before := len(config.Lookups)
 		if err := b.collectLookups(server); err != nil {
 			return err
 		}
@@ -61,7 +65,7 @@ func build(ds []*directive, config *Config) error {
 		if work.isSpent() {
 			b.giveUp(server)
 		}
-		b.settleMisses(server)
+		b.settleMisses(config.Lookups[before:])
 	}
 	b.collectPrograms(http)
 	return nil

@@ -18,6 +18,7 @@ type flow struct {
 	// Of one entry: where its request was, is now, and came around more than once.
 	seen    map[entry]bool
 	way     []entry
+	onWay   map[entry]int // where in way
 	circles map[entry]bool
 
 	arrivals []arrival // of one entry, in the order in which they were found
@@ -126,7 +127,7 @@ func (f *flow) unknown() {
 		}
 		f.begin()
 		f.enter(visit{at: l, inside: true})
-		f.end(l.matcher().isNamed())
+		f.end(l.match.isNamed())
 	})
 }
 
@@ -136,7 +137,7 @@ func (f *flow) places(s step) (locations []*scope) {
 		return f.destinations(s.to.arg(1))
 	}
 	f.server.walk(func(l *scope) {
-		if l.name == "location" && !l.matcher().isNamed() {
+		if l.name == "location" && !l.match.isNamed() {
 			locations = append(locations, l)
 		}
 	})
@@ -160,7 +161,7 @@ func (f *flow) beforeLocations() {
 }
 
 func (f *flow) begin() {
-	f.seen, f.circles, f.way = map[entry]bool{}, map[entry]bool{}, nil
+	f.seen, f.circles, f.way, f.onWay = map[entry]bool{}, map[entry]bool{}, nil, map[entry]int{}
 	f.arrivals, f.lookups = nil, nil
 }
 

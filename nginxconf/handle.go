@@ -117,8 +117,8 @@ func (f *flow) static(v visit) {
 		index = &directive{Place: l.Place, name: "index", args: names}
 	}
 	for _, name := range names {
-		target, isKnown := l.matcher().indexTarget(name)
-		isStatic := l.matcher().isNamed() && v.at.find("index") == nil // index.html of any folder
+		target, isKnown := l.match.indexTarget(name)
+		isStatic := l.match.isNamed() && v.at.find("index") == nil // index.html of any folder
 		if !isKnown || isStatic || f.server.locate(target) == l && l.last("if") == nil && l.last("rewrite") == nil {
 			continue // there is none, or it is a file
 		}

@@ -44,12 +44,7 @@ func (m matcher) compiled() *regexp.Regexp {
 
 // named returns the server's location of that name, such as "@fallback", or nil.
 func (s *scope) named(name string) *scope {
-	for _, l := range s.inner {
-		if l.matcher().isNamed() && l.arg(0) == name {
-			return l
-		}
-	}
-	return nil
+	return s.locations.named[name]
 }
 
 // locate returns the location of a server for that path (ngx_http_core_find_location), or
@@ -64,7 +59,7 @@ func (s *scope) locate(path string) *scope {
 func (s *scope) locateIn(path string) (found *scope, final bool) {
 	noRegex := false
 	if prefix := s.longest(path); prefix != nil {
-		m := prefix.matcher()
+		m := prefix.match
 		if m.modifier == "=" {
 			return prefix, true
 		}
@@ -79,8 +74,8 @@ func (s *scope) locateIn(path string) (found *scope, final bool) {
 	if noRegex {
 		return found, false
 	}
-	for _, l := range s.inner {
-		if l.regex != nil && l.regex.MatchString(path) {
+	for _, l := range s.locations.regexes {
+		if l.regex.MatchString(path) {
 			if inner, _ := l.locateIn(path); inner != nil {
 				return inner, true
 			}
@@ -91,17 +86,49 @@ func (s *scope) locateIn(path string) (found *scope, final bool) {
 }
 
 // longest returns the location with the longest prefix, or the exact one.
-func (s *scope) longest(path string) (found *scope) {
-	length := -1
-	for _, l := range s.inner {
-		m := l.matcher()
-		switch {
-		case l.name != "location", m.isRegex(), m.isNamed():
-		case m.modifier == "=" && m.path == path:
+func (s *scope) longest(path string) *scope {
+	if l := s.locations.exact[path]; l != nil {
+		return l
+	}
+	for n := min(len(path), s.locations.longest); n >= 0; n-- {
+		if l := s.locations.prefixes[path[:n]]; l != nil {
 			return l
-		case m.modifier != "=" && strings.HasPrefix(path, m.path) && len(m.path) > length:
-			found, length = l, len(m.path)
 		}
 	}
-	return found
+	return nil
+}
+
+// A locationTable has the locations directly in a scope, in the order in which nginx compares them. Of
+// two with the same name the first one counts.
+type locationTable struct {
+	named           map[string]*scope
+	exact, prefixes map[string]*scope // by their paths
+	longest         int               // prefix, in bytes
+	regexes         []*scope          // that Go can read
+}
+
+func newLocations(inner []*scope) locationTable {
+	all := locationTable{named: map[string]*scope{}, exact: map[string]*scope{}, prefixes: map[string]*scope{}}
+	for _, l := range inner {
+		switch m := l.match; {
+		case l.name != "location":
+		case m.isNamed():
+			addFirst(all.named, l.arg(0), l)
+		case l.regex != nil:
+			all.regexes = append(all.regexes, l)
+		case m.isRegex():
+		case m.modifier == "=":
+			addFirst(all.exact, m.path, l)
+		default:
+			addFirst(all.prefixes, m.path, l)
+			all.longest = max(all.longest, len(m.path))
+		}
+	}
+	return all
+}
+
+func addFirst(all map[string]*scope, name string, l *scope) {
+	if all[name] == nil {
+		all[name] = l
+	}
 }

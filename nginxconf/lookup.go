@@ -113,11 +113,21 @@ func (b *builder) describeHits(l *Lookup, s *scope) (err error) {
 	l.CharsetTypes = s.charsetTypes()
 	l.Types = builtinTypes()
 	if blocks, _ := s.inForce("types"); len(blocks) > 0 {
-		l.Types, l.TypesAt = mapTypes(blocks), blocks[0].Place
+		l.Types, l.TypesAt = b.typesOf(blocks), blocks[0].Place
 	}
 	l.Headers, l.HeadersLost = b.headers(s)
 	l.ErrorPages, err = s.errorPages()
 	return err
+}
+
+// typesOf returns the map of the types blocks of one level, which many lookups share.
+func (b *builder) typesOf(blocks []*directive) map[string]string {
+	types := b.types[blocks[0]]
+	if types == nil {
+		types = mapTypes(blocks)
+		b.types[blocks[0]] = types
+	}
+	return types
 }
 
 // CharsetTypes are the types that get a charset by default.
@@ -150,13 +160,10 @@ func (b *builder) misses(l *Lookup, s *scope) *Pass {
 	return nil
 }
 
-// settleMisses completes Misses and Reached of the server's lookups. Where the last
-// argument of an error_page or try_files has variables, only the flow knows the pass.
-func (b *builder) settleMisses(server *scope) {
-	for _, l := range b.config.Lookups {
-		if l.Server != server.asBlock() {
-			continue
-		}
+// settleMisses completes Misses and Reached of a server's lookups. Where the last argument
+// of an error_page or try_files has variables, only the flow knows the pass.
+func (b *builder) settleMisses(lookups []*Lookup) {
+	for _, l := range lookups {
 		if l.heard {
 			l.Unheard = Text{}
 		}

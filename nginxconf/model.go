@@ -40,10 +40,11 @@ type Config struct {
 	Passes  []*Pass   // every uwsgi_pass, in the order of their places
 	Gaps    []Gap     // what could not be read, or makes no sense
 
-	defs    *definitions
-	tree    map[Place]*node
-	servers []*Server
-	user    Text
+	defs      *definitions
+	tree      map[Place]*node
+	servers   []*Server
+	user      Text
+	listening *listeners
 
 	// Modules are the files of load_module.
 	Modules []Text

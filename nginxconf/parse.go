@@ -11,6 +11,7 @@ type directive struct {
 	name  string
 	args  []string
 	block []*directive // of one that has a block; included files are part of it
+	index *index       // of a long block
 }
 
 // arg returns the n-th argument, "" if there is none.

@@ -33,6 +33,9 @@ func (p *parser) config(path, text string) (*Config, error) {
 	if err := checkShapes(ds, shapes); err != nil {
 		return nil, err
 	}
+	for _, d := range ds {
+		d.addIndexes()
+	}
 	if (&directive{block: ds}).last("http") == nil {
 		return nil, fmt.Errorf("%s: no `http { … }` in here; name nginx's main configuration file, such as /etc/nginx/nginx.conf", path)
 	}

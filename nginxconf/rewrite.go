@@ -60,7 +60,7 @@ func (r *rewriting) run(block *directive) {
 // steps runs the directives of a block. Branch is an `if` around it that only some
 // requests enter.
 func (r *rewriting) steps(block, branch *directive) {
-	for _, d := range block.block {
+	for _, d := range block.rewrites() {
 		switch d.name {
 		case "set":
 			r.set(d, branch)

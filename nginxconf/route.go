@@ -11,8 +11,7 @@ func (f *flow) enter(v visit) {
 	if v.at == nil || f.followed(v, "") {
 		return
 	}
-	f.way = append(f.way, entry{v.outline(), ""})
-	defer func() { f.way = f.way[:len(f.way)-1] }()
+	defer f.goOn(entry{v.outline(), ""})()
 	if d := v.at.find("internal"); d != nil && !v.inside {
 		f.fail(v, d, 404)
 		return
@@ -48,7 +47,7 @@ func (s *scope) exceptGET() *scope {
 // again and again, nginx responds 500.
 func (f *flow) followed(v visit, target string) bool {
 	entry := entry{v.outline(), target}
-	if i := slices.Index(f.way, entry); i >= 0 && !f.circles[entry] {
+	if i, isBack := f.onWay[entry]; isBack && !f.circles[entry] {
 		f.circles[entry] = true
 		for _, passed := range f.way[i:] {
 			w := v
@@ -61,6 +60,16 @@ func (f *flow) followed(v visit, target string) bool {
 	}
 	f.seen[entry] = true
 	return false
+}
+
+// goOn adds an entry to the way, and returns a function that takes it off.
+func (f *flow) goOn(e entry) (back func()) {
+	f.onWay[e] = len(f.way)
+	f.way = append(f.way, e)
+	return func() {
+		f.way = f.way[:len(f.way)-1]
+		delete(f.onWay, e)
+	}
 }
 
 // locate follows a request to the location of its new path, after a rewrite.
@@ -92,8 +101,7 @@ func (f *flow) redirect(v visit, target string, by *directive) {
 	if f.followed(v, target) {
 		return
 	}
-	f.way = append(f.way, entry{v.outline(), target})
-	defer func() { f.way = f.way[:len(f.way)-1] }()
+	defer f.goOn(entry{v.outline(), target})()
 	for _, s := range f.rewritten(v) {
 		if s.to != nil {
 			f.locate(s)
@@ -109,20 +117,23 @@ func (f *flow) redirect(v visit, target string, by *directive) {
 
 // destinations returns the locations that may take a path with variables.
 func (f *flow) destinations(target string) (locations []*scope) {
-	if !f.budget.spend(f.budget.locations) {
-		return nil
-	}
 	path, _, _ := strings.Cut(target, "?")
 	prefix, _, isOpen := strings.Cut(path, "$")
 	if !isOpen {
+		if !f.budget.spend(1 + len(f.server.locations.regexes)) {
+			return nil
+		}
 		if l := f.server.locate(path); l != nil {
 			locations = append(locations, l)
 		}
 		return locations
 	}
+	if !f.budget.spend(f.budget.locations) {
+		return nil
+	}
 	first := f.server.locate(prefix)
 	f.server.walk(func(l *scope) {
-		m := l.matcher()
+		m := l.match
 		if l.name != "location" || m.isNamed() {
 			return
 		}

@@ -75,7 +75,7 @@ type running struct {
 // there is one.
 func (r *runner) run(s, from *scope) ([]Run, bool) {
 	server := s.server()
-	all := r.steps([]running{{at: server}}, server.block, server)
+	all := r.steps([]running{{at: server}}, server.directive, server)
 	if from != nil {
 		all = r.location(all, from)
 		for i := range all {
@@ -107,7 +107,7 @@ func (r *runner) location(in []running, s *scope) []running {
 			in[i].at, in[i].isEnded, in[i].sent = s, false, nil
 		}
 	}
-	out := r.steps(in, s.block, s)
+	out := r.steps(in, s.directive, s)
 	for i := range out {
 		if w := &out[i]; w.left == nil && w.sent != nil {
 			w.left, w.around = w.sent, s
@@ -116,8 +116,8 @@ func (r *runner) location(in []running, s *scope) []running {
 	return out
 }
 
-func (r *runner) steps(in []running, block []*directive, at *scope) []running {
-	for _, d := range block {
+func (r *runner) steps(in []running, block *directive, at *scope) []running {
+	for _, d := range block.rewrites() {
 		switch d.name {
 		case "set", "break", "return", "rewrite", "if":
 		default:
@@ -223,7 +223,7 @@ func (r *runner) branch(w running, d *directive, at *scope) (out []running) {
 		}
 	}
 	w.branch = d
-	for _, w := range r.steps([]running{w}, d.block, scope) {
+	for _, w := range r.steps([]running{w}, d, scope) {
 		if w.left == nil {
 			w.branch = nil
 		}

@@ -32,7 +32,7 @@ func (b *builder) followRuns(l *Lookup) {
 // settleNever records that no directive leads a request to the lookup's location.
 func (b *builder) settleNever(l *Lookup) {
 	location := l.scope.location()
-	isHidden := location.matcher().isNamed() || location.find("internal") != nil // an X-Accel-Redirect may lead there
+	isHidden := location.match.isNamed() || location.find("internal") != nil // an X-Accel-Redirect may lead there
 	if !b.visited[location] && !isHidden && l.Never.IsZero() {
 		l.Never = first(Text{}, location.directive)
 	}

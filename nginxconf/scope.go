@@ -14,19 +14,24 @@ type scope struct {
 	outer *scope // what it inherits from, nil for http
 	inner []*scope
 
-	regex *regexp.Regexp // of a location
+	match matcher        // of a location
+	regex *regexp.Regexp // likewise; nil if it is none, or if Go cannot read it
+
+	locations locationTable
 }
 
 func newScope(d *directive, outer *scope) *scope {
 	s := &scope{directive: d, outer: outer}
 	if d.name == "location" {
-		s.regex = d.matcher().compiled()
+		s.match = d.matcher()
+		s.regex = s.match.compiled()
 	}
 	for _, d := range d.block {
 		if s.opens(d) {
 			s.inner = append(s.inner, newScope(d, s))
 		}
 	}
+	s.locations = newLocations(s.inner)
 	return s
 }
 
@@ -60,16 +65,6 @@ func (s *scope) parts() iter.Seq2[*directive, *scope] {
 	}
 }
 
-// own returns the directives of that name in the block itself.
-func (d *directive) own(name string) (ds []*directive) {
-	for _, inner := range d.block {
-		if inner.name == name {
-			ds = append(ds, inner)
-		}
-	}
-	return ds
-}
-
 // last returns the last of them, or nil.
 func (d *directive) last(name string) *directive {
 	if ds := d.own(name); len(ds) > 0 {
@@ -95,7 +90,7 @@ func (s *scope) inForce(name string) (ds, lost []*directive) {
 			ds = own
 			continue
 		}
-		lost = append(own, lost...)
+		lost = append(slices.Clip(own), lost...)
 	}
 	return ds, lost
 }

@@ -3,8 +3,6 @@ package nginxconf
 import (
 	"net"
 	"net/netip"
-	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,14 +107,14 @@ func (e *Endpoint) isFor(addr netip.Addr, wildcard bool) bool {
 // without a line of their own.
 func (c *Config) ServerFor(at netip.AddrPort, host string) *Server {
 	for _, wildcard := range []bool{false, true} {
-		servers, otherwise := c.listeners(at, wildcard)
-		if len(servers) == 0 {
+		l := c.listening.of(c.servers, listenerKey{at, wildcard})
+		if l.otherwise == nil {
 			continue
 		}
-		if named := byName(servers, host); named != nil {
+		if named := l.names.find(normalHost(host)); named != nil {
 			return named
 		}
-		return otherwise
+		return l.otherwise
 	}
 	return nil
 }
@@ -135,95 +133,4 @@ func (c *Config) LookupFor(at netip.AddrPort, host, path string) *Lookup {
 		}
 	}
 	return nil
-}
-
-// listeners returns the servers that listen on an address, and the one for all other hosts.
-func (c *Config) listeners(at netip.AddrPort, wildcard bool) (servers []*Server, otherwise *Server) {
-	isSaid := false
-	for _, s := range c.servers {
-		for i := range s.Endpoints {
-			e := &s.Endpoints[i]
-			if !e.has(at.Port()) || !e.isFor(at.Addr(), wildcard) {
-				continue
-			}
-			if !slices.Contains(servers, s) {
-				servers = append(servers, s)
-			}
-			if otherwise == nil || e.IsDefault && !isSaid {
-				otherwise, isSaid = s, e.IsDefault
-			}
-		}
-	}
-	return servers, otherwise
-}
-
-// byName returns the server that has a name for the host, or nil: the whole name first, then
-// the longest wildcard at the beginning, then that at the end, then the first regex. Of
-// servers with the same name the first one counts.
-func byName(servers []*Server, host string) *Server {
-	host = normalHost(host)
-	var best *Server
-	rank := 0
-	for _, s := range servers {
-		names := s.Names
-		if len(names) == 0 {
-			names = []string{""}
-		}
-		for _, name := range names {
-			if r := rankOf(name, host); r > rank {
-				best, rank = s, r
-			}
-		}
-	}
-	return best
-}
-
-// Ranks of names, the lengths of wildcards added. A host has at most 255 bytes.
-const (
-	rankRegex    = 1
-	rankTail     = 1000
-	rankHead     = 2000
-	rankComplete = 3000
-)
-
-// rankOf returns how well a name fits a host; zero: not at all.
-func rankOf(name, host string) int {
-	if pattern, ok := strings.CutPrefix(name, "~"); ok {
-		re, err := regexp.Compile("(?i)" + pattern)
-		if err == nil && host != "" && re.MatchString(host) {
-			return rankRegex
-		}
-		return 0
-	}
-	name = Lower(name)
-	if name == "$hostname" {
-		name, _ = os.Hostname()
-		name = Lower(name)
-	}
-	suffix, isHead := strings.CutPrefix(name, "*")
-	if strings.HasPrefix(name, ".") {
-		suffix, isHead = name, true
-		if host == name[1:] {
-			return rankComplete
-		}
-	}
-	prefix, isTail := strings.CutSuffix(name, "*")
-	switch {
-	case isHead && host != "" && len(host) > len(suffix) && strings.HasSuffix(host, suffix):
-		return rankHead + len(suffix)
-	case isTail && len(host) > len(prefix) && strings.HasPrefix(host, prefix):
-		return rankTail + len(prefix)
-	case !isHead && !isTail && name == host:
-		return rankComplete
-	}
-	return 0
-}
-
-// normalHost returns a Host header as nginx compares it (ngx_http_validate_host): without a
-// port and a dot at the end, in lower case.
-func normalHost(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		host = host[:i]
-	}
-	return Lower(strings.TrimSuffix(host, "."))
 }

@@ -16,12 +16,12 @@ type step struct {
 // rewritten runs the directives of the rewrite module in the visit's scope, and returns
 // the visits that go on, each once. It follows the requests to which they respond itself.
 func (f *flow) rewritten(v visit) []step {
-	return f.steps([]step{{visit: v}}, v.at.block, v.at)
+	return f.steps([]step{{visit: v}}, v.at.directive, v.at)
 }
 
-func (f *flow) steps(in []step, block []*directive, at *scope) []step {
-	for _, d := range block {
-		if d.name != "set" && d.name != "break" && d.name != "return" && d.name != "rewrite" && d.name != "if" {
+func (f *flow) steps(in []step, block *directive, at *scope) []step {
+	for _, d := range block.rewrites() {
+		if !d.isRewrite() {
 			continue
 		}
 		var out []step
@@ -160,7 +160,7 @@ func (f *flow) branch(s step, d *directive, at *scope) (out []step) {
 				scope, s.at = inner, inner
 			}
 		}
-		out = append(out, f.steps([]step{s}, d.block, scope)...)
+		out = append(out, f.steps([]step{s}, d, scope)...)
 	}
 	return out
 }

@@ -6,7 +6,7 @@ import "slices"
 // of the server. A subrequest has the $request_uri of its page.
 func (b *builder) collectSubrequests(server *scope, work *budget) {
 	collect := func(s *scope) {
-		for _, d := range s.block {
+		for _, d := range s.starters() {
 			if starts := b.subrequests(server, s, d); starts != nil {
 				b.addSubrequest(newFlow(b, server, work), d, starts)
 			}
@@ -14,6 +14,18 @@ func (b *builder) collectSubrequests(server *scope, work *budget) {
 	}
 	collect(server.outer)
 	server.walk(collect)
+}
+
+// starters returns the directives that may make subrequests. In a short block there may be
+// others among them.
+func (s *scope) starters() (ds []*directive) {
+	if s.index == nil {
+		return s.block
+	}
+	for _, name := range []string{"auth_request", "mirror", "add_before_body", "add_after_body", "ssi", "slice"} {
+		ds = append(ds, s.own(name)...)
+	}
+	return ds
 }
 
 // subrequests returns a function that starts the subrequests of the directive in a flow.
@@ -31,7 +43,7 @@ func (b *builder) subrequests(server, s *scope, d *directive) func(*flow) {
 		}
 		return func(f *flow) { // to any URI
 			server.walk(func(l *scope) {
-				if l.name == "location" && !l.matcher().isNamed() {
+				if l.name == "location" && !l.match.isNamed() {
 					f.enter(visit{at: l, inside: true})
 				}
 			})

@@ -45,10 +45,12 @@ func (c *Config) In(block Place, name string) (all []Text) {
 	if n == nil {
 		return nil
 	}
-	for _, d := range n.block {
-		if d.name == name || name == "" {
-			all = append(all, Text{d.Place, strings.Join(d.args, " ")})
-		}
+	ds := n.block
+	if name != "" {
+		ds = n.own(name)
+	}
+	for _, d := range ds {
+		all = append(all, Text{d.Place, strings.Join(d.args, " ")})
 	}
 	return all
 }
