@@ -1,9 +1,7 @@
 package parity
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -102,28 +100,28 @@ func Check(c *nginxconf.Config, g Gateway) []Finding {
 	if len(c.Lookups) == 0 {
 		k.noLookup()
 	}
-	ours := k.lookups()
+	ours := k.group()
 	for _, l := range lookupsOf(c.Lookups) {
-		if !slices.Contains(ours, l) {
+		if !ours.has(l.Lookup) {
 			k.other(l)
 		}
 	}
-	for _, l := range ours {
+	for _, l := range ours.lookups {
 		for _, check := range lookupChecks {
 			check(k, l)
 		}
 	}
-	for _, p := range k.passes(ours) {
+	for _, p := range ours.passes {
 		k.pass(p, ours)
 	}
 	k.modules()
 	k.subrequests(ours)
 	k.sites(ours)
-	k.sockets(ours, k.passes(ours))
+	k.sockets(ours)
 	k.shadows(ours)
 	k.agreement(ours)
 	k.notTold(ours)
-	return k.sorted()
+	return k.found.sorted(c.Files)
 }
 
 // lookupChecks are the checks of one lookup.
@@ -140,9 +138,10 @@ type checker struct {
 	g        Gateway
 	config   *nginxconf.Config
 	eval     *evaluator
-	found    []Finding
+	found    *findings
 	resolved map[string]resolution // by host
 
+	narrows     []narrowListen               // nil: not collected yet
 	printed     map[string]*nginxconf.Config // the printed maps, by the name of the site
 	isAsPrinted map[string]bool              // maps, by their variables
 	withheld    map[string]bool              // see isWithheld
@@ -152,18 +151,12 @@ type checker struct {
 }
 
 func newChecker(c *nginxconf.Config, g Gateway) *checker {
-	return &checker{g: g, config: c, eval: newEvaluator(c), resolved: map[string]resolution{},
+	return &checker{g: g, config: c, eval: newEvaluator(c), found: newFindings(), resolved: map[string]resolution{},
 		printed: map[string]*nginxconf.Config{}, isAsPrinted: map[string]bool{}, withheld: map[string]bool{}, sees: map[nginxconf.Place]bool{}, ran: map[string][]askedRun{}}
 }
 
 func (k *checker) add(level Level, at nginxconf.Place, code Code, fix Fix, format string, args ...any) {
-	f := Finding{at, level, code, fmt.Sprintf(format, args...), fix}
-	isFound := func(other Finding) bool {
-		return other.Place == f.Place && other.Code == f.Code && other.Text == f.Text && other.Fix.Text == f.Fix.Text
-	}
-	if !slices.ContainsFunc(k.found, isFound) {
-		k.found = append(k.found, f)
-	}
+	k.found.add(Finding{at, level, code, fmt.Sprintf(format, args...), fix})
 }
 
 func (k *checker) error(at nginxconf.Place, code Code, fix Fix, format string, args ...any) {
@@ -187,18 +180,6 @@ func (k *checker) absent() Level {
 	return Error
 }
 
-// sorted returns the findings in the order of files and lines.
-func (k *checker) sorted() []Finding {
-	files := map[string]int{}
-	for i, file := range k.config.Files {
-		files[file] = i
-	}
-	slices.SortStableFunc(k.found, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(files[a.File], files[b.File]), cmp.Compare(a.Line, b.Line))
-	})
-	return k.found
-}
-
 // at returns the place, or that of the lookup if the place is zero, as for nginx's
 // defaults.
 func (l Lookup) at(p nginxconf.Place) nginxconf.Place {
@@ -219,8 +200,17 @@ func (k *checker) noLookup() {
 		"nginx looks up no page: there is no memcached_pass and no srcache_fetch (files read: %d)", len(k.config.Files))
 }
 
-// lookups returns the lookups whose misses reach the gateway; if there are none, all
-// lookups.
+// group returns the lookups whose misses reach the gateway; if there are none, all lookups.
+func (k *checker) group() *group {
+	g := newGroup(k.lookups())
+	for _, p := range passesOf(k.config.Passes) {
+		if g.upstreams[p.Upstream.Name] || len(k.g.Listen) > 0 && len(g.lookups) > 0 && k.reaches(p.Upstream) {
+			g.passes = append(g.passes, p)
+		}
+	}
+	return g
+}
+
 func (k *checker) lookups() []Lookup {
 	var ours []Lookup
 	all := lookupsOf(k.config.Lookups)
@@ -245,29 +235,21 @@ func (k *checker) other(l Lookup) {
 	k.note(l.Misses.Place, missElsewhere, Fix{}, "misses go to %s, which is not this gateway; the lookup of %s is not checked", addresses(l.Misses.Upstream), l.Place)
 }
 
-// passes returns the uwsgi_pass directives that lead to the gateway.
-func (k *checker) passes(ours []Lookup) []pass {
-	var passes []pass
-	for _, p := range passesOf(k.config.Passes) {
-		leads := slices.ContainsFunc(ours, func(l Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
-		if leads || len(k.g.Listen) > 0 && len(ours) > 0 && k.reaches(p.Upstream) {
-			passes = append(passes, p)
-		}
-	}
-	return passes
-}
-
 // agreement compares lookups that share a gateway.
-func (k *checker) agreement(ours []Lookup) {
-	for i, l := range ours {
+func (k *checker) agreement(ours *group) {
+	first := map[string]Lookup{} // by the upstream that leads to the gateway
+	for _, l := range ours.lookups {
 		if l.Misses == nil {
 			continue
 		}
-		first := slices.IndexFunc(ours[:i], func(first Lookup) bool {
-			return first.Misses != nil && (len(k.g.Listen) > 0 || first.Misses.Upstream.Name == l.Misses.Upstream.Name)
-		})
-		if first >= 0 {
-			k.agree(ours[first], l)
+		gateway := l.Misses.Upstream.Name
+		if len(k.g.Listen) > 0 {
+			gateway = ""
+		}
+		if other, found := first[gateway]; found {
+			k.agree(other, l)
+		} else {
+			first[gateway] = l
 		}
 	}
 }

@@ -233,7 +233,7 @@ func isUnbounded(name string) bool {
 }
 
 func (k *checker) keyLength(l Lookup, asked string) {
-	if slices.ContainsFunc(k.found, func(f Finding) bool { return f.Code == keyLong }) {
+	if k.found.has(keyLong) {
 		return // once is enough
 	}
 	names := nginxconf.Variables(asked)

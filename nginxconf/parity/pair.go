@@ -80,8 +80,7 @@ func (k *checker) serverFlags(l Lookup) Fix {
 func (k *checker) extraFix(l Lookup, o line) Fix {
 	text := "server " + o.Name + " max_fails=0;"
 	both := text + "   # or remove it from the gateway's --memcached"
-	isMissing := func(f Finding) bool { return f.Code == serverMissing }
-	if l.Memcached.Implicit || slices.ContainsFunc(k.found, isMissing) {
+	if l.Memcached.Implicit || k.found.has(serverMissing) {
 		return k.serverFlags(l).as(both)
 	}
 	weight := ""

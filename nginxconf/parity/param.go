@@ -9,7 +9,7 @@ import (
 )
 
 // pass checks one uwsgi_pass that leads to the gateway.
-func (k *checker) pass(p pass, ours []Lookup) {
+func (k *checker) pass(p pass, ours *group) {
 	k.encryption(p)
 	k.method(p)
 	k.repeated(p)
@@ -109,31 +109,23 @@ func (k *checker) repeated(p pass) {
 
 // unasked reports GETs that reach a uwsgi_pass without a lookup. A gateway that computes
 // the key treats them as misses, unless a param shows that they are not.
-func (k *checker) unasked(p pass, ours []Lookup) {
-	derives := k.g.Key != "" || slices.ContainsFunc(ours, func(l Lookup) bool { return l.isDerived() })
+func (k *checker) unasked(p pass, ours *group) {
+	derives := k.g.Key != "" || ours.isDerived
 	ways := p.diverted()
 	if !derives || len(ways) == 0 {
 		return
 	}
-	fix := k.params(p, "uwsgi_param CACHE_STATUS "+statusOf(ours)+";")
+	fix := k.params(p, "uwsgi_param CACHE_STATUS "+ours.status()+";")
 	fix = fix.as(fix.Text + "   # without if_not_empty")
 	level, forWhom := Warning, ", which nginx never looks up"
 	switch some := slices.DeleteFunc(slices.Clone(ways), func(u nginxconf.Unasked) bool { return !u.Sometimes }); {
 	case len(some) > 0:
 		level, forWhom, ways = Error, " for everybody", some
-	case slices.ContainsFunc(ours, func(l Lookup) bool { return l.isMiss(p) }):
+	case ours.takesMisses(p):
 		level = Note
 	}
 	k.add(level, p.Place, diverted, fix,
 		"requests reach this uwsgi_pass without a lookup%s%s, and nginx does not report that; uwgate computes the key itself, so it stores their pages%s", p.only(), whence(ways), forWhom)
-}
-
-// statusOf returns the variable with the result of the lookups.
-func statusOf(ours []Lookup) string {
-	if slices.ContainsFunc(ours, Lookup.hasHead) {
-		return fetchStatus
-	}
-	return "$upstream_status"
 }
 
 // diverted returns the ways on which GETs come without a lookup, unless a param shows
@@ -157,14 +149,6 @@ func whence(ways []nginxconf.Unasked) string {
 		return ""
 	}
 	return " (" + join(by) + ")"
-}
-
-// isMiss reports whether requests of the lookup that memcached did not serve reach the
-// pass.
-func (l Lookup) isMiss(p pass) bool {
-	return l.Misses == p.Pass || l.Server == p.Server && slices.ContainsFunc(l.ErrorPages, func(page nginxconf.ErrorPage) bool {
-		return page.Target == p.Location.Name && slices.Contains([]int{404, 405, 500, 502, 504}, page.Code)
-	})
 }
 
 // shows reports whether a param shows the gateway that there was no lookup: an empty

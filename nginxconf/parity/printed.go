@@ -91,13 +91,13 @@ func (k *checker) isPart(name string) bool {
 }
 
 // ssiSentinel reports that uwgate stores no page whose directives nginx would process.
-func (k *checker) ssiSentinel(sub nginxconf.Subrequest, ours []Lookup) {
+func (k *checker) ssiSentinel(sub nginxconf.Subrequest, ours *group) {
 	sentinels := k.g.Sentinels
 	if sentinels == nil {
 		sentinels = policy.DefaultSentinels
 	}
 	i := slices.Index(sentinels, snippet.SSISentinel)
-	isOurs := slices.ContainsFunc(ours, func(l Lookup) bool { return slices.Contains(sub.Lookups, l.Lookup) })
+	isOurs := slices.ContainsFunc(sub.Lookups, ours.has)
 	if i < 0 || sub.Kind != "ssi" || !isOurs {
 		return
 	}

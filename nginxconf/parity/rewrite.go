@@ -67,15 +67,14 @@ func (l Lookup) isOneForMany() bool {
 
 // rewrites reports a path or arguments that nginx changes on the way to the gateway. The
 // worker's response may then not be the page of the URL, so it is not stored.
-func (k *checker) rewrites(p pass, ours []Lookup) {
-	isWrong := slices.ContainsFunc(k.found, func(f Finding) bool {
-		return f.Place == p.Rewritten.Place && (f.Code == keyRewritten || f.Code == errorPageTarget)
-	})
+func (k *checker) rewrites(p pass, ours *group) {
+	at := p.Rewritten.Place
+	isWrong := k.found.hasAt(at, keyRewritten) || k.found.hasAt(at, errorPageTarget)
 	if p.Rewritten.IsZero() || k.g.AllowRewrites || isWrong {
 		return
 	}
 	fix := give(Flag{Name: "allow-rewrites"}).as("--allow-rewrites   # if each URL has one page nevertheless")
-	err := rewritesErr(k.config, k.leads(ours), ours)
+	err := ours.rewritesErr(k)
 	if err == nil {
 		k.note(p.Rewritten.Place, rewritten, fix,
 			"%s changes path or arguments before a request reaches uwgate. `uwgate serve --nginx` stores the pages, since the URL alone decides the result; without --nginx they are not stored", p.Rewritten.Value)
@@ -85,9 +84,17 @@ func (k *checker) rewrites(p pass, ours []Lookup) {
 		"%s changes path or arguments before a request reaches uwgate, so such pages are not stored: the worker's response need not be the page of the URL (%v)", p.Rewritten.Value, err)
 }
 
+// rewritesErr returns that of the configuration, found once.
+func (g *group) rewritesErr(k *checker) error {
+	if !g.isProven {
+		g.isProven, g.unproven = true, rewritesErr(k.config, g.leads(k), g)
+	}
+	return g.unproven
+}
+
 // rewritesErr says what, besides the URL, may decide which path the worker is asked for.
 // Nil: the configuration has nothing that may.
-func rewritesErr(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool, ours []Lookup) error {
+func rewritesErr(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool, ours *group) error {
 	if gap, ok := c.Unread(); ok {
 		return fmt.Errorf("%v: %s; uwgate does not know what stands there", gap.Place, gap.Text)
 	}
@@ -96,11 +103,11 @@ func rewritesErr(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool, our
 	}
 	isOurs := func(p pass) bool { return reaches(p.Upstream) }
 	for _, sub := range c.Subrequests {
-		if slices.ContainsFunc(passesOf(sub.Passes), isOurs) || slices.ContainsFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return slices.Contains(ours, l) }) {
+		if slices.ContainsFunc(passesOf(sub.Passes), isOurs) || slices.ContainsFunc(sub.Lookups, ours.has) {
 			return fmt.Errorf("%v: %s makes subrequests that reach uwgate", sub.Place, sub.Value)
 		}
 	}
-	for _, l := range ours {
+	for _, l := range ours.lookups {
 		if l.isOneForMany() {
 			return fmt.Errorf("%v: %s gives many URLs one path, and the key is made from that path", l.Before.Place, l.Before.Value)
 		}

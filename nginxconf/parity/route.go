@@ -2,7 +2,6 @@ package parity
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"uwgate/nginxconf"
@@ -31,14 +30,15 @@ type Route struct {
 // needs Listen only.
 func Routes(c *nginxconf.Config, g Gateway) (routes []Route) {
 	k := newChecker(c, g)
-	ours := k.lookups()
-	for _, p := range k.passes(ours) {
-		r := Route{Place: p.Place, Location: p.Location.Name, If: p.If.Value, Unasked: p.Unasked, Shown: p.shows(), Rewritten: p.Rewritten, Programs: p.Programs}
-		for _, l := range ours {
-			if slices.Contains(l.Reached, p.Pass) {
-				r.Lookups = append(r.Lookups, l)
-			}
+	ours := k.group()
+	lookups := map[*nginxconf.Pass][]Lookup{}
+	for _, l := range ours.lookups {
+		for _, p := range l.Reached {
+			lookups[p] = append(lookups[p], l)
 		}
+	}
+	for _, p := range ours.passes {
+		r := Route{Place: p.Place, Location: p.Location.Name, If: p.If.Value, Unasked: p.Unasked, Shown: p.shows(), Rewritten: p.Rewritten, Programs: p.Programs, Lookups: lookups[p.Pass]}
 		routes = append(routes, r)
 	}
 	return routes

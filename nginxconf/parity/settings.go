@@ -74,11 +74,12 @@ func SettingsFor(c *nginxconf.Config, listen []string) (*Settings, error) {
 	}
 	s := settingsOf(lookups)
 	s.Gaps = c.Gaps
-	reaches := listener(listen).leads(lookups)
-	s.RewritesErr = rewritesErr(c, reaches, lookups)
+	ours := newGroup(lookups)
+	reaches := ours.leads(listener(listen))
+	s.RewritesErr = rewritesErr(c, reaches, ours)
 	s.RewritesProven = s.RewritesErr == nil
 	s.ConstantVars = constantVars(c, reaches)
-	if s.Diverted = s.unproven(c, reaches); !s.HandedOver {
+	if s.Diverted = s.unproven(c, ours, reaches); !s.HandedOver {
 		s.doubt("key", cmp.Or(s.KeyErr, s.Diverted))
 	}
 	return s, nil
@@ -134,16 +135,6 @@ func lookupsFor(c *nginxconf.Config, listen []string) ([]Lookup, error) {
 	}
 	return nil, fmt.Errorf("%s: misses go to %s, and none of these is the gateway at %s; set --listen to one of them",
 		c.Files[0], join(slices.Sorted(maps.Keys(targets))), strings.Join(listen, " "))
-}
-
-// leads returns a function that reports whether an upstream leads to the gateway: it has
-// an address of the gateway, or the address to which the lookups' misses go.
-func (k *checker) leads(ours []Lookup) func(nginxconf.Upstream) bool {
-	return func(u nginxconf.Upstream) bool {
-		return k.reaches(u) || slices.ContainsFunc(ours, func(l Lookup) bool {
-			return l.Misses != nil && addresses(l.Misses.Upstream) == addresses(u)
-		})
-	}
 }
 
 // listener returns a checker that knows only where the gateway listens.
@@ -246,9 +237,9 @@ func (s *Settings) takeKey() {
 
 // unproven says where requests without a lookup reach the gateway, for URLs that nginx looks
 // up for other requests. The gateway would treat them as misses.
-func (s *Settings) unproven(c *nginxconf.Config, reaches func(nginxconf.Upstream) bool) error {
+func (s *Settings) unproven(c *nginxconf.Config, ours *group, reaches func(nginxconf.Upstream) bool) error {
 	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS %s;` beside CACHE_KEY, as `uwgate nginx` prints it"
-	status := statusOf(s.Lookups)
+	status := ours.status()
 	for _, l := range s.Lookups {
 		if l.Skip.Value != "" && !l.misses().shows() {
 			return fmt.Errorf("%v: nginx does not look up requests here, and the gateway cannot distinguish them from misses; "+fix, l.Skip.Place, status)

@@ -17,14 +17,15 @@ type meeting struct {
 const anyHost = "any-other-host.invalid"
 
 // shadows checks that the server blocks with lookups get the requests for their names.
-func (k *checker) shadows(ours []Lookup) {
-	seen := map[nginxconf.Place]bool{}
+func (k *checker) shadows(ours *group) {
+	waiting := map[nginxconf.Place]bool{}
+	for _, l := range ours.lookups {
+		waiting[l.Server.Place] = true
+	}
 	for _, s := range k.config.Servers() {
-		for _, l := range ours {
-			if l.Server.Place == s.Place && !seen[s.Place] {
-				seen[s.Place] = true
-				k.shadowed(s)
-			}
+		if waiting[s.Place] {
+			k.shadowed(s)
+			delete(waiting, s.Place)
 		}
 	}
 }
@@ -79,20 +80,47 @@ func (k *checker) narrowed(s *nginxconf.Server) {
 		if !l.Addr.IsUnspecified() {
 			continue
 		}
-		for _, other := range k.config.Servers() {
-			for _, o := range other.Endpoints {
-				if other == s || o.Addr.IsUnspecified() || o.Addr.Is4() != l.Addr.Is4() || o.Ports != l.Ports || listensOn(s, o) {
-					continue
-				}
-				level := Warning
-				if o.Addr.IsLoopback() {
-					level = Note
-				}
-				k.add(level, s.Place, serverShadowed, end(s.Place, "listen "+o.Address+";").as("listen "+o.Address+";   # here, too"),
-					"requests that come to %s go to the server block of %s whatever their host, since this one listens on %s alone", o.Address, other.Place, l.Address)
+		for _, o := range k.narrow() {
+			if o.server == s || o.Addr.Is4() != l.Addr.Is4() || o.Ports != l.Ports || listensOn(s, o.Endpoint) {
+				continue
+			}
+			level := Warning
+			if o.Addr.IsLoopback() {
+				level = Note
+			}
+			k.add(level, s.Place, serverShadowed, end(s.Place, "listen "+o.Address+";").as("listen "+o.Address+";   # here, too"),
+				"requests that come to %s go to the server block of %s whatever their host, since this one listens on %s alone", o.Address, o.server.Place, l.Address)
+		}
+	}
+}
+
+// A narrowListen is an address of a server block that is no wildcard.
+type narrowListen struct {
+	nginxconf.Endpoint
+	server *nginxconf.Server
+}
+
+// narrow returns the addresses that are no wildcards, each with the first server block that
+// listens there.
+func (k *checker) narrow() []narrowListen {
+	if k.narrows != nil {
+		return k.narrows
+	}
+	type address struct {
+		netip.Addr
+		ports [2]uint16
+	}
+	known := map[address]bool{}
+	k.narrows = []narrowListen{}
+	for _, s := range k.config.Servers() {
+		for _, e := range s.Endpoints {
+			if at := (address{e.Addr, e.Ports}); !e.Addr.IsUnspecified() && !known[at] {
+				known[at] = true
+				k.narrows = append(k.narrows, narrowListen{e, s})
 			}
 		}
 	}
+	return k.narrows
 }
 
 func listensOn(s *nginxconf.Server, o nginxconf.Endpoint) bool {

@@ -97,12 +97,12 @@ func onlyIf(b bool, s string) string {
 }
 
 // notTold reports the flags that a gateway needs if it does not read the configuration.
-func (k *checker) notTold(ours []Lookup) {
+func (k *checker) notTold(ours *group) {
 	for _, s := range settings {
-		if s.told(&k.g) || s.flag == "memcached" || s.isDisputed(ours) {
+		if s.told(&k.g) || s.flag == "memcached" || s.isDisputed(ours.lookups) {
 			continue
 		}
-		for _, l := range ours {
+		for _, l := range ours.lookups {
 			value := s.value(l)
 			if value == "" || value == s.byDefault || k.isWrong(s) {
 				continue
@@ -127,7 +127,7 @@ func (s sharedSetting) isDisputed(ours []Lookup) bool {
 
 // isWrong reports whether a finding says that nginx's own value is wrong.
 func (k *checker) isWrong(s sharedSetting) bool {
-	return slices.ContainsFunc(k.found, func(f Finding) bool { return slices.Contains(s.wrong, f.Code) })
+	return slices.ContainsFunc(s.wrong, k.found.has)
 }
 
 // Flags returns the flags with which a gateway stores pages where the lookup finds them.

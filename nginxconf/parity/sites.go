@@ -10,38 +10,124 @@ import (
 )
 
 // sites checks for two sites that ask the same memcached for the same keys, although
-// their pages may differ: the pages of one are then served for the other.
-func (k *checker) sites(ours []Lookup) {
-	for i, l := range ours {
+// their pages may differ: the pages of one are then served for the other. A lookup is
+// reported once.
+func (k *checker) sites(ours *group) {
+	known := sharers{}
+	for _, l := range ours.lookups {
 		k.schemes(l)
-		for _, other := range lookupsOf(k.config.Lookups) {
-			isLater := slices.Index(ours, other) > i || !slices.Contains(ours, other)
-			if isLater && other.Server != l.Server && l.sharesKeys(other) {
-				k.shared(l, other)
-			}
+		k.shared(known.of(l), l)
+		known.add(l)
+	}
+	for _, other := range lookupsOf(k.config.Lookups) {
+		if !ours.has(other.Lookup) {
+			k.shared(known.of(other), other)
 		}
 	}
 }
 
-// shared reports the most certain way in which the pages of the two lookups differ.
-func (k *checker) shared(l, other Lookup) {
-	at, one := other.at(other.Key.Place), l.Misses
-	same := fmt.Sprintf("the lookup of %s asks the same memcached for the same keys", l.Place)
-	switch two := other.Misses; {
-	case two == nil:
-	case addresses(one.Upstream) != addresses(two.Upstream):
-		k.error(at, keyShared, before(distinct(l, other), l, other),
-			"%s, and its misses go to %s, not to %s: nginx serves the pages of one site for the other", same, addresses(one.Upstream), addresses(two.Upstream))
-	case differentParam(one.Params, two.Params) != "":
-		k.error(at, keyShared, before(distinct(l, other), l, other),
-			"%s, but sends another %s to the application: nginx serves the pages of one site for the other", same, differentParam(one.Params, two.Params))
-	case l.scheme() != other.scheme():
-		k.warning(at, keyShared, before("$scheme://", l, other),
-			"%s, one for http and one for https: links and redirects in their pages may differ", same)
-	case l.port() != other.port():
-		k.note(at, keyShared, before("$server_port:", l, other),
-			"%s, on another port: if the pages of the two differ, nginx serves those of one for the other", same)
+// shared reports the most certain way in which the pages of a lookup differ from those of
+// others with its keys.
+func (k *checker) shared(others []Lookup, l Lookup) {
+	var most siteDifference
+	for _, other := range others {
+		if d := difference(other, l); d.isWorse(most) {
+			most = d
+		}
 	}
+	if most.level == "" {
+		return
+	}
+	k.add(most.level, l.at(l.Key.Place), keyShared, before(most.start, most.other, l),
+		"the lookup of %s asks the same memcached for the same keys, %s", most.other.Place, most.how)
+}
+
+// A siteDifference is a way in which the pages of two lookups may differ. The zero
+// siteDifference is none.
+type siteDifference struct {
+	level Level
+	other Lookup
+	start string // of keys that keep them apart
+	how   string
+}
+
+func (d siteDifference) isWorse(than siteDifference) bool {
+	levels := []Level{"", Note, Warning, Error}
+	return slices.Index(levels, d.level) > slices.Index(levels, than.level)
+}
+
+// difference returns the most certain way in which the pages of two lookups differ.
+func difference(other, l Lookup) siteDifference {
+	one, two := other.Misses, l.Misses
+	switch {
+	case one == nil || two == nil:
+	case addresses(one.Upstream) != addresses(two.Upstream):
+		return siteDifference{Error, other, distinct(other, l),
+			fmt.Sprintf("and its misses go to %s, not to %s: nginx serves the pages of one site for the other", addresses(one.Upstream), addresses(two.Upstream))}
+	case differentParam(one.Params, two.Params) != "":
+		return siteDifference{Error, other, distinct(other, l),
+			fmt.Sprintf("but sends another %s to the application: nginx serves the pages of one site for the other", differentParam(one.Params, two.Params))}
+	case other.scheme() != l.scheme():
+		return siteDifference{Warning, other, "$scheme://", "one for http and one for https: links and redirects in their pages may differ"}
+	case other.port() != l.port():
+		return siteDifference{Note, other, "$server_port:", "on another port: if the pages of the two differ, nginx serves those of one for the other"}
+	}
+	return siteDifference{}
+}
+
+// sharers are lookups by what two must have in common to have the same keys. Of several that
+// no finding can distinguish there are two: another lookup in the server block of the first
+// one has the same site.
+type sharers map[string][]Lookup
+
+// keysOf returns the places in sharers of a lookup.
+func keysOf(l Lookup) (all []string) {
+	names := []string{""}
+	if l.knows("host") || l.knows("http_host") {
+		names = l.hosts()
+	}
+	for _, server := range spelledServers(l) {
+		for _, name := range names {
+			all = append(all, strings.Join([]string{server, name, l.written()}, "\x00"))
+		}
+	}
+	return all
+}
+
+// maxSharers is how many lookups of one key are remembered. A later one that differs from
+// all of these is still reported, and so are those that differ from it once it is corrected.
+const maxSharers = 8
+
+func (s sharers) add(l Lookup) {
+	if l.Key.Late != "" {
+		return
+	}
+	for _, key := range keysOf(l) {
+		like := 0
+		for _, other := range s[key] {
+			if difference(other, l).level == "" {
+				like++
+			}
+		}
+		if like < 2 && len(s[key]) < maxSharers {
+			s[key] = append(s[key], l)
+		}
+	}
+}
+
+// of returns the lookups of other server blocks that may ask for the same keys.
+func (s sharers) of(l Lookup) (all []Lookup) {
+	if l.Key.Late != "" {
+		return nil
+	}
+	for _, key := range keysOf(l) {
+		for _, other := range s[key] {
+			if other.Server != l.Server {
+				all = append(all, other)
+			}
+		}
+	}
+	return all
 }
 
 // schemes reports a server block that takes http and https under the same keys.
@@ -57,17 +143,6 @@ func (l Lookup) hasOpaqueKey() bool { return l.Key.Late != "" || len(l.opaque())
 // knows reports whether the key has the variable.
 func (l Lookup) knows(name string) bool {
 	return slices.Contains(nginxconf.Variables(l.asked()), name)
-}
-
-// sharesKeys reports whether the same key may be asked of the same server by both.
-func (l Lookup) sharesKeys(other Lookup) bool {
-	if l.Key.Late != "" || other.Key.Late != "" || !l.sharesMemcached(other) {
-		return false
-	}
-	if l.written() != other.written() {
-		return false
-	}
-	return !(l.knows("host") || l.knows("http_host")) || l.sharesNames(other)
 }
 
 // written is the key with what the server block decides of it.
@@ -121,10 +196,6 @@ func (l Lookup) name() string {
 	return l.Names[0]
 }
 
-func (l Lookup) sharesMemcached(other Lookup) bool {
-	return slices.ContainsFunc(spelledServers(l), func(server string) bool { return slices.Contains(spelledServers(other), server) })
-}
-
 func spelledServers(l Lookup) (all []string) {
 	for _, s := range l.Memcached.Servers {
 		address, _, _ := strings.Cut(s.Text, " ")
@@ -133,14 +204,19 @@ func spelledServers(l Lookup) (all []string) {
 	return all
 }
 
-// sharesNames reports whether a host may be served by both. Names that are no plain hosts
-// may be any.
-func (l Lookup) sharesNames(other Lookup) bool {
-	isOpen := func(name string) bool { return strings.ContainsAny(name, "*~") || strings.HasPrefix(name, ".") }
-	if slices.ContainsFunc(l.Names, isOpen) && slices.ContainsFunc(other.Names, isOpen) {
-		return true
+// hosts returns the names of the site. Names that are no plain hosts may be any: two that
+// both have one may have the same.
+func (l Lookup) hosts() (all []string) {
+	const open = "*"
+	for _, name := range l.Names {
+		if strings.ContainsAny(name, "*~") || strings.HasPrefix(name, ".") {
+			all = append(all, open)
+		}
+		if name != "_" {
+			all = append(all, name)
+		}
 	}
-	return slices.ContainsFunc(l.Names, func(name string) bool { return name != "_" && slices.Contains(other.Names, name) })
+	return all
 }
 
 // differentParam names a param without variables that only one has, or that differs.

@@ -40,13 +40,13 @@ func workers(c *nginxconf.Config) (user, group string) {
 }
 
 // sockets checks that nginx may connect to the UNIX sockets of memcached and of the gateway.
-func (k *checker) sockets(ours []Lookup, passes []pass) {
-	for _, l := range ours {
+func (k *checker) sockets(ours *group) {
+	for _, l := range ours.lookups {
 		for _, s := range l.Memcached.Servers {
 			k.memcachedSocket(l, s)
 		}
 	}
-	for _, p := range passes {
+	for _, p := range ours.passes {
 		for _, s := range p.Upstream.Servers {
 			k.passSocket(p.Upstream, s)
 			k.refused(p.Upstream, s)

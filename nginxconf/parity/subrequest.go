@@ -9,10 +9,10 @@ import (
 
 // subrequests reports directives that make subrequests. A subrequest has the $request_uri
 // of its page.
-func (k *checker) subrequests(ours []Lookup) {
+func (k *checker) subrequests(ours *group) {
 	for _, sub := range k.config.Subrequests {
 		k.ssiSentinel(sub, ours)
-		lookups := slices.DeleteFunc(lookupsOf(sub.Lookups), func(l Lookup) bool { return !slices.Contains(ours, l) || k.asksNoParts(l) })
+		lookups := slices.DeleteFunc(ours.of(sub.Lookups), k.asksNoParts)
 		shared := slices.DeleteFunc(slices.Clone(lookups), func(l Lookup) bool { return !l.isOfURL() })
 		switch {
 		case sub.Kind == "auth_request" && len(lookups) > 0 && lookups[0].Misses != nil:
@@ -24,7 +24,7 @@ func (k *checker) subrequests(ours []Lookup) {
 			k.note(sub.Place, subrequests, Fix{},
 				"subrequests of %s reach the lookup of %s; their responses are stored only if CACHE_KEY is handed over and has $uri, and nothing else of the page", sub.Value, lookups[0].Place)
 		case slices.ContainsFunc(sub.Passes, func(p *nginxconf.Pass) bool {
-			return slices.ContainsFunc(ours, func(l Lookup) bool { return l.Misses != nil && l.Misses.Upstream.Name == p.Upstream.Name })
+			return ours.upstreams[p.Upstream.Name]
 		}):
 			k.note(sub.Place, subrequests, Fix{},
 				"subrequests of %s reach uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)

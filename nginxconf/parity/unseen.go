@@ -26,10 +26,8 @@ var unseenParts = []struct {
 // something else: with `$lang$host` it sees the host enexample.com.
 func (k *checker) unseen(l Lookup) {
 	at := l.at(l.Key.Place)
-	isWrong := func(f Finding) bool {
-		return f.Place == at && slices.Contains([]Code{keyAmbiguous, keyPartial, keyConstant, keyWithoutHost, handoverKey}, f.Code)
-	}
-	if l.Misses == nil || !l.HandsKeyOver() || l.Key.Late != "" || slices.ContainsFunc(k.found, isWrong) {
+	isWrong := func(code Code) bool { return k.found.hasAt(at, code) }
+	if l.Misses == nil || !l.HandsKeyOver() || l.Key.Late != "" || slices.ContainsFunc([]Code{keyAmbiguous, keyPartial, keyConstant, keyWithoutHost, handoverKey}, isWrong) {
 		return
 	}
 	for _, part := range unseenParts {
