@@ -24,6 +24,7 @@ const (
 // concurrent use.
 type Visitors struct {
 	cookies, headers, vars traits
+	notLookedUp            []string
 }
 
 // VisitorNames are the operator's additions to the tables: names, and globs in
@@ -70,6 +71,7 @@ func NewVisitors(n VisitorNames) *Visitors {
 	c.settle(0)
 	h.settle(0)
 	v.settle(len(h.exact))
+	w.notLookedUp = w.findNotLookedUp()
 	return w
 }
 
@@ -120,8 +122,10 @@ func (w *Visitors) Separate(cookies string) bool {
 // NotLookedUp returns the headers with which nginx must not look up a request:
 // those that name the visitor or change the page. Globs are replaced by their
 // members in wide use, because nginx has no variable for a glob. w may be nil.
-func (w *Visitors) NotLookedUp() (names []string) {
-	t := &w.orDefault().headers
+func (w *Visitors) NotLookedUp() (names []string) { return slices.Clone(w.orDefault().notLookedUp) }
+
+func (w *Visitors) findNotLookedUp() (names []string) {
+	t := &w.headers
 	add := func(header string) {
 		m := t.of(upperSnake(header))
 		if m != nil && (m.trait == identity || m.trait == credentials || m.trait == unkeyed && m.repeats == nil) && !slices.Contains(names, header) {
