@@ -141,18 +141,18 @@ type checker struct {
 	found    *findings
 	resolved map[string]resolution // by host
 
-	narrows     []narrowListen               // nil: not collected yet
-	printed     map[string]*nginxconf.Config // the printed maps, by the name of the site
-	isAsPrinted map[string]bool              // maps, by their variables
-	withheld    map[string]bool              // see isWithheld
-	notLookedUp map[string]bool              // variables of headers
-	sees        map[nginxconf.Place]bool     // lookups; see seesCookies
-	ran         map[string][]askedRun        // by lookup and cookie
+	narrows     []narrowListen           // nil: not collected yet
+	anySite     *nginxconf.Config        // with the maps of anySite; nil: not printed yet
+	isAsPrinted map[string]bool          // maps, by their variables
+	withheld    map[string]bool          // see isWithheld
+	notLookedUp map[string]bool          // variables of headers
+	sees        map[nginxconf.Place]bool // lookups; see seesCookies
+	ran         map[*nginxconf.Lookup][]hearing
 }
 
 func newChecker(c *nginxconf.Config, g Gateway) *checker {
 	return &checker{g: g, config: c, eval: newEvaluator(c), found: newFindings(), resolved: map[string]resolution{},
-		printed: map[string]*nginxconf.Config{}, isAsPrinted: map[string]bool{}, withheld: map[string]bool{}, sees: map[nginxconf.Place]bool{}, ran: map[string][]askedRun{}}
+		isAsPrinted: map[string]bool{}, withheld: map[string]bool{}, sees: map[nginxconf.Place]bool{}, ran: map[*nginxconf.Lookup][]hearing{}}
 }
 
 func (k *checker) add(level Level, at nginxconf.Place, code Code, fix Fix, format string, args ...any) {

@@ -84,7 +84,7 @@ func (k *checker) schemeFix(l Lookup) Fix {
 
 // visitorFix writes the map of $visitor for the gateway's flags, with the maps that it is
 // made of.
-func (k *checker) visitorFix(variable string, got nginxconf.Map, printed *nginxconf.Config) Fix {
+func (k *checker) visitorFix(variable string, got nginxconf.Map, printed printedMaps) Fix {
 	want, _ := printed.Map(variable)
 	f := replace(got.Place, mapLines(variable, want))
 	for _, name := range mapsOf(variable, printed)[1:] {
@@ -102,7 +102,7 @@ func (k *checker) visitorFix(variable string, got nginxconf.Map, printed *nginxc
 // separatesAsPrinted reports whether the map of $visitor, and that of the cookies that no
 // page depends on, are as they are printed. Which cookies name a visitor is for members to
 // check.
-func (k *checker) separatesAsPrinted(variable string, printed *nginxconf.Config) bool {
+func (k *checker) separatesAsPrinted(variable string, printed printedMaps) bool {
 	harmless := "harmless_cookies" + strings.TrimPrefix(variable, visitor)
 	return !slices.ContainsFunc([]string{variable, harmless}, func(name string) bool {
 		want, _ := printed.Map(name)
@@ -112,7 +112,7 @@ func (k *checker) separatesAsPrinted(variable string, printed *nginxconf.Config)
 }
 
 // mapsOf returns the variables of the maps of which a variable is made, itself first.
-func mapsOf(variable string, c *nginxconf.Config) []string {
+func mapsOf(variable string, c printedMaps) []string {
 	all := []string{variable}
 	for i := 0; i < len(all); i++ {
 		m, _ := c.Map(all[i])

@@ -5,9 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"uwgate/gateway/policy"
 	"uwgate/nginxconf"
-	"uwgate/nginxconf/snippet"
 )
 
 // A cookieHolder is a visitor with a single cookie. The headers by which others are known
@@ -117,23 +115,6 @@ func (k *checker) isPrinted(name, site string) bool {
 	return is
 }
 
-// printedMaps returns the maps that package snippet prints for a site of that name.
-func (k *checker) printedMaps(site string) (c *nginxconf.Config, ok bool) {
-	if c, ok := k.printed[site]; ok {
-		return c, c != nil
-	}
-	var b strings.Builder
-	s := snippet.Site{
-		Part: snippet.PartHTTP, Name: site, Format: policy.FormatHTTP,
-		Gateways: []string{"127.0.0.1:3030"}, Servers: []string{"127.0.0.1:11211"}, Visitors: k.g.Visitors,
-	}
-	if err := s.Write(&b); err == nil {
-		c, _ = nginxconf.Parse("snippet", "http {"+b.String()+"}")
-	}
-	k.printed[site] = c
-	return c, c != nil
-}
-
 // A treatment is what nginx does with a visitor.
 type treatment struct {
 	asks   certainty // it looks the visitor's requests up
@@ -211,22 +192,49 @@ type askedRun struct {
 
 // runs returns the ways on which requests with a cookie come to the lookup.
 func (k *checker) runs(l Lookup, cookie string) (asked []askedRun, ok bool) {
-	id := l.Place.String() + " " + cookie
-	if all, known := k.ran[id]; known && cookie == "" {
-		return all, all != nil
-	}
-	all, ok := k.config.Runs(l.Lookup, cookieHolder{k, cookie}.value)
-	if !ok {
-		return nil, false
-	}
-	asked = []askedRun{}
-	for _, run := range all {
-		if run.IsAsked {
-			asked = append(asked, k.askedRun(l, run))
+	v := cookieHolder{k, cookie}
+	for _, like := range k.ran[l.Lookup] {
+		if like.fits(v) {
+			return like.asked, like.ok
 		}
 	}
-	k.ran[id] = asked
-	return asked, true
+	own := hearing{answers: map[string]answer{}}
+	all, ok := k.config.Runs(l.Lookup, func(name string) (string, bool) {
+		value, known := v.value(name)
+		own.answers[name] = answer{value, known}
+		return value, known
+	})
+	for _, run := range all {
+		if ok && run.IsAsked {
+			own.asked = append(own.asked, k.askedRun(l, run))
+		}
+	}
+	own.ok = ok
+	k.ran[l.Lookup] = append(k.ran[l.Lookup], own)
+	return own.asked, own.ok
+}
+
+// A hearing is what the ways to a lookup depend on for some visitors, and the result. It is
+// the same for all visitors of whom the same is true: nearly all cookies make no difference.
+type hearing struct {
+	answers map[string]answer // the variables that were asked for
+	asked   []askedRun
+	ok      bool
+}
+
+type answer struct {
+	value string
+	known bool
+}
+
+// fits reports whether a visitor has the same answers.
+func (h hearing) fits(v cookieHolder) bool {
+	for name, told := range h.answers {
+		if value, known := v.value(name); value != told.value || known != told.known {
+			return false
+		}
+	}
+	return true
 }
 
 func (k *checker) askedRun(l Lookup, run nginxconf.Run) askedRun {
