@@ -58,6 +58,9 @@ func (k *checker) remadeFix(l Lookup) Fix {
 // subrequest sets the variable of its page.
 func (k *checker) fragmentFix(l Lookup) Fix {
 	key := nginxconf.Quote(replaced(l.asked(), "request_uri", nginxconf.ParseExpression("$uri$is_args$args")))
+	if l.Misses == nil {
+		return k.setKey(l, key)
+	}
 	lines := l.handoverLines()
 	lines[0] = "uwsgi_param CACHE_KEY " + key + " if_not_empty;"
 	return k.setKey(l, key).and(k.params(l.misses(), lines...))
