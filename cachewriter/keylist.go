@@ -14,6 +14,7 @@ type keyList struct {
 	chunks [][]byte   // complete; each key is one byte with its length, and the key
 	chunk  []byte     // the last, which is not complete
 	count  int        // of its keys
+	max    int        // chunks that may wait
 	ended  bool
 	err    error
 }
@@ -22,15 +23,15 @@ const (
 	// chunkKeys and chunkBytes bound a chunk: it is what is asked for at a time.
 	chunkKeys, chunkBytes = 512, 32 << 10
 
-	// maxChunks bounds the keys that wait, to 64 MiB.
+	// maxChunks is how many chunks may wait: 64 MiB.
 	maxChunks = 64 << 20 / chunkBytes
 )
 
 // errManyKeys means that more keys were listed than can wait.
 var errManyKeys = errors.New("too many keys at a time")
 
-func newKeyList() *keyList {
-	l := new(keyList)
+func newKeyList(maxChunks int) *keyList {
+	l := &keyList{max: maxChunks}
 	l.more.L = &l.mu
 	return l
 }
@@ -54,7 +55,7 @@ func (l *keyList) add(key []byte) error {
 func (l *keyList) complete() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.chunks) == maxChunks {
+	if len(l.chunks) >= l.max {
 		return errManyKeys
 	}
 	if l.count > 0 {

@@ -50,6 +50,8 @@ func TestMemcached(t *testing.T) {
 		{"PurgeMatching", testPurgeMatching},
 		{"PurgeKeeps", testPurgeKeeps},
 		{"Walk", testWalk},
+		{"ManyKeys", testManyKeys},
+		{"NoOlderBody", func(t *testing.T, m memcached) { testNoOlderBody(t, m, 100, false) }},
 		{"Usage", testUsage},
 		{"UsageOfStale", testUsageOfStale},
 		{"Lock", testLock},
@@ -74,6 +76,8 @@ func TestMemcached(t *testing.T) {
 		}
 		t.Run("Hung", func(t *testing.T) { testHung(t, startReal(t, path)) })
 		t.Run("HungWhilePurged", func(t *testing.T) { testHungWhilePurged(t, startReal(t, path)) })
+		t.Run("NoOlderBodyForLong", func(t *testing.T) { testNoOlderBody(t, startReal(t, path), 500, false) })
+		t.Run("NoOlderBodyWithEvictions", func(t *testing.T) { testNoOlderBody(t, startReal(t, path, "-m", "2"), 300, true) })
 		t.Run("LockExpires", func(t *testing.T) { testLockExpires(t, startReal(t, path)) })
 		t.Run("LockKept", func(t *testing.T) { testLockKept(t, startReal(t, path)) })
 		t.Run("LockKilled", func(t *testing.T) { testLockKilled(t, startReal(t, path)) })

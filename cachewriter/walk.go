@@ -79,7 +79,7 @@ const manyParts = 4
 func (w *walker) walkPart(ctx context.Context, part, parts int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	keys := newKeyList()
+	keys := newKeyList(positive(w.s.w.maxListed, maxChunks))
 	var list sync.WaitGroup
 	list.Go(func() { w.list(ctx, keys, part, parts) })
 	defer list.Wait()

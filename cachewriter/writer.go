@@ -59,7 +59,8 @@ type Writer struct {
 	// Recorded. Nil means that keys tell nothing. It must be safe for concurrent use.
 	Subject func(key string) (s Subject, ok bool)
 
-	now func() time.Time // nil: time.Now; tests replace it
+	now       func() time.Time // nil: time.Now; tests replace it
+	maxListed int              // see keyList; 0: maxChunks; tests lower it
 
 	once    sync.Once
 	tier    atomic.Pointer[tier]
