@@ -76,6 +76,7 @@ func TestMemcached(t *testing.T) {
 		}
 		t.Run("Hung", func(t *testing.T) { testHung(t, startReal(t, path)) })
 		t.Run("HungWhilePurged", func(t *testing.T) { testHungWhilePurged(t, startReal(t, path)) })
+		t.Run("PurgeUnderLoad", func(t *testing.T) { testPurgeUnderLoad(t, startReal(t, path, "-m", "32", "-o", "hashpower=12")) })
 		t.Run("NoOlderBodyForLong", func(t *testing.T) { testNoOlderBody(t, startReal(t, path), 500, false) })
 		t.Run("NoOlderBodyWithEvictions", func(t *testing.T) { testNoOlderBody(t, startReal(t, path, "-m", "2"), 300, true) })
 		t.Run("LockExpires", func(t *testing.T) { testLockExpires(t, startReal(t, path)) })
