@@ -11,8 +11,9 @@
 //     and `hash E consistent` (Consistent). With any other method the choice does not
 //     follow from the key, and every server gets the page (All). An address that nginx
 //     itself has named (Entry.Addr) takes precedence over the ring.
-//   - The value. Flags are 0, or the number of memcached_gzip_flag. nginx serves the
-//     bytes as they are, zero bytes included.
+//   - The value. Flags are 0, or the number of memcached_gzip_flag, and bits that nginx
+//     does not look at (ReservedFlags). nginx serves the bytes as they are, zero bytes
+//     included.
 //   - The expiry. Every entry has one. Time in the queue counts, and an entry that has
 //     expired there is not written.
 //
@@ -39,18 +40,26 @@
 // else is written there. If a page's server is down, the page is written to the server
 // that nginx asks next.
 //
+// A wide purge (PurgeMatching) deletes the pages of a Scope: all, a site, a prefix, a path,
+// a URL or a tag. No index is kept that could be wrong: the purge lists the keys of each
+// server, and asks for the flags and records of the pages. So it finds what other gateways
+// and earlier processes have stored. FlagStored marks the pages of Writers; no purge
+// deletes a value without it. What is not known of a page matches: a purge deletes too much
+// rather than too little. The purge first writes its scopes and the time to a log on the
+// server. Every fill reads the log together with the tombstones. Walk lists the pages.
+//
 // What belongs to a page and is not for visitors lies under a sibling key, on the same
 // server (Sibling): the lock by which one of all gateways fetches the page
-// (Writer.Lock), the last good copy for when the backend fails (Writer.Copies), and the
-// tombstone. Writer.Usage returns whether a page was served. Locks and Usage need
-// memcached's meta commands; without them (a proxy, or a memcached before 1.6.10) they
-// return ErrNoMeta, and Put, Delete and Get work.
+// (Writer.Lock), the last good copy for when the backend fails (Writer.Copies), the
+// tombstone, and the record of its tags, if it has any. Writer.Usage returns whether a page was served. Locks, Usage, walks and the
+// rest of wide purges need memcached's meta commands; without them (a proxy, or a memcached
+// before 1.6.10) they return ErrNoMeta, and Put, Delete, Get and the log of purges work.
 //
 // Watch shows what a memcached is asked for, and Direct writes past the queue. Both are
 // for probes.
 //
 // Everything that waits has a bound, and Stats shows how much is there: the queue, the
-// pending deletes, the Deletes and the meta commands under way. The requests of
+// pending deletes and purges, the Deletes and the meta commands under way. The requests of
 // visitors that wait for a server are bounded, too (ErrBusy).
 //
 // Left out: whether a page may be stored (package policy), the round-robin state of an

@@ -50,7 +50,7 @@ func everything() *snapshot {
 		subscriptions: &subscription.Stats{Keys: 39, Nodes: 40, Announced: 41, Left: 42, Expired: 43, Refused: map[subscription.Refusal]uint64{subscription.RefusedRate: 44}},
 		store: []cachewriter.ServerStats{{
 			Addr: "127.0.0.1:13", QueuedEntries: 45, QueuedBytes: 46, Stored: 47, Refused: 48, Failed: 49, DeleteErrors: 100,
-			Dropped: map[cachewriter.Drop]uint64{cachewriter.DropQueueFull: 50}, Deletes: 51, Pending: cachewriter.PendingStats{Entries: 52, Done: 100, Lost: 53},
+			Dropped: map[cachewriter.Drop]uint64{cachewriter.DropQueueFull: 50}, Deletes: 51, Purges: 101, Pending: cachewriter.PendingStats{Entries: 52, Done: 100, Lost: 53, Purges: 102},
 			Latency: latency.Snapshot(100*time.Microsecond, 250*time.Millisecond),
 		}},
 	}
