@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"sync"
@@ -166,6 +167,6 @@ func (g *Gateway) hintLost(lost []uwsgi.Field) {
 		}
 		g.log().Warn("hits come without a header that the application sends",
 			zap.String("header", f.Name),
-			zap.String("fix", "in nginx's location: add_header "+f.Name+" "+strconv.Quote(f.Value)+" always; and start with --nginx-adds "+strconv.Quote(f.Name+": "+f.Value)))
+			zap.String("fix", cmp.Or(policy.AddToHits(f), "--format http: hits keep the application's headers; nginx cannot write this value")))
 	}
 }

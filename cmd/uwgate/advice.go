@@ -1,6 +1,13 @@
 package main
 
-import "uwgate/gateway/policy"
+import (
+	"cmp"
+
+	"uwgate/gateway/policy"
+)
+
+// adviceOf returns what to do about one reason not to store a page.
+func adviceOf(f policy.Finding) string { return cmp.Or(f.Fix, adviceOn[f.Reason]) }
 
 // adviceOn is the last column of the tables in docs/decisions.md: what to do
 // if the page should be stored after all.

@@ -162,7 +162,7 @@ func (p *liveProof) judgeTold(r *liveReport, pr *probe) {
 	r.is(offStore, "nginx serves hits, and misses come to uwgate, which stores none of them: %s", sure[0].Reason)
 	for _, f := range sure {
 		r.evidence("%s: %s", f.Reason, f.Detail)
-		r.todo("%s", adviceOn[f.Reason])
+		r.todo("%s", adviceOf(f))
 	}
 }
 

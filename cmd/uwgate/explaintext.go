@@ -219,7 +219,7 @@ func (s *sheet) refusals(e *gateway.Explanation) {
 	s.section("Against storing (each word has its row in docs/decisions.md)", longest(words...))
 	for i, f := range found {
 		s.row(string(f.Reason), sentence(f.Detail))
-		if advice := adviceOn[f.Reason]; advice != "" && !hasReason(found[i+1:], f.Reason) {
+		if advice := adviceOf(f); advice != "" && !hasReason(found[i+1:], f.Reason) {
 			s.row("", "To do: "+sentence(advice))
 		}
 	}

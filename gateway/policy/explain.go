@@ -34,10 +34,12 @@ type Explanation struct {
 	Verdict Decision `json:"verdict"`
 }
 
-// A Finding is one reason not to store, with a sentence of detail.
+// A Finding is one reason not to store, with a sentence of detail. Fix says what to do about
+// this case; "": what docs/decisions.md says about the reason.
 type Finding struct {
 	Reason Reason `json:"reason"`
 	Detail string `json:"detail"`
+	Fix    string `json:"fix,omitempty"`
 }
 
 // A Step is a source of freshness with its value in the response or the

@@ -61,7 +61,7 @@ var sentences = map[Reason]string{
 
 // add adds a refusal, unless it is there already.
 func (e *Explanation) add(reason Reason, about string) {
-	found := Finding{reason, strings.ReplaceAll(sentences[reason], "%s", about)}
+	found := Finding{Reason: reason, Detail: strings.ReplaceAll(sentences[reason], "%s", about)}
 	for _, f := range e.Refusals {
 		if f == found {
 			return
@@ -168,6 +168,9 @@ func (e *Explanation) addHead(h *head) {
 	for _, r := range headRefusals {
 		if at, found := h.find(r); found {
 			e.add(r, h.about(r, at))
+			if r == HeaderLoss {
+				e.Refusals[len(e.Refusals)-1].Fix = h.fixLoss()
+			}
 		}
 	}
 	ttl, source := h.lifetime()
