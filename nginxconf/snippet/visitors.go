@@ -79,8 +79,12 @@ func (s *Site) strangers(q *quoter, globs []string) string {
 // harmless cookies, only those that fit globs of both classes can do so. It is empty if
 // there are too many such globs.
 func (s *Site) plain(q *quoter, cookies policy.CookieGlobs, exempt string) string {
+	strangers, behindPrefixes := cookies.Strangers, prefixed(cookies.Strangers)
 	doubtful := slices.DeleteFunc(slices.Clone(cookies.Identity), func(glob string) bool {
-		return !slices.ContainsFunc(cookies.Strangers, func(other string) bool { return mayMeet(glob, other) })
+		own := prefixed([]string{glob})
+		return !slices.ContainsFunc(strangers, func(other string) bool {
+			return overlap(glob, other) || slices.ContainsFunc(own, func(glob string) bool { return overlap(glob, other) })
+		}) && !slices.ContainsFunc(behindPrefixes, func(other string) bool { return overlap(glob, other) })
 	})
 	const head, tail = "~*(?x)^1;(?:", word + `++(?:=[^` + cookieEnds + `]*+)?(?:;\x20?|$))++$`
 	switch {
@@ -95,27 +99,51 @@ func (s *Site) plain(q *quoter, cookies policy.CookieGlobs, exempt string) strin
 // maxDoubtful is the number of names in the regex of plain.
 const maxDoubtful = 40
 
-// mayMeet reports whether one name may fit both globs, behind a prefix or without.
-func mayMeet(a, b string) bool {
-	for _, prefix := range append([]string{""}, policy.CookiePrefixes...) {
-		if overlap(prefix+a, b) || overlap(a, prefix+b) {
-			return true
+// prefixed returns the globs behind each of policy.CookiePrefixes.
+func prefixed(globs []string) (all []string) {
+	for _, prefix := range policy.CookiePrefixes {
+		for _, glob := range globs {
+			all = append(all, prefix+glob)
 		}
 	}
-	return false
+	return all
 }
 
-// overlap reports whether one name fits both globs.
+// overlap reports whether one name fits both globs. Nearly all pairs differ in their first
+// letter.
 func overlap(a, b string) bool {
+	for a != "" && b != "" && a[0] != '*' && b[0] != '*' {
+		if !strings.EqualFold(a[:1], b[:1]) {
+			return false
+		}
+		a, b = a[1:], b[1:]
+	}
+	if a == b {
+		return true
+	}
+	if !strings.Contains(a, "*") && !strings.Contains(b, "*") {
+		return false
+	}
+	return overlapTails(a, b, map[[2]int]bool{})
+}
+
+// overlapTails compares what follows the first star. Tried are the pairs of tails that were
+// compared, by their lengths.
+func overlapTails(a, b string, tried map[[2]int]bool) bool {
+	at := [2]int{len(a), len(b)}
+	if tried[at] {
+		return false
+	}
+	tried[at] = true
 	switch {
 	case strings.HasPrefix(a, "*"):
-		return overlap(a[1:], b) || b != "" && overlap(a, b[1:])
+		return overlapTails(a[1:], b, tried) || b != "" && overlapTails(a, b[1:], tried)
 	case strings.HasPrefix(b, "*"):
-		return overlap(b, a)
+		return overlapTails(a, b[1:], tried) || a != "" && overlapTails(a[1:], b, tried)
 	case a == "" || b == "":
 		return a == b
 	}
-	return strings.EqualFold(a[:1], b[:1]) && overlap(a[1:], b[1:])
+	return strings.EqualFold(a[:1], b[:1]) && overlapTails(a[1:], b[1:], tried)
 }
 
 // maxHeaders is the number of headers in one map.
