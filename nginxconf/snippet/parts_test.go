@@ -1,6 +1,7 @@
 package snippet_test
 
 import (
+	"fmt"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -18,27 +19,25 @@ func TestPartsOfSeveralSites(t *testing.T) {
 	program := nginxtest.Program(t)
 	modules := nginxtest.Modules(t, program)
 	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
-		for name, s := range sites() {
-			if s.Fragments != nil && f == policy.FormatGzip || s.Name != "" || strings.HasPrefix(name, "none") || strings.Contains(name, "unix") {
-				continue
-			}
-			s.Format, s.GzipFlag, s.Listen = f, 2, []string{"127.0.0.1:18080"}
-			t.Run(string(f)+"/"+name, func(t *testing.T) {
+		for extra, some := range sitesByExtra() {
+			t.Run(string(f)+"/"+extra, func(t *testing.T) {
 				t.Parallel()
-				conf := "variables_hash_max_size 2048;\n" + text(t, &s)
-				for _, s.Name = range []string{"shop", "known", "my_blog2"} {
-					s.Part = snippet.PartHTTP
-					conf += text(t, &s)
-					s.Part = snippet.PartServer
-					server := text(t, &s)
-					if found := regexp.MustCompile(`(?m)^\s*(listen|server_name|server)\b.*`).FindString(server); found != "" {
-						t.Errorf("the server part has %q", found)
+				conf, n := "", 0
+				for name, s := range some {
+					if s.Fragments != nil && f == policy.FormatGzip || s.Name != "" || strings.HasPrefix(name, "none") || strings.Contains(name, "unix") {
+						continue
 					}
-					conf += "server {\nlisten 127.0.0.1:18081 ssl;\nserver_name " + strings.ReplaceAll(s.Name, "_", "-") + ".example.com;\n" +
-						"ssl_certificate uwgate-ca.crt; ssl_certificate_key uwgate-client.key;\n" +
-						"location /static/ { root /srv; }\n" + server + "}\n"
+					s.Format, s.GzipFlag, s.Listen = f, 2, []string{"127.0.0.1:18080"}
+					if n == 0 {
+						conf += text(t, &s)
+					}
+					n++
+					for _, begin := range []string{"shop", "known", "my_blog2"} {
+						s.Name = fmt.Sprintf("%s_%d", begin, n)
+						conf += partsOf(t, s)
+					}
 				}
-				dir := nginxtest.Frame(t, modules, conf+"# uwsgi_ssl_\n")
+				dir := nginxtest.Frame(t, modules, "variables_hash_max_size 16384;\n"+conf+"# uwsgi_ssl_\n")
 				out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-t")...).CombinedOutput()
 				if err != nil || strings.Contains(string(out), "[warn]") || strings.Contains(string(out), "[emerg]") {
 					t.Errorf("nginx -t: %v\n%s\n%s", err, out, conf)
@@ -46,6 +45,21 @@ func TestPartsOfSeveralSites(t *testing.T) {
 			})
 		}
 	}
+}
+
+// partsOf writes a site with its server part in an operator's own server block.
+func partsOf(t *testing.T, s snippet.Site) string {
+	t.Helper()
+	s.Part = snippet.PartHTTP
+	around := text(t, &s)
+	s.Part = snippet.PartServer
+	server := text(t, &s)
+	if found := regexp.MustCompile(`(?m)^\s*(listen|server_name|server)\b.*`).FindString(server); found != "" {
+		t.Errorf("the server part has %q", found)
+	}
+	return around + "server {\nlisten 127.0.0.1:18081 ssl;\nserver_name " + strings.ReplaceAll(s.Name, "_", "-") + ".example.com;\n" +
+		"ssl_certificate uwgate-ca.crt; ssl_certificate_key uwgate-client.key;\n" +
+		"location /static/ { root /srv; }\n" + server + "}\n"
 }
 
 // The server part names the directives that nginx refuses a second time, and no others.
@@ -83,22 +97,29 @@ func TestOnceInServer(t *testing.T) {
 
 // What defines a name in nginx has the site's name at its end, and nothing else does.
 func TestNames(t *testing.T) {
-	s := snippet.Site{Gateways: []string{"unix:/a"}, Servers: []string{"a:1"}, Key: "$visitor$host$request_uri"}
-	plain := text(t, &s)
-	s.Name = snippet.DefaultName
-	if text(t, &s) != plain {
-		t.Error("the default name makes a difference")
-	}
-	s.Name = "zz"
-	named := text(t, &s)
 	defined := regexp.MustCompile(`(?m)^(?:map (?:"[^"]*"|\S+) |upstream |    set |    location @)(\S+)`)
-	for _, m := range defined.FindAllStringSubmatch(named, -1) {
-		if !strings.HasSuffix(m[1], "_zz") {
-			t.Errorf("%q has no name of the site's own", m[0])
+	for name, s := range sites() {
+		if s.Name != "" || len(s.Adds) > 0 { // TestHeadersOfSeveralSites has the others
+			continue
 		}
-	}
-	if got := strings.ReplaceAll(named, "_zz", ""); got != plain {
-		t.Errorf("without the name the text differs:\n%s", got)
+		for _, s.Format = range []policy.Format{policy.FormatBody, policy.FormatHTTP} {
+			plain := text(t, &s)
+			s.Name = snippet.DefaultName
+			if text(t, &s) != plain {
+				t.Errorf("%s: the default name makes a difference", name)
+			}
+			s.Name = "zz"
+			named := text(t, &s)
+			s.Name = ""
+			for _, m := range defined.FindAllStringSubmatch(named, -1) {
+				if !strings.HasSuffix(m[1], "_zz") && m[1] != "$memcached_key" {
+					t.Errorf("%s: %q has no name of the site's own", name, m[0])
+				}
+			}
+			if got := strings.ReplaceAll(named, "_zz", ""); got != plain {
+				t.Errorf("%s: without the name the text differs:\n%s\n%s", name, got, plain)
+			}
+		}
 	}
 }
 

@@ -26,30 +26,64 @@ func text(t *testing.T, s *snippet.Site) string {
 	return b.String()
 }
 
-// nginx accepts sites with every combination of options.
+// nginx accepts sites with every combination of options. Those with the same extra are in
+// one nginx, each under a name of its own; TestNames shows that only the names differ.
 func TestNginxAcceptsSites(t *testing.T) {
 	program := nginxtest.Program(t)
 	modules := nginxtest.Modules(t, program)
-	for _, f := range []policy.Format{policy.FormatBody, policy.FormatGzip, policy.FormatHTTP} {
-		for name, s := range sites() {
-			if f == policy.FormatGzip && s.Fragments != nil {
-				continue
-			}
-			s.Format, s.GzipFlag, s.Listen = f, 2, []string{"127.0.0.1:18080"}
-			t.Run(string(f)+"/"+name, func(t *testing.T) {
+	for extra, some := range sitesByExtra() {
+		for kind, formats := range map[string][]policy.Format{"memcached": {policy.FormatBody, policy.FormatGzip}, "memc": {policy.FormatHTTP}} {
+			t.Run(kind+"/"+extra, func(t *testing.T) {
 				t.Parallel()
 				loaded := ""
-				if f == policy.FormatHTTP {
+				if kind == "memc" {
 					loaded = modules
 				}
-				dir := nginxtest.Frame(t, loaded, text(t, &s))
+				conf := manySites(t, some, formats)
+				dir := nginxtest.Frame(t, loaded, conf)
 				out, err := exec.Command(program, append(nginxtest.Arguments(dir), "-t")...).CombinedOutput()
 				if err != nil || strings.Contains(string(out), "[warn]") || strings.Contains(string(out), "[emerg]") {
-					t.Errorf("nginx -t: %v\n%s\n%s", err, out, text(t, &s))
+					t.Errorf("nginx -t: %v\n%s\n%s", err, out, conf)
 				}
 			})
 		}
 	}
+}
+
+// manySites writes sites in all formats that they can have, each with its own name and
+// address. The first one has no name, unless it needs one.
+func manySites(t *testing.T, some map[string]snippet.Site, formats []policy.Format) string {
+	t.Helper()
+	var all strings.Builder
+	all.WriteString("variables_hash_max_size 16384;\n")
+	n := 0
+	for _, f := range formats {
+		for name, s := range some {
+			if f == policy.FormatGzip && s.Fragments != nil {
+				continue
+			}
+			s.Format, s.GzipFlag, s.Listen = f, 2, []string{fmt.Sprintf("unix:/tmp/never%d", n)}
+			if n > 0 || s.Name != "" {
+				s.Name = fmt.Sprintf("s%d", n)
+			}
+			n++
+			fmt.Fprintf(&all, "# %s/%s\n%s\n", f, name, text(t, &s))
+		}
+	}
+	return all.String()
+}
+
+// sitesByExtra are the sites of each extra.
+func sitesByExtra() map[string]map[string]snippet.Site {
+	all := map[string]map[string]snippet.Site{}
+	for name, s := range sites() {
+		extra := name[strings.LastIndexByte(name, ' ')+1:]
+		if all[extra] == nil {
+			all[extra] = map[string]snippet.Site{}
+		}
+		all[extra][name] = s
+	}
+	return all
 }
 
 // sites are all combinations of options except the format.
