@@ -77,6 +77,7 @@ func TestTwoSites(t *testing.T) {
 			w.wantHit("/clock", "</html>")
 			miss := w.want(w.shop(addr, "/clock"), 200)
 			w.wantKey("http://shop.example.com/clock")
+			w.settle() // the line of the miss is written after its response
 			passed := len(w.lines())
 			if hit := w.want(w.shop(addr, "/clock"), 200); hit.body != miss.body {
 				t.Error("the second request is no hit")

@@ -306,9 +306,12 @@ func (l Lookup) handsOver() bool {
 	return l.isKey(key.Value) && l.isStatus(status.Value) && changed == "" && l.Remade.IsZero()
 }
 
-// computable says why a template cannot compute the key.
+// computable says why a template cannot compute the key. The key of a lookup that no
+// request reaches is never asked for.
 func (l Lookup) computable() error {
 	switch {
+	case !l.Never.IsZero():
+		return nil
 	case l.Key.Late != "", l.Key.Varies != "":
 		return fmt.Errorf("%v: the key is not certain: %s; hand it over (`uwgate nginx` prints how)", l.Place, cmp.Or(l.Key.Late, l.Key.Varies))
 	case len(l.opaque()) > 0:
