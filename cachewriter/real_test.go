@@ -79,6 +79,7 @@ func TestMemcached(t *testing.T) {
 		t.Run("PurgeUnderLoad", func(t *testing.T) { testPurgeUnderLoad(t, startReal(t, path, "-m", "32", "-o", "hashpower=12")) })
 		t.Run("NoOlderBodyForLong", func(t *testing.T) { testNoOlderBody(t, startReal(t, path), 500, false) })
 		t.Run("NoOlderBodyWithEvictions", func(t *testing.T) { testNoOlderBody(t, startReal(t, path, "-m", "2"), 300, true) })
+		t.Run("Shorten", func(t *testing.T) { testShorten(t, startReal(t, path)) })
 		t.Run("LockExpires", func(t *testing.T) { testLockExpires(t, startReal(t, path)) })
 		t.Run("LockKept", func(t *testing.T) { testLockKept(t, startReal(t, path)) })
 		t.Run("LockKilled", func(t *testing.T) { testLockKilled(t, startReal(t, path)) })

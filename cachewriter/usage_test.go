@@ -146,3 +146,29 @@ func TestUsageOfSome(t *testing.T) {
 		t.Errorf("of nothing: %+v, %v; want an error of the dead one", u, err)
 	}
 }
+
+// A page that is old lives no longer than it is told, and is not prolonged.
+func testShorten(t *testing.T, r *realServer) {
+	w := newWriter(t, r.address())
+	for _, key := range []string{"/a b%", "k\x7f"} {
+		e := Entry{Key: key}
+		if err := w.Shorten(t.Context(), e, time.Minute); err != nil {
+			t.Errorf("before it is stored: %v", err)
+		}
+		stored := w.Stats().Total.Stored
+		put(t, w, page(key, "x"))
+		await(t, "it is stored", func() bool { return w.Stats().Total.Stored == stored+1 })
+		for _, ttl := range []time.Duration{30 * time.Second, 50 * time.Second} {
+			if err := w.Shorten(t.Context(), e, ttl); err != nil {
+				t.Error(err)
+			}
+			got := usage(t, w, e)
+			if got.Served || got.TTL > 30*time.Second || got.TTL < 20*time.Second {
+				t.Errorf("%q shortened to %v: %+v", key, ttl, got)
+			}
+		}
+		if got := get(t, r, Escape(key)); !strings.HasSuffix(got, "\nx") {
+			t.Errorf("got %q", got)
+		}
+	}
+}
