@@ -25,7 +25,7 @@ func (x *exchange) isDoubtful() bool {
 // the failure.
 func (x *exchange) invalidateDoubtful() {
 	if x.isDoubtful() {
-		x.delete(context.Background(), x.page.policy.Doubtful(x.client.received))
+		x.deleteDoubtful()
 	}
 }
 
@@ -41,10 +41,17 @@ func (x *exchange) hearOut() {
 	resp, err := uwsgi.ReadResponse(w.in)
 	if err == nil {
 		x.delete(context.Background(), x.page.policy.Invalidated(x.client.received, resp))
+		x.purge(context.Background(), x.page.policy.Purges(x.client.received, resp))
 		return
 	}
 	if !isTimeout(err) && !errors.Is(err, io.EOF) {
 		io.Copy(io.Discard, w.conn) // half of the head came before
 	}
-	x.delete(context.Background(), x.page.policy.Doubtful(x.client.received))
+	x.deleteDoubtful()
+}
+
+func (x *exchange) deleteDoubtful() {
+	p, v := x.page.policy, x.client.received
+	x.delete(context.Background(), p.Doubtful(v))
+	x.purge(context.Background(), p.Purges(v, nil))
 }

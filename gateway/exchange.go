@@ -269,6 +269,7 @@ func (x *exchange) judge() {
 // client sees it.
 func (x *exchange) invalidate(ctx context.Context) {
 	x.delete(ctx, x.page.policy.Invalidated(x.client.received, x.page.resp))
+	x.purge(ctx, x.page.policy.Purges(x.client.received, x.page.resp))
 }
 
 // store hands the page over, if it turned out whole and wanted. Only the first call does
@@ -306,7 +307,11 @@ func (x *exchange) put() policy.Reason {
 	if x.page.lock != nil || x.refreshed != nil {
 		x.page.written = make(chan struct{})
 	}
-	return x.page.put(x.keep(time.Now()), x.client.presence.flight, x.worker.asked)
+	now := time.Now()
+	if x.page.stranger && !x.page.plan.Bypass && x.refreshed == nil {
+		x.g.samples.add(x.page.policy, x.client.received, x.page.plan, now)
+	}
+	return x.page.put(x.keep(now), x.client.presence.flight, x.worker.asked)
 }
 
 // delete removes entries, all within the time that one may take. The end of ctx does not

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 	"time"
 
+	"uwgate/cachewriter"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
@@ -80,6 +82,19 @@ func (fs *flights) forget(key string) {
 	defer fs.mu.Unlock()
 	if f := fs.aloft[key]; f != nil {
 		fs.remove(f)
+	}
+}
+
+// forgetMatching prevents later requests from joining the flights of the pages in a scope.
+// The tags of a page in flight may be any.
+func (fs *flights) forgetMatching(scopes []cachewriter.Scope) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, f := range fs.aloft {
+		page := cachewriter.Subject{Host: policy.HostOf(f.vars), URI: f.vars.Get("REQUEST_URI"), TagsLost: true}
+		if slices.ContainsFunc(scopes, func(s cachewriter.Scope) bool { return s.Matches(page) }) {
+			fs.remove(f)
+		}
 	}
 }
 

@@ -82,8 +82,8 @@ type Gateway struct {
 	Refreshing Refreshing
 	Peers      Peers
 
-	// Purges carries out PURGE requests, and purges of the admin API. Only Access, Usual and
-	// Rate are to be set.
+	// Purges carries out PURGE requests, and purges of the admin API. Only Access, Usual,
+	// Rate and SoftLimit are to be set.
 	Purges purge.Purger
 
 	stats     stats
@@ -96,6 +96,7 @@ type Gateway struct {
 	refreshes   refresh.Schedule // see schedule
 	refreshOnce sync.Once
 	purgeOnce   sync.Once // see purger
+	samples     samples
 
 	connections connections // of clients
 

@@ -46,6 +46,7 @@ var eventFields = []logField{
 	{"from", "string", "", "The address that an announcement came from.", `"10.0.0.7:54321"`},
 	{"header", "string", "", "A header that hits lack.", `"X-Frame-Options"`},
 	{"hosts", "number", "hosts", "Hosts in the map file.", `12`},
+	{"kept", "number", "pages", "Pages that a soft purge serves until they have been fetched again.", `3`},
 	{"key", "string", "", "The key that servers announce themselves for.", `"www.example.com"`},
 	{"limit", "number", "connections", "The bound of client connections that are open at once.", `4096`},
 	{"lines", "number", "lines", "Log lines that were dropped because their sink was too slow.", `120`},

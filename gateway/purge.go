@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"time"
 
 	"uwgate/gateway/policy"
 	"uwgate/gateway/purge"
@@ -15,9 +16,40 @@ import (
 func (g *Gateway) purger() *purge.Purger {
 	g.purgeOnce.Do(func() {
 		p := &g.Purges
-		p.Store, p.Log, p.HideQuery, p.Forget = g.Store, g.Log, g.HideQuery, g.forget
+		p.Store, p.Log, p.HideQuery = g.Store, g.Log, g.HideQuery
+		p.Forget, p.ForgetMatching = g.forget, g.flights.forgetMatching
+		p.Refetch, p.Concurrency = g.refetch, g.Refreshing.Concurrency
 	})
 	return &g.Purges
+}
+
+// Purge carries out a purge of the admin API. by is who wants it, for the log. The error is
+// one of Check, or a *purge.RateError; what became of the purge is in the result.
+func (g *Gateway) Purge(ctx context.Context, r *purge.Request, by string) (*purge.Result, error) {
+	if err := r.Check(); err != nil {
+		return nil, err
+	}
+	p := g.purger()
+	if err := p.Admit(); err != nil {
+		return nil, err
+	}
+	return p.Do(ctx, purge.Order{Request: r, By: by, Policy: g.policy()}), nil
+}
+
+// purgeWait bounds how long the client of an unsafe request waits for what it purges by rules
+// and groups. What is not done by then is done later.
+const purgeWait = 5 * time.Second
+
+// purge deletes what an unsafe request makes old besides its own page.
+func (x *exchange) purge(ctx context.Context, scopes []policy.Scope) {
+	if len(scopes) == 0 || x.explained != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), purgeWait)
+	defer cancel()
+	v := x.client.received
+	by := purge.CallerOf(v).String() + " " + x.client.method
+	x.g.purger().Invalidate(ctx, purge.Order{By: by, Policy: x.page.policy, Vars: v}, scopes)
 }
 
 // answerPurge carries out a PURGE request, and answers it. No worker sees it. While nobody
@@ -29,7 +61,7 @@ func (x *exchange) answerPurge(ctx context.Context) (done bool, err error) {
 	}
 	pol, v := x.page.policy, x.client.received
 	x.rec.reason = policy.Purge
-	reply := p.Serve(ctx, v, pol, pol.Doubtful(v))
+	reply := p.Serve(ctx, v, pol)
 	body, err := json.Marshal(reply.Body)
 	if err != nil {
 		return true, &failure{op: "write response", side: sideGateway, status: 500, err: err}

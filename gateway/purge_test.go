@@ -44,11 +44,11 @@ func TestPurgeRate(t *testing.T) {
 	}
 }
 
-// A PURGE with a body, or after something else of nginx's, is answered whole.
+// A PURGE with a body is answered whole. The bench's memcached cannot list its keys.
 func TestPurgeWithABody(t *testing.T) {
 	b := newBench(t, purging(0), says(okPage("a page")))
 	v := setVar(purgeOf("/page"), uwsgi.Var{Name: "CONTENT_LENGTH", Value: "100000"})
-	if a := b.ask(v, make([]byte, 100000)); a.status != 200 || a.err != nil || !strings.Contains(a.body, `"status":"`+purge.Done+`"`) {
+	if a := b.ask(v, make([]byte, 100000)); a.status != 200 || a.err != nil || !strings.Contains(a.body, `"status":"`+purge.Incomplete+`"`) {
 		t.Errorf("got %q, %v", a.raw, a.err)
 	}
 	if line := b.line(0); line["reason"] != string(policy.Purge) || line["bytes"].(int64) == 0 || line["backend"] != "" {

@@ -2,15 +2,20 @@ package gateway
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"uwgate/gateway/policy"
 	"uwgate/gateway/refresh"
 )
 
-// Refresh refreshes the pages that are served shortly before they expire, until ctx is
-// done. Without it Refreshing.Ahead means nothing.
+// Refresh refreshes the pages that are served shortly before they expire, and those that
+// were purged softly, until ctx is done. Without it Refreshing.Ahead means nothing, and all
+// purges are hard.
 func (g *Gateway) Refresh(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	all.Go(func() { g.purger().Run(ctx) })
 	if g.schedules() {
 		g.schedule().Run(ctx)
 	}

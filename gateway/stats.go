@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"uwgate/gateway/policy"
+	"uwgate/gateway/purge"
 	"uwgate/gateway/refresh"
 	"uwgate/histogram"
 )
@@ -22,6 +23,7 @@ type Stats struct {
 	Flights     FlightStats
 	Spool       SpoolStats
 	Refresh     *refresh.Stats // nil: refreshing is turned off
+	Purges      purge.Stats
 }
 
 // ListenStats are about listeners and connections.
@@ -85,6 +87,7 @@ func (g *Gateway) Stats() Stats {
 			Open: g.connections.open.Load(), Limit: g.maxConnections(), Pauses: g.connections.pauses.Load(),
 		},
 	}
+	all.Purges = g.purger().Stats()
 	all.Requests.Captures = g.captures.used.Load()
 	all.Flights.Flights, all.Flights.Followers = g.flights.count()
 	if g.schedules() {

@@ -24,16 +24,22 @@ type fleet struct {
 // startFleet runs an application of testdata. edits are additional ones.
 func startFleet(t *testing.T, app string, args []string, edits ...[2]string) *fleet {
 	t.Helper()
+	return startFleetOf(t, stack.Config{App: filepath.Join("testdata", app), Args: args, Edits: edits})
+}
+
+// startFleetOf runs the stack of a Config with a second gateway.
+func startFleetOf(t *testing.T, cfg stack.Config) *fleet {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "uwgate-fleet-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	sockets := []string{filepath.Join(dir, "uwgate.sock"), filepath.Join(dir, "second.sock")}
-	w := start(t, stack.Config{
-		Conf: "recommended", App: filepath.Join("testdata", app), Dir: dir, Args: append(args, "--fleet"), MemcachedArgs: forCrowds, UWSGIArgs: []string{"--socket-timeout", "60"},
-		Edits: append(edits, [2]string{"server unix:" + sockets[0] + " max_fails=0;", fmt.Sprintf("server unix:%s max_fails=0; server unix:%s max_fails=0;", sockets[0], sockets[1])}),
-	})
+	cfg.Conf, cfg.Dir, cfg.MemcachedArgs, cfg.UWSGIArgs = "recommended", dir, forCrowds, []string{"--socket-timeout", "60"}
+	cfg.Args = append(slices.Clone(cfg.Args), "--fleet")
+	cfg.Edits = append(slices.Clone(cfg.Edits), [2]string{"server unix:" + sockets[0] + " max_fails=0;", fmt.Sprintf("server unix:%s max_fails=0; server unix:%s max_fails=0;", sockets[0], sockets[1])})
+	w := start(t, cfg)
 	ports, err := stack.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 	return &cli.App{
 		Name:      "uwgate",
 		Usage:     "store the pages of uWSGI applications in memcached, where nginx's memcached_pass finds them",
-		UsageText: "uwgate serve --listen ADDRESS --backend ADDRESS --memcached ADDRESS [flags]\nuwgate key URL…\nuwgate explain URL\nuwgate warm --sitemap URL\nuwgate status\nuwgate nginx [flags]\nuwgate check --nginx FILE --via URL",
+		UsageText: "uwgate serve --listen ADDRESS --backend ADDRESS --memcached ADDRESS [flags]\nuwgate key URL…\nuwgate explain URL\nuwgate purge URL…\nuwgate warm --sitemap URL\nuwgate status\nuwgate nginx [flags]\nuwgate check --nginx FILE --via URL",
 		Description: "Addresses are host:port, unix:/path or @name. Every flag can be set in the environment\n" +
 			"(UWGATE_LISTEN) or in a YAML file (--config FILE, key `listen`), too. Flags win over the\n" +
 			"environment, and the environment wins over the file. In the environment a list has one\n" +
@@ -81,7 +81,7 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		OnUsageError:       usageError,
 		ExitErrHandler:     func(*cli.Context, error) {},
 		Action:             noCommand,
-		Commands:           []*cli.Command{serveCommand(), keyCommand(), explainCommand(), warmCommand(), deployCheckCommand(), statusCommand(), nginxCommand(), checkCommand(), versionCommand()},
+		Commands:           []*cli.Command{serveCommand(), keyCommand(), explainCommand(), purgeCommand(), warmCommand(), deployCheckCommand(), statusCommand(), nginxCommand(), checkCommand(), versionCommand()},
 	}
 }
 

@@ -6,6 +6,7 @@
 //	uwgate nginx     print the nginx configuration that goes with the flags of serve
 //	uwgate key       show the key and the server of a page
 //	uwgate explain   show why a page is stored or why not
+//	uwgate purge     delete pages through a running gateway
 //	uwgate status    show what a running gateway does
 //
 // # How it is built
@@ -27,7 +28,7 @@
 //	check*.go               nginx's configuration compared with the settings
 //	canary*.go              check --via: pages that are written, read through nginx and deleted
 //	explain*.go, key.go     one request: its key, its decision
-//	status.go, adminapi.go  questions to a running gateway
+//	purge.go, status.go     requests to a running gateway, through adminapi.go
 //
 // # What it leaves out
 //

@@ -140,6 +140,8 @@ func assemble(p *settings.Parts, logs *logbook) *gateway.Gateway {
 			Access: purge.Access{Networks: p.Purges.From, Token: p.Purges.Token},
 			Usual:  purge.Reach(p.Purges.Default),
 			Rate:   p.Purges.Rate,
+
+			SoftLimit: p.Purges.SoftLimit,
 		},
 		Peers: gateway.Peers{
 			Networks:    p.Listen.Peers,

@@ -52,6 +52,7 @@ func (a *Admin) Handler() http.Handler {
 	mux.HandleFunc("GET /-/ready", a.ready)
 	mux.Handle("GET /metrics", a.metrics())
 	mux.HandleFunc("POST /api/v1/explain", a.guarded(a.explain))
+	mux.HandleFunc("POST /api/v1/purge", a.guarded(a.purge))
 	mux.HandleFunc("GET /api/v1/status", a.guarded(a.status))
 	mux.HandleFunc("POST /api/v1/canaries", a.guarded(a.expectCanaries))
 	mux.HandleFunc("GET /api/v1/canaries/{token}", a.guarded(a.canaries))

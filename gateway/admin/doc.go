@@ -7,6 +7,7 @@
 //	/metrics            for Prometheus; docs/metrics.md lists the metrics
 //	/api/v1/status      what `uwgate status` shows
 //	/api/v1/explain     what `uwgate explain` shows
+//	/api/v1/purge       deletes pages, as uwgate purge does
 //	/api/v1/canaries    requests of `uwgate check --via` that the gateway answers itself
 //	/debug/pprof/       Go's profiles
 //

@@ -18,6 +18,7 @@ import (
 	"uwgate/gateway"
 	"uwgate/gateway/backend"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/purge"
 	"uwgate/gateway/refresh"
 	"uwgate/gateway/subscription"
 	"uwgate/histogram"
@@ -44,6 +45,8 @@ func everything() *snapshot {
 			Flights: gateway.FlightStats{Flights: 23, Followers: 24, Ends: map[string]uint64{"shared": 16}, Copies: map[string]uint64{"kept": 17}},
 			Spool:   gateway.SpoolStats{Memory: 11, Files: 10, Disk: 54},
 			Refresh: &refresh.Stats{Events: map[refresh.Event]uint64{"cold": 19}, Keys: 25, Bytes: 26, Fetching: 27},
+			Purges: purge.Stats{Purges: map[purge.Kind]uint64{{Mode: "hard", Outcome: purge.Done}: 59}, Refused: map[string]uint64{purge.RefusedRate: 60},
+				Deleted: 61, Fetched: 62, Failed: 63, Waiting: 64},
 		},
 		pools: []poolStats{{"default", backend.PoolStats{Waiting: 33, Queued: 34, QueueFull: 35, QueueTimeouts: 36, Retries: 37, RetriesDenied: 38},
 			[]backend.NodeStats{{Name: "127.0.0.1:11", Up: true, Requests: 28, DialErrors: 29, Busy: 30, InFlight: 31}, {Name: "127.0.0.1:12"}}}},

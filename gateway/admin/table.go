@@ -138,6 +138,33 @@ var metrics = []metric{
 		help: "Pages that are being refreshed.",
 		read: refreshes(func(r *refresh.Stats, emit emits) { emit(number(r.Fetching)) })},
 
+	// Purges.
+	{name: "purges_total", kind: counter, unit: "purges", labels: []string{"mode", "outcome"},
+		help:  "Purges that were carried out, by mode (hard, soft or dry-run) and outcome (done, pending or incomplete); docs/purging.md explains them.",
+		alert: `the rate with outcome="pending" or outcome="incomplete" rises`,
+		read: func(s *snapshot, emit emits) {
+			for k, n := range s.Purges.Purges {
+				emit(number(n), k.Mode, k.Outcome)
+			}
+		}},
+	{name: "purges_refused_total", kind: counter, unit: "purges", labels: []string{"why"},
+		help:  "Purges that were refused: forbidden, rate or malformed.",
+		alert: `the rate with why="forbidden" rises: somebody tries to purge, or a CMS is not in --purge-from`,
+		read:  words(func(s *snapshot) map[string]uint64 { return s.Purges.Refused })},
+	{name: "purged_pages_total", kind: counter, unit: "pages",
+		help: "Pages that purges have deleted.",
+		read: single(func(s *snapshot) value { return number(s.Purges.Deleted) })},
+	{name: "purge_fetches_total", kind: counter, unit: "pages", labels: []string{"result"},
+		help:  "Pages that were to be fetched again after a purge, by result: fetched, or deleted because that failed or took longer than --purge-soft-limit.",
+		alert: `the rate with result="deleted" rises: workers are slow or fail`,
+		read: func(s *snapshot, emit emits) {
+			emit(number(s.Purges.Fetched), "fetched")
+			emit(number(s.Purges.Failed), "deleted")
+		}},
+	{name: "purge_fetches_waiting", kind: gauge, unit: "pages",
+		help: "Pages that wait to be fetched again after a purge.",
+		read: single(func(s *snapshot) value { return number(s.Purges.Waiting) })},
+
 	// Backends.
 	{name: "backend_up", kind: gauge, unit: "1 or 0", labels: backendLabels,
 		help:  "1 if the server gets requests, 0 if it is ejected until a probe succeeds.",

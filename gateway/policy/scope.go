@@ -131,7 +131,7 @@ func (p *Policy) Purges(v uwsgi.Vars, r *uwsgi.Response) (scopes []Scope) {
 	groups, _ := stringList(r.Header, fieldGroupInvalidation)
 	for _, group := range groups {
 		if group != "" {
-			add(Scope{Kind: ScopeTag, Host: requestHost(v), Tag: shortTag(group)})
+			add(Scope{Kind: ScopeTag, Host: requestHost(v), Tag: group})
 		}
 	}
 	return scopes
@@ -152,7 +152,7 @@ func (p *Policy) purgesOfRules(v uwsgi.Vars, add func(Scope)) {
 		groups := r.groups(l.path)
 		for _, s := range r.Purge {
 			s.URI = fill(s.URI, groups, escapeSegment)
-			s.Tag = shortTag(fill(s.Tag, groups, func(text string) string { return text }))
+			s.Tag = fill(s.Tag, groups, func(text string) string { return text })
 			if s.Host == "" && s.Kind != ScopeTag {
 				s.Host = l.host
 			}
@@ -162,10 +162,6 @@ func (p *Policy) purgesOfRules(v uwsgi.Vars, add func(Scope)) {
 		}
 	}
 }
-
-// shortTag shortens a tag that is too long. Pages that had it have lost tags, so that any tag
-// finds them.
-func shortTag(tag string) string { return tag[:min(len(tag), maxTag)] }
 
 // groups returns what the groups of PathRegexp match in the path, the whole match first.
 func (r *Rule) groups(path string) []string {

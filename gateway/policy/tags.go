@@ -46,6 +46,21 @@ func (p *Policy) StripTags(h uwsgi.Header) uwsgi.Header {
 	return slices.DeleteFunc(h.Clone(), isTags)
 }
 
+// RequestTags returns the tags that a PURGE request names, in the fields in which pages
+// have theirs. v are its vars.
+func RequestTags(v uwsgi.Vars) []string {
+	var l tagList
+	for _, f := range tagFields {
+		name := "HTTP_" + upperSnake(f.name)
+		for _, x := range v {
+			if x.Name == name {
+				l.addField(&uwsgi.Field{Name: f.name, Value: x.Value})
+			}
+		}
+	}
+	return l.tags
+}
+
 // A tagList collects the tags of a page, each once.
 type tagList struct {
 	tags []string

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,10 +15,13 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/uwsgi"
 )
 
 // A Purger carries out purges. Its exported fields are its options. Set them before the
 // first call of a method; all methods are safe for concurrent use.
+//
+// It starts goroutines only in Run, and waits for them there; and in Do, for the deletes.
 type Purger struct {
 	// Access says who may send PURGE requests.
 	Access Access
@@ -32,8 +36,20 @@ type Purger struct {
 	// Store holds the pages. If it is nil, there are none.
 	Store *cachewriter.Writer
 
-	// Forget is called for each key before it is purged. It may be nil.
-	Forget func(key string)
+	// Forget is called for each key before it is purged, and ForgetMatching for scopes. Both
+	// may be nil.
+	Forget         func(key string)
+	ForgetMatching func(scopes []cachewriter.Scope)
+
+	// Refetch fetches a page again, and reports whether a new one is in its place. ctx ends
+	// when it is no longer worth it. Nil means that all purges are hard.
+	Refetch func(ctx context.Context, pg *Page) bool
+
+	// SoftLimit is how long an old page is served after a soft purge. Zero means 1m.
+	SoftLimit time.Duration
+
+	// Concurrency is how many pages are fetched at once. Zero means 2.
+	Concurrency int
 
 	// Log gets an audit line for each purge. Nil is silent. HideQuery keeps query strings
 	// out of it.
@@ -42,6 +58,8 @@ type Purger struct {
 
 	once    sync.Once
 	limiter *rate.Limiter
+	stats   stats
+	queue   queue // see Run
 }
 
 // ErrForbidden says that a client may not purge, and what to set.
@@ -71,6 +89,7 @@ func (p *Purger) Admit() error {
 		return nil
 	}
 	r.Cancel()
+	p.stats.refused(RefusedRate)
 	return &RateError{time.Duration(math.Ceil(wait.Seconds())) * time.Second}
 }
 
@@ -84,27 +103,63 @@ type Order struct {
 	// Policy is the one in force.
 	Policy *policy.Policy
 
-	// Keys are known to belong to the URL of the request.
-	Keys []policy.Target
+	// Vars are those of the PURGE request. Nil: there is none.
+	Vars uwsgi.Vars
+
+	// Groups are tags of one site each, besides those of the Request.
+	Groups []cachewriter.Scope
 }
 
-// Do carries an order out. The request must have passed Check. The end of ctx does not end
-// it: what was changed must go whether or not anybody waits.
-func (p *Purger) Do(ctx context.Context, o Order) *Result {
+// items describes what is purged.
+func (o Order) items() []string {
+	items := o.Items()
+	for _, g := range o.Groups {
+		items = append(items, g.String())
+	}
+	return items
+}
+
+// hard is the order without fetches.
+func (o Order) hard() Order {
+	r := *o.Request
+	r.Soft, r.Refresh = false, false
+	o.Request = &r
+	return o
+}
+
+// Do carries an order out. The request must have passed Check. The end of asked ends no more
+// than Request.Wait: what was changed must go whether or not anybody waits.
+func (p *Purger) Do(asked context.Context, o Order) *Result {
 	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(asked), maxTime)
+	defer cancel()
 	t := newTally()
+	wait := noWait
 	if p.Store != nil && !o.Policy.Observe {
-		p.purgeKeys(context.WithoutCancel(ctx), o, t)
+		scopes := slices.Concat(p.purgeURLs(ctx, o, t), o.scopes(), o.Groups)
+		wait = p.purgeScopes(ctx, o, scopes, t)
+		if o.fetches() && t.isIncomplete() {
+			p.purgeURLs(ctx, o.hard(), t) // what is known is deleted in any case
+		}
+	}
+	fetched := 0
+	if o.Wait {
+		fetched = wait(asked)
 	}
 	r := t.result(time.Since(began))
+	r.Fetched = fetched
+	p.stats.add(o, r)
 	p.audit(o, r)
 	return r
 }
 
+// maxTime bounds one purge. What is not done by then is pending.
+const maxTime = time.Minute
+
 func (p *Purger) audit(o Order, r *Result) {
 	p.log().Info("purge",
-		zap.String("client", o.By), zap.Strings("purged", public(o.Items(), p.HideQuery)), zap.String("mode", o.Mode()),
-		zap.String("outcome", r.Status), zap.Int("found", r.Found), zap.Int("deleted", r.Deleted), zap.Duration("took", r.took))
+		zap.String("client", o.By), zap.Strings("purged", public(o.items(), p.HideQuery)), zap.String("mode", o.Mode()),
+		zap.String("outcome", r.Status), zap.Int("found", r.Found), zap.Int("deleted", r.Deleted), zap.Int("kept", r.Kept), zap.Duration("took", r.took))
 }
 
 func (p *Purger) log() *zap.Logger { return cmp.Or(p.Log, zap.NewNop()) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"uwgate/gateway/policy"
 	"uwgate/uwsgi"
 )
 
@@ -30,7 +31,7 @@ var ErrBan = errors.New("BAN is not supported, since memcached has no expression
 // The header fields of the request:
 //
 //	X-Purge-Scope: exact, query or prefix
-//	Surrogate-Key, xkey, Cache-Tag: purge the pages with these tags instead of the URL
+//	Surrogate-Key, xkey, Cache-Tag, Edge-Cache-Tag: purge the pages with these tags instead of the URL
 //	X-Purge-Method: soft, or Fastly-Soft-Purge: 1
 func Read(v uwsgi.Vars, host string, usual Reach) (*Request, error) {
 	r := &Request{}
@@ -38,14 +39,15 @@ func Read(v uwsgi.Vars, host string, usual Reach) (*Request, error) {
 	if r.Soft, err = readSoft(v); err != nil {
 		return nil, err
 	}
-	if r.Tags = readTags(v); len(r.Tags) > 0 {
+	if r.Tags = policy.RequestTags(v); len(r.Tags) > 0 {
 		return r, r.Check()
 	}
+	site, uri := unwrap(host, v.Get("REQUEST_URI"))
 	reach := usual
 	if text := v.Get("HTTP_X_PURGE_SCOPE"); text != "" {
 		reach = Reach(strings.ToLower(text))
 	}
-	if err := r.reach(reach, host, v.Get("REQUEST_URI")); err != nil {
+	if err := r.reach(reach, site, uri); err != nil {
 		return nil, err
 	}
 	return r, r.Check()
@@ -62,7 +64,7 @@ func (r *Request) reach(reach Reach, host, uri string) error {
 	case Exact:
 		r.URLs = []string{site + uri}
 	case Query:
-		r.URLs, r.AnyQuery = []string{site + path}, true
+		r.Paths = []string{site + path}
 	case Prefix:
 		r.Prefixes = []string{site + strings.TrimSuffix(path, "*")}
 	default:
@@ -83,20 +85,29 @@ func readSoft(v uwsgi.Vars) (soft bool, err error) {
 	return v.Get("HTTP_FASTLY_SOFT_PURGE") == "1", nil
 }
 
-// readTags reads the tags of a request. Keys of Surrogate-Key and xkey are separated by
-// spaces, those of Cache-Tag by commas.
-func readTags(v uwsgi.Vars) (tags []string) {
-	for _, x := range v {
-		switch x.Name {
-		case "HTTP_SURROGATE_KEY", "HTTP_XKEY":
-			tags = append(tags, strings.Fields(x.Value)...)
-		case "HTTP_CACHE_TAG":
-			for tag := range strings.SplitSeq(x.Value, ",") {
-				if tag = strings.Trim(tag, " \t"); tag != "" {
-					tags = append(tags, tag)
-				}
-			}
-		}
+// unwrap returns the host and the URI that visitors see of a page that Zope's virtual host
+// monster knows by its own path: plone.cachepurging purges such paths. For instance,
+// /VirtualHostBase/https/www.example.com:443/Plone/VirtualHostRoot/_vh_news/today is
+// /news/today of www.example.com.
+func unwrap(host, uri string) (string, string) {
+	rest, ok := strings.CutPrefix(uri, "/VirtualHostBase/")
+	if !ok {
+		return host, uri
 	}
-	return tags
+	_, rest, _ = strings.Cut(rest, "/") // the scheme
+	site, rest, _ := strings.Cut(rest, "/")
+	_, shown, ok := strings.Cut("/"+rest, "/VirtualHostRoot/")
+	named, err := parseSite(site)
+	if !ok || err != nil {
+		return host, uri
+	}
+	segments := strings.Split(shown, "/")
+	for i := range segments {
+		segment, isOutside := strings.CutPrefix(segments[i], "_vh_")
+		if !isOutside {
+			break
+		}
+		segments[i] = segment
+	}
+	return named, "/" + strings.Join(segments, "/")
 }

@@ -1,6 +1,7 @@
 package purge
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -22,17 +23,17 @@ func TestRead(t *testing.T) {
 		{name: "not soft", lines: "Fastly-Soft-Purge: 0", want: Request{URLs: []string{page}}},
 		{name: "hard", lines: "X-Purge-Method: hard", want: Request{URLs: []string{page}}},
 		{name: "exact", usual: Prefix, lines: "X-Purge-Scope: exact", want: Request{URLs: []string{page}}},
-		{name: "query", lines: "X-Purge-Scope: Query", want: Request{URLs: []string{"http://example.com/news/"}, AnyQuery: true}},
+		{name: "query", lines: "X-Purge-Scope: Query", want: Request{Paths: []string{"http://example.com/news/"}}},
 		{name: "prefix", lines: "X-Purge-Scope: prefix", want: Request{Prefixes: []string{"http://example.com/news/"}}},
 		{name: "prefix by default", usual: Prefix, want: Request{Prefixes: []string{"http://example.com/news/"}}},
 		{name: "Surrogate-Key", lines: "Surrogate-Key: a  b,c", want: Request{Tags: []string{"a", "b,c"}}},
 		{name: "xkey", lines: "Xkey: a b", want: Request{Tags: []string{"a", "b"}}},
 		{name: "Cache-Tag", lines: "Cache-Tag: a b , c,", want: Request{Tags: []string{"a b", "c"}}},
-		{name: "two fields", lines: "Cache-Tag: a\nSurrogate-Key: b\nX-Purge-Scope: prefix", want: Request{Tags: []string{"a", "b"}}},
+		{name: "two fields", lines: "Cache-Tag: a\nSurrogate-Key: b\nX-Purge-Scope: prefix", want: Request{Tags: []string{"b", "a"}}},
 		{name: "no tags", lines: "Surrogate-Key: ", want: Request{URLs: []string{page}}},
 		{name: "a scope that is none", lines: "X-Purge-Scope: all", problem: `X-Purge-Scope "all": write exact, query or prefix`},
 		{name: "a method that is none", lines: "X-Purge-Method: gently", problem: `X-Purge-Method "gently": write soft or hard`},
-		{name: "too many tags", lines: "Surrogate-Key: " + strings.Repeat("t ", 1001), problem: "1001 items are too many"},
+		{name: "too many tags", lines: "Surrogate-Key: " + manyTags(1001), problem: "1001 items are too many"},
 	} {
 		v := uwsgi.Vars{{Name: "REQUEST_URI", Value: "/news/?page=2"}}
 		for line := range strings.Lines(tt.lines) {
@@ -58,6 +59,33 @@ func TestRead(t *testing.T) {
 	if _, err := Read(uwsgi.Vars{{Name: "REQUEST_URI", Value: "*"}}, "example.com", Exact); err == nil {
 		t.Error("PURGE *: no error")
 	}
+}
+
+func TestReadZopePaths(t *testing.T) {
+	for uri, want := range map[string]string{
+		"/VirtualHostBase/http/www.example.com:80/Plone/VirtualHostRoot/news/":       "http://www.example.com/news/",
+		"/VirtualHostBase/https/WWW.example.com/a/b/VirtualHostRoot/_vh_c/_vh_d/e?f": "http://www.example.com/c/d/e?f",
+		"/VirtualHostBase/http/www.example.com:80/Plone/VirtualHostRoot/":            "http://www.example.com/",
+		"/VirtualHostBase/http/www.example.com:80/VirtualHostRoot/a/_vh_b":           "http://www.example.com/a/_vh_b",
+		"/VirtualHostBase/http/www.example.com:80/Plone/news":                        "http://example.com/VirtualHostBase/http/www.example.com:80/Plone/news",
+		"/VirtualHostBase/":                  "http://example.com/VirtualHostBase/",
+		"/VirtualHostBase/http//":            "http://example.com/VirtualHostBase/http//",
+		"/a/VirtualHostBase/http/b/c":        "http://example.com/a/VirtualHostBase/http/b/c",
+		"/VirtualHostBase/x/VirtualHostRoot": "http://example.com/VirtualHostBase/x/VirtualHostRoot",
+	} {
+		r, err := Read(uwsgi.Vars{{Name: "REQUEST_URI", Value: uri}}, "example.com", Exact)
+		if err != nil || r.URLs[0] != want {
+			t.Errorf("%s: got %v, %v; want %s", uri, r, err, want)
+		}
+	}
+}
+
+func manyTags(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "t%d ", i)
+	}
+	return b.String()
 }
 
 func TestParseURL(t *testing.T) {
@@ -95,7 +123,6 @@ func TestCheck(t *testing.T) {
 		{Request{Sites: []string{"www.example.com/a"}}, `"www.example.com/a" is no host`},
 		{Request{Prefixes: []string{"/news/"}}, `"/news/" is no URL`},
 		{Request{Tags: []string{" "}}, "a tag is empty"},
-		{Request{AnyQuery: true, Tags: []string{"a"}}, "any query of which URL"},
 		{Request{All: true}, ""},
 		{Request{Sites: []string{"www.example.com"}, Tags: []string{"a b"}}, ""},
 	} {

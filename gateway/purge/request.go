@@ -3,7 +3,10 @@ package purge
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"uwgate/cachewriter"
 )
 
 // A Request says what to purge, and how. Its JSON form is that of the admin API.
@@ -12,8 +15,8 @@ type Request struct {
 	// not matter: the page is purged under all of them.
 	URLs []string `json:"urls,omitempty"`
 
-	// AnyQuery purges the pages of URLs with all other query strings as well.
-	AnyQuery bool `json:"any_query,omitempty"`
+	// Paths are URLs without query: the pages with this path and any query are purged.
+	Paths []string `json:"paths,omitempty"`
 
 	// Prefixes are beginnings of URLs, as in http://www.example.com/news/.
 	Prefixes []string `json:"prefixes,omitempty"`
@@ -56,7 +59,7 @@ func (u URL) String() string { return u.Host + u.URI }
 
 // Check reports what is wrong with a request, for the person who wrote it.
 func (r *Request) Check() error {
-	n := len(r.URLs) + len(r.Prefixes) + len(r.Sites) + len(r.Tags)
+	n := len(r.URLs) + len(r.Paths) + len(r.Prefixes) + len(r.Sites) + len(r.Tags)
 	switch {
 	case n == 0 && !r.All:
 		return errors.New("nothing to purge is named: give URLs, prefixes, sites or tags, or all")
@@ -64,14 +67,12 @@ func (r *Request) Check() error {
 		return errors.New("all purges everything: name nothing else beside it")
 	case n > maxItems:
 		return fmt.Errorf("%d items are too many for one purge: give up to %d, or a prefix, a site or a tag", n, maxItems)
-	case r.AnyQuery && len(r.URLs) == 0:
-		return errors.New("any query of which URL? name one")
 	}
 	return r.checkItems()
 }
 
 func (r *Request) checkItems() error {
-	for _, text := range append(append([]string{}, r.URLs...), r.Prefixes...) {
+	for _, text := range slices.Concat(r.URLs, r.Paths, r.Prefixes) {
 		if _, err := ParseURL(text); err != nil {
 			return err
 		}
@@ -90,18 +91,15 @@ func (r *Request) checkItems() error {
 }
 
 // Items describes what is purged, an item each, for the log: "url …", "prefix …",
-// "query …", "site …", "tag …" or "all".
+// "path …", "site …", "tag …" or "all".
 func (r *Request) Items() (items []string) {
 	add := func(kind string, list []string) {
 		for _, text := range list {
 			items = append(items, kind+" "+text)
 		}
 	}
-	if r.AnyQuery {
-		add("query", r.URLs)
-	} else {
-		add("url", r.URLs)
-	}
+	add("url", r.URLs)
+	add("path", r.Paths)
 	add("prefix", r.Prefixes)
 	add("site", r.Sites)
 	add("tag", r.Tags)
@@ -110,6 +108,34 @@ func (r *Request) Items() (items []string) {
 	}
 	return items
 }
+
+// scopes returns what is to be looked for on the servers, besides the URLs.
+func (r *Request) scopes() (scopes []cachewriter.Scope) {
+	scopes = append(within(cachewriter.ScopePath, r.Paths), within(cachewriter.ScopePrefix, r.Prefixes)...)
+	for _, text := range r.Sites {
+		host, _ := parseSite(text) // Check has read it
+		scopes = append(scopes, cachewriter.Scope{Kind: cachewriter.ScopeSite, Host: host})
+	}
+	for _, tag := range r.Tags {
+		scopes = append(scopes, cachewriter.Scope{Kind: cachewriter.ScopeTag, Tag: tag})
+	}
+	if r.All {
+		scopes = append(scopes, cachewriter.Scope{Kind: cachewriter.ScopeAll})
+	}
+	return scopes
+}
+
+// within returns a scope for each URL.
+func within(kind cachewriter.ScopeKind, urls []string) (scopes []cachewriter.Scope) {
+	for _, text := range urls {
+		u, _ := ParseURL(text) // Check has read it
+		scopes = append(scopes, cachewriter.Scope{Kind: kind, Host: u.Host, URI: u.URI})
+	}
+	return scopes
+}
+
+// fetches reports whether pages are fetched again.
+func (r *Request) fetches() bool { return r.Soft || r.Refresh }
 
 // Mode is "hard", "soft" or "dry-run".
 func (r *Request) Mode() string {

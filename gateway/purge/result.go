@@ -19,8 +19,10 @@ const (
 // response to PURGE.
 type Result struct {
 	Status  string   `json:"status"`
-	Found   int      `json:"found"`   // pages that match
-	Deleted int      `json:"deleted"` // of them
+	Found   int      `json:"found"`             // pages that match
+	Deleted int      `json:"deleted"`           // of them
+	Kept    int      `json:"kept,omitempty"`    // of them; they are served until they have been fetched again
+	Fetched int      `json:"fetched,omitempty"` // pages that have been fetched again, if the request waits for that
 	Servers []Server `json:"servers"`
 	Took    float64  `json:"took"` // seconds
 
@@ -32,6 +34,7 @@ type Server struct {
 	Server     string `json:"server"`
 	Found      int    `json:"found"`
 	Deleted    int    `json:"deleted"`
+	Kept       int    `json:"kept,omitempty"`
 	Pending    bool   `json:"pending,omitempty"`
 	Incomplete string `json:"incomplete,omitempty"` // what could not be done
 	Error      string `json:"error,omitempty"`
@@ -57,6 +60,18 @@ func (t *tally) add(server string, change func(s *Server)) {
 	change(s)
 }
 
+// isIncomplete reports whether a server cannot list its pages.
+func (t *tally) isIncomplete() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.servers {
+		if s.Incomplete != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // result is the sum. Servers are in the order of their names.
 func (t *tally) result(took time.Duration) *Result {
 	t.mu.Lock()
@@ -67,6 +82,7 @@ func (t *tally) result(took time.Duration) *Result {
 		r.Servers = append(r.Servers, s)
 		r.Found += s.Found
 		r.Deleted += s.Deleted
+		r.Kept += s.Kept
 		switch {
 		case s.Pending:
 			r.Status = Pending

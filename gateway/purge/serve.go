@@ -29,15 +29,16 @@ func (p *Purger) Serves(method string) bool {
 	return p.Access.IsOn() && (method == "PURGE" || method == "BAN")
 }
 
-// Serve carries out a PURGE request that nginx has sent. v are its vars as received, and
-// keys are those that nginx looks up for it.
-func (p *Purger) Serve(ctx context.Context, v uwsgi.Vars, pol *policy.Policy, keys []policy.Target) Reply {
+// Serve carries out a PURGE request that nginx has sent. v are its vars as received.
+func (p *Purger) Serve(ctx context.Context, v uwsgi.Vars, pol *policy.Policy) Reply {
 	caller := CallerOf(v)
 	if !p.Access.Permits(caller) {
 		p.log().Warn("a purge was refused: neither --purge-from has the client's address, nor did it send the --purge-token", zap.String("client", caller.String()))
+		p.stats.refused(RefusedForbidden)
 		return Reply{Status: http.StatusForbidden, Body: refusal{ErrForbidden.Error()}}
 	}
 	if v.Get("REQUEST_METHOD") == "BAN" {
+		p.stats.refused(RefusedMalformed)
 		return Reply{Status: http.StatusNotImplemented, Body: refusal{ErrBan.Error()}}
 	}
 	if err := p.Admit(); err != nil {
@@ -47,9 +48,10 @@ func (p *Purger) Serve(ctx context.Context, v uwsgi.Vars, pol *policy.Policy, ke
 	}
 	r, err := Read(v, policy.HostOf(v), p.usual())
 	if err != nil {
+		p.stats.refused(RefusedMalformed)
 		return Reply{Status: http.StatusBadRequest, Body: refusal{err.Error()}}
 	}
-	return Reply{Status: http.StatusOK, Body: p.Do(ctx, Order{Request: r, By: caller.String(), Policy: pol, Keys: keys})}
+	return Reply{Status: http.StatusOK, Body: p.Do(ctx, Order{Request: r, By: caller.String(), Policy: pol, Vars: v})}
 }
 
 func (p *Purger) usual() Reach {

@@ -169,3 +169,13 @@ func (r *Schedule) complain(err error) {
 		r.log().Warn("memcached does not say which pages it has served, so no page is refreshed before it expires; use memcached 1.6 or later, without a proxy that has no meta commands", zap.Error(err))
 	}
 }
+
+// Page returns what is known of the page of a key, nil if its refresh is not scheduled.
+func (r *Schedule) Page(key string) *Page {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.pages[key]; p != nil {
+		return p.Page
+	}
+	return nil
+}

@@ -34,7 +34,7 @@ var badValues = map[string]string{
 	"drain-timeout": "long", "max-request-body": "much", "stream-uploads": "maybe", "spool-memory": "1.5M", "spool-disk": "-1", "capture-memory": "lots", "queue-bytes": "x", "queue-entries": "0",
 	"memcached-connect-timeout": "0s", "memcached-timeout": "0s",
 
-	"purge-from": "lan", "purge-token": "short", "purge-token-file": "/no/such/file", "purge-default": "all", "purge-rate": "fast",
+	"purge-from": "lan", "purge-token": "short", "purge-token-file": "/no/such/file", "purge-default": "all", "purge-rate": "fast", "purge-soft-limit": "0s",
 
 	"admin": "nonsense", "admin-token": "short", "stats": "nonsense", "log": "syslog", "log-level": "loud", "log-query": "maybe", "config": "/no/such/file",
 }

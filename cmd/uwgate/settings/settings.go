@@ -9,6 +9,7 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
+	"uwgate/gateway/purge"
 	"uwgate/gateway/subscription"
 	"uwgate/nginxconf"
 	"uwgate/nginxconf/parity"
@@ -76,6 +77,7 @@ type Purges struct {
 	TokenFile string
 	Default   string // the scope of a request that names none
 	Rate      int    // purges a second; zero: no bound
+	SoftLimit time.Duration
 }
 
 // An Address is one that can be listened on.
@@ -245,5 +247,6 @@ type Command struct {
 	Diff        bool   // check: print a patch
 	Verbose     bool   // check: print the ways to the gateway; warm: print each page
 	Site
-	Warm Warm
+	Warm  Warm
+	Purge purge.Request
 }

@@ -1,0 +1,51 @@
+package purge
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"uwgate/cachewriter"
+)
+
+// purgeScopes deletes the pages that match, on all servers, or leaves them to be fetched
+// again. wait waits for these.
+func (p *Purger) purgeScopes(ctx context.Context, o Order, scopes []cachewriter.Scope, t *tally) (wait func(context.Context) int) {
+	if len(scopes) == 0 {
+		return noWait
+	}
+	if p.ForgetMatching != nil && !o.DryRun {
+		p.ForgetMatching(scopes)
+	}
+	order := cachewriter.Purge{Scopes: scopes, DryRun: o.DryRun}
+	k := &keeper{o: o, began: time.Now()}
+	if o.fetches() && p.queue.accepts() {
+		order.Keep = k.keep
+	}
+	for _, r := range p.Store.PurgeMatching(ctx, order) {
+		t.add(r.Server, func(s *Server) { s.take(r) })
+	}
+	if len(k.pages) == 0 || o.DryRun {
+		return noWait
+	}
+	return p.fetchAgain(ctx, k)
+}
+
+func noWait(context.Context) int { return 0 }
+
+// take adds what has become of a server.
+func (s *Server) take(r cachewriter.PurgeResult) {
+	s.Found += r.Found
+	s.Deleted += r.Deleted
+	s.Kept += r.Kept
+	s.Pending = s.Pending || r.Pending
+	if r.Incomplete != "" {
+		s.Incomplete = forPeople(r.Incomplete)
+	}
+	if r.Err != nil {
+		s.Error = forPeople(r.Err.Error())
+	}
+}
+
+// forPeople leaves the name of the package out of an error.
+func forPeople(text string) string { return strings.TrimPrefix(text, "cachewriter: ") }
