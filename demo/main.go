@@ -76,7 +76,7 @@ func run(ctx context.Context, o options, p *page) error {
 func show(ctx context.Context, o options, p *page, dir string) (err error) {
 	p.title("uwgate demo: nginx, uwgate, uWSGI with Django, and memcached")
 	s, err := stack.Start(ctx, stack.Config{
-		Dir: dir, Binary: o.uwgate, Conf: o.conf, Memcached: o.memcached, Hash: o.hash, Format: o.format,
+		Dir: dir, Binary: o.uwgate, Conf: o.conf, Memcached: o.memcached, Hash: o.hash, Format: o.format, Purges: o.conf == "recommended",
 	})
 	if err != nil {
 		return err

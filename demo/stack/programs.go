@@ -127,6 +127,9 @@ func (s *Stack) uwsgi(program string) *Process {
 		// The default of 4 kB is less than one request with a long URL and cookies.
 		"--buffer-size", "65535", "--max-vars", "1000"}, s.cfg.UWSGIArgs...)...)
 	p.Env = s.siteEnv()
+	if s.cfg.Purges {
+		p.Env = append(p.Env, "DEMO_PURGE="+s.URL(""))
+	}
 	p.Ready = func(ctx context.Context, addr string) error {
 		if err := Pongs(ctx, addr); err != nil {
 			return err
@@ -205,6 +208,9 @@ func (s *Stack) sharedArgs() []string {
 	}
 	if s.cfg.Format != "" {
 		args = append(args, "--format", s.cfg.Format)
+	}
+	if s.cfg.Purges {
+		args = append(args, "--purge-from", "127.0.0.1")
 	}
 	if key := s.KeyTemplate(); key != "" {
 		args = append(args, "--key", key)

@@ -73,6 +73,8 @@ type Config struct {
 	// Module is the callable of App, in the form of uWSGI's --module. "":
 	// "app:application".
 	Module string
+	// Purges lets the demo site purge the pages of articles that change, through nginx.
+	Purges bool
 	// Faults adds pages for tests: some that break off, below /faults/, and one under
 	// each URL that the site does not have, except those below /no/.
 	Faults bool
@@ -163,6 +165,7 @@ func (s *Stack) start(ctx context.Context) error {
 		return err
 	}
 	s.Memcached = s.memcacheds(programs["memcached"], s.memcachedPlaces(ports[2:]))
+	s.Nginx = s.nginx(programs["nginx"], ports[0])
 	s.UWSGI = s.uwsgi(programs["uwsgi"])
 	backend := s.UWSGI.Addr
 	if s.cfg.Binary != "" {
@@ -170,7 +173,6 @@ func (s *Stack) start(ctx context.Context) error {
 		s.Uwgate = s.uwgate()
 		backend = s.Uwgate.Addr
 	}
-	s.Nginx = s.nginx(programs["nginx"], ports[0])
 	err = atOnce(ctx,
 		func(ctx context.Context) error { return startAll(ctx, s.Memcached...) },
 		func(ctx context.Context) error { return s.writeNginxConf(ctx, programs["nginx"], backend) },

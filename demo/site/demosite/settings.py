@@ -6,6 +6,8 @@ Environment variables:
     DEMO_MEMCACHED  the memcached servers of nginx, "host:port" each, separated by spaces
     DEMO_KEY        "recipe": nginx's key is `:1:CUSTOMKEY:$request_uri`; otherwise
                     `$scheme://$host$request_uri`
+    DEMO_PURGE      nginx's URL, to which PURGE requests for changed pages go; without it
+                    there are none
     DEMO_FAULTS     "1": the pages below /faults/ break off, for tests
 """
 import os
@@ -30,10 +32,11 @@ DEBUG = False
 # Any host is allowed: the site listens on loopback only, and tests request it under
 # many names. A real site lists its own.
 ALLOWED_HOSTS = ["*"]
+PURGE_URL = os.environ.get("DEMO_PURGE", "")
 FAULTS = os.environ.get("DEMO_FAULTS") == "1"
 
 INSTALLED_APPS = [
-    "journal",
+    "journal.apps.Journal",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
