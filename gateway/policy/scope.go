@@ -131,7 +131,7 @@ func (p *Policy) Purges(v uwsgi.Vars, r *uwsgi.Response) (scopes []Scope) {
 	groups, _ := stringList(r.Header, fieldGroupInvalidation)
 	for _, group := range groups {
 		if group != "" {
-			add(Scope{Kind: ScopeTag, Host: requestHost(v), Tag: group})
+			add(Scope{Kind: ScopeTag, Host: requestHost(v), Tag: PurgeTag(group)})
 		}
 	}
 	return scopes
@@ -152,7 +152,7 @@ func (p *Policy) purgesOfRules(v uwsgi.Vars, add func(Scope)) {
 		groups := r.groups(l.path)
 		for _, s := range r.Purge {
 			s.URI = fill(s.URI, groups, escapeSegment)
-			s.Tag = fill(s.Tag, groups, func(text string) string { return text })
+			s.Tag = PurgeTag(fill(s.Tag, groups, func(text string) string { return text }))
 			if s.Host == "" && s.Kind != ScopeTag {
 				s.Host = l.host
 			}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -47,19 +48,28 @@ func (p *Policy) StripTags(h uwsgi.Header) uwsgi.Header {
 }
 
 // RequestTags returns the tags that a PURGE request names, in the fields in which pages
-// have theirs. v are its vars.
-func RequestTags(v uwsgi.Vars) []string {
-	var l tagList
-	for _, f := range tagFields {
+// have theirs, each once. v are its vars.
+func RequestTags(v uwsgi.Vars) (tags []string) {
+	for i := range tagFields {
+		f := &tagFields[i]
 		name := "HTTP_" + upperSnake(f.name)
 		for _, x := range v {
-			if x.Name == name {
-				l.addField(&uwsgi.Field{Name: f.name, Value: x.Value})
+			if x.Name != name {
+				continue
+			}
+			for tag := range f.tags(x.Value) {
+				if !slices.Contains(tags, tag) {
+					tags = append(tags, tag)
+				}
 			}
 		}
 	}
-	return l.tags
+	return tags
 }
+
+// PurgeTag returns the tag by which a purge finds the pages that had a tag. It is another
+// one if the tag is so long that these pages have lost it: then any tag finds them.
+func PurgeTag(tag string) string { return tag[:min(len(tag), maxTag)] }
 
 // A tagList collects the tags of a page, each once.
 type tagList struct {
@@ -90,13 +100,23 @@ func tagsOf(h uwsgi.Header, rule *Rule) (tags []string, lost bool) {
 }
 
 func (l *tagList) addField(line *uwsgi.Field) {
-	for _, f := range tagFields {
-		if !equalFold(f.name, line.Name) {
-			continue
+	for i := range tagFields {
+		if f := &tagFields[i]; equalFold(f.name, line.Name) {
+			for tag := range f.tags(line.Value) {
+				l.add(tag)
+			}
 		}
-		isSeparator := func(r rune) bool { return strings.ContainsRune(f.separators, r) }
-		for tag := range strings.FieldsFuncSeq(line.Value, isSeparator) {
-			l.add(strings.Trim(tag, " \t"))
+	}
+}
+
+// tags yields the tags of one line; none is empty.
+func (f *tagField) tags(line string) iter.Seq[string] {
+	isSeparator := func(r rune) bool { return strings.ContainsRune(f.separators, r) }
+	return func(yield func(string) bool) {
+		for tag := range strings.FieldsFuncSeq(line, isSeparator) {
+			if tag = strings.Trim(tag, " \t"); tag != "" && !yield(tag) {
+				return
+			}
 		}
 	}
 }

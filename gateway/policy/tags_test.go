@@ -78,6 +78,21 @@ func TestTagsOfPages(t *testing.T) {
 	}
 }
 
+func TestRequestTags(t *testing.T) {
+	long := strings.Repeat("x", maxTag+1)
+	v := get("+HTTP_SURROGATE_KEY=a b", "+HTTP_XKEY= b  c", "+HTTP_CACHE_TAG=d e,,a", "+HTTP_CACHE_TAG="+long, "+HTTP_CACHE_GROUPS=\"f\"", "+HTTP_X_KEY=g")
+	if got, want := RequestTags(v), []string{"a", "b", "c", "d e", long}; !slices.Equal(got, want) {
+		t.Errorf("got %.60q, want %.60q", got, want)
+	}
+	if got := RequestTags(get("HTTP_XKEY= ")); got != nil {
+		t.Errorf("got %q, want none", got)
+	}
+	// Pages have lost a tag that is too long, and are found by any other.
+	if tag := PurgeTag(long); len(tag) != maxTag || PurgeTag("a") != "a" {
+		t.Errorf("a long tag is purged by one of %d bytes", len(tag))
+	}
+}
+
 func TestStripTags(t *testing.T) {
 	p := testPolicy()
 	with := page("Surrogate-Key: a", "XKey: b", "cache-tag: c", "Edge-Cache-Tag: d", `Cache-Groups: "e"`, "X-Key: f").Header

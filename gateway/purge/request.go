@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"uwgate/cachewriter"
+	"uwgate/gateway/policy"
 )
 
 // A Request says what to purge, and how. Its JSON form is that of the admin API.
@@ -117,7 +118,7 @@ func (r *Request) scopes() (scopes []cachewriter.Scope) {
 		scopes = append(scopes, cachewriter.Scope{Kind: cachewriter.ScopeSite, Host: host})
 	}
 	for _, tag := range r.Tags {
-		scopes = append(scopes, cachewriter.Scope{Kind: cachewriter.ScopeTag, Tag: tag})
+		scopes = append(scopes, cachewriter.Scope{Kind: cachewriter.ScopeTag, Tag: policy.PurgeTag(tag)})
 	}
 	if r.All {
 		scopes = append(scopes, cachewriter.Scope{Kind: cachewriter.ScopeAll})
