@@ -127,15 +127,36 @@ func (g *Gateway) hintModifiers(sent, given [2]uint8) {
 		"if they need nginx's, start with --modifier1 "+number(sent[0])+" --modifier2 "+number(sent[1])+", or add modifier1=N to a --backend; else remove uwsgi_modifier1 from nginx's configuration")
 }
 
-// hintProto looks at an X-Forwarded-Proto that the firewall has dropped.
+// hintProto looks at what the firewall has dropped of a proxy in front of nginx that
+// terminates TLS.
 func (g *Gateway) hintProto(v uwsgi.Vars) {
-	said, own := v.Get("HTTP_X_FORWARDED_PROTO"), v.Get("REQUEST_SCHEME")
-	if g.firewall().TrustForwardedProto || said == "" || own == "" || strings.EqualFold(said, own) {
+	said, own := saidScheme(v), v.Get("REQUEST_SCHEME")
+	if own == "" && isOn(v.Get("HTTPS")) {
+		own = "https"
+	}
+	if g.firewall().TrustForwardedProto || said == "" || strings.EqualFold(said, own) {
 		return
 	}
-	g.hintOnce(&g.hints.proto, "a request's X-Forwarded-Proto differs from nginx's scheme; the application gets nginx's, "+strconv.Quote(own),
-		"if a proxy in front of nginx terminates TLS and sets or removes that header in every request, start with --trust-forwarded-proto")
+	gets := "nginx's, " + strconv.Quote(own)
+	if own == "" {
+		gets = "none, since nginx sends no REQUEST_SCHEME (include uwsgi_params;)"
+	}
+	g.hintOnce(&g.hints.proto, "a request's X-Forwarded-Proto or X-Forwarded-Ssl differs from nginx's scheme, and is dropped; the application gets "+gets,
+		"if a proxy in front of nginx terminates TLS and sets or removes that header in every request, start with --trust-forwarded-proto; else the client made it up, and there is nothing to do")
 }
+
+// saidScheme returns the scheme that a header says; "" if none does.
+func saidScheme(v uwsgi.Vars) string {
+	if said := v.Get("HTTP_X_FORWARDED_PROTO"); said != "" {
+		return said
+	}
+	if isOn(v.Get("HTTP_X_FORWARDED_SSL")) {
+		return "https"
+	}
+	return ""
+}
+
+func isOn(value string) bool { return strings.EqualFold(value, "on") }
 
 // isClients reports whether a var is a header that a client may repeat. nginx refuses
 // a second Host.

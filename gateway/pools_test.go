@@ -352,28 +352,37 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// A client's X-Forwarded-Proto that is dropped although it differs is logged once.
+// What a proxy says of the scheme, and is dropped although it differs, is logged once.
 func TestHintOfForwardedProto(t *testing.T) {
+	const proto, ssl, scheme, https = "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_SSL", "REQUEST_SCHEME", "HTTPS"
 	for _, tt := range []struct {
-		name, value string
-		trusted     bool
-		want        int
+		name    string
+		vars    uwsgi.Vars
+		trusted bool
+		says    string // "": nothing
 	}{
-		{"another scheme", "https", false, 1},
-		{"nginx's own", "http", false, 0},
-		{"none", "", false, 0},
-		{"trusted", "https", true, 0},
+		{"another scheme", uwsgi.Vars{{Name: proto, Value: "https"}}, false, `nginx's, "http"`},
+		{"nginx's own", uwsgi.Vars{{Name: proto, Value: "http"}}, false, ""},
+		{"none", nil, false, ""},
+		{"trusted", uwsgi.Vars{{Name: proto, Value: "https"}}, true, ""},
+		{"TLS", uwsgi.Vars{{Name: ssl, Value: "on"}}, false, `nginx's, "http"`},
+		{"no TLS", uwsgi.Vars{{Name: ssl, Value: "off"}}, false, ""},
+		{"nginx's scheme is not known", uwsgi.Vars{{Name: proto, Value: "https"}, {Name: scheme, Value: ""}}, false, "none, since nginx sends no REQUEST_SCHEME"},
+		{"nginx says it as HTTPS", uwsgi.Vars{{Name: proto, Value: "https"}, {Name: scheme, Value: ""}, {Name: https, Value: "on"}}, false, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, func(g *Gateway) { g.Firewall = &policy.Firewall{TrustForwardedProto: tt.trusted} }, says(okPage("hello")))
 			for range 3 {
-				b.get("/", uwsgi.Var{Name: "HTTP_X_FORWARDED_PROTO", Value: tt.value})
+				b.get("/", tt.vars...)
 			}
 			hints := b.logs.Filter(func(e observer.LoggedEntry) bool {
 				return strings.Contains(fmt.Sprint(e.ContextMap()), "--trust-forwarded-proto")
-			}).Len()
-			if hints != tt.want {
-				t.Errorf("the log names --trust-forwarded-proto %d times, want %d", hints, tt.want)
+			}).All()
+			switch {
+			case tt.says == "" && len(hints) > 0:
+				t.Errorf("got %v, want nothing", hints)
+			case tt.says != "" && (len(hints) != 1 || !strings.Contains(hints[0].Message, tt.says)):
+				t.Errorf("got %v, want %q once", hints, tt.says)
 			}
 		})
 	}

@@ -27,8 +27,9 @@ func (r *reloader) reload(ctx context.Context) {
 		r.log.Error("settings not reloaded; the old ones stay in force", zap.Error(err))
 		return
 	}
-	warn(next, r.log)
+	warn(ctx, next, r.log)
 	changed, later := r.now.Changes(next), r.first.NeedRestart(next)
+	isStale := len(changed) > 0 && next.Nginx == nil && r.now.PrintsOther(next) // with --nginx, warn knows
 	r.replacePools(next.Pools)
 	if len(changed) > 0 {
 		next.Policy.TrustForwardedProto = r.g.Firewall.TrustForwardedProto // which only a restart changes
@@ -37,6 +38,9 @@ func (r *reloader) reload(ctx context.Context) {
 		r.now = next
 	}
 	r.log.Info("settings reloaded", zap.Strings("changed", changed))
+	if isStale {
+		r.log.Warn("if nginx's configuration is what `uwgate nginx` printed for the old settings, it does not fit the new ones", zap.String("fix", "print it again, and reload nginx"))
+	}
 	if len(later) > 0 {
 		r.log.Warn("some settings have changed that only a restart puts in force", zap.Strings("settings", later))
 	}

@@ -54,7 +54,7 @@ func serve(c *cli.Context, set *settings.Set) error {
 		return parts.Refuse("log", err)
 	}
 	defer logs.close()
-	warn(parts, logs.log)
+	warn(c.Context, parts, logs.log)
 	g := assemble(parts, logs)
 	if err := trySpool(parts, g, logs.log); err != nil {
 		return err

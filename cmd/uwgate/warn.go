@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
+
 	"go.uber.org/zap"
 
 	"uwgate/cmd/uwgate/settings"
 )
 
-// warn logs what keeps all pages out, and what is unknown of nginx's configuration.
-func warn(p *settings.Parts, log *zap.Logger) {
+// warn logs what keeps all pages out, and what is unknown of nginx's configuration, or does
+// not fit the settings.
+func warn(ctx context.Context, p *settings.Parts, log *zap.Logger) {
 	warnHost(p, log)
 	if p.Nginx == nil {
 		return
@@ -15,6 +18,10 @@ func warn(p *settings.Parts, log *zap.Logger) {
 	for _, gap := range p.Nginx.Gaps {
 		log.Warn("a part of nginx's configuration cannot be read; if it is about memcached or uwgate, let uwgate read it",
 			zap.Stringer("place", gap.Place), zap.String("what", gap.Text))
+	}
+	for _, f := range p.StaleNginx(ctx) {
+		log.Warn(f.Text, zap.Stringer("place", f.Place), zap.String("code", string(f.Code)),
+			zap.String("fix", "print nginx's configuration again with `uwgate nginx`; `uwgate check --nginx "+p.Key.Nginx+"` says what else to write"))
 	}
 }
 

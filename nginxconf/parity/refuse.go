@@ -17,6 +17,14 @@ var tolerated = map[Code]string{
 	serverShadowed:   "nginx sends no requests; what is stored is right",
 }
 
+// Stale returns the findings of Check that say that nginx's configuration was printed for other
+// settings than the gateway's, apart from errors: those are among Refusals.
+func Stale(c *nginxconf.Config, g Gateway) []Finding {
+	return slices.DeleteFunc(Check(c, g), func(f Finding) bool {
+		return f.Level == Error || f.Code != visitorDiffers && f.Code != generationDiffers
+	})
+}
+
 // Refusals returns the findings of Check with which `serve --nginx` does not start: the
 // errors, apart from a few that nginx makes by itself. If all misses go to one address that
 // is not the gateway's, they reach it under another name, as in a container; that is no

@@ -4,6 +4,9 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
+
+	"uwgate/nginxconf/snippet"
 )
 
 // Changes returns the names of the settings that HUP changes and that differ in next, by
@@ -31,6 +34,28 @@ func (p *Parts) Changes(next *Parts) []string {
 // change.
 func (p *Parts) NeedRestart(next *Parts) []string {
 	return p.differences(next, func(r *row) bool { return r.restart })
+}
+
+// PrintsOther reports whether `uwgate nginx` prints another configuration for the settings of
+// next.
+func (p *Parts) PrintsOther(next *Parts) bool { return p.printed() != next.printed() }
+
+// printed returns what `uwgate nginx` prints, or as much as possible: serve may have settings
+// that nginx cannot.
+func (s *Settings) printed() string {
+	site, _ := s.Snippet()
+	if len(site.Gateways) == 0 {
+		site.Gateways = []string{"127.0.0.1:3030"}
+	}
+	if len(site.Servers) == 0 {
+		site.Servers = []string{"127.0.0.1:11211"}
+	}
+	site.Part, site.Names = snippet.PartAll, []string{snippet.DefaultHost}
+	var b strings.Builder
+	if err := site.Write(&b); err != nil {
+		return err.Error()
+	}
+	return b.String()
 }
 
 func (p *Parts) differences(next *Parts, about func(*row) bool) (names []string) {

@@ -62,6 +62,19 @@ func (s *Settings) checkNginx(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// StaleNginx returns what shows that the configuration of --nginx was printed for other
+// settings. It may look names up.
+func (s *Settings) StaleNginx(ctx context.Context) []parity.Finding {
+	if s.conf == nil {
+		return nil
+	}
+	gateway, err := s.Gateway(ctx)
+	if err != nil {
+		return nil // which is another error
+	}
+	return parity.Stale(s.conf, gateway)
+}
+
 // nginxValues are the settings that nginx's configuration has, with the places where it
 // has them.
 func nginxValues(found *parity.Settings) []fileValue {
