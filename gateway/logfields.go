@@ -26,6 +26,7 @@ var accessFields = []logField{
 	{"tags", "list of strings", "", "The [tags](rules.md#tags) of a page that is stored, up to 1 KiB of them. Absent: none.", `["news"]`},
 	{"side", "string", "", "Who failed: `client`, `backend` or `gateway`. Absent: nobody.", `"backend"`},
 	{"error", "string", "", "What failed. Absent: nothing.", `"gateway: dial backend unix:/run/app.sock: connection refused"`},
+	{"code", "string", "", "A stable word for some errors, such as `queue_full`. Absent: there is none.", `"queue_full"`},
 }
 
 // eventFields are the fields of all other lines, in alphabetical order.
@@ -34,9 +35,8 @@ var eventFields = []logField{
 	{"allowed_host", "list of strings", "", "The hosts of `--allowed-host`.", `["*.example.com"]`},
 	{"backend", "string", "", "A server of the workers.", `"unix:/run/app.sock"`},
 	{"changed", "list of strings", "", "Settings that HUP has changed.", `["ttl"]`},
-	{"code", "string", "", "A stable word for some errors, such as `queue_full`. Absent: there is none.", `"queue_full"`},
-	{"code", "string", "", "What `uwgate check` calls a finding about nginx's configuration: [check.md](check.md).", `"visitor-differs"`},
 	{"client", "string", "", "Who purges: the address of the client, as nginx reports it.", `"10.0.0.7"`},
+	{"code", "string", "", "What `uwgate check` calls a finding about nginx's configuration: [check.md](check.md).", `"visitor-differs"`},
 	{"deleted", "number", "pages", "Pages that a purge has deleted.", `12`},
 	{"difference", "number", "seconds", "How far the clocks of two gateways are apart.", `3`},
 	{"down", "number", "seconds", "How long memcached could not be reached.", `12.5`},
