@@ -33,7 +33,13 @@ var ErrBan = errors.New("BAN is not supported, since memcached has no expression
 //	X-Purge-Scope: exact, query or prefix
 //	Surrogate-Key, xkey, Cache-Tag, Edge-Cache-Tag: purge the pages with these tags instead of the URL
 //	X-Purge-Method: soft, or Fastly-Soft-Purge: 1
+//
+// Others whose names say that they are about purges are errors, since the client means
+// something else than the page of the URL.
 func Read(v uwsgi.Vars, host string, usual Reach) (*Request, error) {
+	if err := checkFields(v); err != nil {
+		return nil, err
+	}
 	r := &Request{}
 	var err error
 	if r.Soft, err = readSoft(v); err != nil {
@@ -79,10 +85,19 @@ func readSoft(v uwsgi.Vars) (soft bool, err error) {
 	case "soft":
 		return true, nil
 	case "", "hard", "delete", "default":
+	case "regex", "regexp", "ban":
+		return false, fmt.Errorf("X-Purge-Method %q: memcached has no expressions to match; %s", method, writePrefix)
 	default:
 		return false, fmt.Errorf("X-Purge-Method %q: write soft or hard", method)
 	}
-	return v.Get("HTTP_FASTLY_SOFT_PURGE") == "1", nil
+	switch value := v.Get("HTTP_FASTLY_SOFT_PURGE"); value {
+	case "1":
+		return true, nil
+	case "", "0":
+		return false, nil
+	default:
+		return false, fmt.Errorf("Fastly-Soft-Purge %q: write 1 for a soft purge", value)
+	}
 }
 
 // unwrap returns the host and the URI that visitors see of a page that Zope's virtual host

@@ -33,6 +33,18 @@ func TestRead(t *testing.T) {
 		{name: "no tags", lines: "Surrogate-Key: ", want: Request{URLs: []string{page}}},
 		{name: "a scope that is none", lines: "X-Purge-Scope: all", problem: `X-Purge-Scope "all": write exact, query or prefix`},
 		{name: "a method that is none", lines: "X-Purge-Method: gently", problem: `X-Purge-Method "gently": write soft or hard`},
+		{name: "a method for expressions", lines: "X-Purge-Method: regex", problem: `X-Purge-Method "regex": memcached has no expressions to match; write X-Purge-Scope: prefix`},
+		{name: "Fastly's field with a word", lines: "Fastly-Soft-Purge: true", problem: `Fastly-Soft-Purge "true": write 1`},
+		{name: "a tag in a field that is none", lines: "X-Purge-Tag: news", problem: "X-Purge-Tag is not known, and nothing was purged: write the tags in Surrogate-Key"},
+		{name: "beside one that is", lines: "Surrogate-Key: a\nX-Purge-Keys: b", problem: "X-Purge-Keys is not known, and nothing was purged: write the tags in Surrogate-Key"},
+		{name: "tags as in many files for Varnish", lines: "xkey-purge: a", problem: "Xkey-Purge is not known, and nothing was purged: write the tags"},
+		{name: "the same, soft", lines: "xkey-softpurge: a", problem: "Xkey-Softpurge is not known, and nothing was purged: write the tags"},
+		{name: "Magento's", lines: "X-Magento-Tags-Pattern: .*", problem: "X-Magento-Tags-Pattern is not known, and nothing was purged: write the tags"},
+		{name: "the mode in a field that is none", lines: "X-Purge-Mode: soft", problem: "X-Purge-Mode is not known, and nothing was purged: write X-Purge-Method: soft"},
+		{name: "the site in a field that is none", lines: "X-Purge-Host: a.example.com", problem: "X-Purge-Host is not known, and nothing was purged: write the site in Host"},
+		{name: "a prefix in a field that is none", lines: "X-Purge-Regex: .*", problem: "X-Purge-Regex is not known, and nothing was purged: write X-Purge-Scope: prefix"},
+		{name: "a URL in a field that is none", lines: "X-Purge-URL: /a", problem: "X-Purge-Url is not known, and nothing was purged: send PURGE for the URL itself"},
+		{name: "a field that says nothing", lines: "X-Purge: 1", problem: "X-Purge is not known, and nothing was purged: write X-Purge-Scope: exact, query or prefix; X-Purge-Method"},
 		{name: "too many tags", lines: "Surrogate-Key: " + manyTags(1001), problem: "1001 items are too many"},
 	} {
 		v := uwsgi.Vars{{Name: "REQUEST_URI", Value: "/news/?page=2"}}
