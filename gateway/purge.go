@@ -23,9 +23,9 @@ func (g *Gateway) purger() *purge.Purger {
 	return &g.Purges
 }
 
-// Purge carries out a purge of the admin API. by is who wants it, for the log. The error is
-// one of Check, or a *purge.RateError; what became of the purge is in the result.
-func (g *Gateway) Purge(ctx context.Context, r *purge.Request, by string) (*purge.Result, error) {
+// Purge carries out a purge of the admin API. client is the address of who wants it, for the
+// log; "" if there is none. The error is one of Check, or a *purge.RateError; what became of the purge is in the result.
+func (g *Gateway) Purge(ctx context.Context, r *purge.Request, client string) (*purge.Result, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (g *Gateway) Purge(ctx context.Context, r *purge.Request, by string) (*purg
 	if err := p.Admit(); err != nil {
 		return nil, err
 	}
-	return p.Do(ctx, purge.Order{Request: r, By: by, Policy: g.policy()}), nil
+	return p.Do(ctx, purge.Order{Request: r, Client: client, Via: purge.ViaAPI, Policy: g.policy()}), nil
 }
 
 // purgeWait bounds how long the client of an unsafe request waits for what it purges by rules
@@ -48,8 +48,7 @@ func (x *exchange) purge(ctx context.Context, scopes []policy.Scope) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), purgeWait)
 	defer cancel()
 	v := x.client.received
-	by := purge.CallerOf(v).String() + " " + x.client.method
-	x.g.purger().Invalidate(ctx, purge.Order{By: by, Policy: x.page.policy, Vars: v}, scopes)
+	x.g.purger().Invalidate(ctx, purge.Order{Client: purge.CallerOf(v).String(), Via: x.client.method, Policy: x.page.policy, Vars: v}, scopes)
 }
 
 // answerPurge carries out a PURGE request, and answers it. No worker sees it. While nobody

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +55,29 @@ func TestPurgeWithABody(t *testing.T) {
 	}
 	if line := b.line(0); line["reason"] != string(policy.Purge) || line["bytes"].(int64) == 0 || line["backend"] != "" {
 		t.Errorf("logged %v", line)
+	}
+}
+
+// The log says who has purged, and how: by PURGE, by the API, or by a rule.
+func TestPurgeIsLogged(t *testing.T) {
+	b := newBench(t, func(g *Gateway) {
+		purging(0)(g)
+		g.Policy.Rules = []policy.Rule{{Methods: []string{"POST"}, Purge: []policy.Scope{{Kind: policy.ScopeTag, Tag: "news"}}}}
+	}, says(okPage("a page")))
+	from := uwsgi.Var{Name: "REMOTE_ADDR", Value: "10.1.2.3"}
+	b.ask(purgeOf("/page"), nil)
+	b.ask(request("POST", "/page", uwsgi.Var{Name: "CACHE_KEY", Value: "k:/page"}, from), nil)
+	if _, err := b.Purge(t.Context(), &purge.Request{Tags: []string{"news"}}, ""); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range b.logs.FilterMessage("purge").All() {
+		f := e.ContextMap()
+		got = append(got, fmt.Sprint(f["client"], " ", f["via"], " ", f["purged"]))
+	}
+	want := []string{"10.1.2.3 PURGE [url http://example.com/page]", "10.1.2.3 POST [tag news]", " api [tag news]"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

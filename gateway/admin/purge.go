@@ -35,11 +35,11 @@ func (a *Admin) purge(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// caller names who uses the API, for the log. A UNIX socket has nobody's address.
+// caller is the address of who uses the API, for the log; "" for a UNIX socket.
 func caller(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		return "admin"
+		return ""
 	}
-	return "admin " + host
+	return host
 }

@@ -97,8 +97,9 @@ func (p *Purger) Admit() error {
 type Order struct {
 	*Request
 
-	// By is who gives the order, for the log.
-	By string
+	// Client is the address of who gives the order, and Via the way: the method of a
+	// request, or ViaAPI. Both are for the log.
+	Client, Via string
 
 	// Policy is the one in force.
 	Policy *policy.Policy
@@ -109,6 +110,9 @@ type Order struct {
 	// Groups are tags of one site each, besides those of the Request.
 	Groups []cachewriter.Scope
 }
+
+// ViaAPI is the Via of an order that came by the admin API.
+const ViaAPI = "api"
 
 // items describes what is purged.
 func (o Order) items() []string {
@@ -158,7 +162,7 @@ const maxTime = time.Minute
 
 func (p *Purger) audit(o Order, r *Result) {
 	p.log().Info("purge",
-		zap.String("client", o.By), zap.Strings("purged", public(o.items(), p.HideQuery)), zap.String("mode", o.Mode()),
+		zap.String("client", o.Client), zap.Strings("purged", public(o.items(), p.HideQuery)), zap.String("via", o.Via), zap.String("mode", o.Mode()),
 		zap.String("outcome", r.Status), zap.Int("found", r.Found), zap.Int("deleted", r.Deleted), zap.Int("kept", r.Kept), zap.Duration("took", r.took))
 }
 

@@ -46,6 +46,9 @@ type Request struct {
 	Wait bool `json:"wait,omitempty"`
 }
 
+// ErrNothing says that a Request names no pages.
+var ErrNothing = errors.New("nothing to purge is named: give URLs, paths, prefixes, sites or tags, or all")
+
 // maxItems bounds the items of one Request.
 const maxItems = 1000
 
@@ -63,7 +66,7 @@ func (r *Request) Check() error {
 	n := len(r.URLs) + len(r.Paths) + len(r.Prefixes) + len(r.Sites) + len(r.Tags)
 	switch {
 	case n == 0 && !r.All:
-		return errors.New("nothing to purge is named: give URLs, prefixes, sites or tags, or all")
+		return ErrNothing
 	case n > 0 && r.All:
 		return errors.New("all purges everything: name nothing else beside it")
 	case n > maxItems:
