@@ -84,6 +84,9 @@ func (g *Gateway) Explain(ctx context.Context, received uwsgi.Vars) *Explanation
 		whole, trailers = body.Whole(), body.Trailers()
 	}
 	e.Policy = p.Explain(x.client.received, resp, x.explained.body, whole, trailers, time.Now())
+	if g.purger().Serves(x.client.method) {
+		e.Policy.Deletes, e.Policy.Purges = nil, nil // it is a purge itself
+	}
 	e.explainStored(ctx, g.Store, &x.page, x.explained.body)
 	return e
 }

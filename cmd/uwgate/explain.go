@@ -92,6 +92,8 @@ type question struct {
 func newQuestion(c *cli.Context, s *settings.Settings) (question, error) {
 	path := s.Command.RequestFile
 	switch {
+	case flagBehind(c) != "":
+		return question{}, fmt.Errorf("explain: %s stands behind the URL: write flags before it", flagBehind(c))
 	case path != "" && c.Args().Present():
 		return question{}, fmt.Errorf("explain: give a URL or --request-file, not both: %q", c.Args().First())
 	case path != "" && (len(s.Command.Headers) > 0 || s.Command.Method != ""):
@@ -111,6 +113,17 @@ func newQuestion(c *cli.Context, s *settings.Settings) (question, error) {
 		return question{}, err
 	}
 	return afterMiss(question{vars, assumedOrigin(target, headers), s})
+}
+
+// flagBehind returns a flag after the first argument, where package cli reads none; "" if
+// there is no flag.
+func flagBehind(c *cli.Context) string {
+	for _, arg := range c.Args().Slice() {
+		if strings.HasPrefix(arg, "-") {
+			return arg
+		}
+	}
+	return ""
 }
 
 // assumedOrigin returns what requestVars assumes for a path.

@@ -22,6 +22,7 @@ func writeExplanation(w io.Writer, q question, e *gateway.Explanation) error {
 	s.freshness(e)
 	s.lost(e)
 	s.tags(e)
+	s.purges(e)
 	s.memcached(e)
 	_, err := io.WriteString(w, s.String()+"\n"+verdictLine(e)+"\n")
 	return err
@@ -292,6 +293,25 @@ func (s *sheet) tags(e *gateway.Explanation) {
 	if v.TagsLost {
 		s.row("", "and any other: there are more, or longer ones, than uwgate keeps, or Cache-Groups is not a list of strings")
 	}
+}
+
+// purges says what a POST or the like makes old.
+func (s *sheet) purges(e *gateway.Explanation) {
+	p := e.Policy
+	if len(p.Deletes)+len(p.Purges) == 0 {
+		return
+	}
+	s.section("Purges, if the response is 2xx or 3xx", len("response"))
+	for i, key := range p.Deletes {
+		s.value(onlyFirst(i, "its page"), key)
+	}
+	for i, scope := range p.Purges {
+		s.value(onlyFirst(i, "rules"), scope)
+	}
+	if len(p.Purges) == 0 {
+		s.row("rules", "nothing: no rule with purge matches")
+	}
+	s.row("response", "what its Location, Content-Location and Cache-Group-Invalidation name")
 }
 
 func (s *sheet) memcached(e *gateway.Explanation) {

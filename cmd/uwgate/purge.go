@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -44,10 +43,14 @@ func purgePages(c *cli.Context, set *settings.Set) error {
 		return err
 	}
 	r := s.Command.Purge
-	if r.URLs, err = urlArguments(c.Args().Slice()); err != nil {
-		return err
+	if flag := flagBehind(c); flag != "" {
+		return fmt.Errorf("purge: %s stands behind a URL: write flags before the URLs", flag)
 	}
-	if err := r.Check(); err != nil {
+	r.URLs = c.Args().Slice()
+	switch err := r.Check(); {
+	case errors.Is(err, purge.ErrNothing):
+		return errors.New("purge: name the pages: URLs, --path, --prefix, --tag, --site or --all; `uwgate purge --help` has examples")
+	case err != nil:
 		return fmt.Errorf("purge: %w; `uwgate purge --help` has examples", err)
 	}
 	if s.Control.Admin.IsZero() {
@@ -69,16 +72,6 @@ func purgePages(c *cli.Context, set *settings.Set) error {
 	return errors.Join(err, unfinished(&result))
 }
 
-// urlArguments returns the URLs. Package cli stops reading flags at the first one.
-func urlArguments(args []string) ([]string, error) {
-	for _, arg := range args {
-		if strings.HasPrefix(arg, "-") {
-			return nil, fmt.Errorf("purge: write flags before the URLs: %s", arg)
-		}
-	}
-	return args, nil
-}
-
 // writePurge writes a result for people.
 func writePurge(w io.Writer, r *purge.Request, result *purge.Result) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -94,13 +87,13 @@ func writePurge(w io.Writer, r *purge.Request, result *purge.Result) error {
 		deleted = "none deleted (--dry-run)"
 	}
 	if result.Kept > 0 && !r.DryRun {
-		deleted += fmt.Sprintf(", %d served until they have been fetched again", result.Kept)
+		deleted += fmt.Sprintf(", %d served until %s been fetched again", result.Kept, yesNo(result.Kept == 1, "it has", "they have"))
 	}
 	if r.Wait && (r.Soft || r.Refresh) {
 		deleted += fmt.Sprintf(", %d fetched again", result.Fetched)
 	}
 	took := time.Duration(result.Took * float64(time.Second)).Round(time.Millisecond)
-	_, err := fmt.Fprintf(w, "\n%d pages found, %s, in %v\n", result.Found, deleted, took)
+	_, err := fmt.Fprintf(w, "\n%s found, %s, in %v\n", countOf(result.Found, "page"), deleted, took)
 	return err
 }
 

@@ -31,6 +31,11 @@ type Explanation struct {
 	// Lost are the header lines that hits lose: see Policy.Lost.
 	Lost []string `json:"lost,omitempty"`
 
+	// Deletes are the keys of an unsafe request's own URI, and Purges what the rules say, as
+	// ParseScope reads it. Both are deleted if the request succeeds.
+	Deletes []string `json:"deletes,omitempty"`
+	Purges  []string `json:"purges,omitempty"`
+
 	Verdict Decision `json:"verdict"`
 }
 
@@ -75,6 +80,7 @@ func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, tr
 		LookedUp: p.Keys.lookup(&q.packet).proven,
 		Refusals: q.findings(), Freshness: []Step{},
 	}
+	e.addPurges(p, v)
 	verdict := Verdict{Reason: plan.Reason}
 	if r == nil {
 		e.Rule = q.ruleInSight()
@@ -100,6 +106,16 @@ func (p *Policy) Explain(v uwsgi.Vars, r *uwsgi.Response, body []byte, whole, tr
 	}
 	e.Verdict = Decision{verdict.Store(), verdict.Observe, verdict.Reason, int64(verdict.TTL / time.Second), verdict.Tags, verdict.TagsLost}
 	return e
+}
+
+// addPurges adds what the request makes invalid, as far as that is known without a response.
+func (e *Explanation) addPurges(p *Policy, v uwsgi.Vars) {
+	for _, t := range p.Doubtful(v) {
+		e.Deletes = append(e.Deletes, t.Key)
+	}
+	for _, s := range p.Purges(v, nil) {
+		e.Purges = append(e.Purges, s.String())
+	}
 }
 
 func (p *Policy) keySource(v uwsgi.Vars) string {

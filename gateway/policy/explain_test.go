@@ -186,6 +186,22 @@ func TestExplainRequestOnly(t *testing.T) {
 	}
 }
 
+// What an unsafe request makes old is known before there is a response, but for what that
+// names.
+func TestExplainPurges(t *testing.T) {
+	p := testPolicy()
+	p.Rules = []Rule{
+		{Methods: []string{"POST"}, PathPrefix: "/p", Purge: scopes(t, "tag:news", "url:/")},
+		{Methods: []string{"PUT"}, Purge: scopes(t, "site")},
+	}
+	for method, want := range map[string][2]string{"POST": {":1:/p?q=1", "tag:news url://www.example.com/"}, "PUT": {":1:/p?q=1", "site:www.example.com"}, "PATCH": {":1:/p?q=1", ""}, "GET": {}, "HEAD": {}} {
+		e := p.Explain(get("REQUEST_METHOD="+method, "-CACHE_STATUS"), nil, nil, false, false, testNow)
+		if got := [2]string{strings.Join(e.Deletes, " "), strings.Join(e.Purges, " ")}; got != want {
+			t.Errorf("%s: got %q, want %q", method, got, want)
+		}
+	}
+}
+
 func TestExplainObserve(t *testing.T) {
 	p := testPolicy()
 	p.Rules = []Rule{{Action: ActionObserve, Tags: []string{"a"}}}
