@@ -22,6 +22,7 @@ type Run struct {
 	around *scope // the block of left
 	key    Expression
 	facts  facts
+	end    running // of a request that is looked up
 }
 
 // An Assumption is a condition that a run meets, or does not.
@@ -244,7 +245,7 @@ func (r *runner) arrive(w running, s *scope) []Run {
 	run := Run{left: w.left, Assumed: w.assumed, facts: w.facts}
 	if w.left == nil && r.isAsked(w, s) {
 		run.IsAsked, run.key = true, r.keyOf(w)
-		run.Key = run.key.String()
+		run.Key, run.end = run.key.String(), w
 		return r.skips(w, run)
 	}
 	if w.left == nil {

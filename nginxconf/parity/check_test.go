@@ -204,6 +204,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 			g.IdentityCookies = append(g.IdentityCookies, value)
 		case "--harmless-cookie":
 			g.Visitors = policy.NewVisitors(policy.VisitorNames{HarmlessCookies: []string{value}})
+		case "--harmless-var":
+			g.Visitors = policy.NewVisitors(policy.VisitorNames{HarmlessVars: []string{value}})
 		default:
 			t.Fatalf("unknown flag %q", line)
 		}

@@ -20,13 +20,14 @@ const maxRounds = 3
 
 // unfixed are the archives that no program can make right, and why.
 var unfixed = map[string]string{
-	"access_differs":    "only the operator knows who may see the pages",
-	"filter_of_both":    "only the operator knows which of the two is right",
-	"gap":               "a file is missing, and nobody knows what it would say",
-	"no_lookup":         "only the operator knows which pages nginx must look up",
-	"no_lookup_srcache": "likewise",
-	"never_reached":     "only the operator knows whether pages or the redirect are meant",
-	"srcache_key_md5":   "the lines that make the key belong to two locations",
+	"access_differs":              "only the operator knows who may see the pages",
+	"filter_of_both":              "only the operator knows which of the two is right",
+	"gap":                         "a file is missing, and nobody knows what it would say",
+	"no_lookup":                   "only the operator knows which pages nginx must look up",
+	"no_lookup_srcache":           "likewise",
+	"never_reached":               "only the operator knows whether pages or the redirect are meant",
+	"param_unkeyed_behind_lookup": "only the operator knows whether it can be set before the lookup",
+	"srcache_key_md5":             "the lines that make the key belong to two locations",
 
 	"never_reached_location": "likewise",
 	"never_reached_rewrite":  "likewise",

@@ -113,9 +113,10 @@ func (l Lookup) sample() sample {
 	if scheme == "" {
 		scheme = "http"
 	}
+	https := onlyIf(scheme == "https", "on")
 	return sample{
 		"request_method": "GET", "request_uri": "/shop/page?size=7", "uri": "/shop/page", "args": "size=7", "is_args": "?", "arg_size": "7",
-		"host": host, "http_host": host, "server_name": host, "server_port": port, "scheme": scheme, "server_protocol": "HTTP/1.1",
+		"host": host, "http_host": host, "server_name": host, "server_port": port, "scheme": scheme, "https": https, "server_protocol": "HTTP/1.1",
 	}
 }
 
