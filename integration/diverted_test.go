@@ -148,7 +148,7 @@ func TestRewrittenKeys(t *testing.T) {
 			if second := w.want(w.get("/page"), 200); !strings.Contains(second.body, "GET /page ") {
 				t.Errorf("/page: got %.80q", second.body)
 			}
-			w.without("    uwsgi_param CACHE_KEY", func() { w.refuses("hand the key over") })
+			w.without("    uwsgi_param CACHE_KEY", func() { w.refuses("uwsgi_param CACHE_KEY $memcached_key if_not_empty;") })
 		})
 	}
 }

@@ -2,7 +2,6 @@ package parity
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -62,11 +61,8 @@ func (k *checker) key(l Lookup) {
 	switch {
 	case !l.Never.IsZero():
 		return // which is another finding
-	case l.Key.Late != "" && l.hasHead():
-		k.error(at, keyNotSet, set, "requests are looked up without a key, so nothing is ever found: %s", l.Key.Late)
-		return
 	case l.Key.Late != "":
-		k.error(at, keyNotSet, set, "requests are looked up without a key, so nginx responds with an error: %s", l.Key.Late)
+		k.error(at, keyNotSet, set, "%s", l.lateKey())
 		return
 	case len(nginxconf.Variables(asked)) == 0:
 		k.error(at, keyConstant, set, "all pages have the same key %q", asked)
@@ -74,7 +70,7 @@ func (k *checker) key(l Lookup) {
 	case !l.hasPath():
 		k.error(at, keyConstant, set, "the key %s has no path, so many pages have the same key; nothing is stored", asked)
 		return
-	case l.isDerived() && k.notDerivable(l):
+	case l.isDerived() && k.notDerived(l):
 		return
 	}
 	k.keyDiffers(l, asked)
@@ -144,33 +140,17 @@ func (l Lookup) withoutGeneration() string {
 	return l.asked()
 }
 
-// notDerivable reports whether the gateway cannot compute the key from what nginx sends.
-func (k *checker) notDerivable(l Lookup) bool {
-	var why []string
-	for _, v := range l.opaque() {
-		why = append(why, madeBy(v))
-	}
-	if l.Key.Varies != "" {
-		why = append(why, l.Key.Varies)
-	}
-	for _, p := range l.programs() {
-		why = append(why, fmt.Sprintf("%s of %s may change it, and the request", p.Value, p.Place))
-	}
-	for _, name := range nginxconf.Variables(l.template()) {
-		isOpaque := slices.ContainsFunc(l.opaque(), func(v nginxconf.Variable) bool { return nginxconf.Lower(v.Name) == "$"+name })
-		if _, err := policy.ParseTemplate("$" + name); err != nil && !isOpaque {
-			why = append(why, "only nginx knows $"+name)
-		}
-	}
-	if len(why) == 0 {
+// notDerived reports a key that the gateway cannot compute.
+func (k *checker) notDerived(l Lookup) (found bool) {
+	text := l.notDerivable()
+	if text == "" {
 		return false
 	}
 	fix := k.params(l.misses(), l.handoverLines()...)
 	if made, ok := l.isMadeInside(); ok {
 		fix = manual(made, "the key is made in the subrequest, where no uwsgi_param sees it")
 	}
-	k.add(k.absent(), l.at(l.Key.Place), keyNotDerivable, fix,
-		"uwgate cannot compute the key %s, and nginx does not hand it over: %s", l.asked(), join(why))
+	k.add(k.absent(), l.at(l.Key.Place), keyNotDerivable, fix, "%s", text)
 	return true
 }
 
@@ -326,7 +306,7 @@ func (k *checker) handoverStatus(l Lookup) {
 		k.error(param.Place, handoverStatus, fix, "CACHE_STATUS is %s, which never reports a miss; nothing is ever stored", param.Value)
 	case !p.has(cacheKey) && l.Skip.Value != "":
 		k.error(l.Skip.Place, diverted, fix,
-			"requests that skip the lookup here reach uwgate, and nginx does not report that; uwgate computes the key itself, so it stores their pages for everybody")
+			skips)
 	case p.has(cacheKey) && !lost:
 		key, _ := find(p.Params, cacheKey)
 		k.add(k.absent(), key.Place, handoverStatus, fix,

@@ -120,12 +120,11 @@ func (k *checker) unasked(p pass, ours *group) {
 	level, forWhom := Warning, ", which nginx never looks up"
 	switch some := slices.DeleteFunc(slices.Clone(ways), func(u nginxconf.Unasked) bool { return !u.Sometimes }); {
 	case len(some) > 0:
-		level, forWhom, ways = Error, " for everybody", some
+		level, forWhom, ways = Error, forEverybody, some
 	case ours.takesMisses(p):
 		level = Note
 	}
-	k.add(level, p.Place, diverted, fix,
-		"requests reach this uwsgi_pass without a lookup%s%s, and nginx does not report that; uwgate computes the key itself, so it stores their pages%s", p.only(), whence(ways), forWhom)
+	k.add(level, p.Place, diverted, fix, "%s", p.comesUnasked(ways, forWhom))
 }
 
 // diverted returns the ways on which GETs come without a lookup, unless a param shows

@@ -16,7 +16,7 @@ func (k *checker) rewritten(l Lookup) {
 	}
 	if name, by := l.changes(); name != "" {
 		k.error(by.Place, keyRewritten, k.params(l.misses(), l.handoverLines()...),
-			"the key has $%s, which %s changes after the key was made: uwgate stores pages where nginx does not look, and may store many under one key", name, by.Value)
+			"%s", changedKey(name, by))
 	}
 	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
 		k.error(l.Remade.Place, keyRewritten, k.remadeFix(l), "%s", l.remakes())
@@ -27,7 +27,7 @@ func (k *checker) rewritten(l Lookup) {
 			level = Warning // for it is the same page, if the application goes by PATH_INFO alone
 		}
 		k.add(level, l.Before.Place, keyRewritten, k.setKey(l, k.quotedKey()),
-			"all URLs that pass %s are looked up under one key, since the key is made from $uri and not from $request_uri", l.Before.Value)
+			"%s", oneKeyForMany(l.Before))
 	}
 }
 

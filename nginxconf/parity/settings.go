@@ -238,25 +238,19 @@ func (s *Settings) takeKey() {
 // unproven says where requests without a lookup reach the gateway, for URLs that nginx looks
 // up for other requests. The gateway would treat them as misses.
 func (s *Settings) unproven(c *nginxconf.Config, ours *group, reaches func(nginxconf.Upstream) bool) error {
-	const fix = "hand over what nginx has done: `uwsgi_param CACHE_STATUS %s;` beside CACHE_KEY, as `uwgate nginx` prints it"
-	status := ours.status()
+	status := "uwsgi_param CACHE_STATUS " + ours.status() + ";"
 	for _, l := range s.Lookups {
 		if l.Skip.Value != "" && !l.misses().shows() {
-			return fmt.Errorf("%v: nginx does not look up requests here, and the gateway cannot distinguish them from misses; "+fix, l.Skip.Place, status)
+			return refusal(l.Skip.Place, diverted, skips, status)
 		}
 	}
 	for _, p := range passesOf(c.Passes) {
 		if !reaches(p.Upstream) {
 			continue
 		}
-		for _, u := range p.diverted() {
-			switch {
-			case !u.Sometimes: // stored in vain
-			case u.IsZero():
-				return fmt.Errorf("%v: requests leave from here without a lookup, and the gateway cannot distinguish them from misses; "+fix, p.Place, status)
-			default:
-				return fmt.Errorf("%v: %s sends requests that were not looked up to the uwsgi_pass of %v, and the gateway cannot distinguish them from misses; "+fix, u.Place, u.Value, p.Place, status)
-			}
+		some := slices.DeleteFunc(slices.Clone(p.diverted()), func(u nginxconf.Unasked) bool { return !u.Sometimes }) // others are stored in vain
+		if len(some) > 0 {
+			return refusal(p.Place, diverted, p.comesUnasked(some, forEverybody), status)
 		}
 	}
 	return nil
@@ -312,23 +306,20 @@ func (l Lookup) computable() error {
 	switch {
 	case !l.Never.IsZero():
 		return nil
-	case l.Key.Late != "", l.Key.Varies != "":
-		return fmt.Errorf("%v: the key is not certain: %s; hand it over (`uwgate nginx` prints how)", l.Place, cmp.Or(l.Key.Late, l.Key.Varies))
-	case len(l.opaque()) > 0:
-		v := l.opaque()[0]
-		return fmt.Errorf("%v: the key has %s, which only nginx can compute (%s); hand it over (`uwgate nginx` prints how)", l.Key.Place, v.Name, v.Kind)
+	case l.Key.Late != "":
+		return refusal(l.at(l.Key.Place), keyNotSet, l.lateKey())
 	}
-	for _, p := range l.programs() {
-		return fmt.Errorf("%v: %s may change key and request, which uwgate cannot know; hand the key over (`uwgate nginx` prints how)", p.Place, p.Value)
+	if text := l.notDerivable(); text != "" {
+		return refusal(l.at(l.Key.Place), keyNotDerivable, text, l.handoverLines()...)
 	}
 	if name, by := l.changes(); name != "" {
-		return fmt.Errorf("%v: %s changes $%s after the key of %v was made from it; hand the key over (`uwgate nginx` prints how)", by.Place, by.Value, name, l.Place)
+		return refusal(by.Place, keyRewritten, changedKey(name, by), l.handoverLines()...)
 	}
 	if !l.Remade.IsZero() && l.misses().has(cacheKey) {
-		return fmt.Errorf("%v: %s; set the key in the location of the lookup, and nowhere else", l.Remade.Place, l.remakes())
+		return refusal(l.Remade.Place, keyRewritten, l.remakes())
 	}
 	if l.isOneForMany() {
-		return fmt.Errorf("%v: all URLs that pass %s are looked up under one key, since it is made from $uri; make it from $request_uri, or hand it over (`uwgate nginx` prints how)", l.Before.Place, l.Before.Value)
+		return refusal(l.Before.Place, keyRewritten, oneKeyForMany(l.Before), l.handoverLines()...)
 	}
 	if _, err := policy.ParseTemplate(l.template()); err != nil {
 		return fmt.Errorf("%v: %w; hand the key over (`uwgate nginx` prints how)", l.Key.Place, err)
