@@ -438,8 +438,8 @@ func (s *fixedSite) targets() (all []target) {
 			}
 		}
 		for _, flag := range s.flags {
-			if allowed, ok := strings.CutPrefix(flag, "--allowed-host "); ok && !strings.Contains(allowed, "*") {
-				to.host = allowed
+			if allowed, ok := strings.CutPrefix(flag, "--allowed-host "); ok {
+				to.host = strings.ReplaceAll(allowed, "*", "www")
 			}
 		}
 		if prefix := strings.TrimPrefix(l.Location.Name, "^~ "); strings.HasPrefix(prefix, "/") {

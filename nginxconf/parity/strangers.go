@@ -9,8 +9,9 @@ import (
 	"uwgate/nginxconf"
 )
 
-// someVisitor is the cookie of a visitor who is neither known nor certainly a stranger.
-const someVisitor = "theme"
+// someVisitors are cookies of visitors who are neither known nor certainly strangers, unless
+// flags say so. A site may test some of them by name, or names of a certain look.
+var someVisitors = []string{"theme", "Cart", "user-city", "seg_7", "q4Xv9"}
 
 // strangersPages reports visitors who get the pages of strangers, since nginx looks them up
 // and under the same keys. Whether a page depends on their cookies, only the operator knows.
@@ -26,8 +27,9 @@ func (k *checker) strangersPages(l Lookup) {
 		}
 	}
 	if _, isPrinted := l.visitor(); !slices.Contains(cookies.Strangers, "*") {
-		if group := k.sort(l, someVisitor, &sure, &doubted); group != &doubted || !isPrinted { // then visitor-differs says more
-			group.others = true
+		group, name := k.sortOthers(l, &sure, &doubted)
+		if group != &doubted || !isPrinted { // then visitor-differs says more
+			group.other = name
 		}
 	}
 	if !sure.isEmpty() {
@@ -43,13 +45,13 @@ func (k *checker) strangersPages(l Lookup) {
 // A visitorGroup is the visitors with some cookies.
 type visitorGroup struct {
 	members []string // globs of identity cookies
-	others  bool     // those with any other cookie
+	other   string   // the cookie of one of those with any other cookie; "": they are not in it
 	unknown []string // on which their treatment depends
 }
 
 func (v *visitorGroup) addMember(glob string) { v.members = append(v.members, glob) }
 
-func (v visitorGroup) isEmpty() bool { return len(v.members) == 0 && !v.others }
+func (v visitorGroup) isEmpty() bool { return len(v.members) == 0 && v.other == "" }
 
 // String says who they are.
 func (v visitorGroup) String() string {
@@ -57,8 +59,8 @@ func (v visitorGroup) String() string {
 	if len(v.members) > 0 {
 		who = append(who, "with "+join(firstFew(v.members)))
 	}
-	if v.others {
-		who = append(who, "with any other cookie that a page may depend on, such as "+someVisitor)
+	if v.other != "" {
+		who = append(who, "with any other cookie that a page may depend on, such as "+v.other)
 	}
 	return strings.Join(who, "; and those ")
 }
@@ -77,13 +79,33 @@ func (k *checker) sort(l Lookup, glob string, sure, doubted *visitorGroup) *visi
 	}
 }
 
+// sortOthers returns the group of those with any other cookie, and such a cookie. They are
+// in the group that is worst for one of them.
+func (k *checker) sortOthers(l Lookup, sure, doubted *visitorGroup) (group *visitorGroup, cookie string) {
+	group = new(visitorGroup)
+	for _, name := range someVisitors {
+		if !k.g.Visitors.Separate(name + "=1") {
+			continue // a flag makes it one of a stranger, or of a known visitor
+		}
+		switch own := k.sort(l, name, sure, doubted); own {
+		case sure:
+			return sure, name
+		case doubted:
+			if group != doubted {
+				group, cookie = doubted, name
+			}
+		}
+	}
+	return group, cookie
+}
+
 // strangersFix has the lines that keep the visitors apart.
 func (k *checker) strangersFix(l Lookup, who visitorGroup) Fix {
 	var fixes []string
 	if len(who.members) > 0 {
 		fixes = append(fixes, k.membersLine(l))
 	}
-	if who.others {
+	if who.other != "" {
 		fixes = append(fixes, k.visitorLine(l))
 	}
 	return manual(strings.Join(fixes, " ")+"   # with the maps that `uwgate nginx` prints", "only you know whether pages depend on cookies; a site without such pages is right as it is")

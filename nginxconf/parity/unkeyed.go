@@ -18,7 +18,7 @@ func (k *checker) unkeyed(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" || !l.Never.IsZero() || slices.ContainsFunc([]Code{keyAmbiguous, keyPartial, keyConstant, keyUnseen, keyWithoutHost}, isWrong) {
 		return
 	}
-	s := l.sample()
+	s := k.sample(l)
 	ways, ok := k.config.Misses(l.Lookup, s.value)
 	if !ok || len(ways) == 0 {
 		return // which are other findings
@@ -50,7 +50,7 @@ type telling struct {
 func (k *checker) tellings(l Lookup, param nginxconf.Param, ways []nginxconf.Miss) (all []telling) {
 	for _, way := range ways {
 		value := way.Value(param.Value)
-		key := k.samples(way.Key, l.sample())[0]
+		key := k.samples(way.Key, k.sample(l))[0]
 		same := way.Key + k.keyed(l, way.Assumed)
 		for _, value := range k.told(l, value) {
 			t := telling{value: value, key: same}
@@ -95,7 +95,7 @@ func (k *checker) told(l Lookup, expression string) (all []string) {
 
 // toldBy returns some values of a variable in requests with one key.
 func (k *checker) toldBy(l Lookup, variable string) []string {
-	values := k.values(variable, l.sample())
+	values := k.values(variable, k.sample(l))
 	switch isMade := values[0] != unknownValue; {
 	case !k.isFree(l, "$"+variable):
 		return values[:1]
@@ -126,7 +126,7 @@ func isOfVisitor(name string) bool {
 // judge returns what the gateway makes of a request for which nginx sends the param with
 // that value.
 func (k *checker) judge(l Lookup, param nginxconf.Param, key, value string) (reason policy.Reason, isUnknown bool) {
-	s := l.sample()
+	s := k.sample(l)
 	if k.reasonFor(l, s, key) != "" {
 		return "", false // whatever the param is
 	}

@@ -43,7 +43,7 @@ func (k *checker) unseen(l Lookup) {
 
 // certainly is Error if all values of the key's variables are known.
 func (k *checker) certainly(l Lookup) Level {
-	s := l.sample()
+	s := k.sample(l)
 	for _, name := range nginxconf.Variables(l.asked()) {
 		if _, known := s[name]; !known && k.values(name, s)[0] == unknownValue {
 			return Warning
@@ -54,7 +54,7 @@ func (k *checker) certainly(l Lookup) Level {
 
 // unseenIn returns a key of the expression that the gateway refuses for a reason.
 func (k *checker) unseenIn(l Lookup, expression string, reason policy.Reason) (key string, isSeen bool) {
-	s := l.sample()
+	s := k.sample(l)
 	for _, key := range k.samples(expression, s) {
 		if k.reasonFor(l, s, key) == reason {
 			return key, false
@@ -65,7 +65,7 @@ func (k *checker) unseenIn(l Lookup, expression string, reason policy.Reason) (k
 
 // separateFix puts a | between the parts of the key.
 func (k *checker) separateFix(l Lookup, reason policy.Reason) Fix {
-	key := l.separated()
+	key := l.separated(k.sample(l))
 	if _, isSeen := k.unseenIn(l, key, reason); !isSeen {
 		return manual("put a | before and after $host and $request_uri in the key", "only you know what the other variables hold")
 	}
@@ -78,8 +78,7 @@ func (k *checker) separateFix(l Lookup, reason policy.Reason) Fix {
 }
 
 // separated is the key with a | between its own text or variables and those of the URL.
-func (l Lookup) separated() string {
-	s := l.sample()
+func (l Lookup) separated(s sample) string {
 	isURL := func(p nginxconf.Piece) bool {
 		_, known := s[nginxconf.Canonical(p.Text)]
 		return p.IsVariable && known
@@ -103,12 +102,42 @@ func isSeparator(one, other nginxconf.Piece) bool {
 // A sample is a request for a page, as nginx sees it, by variables of nginx.
 type sample map[string]string
 
-// sample returns a request for a page of the lookup.
-func (l Lookup) sample() sample {
-	host := "www.example.com"
-	if i := slices.IndexFunc(l.Names, func(name string) bool { return strings.Contains(name, ".") && !strings.ContainsAny(name, "*~_") }); i >= 0 {
-		host = strings.TrimPrefix(l.Names[i], ".")
+// sample returns a request for a page of the lookup, to a host whose pages are stored.
+func (k *checker) sample(l Lookup) sample {
+	hosts := k.hostsOf(l)
+	i := slices.IndexFunc(hosts, func(host string) bool {
+		s := l.sampleOf(host)
+		return k.reasonFor(l, s, host+s["request_uri"]) != policy.Host
+	})
+	return l.sampleOf(hosts[max(i, 0)])
+}
+
+// hostsOf returns hosts of the lookup's server block: those that server_name writes out. If
+// it takes others, too, these are examples, and hosts that fit --allowed-host.
+func (k *checker) hostsOf(l Lookup) (hosts []string) {
+	isOpen := len(l.Names) == 0
+	for _, name := range l.Names {
+		switch {
+		case name == "_", strings.HasPrefix(name, "~"):
+			isOpen = true
+		case strings.Contains(name, "*"):
+			hosts = append(hosts, strings.ReplaceAll(name, "*", "www"))
+		case strings.Contains(name, "."):
+			hosts = append(hosts, strings.TrimPrefix(name, "."))
+		}
+		isOpen = isOpen || strings.Contains(name, "*") || strings.HasPrefix(name, ".")
 	}
+	if isOpen || len(hosts) == 0 {
+		hosts = append(hosts, "www.example.com")
+		for _, glob := range k.g.AllowedHosts {
+			hosts = append(hosts, strings.ReplaceAll(glob, "*", "www"))
+		}
+	}
+	return hosts
+}
+
+// sampleOf returns a request for a page of a host.
+func (l Lookup) sampleOf(host string) sample {
 	scheme, port := l.scheme(), l.port()
 	if scheme == "" {
 		scheme = "http"

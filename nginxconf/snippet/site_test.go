@@ -93,7 +93,7 @@ func sites() map[string]snippet.Site {
 		"unix": {"unix:/run/m1.sock", "unix:/run/m;2.sock", `unix:/run/m"3'\.sock`},
 	}
 	hashes := map[string]cachewriter.Method{"consistent": cachewriter.Consistent, "modulo": cachewriter.Modulo, "none": cachewriter.All, "one": cachewriter.All}
-	cookies := map[string]*policy.Visitors{"identity": nil, "nobody": onlyCookies()}
+	cookies := map[string]*policy.Visitors{"identity": nil, "nobody": policy.NewVisitors(policy.VisitorNames{IdentityCookies: []string{"none"}, HarmlessCookies: []string{"theme"}})}
 	extras := map[string]func(*snippet.Site){
 		"plain": func(*snippet.Site) {},
 		"adds": func(s *snippet.Site) {
