@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -142,7 +143,7 @@ func TestQueueAnswers(t *testing.T) {
 		io.WriteString(nc, okPage("hello"))
 	}
 	b := startBench(t, "unix", func(g *Gateway) {
-		g.Backends.Default.QueueLength, g.Backends.Default.QueueTimeout = 1, 50*time.Millisecond
+		g.Backends.Default.QueueLength, g.Backends.Default.QueueTimeout = 1, time.Second
 	}, startWorker(t, slow)+" max-conns=1")
 	var all sync.WaitGroup
 	asked := 0
@@ -160,11 +161,10 @@ func TestQueueAnswers(t *testing.T) {
 	ask(503) // waits in vain
 	eventually(t, "one waits", func() bool { return b.Backends.Default.PoolStats().Waiting == 1 })
 	ask(503) // finds the queue full
-	if line := b.line(0); line["code"] != "queue_full" {
-		t.Errorf("logged %v, want queue_full", line)
-	}
-	if line := b.line(1); line["code"] != "queue_timeout" {
-		t.Errorf("logged %v, want queue_timeout", line)
+	codes := []string{fmt.Sprint(b.line(0)["code"]), fmt.Sprint(b.line(1)["code"])}
+	slices.Sort(codes) // a line may be late
+	if want := []string{"queue_full", "queue_timeout"}; !slices.Equal(codes, want) {
+		t.Errorf("logged %v, want %v", codes, want)
 	}
 	close(release)
 	all.Wait()
