@@ -49,6 +49,10 @@ type Purge struct {
 	// returned.
 	Keep func(Found) bool
 
+	// KeepCopies leaves the last good copies of pages that Keep keeps, and of those that
+	// have expired: they are served while the backend fails.
+	KeepCopies bool
+
 	// DryRun means that nothing is deleted. Keep is called.
 	DryRun bool
 }
@@ -89,7 +93,7 @@ func (w *Writer) PurgeMatching(ctx context.Context, p Purge) []PurgeResult {
 	jobs := make([]*purgeJob, len(t.ring.live))
 	for i, addr := range t.ring.live {
 		jobs[i] = &purgeJob{
-			scopes: p.Scopes, dry: p.DryRun, at: at, keep: p.Keep,
+			scopes: p.Scopes, dry: p.DryRun, at: at, keep: p.Keep, keepCopies: p.KeepCopies,
 			result: PurgeResult{Server: addr}, done: make(chan struct{}),
 		}
 		if !p.DryRun {

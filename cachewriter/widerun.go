@@ -16,6 +16,8 @@ type purgeJob struct {
 	dry    bool
 	at     time.Time
 
+	keepCopies bool
+
 	done chan struct{} // closed when result is final
 
 	mu     sync.Mutex // guards everything below, and is held while keep is called
@@ -30,7 +32,7 @@ func (j *purgeJob) visit(p *walked) (remove bool) {
 		return false
 	}
 	if p.isCopy {
-		return !j.dry
+		return !j.dry && !j.keepCopies
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -16,12 +16,12 @@ const (
 	retryPause = time.Second            // after the backend has failed
 )
 
-// refetch fetches a page that was purged, until ctx is done. It reports whether there is a
-// new page in its place, whoever has fetched it.
-func (g *Gateway) refetch(ctx context.Context, pg *purge.Page) bool {
+// refetch fetches a page that was purged, until ctx is done. A new page in its place
+// counts, whoever has fetched it.
+func (g *Gateway) refetch(ctx context.Context, pg *purge.Page) purge.Fate {
 	page := g.pageToFetch(pg)
 	if page == nil {
-		return false
+		return purge.Withdrawn
 	}
 	for ctx.Err() == nil {
 		if g.isBusy(page) {
@@ -35,19 +35,19 @@ func (g *Gateway) refetch(ctx context.Context, pg *purge.Page) bool {
 		}
 		if g.isReplaced(ctx, pg) {
 			unlock()
-			return true
+			return purge.Replaced
 		}
 		became := g.refreshPage(ctx, page)
 		unlock()
 		switch became {
 		case refresh.Stored:
-			return true
+			return purge.Replaced
 		case refresh.Withdrawn, refresh.Unstorable:
-			return false
+			return purge.Withdrawn
 		}
 		sleep(ctx, retryPause)
 	}
-	return false
+	return purge.Failed
 }
 
 // lockToFetch keeps the other gateways of a fleet from fetching the page.

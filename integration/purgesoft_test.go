@@ -202,3 +202,33 @@ func TestPurgeIsNoStampede(t *testing.T) {
 		t.Errorf("the workers were asked %d times, want once for each gateway at most", n)
 	}
 }
+
+// While the workers fail, a soft purge deletes the page after its time, and visitors get the
+// last good copy. A hard purge deletes that, too.
+func TestSoftPurgeWhileWorkersFail(t *testing.T) {
+	t.Parallel()
+	b := startPurges(t, stack.Config{Args: []string{"--purge-soft-limit", "2s", "--stale-if-error", "1h"}})
+	const target = "/news/"
+	b.fillAll("before", true)
+	if err := b.UWSGI.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, status := runUwgate(t, slices.Concat([]string{"purge"}, b.told(), []string{"--soft", "--wait", "http://" + wwwSite + target})...)
+	if status != 1 || !strings.Contains(stderr, "1 page could not be fetched again, and was deleted") {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	b.eventually("the page is gone", func() bool { return !b.holds("http://" + wwwSite + target) })
+	if p := b.fetch("GET", target, "Host: "+wwwSite); p.status != 200 || !strings.Contains(p.body, "<p>before at ") {
+		t.Errorf("after a soft purge: got %d %.100q", p.status, p.body)
+	}
+	if r := b.purge(target, "Host: "+wwwSite+"\nFastly-Soft-Purge: 1"); r.Kept != 0 {
+		t.Errorf("a page that is gone: got %+v", r)
+	}
+	if p := b.fetch("GET", target, "Host: "+wwwSite); p.status != 200 {
+		t.Errorf("after a second one: got %d %.100q", p.status, p.body)
+	}
+	b.purge(target, "Host: "+wwwSite)
+	if p := b.fetch("GET", target, "Host: "+wwwSite); p.status < 500 {
+		t.Errorf("after a hard purge: got %d %.100q", p.status, p.body)
+	}
+}

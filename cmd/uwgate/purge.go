@@ -27,7 +27,8 @@ func purgeCommand() *cli.Command {
 			"URLs, prefixes, tags and sites are purged together. --all deletes all pages that uwgate\n" +
 			"has stored, and nothing else that is in memcached.\n\n" +
 			"Exit status: 0 no such page is left, or there was none; 1 a memcached server could not\n" +
-			"be reached, or cannot list its pages, or there was another error.",
+			"be reached, or cannot list its pages, with --wait a page could not be fetched again,\n" +
+			"or there was another error.",
 		Flags:        set.Flags(),
 		OnUsageError: usageError,
 		Action:       func(c *cli.Context) error { return purgePages(c, set) },
@@ -118,6 +119,10 @@ func unfinished(result *purge.Result) error {
 		case s.Incomplete != "":
 			errs = append(errs, fmt.Errorf("%s may still have such pages: %s", s.Server, s.Incomplete))
 		}
+	}
+	if result.Failed > 0 {
+		errs = append(errs, fmt.Errorf("%s could not be fetched again, and %s deleted: see the log of uwgate for what the workers respond",
+			countOf(result.Failed, "page"), yesNo(result.Failed == 1, "was", "were")))
 	}
 	return errors.Join(errs...)
 }

@@ -39,6 +39,9 @@ func TestUnfinishedPurge(t *testing.T) {
 	if err := unfinished(&purge.Result{Servers: []purge.Server{{Server: "a:1", Found: 1, Deleted: 1}}}); err != nil {
 		t.Errorf("got %v", err)
 	}
+	if err := unfinished(&purge.Result{Failed: 1}); err == nil || !strings.Contains(err.Error(), "1 page could not be fetched again, and was deleted") {
+		t.Errorf("got %v", err)
+	}
 	err := unfinished(&purge.Result{Servers: []purge.Server{
 		{Server: "a:1", Pending: true, Error: "connection refused"}, {Server: "b:1", Incomplete: "it is a proxy"}}})
 	for _, want := range []string{"a:1 could not be purged yet: connection refused; uwgate purges it as soon as it can be reached", "b:1 may still have such pages: it is a proxy"} {

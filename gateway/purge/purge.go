@@ -41,9 +41,9 @@ type Purger struct {
 	Forget         func(key string)
 	ForgetMatching func(scopes []cachewriter.Scope)
 
-	// Refetch fetches a page again, and reports whether a new one is in its place. ctx ends
-	// when it is no longer worth it. Nil means that all purges are hard.
-	Refetch func(ctx context.Context, pg *Page) bool
+	// Refetch fetches a page again, and reports what has become of it. ctx ends when
+	// it is no longer worth it. Nil means that all purges are hard.
+	Refetch func(ctx context.Context, pg *Page) Fate
 
 	// SoftLimit is how long an old page is served after a soft purge. Zero means 1m.
 	SoftLimit time.Duration
@@ -146,12 +146,12 @@ func (p *Purger) Do(asked context.Context, o Order) *Result {
 			p.purgeURLs(ctx, o.hard(), t) // what is known is deleted in any case
 		}
 	}
-	fetched := 0
+	var again fetches
 	if o.Wait {
-		fetched = wait(asked)
+		again = wait(asked)
 	}
 	r := t.result(time.Since(began))
-	r.Fetched = fetched
+	r.Fetched, r.Failed = again.fetched, again.failed
 	p.stats.add(o, r)
 	p.audit(o, r)
 	return r

@@ -83,11 +83,14 @@ func (q *queue) len() int {
 
 // A batch is the pages of one purge that are fetched again.
 type batch struct {
-	mu      sync.Mutex // guards what follows
-	left    int
-	fetched int
-	over    chan struct{} // closed when none is left
+	mu   sync.Mutex // guards what follows
+	left int
+	is   fetches
+	over chan struct{} // closed when none is left
 }
+
+// fetches counts pages that were to be fetched again.
+type fetches struct{ fetched, failed int }
 
 func newBatch(n int) *batch {
 	b := &batch{left: n, over: make(chan struct{})}
@@ -98,24 +101,27 @@ func newBatch(n int) *batch {
 }
 
 // end notes what has become of a page.
-func (b *batch) end(fetched bool) {
+func (b *batch) end(f Fate) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if fetched {
-		b.fetched++
+	switch f {
+	case Replaced:
+		b.is.fetched++
+	case Failed:
+		b.is.failed++
 	}
 	if b.left--; b.left == 0 {
 		close(b.over)
 	}
 }
 
-// wait waits until none is left, or ctx is done, and returns how many were fetched.
-func (b *batch) wait(ctx context.Context) int {
+// wait waits until none is left, or ctx is done, and returns what became of them.
+func (b *batch) wait(ctx context.Context) fetches {
 	select {
 	case <-b.over:
 	case <-ctx.Done():
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.fetched
+	return b.is
 }

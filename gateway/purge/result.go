@@ -23,6 +23,7 @@ type Result struct {
 	Deleted int      `json:"deleted"`           // of them
 	Kept    int      `json:"kept,omitempty"`    // of them; they are served until they have been fetched again
 	Fetched int      `json:"fetched,omitempty"` // pages that have been fetched again, if the request waits for that
+	Failed  int      `json:"failed,omitempty"`  // pages that could not be fetched again, and were deleted
 	Servers []Server `json:"servers"`
 	Took    float64  `json:"took"` // seconds
 

@@ -10,7 +10,7 @@ import (
 
 // purgeScopes deletes the pages that match, on all servers, or leaves them to be fetched
 // again. wait waits for these.
-func (p *Purger) purgeScopes(ctx context.Context, o Order, scopes []cachewriter.Scope, t *tally) (wait func(context.Context) int) {
+func (p *Purger) purgeScopes(ctx context.Context, o Order, scopes []cachewriter.Scope, t *tally) (wait func(context.Context) fetches) {
 	if len(scopes) == 0 {
 		return noWait
 	}
@@ -20,7 +20,7 @@ func (p *Purger) purgeScopes(ctx context.Context, o Order, scopes []cachewriter.
 	order := cachewriter.Purge{Scopes: scopes, DryRun: o.DryRun}
 	k := &keeper{o: o, began: time.Now()}
 	if o.fetches() && p.queue.accepts() {
-		order.Keep = k.keep
+		order.Keep, order.KeepCopies = k.keep, o.Soft
 	}
 	for _, r := range p.Store.PurgeMatching(ctx, order) {
 		t.add(r.Server, func(s *Server) { s.take(r) })
@@ -31,7 +31,7 @@ func (p *Purger) purgeScopes(ctx context.Context, o Order, scopes []cachewriter.
 	return p.fetchAgain(ctx, k)
 }
 
-func noWait(context.Context) int { return 0 }
+func noWait(context.Context) fetches { return fetches{} }
 
 // take adds what has become of a server.
 func (s *Server) take(r cachewriter.PurgeResult) {

@@ -35,8 +35,17 @@ type Page struct {
 	Left   bool           // the old page is in memcached until the new one is
 
 	until time.Time // when it is given up
-	done  func(fetched bool)
+	done  func(Fate)
 }
+
+// A Fate is what has become of a page that was to be fetched again.
+type Fate int
+
+const (
+	Failed    Fate = iota // no response came in time, or an error
+	Replaced              // a new page is in its place
+	Withdrawn             // it may not be stored any more, or nobody can ask for it
+)
 
 // Until is when the page is no longer worth a fetch.
 func (pg *Page) Until() time.Time { return pg.until }
@@ -71,8 +80,8 @@ func (k *keeper) keep(f cachewriter.Found) bool {
 }
 
 // fetchAgain hands the pages over to Run, the last visited first, and returns a function that
-// waits for them and says how many were fetched.
-func (p *Purger) fetchAgain(ctx context.Context, k *keeper) (wait func(context.Context) int) {
+// waits for them and says what became of them.
+func (p *Purger) fetchAgain(ctx context.Context, k *keeper) (wait func(context.Context) fetches) {
 	slices.SortStableFunc(k.pages, func(a, b *Page) int { return b.Accessed.Compare(a.Accessed) })
 	limit := p.softLimit()
 	var all errgroup.Group
@@ -82,7 +91,7 @@ func (p *Purger) fetchAgain(ctx context.Context, k *keeper) (wait func(context.C
 		if pg.Left && (pg.Expires.IsZero() || pg.Expires.After(pg.until)) {
 			all.Go(func() error {
 				if p.Store.Shorten(ctx, pg.Place(), limit) != nil {
-					p.drop(pg)
+					p.drop(pg, Withdrawn)
 				}
 				return nil
 			})
@@ -94,26 +103,31 @@ func (p *Purger) fetchAgain(ctx context.Context, k *keeper) (wait func(context.C
 		pg.done = b.end
 	}
 	for _, pg := range p.queue.add(k.pages) {
-		p.give(pg, false)
+		p.give(pg, Failed)
 	}
 	return b.wait
 }
 
-// drop deletes an old page that cannot be replaced.
-func (p *Purger) drop(pg *Page) {
-	if pg.Left {
-		pg.Left = false
-		p.Store.DeleteLater(pg.Place()) // a key that was found is no bad one
+// drop deletes an old page that cannot be replaced. If no response came, its last good copy
+// stays, for the next visitor may get none either.
+func (p *Purger) drop(pg *Page, f Fate) {
+	if !pg.Left {
+		return
 	}
+	pg.Left = false
+	if f == Failed && p.Store.Expire(context.Background(), pg.Place()) == nil {
+		return
+	}
+	p.Store.DeleteLater(pg.Place()) // a key that was found is no bad one
 }
 
 // give ends with a page.
-func (p *Purger) give(pg *Page, fetched bool) {
-	if !fetched {
-		p.drop(pg)
+func (p *Purger) give(pg *Page, f Fate) {
+	if f != Replaced {
+		p.drop(pg, f)
 	}
-	p.stats.refetched(fetched)
-	pg.done(fetched)
+	p.stats.refetched(f == Replaced)
+	pg.done(f)
 }
 
 // Run fetches the pages of soft purges, and of those that refresh, until ctx is done. Then
@@ -133,14 +147,18 @@ func (p *Purger) Run(ctx context.Context) {
 	}
 	jobs.Wait()
 	for _, pg := range p.queue.close() {
-		p.give(pg, false)
+		p.give(pg, Failed)
 	}
 }
 
 func (p *Purger) replace(ctx context.Context, pg *Page) {
 	ctx, cancel := context.WithDeadline(ctx, pg.until)
 	defer cancel()
-	p.give(pg, ctx.Err() == nil && p.Refetch(ctx, pg))
+	f := Failed
+	if ctx.Err() == nil {
+		f = p.Refetch(ctx, pg)
+	}
+	p.give(pg, f)
 }
 
 func (p *Purger) softLimit() time.Duration { return cmp.Or(p.SoftLimit, time.Minute) }
