@@ -9,6 +9,7 @@ import (
 
 	"uwgate/demo/stack"
 	"uwgate/gateway/purge"
+	"uwgate/uwsgi"
 )
 
 const purgeToken = "0123456789abcdef0123"
@@ -126,6 +127,43 @@ func TestPurgeIsOff(t *testing.T) {
 		}
 		if v := a.visit(method, "/any/page", ""); v.status != 200 || !strings.Contains(v.body, "Done.") || a.has(a.wireKey("/any/page")) {
 			t.Errorf("%s: got %d, %s", method, v.status, v.reason())
+		}
+	}
+}
+
+// A purge of a URL is one of both schemes and of all classes of visitors, whichever of them
+// nginx has handed over the keys for.
+func TestPurgeOfBothSchemes(t *testing.T) {
+	t.Parallel()
+	a := startApp(t, stack.Config{Args: purges})
+	const target = "/any/both"
+	keys := make(map[string]string)
+	for _, scheme := range []string{"http", "https"} {
+		for _, visitor := range []string{"", "+"} {
+			key := visitor + scheme + "://127.0.0.1" + target
+			keys[key] = scheme
+		}
+	}
+	fill := func() {
+		for key, scheme := range keys {
+			v := append(vars("GET", target), uwsgi.Var{Name: "CACHE_KEY", Value: key}, uwsgi.Var{Name: "CACHE_STATUS", Value: "404"})
+			v = v.Set(uwsgi.Var{Name: "HTTP_HOST", Value: "127.0.0.1"})
+			a.want(a.ask(a.Uwgate.Addr, v.Set(uwsgi.Var{Name: "REQUEST_SCHEME", Value: scheme}), ""), 200)
+		}
+		a.settle()
+		for key := range keys {
+			a.eventually(key+" is stored", func() bool { return a.has(key) })
+		}
+	}
+	for _, lines := range []string{"", "Cookie: unknown=1"} {
+		fill()
+		if r := a.purge(target, lines); r.Status != purge.Done || r.Deleted != len(keys) {
+			t.Errorf("PURGE: got %+v", r)
+		}
+		for key := range keys {
+			if a.has(key) {
+				t.Errorf("%s is left", key)
+			}
 		}
 	}
 }
