@@ -17,7 +17,7 @@ func purgeRows() []row {
 		{name: "purge-from", kind: many("network", func(s *Settings) *[]netip.Prefix { return &s.Purges.From }, parsePurgers), example: "10.0.0.0/8", restart: true,
 			help: "accept PURGE requests of clients in this `NETWORK`, by the address that nginx reports (REMOTE_ADDR), as in 10.0.0.0/8; without this and a token, the workers get them as any other request (docs/purging.md)"},
 		{name: "purge-token", kind: text("text", func(s *Settings) *string { return &s.Purges.Token }, checkToken), example: "LONG-RANDOM-TEXT", restart: true, secret: true,
-			help: "accept PURGE requests with this `TOKEN` from any address, in X-Purge-Token or Authorization: Bearer"},
+			help: "accept PURGE requests with this `TOKEN` from any address, in X-Purge-Token or Authorization: Bearer; it has at least 16 letters and digits, as from openssl rand -hex 16"},
 		{name: "purge-token-file", kind: text("file", func(s *Settings) *string { return &s.Purges.TokenFile }, nil), example: "/etc/uwgate/purge-token", restart: true,
 			help: "read the --purge-token from this `FILE`, which has nothing else in it"},
 		{name: "purge-default", kind: word(func(s *Settings) *string { return &s.Purges.Default }, purge.Reaches...), defaults: []string{string(purge.Exact)}, example: string(purge.Query), restart: true,
