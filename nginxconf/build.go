@@ -2,6 +2,7 @@ package nginxconf
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,6 +17,7 @@ type builder struct {
 	leads     map[*scope][]*scope              // to a named location, from those locations
 	visited   map[*scope]bool                  // the locations to which requests are known to come
 	fetched   map[*scope]bool                  // the locations that srcache_fetch asks
+	regexes   map[*directive]*regexp.Regexp    // of rewrites
 	inKeys    map[string]bool                  // the variables of which keys are made, by their names in lower case
 	types     map[*directive]map[string]string // by the first types block of a level
 }
@@ -38,6 +40,7 @@ func build(ds []*directive, config *Config) error {
 		visited:   map[*scope]bool{},
 		fetched:   map[*scope]bool{},
 		types:     map[*directive]map[string]string{},
+		regexes:   map[*directive]*regexp.Regexp{},
 		inKeys:    madeIntoKeys(http),
 	}
 	config.defs, config.listening = b.defs, &listeners{}

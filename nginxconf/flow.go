@@ -21,10 +21,11 @@ type flow struct {
 	onWay   map[entry]int // where in way
 	circles map[entry]bool
 
-	arrivals []arrival // of one entry, in the order in which they were found
-	lookups  []query   // likewise
-	isPlain  bool      // other requests for the URL of the entry are looked up
-	isBlind  bool      // nobody knows whether any request comes this way
+	arrivals     []arrival // of one entry, in the order in which they were found
+	lookups      []query   // likewise
+	isSubrequest bool      // of the entry
+	isPlain      bool      // other requests for the URL of the entry are looked up
+	isBlind      bool      // nobody knows whether any request comes this way
 }
 
 // An entry is where a visit like others arrives: at a location, or at the server on its
@@ -174,6 +175,9 @@ func (f *flow) end(sometimes bool) {
 		if q.before != nil {
 			l.Before = first(l.Before, q.before)
 			l.IsConstant = l.IsConstant || isConstant(q.before)
+		}
+		if q.path != nil && isConstant(q.path) {
+			l.OnePath = first(l.OnePath, q.path)
 		}
 		if isPlain && q.isFirst && q.path != nil && q.path.leadsElsewhere() {
 			l.stray(q)

@@ -181,6 +181,7 @@ type Hits struct {
 type Changes struct {
 	Before     Text // changes the path before the key is made
 	IsConstant bool // Before gives many URLs one path
+	OnePath    Text // gives many URLs one path before the lookup, whatever the key is made from
 	Moved      Text // changes the path after the key is made, before a miss reaches a uwsgi_pass
 	Recut      Text // changes the arguments then
 	Remade     Text // the `set` that makes another key of the changed path

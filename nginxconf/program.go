@@ -71,7 +71,7 @@ func (f *flow) wander(v visit, d *directive) {
 		v.by = d
 	}
 	v.inside, v.split, v.doubt = true, d, d
-	v.path, v.moved, v.args, v.recut = d, d, d, d
+	v.path, v.moved, v.args, v.recut, v.uri = d, d, d, d, ""
 	f.server.walk(func(l *scope) {
 		if l.name == "location" {
 			w := v

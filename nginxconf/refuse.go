@@ -1,6 +1,9 @@
 package nginxconf
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // denials are the directives by which nginx denies access.
 var denials = []string{"deny", "auth_basic", "auth_request", "auth_jwt", "auth_digest", "limit_except", "ssl_verify_client", "internal", "js_access", "access_by_lua_block", "access_by_lua_file", "access_by_lua"}
@@ -43,6 +46,12 @@ func refusals(s *scope) (all []refusal) {
 		all = append(all, refusal{d, []int{403}})
 	}
 	return all
+}
+
+// isAccess reports whether a directive acts in the access phase, which nginx leaves out for
+// subrequests (ngx_http_core_access_phase).
+func isAccess(d *directive) bool {
+	return slices.Contains(denials, d.name)
 }
 
 // denial returns the deny in force. allow and deny are one list.

@@ -147,7 +147,9 @@ func (f *flow) destinations(target string) (locations []*scope) {
 // serve follows a request after the rewrite module.
 func (f *flow) serve(v visit) {
 	for _, r := range refusals(v.at) {
-		f.fail(v, r.by, r.codes...)
+		if !f.isSubrequest || !isAccess(r.by) {
+			f.fail(v, r.by, r.codes...)
+		}
 	}
 	for _, d := range v.at.programs() {
 		f.wander(v, d)

@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,7 +118,11 @@ func (f *flow) returns(v visit, d *directive) {
 }
 
 func (f *flow) rewrite(s step, d *directive) (out []step) {
-	if !d.matchesAll() {
+	met, isKnown := f.b.matches(d, s.uri)
+	switch {
+	case isKnown && !met:
+		return []step{s}
+	case !isKnown && !d.matchesAll():
 		out = append(out, s)
 	}
 	flag := d.arg(2)
@@ -133,6 +138,20 @@ func (f *flow) rewrite(s step, d *directive) (out []step) {
 		s.to = nil
 	}
 	return append(out, s)
+}
+
+// matches reports whether a rewrite takes a path. It is not known without a path, or if Go
+// cannot read the regex.
+func (b *builder) matches(d *directive, path string) (met, isKnown bool) {
+	if path == "" {
+		return false, false
+	}
+	re, known := b.regexes[d]
+	if !known {
+		re, _ = regexp.Compile(d.arg(0))
+		b.regexes[d] = re
+	}
+	return re != nil && re.MatchString(path), re != nil
 }
 
 // isElsewhere reports whether a rewrite leads to a URL, so that it is a redirect.

@@ -59,6 +59,7 @@ func (b *builder) subrequests(server, s *scope, d *directive) func(*flow) {
 
 func (b *builder) addSubrequest(f *flow, d *directive, starts func(*flow)) {
 	f.begin()
+	f.isSubrequest = true
 	starts(f)
 	sub := Subrequest{Text: first(Text{}, d), Kind: d.name}
 	for _, q := range f.lookups {

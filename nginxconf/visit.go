@@ -12,6 +12,7 @@ type visit struct {
 	by      *directive // what sent the request on without a lookup; nil: nothing did
 	refused *Pass      // the uwsgi_pass that could not be reached; nil: none
 	inside  bool       // nginx redirected the request, so internal locations accept it
+	uri     string     // the path, if it is one for all requests on this way; "": it is not known
 	failed  *scope     // where nginx began to serve an error page, so no further error_page counts; nil: nowhere
 	changes
 }
@@ -58,7 +59,7 @@ type arrival struct {
 
 // changed returns the visit with another path, made by d.
 func (v visit) changed(d *directive, target string) visit {
-	v.path, v.moved = d, d
+	v.path, v.moved, v.uri = d, d, constantPath(target)
 	if strings.Contains(target, "?") && !keepsArgs(target) {
 		v.args, v.recut = d, d
 	}
@@ -66,6 +67,15 @@ func (v visit) changed(d *directive, target string) visit {
 		v.doubt = d
 	}
 	return v
+}
+
+// constantPath returns the path of a target that is the same for all requests, or "".
+func constantPath(target string) string {
+	path, _, _ := strings.Cut(target, "?")
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "$") {
+		return ""
+	}
+	return path
 }
 
 // keepsArgs reports whether the target of an internal redirect has exactly the arguments

@@ -63,7 +63,7 @@ func TestFixesWork(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			left := fixAll(t, dir, a)
+			left := fixAll(t, dir, a, maxRounds)
 			if reason := unfixed[name]; (reason == "") != (len(left) == 0) {
 				t.Errorf("after %d rounds of fixes: %v (%s)", maxRounds, left, reason)
 			}
@@ -76,7 +76,7 @@ func TestFixesWork(t *testing.T) {
 
 // fixAll makes the fixes in that folder, until there are none, and returns what is still
 // wrong.
-func fixAll(t *testing.T, dir string, a *txtar.Archive) (left []string) {
+func fixAll(t *testing.T, dir string, a *txtar.Archive, rounds int) (left []Finding) {
 	t.Helper()
 	flags := strings.Split(strings.TrimSpace(string(a.Comment)), "\n")
 	for round := 0; ; round++ {
@@ -88,7 +88,7 @@ func fixAll(t *testing.T, dir string, a *txtar.Archive) (left []string) {
 		left = nil
 		for _, f := range Check(c, gateway(t, dir, strings.Join(flags, "\n"))) {
 			if f.Level != Note && f.Code != visitorsLookedUp { // which only the operator can judge
-				left = append(left, strings.ReplaceAll(f.String(), dir+"/", ""))
+				left = append(left, f)
 			}
 			if f.Level != Note && len(f.Fix.Edits)+len(f.Fix.Flags)+len(f.Fix.Unset) == 0 && f.Fix.Manual == "" {
 				t.Errorf("%v: the fix is not for programs, and does not say why: %q", f, f.Fix)
@@ -96,7 +96,7 @@ func fixAll(t *testing.T, dir string, a *txtar.Archive) (left []string) {
 			fixes = append(fixes, f.Fix)
 		}
 		all := Together(fixes)
-		if round == maxRounds || len(all.Edits)+len(all.Flags)+len(all.Unset) == 0 {
+		if round == rounds || len(all.Edits)+len(all.Flags)+len(all.Unset) == 0 {
 			return left
 		}
 		applyEdits(t, all.Edits)

@@ -100,6 +100,8 @@ func (k *checker) keyDiffers(l Lookup, asked string) {
 	switch {
 	case l.Misses == nil || len(l.opaque()) > 0 || l.Key.Varies != "":
 		return
+	case l.isOneForMany(): // another finding changes the key
+		return
 	case !inGeneration:
 		k.generationDiffers(l, asked)
 		return

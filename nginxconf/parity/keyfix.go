@@ -18,6 +18,19 @@ func (k *checker) setKey(l Lookup, quoted string) Fix {
 	return k.put(l.Location.Place, "set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+quoted+";")
 }
 
+// keyOfURL returns a key that has the URL of the client, and not the path that nginx makes of
+// it: that of the gateway, if it has the URL, or else that of the lookup, changed.
+func (k *checker) keyOfURL(l Lookup) string {
+	if k.g.Key == "" || slices.Contains(nginxconf.Variables(k.g.Key), "request_uri") {
+		return k.quotedKey()
+	}
+	key := nginxconf.Canonical(l.asked())
+	for _, args := range []string{"$uri$is_args$args", "$uri?$args"} {
+		key = strings.Replace(key, args, "$uri", 1)
+	}
+	return nginxconf.Quote(replaced(key, "uri", nginxconf.ParseExpression("$request_uri")))
+}
+
 // setKeyFirst sets the key before anything can end the rewrites of the location. It keeps
 // the expression that stands too late, unless the gateway has another one.
 func (k *checker) setKeyFirst(l Lookup) Fix {
@@ -208,9 +221,9 @@ func (k *checker) longFix(l Lookup, name string) Fix {
 	if l.Misses == nil || !l.misses().shows() || !l.If.IsZero() || l.Key.Late != "" {
 		return Fix{Text: text}
 	}
-	f := end(k.http(l.Server), `map $`+name+` $too_long { default ""; "~^.{200}" 1; }`)
+	f := end(k.http(l.Server), `map $`+name+` $long_`+name+` { default ""; "~^.{200}" 1; }`)
 	if l.hasHead() {
-		return f.and(k.put(l.Location.Place, "srcache_fetch_skip $too_long;")).as(text)
+		return f.and(k.put(l.Location.Place, "srcache_fetch_skip $long_"+name+";")).as(text)
 	}
-	return f.and(begin(l.Location.Place, "if ($too_long) { uwsgi_pass "+k.missesTo(l)+"; }")).as(text)
+	return f.and(begin(l.Location.Place, "if ($long_"+name+") { uwsgi_pass "+k.missesTo(l)+"; }")).as(text)
 }

@@ -26,7 +26,7 @@ func (k *checker) rewritten(l Lookup) {
 		if !l.isDerived() {
 			level = Warning // for it is the same page, if the application goes by PATH_INFO alone
 		}
-		k.add(level, l.Before.Place, keyRewritten, k.setKey(l, k.quotedKey()),
+		k.add(level, l.Before.Place, keyRewritten, k.setKey(l, k.keyOfURL(l)),
 			"%s", oneKeyForMany(l.Before))
 	}
 }

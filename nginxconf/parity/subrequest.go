@@ -18,7 +18,7 @@ func (k *checker) subrequests(ours *group) {
 		case sub.Kind == "auth_request" && len(lookups) > 0 && lookups[0].Misses != nil:
 			k.authRequest(sub, lookups[0])
 		case len(shared) > 0:
-			k.add(subrequestLevel(sub.Kind), sub.Place, subrequests, k.fragmentFix(shared[0]),
+			k.add(subrequestLevel(sub.Kind), sub.Place, subrequests, k.partsFix(sub, shared[0]),
 				"subrequests of %s reach the lookup of %s under the key of their page: once the page is stored, nginx serves it in place of their response; their own responses are not stored", sub.Value, shared[0].Place)
 		case len(lookups) > 0:
 			k.note(sub.Place, subrequests, Fix{},
@@ -30,6 +30,18 @@ func (k *checker) subrequests(ours *group) {
 				"subrequests of %s reach uwgate (%s); their responses are not stored", sub.Value, sub.Passes[0].Place)
 		}
 	}
+}
+
+// partsFix keeps subrequests away from the key of their page. If nginx gives many pages one
+// path, a key that has it is wrong for them.
+func (k *checker) partsFix(sub nginxconf.Subrequest, l Lookup) Fix {
+	switch {
+	case l.OnePath.IsZero():
+		return k.fragmentFix(l)
+	case sub.Kind == "ssi" || sub.Kind == "slice":
+		return manual(printedConfiguration, "a key with $uri is wrong for the pages that pass "+l.OnePath.Value+", so the parts must not be looked up")
+	}
+	return k.ownLocation(sub.Value, "internal; ", l)
 }
 
 // isOfURL reports whether the key is that of the client's URL, whatever nginx makes of it.
@@ -60,7 +72,7 @@ func (k *checker) authRequest(sub nginxconf.Subrequest, l Lookup) {
 func (k *checker) ownLocation(what, more string, l Lookup) Fix {
 	path := lastWord(what)
 	line := "location = " + path + " { " + more + "uwsgi_pass " + l.misses().Upstream.Name + "; }"
-	if l.Location.Name == "= "+path || len(nginxconf.Variables(path)) > 0 || !strings.HasPrefix(path, "/") {
+	if !k.named(l.Server, "= "+path).IsZero() || len(nginxconf.Variables(path)) > 0 || !strings.HasPrefix(path, "/") {
 		return manual(line, "only you know what else this location has to do")
 	}
 	return end(l.Server.Place, line)
