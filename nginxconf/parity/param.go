@@ -276,8 +276,7 @@ func (k *checker) allowsWithoutHost(l Lookup) bool {
 	return true
 }
 
-// keyParts checks for arguments and schemes that the application sees and the key does not
-// have.
+// keyParts checks for schemes that the application sees and the key does not have.
 func (k *checker) keyParts(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" || len(l.opaque()) > 0 {
 		return
@@ -285,10 +284,6 @@ func (k *checker) keyParts(l Lookup) {
 	names := nginxconf.Variables(l.asked())
 	has := func(name string) bool { return slices.Contains(names, name) }
 	at := l.at(l.Key.Place)
-	if has("uri") && !has("request_uri") && !slices.ContainsFunc(names, func(name string) bool { return nginxconf.IsArgs(name) && name != "is_args" }) {
-		k.note(at, keyWithoutArgs, k.setKey(l, nginxconf.Quote(withArgs(l.asked()))),
-			"the key %s has no arguments: pages of URLs with arguments are never stored", l.asked())
-	}
 	k.constantScheme(l)
 	if k.g.TrustForwardedProto && has("scheme") && !has("http_x_forwarded_proto") {
 		k.warning(at, keyScheme, k.schemeFix(l),

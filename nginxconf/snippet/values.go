@@ -33,6 +33,7 @@ type values struct {
 	Pass                    string
 	HashLine                string
 	Key                     string
+	NoArgs                  bool   // the key does not depend on arguments
 	Cut                     string // the pattern of a run of ignored arguments
 	Fragments               []string
 	FragmentKey             string
@@ -73,7 +74,7 @@ func (s *Site) values() (*values, error) {
 		IsDefault: s.isDefault(),
 	}
 	s.addName(v, &q)
-	v.Key = q.quoteKey(s.key())
+	v.Key, v.NoArgs = q.quoteKey(s.key()), s.lacksArgs()
 	v.ForwardedProto = slices.Contains(nginxconf.Variables(s.key()), "visitors_scheme"+v.As)
 	s.addGateways(v, &q)
 	v.HashLine = s.hashLine()
@@ -185,6 +186,15 @@ func (s *Site) key() string {
 		}
 	}
 	return e.String()
+}
+
+// lacksArgs reports whether URLs that differ in arguments have one key. A variable of a map
+// may have them.
+func (s *Site) lacksArgs() bool {
+	return !slices.ContainsFunc(nginxconf.Variables(s.key()), func(name string) bool {
+		isPrinted := strings.HasPrefix(name, "visitor") && !nginxconf.IsOwn(name)
+		return nginxconf.IsArgs(name) || name == "request_uri" || name == "request" || !nginxconf.IsOwn(name) && !isPrinted
+	})
 }
 
 // hashLine returns the method of several servers. In the subrequest of srcache_fetch the
