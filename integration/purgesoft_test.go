@@ -12,14 +12,26 @@ import (
 	"uwgate/gateway/purge"
 )
 
-// hold makes pages wait until let is called.
-func (b *purgeBench) hold() { b.write("hold", "") }
+// hold makes pages wait until let is called, or the test ends.
+func (b *purgeBench) hold() {
+	b.t.Helper()
+	b.write("hold", "")
+	b.t.Cleanup(func() { os.Remove(filepath.Join(b.Dir, "site", "hold")) })
+}
 
 func (b *purgeBench) let() {
 	b.t.Helper()
 	if err := os.Remove(filepath.Join(b.Dir, "site", "hold")); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// fetches waits until workers have that many requests of both gateways.
+func (b *purgeBench) fetches(n int) {
+	b.t.Helper()
+	b.eventually(fmt.Sprint(n, " requests with workers"), func() bool {
+		return sum(b.metrics()+b.metricsOf(b.admin), "uwgate_backend_requests_in_flight") == n
+	})
 }
 
 // toWorkers returns how many requests for a page have reached the workers so far.
@@ -63,18 +75,18 @@ func (b *purgeBench) purgeSoftly(way purgeWay, round int) {
 	b.hold()
 	r := b.carryOut(way, true)
 	if r.Status != purge.Done || r.Found != len(way.gone) || r.Kept != len(way.gone) || r.Deleted != 0 {
-		t.Errorf("got %+v, want %d pages kept", r, len(way.gone))
+		t.Fatalf("got %+v, want %d pages kept", r, len(way.gone))
 	}
-	b.atWorkers(min(len(way.gone), 2)) // which is --refresh-concurrency
+	b.fetches(min(len(way.gone), 2)) // which is --refresh-concurrency
 	hot := purgePages[slices.IndexFunc(purgePages, func(p sitePage) bool { return p.String() == way.gone[0] })]
-	passed := len(b.lines())
+	passed := strings.Count(b.accessLogs(), "\n")
 	c := b.crowd(200, func(int) page { return b.fetch("GET", hot.target, "Host: "+hot.host) })
 	for _, p := range c.pages {
 		if p.status != 200 || !strings.Contains(p.body, "<p>"+before+" at ") {
 			t.Errorf("while the page is fetched: got %d %.100q, %v", p.status, p.body, p.err)
 		}
 	}
-	if n := len(b.lines()) - passed; n != 0 {
+	if n := strings.Count(b.accessLogs(), "\n") - passed; n != 0 {
 		t.Errorf("%d visitors were sent to uwgate", n)
 	}
 	b.let()
@@ -172,7 +184,7 @@ func TestSoftPurgeEnds(t *testing.T) {
 	if r := b.run("--soft", "http://"+wwwSite+target); r.Kept != 1 || !b.has(key) {
 		t.Errorf("got %+v", r)
 	}
-	b.atWorkers(1)
+	b.fetches(1)
 	if err := b.Uwgate.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -109,11 +111,14 @@ func (b *purgeBench) carryOut(way purgeWay, soft bool) purge.Result {
 	case way.args != nil:
 		return b.run(way.args...)
 	}
-	lines := "Host: " + wwwSite + "\n" + way.lines
+	lines := "Host: " + wwwSite
+	if way.lines != "" {
+		lines += "\n" + way.lines
+	}
 	if soft {
 		lines += "\nX-Purge-Method: soft"
 	}
-	return b.purge(way.target, strings.TrimSpace(lines))
+	return b.purge(way.target, lines)
 }
 
 // fillAll stores the pages with a content, and visits each once more if they are to be hot.
@@ -228,5 +233,55 @@ func TestPurgeOfOldPages(t *testing.T) {
 	}
 	if r := b.run("--tag", "a"); r.Deleted != 4 {
 		t.Errorf("a tag: %+v", r)
+	}
+}
+
+// A POST purges what rules and its response say: tags of its site, and of all sites by rules.
+func TestPurgeByRequests(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "rules.yaml")
+	const rules = "rules:\n  - path: /comments/\n    methods: [POST]\n    purge: [\"tag:a\", \"prefix:/news/\"]\n"
+	if err := os.WriteFile(file, []byte(rules), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := startPurges(t, stack.Config{Memcached: 3, Args: []string{"--config", file}})
+	for i, tt := range []struct {
+		target, lines string
+		gone          []string
+	}{
+		{"/comments/7", "", append(strings.Fields(tagA), wwwSite+"/news/", wwwSite+"/news/?page=2", wwwSite+"/news/1")},
+		{"/elsewhere", "\nX-Field: Cache-Group-Invalidation: \"a\"", slices.DeleteFunc(strings.Fields(tagA), func(name string) bool { return strings.HasPrefix(name, shopSite) })},
+		{"/elsewhere", "", nil},
+	} {
+		before, after := fmt.Sprint("before-", i), fmt.Sprint("after-", i)
+		b.run("--all")
+		b.fillAll(before, false)
+		b.write("content", after)
+		b.want(b.fetch("POST", tt.target, "Host: "+wwwSite+"\nContent-Length: 0"+tt.lines), 200)
+		b.showsAfter(purgeWay{gone: tt.gone}, before, after)
+	}
+}
+
+// While a server cannot be reached, a purge is pending there, and says so. It is carried out
+// when the server is back.
+func TestPurgeIsPending(t *testing.T) {
+	t.Parallel()
+	b := startPurges(t, stack.Config{Args: []string{"--memcached-timeout", "250ms", "--memcached-connect-timeout", "250ms"}})
+	b.fillAll("before", false)
+	if err := b.Memcached[0].Pause(); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, status := runUwgate(t, append(append([]string{"purge"}, b.told()...), "--tag", "a", "http://"+wwwSite+"/news/")...)
+	if status != 1 || !strings.Contains(stdout, "pending") || !strings.Contains(stderr, b.Memcached[0].Addr+" could not be purged yet: ") {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	if err := b.Memcached[0].Resume(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(strings.Fields(tagA), wwwSite+"/news/") {
+		b.eventually(name+" is gone", func() bool { return !b.holds("http://" + strings.ReplaceAll(name, "%", "%25")) })
+	}
+	if !b.holds("http://" + wwwSite + "/news/1") {
+		t.Error("another page is gone")
 	}
 }
