@@ -151,7 +151,7 @@ func warmSummary(s *warm.Summary) string {
 			t.row(string(v), fmt.Sprint(n)+reasonsOf(s, v))
 		}
 	}
-	if n := s.Statuses[200]; n != s.Pages {
+	if n := s.Statuses[200]; n != s.Pages && len(s.Statuses) > 0 {
 		t.row("status", statusesOf(s.Statuses))
 	}
 	for i, f := range s.Odd {
@@ -159,7 +159,7 @@ func warmSummary(s *warm.Summary) string {
 			t.row("", "… (--json lists more)")
 			break
 		}
-		t.value(onlyFirst(i, "not found"), fmt.Sprintf("%d %s", f.Status, f.Page))
+		t.value(onlyFirst(i, "4xx"), fmt.Sprintf("%d %s", f.Status, f.Page))
 	}
 	for i, text := range s.UnreadWhat {
 		t.row(onlyFirst(i, "not read"), printable(text))
@@ -173,7 +173,7 @@ func warmSummary(s *warm.Summary) string {
 	return t.String()
 }
 
-// maxOdd is how many pages that were not found the summary shows.
+// maxOdd is how many pages with such a status the summary shows.
 const maxOdd = 10
 
 func times(n int) string {

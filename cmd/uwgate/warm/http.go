@@ -85,7 +85,7 @@ func (h *HTTP) Fetch(ctx context.Context, page string) (r Result) {
 	}
 	resp, err := h.transport.RoundTrip(req)
 	if err != nil {
-		r.Err = err
+		r.Err = h.advise(err)
 		return r
 	}
 	defer resp.Body.Close()
@@ -93,6 +93,15 @@ func (h *HTTP) Fetch(ctx context.Context, page string) (r Result) {
 	r.readRetryAfter(resp.Header.Get("Retry-After"))
 	r.readWhole(resp.Body)
 	return r
+}
+
+// advise says what to do if the site's name does not lead to nginx.
+func (h *HTTP) advise(err error) error {
+	var op *net.OpError
+	if h.Addr != "" || !errors.As(err, &op) || op.Op != "dial" {
+		return err
+	}
+	return fmt.Errorf("%w; name nginx's address with --connect", err)
 }
 
 // request makes the request of a browser whose target has the bytes of the URL.
@@ -168,7 +177,7 @@ func (h *HTTP) follow(ctx context.Context, page string, hosts *Hosts) (*http.Res
 		req.Header.Set("Accept-Encoding", sitemapEncodings)
 		resp, err := h.transport.RoundTrip(req)
 		if err != nil {
-			return nil, err
+			return nil, h.advise(err)
 		}
 		to, err := resp.Location()
 		if err != nil || resp.StatusCode/100 != 3 {

@@ -24,7 +24,7 @@ func Normalize(site, raw string) (string, error) {
 	scheme, host, rest := cut(raw)
 	switch {
 	case scheme != "http" && scheme != "https":
-		return "", fmt.Errorf("%q: write a URL, as in https://www.example.com/page", raw)
+		return "", fmt.Errorf("%q: write a URL, as in https://www.example.com/page, or a path of --site, which begins with a slash, as in /page", raw)
 	case strings.Contains(host, "@"):
 		return "", errors.New("the URL has a user before its host; write -H 'Authorization: …'")
 	}

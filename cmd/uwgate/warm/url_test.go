@@ -20,7 +20,7 @@ func TestNormalize(t *testing.T) {
 		{"http://[2001:db8::1]:8080/a", "http://[2001:db8::1]:8080/a", ""},
 		{"/a?b", site + "/a?b", ""},
 		{"//cdn.example.com/a", "", "write a URL"},
-		{"a/b", "", "write a URL"},
+		{"a/b", "", "or a path of --site, which begins with a slash"},
 		{"ftp://h/a", "", "write a URL"},
 		{"http://", "", "no valid host"},
 		{"http://:80/", "", "no valid host"},

@@ -4,8 +4,13 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"uwgate/uwsgi"
@@ -32,7 +37,7 @@ func (u *UWSGI) Fetch(ctx context.Context, page string) (r Result) {
 	defer cancel()
 	cacheStatus, err := u.exchange(ctx, &r)
 	if err != nil {
-		r.Err = err
+		r.Err = u.advise(err)
 	}
 	if r.Err != nil && ctx.Err() != nil {
 		r.Err = context.Cause(ctx)
@@ -40,6 +45,18 @@ func (u *UWSGI) Fetch(ctx context.Context, page string) (r Result) {
 	r.Took = time.Since(began)
 	r.judge(cacheStatus)
 	return r
+}
+
+// advise says what to do if the gateway does not take the request. One that does not accept
+// a client closes its connection without a word, and logs why.
+func (u *UWSGI) advise(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; run the command as root or as the user of nginx, or see --socket-mode", err)
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: the gateway at %s closed the connection; if it has --allow-user or --allow-peer, run the command as one of these; its log says why", err, u.Addr)
+	}
+	return err
 }
 
 func (u *UWSGI) exchange(ctx context.Context, r *Result) (cacheStatus []string, err error) {

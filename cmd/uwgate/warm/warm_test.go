@@ -239,6 +239,18 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// If the name of a site does not lead to nginx, the error says how to name nginx. With an
+// address it does not.
+func TestAdviceToConnect(t *testing.T) {
+	for addr, want := range map[string]bool{"": true, "127.0.0.1:1": false} {
+		h := &HTTP{Network: "tcp", Addr: addr}
+		h.Open()
+		if r := h.Fetch(t.Context(), "http://127.0.0.1:1/"); r.Err == nil || strings.Contains(r.Err.Error(), "--connect") != want {
+			t.Errorf("%q: got %v", addr, r.Err)
+		}
+	}
+}
+
 // When nothing works, the rest is not tried.
 func TestNothingWorks(t *testing.T) {
 	h := &HTTP{Network: "tcp", Addr: "127.0.0.1:1"}
@@ -367,5 +379,8 @@ func TestUWSGI(t *testing.T) {
 		if r := u.Fetch(t.Context(), page); r.Verdict != want || (want == Failed) != (r.Err != nil) || want == Stored && (r.Bytes != 2 || r.Reason != "max-age") {
 			t.Errorf("%s: got %+v", page, r)
 		}
+	}
+	if r := u.Fetch(t.Context(), "/silent"); r.Err == nil || !strings.Contains(r.Err.Error(), "closed the connection; if it has --allow-user or --allow-peer, run the command as one of these") {
+		t.Errorf("a gateway that does not accept the client: got %v", r.Err)
 	}
 }
