@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
 	"uwgate/gateway/purge"
 	"uwgate/uwsgi"
@@ -78,6 +79,25 @@ func TestPurgeIsLogged(t *testing.T) {
 	want := []string{"10.1.2.3 PURGE [url http://example.com/page]", "10.1.2.3 POST [tag news]", " api [tag news]"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A memcached that cannot be reached is no error for the client, which would repeat the
+// purge: the body says that it is pending.
+func TestPurgeWhileMemcachedIsDown(t *testing.T) {
+	b := newBench(t, func(g *Gateway) {
+		purging(0)(g)
+		ring, err := cachewriter.NewRing(cachewriter.All, cachewriter.Server{Name: "127.0.0.1:1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Store = &cachewriter.Writer{Ring: ring, DialTimeout: patience, Timeout: patience}
+	}, says(okPage("a page")))
+	for _, more := range [][]uwsgi.Var{nil, {{Name: "HTTP_SURROGATE_KEY", Value: "news"}}, {{Name: "HTTP_X_PURGE_SCOPE", Value: "prefix"}}} {
+		a := b.ask(purgeOf("/page", more...), nil)
+		if a.status != 200 || !strings.Contains(a.body, `{"status":"`+purge.Pending+`"`) || !strings.Contains(a.body, `"pending":true,"error":`) {
+			t.Errorf("%v: got %q", more, a.raw)
+		}
 	}
 }
 
