@@ -34,12 +34,13 @@ const archivesOfCheck = "../nginxconf/parity/testdata/check"
 var unserved = map[string]string{
 	"access_differs_secure_link": "its links have an MD5 sum",
 
-	"access_differs":    "only the operator knows who may see the pages",
-	"another_gateway":   "misses go to another program, which is not here",
-	"filter_of_both":    "only the operator knows which of the two is right",
-	"gap":               "nobody knows what the missing file says",
-	"no_lookup":         "only the operator knows which pages nginx must look up",
-	"no_lookup_srcache": "likewise",
+	"access_differs":      "only the operator knows who may see the pages",
+	"access_differs_deny": "likewise",
+	"another_gateway":     "misses go to another program, which is not here",
+	"filter_of_both":      "only the operator knows which of the two is right",
+	"gap":                 "nobody knows what the missing file says",
+	"no_lookup":           "only the operator knows which pages nginx must look up",
+	"no_lookup_srcache":   "likewise",
 
 	"param_unkeyed_behind_lookup": "only the operator knows whether its variable can be set before the lookup",
 

@@ -122,7 +122,7 @@ func readChecked(c *cli.Context, set *settings.Set) (*settings.Settings, error) 
 	}
 	switch {
 	case s.Command.Diff && (s.Command.Nginx == "" || s.Command.JSON || s.Command.Verbose || s.Command.Via != ""):
-		return nil, errors.Join(err, errors.New("--diff goes with --nginx alone, whose files it changes; with --json the same changes are in `edits`"))
+		return nil, errors.Join(err, errors.New("--diff prints the changes of the files of --nginx: give --nginx, without --json, -v and --via; with --json the same changes are in `edits`"))
 	case s.Command.Verbose && s.Command.Nginx == "":
 		return nil, errors.Join(err, errors.New("-v goes with --nginx, whose ways to uwgate it prints"))
 	case s.Command.Via == "" && len(s.Command.Headers) > 0:

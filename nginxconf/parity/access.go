@@ -12,7 +12,7 @@ import (
 func (k *checker) access(l Lookup) {
 	for _, p := range l.Reached {
 		for _, guard := range p.Guards {
-			if slices.ContainsFunc(l.Guards, func(own nginxconf.Text) bool { return kindOf(own) == kindOf(guard) }) {
+			if slices.ContainsFunc(l.Guards, func(own nginxconf.Text) bool { return isAsStrict(own, guard) }) {
 				continue
 			}
 			level := Error
@@ -23,6 +23,12 @@ func (k *checker) access(l Lookup) {
 				"%s (%s) stands behind the lookup: it denies access to misses, and everybody gets the pages that are in memcached", guard.Value, guard.Place)
 		}
 	}
+}
+
+// isAsStrict reports whether one guard makes another one superfluous.
+func isAsStrict(own, guard nginxconf.Text) bool {
+	const denyAll = "`deny all`"
+	return kindOf(own) == kindOf(guard) && (kindOf(guard) != "deny" || own.Value == guard.Value || own.Value == denyAll)
 }
 
 func kindOf(guard nginxconf.Text) string {
@@ -36,10 +42,10 @@ func (k *checker) refusesMisses(l Lookup) {
 	for _, p := range l.sides() {
 		for _, d := range k.config.In(p.Location.Place, "if") {
 			response := k.response(d)
-			if _, known := nginxconf.MethodMeets("GET", d.Value); response == "" || known || k.isOfURL(d.Value) || k.leavesBefore(l, d.Value) {
+			if _, known := nginxconf.MethodMeets("GET", d.Value); response == "" || known || k.isOfURL(subjectOf(d.Value)) || k.leavesBefore(l, d) {
 				continue
 			}
-			level, what := Error, "it refuses misses only, and everybody gets the pages that are in memcached"
+			level, what := Error, "it is for misses only, and everybody gets the pages that are in memcached"
 			if strings.HasPrefix(response, "return 3") || strings.HasPrefix(response, "rewrite") {
 				level, what = Warning, "it redirects misses only, and hits are served without that"
 			}
@@ -60,12 +66,17 @@ func (k *checker) isOfURL(condition string) bool {
 	})
 }
 
-// response returns what an `if` responds itself with, if that is a redirect or a refusal.
+// subjectOf returns what an `if` evaluates: its condition without a regex, in which a dollar
+// sign is the end.
+func subjectOf(condition string) string {
+	subject, _, _ := strings.Cut(condition, "~")
+	return subject
+}
+
+// response returns what an `if` responds itself with; "": it does not.
 func (k *checker) response(branch nginxconf.Text) string {
-	for _, d := range k.config.In(branch.Place, "return") {
-		if code, _, _ := strings.Cut(d.Value, " "); code == "" || code[0] == '3' || code[0] == '4' || code[0] > '9' {
-			return "return " + d.Value
-		}
+	if returns := k.config.In(branch.Place, "return"); len(returns) > 0 {
+		return strings.TrimSuffix(k.line(returns[0].Place), ";")
 	}
 	for _, d := range k.config.In(branch.Place, "rewrite") {
 		if words := k.config.Words(d.Place); len(words) == 4 && (words[3] == "redirect" || words[3] == "permanent") {
@@ -76,7 +87,8 @@ func (k *checker) response(branch nginxconf.Text) string {
 }
 
 // leavesBefore reports whether requests that meet a condition leave before the lookup.
-func (k *checker) leavesBefore(l Lookup, condition string) bool {
+func (k *checker) leavesBefore(l Lookup, branch nginxconf.Text) bool {
+	condition := conditionOf(k.config.Words(branch.Place)[1:])
 	for _, block := range []nginxconf.Place{l.Location.Place, l.Server.Place} {
 		for _, d := range k.config.In(block, "if") {
 			inner := k.config.In(d.Place, "")
@@ -84,7 +96,7 @@ func (k *checker) leavesBefore(l Lookup, condition string) bool {
 				name := k.config.Words(d.Place)[0]
 				return name == "return" || name == "rewrite" || strings.HasSuffix(name, "_pass")
 			})
-			if leaves && nginxconf.Canonical(d.Value) == nginxconf.Canonical(condition) {
+			if leaves && conditionOf(k.config.Words(d.Place)[1:]) == condition {
 				return true
 			}
 		}
@@ -102,7 +114,7 @@ func (k *checker) guardFix(l Lookup, branch nginxconf.Text, response string) Fix
 			lines = append(lines, k.line(d.Place))
 		}
 	}
-	for _, name := range nginxconf.Variables(branch.Value) {
+	for _, name := range nginxconf.Variables(subjectOf(branch.Value)) {
 		_, isMap := k.config.Map(name)
 		if made, _ := k.config.Definition(name); !isMap && made.Kind != "geo" && !nginxconf.IsOwn(name) {
 			return manual("the same `if` before the lookup", "only you know how its variables are set there")

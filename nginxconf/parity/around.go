@@ -102,7 +102,7 @@ func (k *checker) certificates(l Lookup) {
 // upstreamSettings checks how nginx treats the gateway as an upstream.
 func (k *checker) upstreamSettings(p pass) {
 	at := p.Location.Place
-	if d := k.last(at, "uwsgi_pass_request_body"); d.Value == "off" && p.announcesBody() {
+	if d := k.last(at, "uwsgi_pass_request_body"); d.Value == "off" && p.announcesBody() && !k.isForAuth(p) {
 		k.error(d.Place, noBody, k.put(at, "uwsgi_pass_request_body on;"),
 			"nginx sends no request bodies, but announces them: the application waits for forms and uploads that never come")
 	}

@@ -232,7 +232,7 @@ func (k *checker) other(l Lookup) {
 			"misses of this lookup go to no gateway, so uwgate stores nothing for it; ignore this if another program fills memcached")
 		return
 	}
-	k.note(l.Misses.Place, missElsewhere, Fix{}, "misses go to %s, which is not this gateway; the lookup of %s is not checked", addresses(l.Misses.Upstream), l.Place)
+	k.note(l.Misses.Place, missElsewhere, manual("uwgate check with the --config of that gateway, if it is one", "only you know where its settings are"), "misses go to %s, which is not this gateway; the lookup of %s is not checked", addresses(l.Misses.Upstream), l.Place)
 }
 
 // agreement compares lookups that share a gateway.

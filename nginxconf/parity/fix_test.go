@@ -21,6 +21,7 @@ const maxRounds = 3
 // unfixed are the archives that no program can make right, and why.
 var unfixed = map[string]string{
 	"access_differs":              "only the operator knows who may see the pages",
+	"access_differs_deny":         "likewise",
 	"filter_of_both":              "only the operator knows which of the two is right",
 	"gap":                         "a file is missing, and nobody knows what it would say",
 	"no_lookup":                   "only the operator knows which pages nginx must look up",

@@ -99,7 +99,7 @@ func (k *checker) repeated(p pass) {
 		case handed:
 			k.error(again.Place, paramTwice, remove(again.Place).as(oneOfTwo),
 				"%s is set twice, here and in %s; uwgate stores nothing then", again.Name, first.Place)
-		case again.Name == "CONTENT_LENGTH" && again.Value == "" && k.last(p.Location.Place, "uwsgi_pass_request_body").Value == "off":
+		case again.Name == "CONTENT_LENGTH" && again.Value == "" && (k.last(p.Location.Place, "uwsgi_pass_request_body").Value == "off" || k.isForAuth(p)):
 			// The way to announce no body (docs/bodies.md).
 		case again.IfNotEmpty, first.IfNotEmpty, nginxconf.Canonical(first.Value) == nginxconf.Canonical(again.Value):
 		default:

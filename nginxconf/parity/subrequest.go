@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 func (k *checker) subrequests(ours *group) {
 	for _, sub := range k.config.Subrequests {
 		k.ssiSentinel(sub, ours)
+		k.authBody(sub, ours)
 		lookups := slices.DeleteFunc(ours.of(sub.Lookups), k.asksNoParts)
 		shared := slices.DeleteFunc(slices.Clone(lookups), func(l Lookup) bool { return !l.isOfURL() })
 		switch {
@@ -42,6 +44,49 @@ func (k *checker) partsFix(sub nginxconf.Subrequest, l Lookup) Fix {
 		return manual(printedConfiguration, "a key with $uri is wrong for the pages that pass "+l.OnePath.Value+", so the parts must not be looked up")
 	}
 	return k.ownLocation(sub.Value, "internal; ", l)
+}
+
+// authBody checks for access checks that announce the body of the request that they are
+// for: they have none themselves, whatever uwsgi_pass_request_body says.
+func (k *checker) authBody(sub nginxconf.Subrequest, ours *group) {
+	if sub.Kind != "auth_request" {
+		return
+	}
+	for _, p := range passesOf(sub.Passes) {
+		if !ours.upstreams[p.Upstream.Name] || !p.announcesBody() || !p.isFor(sub) {
+			continue
+		}
+		const noLength = `uwsgi_param CONTENT_LENGTH "";`
+		fix := end(p.Location.Place, append(k.paramsOf(p), noLength)...)
+		if len(k.config.In(p.Location.Place, "uwsgi_param")) > 0 {
+			fix = k.put(p.Location.Place, noLength)
+		}
+		k.warning(p.Place, noBody, fix,
+			"the subrequests of %s have no body, but announce that of their request: for each POST, uwgate waits for a body that never comes", sub.Value)
+	}
+}
+
+// isFor reports whether the location of a pass is that of the subrequests alone.
+func (p pass) isFor(sub nginxconf.Subrequest) bool {
+	return slices.Contains(sub.Passes, p.Pass) && p.Location.Name == "= "+lastWord(sub.Value)
+}
+
+// paramsOf returns the lines that give a location of its own params those of outer levels.
+func (k *checker) paramsOf(p pass) (lines []string) {
+	lines = []string{k.usualParams()}
+	for _, param := range p.Params {
+		if filepath.Base(param.File) != "uwsgi_params" {
+			lines = append(lines, k.line(param.Place))
+		}
+	}
+	return lines
+}
+
+// isForAuth reports whether the subrequests of auth_request come to a pass.
+func (k *checker) isForAuth(p pass) bool {
+	return slices.ContainsFunc(k.config.Subrequests, func(sub nginxconf.Subrequest) bool {
+		return sub.Kind == "auth_request" && p.isFor(sub)
+	})
 }
 
 // isOfURL reports whether the key is that of the client's URL, whatever nginx makes of it.
