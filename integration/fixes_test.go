@@ -38,6 +38,7 @@ var unserved = map[string]string{
 	"access_differs_deny": "likewise",
 	"another_gateway":     "misses go to another program, which is not here",
 	"filter_of_both":      "only the operator knows which of the two is right",
+	"http_part_missing":   "only the operator knows where the file is",
 	"gap":                 "nobody knows what the missing file says",
 	"no_lookup":           "only the operator knows which pages nginx must look up",
 	"no_lookup_srcache":   "likewise",

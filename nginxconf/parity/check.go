@@ -97,6 +97,9 @@ func Check(c *nginxconf.Config, g Gateway) []Finding {
 		k.warning(gap.Place, unreadable, manual("run check as a user who may read the file, or correct the line", "uwgate does not know what stands there"),
 			"%s; uwgate does not know what stands there and cannot check it", gap.Text)
 	}
+	if k.withoutHTTPPart() {
+		return k.found.sorted(c.Files)
+	}
 	if len(c.Lookups) == 0 {
 		k.noLookup()
 	}

@@ -15,6 +15,7 @@ type Code string
 const (
 	noLookup        Code = "no-lookup"
 	unreadable      Code = "unreadable"
+	httpPart        Code = "http-part"
 	lookupsDisagree Code = "lookups-disagree"
 	notTold         Code = "not-told"
 

@@ -22,6 +22,7 @@ const maxRounds = 3
 var unfixed = map[string]string{
 	"access_differs":              "only the operator knows who may see the pages",
 	"access_differs_deny":         "likewise",
+	"http_part_missing":           "only the operator knows where the file is",
 	"filter_of_both":              "only the operator knows which of the two is right",
 	"gap":                         "a file is missing, and nobody knows what it would say",
 	"no_lookup":                   "only the operator knows which pages nginx must look up",

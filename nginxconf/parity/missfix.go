@@ -21,6 +21,9 @@ func (k *checker) passHere(location nginxconf.Place) Fix {
 
 // passElsewhere sends the requests that go where misses go to the gateway.
 func (k *checker) passElsewhere(l Lookup) (f Fix) {
+	if f, ok := k.addressFix(l.Misses.Upstream); ok {
+		return f
+	}
 	line := "uwsgi_pass " + k.gatewayAddress() + ";"
 	for _, p := range k.config.Passes {
 		if p.Server == l.Server && p.Upstream.Name == l.Misses.Upstream.Name {
