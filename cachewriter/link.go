@@ -46,6 +46,13 @@ func (l *link) dial() (net.Conn, error) {
 	return nc, nil
 }
 
+// isUp reports whether the connection that an operation has used is still there.
+func (l *link) isUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn != nil && !isHungUp(l.conn)
+}
+
 func (l *link) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // Done gets the outcome on all servers of an entry, once.
@@ -113,10 +116,17 @@ func TestIsDown(t *testing.T) {
 func TestAcceptsNothingAfterAFailure(t *testing.T) {
 	f := startFake(t)
 	w := newWriter(t, f.addr)
+	if w.Accepts(page("k", "v")) {
+		t.Error("a server that nobody has asked is known to accept")
+	}
+	w.Greet(t.Context())
 	if !w.Accepts(page("k", "v")) {
 		t.Error("a server that is up does not accept")
 	}
 	f.stop()
+	if w.Accepts(page("k", "v")) {
+		t.Error("a server accepts that has just closed its connections")
+	}
 	failed := make(chan error, 1)
 	e := page("k", "v")
 	e.Done = func(err error) { failed <- err }
@@ -125,5 +135,20 @@ func TestAcceptsNothingAfterAFailure(t *testing.T) {
 	}
 	if err := <-failed; err == nil || w.IsDown(e) || w.Accepts(e) {
 		t.Errorf("after %v: down is %v, accepts is %v", err, w.IsDown(e), w.Accepts(e))
+	}
+}
+
+// A server that does not respond at the start is logged once, and accepts nothing.
+func TestGreetReportsADeadServer(t *testing.T) {
+	f := startFake(t)
+	w := newWriter(t, f.addr)
+	core, logs := observer.New(zap.WarnLevel)
+	w.Log = zap.New(core)
+	f.stop()
+	for range 2 {
+		w.Greet(t.Context())
+	}
+	if told := logs.FilterField(zap.String("server", f.addr)).Len(); told != 1 || w.Accepts(page("k", "v")) {
+		t.Errorf("logged %d times, want once; accepts is %v", told, w.Accepts(page("k", "v")))
 	}
 }

@@ -62,8 +62,10 @@ func (w *Writer) newItem(key string, e Entry) item {
 // maxFailover is the number of servers after the first that an entry is offered to.
 const maxFailover = 3
 
-// Accepts reports whether Put would accept the entry now, at a server whose last operation
-// did not fail. It reserves nothing, so a later Put may still fail. Expires is ignored.
+// Accepts reports whether Put would accept the entry now, at a server that is known to be up:
+// its last operation did not fail, the connection of the last write is still there, and no
+// delete waits for it. It reserves nothing, so a later Put may still fail. Expires is
+// ignored.
 func (w *Writer) Accepts(e Entry) bool {
 	key := Escape(e.Key)
 	if CheckKey(key) != nil {
@@ -140,5 +142,6 @@ func (s *store) put(it *item) error {
 func (s *store) accepts(it *item) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.closing && !s.breaker.open && s.breaker.failures == 0 && !s.w.purges.since(it.key, it.began) && !s.w.wide.since(it.subject, it.began) && s.queue.hasRoom(it)
+	isUp := !s.breaker.open && s.breaker.failures == 0 && s.pending.len() == 0 && s.proven != nil && s.proven.isUp()
+	return isUp && !s.closing && !s.w.purges.since(it.key, it.began) && !s.w.wide.since(it.subject, it.began) && s.queue.hasRoom(it)
 }

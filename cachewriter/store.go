@@ -41,6 +41,7 @@ type store struct {
 	keys    busyKeys
 	idle    []*client // not in use
 	breaker breaker
+	proven  *link // of the last operation that succeeded; nil: none has
 	closing bool
 	stats   ServerStats // counters only; snapshot adds the rest
 	latency histogram.Histogram
@@ -182,6 +183,9 @@ func (s *store) write(c *client, items []*item) {
 		}
 	}
 	report := s.record(s.w.life, items[0].probe, start, cmp.Or(err, refused))
+	if err == nil && refused == nil {
+		s.proven = c.plain.link
+	}
 	reportLoss := func() {}
 	if unsure != nil {
 		// These entries may have been stored, and be older than a purge.

@@ -23,6 +23,7 @@ import (
 
 func TestMissIsRelayedAndStored(t *testing.T) {
 	b := newBench(t, nil, says(okPage("hello", "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT")))
+	b.Store.Greet(t.Context())
 	got := b.get("/a%20b")
 	if got.status != 200 || got.body != "hello" || got.err != nil {
 		t.Fatalf("got %d %q %v, want 200 hello", got.status, got.body, got.err)

@@ -35,6 +35,9 @@ func TestStoredIsAFact(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, tt.tune, says(tt.response))
+			if b.Store != nil {
+				b.Store.Greet(t.Context())
+			}
 			status := b.get("/").header.Get("Cache-Status")
 			if says := strings.Contains(status, "; stored"); says != (tt.says == "") || !strings.Contains(status, tt.says) {
 				t.Errorf("it says %q, want %q", status, tt.says)

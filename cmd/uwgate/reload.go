@@ -34,6 +34,7 @@ func (r *reloader) reload(ctx context.Context) {
 	if len(changed) > 0 {
 		next.Policy.TrustForwardedProto = r.g.Firewall.TrustForwardedProto // which only a restart changes
 		r.g.Reload(next.Policy, next.Ring)
+		r.g.Store.Greet(ctx)
 		r.tls.set(next.TLS)
 		r.now = next
 	}

@@ -189,6 +189,10 @@ func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s soc
 		g.Refresh(serving)
 		return nil
 	})
+	group.Go(func() error {
+		g.Store.Greet(serving)
+		return nil
+	})
 	for _, pc := range s.subscribe {
 		log.Info("accepting announcements of servers", zap.Stringer("address", pc.LocalAddr()))
 		group.Go(func() error { return subs.Serve(serving, pc) })
