@@ -98,6 +98,7 @@ const (
 	filterSkipped   Code = "filter-skipped"
 	filterDiffers   Code = "filter-differs"
 	srcacheStore    Code = "srcache-store"
+	srcacheMethods  Code = "srcache-methods"
 	satisfyAny      Code = "satisfy-any"
 
 	hitTypeDiffers Code = "hit-type-differs"

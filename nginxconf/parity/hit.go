@@ -54,6 +54,20 @@ func (k *checker) format(l Lookup) {
 		k.error(l.Store.Place, srcacheStore, remove(l.Store.Place),
 			"with srcache_store nginx stores pages by itself and does not check whether they are for everybody: pages of one visitor are served to others")
 	}
+	if l.hasHead() {
+		k.fetchedMethods(l)
+	}
+}
+
+// fetchedMethods looks for methods that are looked up and must reach the application.
+func (k *checker) fetchedMethods(l Lookup) {
+	d := k.last(l.Location.Place, "srcache_methods")
+	isSafe := func(method string) bool { return method == "GET" || method == "HEAD" }
+	methods := strings.Fields(d.Value)
+	if i := slices.IndexFunc(methods, func(method string) bool { return !isSafe(method) }); i >= 0 {
+		k.error(d.Place, srcacheMethods, k.put(l.Location.Place, "srcache_methods GET HEAD;"),
+			"nginx looks up a %s, and responds with the page of a GET if it is in memcached: the application does not get the request", methods[i])
+	}
 }
 
 func (k *checker) gzip(l Lookup) {
