@@ -82,5 +82,7 @@ func (x *exchange) contest(ctx context.Context) {
 		}
 	case p.plan.Reason == "" && p.isContested():
 		p.plan.Reason = policy.Rewritten
+	case p.plan.Reason == "" && p.plan.Page != "":
+		x.meetKey(ctx)
 	}
 }

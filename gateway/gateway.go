@@ -90,6 +90,7 @@ type Gateway struct {
 	hints     hints
 	flights   flights
 	contested contested
+	partial   partialKeys
 	withdrawn withdrawals
 	canaries  canaries
 
@@ -158,6 +159,7 @@ func (g *Gateway) Reload(p *policy.Policy, ring *cachewriter.Ring) {
 	if g.Store != nil && ring != nil {
 		g.Store.SetRing(ring)
 	}
+	g.partial.forget()
 }
 
 // policy is the one in force.

@@ -15,7 +15,7 @@ import (
 // hints are what an operator can correct in nginx's configuration. Each is logged once in
 // the life of a gateway.
 type hints struct {
-	noMethod, noKey, noStatus, server, unkeyed, host, rewritten, arguments, scheme, refresh, lock, repeat, modifiers, proto sync.Once
+	noMethod, noKey, noStatus, server, unkeyed, host, rewritten, arguments, scheme, refresh, lock, repeat, modifiers, proto, partial sync.Once
 
 	lost sync.Map // names of headers that have been logged; policy bounds them
 

@@ -109,8 +109,11 @@ func (p *page) put(f *refresh.Page, led *flight, asked time.Time) policy.Reason 
 	if p.policy != g.policy() {
 		return policy.Reloaded
 	}
-	if p.isContested() {
+	switch {
+	case p.isContested():
 		return policy.Rewritten
+	case p.plan.Page != "" && g.partial.has(p.plan.Key):
+		return policy.KeyPartial
 	}
 	if led != nil {
 		led.stored(value)

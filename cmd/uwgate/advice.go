@@ -33,6 +33,7 @@ var adviceOn = map[policy.Reason]string{
 	policy.Host:            "uwsgi_param HTTP_HOST $host; and $host in the key; for a key without host, --allowed-host; if a name in the key is only a prefix, --key with the template",
 	policy.Rewritten:       "if only rewrites do that, and nothing makes subrequests, --allow-rewrites and $request_uri in the key; else hand CACHE_KEY over, with $uri$is_args$args in it",
 	policy.Arguments:       "$request_uri, or $uri$is_args$args, in the key; for hashes of the whole URL, --opaque-key",
+	policy.KeyPartial:      "put everything into nginx's key on which the page depends, as in $scheme://$host$request_uri; redirect one of two URLs of one page to the other",
 	policy.Scheme:          "put $http_x_forwarded_proto, or a map of it, into the key; or start without --trust-forwarded-proto",
 	policy.NoKey:           "uwsgi_param CACHE_KEY $memcached_key if_not_empty; or --key",
 	policy.NotLookedUp:     "uwsgi_param CACHE_STATUS $upstream_status;, and every server of nginx as --memcached",

@@ -28,6 +28,16 @@ func (q *request) undetermined() (reason Reason, at string) {
 	return "", ""
 }
 
+// page returns what the application sees of the target.
+func (q *request) page() string {
+	s := q.askedURL()
+	path := s.path
+	if !s.hasPath {
+		path, _, _ = cutQuery(s.uri)
+	}
+	return q.p.Bypass.mask(s.shownHost + withQuery(s.script+path, s.query))
+}
+
 // A lack is something that the key does not contain.
 type lack struct {
 	reason Reason

@@ -20,6 +20,7 @@ func (q *request) saidByText(u *target) Reason {
 	case start >= 0 && u.fits && u.same && isBounded(key[start:], u.uri):
 		return ""
 	case start < 0: // a hash, or the value of a map: nginx's word is all there is
+		q.opaque = true
 		switch {
 		case !u.fits:
 			return Rewritten

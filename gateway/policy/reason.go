@@ -41,6 +41,7 @@ const (
 	Host            Reason = "host"             // not one of Keys.AllowedHosts, or the key does not contain the host that the application sees
 	Rewritten       Reason = "rewritten"        // the key does not contain the path that the application sees
 	Arguments       Reason = "arguments"        // the key does not contain the arguments that the application sees
+	KeyPartial      Reason = "key-partial"      // nginx has handed the key over for another page, too
 	Scheme          Reason = "scheme"           // the application sees another scheme than the key contains
 	NoKey           Reason = "no-key"           // nginx handed over no key, and none can be derived
 	NotLookedUp     Reason = "not-looked-up"    // nginx is not known to have looked up this key and found nothing

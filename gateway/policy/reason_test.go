@@ -34,7 +34,7 @@ func declaredReasons(t *testing.T) map[string]Reason {
 // Every word is reached by a row of the tables, but for those of the store, and
 // for Observe, which stands beside a reason to store (TestObserve).
 func TestEveryReasonIsReached(t *testing.T) {
-	reached := map[Reason]bool{Purged: true, StoreFull: true, CaptureFull: true, StoreDown: true, Reloaded: true, Shared: true, Found: true, Stale: true, Observe: true, Canary: true, Purge: true}
+	reached := map[Reason]bool{Purged: true, StoreFull: true, CaptureFull: true, StoreDown: true, Reloaded: true, KeyPartial: true, Shared: true, Found: true, Stale: true, Observe: true, Canary: true, Purge: true}
 	for _, r := range requestRows {
 		reached[testPolicy().Request(get(r.changes...)).Reason] = true
 	}

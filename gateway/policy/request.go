@@ -47,6 +47,10 @@ type Plan struct {
 	Bypass bool
 	URI    string
 
+	// Page is set if the key contains no URI, so that nothing shows whether it determines
+	// the page: what the application sees of the request's target. It may be logged.
+	Page string
+
 	// AsSent makes ForWorker keep Accept-Encoding and conditions. The caller
 	// sets it if the page will probably not be storable, so that its client does
 	// not lose compression and 304. Request leaves it false.
@@ -75,6 +79,9 @@ func (p *Policy) Request(v uwsgi.Vars) Plan {
 	if plan.Reason == "" {
 		plan.Reason, _ = q.undetermined()
 		plan.Contested = q.contested
+		if q.opaque && plan.Reason == "" {
+			plan.Page = q.page()
+		}
 	}
 	seen := q.sight()
 	plan.Alone = seen.credentials
@@ -101,6 +108,7 @@ type request struct {
 	cutsAmbiguously bool // see repeatsKept
 
 	contested bool // see Plan.Contested
+	opaque    bool // the key contains no URI
 }
 
 // read fills the zero request.
