@@ -31,28 +31,40 @@ const (
 // A liveProof writes canaries, pages under fresh URLs, where uwgate would write
 // pages, and reads them through nginx. It is used once.
 type liveProof struct {
-	via      string         // a URL of the site
-	headers  []string       // of the requests, as "Name: value"
+	visitor
+	cacheServers
+	nginxKnown
+	canary
+
 	policy   *policy.Policy // for the key's template, the format and the type of hits
 	keyGiven bool           // the template is not the default
 	keyFixed bool           // --key says it; else the keys of canaries are asked of nginx where possible
 	keyless  bool           // only nginx can compute its key, and no template is known
-	gateways []string       // where nginx sends misses, as far as known
-	nginxKnown
-	method   cachewriter.Method
-	servers  []cachewriter.Server
-	roots    *x509.CertPool // nil: the system's
-	insecure bool           // any certificate will do
 
-	ring *cachewriter.Ring
-	live []string // the addresses of servers that are not marked down
-	canary
 	runID   string // hexadecimal digits in the URLs of all canaries
 	named   int    // canaries so far
 	hearing hearing
-	directs map[string]*cachewriter.Direct
-
 	missing *probe // the canary that is not written; nil: not requested
+}
+
+// A visitor requests canaries through nginx.
+type visitor struct {
+	via      string         // a URL of the site
+	headers  []string       // of the requests, as "Name: value"
+	format   policy.Format  // of what is stored: which encoding a visitor accepts
+	roots    *x509.CertPool // nil: the system's
+	insecure bool           // any certificate will do
+}
+
+// cacheServers are the memcached servers of the site, and what their lookups show.
+type cacheServers struct {
+	method  cachewriter.Method
+	servers []cachewriter.Server
+
+	// Set by connect.
+	ring    *cachewriter.Ring
+	live    []string // the addresses of servers that are not marked down
+	directs map[string]*cachewriter.Direct
 
 	watchers []*cachewriter.Watcher // of live, once a canary was no hit; nil where watching failed
 	blind    []error                // of live: why its lookups are not known
@@ -76,10 +88,12 @@ func proveLive(ctx context.Context, s *settings.Settings, known nginxKnown) (*li
 	return p.run(ctx)
 }
 
-// nginxKnown is what --nginx has shown. The zero value is nothing.
+// nginxKnown is what is known of nginx's configuration, by --nginx and the flags. The zero
+// value is nothing.
 type nginxKnown struct {
 	conf     *nginxconf.Config
 	findings []parity.Finding
+	gateways []string // where nginx sends misses, as far as known
 }
 
 func newLiveProof(ctx context.Context, s *settings.Settings, known nginxKnown) (*liveProof, error) {
@@ -90,12 +104,13 @@ func newLiveProof(ctx context.Context, s *settings.Settings, known nginxKnown) (
 	if err != nil {
 		return nil, err
 	}
+	known.gateways = gatewaysOf(s, known.conf)
 	p := &liveProof{
-		via: s.Command.Via, headers: s.Command.Headers,
-		policy: decisions, keyGiven: s.Template() != "",
+		visitor:      visitor{via: s.Command.Via, headers: s.Command.Headers, format: decisions.Hits.Format, insecure: s.Command.Insecure},
+		cacheServers: cacheServers{method: s.Store.Hash},
+		nginxKnown:   known,
+		policy:       decisions, keyGiven: s.Template() != "",
 		keyFixed: !s.Origin("key").IsDefault(), keyless: s.Nginx != nil && s.Template() == "",
-		method: s.Store.Hash, insecure: s.Command.Insecure,
-		nginxKnown: known, gateways: gatewaysOf(s, known.conf),
 	}
 	if !s.Control.Admin.IsZero() {
 		p.hearing.api = &adminAPI{Control: s.Control, timeout: adminTimeout}
@@ -131,22 +146,25 @@ func (p *liveProof) run(ctx context.Context) (*liveReport, error) {
 
 // prepare plans the canaries and opens what they are written with.
 func (p *liveProof) prepare() ([]*probe, error) {
-	var err error
-	if p.ring, err = cachewriter.NewRing(p.method, p.servers...); err != nil {
-		return nil, fmt.Errorf("--memcached: %w", err)
-	}
-	p.live = p.ring.Pick("")
-	p.makeCanary()
-	p.makeRun()
-	probes, err := p.plan()
-	if err != nil {
+	if err := p.connect(); err != nil {
 		return nil, err
 	}
-	p.directs = make(map[string]*cachewriter.Direct)
-	for _, addr := range p.live {
-		p.directs[addr] = cachewriter.NewDirect(addr, memcachedTimeout)
+	p.makeCanary()
+	p.makeRun()
+	return p.plan()
+}
+
+// connect prepares what reads and writes the servers; disconnect ends it.
+func (s *cacheServers) connect() (err error) {
+	if s.ring, err = cachewriter.NewRing(s.method, s.servers...); err != nil {
+		return fmt.Errorf("--memcached: %w", err)
 	}
-	return probes, nil
+	s.live = s.ring.Pick("")
+	s.directs = make(map[string]*cachewriter.Direct)
+	for _, addr := range s.live {
+		s.directs[addr] = cachewriter.NewDirect(addr, memcachedTimeout)
+	}
+	return nil
 }
 
 // makeRun makes the digits that the URLs of all canaries have.
@@ -171,13 +189,13 @@ func (p *liveProof) makeCanary() {
 	}
 }
 
-func (p *liveProof) disconnect() {
-	for _, w := range p.watchers {
+func (s *cacheServers) disconnect() {
+	for _, w := range s.watchers {
 		if w != nil {
 			w.Close()
 		}
 	}
-	for _, d := range p.directs {
+	for _, d := range s.directs {
 		d.Close()
 	}
 }

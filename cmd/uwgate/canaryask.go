@@ -44,18 +44,18 @@ const maxResponse = 1 << 20
 
 // get requests the canary from nginx. It writes the request line itself, because nginx's key
 // consists of these bytes.
-func (p *liveProof) get(ctx context.Context, pr *probe) response {
+func (v *visitor) get(ctx context.Context, pr *probe) response {
 	ctx, cancel := context.WithTimeoutCause(ctx, responseTimeout, fmt.Errorf("not done within %v", responseTimeout))
 	defer cancel()
-	a := p.exchange(ctx, pr)
+	a := v.exchange(ctx, pr)
 	if a.err != nil && ctx.Err() != nil {
 		a.err = context.Cause(ctx)
 	}
 	return a
 }
 
-func (p *liveProof) exchange(ctx context.Context, pr *probe) response {
-	nc, step, err := p.dial(ctx, pr)
+func (v *visitor) exchange(ctx context.Context, pr *probe) response {
+	nc, step, err := v.dial(ctx, pr)
 	if err != nil {
 		return response{step: step, err: err}
 	}
@@ -77,14 +77,14 @@ func (p *liveProof) exchange(ctx context.Context, pr *probe) response {
 }
 
 // dial connects to the URL's host, whatever site the Host header names.
-func (p *liveProof) dial(ctx context.Context, pr *probe) (net.Conn, askStep, error) {
+func (v *visitor) dial(ctx context.Context, pr *probe) (net.Conn, askStep, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", net.JoinHostPort(pr.address()))
 	if err != nil || pr.scheme == "http" {
 		return nc, stepConnect, err
 	}
 	site := url.URL{Host: headerOf(pr.lines, "Host")}
-	secure := tls.Client(nc, &tls.Config{ServerName: site.Hostname(), RootCAs: p.roots, InsecureSkipVerify: p.insecure})
+	secure := tls.Client(nc, &tls.Config{ServerName: site.Hostname(), RootCAs: v.roots, InsecureSkipVerify: v.insecure})
 	if err := secure.HandshakeContext(ctx); err != nil {
 		nc.Close()
 		return nil, stepTLS, err
@@ -93,8 +93,8 @@ func (p *liveProof) dial(ctx context.Context, pr *probe) (net.Conn, askStep, err
 }
 
 // encoding returns the Accept-Encoding of the requests.
-func (p *liveProof) encoding() string {
-	if p.policy.Hits.Format == policy.FormatGzip {
+func (v *visitor) encoding() string {
+	if v.format == policy.FormatGzip {
 		return "gzip"
 	}
 	return "identity"
@@ -182,14 +182,14 @@ func inflate(b []byte) []byte {
 }
 
 // bears reports whether the body contains the canary, compressed or not.
-func (p *liveProof) bears(a response) bool {
-	marker := []byte(p.marker)
+func (c *canary) bears(a response) bool {
+	marker := []byte(c.marker)
 	return bytes.Contains(a.body, marker) || bytes.Contains(inflate(a.body), marker)
 }
 
 // isHit reports whether a browser shows the canary. nginx may have added to the page.
-func (p *liveProof) isHit(a response) bool {
-	return a.status == http.StatusOK && bytes.Contains(a.shown(), []byte(p.marker)) && !hasHead(a.body)
+func (c *canary) isHit(a response) bool {
+	return a.status == http.StatusOK && bytes.Contains(a.shown(), []byte(c.marker)) && !hasHead(a.body)
 }
 
 // hasHead reports whether a body begins with the head of a value in the format http.

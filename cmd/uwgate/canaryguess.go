@@ -46,16 +46,16 @@ func (pr *probe) site() *strings.Replacer {
 const enoughLookups = moreProbes / 2
 
 // explainServer looks for a hash method that fits all lookups of nginx.
-func (p *liveProof) explainServer(r *liveReport, asked []*probe) {
+func (s *cacheServers) explainServer(r *liveReport, asked []*probe) {
 	var seen []liveLookup
 	for _, pr := range asked {
-		for _, l := range p.lookups(pr) {
+		for _, l := range s.lookups(pr) {
 			if l.Key == pr.key {
 				seen = append(seen, l)
 			}
 		}
 	}
-	for _, o := range p.otherRings() {
+	for _, o := range s.otherRings() {
 		isElsewhere := func(l liveLookup) bool { return !slices.Contains(o.ring.Pick(l.Key), l.Server) }
 		if len(seen) >= enoughLookups && !slices.ContainsFunc(seen, isElsewhere) {
 			r.evidence("all %d lookups fit %s", len(seen), o.name)
@@ -72,8 +72,8 @@ type otherRing struct {
 	ring *cachewriter.Ring
 }
 
-func (p *liveProof) otherRings() (all []otherRing) {
-	even := slices.Clone(p.servers)
+func (s *cacheServers) otherRings() (all []otherRing) {
+	even := slices.Clone(s.servers)
 	for i := range even {
 		even[i].Weight = 1
 	}
@@ -81,7 +81,7 @@ func (p *liveProof) otherRings() (all []otherRing) {
 		for _, o := range []struct {
 			name    string
 			servers []cachewriter.Server
-		}{{fmt.Sprintf("--hash %v", m), p.servers}, {fmt.Sprintf("--hash %v without weights", m), even}} {
+		}{{fmt.Sprintf("--hash %v", m), s.servers}, {fmt.Sprintf("--hash %v without weights", m), even}} {
 			if ring, err := cachewriter.NewRing(m, o.servers...); err == nil {
 				all = append(all, otherRing{o.name, ring})
 			}

@@ -13,6 +13,7 @@ import (
 
 const (
 	perServer  = 16   // canaries: with another hash or list, nginx looks for some of them elsewhere
+	maxProbes  = 512  // canaries: a gateway keeps no more
 	planTries  = 2000 // to find keys for every server
 	canaryName = "uwgate-canary-"
 )
@@ -39,9 +40,9 @@ func (p *liveProof) plan() ([]*probe, error) {
 		return nil, errors.New("--memcached: every server is marked down; there is nowhere to write a canary")
 	}
 	var probes []*probe
-	count := map[string]int{}
+	count, each := map[string]int{}, max(min(perServer, maxProbes/len(p.live)), 1)
 	for range planTries {
-		if len(probes) == perServer*len(p.live) {
+		if len(probes) == each*len(p.live) {
 			break
 		}
 		pr, err := p.newProbe()
@@ -56,7 +57,7 @@ func (p *liveProof) plan() ([]*probe, error) {
 			return nil, sameKey(pr)
 		}
 		place := strings.Join(pr.servers, " ")
-		if count[place] < perServer*len(pr.servers) {
+		if count[place] < each*len(pr.servers) {
 			count[place]++
 			probes = append(probes, pr)
 		}
@@ -96,26 +97,26 @@ func (p *liveProof) expandKey(pr *probe) error {
 }
 
 // setKey sets the key, and chooses the servers by it.
-func (p *liveProof) setKey(pr *probe, key string) error {
+func (s *cacheServers) setKey(pr *probe, key string) error {
 	if err := cachewriter.CheckKey(cachewriter.Escape(key)); err != nil {
 		return fmt.Errorf("--via: key of %s: %w; give a URL with a shorter path", pr.url(), err)
 	}
-	pr.key, pr.servers = key, p.ring.Pick(key)
+	pr.key, pr.servers = key, s.ring.Pick(key)
 	return nil
 }
 
 // request makes the request of a canary.
-func (p *liveProof) request(pr *probe) error {
-	if strings.HasPrefix(p.via, "/") {
-		return fmt.Errorf("write a URL with nginx's address, as in http://127.0.0.1%s", p.via)
+func (v *visitor) request(pr *probe) error {
+	if strings.HasPrefix(v.via, "/") {
+		return fmt.Errorf("write a URL with nginx's address, as in http://127.0.0.1%s", v.via)
 	}
 	var target string
 	var err error
-	if pr.scheme, pr.host, target, err = splitURL(p.via); err != nil {
+	if pr.scheme, pr.host, target, err = splitURL(v.via); err != nil {
 		return err
 	}
 	pr.target = freshTarget(target, canaryName+pr.token)
-	pr.lines, err = requestLines(pr.host, p.encoding(), p.headers)
+	pr.lines, err = requestLines(pr.host, v.encoding(), v.headers)
 	return err
 }
 

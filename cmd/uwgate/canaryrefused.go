@@ -20,7 +20,7 @@ import (
 // Why nginx, or what stands before it, responds itself.
 
 // unreached reports a request without a response.
-func (p *liveProof) unreached(r *liveReport, pr *probe) {
+func (k *nginxKnown) unreached(r *liveReport, pr *probe) {
 	name, port := pr.address()
 	switch a := pr.response; a.step {
 	case stepConnect:
@@ -53,7 +53,7 @@ func (r *liveReport) adviseTLS(err error) {
 
 // refusedBy reports a response that nginx makes before any lookup. It returns false if this
 // is none.
-func (p *liveProof) refusedBy(r *liveReport, pr *probe, a response) bool {
+func (k *nginxKnown) refusedBy(r *liveReport, pr *probe, a response) bool {
 	if a.isGateways() {
 		return false
 	}
@@ -72,16 +72,16 @@ func (p *liveProof) refusedBy(r *liveReport, pr *probe, a response) bool {
 	case a.status == http.StatusInternalServerError:
 		r.todo("see nginx's error log for %s: $memcached_key may not be set, or its configuration loop", pr.target)
 	case a.status > http.StatusInternalServerError:
-		p.adviseGateway(r, pr)
+		k.adviseGateway(r, pr)
 	default:
 		return false
 	}
 	r.is(offReach, "nginx itself responds with %d", a.status)
-	if p.before(r, a) {
+	if k.before(r, a) {
 		r.Summary = strings.Replace(r.Summary, "nginx itself", "nginx, or what stands before it,", 1)
 	}
-	if a.status < http.StatusInternalServerError && p.conf != nil {
-		p.whichServer(r, pr, a)
+	if a.status < http.StatusInternalServerError && k.conf != nil {
+		k.whichServer(r, pr, a)
 	}
 	return true
 }
@@ -103,7 +103,7 @@ var fronts = []string{"Via", "Age", "X-Cache", "X-Cache-Hits", "Cf-Ray", "Cf-Cac
 
 // before reports a CDN or proxy that the response came through, and returns false if it does
 // not seem so.
-func (p *liveProof) before(r *liveReport, a response) bool {
+func (k *nginxKnown) before(r *liveReport, a response) bool {
 	var seen []string
 	for _, name := range fronts {
 		if v := a.header.Get(name); v != "" {
@@ -127,15 +127,15 @@ func (r *liveReport) host() string {
 }
 
 // adviseGateway says why nginx cannot reach a gateway.
-func (p *liveProof) adviseGateway(r *liveReport, pr *probe) {
+func (k *nginxKnown) adviseGateway(r *liveReport, pr *probe) {
 	r.todo("see nginx's error log for %s: it names what cannot be reached, such as uwgate, or the limit that turned the client away", pr.target)
-	p.findUnreachable(r)
+	k.findUnreachable(r)
 }
 
 // findUnreachable adds which sockets nginx cannot connect to, as far as that can be seen from
 // here. It reports whether there are any.
-func (p *liveProof) findUnreachable(r *liveReport) (found bool) {
-	for _, f := range p.findings {
+func (k *nginxKnown) findUnreachable(r *liveReport) (found bool) {
+	for _, f := range k.findings {
 		if f.Code == "socket-denied" && f.Level == parity.Error {
 			found = true
 			r.evidence("%s: %s", f.Place, f.Text)
@@ -145,7 +145,7 @@ func (p *liveProof) findUnreachable(r *liveReport) (found bool) {
 	if found {
 		return true
 	}
-	for _, address := range p.gateways {
+	for _, address := range k.gateways {
 		if err := tryDial(address); err != nil {
 			found = true
 			r.evidence("from here, nothing takes connections at %s, where nginx sends misses: %v", address, err)
@@ -197,9 +197,9 @@ func gatewaysOf(s *settings.Settings, conf *nginxconf.Config) (all []string) {
 
 // whichServer says which server block of nginx responds to the canary, by the configuration
 // that was read.
-func (p *liveProof) whichServer(r *liveReport, pr *probe, a response) {
+func (k *nginxKnown) whichServer(r *liveReport, pr *probe, a response) {
 	host := headerOf(pr.lines, "Host")
-	if p.conf == nil {
+	if k.conf == nil {
 		r.todo("see that nginx has this site under the name of --via: with --nginx FILE, check says which server block responds; for another name give --header 'Host: NAME'")
 		return
 	}
@@ -207,20 +207,20 @@ func (p *liveProof) whichServer(r *liveReport, pr *probe, a response) {
 	if !ok {
 		return
 	}
-	s := p.conf.ServerFor(at, host)
+	s := k.conf.ServerFor(at, host)
 	if s == nil {
 		r.evidence("no server block of the configuration listens on %s", at)
 		return
 	}
 	r.evidence("for the host %s at %s nginx chooses the server block of %s (%s)", host, at, s.Place, namesOf(s))
-	if !p.looksUp(s) {
+	if !k.looksUp(s) {
 		r.todo("this server block looks no page up: write `server_name %s;` into that of the site, or give --via one of its names", (&url.URL{Host: host}).Hostname())
 	}
 }
 
 // looksUp reports whether a server block has a lookup.
-func (p *liveProof) looksUp(s *nginxconf.Server) bool {
-	for _, l := range p.conf.Lookups {
+func (k *nginxKnown) looksUp(s *nginxconf.Server) bool {
+	for _, l := range k.conf.Lookups {
 		if l.Server.Place == s.Place {
 			return true
 		}

@@ -12,17 +12,17 @@ import (
 
 // watch makes the servers report their lookups from now on. That is work for a busy
 // memcached, so it is only done after a canary was no hit.
-func (p *liveProof) watch(ctx context.Context) {
-	if p.watchers != nil {
+func (s *cacheServers) watch(ctx context.Context) {
+	if s.watchers != nil {
 		return
 	}
-	p.watchers = make([]*cachewriter.Watcher, len(p.live))
-	p.blind = make([]error, len(p.live))
+	s.watchers = make([]*cachewriter.Watcher, len(s.live))
+	s.blind = make([]error, len(s.live))
 	ctx, cancel := context.WithTimeout(ctx, 2*memcachedTimeout)
 	defer cancel()
 	var all sync.WaitGroup
-	for i, addr := range p.live {
-		all.Go(func() { p.watchers[i], p.blind[i] = cachewriter.Watch(ctx, addr, isWanted()) })
+	for i, addr := range s.live {
+		all.Go(func() { s.watchers[i], s.blind[i] = cachewriter.Watch(ctx, addr, isWanted()) })
 	}
 	all.Wait()
 }
@@ -45,18 +45,18 @@ func isWanted() func(key string) bool {
 
 // settle waits until the servers have reported their lookups so far. It does not wait for a
 // server that failed to once.
-func (p *liveProof) settle(ctx context.Context) {
+func (s *cacheServers) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	var all sync.WaitGroup
-	for i, w := range p.watchers {
-		if p.blind[i] != nil {
+	for i, w := range s.watchers {
+		if s.blind[i] != nil {
 			continue
 		}
 		all.Go(func() {
-			p.blind[i] = w.Settle(ctx)
-			if lost := w.Lost(); p.blind[i] == nil && lost > 0 {
-				p.blind[i] = fmt.Errorf("%s is too busy to report all lookups: %d or more were left out", p.live[i], lost)
+			s.blind[i] = w.Settle(ctx)
+			if lost := w.Lost(); s.blind[i] == nil && lost > 0 {
+				s.blind[i] = fmt.Errorf("%s is too busy to report all lookups: %d or more were left out", s.live[i], lost)
 			}
 		})
 	}
@@ -64,36 +64,36 @@ func (p *liveProof) settle(ctx context.Context) {
 }
 
 // unwatched returns why the lookups of some servers are not known.
-func (p *liveProof) unwatched() []error {
-	return slices.DeleteFunc(slices.Clone(p.blind), func(err error) bool { return err == nil })
+func (s *cacheServers) unwatched() []error {
+	return slices.DeleteFunc(slices.Clone(s.blind), func(err error) bool { return err == nil })
 }
 
 // lookups returns the lookups of a canary.
-func (p *liveProof) lookups(pr *probe) []liveLookup {
-	return p.seen(func(l cachewriter.Lookup) bool { return !l.Write && pr.isIn(l.Key) })
+func (s *cacheServers) lookups(pr *probe) []liveLookup {
+	return s.seen(func(l cachewriter.Lookup) bool { return !l.Write && pr.isIn(l.Key) })
 }
 
 // traces returns the lookups of a canary, and what was written for it.
-func (p *liveProof) traces(pr *probe) []liveLookup {
-	return p.seen(func(l cachewriter.Lookup) bool { return pr.isIn(l.Key) })
+func (s *cacheServers) traces(pr *probe) []liveLookup {
+	return s.seen(func(l cachewriter.Lookup) bool { return pr.isIn(l.Key) })
 }
 
 // isIn reports whether a key is about the canary, and nothing else.
 func (pr *probe) isIn(key string) bool { return key == pr.key || strings.Contains(key, pr.token) }
 
 // strangers returns some of all lookups.
-func (p *liveProof) strangers() []liveLookup {
-	return p.seen(func(l cachewriter.Lookup) bool { return !l.Write })
+func (s *cacheServers) strangers() []liveLookup {
+	return s.seen(func(l cachewriter.Lookup) bool { return !l.Write })
 }
 
-func (p *liveProof) seen(matches func(cachewriter.Lookup) bool) (seen []liveLookup) {
-	for i, w := range p.watchers {
+func (s *cacheServers) seen(matches func(cachewriter.Lookup) bool) (seen []liveLookup) {
+	for i, w := range s.watchers {
 		if w == nil {
 			continue
 		}
 		for _, l := range w.Lookups() {
 			if matches(l) {
-				seen = append(seen, liveLookup{Server: p.live[i], Key: l.Key, Found: l.Found})
+				seen = append(seen, liveLookup{Server: s.live[i], Key: l.Key, Found: l.Found})
 			}
 		}
 	}

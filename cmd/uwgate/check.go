@@ -161,7 +161,7 @@ func runChecks(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 	if s, err = s.AsNginxHas(conf); err != nil {
 		return report, err
 	}
-	report.Live, err = proveLive(ctx, s, nginxKnown{conf, findings})
+	report.Live, err = proveLive(ctx, s, nginxKnown{conf: conf, findings: findings})
 	return report, err
 }
 
