@@ -25,14 +25,16 @@ type Canary struct {
 type canaries struct {
 	expected atomic.Int32 // tokens; zero is the usual case, and costs a request nothing more
 
-	mu  sync.Mutex // guards all
-	all map[string]*expectation
+	mu    sync.Mutex // guards everything below
+	all   map[string]*expectation
+	bytes int // of the vars of all
 }
 
 // An expectation is the requests with one token.
 type expectation struct {
 	until time.Time
 	came  []Canary
+	bytes int // of their vars
 }
 
 const (
@@ -40,7 +42,8 @@ const (
 	maxCanaryChars = 64
 	canaryLife     = time.Minute // of a token
 	maxTokens      = 16          // at once
-	maxCanaries    = 1024        // of one token
+	maxCanaries    = 512         // of one token: as many as `uwgate check` sends at most, and the one that is to miss
+	maxCanaryBytes = 8 << 20     // of the vars of all tokens; a request has 2 kB as a rule, and 64 kB at most
 )
 
 // ErrTooManyCanaries says that others are checking the site already.
@@ -65,6 +68,7 @@ func (g *Gateway) ExpectCanaries(token string) error {
 	if c.all == nil {
 		c.all = map[string]*expectation{}
 	}
+	c.forget(token)
 	c.all[token] = &expectation{until: time.Now().Add(canaryLife)}
 	c.expected.Store(int32(len(c.all)))
 	return nil
@@ -87,10 +91,17 @@ func (g *Gateway) Canaries(token string) ([]Canary, bool) {
 func (c *canaries) forgetOld(now time.Time) {
 	for token, e := range c.all {
 		if now.After(e.until) {
-			delete(c.all, token)
+			c.forget(token)
 		}
 	}
 	c.expected.Store(int32(len(c.all)))
+}
+
+func (c *canaries) forget(token string) {
+	if e := c.all[token]; e != nil {
+		c.bytes -= e.bytes
+		delete(c.all, token)
+	}
 }
 
 // of returns the expectation that a request fulfills, or nil. mu must be held.
@@ -104,7 +115,8 @@ func (c *canaries) of(v uwsgi.Vars) *expectation {
 	return nil
 }
 
-// take reports whether a request is a canary, and keeps what has come.
+// take reports whether a request is a canary, and keeps what has come. Beyond the bounds it
+// keeps nothing more, and the request is answered all the same.
 func (c *canaries) take(p *policy.Policy, v uwsgi.Vars) bool {
 	if c.expected.Load() == 0 {
 		return false
@@ -115,8 +127,13 @@ func (c *canaries) take(p *policy.Policy, v uwsgi.Vars) bool {
 	if e == nil {
 		return false
 	}
-	if len(e.came) < maxCanaries {
+	size := 0
+	for i := range v {
+		size += len(v[i].Name) + len(v[i].Value)
+	}
+	if len(e.came) <= maxCanaries && c.bytes+size <= maxCanaryBytes {
 		e.came = append(e.came, Canary{pairs(p.PublicVars(v)), explainCanary(p, v)})
+		e.bytes, c.bytes = e.bytes+size, c.bytes+size
 	}
 	return true
 }

@@ -71,6 +71,40 @@ func TestCanaryInAnyVar(t *testing.T) {
 	}
 }
 
+// What is kept of canaries has bounds; all get a response.
+func TestCanariesAreBounded(t *testing.T) {
+	p := &policy.Policy{}
+	var g Gateway
+	fill := func(token string, n, size int) (kept int) {
+		if err := g.ExpectCanaries(token); err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			if !g.canaries.take(p, uwsgi.Vars{{Name: "HTTP_X", Value: token + strings.Repeat("x", size-len("HTTP_X")-len(token))}}) {
+				t.Fatal("a canary is not taken")
+			}
+		}
+		came, _ := g.Canaries(token)
+		return len(came)
+	}
+	if kept := fill(canaryToken, 2*maxCanaries, 100); kept != maxCanaries+1 {
+		t.Errorf("%d are kept, want %d", kept, maxCanaries+1)
+	}
+	const large = 64 << 10
+	if kept := fill("fedcba9876543210", 200, large); kept != maxCanaryBytes/large-1 {
+		t.Errorf("%d large ones are kept beside the others, want %d", kept, maxCanaryBytes/large-1)
+	}
+	if kept := fill("aaaaaaaaaaaaaaaa", 1, large); kept != 0 {
+		t.Error("there is no room, and one is kept")
+	}
+	for _, token := range []string{canaryToken, "fedcba9876543210"} { // announced again
+		fill(token, 0, 0)
+	}
+	if g.canaries.bytes != 0 {
+		t.Errorf("%d bytes are in use after all was forgotten", g.canaries.bytes)
+	}
+}
+
 func TestCanaryTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g Gateway
