@@ -12,7 +12,7 @@
 //
 // A row describes one setting: its name, how its values are read and into which field,
 // its default, an example, the help, and whether HUP changes it. The rows are in rows_*.go,
-// pools.go, poolfile.go, pooloption.go and subscribe.go. Flags, names in the environment, keys of the file,
+// pools.go and subscribe.go. Flags, names in the environment, keys of the file,
 // docs/settings.md and the errors are made from them. To add a setting, add a row, a field
 // of Settings, and a bad value to the table in errors_test.go.
 //
