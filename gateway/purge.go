@@ -24,7 +24,8 @@ func (g *Gateway) purger() *purge.Purger {
 }
 
 // Purge carries out a purge of the admin API. client is the address of who wants it, for the
-// log; "" if there is none. The error is one of Check, or a *purge.RateError; what became of the purge is in the result.
+// log; "" if there is none. The error is one of Check, or a *purge.RateError; what became of
+// the purge is in the result.
 func (g *Gateway) Purge(ctx context.Context, r *purge.Request, client string) (*purge.Result, error) {
 	if err := r.Check(); err != nil {
 		return nil, err
