@@ -51,8 +51,8 @@ func TestHotPagesDoNotExpire(t *testing.T) {
 	w := start(t, stack.Config{Conf: "recommended", App: "testdata/crowd"})
 	const hot = 10
 	for i := range hot {
-		w.want(w.get(fmt.Sprint("/short/hot", i)), 200)
-		w.want(w.get(fmt.Sprint("/short/cold", i)), 200)
+		w.want(w.get(fmt.Sprint("/brief/hot", i)), 200)
+		w.want(w.get(fmt.Sprint("/brief/cold", i)), 200)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), soakTime(t))
 	defer cancel()
@@ -63,7 +63,7 @@ func TestHotPagesDoNotExpire(t *testing.T) {
 			tick := time.NewTicker(50 * time.Millisecond)
 			defer tick.Stop()
 			for ctx.Err() == nil {
-				if p := w.get(fmt.Sprint("/short/hot", i)); p.status != 200 || !strings.Contains(p.body, "for all") {
+				if p := w.get(fmt.Sprint("/brief/hot", i)); p.status != 200 || !strings.Contains(p.body, "for all") {
 					t.Errorf("got %d %q, %v", p.status, p.body, p.err)
 				}
 				<-tick.C
@@ -73,13 +73,13 @@ func TestHotPagesDoNotExpire(t *testing.T) {
 	all.Wait()
 	took := time.Since(start)
 	for i := range hot {
-		path := fmt.Sprint("/short/hot", i)
+		path := fmt.Sprint("/brief/hot", i)
 		visitors, refreshes := w.sent(path)
 		// A page is refreshed after half of its lifetime at the earliest.
-		if least, most := int(took/(5*time.Second))-1, int(took/(2*time.Second))+1; visitors != 1 || refreshes < least || refreshes > most {
+		if least, most := int(took/(10*time.Second))-1, int(took/(4*time.Second))+1; visitors != 1 || refreshes < least || refreshes > most {
 			t.Errorf("%s: %d visitors had to wait, and it was refreshed %d times in %v", path, visitors, refreshes, took)
 		}
-		if visitors, refreshes := w.sent(fmt.Sprint("/short/cold", i)); visitors != 1 || refreshes != 0 {
+		if visitors, refreshes := w.sent(fmt.Sprint("/brief/cold", i)); visitors != 1 || refreshes != 0 {
 			t.Errorf("a cold page was fetched %d times for visitors, and refreshed %d times", visitors, refreshes)
 		}
 	}

@@ -16,6 +16,8 @@ def application(environ, start_response):
         headers.append(("Cache-Control", "private"))
     elif path.startswith("/short/"):
         headers.append(("Cache-Control", "max-age=5, stale-if-error=60"))
+    elif path.startswith("/brief/"):
+        headers.append(("Cache-Control", "max-age=10"))
     time.sleep({"/cold": 1}.get(path, 0.01))
     while path == "/held" and not os.path.exists(OPEN):
         time.sleep(0.005)
