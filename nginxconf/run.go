@@ -340,7 +340,7 @@ func (r *runner) value(w running, name string, depth int) Expression {
 			return literal(value)
 		}
 	}
-	if value, ok := map[string]string{"request_method": "GET", "scheme": r.lookup.onlyScheme()}[lower]; ok && value != "" {
+	if value, ok := map[string]string{"request_method": "GET", "scheme": r.lookup.OnlyScheme()}[lower]; ok && value != "" {
 		return literal(value)
 	}
 	made, ok := r.defs.other[lower]
@@ -378,8 +378,9 @@ func (e Expression) constant() (text string, ok bool) {
 	return text, true
 }
 
-// onlyScheme returns that of all requests to the server block; "" if there are two.
-func (l *Lookup) onlyScheme() (scheme string) {
+// OnlyScheme returns the scheme of all requests to the server block, http or https; "" if
+// there are both.
+func (l *Lookup) OnlyScheme() (scheme string) {
 	for _, listen := range l.Listens {
 		own := "http"
 		if listen.TLS {

@@ -19,7 +19,7 @@ func (k *checker) constantScheme(l Lookup) {
 	case slices.Contains([]string{"http", "https"}, scheme.Value):
 		said = scheme.Value
 	}
-	if said == "" || said == l.scheme() || !l.knows("scheme") && (scheme.IsZero() || scheme.Value == said) {
+	if said == "" || said == l.OnlyScheme() || !l.knows("scheme") && (scheme.IsZero() || scheme.Value == said) {
 		return
 	}
 	fix := k.setKey(l, nginxconf.Quote(replaced(l.asked(), "scheme", nginxconf.ParseExpression(said))))

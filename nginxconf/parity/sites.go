@@ -67,7 +67,7 @@ func difference(other, l Lookup) siteDifference {
 	case differentParam(one.Params, two.Params) != "":
 		return siteDifference{Error, other, distinct(other, l),
 			fmt.Sprintf("but sends another %s to the application: nginx serves the pages of one site for the other", differentParam(one.Params, two.Params))}
-	case other.scheme() != l.scheme():
+	case other.OnlyScheme() != l.OnlyScheme():
 		return siteDifference{Warning, other, "$scheme://", "one for http and one for https: links and redirects in their pages may differ"}
 	case other.port() != l.port():
 		return siteDifference{Note, other, "$server_port:", "on another port: if the pages of the two differ, nginx serves those of one for the other"}
@@ -132,7 +132,7 @@ func (s sharers) of(l Lookup) (all []Lookup) {
 
 // schemes reports a server block that takes http and https under the same keys.
 func (k *checker) schemes(l Lookup) {
-	if l.scheme() == "" && !l.hasOpaqueKey() && !l.knows("scheme") && !l.knows("https") && !l.knows("server_port") {
+	if l.OnlyScheme() == "" && !l.hasOpaqueKey() && !l.knows("scheme") && !l.knows("https") && !l.knows("server_port") {
 		k.warning(l.at(l.Key.Place), keyShared, before("$scheme://", l),
 			"the key %s has no $scheme, and this server takes http and https: links and redirects in their pages may differ", l.asked())
 	}
@@ -149,7 +149,7 @@ func (l Lookup) knows(name string) bool {
 func (l Lookup) written() string {
 	e := nginxconf.ParseExpression(nginxconf.Canonical(l.asked()))
 	for i, p := range e {
-		known := map[string]string{"scheme": l.scheme(), "server_port": l.port(), "server_name": l.name()}[p.Text]
+		known := map[string]string{"scheme": l.OnlyScheme(), "server_port": l.port(), "server_name": l.name()}[p.Text]
 		if p.IsVariable && known != "" {
 			e[i] = nginxconf.Piece{Text: known}
 		}
@@ -159,22 +159,6 @@ func (l Lookup) written() string {
 		text.WriteString(nginxconf.Expression{p}.String())
 	}
 	return text.String()
-}
-
-// scheme is the only one of the server block, or "".
-func (l Lookup) scheme() string {
-	scheme := ""
-	for _, listen := range l.Listens {
-		own := "http"
-		if listen.TLS {
-			own = "https"
-		}
-		if scheme != "" && scheme != own {
-			return ""
-		}
-		scheme = own
-	}
-	return scheme
 }
 
 // port is the only one of the server block, or "".

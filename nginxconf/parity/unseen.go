@@ -138,7 +138,7 @@ func (k *checker) hostsOf(l Lookup) (hosts []string) {
 
 // sampleOf returns a request for a page of a host.
 func (l Lookup) sampleOf(host string) sample {
-	scheme, port := l.scheme(), l.port()
+	scheme, port := l.OnlyScheme(), l.port()
 	if scheme == "" {
 		scheme = "http"
 	}
