@@ -20,10 +20,10 @@ import (
 // observing has the gateway only observe what is below /observed/, and the HTML below
 // /html/.
 func observing(g *Gateway) {
-	g.Policy.Rules = []policy.Rule{
+	g.Policy.Rules = policy.NewRules([]policy.Rule{
 		{PathPrefix: "/observed/", Action: policy.ActionObserve},
 		{PathPrefix: "/html/", ContentTypes: []string{"text/html"}, Action: policy.ActionObserve},
-	}
+	})
 }
 
 // Who asks for a page that is only observed is not kept waiting for others, or only until

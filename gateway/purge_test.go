@@ -63,7 +63,7 @@ func TestPurgeWithABody(t *testing.T) {
 func TestPurgeIsLogged(t *testing.T) {
 	b := newBench(t, func(g *Gateway) {
 		purging(0)(g)
-		g.Policy.Rules = []policy.Rule{{Methods: []string{"POST"}, Purge: []policy.Scope{{Kind: policy.ScopeTag, Tag: "news"}}}}
+		g.Policy.Rules = policy.NewRules([]policy.Rule{{Methods: []string{"POST"}, Purge: []policy.Scope{{Kind: policy.ScopeTag, Tag: "news"}}}})
 	}, says(okPage("a page")))
 	from := uwsgi.Var{Name: "REMOTE_ADDR", Value: "10.1.2.3"}
 	b.ask(purgeOf("/page"), nil)

@@ -25,7 +25,7 @@ func TestSubjectsAreStored(t *testing.T) {
 				t.Fatal(err)
 			}
 			g.Policy.Keys.Template = template
-			g.Policy.Rules = []policy.Rule{{PathPrefix: "/tagged", Tags: []string{"ruled"}}}
+			g.Policy.Rules = policy.NewRules([]policy.Rule{{PathPrefix: "/tagged", Tags: []string{"ruled"}}})
 			g.Store.Subject = g.SubjectOf
 		}, says("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 5\r\nCache-Control: max-age=60\r\n"+tt.lines+"\r\nhello"))
 		uri := tt.key[strings.IndexByte(tt.key, '/'):]

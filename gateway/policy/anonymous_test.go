@@ -178,7 +178,7 @@ func TestAnonymousBypass(t *testing.T) {
 // The worker is asked without the arguments that a rule cuts.
 func TestAnonymousCutsArguments(t *testing.T) {
 	p := anonymousPolicy(t, "$host$request_uri")
-	p.Rules = []Rule{{KeepArgs: []string{"q"}}}
+	p.Rules = NewRules([]Rule{{KeepArgs: []string{"q"}}})
 	v := get("-CACHE_KEY", "REQUEST_URI=/p?q=1&utm=x", "QUERY_STRING=q=1&utm=x")
 	out := p.Anonymous(v, p.Request(v))
 	if got := p.ForWorker(out, p.Request(out)).Get("REQUEST_URI"); got != "/p?q=1" {
@@ -320,7 +320,7 @@ func FuzzAnonymous(f *testing.F) {
 	f.Fuzz(func(t *testing.T, template int, uri, host, name1, value1, name2, value2 string) {
 		p := anonymousPolicy(t, anonymousTemplates[uint(template)%uint(len(anonymousTemplates))])
 		p.Bypass = Bypass{Name: "nocache", Secret: "hunter22"}
-		p.Rules = []Rule{{PathPrefix: "/cut", KeepArgs: []string{"q"}}}
+		p.Rules = NewRules([]Rule{{PathPrefix: "/cut", KeepArgs: []string{"q"}}})
 		path, query, _ := cutQuery(uri)
 		v := get("-CACHE_KEY", "REQUEST_URI="+uri, "PATH_INFO="+path, "QUERY_STRING="+query, "HTTP_HOST="+host)
 		v = append(v, uwsgi.Var{Name: name1, Value: value1}, uwsgi.Var{Name: name2, Value: value2})

@@ -305,7 +305,7 @@ func TestKeepArgsOnce(t *testing.T) {
 	for _, tt := range tests {
 		p := testPolicy()
 		p.Keys.Template = mustTemplate(t, paged, "")
-		p.Rules = []Rule{{KeepArgs: []string{"page"}}}
+		p.Rules = NewRules([]Rule{{KeepArgs: []string{"page"}}})
 		v := get(append(args(tt.query), "-CACHE_KEY")...)
 		if got := p.Request(v).Reason; got != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.query, got, tt.want)

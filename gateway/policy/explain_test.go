@@ -89,7 +89,7 @@ func TestEveryRefusalHasASentence(t *testing.T) {
 
 func TestExplainRefusals(t *testing.T) {
 	p := testPolicy()
-	p.Rules = []Rule{{PathPrefix: "/x"}, {PathPrefix: "/admin", Action: ActionBypass}}
+	p.Rules = NewRules([]Rule{{PathPrefix: "/x"}, {PathPrefix: "/admin", Action: ActionBypass}})
 	v := get("REQUEST_METHOD=POST", "REQUEST_URI=/admin/x", "PATH_INFO=/admin/x", "HTTP_COOKIE=lang=de; sessionid=top", "REMOTE_USER=top",
 		"CONTENT_LENGTH=5", "HTTP_X_FORWARDED_HOST=evil.example", "CACHE_KEY=victim.example/admin/x", "CACHE_STATUS=502")
 	r := page("=404", "Set-Cookie: sessionid=top", "Cache-Control: private, max-age=0", "Content-Type: text/plain", "Content-Disposition: attachment", "Vary: Cookie")
@@ -140,7 +140,7 @@ func TestExplainFreshness(t *testing.T) {
 	limited := testPolicy()
 	limited.Lifetimes.Min, limited.Lifetimes.Max = 30*time.Second, 60*time.Second
 	ruled := testPolicy()
-	ruled.Rules = []Rule{{TTL: time.Minute, MaxTTL: 50 * time.Second, Tags: []string{"a"}}}
+	ruled.Rules = NewRules([]Rule{{TTL: time.Minute, MaxTTL: 50 * time.Second, Tags: []string{"a"}}})
 	tests := []struct {
 		name  string
 		p     *Policy
@@ -176,7 +176,7 @@ func TestExplainFreshness(t *testing.T) {
 
 func TestExplainRequestOnly(t *testing.T) {
 	p := testPolicy()
-	p.Rules = []Rule{{ContentTypes: []string{"text/*"}, TTL: time.Minute}, {PathPrefix: "/p"}}
+	p.Rules = NewRules([]Rule{{ContentTypes: []string{"text/*"}, TTL: time.Minute}, {PathPrefix: "/p"}})
 	got, err := json.Marshal(p.Explain(get(), nil, nil, false, false, testNow))
 	want := `{"key":":1:/p?q=1","key_source":"nginx","server":"10.0.0.1:11211","looked_up":true,` +
 		`"rule":"1: content type text/*: cache, ttl 1m0s (if the response is of that type), or 2: path prefix /p: cache",` +
@@ -190,10 +190,10 @@ func TestExplainRequestOnly(t *testing.T) {
 // names.
 func TestExplainPurges(t *testing.T) {
 	p := testPolicy()
-	p.Rules = []Rule{
+	p.Rules = NewRules([]Rule{
 		{Methods: []string{"POST"}, PathPrefix: "/p", Purge: scopes(t, "tag:news", "url:/")},
 		{Methods: []string{"PUT"}, Purge: scopes(t, "site")},
-	}
+	})
 	for method, want := range map[string][2]string{"POST": {":1:/p?q=1", "tag:news url://www.example.com/"}, "PUT": {":1:/p?q=1", "site:www.example.com"}, "PATCH": {":1:/p?q=1", ""}, "GET": {}, "HEAD": {}} {
 		e := p.Explain(get("REQUEST_METHOD="+method, "-CACHE_STATUS"), nil, nil, false, false, testNow)
 		if got := [2]string{strings.Join(e.Deletes, " "), strings.Join(e.Purges, " ")}; got != want {
@@ -204,7 +204,7 @@ func TestExplainPurges(t *testing.T) {
 
 func TestExplainObserve(t *testing.T) {
 	p := testPolicy()
-	p.Rules = []Rule{{Action: ActionObserve, Tags: []string{"a"}}}
+	p.Rules = NewRules([]Rule{{Action: ActionObserve, Tags: []string{"a"}}})
 	e := p.Explain(get(), page("X-Frame-Options: DENY"), []byte("hello"), true, false, testNow)
 	if len(e.Refusals) != 1 || e.Refusals[0].Reason != Observe || !e.Verdict.Observe || e.Verdict.Store || e.Verdict.TTL != 600 || !slices.Equal(e.Verdict.Tags, []string{"a"}) {
 		t.Errorf("got %+v", e)

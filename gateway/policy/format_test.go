@@ -64,7 +64,7 @@ func TestFormatHTTPRefuses(t *testing.T) {
 // A rule has other statuses stored, with a head only, and no others.
 func TestStatusesByRule(t *testing.T) {
 	p := testPolicy()
-	p.Rules = []Rule{{PathPrefix: "/p", Statuses: []int{301, 404}}}
+	p.Rules = NewRules([]Rule{{PathPrefix: "/p", Statuses: []int{301, 404}}})
 	for status, want := range map[int]Reason{200: DefaultTTL, 301: DefaultTTL, 404: DefaultTTL, 410: Status, 500: Status} {
 		r := page("="+strconv.Itoa(status), "empty", "Location: /x")
 		if status == 200 {

@@ -109,7 +109,7 @@ func TestInvalidatedByTemplate(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := testPolicy()
-		p.Keys.Template, p.Rules = mustTemplate(t, tt.template, ""), tt.rules
+		p.Keys.Template, p.Rules = mustTemplate(t, tt.template, ""), NewRules(tt.rules)
 		var got []string
 		for _, target := range p.Invalidated(get("REQUEST_METHOD=POST", "-CACHE_KEY"), page("=302", "Location: "+tt.location)) {
 			got = append(got, target.Key)
@@ -128,7 +128,7 @@ func TestInvalidatedIsWhatIsStored(t *testing.T) {
 	for _, template := range []string{"$scheme://$host$request_uri", "$host$uri$is_args$args", "$request_method|$request_uri"} {
 		p := testPolicy()
 		p.Keys.Template, p.Keys.TemplateIsProof = mustTemplate(t, template, ""), true
-		p.Rules = []Rule{{KeepArgs: []string{"q"}}}
+		p.Rules = NewRules([]Rule{{KeepArgs: []string{"q"}}})
 		bare := []string{"-CACHE_KEY", "-CACHE_STATUS", "-CACHE_SERVER", "REQUEST_URI=/p?q=1&r", "QUERY_STRING=q=1&r"}
 		plan := p.Request(get(bare...))
 		got := p.Invalidated(get(append(bare, "REQUEST_METHOD=POST")...), page())

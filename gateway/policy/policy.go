@@ -66,8 +66,8 @@ type Policy struct {
 	Exclude []string
 
 	// Rules are exceptions by host, path, argument or content type. Only the
-	// first rule that matches counts. Each rule must have passed Validate.
-	Rules []Rule
+	// first rule that matches counts. Nil means none.
+	Rules *Rules
 
 	// Bypass is the argument that deletes a page and stores it again. The zero
 	// Bypass is none.

@@ -493,7 +493,7 @@ var responseRows = []responseRow{
 
 func strict(p *Policy)   { p.Hits.Strict = true }
 func unframed(p *Policy) { p.AcceptUnframed = true }
-func ruled(p *Policy)    { p.Rules = []Rule{{TTL: 2 * time.Minute}} }
+func ruled(p *Policy)    { p.Rules = NewRules([]Rule{{TTL: 2 * time.Minute}}) }
 
 // added is a policy for a nginx that adds a header to hits.
 func added(name, value string) func(*Policy) {

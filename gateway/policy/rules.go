@@ -176,19 +176,21 @@ func (s *seenURL) place() place {
 // these that does not wait for the response. Rules are numbered from 1; zero means
 // none.
 func (p *Policy) matchRules(s *seenURL) (first, sure int) {
-	if len(p.Rules) == 0 {
+	if p.Rules == nil {
 		return 0, 0
 	}
+	var room [16]int
 	l := s.place()
-	for i := range p.Rules {
-		if !p.Rules[i].isForPages() || !p.Rules[i].allows(l) {
+	for _, n := range p.Rules.candidates(l, room[:0]) {
+		r := p.rule(n)
+		if !r.isForPages() || !r.allows(l) {
 			continue
 		}
 		if first == 0 {
-			first = i + 1
+			first = n
 		}
-		if len(p.Rules[i].ContentTypes) == 0 {
-			return first, i + 1
+		if len(r.ContentTypes) == 0 {
+			return first, n
 		}
 	}
 	return first, 0
@@ -202,8 +204,11 @@ func (p *Policy) ruleOf(v uwsgi.Vars, plan Plan, h uwsgi.Header) int {
 	}
 	s := seenURLOf(v)
 	l := s.place()
-	for n := plan.firstRule; n <= len(p.Rules) && n != plan.sureRule; n++ {
-		if r := &p.Rules[n-1]; r.isForPages() && r.isForType(h) && r.allows(l) {
+	for _, n := range p.Rules.candidates(l, nil) {
+		if n == plan.sureRule {
+			break
+		}
+		if r := p.rule(n); r.isForPages() && r.isForType(h) && r.allows(l) {
 			return n
 		}
 	}
@@ -215,7 +220,7 @@ func (p *Policy) rule(n int) *Rule {
 	if n == 0 {
 		return nil
 	}
-	return &p.Rules[n-1]
+	return &p.Rules.list[n-1]
 }
 
 // Observes reports whether it is known before the response arrives that the page

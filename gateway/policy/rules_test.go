@@ -12,7 +12,7 @@ const asJSON = "Content-Type: application/json"
 // rulesPolicy is testPolicy with rules.
 func rulesPolicy(rules ...Rule) *Policy {
 	p := testPolicy()
-	p.Rules = rules
+	p.Rules = NewRules(rules)
 	return p
 }
 
@@ -179,7 +179,7 @@ func TestRuleKeepArgs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := bypassPolicy()
 			p.Keys.Template = mustTemplate(t, "$host$request_uri", "")
-			p.Rules = []Rule{{PathPrefix: "/other", KeepArgs: []string{}}, {KeepArgs: tt.keep}}
+			p.Rules = NewRules([]Rule{{PathPrefix: "/other", KeepArgs: []string{}}, {KeepArgs: tt.keep}})
 			v := get(append([]string{"REQUEST_URI=/p?" + tt.query, "QUERY_STRING=" + tt.query}, tt.changes...)...)
 			plan := p.Request(v)
 			if plan.Key != tt.key {
@@ -204,7 +204,7 @@ func TestRuleKeepArgs(t *testing.T) {
 func TestRuleKeepArgsForgetsServer(t *testing.T) {
 	p := testPolicy()
 	p.Keys.Template = mustTemplate(t, "$host$request_uri", "")
-	p.Rules = []Rule{{KeepArgs: []string{}}}
+	p.Rules = NewRules([]Rule{{KeepArgs: []string{}}})
 	if plan := p.Request(get("-CACHE_KEY")); plan.Addr != "" || plan.URI != "/p" || plan.Reason != "" {
 		t.Errorf("got %+v, want no server and the cut URI", plan)
 	}

@@ -139,13 +139,13 @@ func (p *Policy) Purges(v uwsgi.Vars, r *uwsgi.Response) (scopes []Scope) {
 
 // purgesOfRules passes what all matching rules purge, whatever rules are above them.
 func (p *Policy) purgesOfRules(v uwsgi.Vars, add func(Scope)) {
-	if !slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Purge != nil }) {
+	if p.Rules == nil || !p.Rules.purges {
 		return
 	}
 	seen := seenURLOf(v)
 	l := seen.place()
-	for i := range p.Rules {
-		r := &p.Rules[i]
+	for _, n := range p.Rules.candidates(l, nil) {
+		r := p.rule(n)
 		if r.Purge == nil || !r.isForMethod(v.Get("REQUEST_METHOD")) || !r.allows(l) {
 			continue
 		}

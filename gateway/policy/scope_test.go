@@ -72,16 +72,16 @@ func scopes(t testing.TB, texts ...string) (list []Scope) {
 
 func TestPurges(t *testing.T) {
 	p := testPolicy()
-	p.Rules = []Rule{
+	p.Rules = NewRules([]Rule{
 		{PathPrefix: "/comments/", TTL: 3600e9},
 		{PathPrefix: "/comments/", Methods: []string{"POST"}, Purge: scopes(t, "tag:comments", "url:/", "prefix:/blog/")},
 		{PathPrefix: "/comments/", Purge: scopes(t, "tag:comments", "site:static.example.com")},
 		{PathRegexp: regexp.MustCompile("^/article/([^/]+)(/x)?/"), Purge: scopes(t, "tag:article-$1$$", "path:/article/$1$2")},
 		{Hosts: []string{"*.example.com"}, Args: []string{"publish"}, Purge: scopes(t, "site")},
 		{ContentTypes: []string{"text/html"}, Tags: []string{"html"}},
-	}
-	for i := range p.Rules {
-		if err := p.Rules[i].Validate(); err != nil {
+	})
+	for i := range p.Rules.All() {
+		if err := p.Rules.All()[i].Validate(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,19 +128,19 @@ func TestPurges(t *testing.T) {
 func TestPurgingRulesAndPages(t *testing.T) {
 	p := testPolicy()
 	p.Keys.Template, p.Keys.TemplateIsProof = mustTemplate(t, "$host$request_uri", ""), true
-	p.Rules = []Rule{
+	p.Rules = NewRules([]Rule{
 		{Purge: scopes(t, "tag:x")},
 		{Methods: []string{"POST"}, Purge: scopes(t, "tag:x")},
 		{Methods: []string{"GET"}, ContentTypes: []string{"text/html"}, Tags: []string{"html"}},
 		{Purge: scopes(t, "tag:x"), Tags: []string{"first"}, TTL: 60e9},
 		{Tags: []string{"second"}},
-	}
+	})
 	v := get("-CACHE_KEY")
 	got := p.Response(v, p.Request(v), page("Content-Length: 5"), testNow)
 	if !slices.Equal(got.Tags, []string{"html"}) {
 		t.Errorf("got %+v, want the tag of the third rule", got)
 	}
-	p.Rules[2].ContentTypes = []string{"text/css"}
+	p.Rules.All()[2].ContentTypes = []string{"text/css"}
 	got = p.Response(v, p.Request(v), page("Content-Length: 5"), testNow)
 	if !slices.Equal(got.Tags, []string{"first"}) || got.TTL != 60e9 {
 		t.Errorf("got %+v, want the tag of the fourth rule", got)
@@ -193,8 +193,8 @@ func FuzzPurges(f *testing.F) {
 			return
 		}
 		p := testPolicy()
-		p.Rules = []Rule{{PathRegexp: regexp.MustCompile("^/article/([^/]*)/"), Purge: []Scope{s}}}
-		if p.Rules[0].Validate() != nil {
+		p.Rules = NewRules([]Rule{{PathRegexp: regexp.MustCompile("^/article/([^/]*)/"), Purge: []Scope{s}}})
+		if p.Rules.All()[0].Validate() != nil {
 			return
 		}
 		before, _, _ := strings.Cut(s.URI, "$")

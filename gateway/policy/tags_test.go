@@ -51,10 +51,10 @@ func TestTags(t *testing.T) {
 
 func TestTagsOfPages(t *testing.T) {
 	p := testPolicy()
-	p.Rules = []Rule{
+	p.Rules = NewRules([]Rule{
 		{ContentTypes: []string{"text/css"}, Tags: []string{"css"}},
 		{PathPrefix: "/p", Tags: []string{"pages", "a"}},
-	}
+	})
 	judge := func(uri string, lines ...string) Subject {
 		v := get("REQUEST_URI=" + uri)
 		plan := p.Request(v)

@@ -46,7 +46,7 @@ func BenchmarkDerivedKey(b *testing.B) {
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			p := bypassPolicy()
-			p.Keys.Template, p.Rules = mustTemplate(b, bm.template, ""), bm.rules
+			p.Keys.Template, p.Rules = mustTemplate(b, bm.template, ""), NewRules(bm.rules)
 			benchPlan(b, p, "", append(bm.changes, "-CACHE_KEY")...)
 		})
 	}

@@ -53,7 +53,7 @@ func TestVariantsOf(t *testing.T) {
 	} {
 		p := testPolicy()
 		p.Keys.TemplateIsProof, p.Keys.NeverHandedOver = true, true
-		p.Rules = []Rule{{PathPrefix: "/cut/", KeepArgs: []string{"q"}}}
+		p.Rules = NewRules([]Rule{{PathPrefix: "/cut/", KeepArgs: []string{"q"}}})
 		if tt.template != "" {
 			p.Keys.Template = mustTemplate(t, tt.template, "")
 		}

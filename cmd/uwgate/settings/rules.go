@@ -338,8 +338,8 @@ func setStatus(r *rule, s string) error {
 }
 
 // policyRules checks the rules against the other settings, and returns them for the policy.
-func policyRules(rules []rule, template string, format policy.Format) ([]policy.Rule, error) {
-	var out []policy.Rule
+func policyRules(rules []rule, template string, format policy.Format) (*policy.Rules, error) {
+	var list []policy.Rule
 	var errs []error
 	for _, r := range rules {
 		if r.keeps != "" && template == "" {
@@ -348,9 +348,9 @@ func policyRules(rules []rule, template string, format policy.Format) ([]policy.
 		if r.codes != "" && format != policy.FormatHTTP {
 			errs = append(errs, fmt.Errorf("%s: status needs --format http: with memcached_pass nginx serves whatever is stored as a 200", r.codes))
 		}
-		out = append(out, r.Rule)
+		list = append(list, r.Rule)
 	}
-	return out, errors.Join(errs...)
+	return policy.NewRules(list), errors.Join(errs...)
 }
 
 // WhichRule returns name and place, in parentheses, of the rule that a gateway names in an

@@ -149,8 +149,8 @@ func TestKeepArgsNeedATemplate(t *testing.T) {
 	if _, err := policyRules(rules, "", policy.FormatBody); err == nil || !strings.HasPrefix(err.Error(), "f:7: keep-args needs --key: ") {
 		t.Errorf("without --key: %v, want f:7", err)
 	}
-	if got, err := policyRules(rules, "$uri", policy.FormatBody); err != nil || len(got) != 2 {
-		t.Errorf("with --key: %d rules, %v; want 2", len(got), err)
+	if got, err := policyRules(rules, "$uri", policy.FormatBody); err != nil || len(got.All()) != 2 {
+		t.Errorf("with --key: %d rules, %v; want 2", len(got.All()), err)
 	}
 }
 
