@@ -137,8 +137,8 @@ func TestPlanRefuses(t *testing.T) {
 		{"long", append(memcached, "--via", "http://h/"+strings.Repeat("a", 250)+"/"), "give a URL with a shorter path"},
 		{"format", append(memcached, "--via", "http://h/", "--format", "xml"), `--format "xml"`},
 		{"flag", append(memcached, "--via", "http://h/", "--gzip-flag", "3"), `--gzip-flag "3": write one bit`},
-		{"template", append(memcached, "--via", "http://h/", "--key", "$msec"), `--key "$msec": policy: template`},
-		{"hash", append(memcached, "--via", "http://h/", "--hash", "ketama"), `--hash "ketama": cachewriter: hash method`},
+		{"template", append(memcached, "--via", "http://h/", "--key", "$msec"), `--key "$msec": template`},
+		{"hash", append(memcached, "--via", "http://h/", "--hash", "ketama"), `--hash "ketama": hash method`},
 		{"header", append(memcached, "--via", "http://h/", "--header", "nonsense"), `--header "nonsense": write 'Name: value'`},
 		{"repeated header", append(memcached, "--via", "http://h/", "--key", "$http_x$uri", "--header", "X: 1", "--header", "X: 2"), "versions of nginx read that differently"},
 	} {

@@ -8,9 +8,12 @@ import (
 	"uwgate/cmd/uwgate/settings"
 )
 
-// warn logs what keeps all pages out, and what is unknown of nginx's configuration, or does
+// warn logs what is probably not meant, what keeps all pages out, and what is unknown of nginx's configuration, or does
 // not fit the settings.
 func warn(ctx context.Context, p *settings.Parts, log *zap.Logger) {
+	for _, w := range p.Warnings() {
+		log.Warn(w.Text, zap.String("fix", w.Fix))
+	}
 	warnHost(p, log)
 	if p.Nginx == nil {
 		return

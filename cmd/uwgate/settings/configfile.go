@@ -14,6 +14,7 @@ type configFile struct {
 	values []fileValue
 	rules  []rule
 	pools  []poolSpec
+	bad    []string // keys whose values cannot be read
 }
 
 // A fileValue is what a file says for a setting.
@@ -33,7 +34,8 @@ func readFile(label, path string) (*configFile, error) {
 	return parseFile(path, f)
 }
 
-// parseFile reads a configuration file. path is for messages.
+// parseFile reads a configuration file. path is for messages. With an error about some of
+// its lines, it returns the others; it returns nil if it is no configuration.
 func parseFile(path string, r io.Reader) (*configFile, error) {
 	var doc yaml.Node
 	dec := yaml.NewDecoder(r)
@@ -59,11 +61,13 @@ func parseSettings(path string, root *yaml.Node) (*configFile, error) {
 	}
 	seen := make(map[string]bool)
 	var f configFile
+	var errs []error
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		place := fmt.Sprintf("%s:%d", path, key.Line)
 		if seen[key.Value] {
-			return nil, fmt.Errorf("%s: %s is set a second time; write several values as one list", place, key.Value)
+			errs = append(errs, fmt.Errorf("%s: %s is set a second time; write several values as one list", place, key.Value))
+			continue
 		}
 		seen[key.Value] = true
 		var err error
@@ -75,15 +79,17 @@ func parseSettings(path string, root *yaml.Node) (*configFile, error) {
 		default:
 			r, ok := known[key.Value]
 			if !ok || r.name == "config" {
-				return nil, unknownKey(place, key.Value)
+				err = unknownKey(place, key.Value)
+			} else {
+				err = f.add(place, &r, value)
 			}
-			err = f.add(place, &r, value)
 		}
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			f.bad = append(f.bad, key.Value)
 		}
 	}
-	return &f, nil
+	return &f, errors.Join(errs...)
 }
 
 // add takes in the value of a setting.

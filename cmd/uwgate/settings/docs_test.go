@@ -49,15 +49,26 @@ these that is set counts: the flag, the environment, the file, nginx's configura
       - unix:/run/app.sock weight=2
 
 A setting that is a *list of* something may be given several times: repeat the flag, write a YAML list, or write one
-value a line in the environment. The file may also contain [rules](rules.md) and [pools](pools.md). A secret is better in
-the environment or in a file that only uwgate may read than on the command line, which every user of the machine sees.
+value a line in the environment. The file may also contain [rules](rules.md) and [pools](pools.md). ` + "`uwgate config`" + ` prints each value that is in force and where it comes from; ` + "`uwgate config --example`" + ` prints a file with
+every key explained.
 
-If a value is wrong, uwgate does not start. It names the setting, where the value comes from, and what to write:
+**Secrets** do not belong on the command line, which every user of the machine sees. Write each into a file of its own, and
+name that with ` + "`--admin-token-file`, `--purge-token-file` or `--bypass-arg-file`" + `. systemd's credentials of the names
+` + "`admin-token`, `purge-token` and `bypass-arg`" + ` are read without a setting:
+
+    # systemctl edit uwgate
+    [Service]
+    LoadCredential=purge-token:/etc/uwgate/purge-token
+
+If a value is wrong, uwgate does not start. It names every setting that is wrong, where its value comes from, and what to
+write:
 
     uwgate.yaml:3: ttl "soon": write a time with its unit, as in 250ms, 90s, 10m or 1h30m; for example ttl: 10m
 
 The same is true for an unknown key of the file, and for an unknown name in the environment that begins with ` + "`UWGATE_`" + `, except
-those that Kubernetes sets for a service of that name.
+those that Kubernetes sets for a service of that name. What is allowed and probably not meant is a warning at the start:
+
+    {"level":"warn",…,"msg":"--max-object 2M: memcached refuses values of 1M and more unless it runs with a larger -I","fix":"start memcached with -I 4M, or write at most 1023k"}
 
 **Time**: a number with a unit, as in ` + "`250ms`, `90s`, `10m` or `1h30m`" + `. **Size**: bytes, or a number with ` + "`k`, `M` or `G`" + `, which are
 powers of 1024. **Glob**: a name in which ` + "`*`" + ` stands for any letters.
@@ -67,8 +78,7 @@ logs ` + "`settings reloaded`" + ` with the settings that changed. If anything i
 marks settings that only a restart changes; uwgate logs which of them differ.
 `)
 	for _, s := range sections {
-		_, title, _ := strings.Cut(s.category, ". ")
-		fmt.Fprintf(&b, "\n## %s\n\n| flag | environment | key | value | default | HUP | |\n|---|---|---|---|---|---|---|\n", title)
+		fmt.Fprintf(&b, "\n## %s\n\n| flag | environment | key | value | default | HUP | |\n|---|---|---|---|---|---|---|\n", s.title)
 		for _, r := range s.rows() {
 			fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s | %s | %s | %s |\n",
 				r.name, envName(r.name), keyOf(r), valueOf(r), defaultOf(r), hupOf(r), helpOf(r))
@@ -123,8 +133,8 @@ var pageName = regexp.MustCompile(`docs/([a-z-]+\.md)`)
 func TestHelp(t *testing.T) {
 	for _, r := range allRows() {
 		first, _, _ := strings.Cut(r.help, " ")
-		if first != strings.ToLower(first) || strings.HasSuffix(r.help, ".") || r.category == "" || r.word == "" {
-			t.Errorf("%s: help %q, category %q, kind %q", r.name, r.help, r.category, r.word)
+		if first != strings.ToLower(first) || strings.HasSuffix(r.help, ".") || r.topic == "" || r.word == "" {
+			t.Errorf("%s: help %q, topic %q, kind %q", r.name, r.help, r.topic, r.word)
 		}
 		if !r.toggle && strings.Count(r.help, "`") < 2 {
 			t.Errorf("%s: the help names no `VALUE`: %q", r.name, r.help)

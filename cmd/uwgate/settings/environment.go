@@ -11,7 +11,7 @@ import (
 )
 
 // An environment has the variables whose names begin as those of settings, but not those of
-// tests.
+// tests, and systemd's folder of credentials.
 type environment map[string]string
 
 func processEnvironment() environment { return readEnvironment(os.Environ()) }
@@ -22,7 +22,7 @@ func readEnvironment(lines []string) environment {
 	env := make(environment)
 	for _, line := range lines {
 		name, value, ok := strings.Cut(line, "=")
-		if _, seen := env[name]; !ok || seen || !strings.HasPrefix(name, envPrefix) || strings.HasPrefix(name, envPrefix+"TEST_") {
+		if _, seen := env[name]; !ok || seen || name != credentialsDirectory && !strings.HasPrefix(name, envPrefix) || strings.HasPrefix(name, envPrefix+"TEST_") {
 			continue
 		}
 		env[name] = value
@@ -40,7 +40,7 @@ func (env environment) check() error {
 	names := settingNames()
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if slices.ContainsFunc(names, func(setting string) bool { return envName(setting) == name }) || serviceLink.MatchString(name) {
+		if name == credentialsDirectory || slices.ContainsFunc(names, func(setting string) bool { return envName(setting) == name }) || serviceLink.MatchString(name) {
 			continue
 		}
 		err := fmt.Errorf("%s in the environment is no setting", name)

@@ -28,7 +28,7 @@ var badValues = map[string]string{
 
 	"exclude": "admin", "sentinel": "", "allowed-host": "https://example.com", "allow-rewrites": "maybe", "opaque-key": "maybe", "trusted-header": "X: y",
 	"vary-cookie": "yes", "format": "xml", "gzip-flag": "3", "hit-type": "text/", "mime-types": "/no/such/file", "nginx-adds": "X-Frame-Options",
-	"strict-headers": "maybe", "accept-unframed": "xml", "max-object": "1X", "bypass-arg": "nocache", "observe": "maybe", "align-headers": "maybe", "strip-tags": "maybe",
+	"strict-headers": "maybe", "accept-unframed": "xml", "max-object": "1X", "bypass-arg": "nocache", "bypass-arg-file": "/no/such/file", "observe": "maybe", "align-headers": "maybe", "strip-tags": "maybe",
 
 	"fleet": "maybe", "coalesce-wait": "-1s", "coalesce-followers": "0", "first-byte-timeout": "0s", "idle-timeout": "0s", "send-timeout": "-1s", "total-timeout": "-1s",
 	"drain-timeout": "long", "max-request-body": "much", "stream-uploads": "maybe", "spool-memory": "1.5M", "spool-disk": "-1", "capture-memory": "lots", "queue-bytes": "x", "queue-entries": "0",
@@ -36,7 +36,7 @@ var badValues = map[string]string{
 
 	"purge-from": "lan", "purge-token": "short", "purge-token-file": "/no/such/file", "purge-default": "all", "purge-rate": "fast", "purge-soft-limit": "0s",
 
-	"admin": "nonsense", "admin-token": "short", "stats": "nonsense", "log": "syslog", "log-level": "loud", "log-query": "maybe", "config": "/no/such/file",
+	"admin": "nonsense", "admin-token": "short", "admin-token-file": "/no/such/file", "stats": "nonsense", "log": "syslog", "log-level": "loud", "log-query": "maybe", "config": "/no/such/file",
 }
 
 // anyValue are the settings of which any text is a value: serve finds out whether it can

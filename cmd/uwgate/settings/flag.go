@@ -37,7 +37,6 @@ type rowFlag struct {
 
 var (
 	_ cli.DocGenerationSliceFlag = (*rowFlag)(nil)
-	_ cli.CategorizableFlag      = (*rowFlag)(nil)
 )
 
 func (f *rowFlag) Apply(set *flag.FlagSet) error {
@@ -63,7 +62,6 @@ func (f *rowFlag) GetValue() string       { return strings.Join(f.value.texts, "
 func (f *rowFlag) GetDefaultText() string { return strings.Join(f.defaults, " ") }
 func (f *rowFlag) IsSliceFlag() bool      { return f.list }
 func (f *rowFlag) IsVisible() bool        { return true }
-func (f *rowFlag) GetCategory() string    { return f.category }
 
 func (f *rowFlag) GetEnvVars() []string {
 	if f.own {

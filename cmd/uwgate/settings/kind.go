@@ -119,21 +119,27 @@ func parseTime(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		err = errors.New("write a time with its unit, as in 250ms, 90s, 10m or 1h30m")
+		if _, bare := strconv.ParseUint(text, 10, 32); bare == nil {
+			err = fmt.Errorf("this has no unit: write %ss if you mean seconds, or a time as in 250ms, 10m or 1h30m", text)
+		}
 	}
 	return d, err
 }
 
+// shortest is less than any step takes: a shorter time lets everything fail.
+const shortest = time.Millisecond
+
 func positive(d time.Duration) error {
-	if d <= 0 {
-		return errors.New("write a time over 0")
+	if d < shortest {
+		return errors.New("write a time of 1ms or more")
 	}
 	return nil
 }
 
-// zeroIs accepts 0 and more; what says what 0 means.
+// zeroIs accepts 0, and times that can be kept; what says what 0 means.
 func zeroIs(what string) func(time.Duration) error {
 	return func(d time.Duration) error {
-		if d < 0 {
+		if d < 0 || d > 0 && d < shortest {
 			return fmt.Errorf("write a time, or 0s for %s", what)
 		}
 		return nil
@@ -165,6 +171,19 @@ func number[T int | uint](field func(*Settings) *T, least, most int64, advice st
 func amount(field func(*Settings) *Size) kind {
 	k := one("size", field, parseSize)
 	k.show = func(s *Settings) string { return field(s).String() }
+	return k
+}
+
+// someBytes is a number of bytes over 0.
+func someBytes(field func(*Settings) *Size) kind {
+	k := one("size", field, func(text string) (Size, error) {
+		n, err := parseSize(text)
+		if err == nil && n == 0 {
+			err = errors.New("nothing would be stored; write a size over 0")
+		}
+		return n, err
+	})
+	k.show = amount(field).show
 	return k
 }
 

@@ -16,6 +16,7 @@ type originKind uint8
 const (
 	fromDefault originKind = iota
 	fromNginx
+	fromSecret // a file that has nothing else in it
 	fromFile
 	fromEnvironment
 	fromCommandLine
@@ -45,6 +46,8 @@ func (o Origin) name(setting string) string {
 		return envName(setting)
 	case fromFile:
 		return o.place + ": " + setting
+	case fromSecret:
+		return o.place + " (--" + setting + ")"
 	case fromNginx:
 		return o.place + ": --" + setting
 	}
@@ -104,7 +107,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, " %q", e.Value)
 	}
 	fmt.Fprintf(&b, ": %v", e.Err)
-	if e.row != nil && e.row.example != "" {
+	if e.row != nil && e.row.example != "" && e.Origin.kind != fromSecret {
 		b.WriteString("; for example " + e.Origin.assignment(e.Setting, e.row.example, e.row.toggle))
 	}
 	return b.String()

@@ -27,7 +27,7 @@ type Parts struct {
 // opens nothing. An error names everything that is wrong.
 func (s *Settings) Parts(ctx context.Context) (*Parts, error) {
 	p := &Parts{Settings: s}
-	var errs [8]error
+	var errs [7]error
 	p.Users, errs[0] = s.users()
 	p.TLS, errs[1] = s.makeTLS()
 	p.Pools, errs[2] = s.makePools()
@@ -37,7 +37,6 @@ func (s *Settings) Parts(ctx context.Context) (*Parts, error) {
 	}
 	p.Policy, errs[5] = s.Policy(p.Ring)
 	errs[6] = s.checkAdmin()
-	errs[7] = s.checkPurges()
 	return p, errors.Join(errs[:]...)
 }
 

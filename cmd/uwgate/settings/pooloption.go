@@ -25,22 +25,26 @@ func setProbe(p *backend.Pool, s string) (err error) {
 // poolTime returns the setter of a time.
 func poolTime(of func(*backend.Pool) *time.Duration) func(*backend.Pool, string) error {
 	return func(p *backend.Pool, s string) error {
-		d, err := time.ParseDuration(s)
-		if err != nil || d <= 0 {
-			return errors.New("write a time over 0")
+		d, err := parseTime(s)
+		if err == nil {
+			err = positive(d)
 		}
-		*of(p) = d
-		return nil
+		if err == nil {
+			*of(p) = d
+		}
+		return err
 	}
 }
 
 func setSlowStart(p *backend.Pool, s string) error {
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return errors.New("write a time, or 0s for none")
+	d, err := parseTime(s)
+	if err == nil {
+		err = zeroIs("none")(d)
 	}
-	p.SlowStart = d
-	return nil
+	if err == nil {
+		p.SlowStart = d
+	}
+	return err
 }
 
 func poolNumber(most int, set func(*backend.Pool, int)) func(*backend.Pool, string) error {

@@ -96,6 +96,9 @@ func (k *poolKey) row() row {
 }
 
 func checkBackend(text string) error {
+	if err := noScheme(text); err != nil {
+		return err
+	}
 	_, err := backend.NewPool(text)
 	return err
 }
@@ -156,7 +159,7 @@ func (s *Settings) makePools() (*backend.Pools, error) {
 		if pools.Default, err = s.makePool(s.Backends.Servers...); err != nil {
 			errs = append(errs, s.Refuse("backend", err))
 		}
-	case s.bad["backend"]:
+	case s.bad["backend"], s.bad[poolsKey]:
 	case len(s.file.pools) == 0 && s.Backends.HostMap == "" && len(s.Subscribe.Addresses) == 0 && !s.bad["subscribe"]:
 		errs = append(errs, errors.New("--backend is missing: name your uWSGI socket, as in --backend unix:/run/app.sock"))
 	}
@@ -203,7 +206,7 @@ func (o *poolOption) setOn(p *backend.Pool) error {
 func (s *Settings) addPool(pools *backend.Pools, spec poolSpec) error {
 	p, err := s.makePool(spec.servers...)
 	if err != nil {
-		return fmt.Errorf("%s: pool: %w", spec.place, err)
+		return fmt.Errorf("%s: pool: %w", spec.place, plain(err))
 	}
 	p.Name = spec.name
 	for _, o := range spec.options {
@@ -211,11 +214,11 @@ func (s *Settings) addPool(pools *backend.Pools, spec poolSpec) error {
 			o.clear(p)
 		}
 		if err := o.setOn(p); err != nil {
-			return fmt.Errorf("%s: pool: %w", o.place, err)
+			return fmt.Errorf("%s: pool: %w", o.place, plain(err))
 		}
 	}
 	if err := pools.Add(p, spec.hosts...); err != nil {
-		return fmt.Errorf("%s: pool: %w", spec.place, err)
+		return fmt.Errorf("%s: pool: %w", spec.place, plain(err))
 	}
 	return nil
 }

@@ -74,8 +74,8 @@ func TestPoolsRefused(t *testing.T) {
 		{"no servers", "pools:\n  - name: shop", `f:2: pool: a pool has a name, and servers`},
 		{"name twice", shop + "  - name: shop\n    backend: 127.0.0.1:2", `f:4: pool: there is a pool "shop" above`},
 		{"name of an address", "pools:\n  - name: a:1\n    backend: 127.0.0.1:1", `f:2: pool: name "a:1"`},
-		{"bad server", "pools:\n  - name: shop\n    backend: 127.0.0.1:1 wait=2", `f:2: pool: backend: 127.0.0.1:1: unknown parameter "wait=2"`},
-		{"bad host", shop + "    hosts: http://a/", `f:2: pool: backend: host "http://a/": write a host`},
+		{"bad server", "pools:\n  - name: shop\n    backend: 127.0.0.1:1 wait=2", `f:2: pool: 127.0.0.1:1: unknown parameter "wait=2"`},
+		{"bad host", shop + "    hosts: http://a/", `f:2: pool: host "http://a/": write a host`},
 		{"host of two", shop + "    hosts: a.example\n  - {name: b, hosts: A.example, backend: '127.0.0.1:2'}", `host "A.example": it has a pool already`},
 		{"bad value", shop + "    choice: best", `f:4: pool: choice "best": backend: there is no choice "best"`},
 		{"list for one", shop + "    choice: [a, b]", `f:4: pool: choice takes one value`},
@@ -94,7 +94,7 @@ func TestPoolFlagsRefused(t *testing.T) {
 	for _, tt := range []struct{ flag, value, want string }{
 		{"choice", "best", "there is no choice"},
 		{"queue-length", "-1", "a number from 0"},
-		{"queue-timeout", "0s", "write a time over 0"},
+		{"queue-timeout", "0s", "write a time of 1ms or more"},
 		{"slow-start", "-1s", "write a time"},
 		{"buffer-size", "65537", "65535 at most"},
 		{"buffer-size", "0", "65535 at most"},
@@ -104,7 +104,7 @@ func TestPoolFlagsRefused(t *testing.T) {
 		{"set-var", "A", "NAME=VALUE"},
 		{"set-var", "REQUEST_URI=/", "cannot be set"},
 		{"probe", "pong", "there is no probe"},
-		{"host-map", "/no/such/file", `--host-map "/no/such/file": backend: map file`},
+		{"host-map", "/no/such/file", `--host-map "/no/such/file": map file`},
 	} {
 		_, err := poolsOf(t, "", "--"+tt.flag, tt.value)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "--"+tt.flag) {

@@ -12,7 +12,7 @@ import (
 // check, the file of --nginx is in Command, and nothing is taken from it.
 func OfProcess(args, env []string, dir string) (*Settings, error) {
 	set := ForCheck()
-	set.dir = dir
+	set.dir, set.foreign = dir, true
 	own := readEnvironment(env)
 	set.env = func() environment { return own }
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)

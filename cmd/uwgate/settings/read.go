@@ -19,6 +19,8 @@ type Set struct {
 	flags map[string]*flagValue
 	env   func() environment
 	dir   string // of a relative --config; empty: the working directory
+
+	foreign bool // the settings are another process's: its secrets are not read
 }
 
 func newSet(rows ...[]row) *Set {
@@ -48,34 +50,40 @@ func (set *Set) Flags() []cli.Flag {
 // everything that is wrong with single values; what is wrong with several together is
 // found when Parts or Policy uses them.
 func (set *Set) Read() (*Settings, error) {
-	if err := set.env().check(); err != nil {
-		return nil, err
-	}
+	unknown := set.env().check()
 	g := set.given()
+	file, err := set.readConfig(g)
+	if file == nil {
+		return nil, errors.Join(unknown, err)
+	}
+	s, wrong := set.read(g, file)
+	return s, errors.Join(unknown, err, wrong)
+}
+
+// readConfig reads the file of --config, if there is one. It returns nil if the file cannot
+// be read; with an error about some of its lines, it returns the others.
+func (set *Set) readConfig(g given) (*configFile, error) {
 	path := g.single("config")
 	if path == "" {
-		return set.read(g, &configFile{})
+		return &configFile{}, nil
 	}
 	if set.dir != "" && !filepath.IsAbs(path) {
 		path = filepath.Join(set.dir, path)
 	}
-	file, err := readFile(g["config"].origin.name("config"), path)
-	if err != nil {
-		return nil, err
-	}
-	return set.read(g, file)
+	return readFile(g["config"].origin.name("config"), path)
 }
 
 // read adds what the files say to what is given above them.
 func (set *Set) read(g given, file *configFile) (*Settings, error) {
 	g.add(set, file.values)
+	secrets := set.readSecrets(g)
 	s := &Settings{source: source{set: set, file: file, given: g}}
 	if r := set.row("nginx"); r != nil && !r.own {
 		if err := s.readNginx(); err != nil {
-			return nil, err
+			return nil, errors.Join(secrets, err, s.decode())
 		}
 	}
-	return s, s.decode()
+	return s, errors.Join(secrets, s.decode())
 }
 
 func (set *Set) row(name string) *row {
@@ -157,6 +165,9 @@ func (g given) add(set *Set, values []fileValue) {
 // decode reads all texts into their fields.
 func (s *Settings) decode() error {
 	s.bad = make(map[string]bool)
+	for _, name := range s.file.bad {
+		s.bad[name] = true
+	}
 	var errs []error
 	for _, r := range s.set.rows {
 		errs = append(errs, s.takeAll(r, s.texts(r.name)))
@@ -184,9 +195,9 @@ func (s *Settings) takeAll(r *row, texts []string) error {
 // refuse returns the error for a value of a setting.
 func (s *Settings) refuse(name, value string, err error) error {
 	if s.set.row(name) == nil {
-		return fmt.Errorf("--%s: %w", name, err)
+		return fmt.Errorf("--%s: %w", name, plain(err))
 	}
-	return &Error{Setting: name, Origin: s.Origin(name), Value: value, Err: err, row: s.set.row(name)}
+	return &Error{Setting: name, Origin: s.Origin(name), Value: value, Err: plain(err), row: s.set.row(name)}
 }
 
 // Refuse returns the error for the value of a setting that could not be put to use.

@@ -7,7 +7,7 @@ type row struct {
 	kind
 	name     string
 	short    string // a one-letter name of the flag
-	category string
+	topic    string // of the settings of serve
 	help     string
 	defaults []string
 	example  string
@@ -16,29 +16,32 @@ type row struct {
 	own      bool // of one command: a flag alone
 }
 
-// A section is the settings of one category.
+// A section is the settings of one topic.
 type section struct {
-	category string
-	part     func() []row
+	topic string // one word, for `uwgate help`
+	title string
+	about string // what the settings of the topic say
+	part  func() []row
 }
 
 // sections are all settings of serve, in the order of the help and of docs/settings.md.
 var sections = []section{
-	{"1. Listening", listenRows},
-	{"2. Backends", backendRows},
-	{"3. Subscriptions", subscribeRows},
-	{"4. Key and memcached", storeRows},
-	{"5. Visitors", visitorRows},
-	{"6. Lifetimes", lifetimeRows},
-	{"7. Pages and hits", pageRows},
-	{"8. Timeouts and limits", trafficRows},
-	{"9. Logs and control", func() []row { return append(controlRows(), purgeRows()...) }},
+	{"listening", "Listening", "where nginx connects to uwgate, and who may", listenRows},
+	{"backends", "Backends", "the workers' servers: which, how many requests, queues, probes", backendRows},
+	{"subscriptions", "Subscriptions", "uWSGI servers that announce themselves", subscribeRows},
+	{"store", "Key and memcached", "under which key and on which memcached server pages are stored", storeRows},
+	{"visitors", "Visitors", "which cookies, headers and vars name a visitor", visitorRows},
+	{"lifetimes", "Lifetimes", "how long pages are stored, and how they are refreshed", lifetimeRows},
+	{"pages", "Pages and hits", "which pages are stored, and what nginx serves of them", pageRows},
+	{"limits", "Timeouts and limits", "how long each step may take, and how much memory", trafficRows},
+	{"purging", "Purging", "who may delete pages, and how many", purgeRows},
+	{"control", "Logs and control", "logs, metrics, the admin API, the configuration file", controlRows},
 }
 
 func (s section) rows() []row {
 	rows := s.part()
 	for i := range rows {
-		rows[i].category = s.category
+		rows[i].topic = s.topic
 	}
 	return rows
 }
@@ -113,11 +116,7 @@ func ForExplain() *Set {
 // ForNginx returns the settings of `uwgate nginx`: not --nginx, which reads what that
 // command writes.
 func ForNginx() *Set {
-	rows := siteRows()
-	for i := range rows {
-		rows[i].category = "0. The site"
-	}
-	return newSet(rows, but("nginx"))
+	return newSet(siteRows(), but("nginx"))
 }
 
 // ForCheck returns the settings of `uwgate check`, whose --nginx compares and sets

@@ -49,6 +49,9 @@ func parseListen(text string) (Address, error) {
 }
 
 func parseAddress(text string) (Address, error) {
+	if err := noScheme(text); err != nil {
+		return Address{}, err
+	}
 	network, addr, err := backend.ParseAddr(text)
 	if err != nil {
 		return Address{}, err
@@ -104,6 +107,7 @@ func controlRows() []row {
 			help: "serve /-/healthy, /-/ready, /metrics, /debug/pprof/, and the API of explain and status, at this `ADDRESS`; none without it"},
 		{name: "admin-token", kind: text("text", func(s *Settings) *string { return &s.Control.Token }, checkToken), example: "LONG-RANDOM-TEXT", restart: true, secret: true,
 			help: "require this `TOKEN` for explain, status and profiles where --admin is a TCP address or an abstract socket such as @uwgate; an abstract socket must have one; a UNIX socket with a path needs none; it has at least 16 letters and digits"},
+		secretFileRow("admin-token", true, func(s *Settings) *string { return &s.Control.TokenFile }),
 		{name: "stats", kind: optionalAddress(func(s *Settings) *Address { return &s.Control.Stats }), example: "127.0.0.1:1717", restart: true,
 			help: "write the statistics of FastRouter's stats server, in JSON, to each connection at this `ADDRESS`, for uwsgitop too; none without it"},
 		{name: "log", kind: many("sink", func(s *Settings) *[]Sink { return &s.Log.Sinks }, parseSink), defaults: []string{"stderr"}, example: "file:/var/log/uwgate.log json", restart: true,

@@ -94,10 +94,11 @@ func pageRows() []row {
 			help: "store no page with a security header that its hits would lack"},
 		{name: "accept-unframed", kind: text("html", func(s *Settings) *string { return &s.Pages.AcceptUnframed }, checkUnframed), example: "html",
 			help: "store pages of this `TYPE` that have no length, if they end as they should; only html, which ends in </html>"},
-		{name: "max-object", kind: amount(func(s *Settings) *Size { return &s.Pages.MaxObject }), defaults: []string{Size((&policy.Policy{}).BodyLimit()).String()}, example: "512k",
+		{name: "max-object", kind: someBytes(func(s *Settings) *Size { return &s.Pages.MaxObject }), defaults: []string{Size((&policy.Policy{}).BodyLimit()).String()}, example: "512k",
 			help: "store no body over this `SIZE`"},
 		{name: "bypass-arg", kind: one("NAME=SECRET", func(s *Settings) *policy.Bypass { return &s.Pages.Bypass }, parseBypass), example: "nocache=LONG-RANDOM-TEXT", secret: true,
 			help: "delete the page of a URL and store it again when a request has this argument, `NAME=SECRET`"},
+		secretFileRow("bypass-arg", false, func(s *Settings) *string { return &s.Pages.BypassFile }),
 		{name: "observe", kind: toggle(func(s *Settings) *bool { return &s.Pages.Observe }), defaults: []string{"false"}, example: "true",
 			help: "decide, log and count as usual, but write nothing to memcached"},
 		{name: "align-headers", kind: toggle(func(s *Settings) *bool { return &s.Hits.AlignHeaders }), defaults: []string{"true"}, example: "false", restart: true,
@@ -166,7 +167,7 @@ func gzipKind() kind {
 
 func hitTypeKind() kind {
 	k := one("media type", func(s *Settings) *string { return &s.Hits.Type }, func(text string) (string, error) {
-		if _, _, err := mime.ParseMediaType(text); err != nil {
+		if name, _, err := mime.ParseMediaType(text); err != nil || !strings.Contains(name, "/") {
 			return "", errors.New("write a Content-Type")
 		}
 		return text, nil

@@ -33,6 +33,9 @@ func storeRows() []row {
 // parseMemcached parses a server line, which must name a port: of a server without one nginx
 // asks port 80.
 func parseMemcached(line string) (MemcachedServer, error) {
+	if err := noScheme(line); err != nil {
+		return MemcachedServer{}, err
+	}
 	server, err := cachewriter.ParseServer(line)
 	if err == nil && lacksPort(server.Name) {
 		err = fmt.Errorf("without a port nginx takes 80; write %s:11211, here and in nginx", server.Name)

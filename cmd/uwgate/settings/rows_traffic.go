@@ -35,7 +35,7 @@ func trafficRows() []row {
 			help: "keep this `SIZE` of request bodies at most in files, all together; answer 503 to a body that would exceed it, and 413 to one that is larger; 0 for no bound"},
 		{name: "capture-memory", kind: amount(func(s *Settings) *Size { return &s.Traffic.CaptureMemory }), defaults: []string{"64M"}, example: "64M", restart: true,
 			help: "copy this `SIZE` of pages at most while they are relayed, all together; others are not stored; 0 for no bound"},
-		{name: "queue-bytes", kind: amount(func(s *Settings) *Size { return &s.Store.QueueBytes }), defaults: []string{"64M"}, example: "64M", restart: true,
+		{name: "queue-bytes", kind: someBytes(func(s *Settings) *Size { return &s.Store.QueueBytes }), defaults: []string{"64M"}, example: "64M", restart: true,
 			help: "queue this `SIZE` of pages at most for memcached; others are not stored"},
 		{name: "queue-entries", kind: number(func(s *Settings) *int { return &s.Store.QueueEntries }, 1, math.MaxInt32, ""), defaults: []string{"4096"}, example: "4096", restart: true,
 			help: "queue this `NUMBER` of pages at most for memcached; others are not stored"},

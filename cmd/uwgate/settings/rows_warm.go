@@ -39,9 +39,6 @@ func ForWarm() *Set {
 		insecureRow("accept any certificate of the site, as of one that is signed by itself"),
 		verboseRow("print a line for each page"),
 		jsonRow("print one JSON object; with -v one for each page, too"))
-	for i := range rows {
-		rows[i].category = "0. Warming"
-	}
 	return newSet(rows, allRows())
 }
 
@@ -86,9 +83,6 @@ func ForDeployCheck() *Set {
 		headerRow("add a header to the requests, as `'Name: value'`"),
 		verboseRow("print a line for each page"),
 		jsonRow("print one JSON object"),
-	}
-	for i := range rows {
-		rows[i].category = "0. The comparison"
 	}
 	return newSet(rows, allRows())
 }

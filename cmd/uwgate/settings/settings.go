@@ -65,16 +65,17 @@ type Listen struct {
 
 // Control is where people and programs look at the gateway.
 type Control struct {
-	Admin Address // zero: none
-	Token string
-	Stats Address // zero: none
+	Admin     Address // zero: none
+	Token     string
+	TokenFile string  // Token is what is in it
+	Stats     Address // zero: none
 }
 
 // Purges are about PURGE requests: from whom, and what they mean.
 type Purges struct {
 	From      []netip.Prefix
-	Token     string // Parts reads it from TokenFile if there is one
-	TokenFile string
+	Token     string
+	TokenFile string // Token is what is in it
 	Default   string // the scope of a request that names none
 	Rate      int    // purges a second; zero: no bound
 	SoftLimit time.Duration
@@ -170,6 +171,7 @@ type Pages struct {
 	AcceptUnframed string // html or empty
 	MaxObject      Size
 	Bypass         policy.Bypass
+	BypassFile     string // Bypass is what is in it
 	Observe        bool
 }
 

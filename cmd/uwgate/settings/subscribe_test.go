@@ -58,7 +58,7 @@ func TestSubscribeRefused(t *testing.T) {
 		{"subscribe-sign", "MD5:/", "write DIRECTORY, SHA1:DIRECTORY, SHA256:DIRECTORY or SHA512:DIRECTORY"},
 		{"subscribe-sign", "/no/such/dir", "no directory"},
 		{"subscribe-sign", file, "no directory"},
-		{"subscribe-tolerance", "0s", "over 0"},
+		{"subscribe-tolerance", "0s", "1ms or more"},
 		{"subscribe-max-keys", "0", "1 to 1000000"},
 		{"subscribe-max-nodes", "-1", "1 to 1000000"},
 		{"subscribe-rate", "1000001", "1 to 1000000"},
