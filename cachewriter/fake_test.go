@@ -301,3 +301,7 @@ func onCommand(prefix string, a act) func(string) act {
 		return act{}
 	}
 }
+
+func isUnreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}

@@ -42,8 +42,8 @@ const (
 // A Scope is the set of pages that a wide purge deletes. An empty Host stands for every
 // site, except in ScopeSite.
 //
-// URIs are compared in a normal form: `%7e`, `%7E` and `~` are the same, and so are
-// `%c3` and `%C3` and the raw byte. `%2F` and `/` are different.
+// URIs are compared by what the application gets of them: `/%61`, `/./a`, `//a` and `/a?`
+// are `/a`, in a path `%2F` is `/`, and in a query `+` is `%20`. See normalURI.
 type Scope struct {
 	Kind ScopeKind
 	Host string // as in Subject
@@ -73,10 +73,10 @@ func (s Scope) matchesHost(page Subject) bool {
 }
 
 func (s Scope) matchesURI(uri string) bool {
-	uri, own := normalURI(uri), normalURI(s.URI)
+	uri, own := normalURI(uri, false), normalURI(s.URI, s.Kind == ScopePrefix)
 	switch s.Kind {
 	case ScopePrefix:
-		return strings.HasPrefix(uri, own)
+		return strings.HasPrefix(uri, own) || own == uri+"?"
 	case ScopePath:
 		path, _, _ := strings.Cut(uri, "?")
 		ownPath, _, _ := strings.Cut(own, "?")
@@ -119,51 +119,4 @@ func (s Scope) String() string {
 		words = append(words, s.Host+s.URI)
 	}
 	return strings.Join(words, " ")
-}
-
-// normalURI returns the normal form of RFC 3986 §6.2.2: hex digits in upper case, and no
-// escape of an unreserved byte. Bytes that may not stand in a URI are escaped.
-func normalURI(uri string) string {
-	i := 0
-	for i < len(uri) && uri[i] != '%' && isGraphic(uri[i]) {
-		i++
-	}
-	if i == len(uri) {
-		return uri
-	}
-	b := append(make([]byte, 0, len(uri)+8), uri[:i]...)
-	for ; i < len(uri); i++ {
-		c := uri[i]
-		switch {
-		case c == '%' && i+2 < len(uri) && isHex(uri[i+1]) && isHex(uri[i+2]):
-			c = unhex(uri[i+1])<<4 | unhex(uri[i+2])
-			i += 2
-			if isUnreserved(c) {
-				b = append(b, c)
-				continue
-			}
-		case c == '%' || isGraphic(c):
-			b = append(b, c)
-			continue
-		}
-		b = append(b, '%', upperHex[c>>4], upperHex[c&0xf])
-	}
-	return string(b)
-}
-
-func isGraphic(c byte) bool { return c > ' ' && c < 0x7f }
-
-func isUnreserved(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
-}
-
-func isHex(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
-}
-
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c&^0x20 - 'A' + 10
 }

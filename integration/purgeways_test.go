@@ -285,3 +285,52 @@ func TestPurgeIsPending(t *testing.T) {
 		t.Error("another page is gone")
 	}
 }
+
+// spellings are request targets that lead the application to one page.
+var spellings = []string{"/news/1", "/%6eews/1", "/%6Eews/1", "/news//1", "//news/./1", "/old/../news/1", "/old%2F..%2fnews/%31", "/news/1?"}
+
+// A page may be stored under each spelling of its URL. Whichever of them is purged, all are
+// gone, also if the keys can be derived from the URL that was named.
+func TestPurgeOfSpellings(t *testing.T) {
+	t.Parallel()
+	const handover = "uwsgi_param CACHE_KEY    $memcached_key   if_not_empty;"
+	for _, cfg := range []stack.Config{{Memcached: 3}, {Memcached: 3, ReadsNginx: true, Edits: [][2]string{{handover, ""}}}} {
+		t.Run(fmt.Sprintf("derived %v", cfg.ReadsNginx), func(t *testing.T) {
+			t.Parallel()
+			b := startPurges(t, cfg)
+			name := func(target string) string { return "http://" + wwwSite + strings.ReplaceAll(target, "%", "%25") }
+			others := []string{"/news/12", "/news/1?page=2", "/news%3F/1"}
+			fill := func(content string) {
+				b.t.Helper()
+				b.write("content", content)
+				for _, target := range slices.Concat(spellings, others) {
+					b.eventually(target+" is stored", func() bool {
+						b.visitPage(sitePage{wwwSite, target})
+						b.settle()
+						return b.holds(name(target))
+					})
+				}
+			}
+			for i, way := range []purgeWay{
+				{target: spellings[0]}, {target: spellings[1]}, {target: spellings[4]}, {target: spellings[6]}, {target: spellings[7]},
+				{args: []string{"http://" + wwwSite + spellings[0]}}, {args: []string{"https://" + wwwSite + spellings[5]}},
+			} {
+				b.run("--all")
+				fill(fmt.Sprint("before-", i))
+				if r := b.carryOut(way, i%2 == 1); r.Status != purge.Done || r.Found != len(spellings) || r.Deleted != len(spellings) {
+					t.Errorf("%s%q: got %+v, want %d pages", way.target, way.args, r, len(spellings))
+				}
+				for _, target := range spellings {
+					if b.holds(name(target)) {
+						t.Errorf("%s%q: %s is left", way.target, way.args, target)
+					}
+				}
+				for _, target := range others {
+					if !b.holds(name(target)) {
+						t.Errorf("%s%q: %s is gone", way.target, way.args, target)
+					}
+				}
+			}
+		})
+	}
+}

@@ -110,10 +110,6 @@ type Keys struct {
 	// CACHE_STATUS that says so.
 	TemplateIsProof bool
 
-	// NeverHandedOver asserts that nginx hands over no keys at all, so that every page
-	// has a key of Template.
-	NeverHandedOver bool
-
 	// Servers reports whether a value of nginx's $upstream_addr is one of the
 	// store's servers. With nil, none is: requests with CACHE_SERVER are never
 	// stored.

@@ -2,12 +2,13 @@ package policy
 
 import (
 	"slices"
-	"strings"
 
 	"uwgate/uwsgi"
 )
 
-// Variants are the entries of one URL.
+// Variants are the entries of one URL as far as they are known. There may be others: a key
+// may contain anything else of a request, such as a header, and a URL has other spellings:
+// /%61bout brings the page of /about.
 type Variants struct {
 	// Targets are those whose keys can be enumerated, each once: for both schemes, the
 	// usual ports, all classes of visitors, and HEAD.
@@ -16,11 +17,6 @@ type Variants struct {
 	// URI is the request target as pages have it in their Subject: without arguments
 	// that a rule cuts.
 	URI string
-
-	// Complete is set if no page of this URL can have another key. It is not if the key
-	// contains anything else of a request, such as a header; if nginx hands over keys,
-	// since they may be anything; or if URI has other spellings, such as %C3 and %c3.
-	Complete bool
 }
 
 // VariantsOf returns the entries of a URL. v are the vars as received of the request that
@@ -31,10 +27,6 @@ func (p *Policy) VariantsOf(v uwsgi.Vars, host, uri string) Variants {
 	if !hasURI(uri) {
 		return found
 	}
-	isDerived := p.Keys.NeverHandedOver
-	if v != nil {
-		isDerived = p.Keys.TemplateIsProof && v.Count(varKey) == 0
-	}
 	asked := p.asGet(forURL(v, host, uri), uri)
 	found.URI = asked.Get("REQUEST_URI")
 	if requestHost(v) == host && v.Get("REQUEST_URI") == uri {
@@ -43,11 +35,9 @@ func (p *Policy) VariantsOf(v uwsgi.Vars, host, uri string) Variants {
 	if p.Keys.Template == nil {
 		return found
 	}
-	keys, all := p.Keys.Template.variants(asked)
-	for _, key := range keys {
+	for _, key := range p.Keys.Template.variants(asked) {
 		found.add(Target{Key: key})
 	}
-	found.Complete = all && isDerived && hasOneSpelling(found.URI)
 	return found
 }
 
@@ -95,19 +85,15 @@ func forURL(v uwsgi.Vars, host, uri string) uwsgi.Vars {
 		uwsgi.Var{Name: "CONTENT_TYPE"}, uwsgi.Var{Name: "CONTENT_LENGTH"})
 }
 
-// variants returns the keys of the same URL, and whether there can be no others. v are
-// the vars of one request for it.
-func (t *Template) variants(v uwsgi.Vars) (keys []string, all bool) {
+// variants returns the keys of the same URL. v are the vars of one request for it.
+func (t *Template) variants(v uwsgi.Vars) (keys []string) {
 	var choices []choice
-	all = true
 	for i := range t.pieces {
 		p := &t.pieces[i]
 		if p.render == nil || slices.ContainsFunc(choices, func(c choice) bool { return c.variable == p.text }) {
 			continue
 		}
-		values, only := valuesOf(p, v)
-		all = all && only
-		if values != nil {
+		if values := valuesOf(p, v); values != nil {
 			choices = append(choices, choice{p.text, values})
 		}
 	}
@@ -125,7 +111,7 @@ func (t *Template) variants(v uwsgi.Vars) (keys []string, all bool) {
 		}
 	}
 	expand(choices)
-	return keys, all && keys != nil
+	return keys
 }
 
 // A choice is what a variable can be in the keys of one URL.
@@ -134,33 +120,20 @@ type choice struct {
 	values   []string
 }
 
-// valuesOf returns the values of a variable for one URL; nil: only that of the request v.
-// all is false if there may be others.
-func valuesOf(p *piece, v uwsgi.Vars) (values []string, all bool) {
+// valuesOf returns the values that a variable can have for one URL; nil: only that of the
+// request v is known.
+func valuesOf(p *piece, v uwsgi.Vars) []string {
 	switch p.text {
-	case "request_uri", "host":
-		return nil, true
 	case "scheme", schemeVariable:
-		return []string{"http", "https"}, true
+		return []string{"http", "https"}
 	case "https":
-		return []string{"", "on"}, true
+		return []string{"", "on"}
 	case visitorVariable:
-		return []string{"", bearer}, true
+		return []string{"", bearer}
 	case "request_method":
-		return []string{"GET", "HEAD"}, true
+		return []string{"GET", "HEAD"}
 	case "server_port":
-		return []string{"80", "443", v.Get("SERVER_PORT")}, false
+		return []string{"80", "443", v.Get("SERVER_PORT")}
 	}
-	return nil, false
-}
-
-// hasOneSpelling reports whether clients write a request target in one way only: it has
-// no byte that some of them escape.
-func hasOneSpelling(uri string) bool {
-	for i := range len(uri) {
-		if !isNameByte(uri[i]) && strings.IndexByte("/?&=-.~!$'()*+,;:@", uri[i]) < 0 {
-			return false
-		}
-	}
-	return true
+	return nil
 }

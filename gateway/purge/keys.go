@@ -13,45 +13,40 @@ import (
 // and must not spend it waiting for the others.
 const maxDeletes = 16
 
-// purgeURLs deletes the pages of single URLs whose keys are known. It returns the scopes of
-// those URLs that may have other keys, too.
-func (p *Purger) purgeURLs(ctx context.Context, o Order, t *tally) (rest []cachewriter.Scope) {
+// purgeURLs deletes the entries of single URLs that are known, so that the next visitor does
+// not wait for a walk. It returns the scopes of the URLs: pages may have other keys, and a
+// page may be stored under another spelling of its URL.
+func (p *Purger) purgeURLs(ctx context.Context, o Order, t *tally) (scopes []cachewriter.Scope) {
 	var keys []policy.Target
 	for _, text := range o.URLs {
 		u, _ := ParseURL(text) // Check has read it
 		v := o.Policy.VariantsOf(o.Vars, u.Host, u.URI)
-		if !v.Complete || o.fetches() {
-			rest = append(rest, cachewriter.Scope{Kind: cachewriter.ScopeURL, Host: u.Host, URI: v.URI})
-			if o.DryRun || o.fetches() {
-				continue // the walk counts them, and says which are visited
-			}
+		scopes = append(scopes, cachewriter.Scope{Kind: cachewriter.ScopeURL, Host: u.Host, URI: v.URI})
+		if !o.DryRun && !o.fetches() { // else the walk counts them, and says which are visited
+			keys = append(keys, v.Targets...)
 		}
-		keys = append(keys, v.Targets...)
 	}
 	var all errgroup.Group
 	all.SetLimit(maxDeletes)
 	for _, k := range keys {
 		all.Go(func() error {
-			p.purgeKey(ctx, k, o.DryRun, t)
+			p.purgeKey(ctx, k, t)
 			return nil
 		})
 	}
 	all.Wait()
-	return rest
+	return scopes
 }
 
 // purgeKey deletes one entry. It looks before: a delete does not tell whether there was
 // anything.
-func (p *Purger) purgeKey(ctx context.Context, k policy.Target, dry bool, t *tally) {
+func (p *Purger) purgeKey(ctx context.Context, k policy.Target, t *tally) {
 	e := cachewriter.Entry{Key: k.Key, Addr: k.Addr}
 	u, _ := p.Store.Usage(ctx, e)
-	var err error
-	if !dry {
-		if p.Forget != nil {
-			p.Forget(k.Key)
-		}
-		err = p.Store.Delete(ctx, e)
+	if p.Forget != nil {
+		p.Forget(k.Key)
 	}
+	err := p.Store.Delete(ctx, e)
 	for _, server := range p.Store.Pick(k.Key) {
 		t.add(server, func(s *Server) {
 			if u != nil {
@@ -60,7 +55,7 @@ func (p *Purger) purgeKey(ctx context.Context, k policy.Target, dry bool, t *tal
 			switch {
 			case err != nil:
 				s.Pending, s.Error = true, forPeople(err.Error())
-			case u != nil && !dry:
+			case u != nil:
 				s.Deleted++
 			}
 		})

@@ -81,7 +81,6 @@ func (s *Settings) Policy(ring *cachewriter.Ring) (*policy.Policy, error) {
 	p := &policy.Policy{
 		Keys: policy.Keys{
 			TemplateIsProof: s.DerivedKey() != "",
-			NeverHandedOver: s.Nginx != nil && !s.Nginx.HandedOver && s.DerivedKey() != "",
 			AllowedHosts:    s.Pages.AllowedHosts,
 			AllowRewrites:   s.Pages.AllowRewrites || s.Nginx != nil && s.Nginx.RewritesProven,
 			OpaqueKey:       s.Pages.OpaqueKey,
