@@ -53,10 +53,11 @@ func (x *exchange) purge(ctx context.Context, scopes []policy.Scope) {
 }
 
 // answerPurge carries out a PURGE request, and answers it. No worker sees it. While nobody
-// may purge, it is a request like others.
+// may purge, it is a request like others. In others a token says nothing.
 func (x *exchange) answerPurge(ctx context.Context) (done bool, err error) {
 	p := x.g.purger()
 	if !x.isVisit() || !p.Serves(x.client.method) {
+		x.client.received = p.Access.Conceal(x.client.received)
 		return false, nil
 	}
 	pol, v := x.page.policy, x.client.received

@@ -1,11 +1,16 @@
 package gateway
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap/zaptest/observer"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
@@ -111,4 +116,55 @@ func TestPurgeWhileObserving(t *testing.T) {
 	if _, there := b.contents()["k:/page"]; !there {
 		t.Error("the page is gone")
 	}
+}
+
+// In a request that is no purge the token says nothing: no worker and no log gets it, and it
+// keeps no page from being stored. A bearer is the application's.
+func TestPurgeTokenIsConcealed(t *testing.T) {
+	const token = "0123456789abcdef0123"
+	for _, isOn := range []bool{true, false} {
+		seen := make(chan uwsgi.Vars, 10)
+		b := newBench(t, func(g *Gateway) {
+			if isOn {
+				g.Purges.Access.Token = token
+			}
+		}, func(nc net.Conn, req *uwsgi.Request, _ *bufio.Reader) {
+			seen <- req.Vars
+			io.WriteString(nc, okPage("hello"))
+		})
+		sent := uwsgi.Var{Name: "HTTP_X_PURGE_TOKEN", Value: token}
+		other := uwsgi.Var{Name: "HTTP_X_PURGE_TOKEN", Value: "another"}
+		for i, v := range []uwsgi.Vars{missed("/page", sent), missed("/twice", sent, other), request("HEAD", "/page", sent), request("POST", "/page", sent), request("DELETE", "/page", other)} {
+			if a := b.ask(v, nil); a.status != 200 {
+				t.Fatalf("got %q", a.raw)
+			}
+			got, line := <-seen, b.line(i)
+			if has := got.Count(sent.Name) > 0; has == isOn {
+				t.Errorf("%s, purges %v: the worker got %q", v.Get("REQUEST_METHOD"), isOn, got.Get(sent.Name))
+			}
+			if v.Get("REQUEST_METHOD") == "GET" && isOn && line["reason"] != string(policy.DefaultTTL) {
+				t.Errorf("logged %v", line)
+			}
+		}
+		if a := b.ask(missed("/bearer", uwsgi.Var{Name: "HTTP_AUTHORIZATION", Value: "Bearer " + token}), nil); a.status != 200 || (<-seen).Get("HTTP_AUTHORIZATION") == "" {
+			t.Errorf("got %q", a.raw)
+		}
+		e := b.Explain(t.Context(), missed("/page", sent))
+		if got, want := (<-seen).Count(sent.Name) > 0, !isOn; got != want {
+			t.Errorf("an explanation: the worker got it: %v, want %v", got, want)
+		}
+		b.close()
+		for _, text := range []string{fmt.Sprintf("%+v", e.Vars), fmt.Sprint(entries(b.access.All())), fmt.Sprint(entries(b.logs.All()))} {
+			if strings.Contains(text, token) || strings.Contains(text, "another") {
+				t.Errorf("the token is in %s", text)
+			}
+		}
+	}
+}
+
+func entries(logged []observer.LoggedEntry) (all []any) {
+	for _, l := range logged {
+		all = append(all, l.Message, l.ContextMap())
+	}
+	return all
 }

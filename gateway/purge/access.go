@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"uwgate/uwsgi"
@@ -57,6 +58,23 @@ func (a *Access) knowsToken(c Caller) bool {
 	return same == 1
 }
 
+// varToken is the header field with the token.
+const varToken = "HTTP_X_PURGE_TOKEN"
+
+// Conceal returns the vars of a request without X-Purge-Token: no worker and no log may see
+// it, whatever the method. Without anybody who may purge, the field is the application's. It
+// does not change v.
+func (a *Access) Conceal(v uwsgi.Vars) uwsgi.Vars {
+	if !a.IsOn() || v.Count(varToken) == 0 {
+		return v
+	}
+	return without(v, varToken)
+}
+
+func without(v uwsgi.Vars, names ...string) uwsgi.Vars {
+	return slices.DeleteFunc(slices.Clone(v), func(x uwsgi.Var) bool { return slices.Contains(names, x.Name) })
+}
+
 // A Caller is who sends a PURGE request.
 type Caller struct {
 	addrs  []string // all values of REMOTE_ADDR: each must be permitted
@@ -69,7 +87,7 @@ func CallerOf(v uwsgi.Vars) (c Caller) {
 		switch x.Name {
 		case "REMOTE_ADDR":
 			c.addrs = append(c.addrs, x.Value)
-		case "HTTP_X_PURGE_TOKEN":
+		case varToken:
 			c.tokens = append(c.tokens, x.Value)
 		case "HTTP_AUTHORIZATION":
 			if scheme, token, ok := strings.Cut(x.Value, " "); ok && strings.EqualFold(scheme, "Bearer") {

@@ -10,7 +10,7 @@ import (
 
 // knownFields are the vars of the header fields of a PURGE request that have "purge" in
 // their names and that Read, or Access, understands.
-var knownFields = []string{"HTTP_X_PURGE_TOKEN", "HTTP_X_PURGE_SCOPE", "HTTP_X_PURGE_METHOD", "HTTP_FASTLY_SOFT_PURGE"}
+var knownFields = []string{varToken, "HTTP_X_PURGE_SCOPE", "HTTP_X_PURGE_METHOD", "HTTP_FASTLY_SOFT_PURGE"}
 
 // A foreignField is one by which other caches purge something else than the page of the
 // URL. To ignore it would purge that page, and leave what was meant.

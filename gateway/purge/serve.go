@@ -51,7 +51,7 @@ func (p *Purger) Serve(ctx context.Context, v uwsgi.Vars, pol *policy.Policy) Re
 		p.stats.refused(RefusedMalformed)
 		return Reply{Status: http.StatusBadRequest, Body: refusal{err.Error()}}
 	}
-	return Reply{Status: http.StatusOK, Body: p.Do(ctx, Order{Request: r, Client: caller.String(), Via: "PURGE", Policy: pol, Vars: v})}
+	return Reply{Status: http.StatusOK, Body: p.Do(ctx, Order{Request: r, Client: caller.String(), Via: "PURGE", Policy: pol, Vars: without(v, varToken, "HTTP_AUTHORIZATION")})}
 }
 
 func (p *Purger) usual() Reach {
