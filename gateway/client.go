@@ -196,7 +196,7 @@ func (c *client) finish(taken bool) {
 	}
 	if taken {
 		c.presence.finish()
-		reading := c.presence.stopWatching() // whoever reads throws away what comes
+		reading := c.stopWatching() // whoever reads throws away what comes
 		if (reading || c.in == nil || c.in.Buffered() == 0) && socket.IsDrained(c.conn) {
 			c.conn.Close()
 			c.closed = true
@@ -235,7 +235,7 @@ func (c *client) linger() {
 	p.finishing = true
 	c.conn.SetReadDeadline(time.Now().Add(c.g.Timeouts.linger()))
 	p.mu.Unlock()
-	if !p.stopWatching() {
+	if !c.stopWatching() {
 		io.Copy(io.Discard, c.conn) // c.in may have been given back
 		return
 	}

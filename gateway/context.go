@@ -14,9 +14,8 @@ import (
 //
 // Closing a connection may wait, so it is done in a goroutine. wait waits for it.
 type requestContext struct {
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
-	watcher *socket.Watcher // of clients; nil: none
+	ctx    context.Context
+	cancel context.CancelCauseFunc
 
 	closing sync.WaitGroup
 
@@ -67,8 +66,6 @@ func (t *requestContext) wait() { t.closing.Wait() }
 
 // requestContexts are those of the clients that are being served.
 type requestContexts struct {
-	watcher *socket.Watcher
-
 	mu  sync.Mutex                   // guards what follows
 	all map[*requestContext]net.Conn // to the client
 	cut bool                         // new clients are cut off at once
@@ -77,7 +74,6 @@ type requestContexts struct {
 // add makes the context of a client's request.
 func (s *requestContexts) add(client net.Conn) *requestContext {
 	t := newRequestContext(context.Background())
-	t.watcher = s.watcher
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cut {

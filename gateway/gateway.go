@@ -99,7 +99,8 @@ type Gateway struct {
 	purgeOnce   sync.Once // see purger
 	samples     samples
 
-	connections connections // of clients
+	connections connections  // of clients
+	delay       socket.Delay // of what is done only for requests that last
 
 	spoolMemory, spoolDisk budget // of request bodies
 	captures               budget // of pages that are being copied
@@ -113,15 +114,10 @@ type Gateway struct {
 // if Timeouts.Drain ended them. It may be called for several listeners at once. If a listener
 // fails, it returns that error after the requests in flight have ended.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
-	watcher, err := socket.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("gateway: watch clients: %w", err)
-	}
-	defer watcher.Close()
 	defer g.flights.forgetLanded()
-	open := requestContexts{watcher: watcher} // requests outlive ctx: that is what draining means
+	var open requestContexts // requests outlive ctx: that is what draining means
 	c := newConnWorkers(ctx.Done(), func(nc net.Conn) { g.serveConn(&open, nc) })
-	err = g.accept(ctx, ln, c.take)
+	err := g.accept(ctx, ln, c.take)
 	if drained := g.drain(&c.all, open.cutAll); err == nil {
 		err = drained
 	}

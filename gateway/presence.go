@@ -15,13 +15,13 @@ import (
 // While the exchange waits for the response, one goroutine reads from the client: the rest
 // of a body that is streamed, which it sends to the worker, and then until nginx leaves.
 // It alone reads from nginx once it has been started, and ends when nginx closes its
-// side, or at the last deadline; client.linger waits for it. Without a body it only hands
-// the connection to the watcher of all clients, or reads where that cannot watch.
+// side, or at the last deadline; client.linger waits for it. Without a body there is no
+// goroutine: package socket watches the connection. Where it cannot (TLS), the goroutine reads.
 type presence struct {
-	done    chan struct{} // closed when the goroutine has ended; nil: not started, or stopped
-	soon    *time.Timer   // starts it; nil: it was started at once
-	watched bool          // it only starts a watch
-	unwatch func()        // ends the watch, after done is closed; nil: there is none
+	begun bool          // startReading has been called
+	done  chan struct{} // closed when the goroutine has ended; nil: not started, or stopped
+	soon  *time.Timer   // starts it; nil: it was started at once
+	watch hangUpWatch
 
 	mu        sync.Mutex // guards what follows
 	finishing bool       // the last deadline for reading is set; leaving ends nothing any more
@@ -30,26 +30,66 @@ type presence struct {
 	flight    *flight    // that the client leads, until it ends; only the exchange sets it, and it reads it without mu
 }
 
-// watchAfter is how long nobody watches whether nginx leaves. Most responses come earlier.
-const watchAfter = 20 * time.Millisecond
-
 // startReading starts the goroutine, once: what it has sent to one worker it cannot send
 // to another. w has no connection yet if there is nothing to send.
 func (c *client) startReading(w *worker) {
 	p := &c.presence
-	if p.done != nil || c.conn == nil {
+	if p.begun || c.conn == nil {
+		return
+	}
+	p.begun = true
+	tunnel := w.mayTunnel()
+	if _, ok := c.conn.(*socket.Conn); ok && c.left == 0 && !tunnel {
+		p.watch.on = true
+		c.g.delay.Add(&p.watch.place, c, time.Now())
 		return
 	}
 	p.done = make(chan struct{})
-	if tunnel := w.mayTunnel(); c.left > 0 || tunnel {
+	if c.left > 0 || tunnel {
 		go c.sendAndWatch(&w.upload, w.conn, tunnel)
+	} else {
+		p.soon = time.AfterFunc(socket.DelayTime, c.watchByReading)
+	}
+}
+
+// A hangUpWatch is how package socket watches whether nginx leaves. It begins after
+// socket.DelayTime: most responses come earlier.
+type hangUpWatch struct {
+	on    bool // it has begun, or will
+	place socket.Delayed
+
+	mu   sync.Mutex // held while it begins or ends; guards what follows
+	over bool
+	stop func() // nil: it has not begun
+}
+
+// Due begins the watch. The client's buffer is of no more use, and thousands of clients
+// may wait.
+func (c *client) Due() {
+	w := &c.presence.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
 		return
 	}
-	if sc, ok := c.conn.(*socket.Conn); ok && c.ctx.watcher != nil {
-		p.watched = true
-		p.soon = time.AfterFunc(watchAfter, func() { c.watchHangUp(sc) })
-	} else {
-		p.soon = time.AfterFunc(watchAfter, c.watchByReading)
+	c.giveBuffer()
+	// A client that cannot be watched is noticed when it is written to.
+	w.stop, _ = c.conn.(*socket.Conn).Watch(!c.mayHalfClose(), c.hungUp)
+}
+
+func (c *client) hungUp() { c.leave(io.EOF, nil, nil) }
+
+// end ends the watch, or prevents it.
+func (w *hangUpWatch) end(d *socket.Delay) {
+	w.on = false
+	if d.Remove(&w.place) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	if w.stop != nil {
+		w.stop()
 	}
 }
 
@@ -67,17 +107,7 @@ func (c *client) sendAndWatch(u *upload, to net.Conn, tunnel bool) {
 	c.leave(err, u, to)
 }
 
-// watchHangUp hands the connection to the watcher. The client's buffer is of no more use,
-// and thousands of clients may wait.
-func (c *client) watchHangUp(sc *socket.Conn) {
-	defer close(c.presence.done)
-	c.giveBuffer()
-	// A client that cannot be watched is noticed when it is written to.
-	c.presence.unwatch, _ = c.ctx.watcher.Watch(sc, !c.mayHalfClose(), func() { c.leave(io.EOF, nil, nil) })
-}
-
-// watchByReading is watchHangUp with a goroutine, for a client that the watcher cannot
-// watch.
+// watchByReading watches a client that package socket cannot watch.
 func (c *client) watchByReading() {
 	defer close(c.presence.done)
 	c.giveBuffer()
@@ -170,15 +200,12 @@ func (p *presence) finish() {
 
 // stopWatching ends the watch, or prevents it. It reports whether the goroutine goes on:
 // the one that reads from the client cannot be stopped so.
-func (p *presence) stopWatching() (reading bool) {
+func (c *client) stopWatching() (reading bool) {
+	p := &c.presence
 	switch {
+	case p.watch.on:
+		p.watch.end(&c.g.delay)
 	case p.soon != nil && p.soon.Stop():
-		p.done = nil
-	case p.watched && p.done != nil:
-		<-p.done
-		if p.unwatch != nil {
-			p.unwatch()
-		}
 		p.done = nil
 	}
 	p.soon = nil

@@ -25,7 +25,10 @@ import (
 	"uwgate/uwsgi"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The goroutine that wakes connections lives as long as the process.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("uwgate/gateway/socket.(*poller).run"))
+}
 
 // patience bounds every wait of a test. A test that passes does not wait so long.
 const patience = 10 * time.Second

@@ -16,7 +16,10 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The goroutine that wakes connections lives as long as the process.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("uwgate/gateway/socket.(*poller).run"))
+}
 
 func TestParseAddr(t *testing.T) {
 	for _, tt := range []struct{ in, network, addr, fails string }{

@@ -1,9 +1,7 @@
 package socket
 
 import (
-	"errors"
 	"io"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -24,43 +22,51 @@ type Conn struct {
 	mu     sync.Mutex // guards what follows, and is held for system calls, which do not wait
 	fd     int
 	closed bool
-	wrote  bool     // the system has been given something to send
-	file   *os.File // waits for fd; nil: nobody has had to yet
+	wrote  bool   // the system has been given something to send
+	polled uint32 // the events that the poller reports; 0: nobody has had to wait yet
+	turn   int32  // see place
 	reads  side
 	writes side
+
+	left uint32 // the events of hungUp that the poller has reported
+	gone func() // see Watch; nil: nobody watches
+	half bool
 }
 
-// A side is one direction of a Conn.
-type side struct {
-	deadline time.Time
-	late     bool // the file does not have the deadline yet
-	waiting  int  // goroutines
+// newConn makes the Conn of a descriptor.
+func newConn(fd int, peer netip.AddrPort, dialed bool) *Conn {
+	c := &Conn{fd: fd, peer: peer, dialed: dialed}
+	c.reads.conn, c.writes.conn = c, c
+	c.reads.changed.L, c.writes.changed.L = &c.mu, &c.mu
+	return c
 }
-
-// isOver reports whether the deadline has passed.
-func (s *side) isOver() bool { return !s.deadline.IsZero() && !time.Now().Before(s.deadline) }
 
 var errWouldBlock = error(unix.EAGAIN)
 
 // Read implements io.Reader. What has been dialed is waited for without asking first:
 // the peer has been sent nothing yet, or just now.
 func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	c.mu.Lock()
-	if c.file == nil && !c.closed && !c.dialed && !c.reads.isOver() && len(p) > 0 {
-		n, err := read(c.fd, p)
-		if err != errWouldBlock {
-			c.mu.Unlock()
-			return c.got(n, err)
+	defer c.mu.Unlock()
+	for {
+		switch {
+		case c.closed:
+			return 0, c.failure("read", net.ErrClosed)
+		case c.reads.isOver():
+			return 0, c.failure("read", os.ErrDeadlineExceeded)
+		case c.dialed && c.polled == 0:
+		default:
+			if n, err := read(c.fd, p); err != errWouldBlock {
+				return c.got(n, err)
+			}
+		}
+		if err := c.reads.wait(); err != nil {
+			return 0, c.failure("read", err)
 		}
 	}
-	f, err := c.wait(&c.reads)
-	c.mu.Unlock()
-	if err != nil {
-		return 0, c.failure("read", err)
-	}
-	n, err := f.Read(p)
-	c.stop(&c.reads)
-	return n, c.failure("read", err)
 }
 
 // got is what read(2) means.
@@ -75,21 +81,20 @@ func (c *Conn) got(n int, err error) (int, error) {
 }
 
 // Write implements io.Writer.
-func (c *Conn) Write(p []byte) (int, error) {
+func (c *Conn) Write(p []byte) (n int, err error) {
 	c.mu.Lock()
-	n, err := c.writeSome(p)
-	if err != errWouldBlock {
-		c.mu.Unlock()
+	defer c.mu.Unlock()
+	for {
+		m, err := c.writeSome(p[n:])
+		n += m
+		if err == errWouldBlock {
+			err = c.writes.wait()
+			if err == nil {
+				continue
+			}
+		}
 		return n, c.failure("write", err)
 	}
-	f, err := c.wait(&c.writes)
-	c.mu.Unlock()
-	if err != nil {
-		return n, c.failure("write", err)
-	}
-	m, err := f.Write(p[n:])
-	c.stop(&c.writes)
-	return n + m, c.failure("write", err)
 }
 
 // writeSome writes what the system takes at once. c.mu is held.
@@ -142,7 +147,7 @@ func (c *Conn) WriteParts(parts ...[]byte) error {
 	c.mu.Lock()
 	if !c.closed && !c.writes.isOver() {
 		c.hurry(localSegment + 1)
-		n, err := unix.Writev(c.fd, parts)
+		n, err := writev(c.fd, parts)
 		if err == nil {
 			skip(&rest, n)
 		}
@@ -167,38 +172,6 @@ func skip(parts *net.Buffers, n int) {
 	}
 }
 
-// wait returns the file that waits on one side, until stop. c.mu is held.
-func (c *Conn) wait(s *side) (*os.File, error) {
-	if c.closed {
-		return nil, net.ErrClosed
-	}
-	if c.file == nil {
-		c.file = os.NewFile(uintptr(c.fd), "socket")
-	}
-	s.waiting++
-	c.apply(s)
-	return c.file, nil
-}
-
-func (c *Conn) stop(s *side) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.waiting--
-}
-
-// apply passes a side's deadline to the file, if somebody waits there. c.mu is held.
-func (c *Conn) apply(s *side) {
-	if !s.late || s.waiting == 0 {
-		return
-	}
-	s.late = false
-	if s == &c.reads {
-		c.file.SetReadDeadline(s.deadline)
-	} else {
-		c.file.SetWriteDeadline(s.deadline)
-	}
-}
-
 func (c *Conn) setDeadline(t time.Time, sides ...*side) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,8 +179,7 @@ func (c *Conn) setDeadline(t time.Time, sides ...*side) error {
 		return c.failure("set", net.ErrClosed)
 	}
 	for _, s := range sides {
-		s.deadline, s.late = t, true
-		c.apply(s)
+		s.setDeadline(t)
 	}
 	return nil
 }
@@ -229,10 +201,14 @@ func (c *Conn) Close() error {
 		return net.ErrClosed
 	}
 	c.closed = true
-	if c.file != nil {
-		return c.failure("close", c.file.Close())
+	if c.polled != 0 {
+		if p, err := thePoller(); err == nil {
+			p.leave(c)
+		}
+		c.reads.changed.Broadcast()
+		c.writes.changed.Broadcast()
 	}
-	return c.failure("close", os.NewSyscallError("close", unix.Close(c.fd)))
+	return c.failure("close", closeSocket(c.fd))
 }
 
 // CloseWrite ends the stream to the peer.
@@ -253,11 +229,13 @@ func (c *Conn) SetLinger(sec int) error {
 
 // Unread returns how many bytes that the peer has sent wait to be read.
 func (c *Conn) Unread() (n int, err error) {
-	err = c.control("get", func(fd int) error {
-		n, err = unix.IoctlGetInt(fd, unix.TIOCINQ)
-		return os.NewSyscallError("ioctl", err)
-	})
-	return n, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return 0, c.failure("get", net.ErrClosed)
+	}
+	n, err = unread(c.fd)
+	return n, c.failure("get", err)
 }
 
 // control makes a system call that does not wait.
@@ -313,13 +291,6 @@ func (c *Conn) failure(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
-	var of *fs.PathError
-	if errors.As(err, &of) {
-		err = of.Err
-	}
-	if err == os.ErrClosed {
-		err = net.ErrClosed
-	}
 	addr := c.RemoteAddr()
 	return &net.OpError{Op: op, Net: addr.Network(), Addr: addr, Err: err}
 }
@@ -330,31 +301,31 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) { return rawConn{c}, nil }
 // A rawConn is a syscall.RawConn.
 type rawConn struct{ c *Conn }
 
-// Control does not make the runtime wait for the descriptor.
+// Control does not make the poller wait for the descriptor.
 func (r rawConn) Control(f func(fd uintptr)) error {
 	return r.c.control("raw-control", func(fd int) error { f(uintptr(fd)); return nil })
 }
 
-func (r rawConn) Read(f func(fd uintptr) bool) error {
-	return r.wait("raw-read", &r.c.reads, func(rc syscall.RawConn) error { return rc.Read(f) })
-}
+func (r rawConn) Read(f func(fd uintptr) bool) error { return r.wait("raw-read", &r.c.reads, f) }
 
-func (r rawConn) Write(f func(fd uintptr) bool) error {
-	return r.wait("raw-write", &r.c.writes, func(rc syscall.RawConn) error { return rc.Write(f) })
-}
+func (r rawConn) Write(f func(fd uintptr) bool) error { return r.wait("raw-write", &r.c.writes, f) }
 
-func (r rawConn) wait(op string, s *side, call func(syscall.RawConn) error) error {
+// wait calls f, which must not wait, until it returns true.
+func (r rawConn) wait(op string, s *side, f func(fd uintptr) bool) error {
 	c := r.c
 	c.mu.Lock()
-	f, err := c.wait(s)
-	c.mu.Unlock()
-	if err != nil {
-		return c.failure(op, err)
+	defer c.mu.Unlock()
+	for {
+		switch {
+		case c.closed:
+			return c.failure(op, net.ErrClosed)
+		case s.isOver():
+			return c.failure(op, os.ErrDeadlineExceeded)
+		case f(uintptr(c.fd)):
+			return nil
+		}
+		if err := s.wait(); err != nil {
+			return c.failure(op, err)
+		}
 	}
-	defer c.stop(s)
-	rc, err := f.SyscallConn()
-	if err == nil {
-		err = call(rc)
-	}
-	return c.failure(op, err)
 }

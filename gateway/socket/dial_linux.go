@@ -16,35 +16,34 @@ import (
 func DialUnix(name string) (net.Conn, error) {
 	fd, err := newSocket(unix.AF_UNIX)
 	if err == nil {
-		err = connect(fd, &unix.SockaddrUnix{Name: name})
+		err = connectUnix(fd, name)
 	}
 	if err != nil {
 		return nil, refused(fd, &net.UnixAddr{Net: "unix", Name: name}, err)
 	}
-	return &Conn{fd: fd, dialed: true}, nil
+	return newConn(fd, netip.AddrPort{}, true), nil
 }
 
 // DialTCP connects within d, or until ctx is done.
 func DialTCP(ctx context.Context, to netip.AddrPort, d time.Duration) (net.Conn, error) {
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port()) // as LocalAddr has it
-	family, sa := sockaddr(to)
-	fd, err := newSocket(family)
+	fd, err := newSocket(family(to))
 	if err == nil {
-		err = connect(fd, sa)
+		err = connectTCP(fd, to)
 	}
 	if err != nil && err != unix.EINPROGRESS {
 		return nil, refused(fd, net.TCPAddrFromAddrPort(to), err)
 	}
-	c := &Conn{fd: fd, peer: to, dialed: true}
+	c := newConn(fd, to, true)
 	if err != nil {
 		// A server on the same machine has accepted by now.
-		err = connect(fd, sa)
+		err = connectTCP(fd, to)
 	}
 	switch {
 	case err == nil, err == unix.EISCONN:
 		err = nil
 	default:
-		err = c.awaitConnect(ctx, sa, d)
+		err = c.awaitConnect(ctx, to, d)
 	}
 	if err == nil && c.isLoop() {
 		err = unix.ECONNREFUSED
@@ -57,13 +56,13 @@ func DialTCP(ctx context.Context, to netip.AddrPort, d time.Duration) (net.Conn,
 }
 
 // awaitConnect waits until the connection is made.
-func (c *Conn) awaitConnect(ctx context.Context, sa unix.Sockaddr, d time.Duration) error {
+func (c *Conn) awaitConnect(ctx context.Context, to netip.AddrPort, d time.Duration) error {
 	c.SetWriteDeadline(time.Now().Add(d))
 	defer c.SetWriteDeadline(time.Time{})
 	defer context.AfterFunc(ctx, func() { c.SetWriteDeadline(time.Unix(1, 0)) })()
 	var err error
 	werr := rawConn{c}.Write(func(fd uintptr) bool {
-		err = connect(int(fd), sa)
+		err = connectTCP(int(fd), to)
 		return err != unix.EALREADY && err != unix.EINPROGRESS
 	})
 	switch {
@@ -83,33 +82,10 @@ func (c *Conn) isLoop() bool {
 	return c.LocalAddr().(*net.TCPAddr).AddrPort() == c.peer
 }
 
-func newSocket(family int) (int, error) {
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	return fd, nil
-}
-
-func connect(fd int, sa unix.Sockaddr) error {
-	for {
-		if err := unix.Connect(fd, sa); err != unix.EINTR {
-			return err
-		}
-	}
-}
-
-func sockaddr(a netip.AddrPort) (family int, sa unix.Sockaddr) {
-	if a.Addr().Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
-	}
-	return unix.AF_INET6, &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port())}
-}
-
 // refused closes fd, if there is one, and returns an error like those of package net.
 func refused(fd int, to net.Addr, err error) error {
 	if fd >= 0 {
-		unix.Close(fd)
+		closeSocket(fd)
 	}
 	if errno, ok := err.(unix.Errno); ok {
 		err = os.NewSyscallError("connect", errno)

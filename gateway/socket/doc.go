@@ -5,11 +5,10 @@
 // for both its addresses, and given a timer for every deadline. Most requests need none of
 // that: what nginx sends has arrived when its connection is accepted, and what nginx gets
 // fits into the socket. So a [Conn] calls the system first, and waits only if the system says
-// so.
+// so. One goroutine wakes all that wait, and keeps their deadlines; see poller.
 //
 //	ln, err := socket.Listen(ln)             // its connections are *Conn
-//	w, err := socket.NewWatcher()            // one goroutine for all clients
-//	stop, ok := w.Watch(conn, true, leave)   // calls leave when the client leaves
+//	stop, ok := conn.Watch(true, leave)      // calls leave when the client leaves
 //	c := socket.Copy{From: worker, To: conn} // splice(2) where the kernel can
 //	socket.Cut(conn, true)                   // an end that does not look complete
 //

@@ -1,7 +1,9 @@
 package socket
 
 import (
+	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -11,10 +13,9 @@ import (
 
 // A listener accepts Conns.
 type listener struct {
-	file *os.File
+	conn *Conn // only the descriptor, and who waits for it
 	addr net.Addr
 
-	raw    syscall.RawConn
 	ready  func(fd uintptr) bool // is try
 	accept func(fd int) (*Conn, error)
 	nc     *Conn // what that has returned
@@ -27,15 +28,16 @@ type listener struct {
 // for concurrent use.
 func Listen(ln net.Listener) (net.Listener, error) {
 	l := &listener{addr: ln.Addr()}
+	var file *os.File
 	var err error
 	switch ln := ln.(type) {
 	case *net.UnixListener:
 		l.accept = acceptUnix
-		l.file, err = ln.File()
+		file, err = ln.File()
 		ln.SetUnlinkOnClose(false)
 	case *net.TCPListener:
 		l.accept = acceptTCP
-		l.file, err = ln.File()
+		file, err = ln.File()
 	default:
 		return ln, nil
 	}
@@ -43,26 +45,33 @@ func Listen(ln net.Listener) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer file.Close()
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
 	l.ready = l.try
-	if l.raw, err = l.file.SyscallConn(); err != nil {
-		return nil, err
-	}
+	l.conn = newConn(fd, netip.AddrPort{}, false)
 	if isTCP := l.addr.Network() == "tcp"; isTCP {
-		err = l.raw.Control(keepAlive)
+		keepAlive(fd)
 	}
-	return l, err
+	return l, nil
 }
 
 // keepAlive has the connections of a listening socket, which inherit its options, ask
 // for a sign of life after a minute of silence, and break after four that did not come.
-func keepAlive(ln uintptr) {
+func keepAlive(ln int) {
 	for _, o := range [...]struct{ level, name, value int }{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
 	} {
-		unix.SetsockoptInt(int(ln), o.level, o.name, o.value) // without it they are no worse than before
+		unix.SetsockoptInt(ln, o.level, o.name, o.value) // without it they are no worse than before
 	}
 }
 
@@ -70,14 +79,17 @@ func keepAlive(ln uintptr) {
 func (l *listener) Addr() net.Addr { return l.addr }
 
 // Close implements net.Listener.
-func (l *listener) Close() error { return l.file.Close() }
+func (l *listener) Close() error { return l.conn.Close() }
 
 // SetDeadline bounds the wait of Accept.
-func (l *listener) SetDeadline(t time.Time) error { return l.file.SetDeadline(t) }
+func (l *listener) SetDeadline(t time.Time) error { return l.conn.SetReadDeadline(t) }
 
 // Accept implements net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
-	if err := l.raw.Read(l.ready); err != nil {
+	if err := (rawConn{l.conn}).Read(l.ready); err != nil {
+		if failed, ok := errors.AsType[*net.OpError](err); ok {
+			err = failed.Err
+		}
 		return nil, l.failure(err)
 	}
 	if l.err != nil {
@@ -107,7 +119,7 @@ func acceptUnix(ln int) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{fd: fd}, nil
+	return newConn(fd, netip.AddrPort{}, false), nil
 }
 
 func acceptTCP(ln int) (*Conn, error) {
@@ -115,7 +127,7 @@ func acceptTCP(ln int) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{fd: fd, peer: addrPort(sa)}, nil
+	return newConn(fd, addrPort(sa), false), nil
 }
 
 // isPassing reports whether the next try may find another connection: this one has

@@ -23,17 +23,8 @@ func DialTCP(ctx context.Context, to netip.AddrPort, d time.Duration) (net.Conn,
 	return (&net.Dialer{Timeout: d, KeepAlive: -1}).DialContext(ctx, "tcp", to.String())
 }
 
-// A Watcher can do nothing here.
-type Watcher struct{}
-
-// NewWatcher returns one.
-func NewWatcher() (*Watcher, error) { return &Watcher{}, nil }
-
-// Close does nothing.
-func (*Watcher) Close() error { return nil }
-
-// Watch returns false.
-func (*Watcher) Watch(*Conn, bool, func()) (stop func(), ok bool) { return nil, false }
-
 // A Conn is never made.
 type Conn struct{ net.Conn }
+
+// Watch returns false.
+func (*Conn) Watch(bool, func()) (stop func(), ok bool) { return nil, false }

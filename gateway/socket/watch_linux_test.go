@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestWatcher(t *testing.T) {
+func TestWatch(t *testing.T) {
 	for _, tt := range []struct {
 		name, network string
 		half          bool
@@ -21,17 +21,16 @@ func TestWatcher(t *testing.T) {
 		{"a peer sends something", "unix", true, func(p *Conn) { p.Write([]byte("x")) }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWatcher(t)
 			d, a := pair(t, tt.network)
 			called := make(chan bool, 2)
-			stop, ok := w.Watch(a, tt.half, func() { called <- true })
+			stop, ok := a.Watch(tt.half, func() { called <- true })
 			if !ok {
 				t.Fatal("the connection cannot be watched")
 			}
 			defer stop()
 			tt.leave(d)
 			if !tt.want {
-				passing(t, w) // whatever comes before it has been seen
+				passing(t) // whatever comes before it has been seen
 				select {
 				case <-called:
 					t.Error("it has called")
@@ -44,22 +43,12 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
-func newWatcher(t *testing.T) *Watcher {
-	t.Helper()
-	w, err := NewWatcher()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { w.Close() })
-	return w
-}
-
 // passing has another peer leave, and waits until that has been noticed.
-func passing(t *testing.T, w *Watcher) {
+func passing(t *testing.T) {
 	t.Helper()
 	d, a := pair(t, "unix")
 	called := make(chan bool, 1)
-	if _, ok := w.Watch(a, true, func() { called <- true }); !ok {
+	if _, ok := a.Watch(true, func() { called <- true }); !ok {
 		t.Fatal("the connection cannot be watched")
 	}
 	d.Close()
@@ -75,36 +64,31 @@ func await(t *testing.T, called chan bool) {
 	}
 }
 
-func TestWatcherStops(t *testing.T) {
-	w := newWatcher(t)
+func TestWatchStops(t *testing.T) {
 	d, a := pair(t, "unix")
-	stop, ok := w.Watch(a, true, func() { t.Error("it has called") })
+	stop, ok := a.Watch(true, func() { t.Error("it has called") })
 	if !ok {
 		t.Fatal("the connection cannot be watched")
 	}
 	stop()
 	d.Close()
-	passing(t, w)
-	if n := w.Len(); n != 0 {
-		t.Errorf("it still watches %d", n)
-	}
+	passing(t)
 	a.Close()
-	if _, ok := w.Watch(a, true, func() {}); ok || w.Len() != 0 {
-		t.Errorf("a closed connection: %v, %d are watched", ok, w.Len())
+	if _, ok := a.Watch(true, func() {}); ok {
+		t.Error("a closed connection is watched")
 	}
 }
 
 // A connection that has been closed must not be reported when another one has its
 // number.
-func TestWatcherTellsOneFromAnother(t *testing.T) {
-	w := newWatcher(t)
+func TestWatchTellsOneFromAnother(t *testing.T) {
 	d, a := pair(t, "unix")
-	if _, ok := w.Watch(a, true, func() { t.Error("it has called for one that was closed before") }); !ok {
+	if _, ok := a.Watch(true, func() { t.Error("it has called for one that was closed before") }); !ok {
 		t.Fatal("the connection cannot be watched")
 	}
 	a.Close()
 	d.Close()
 	for range 100 {
-		passing(t, w)
+		passing(t)
 	}
 }
