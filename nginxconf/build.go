@@ -18,6 +18,7 @@ type builder struct {
 	visited   map[*scope]bool                  // the locations to which requests are known to come
 	fetched   map[*scope]bool                  // the locations that srcache_fetch asks
 	regexes   map[*directive]*regexp.Regexp    // of rewrites
+	memories  map[string]pathMemory            // of variables that are maps
 	inKeys    map[string]bool                  // the variables of which keys are made, by their names in lower case
 	types     map[*directive]map[string]string // by the first types block of a level
 }
@@ -41,6 +42,7 @@ func build(ds []*directive, config *Config) error {
 		fetched:   map[*scope]bool{},
 		types:     map[*directive]map[string]string{},
 		regexes:   map[*directive]*regexp.Regexp{},
+		memories:  map[string]pathMemory{},
 		inKeys:    madeIntoKeys(http),
 	}
 	config.defs, config.listening = b.defs, &listeners{}

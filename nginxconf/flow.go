@@ -172,6 +172,7 @@ func (f *flow) end(sometimes bool) {
 	isPlain := f.isPlain || slices.ContainsFunc(f.lookups, func(q query) bool { return q.path == nil })
 	for _, q := range f.lookups {
 		l := q.asked
+		l.compared(q.differs)
 		if q.before != nil {
 			l.Before = first(l.Before, q.before)
 			l.IsConstant = l.IsConstant || isConstant(q.before)

@@ -54,6 +54,7 @@ func (f *flow) lookUp(v visit, l *Lookup) visit {
 	if !v.isKeyed {
 		v.before, v.moved, v.recut = v.path, nil, nil // the key is made here
 	}
+	v = v.sees(f.b.memoryOf(l.Skip.Value))
 	isFirst := v.asked == nil
 	v.asked, v.refused = l, nil
 	f.lookups = append(f.lookups, query{v, isFirst})

@@ -185,6 +185,12 @@ type Changes struct {
 	Moved      Text // changes the path after the key is made, before a miss reaches a uwsgi_pass
 	Recut      Text // changes the arguments then
 	Remade     Text // the `set` that makes another key of the changed path
+
+	// Differs is a try_files or rewrite that changes the path between two looks of nginx at it:
+	// a map remembers it, and another one compares it with what was remembered, as $is_part of
+	// the printed configuration does. DiffersForMany is set if it gives many URLs one path.
+	Differs        Text
+	DiffersForMany bool
 }
 
 // A Block is a server or location block.

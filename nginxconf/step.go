@@ -72,6 +72,7 @@ func (f *flow) step(s step, d *directive, at *scope) []step {
 // set records what a key is made from, and when.
 func (f *flow) set(v visit, d *directive) visit {
 	name := variableName(d.arg(0))
+	v = v.sees(f.b.memoryOf(d.arg(1)))
 	if name == "args" {
 		v.args, v.recut = d, d
 		if v.split != nil || !isMadeOfURI(d.arg(1)) {
@@ -162,6 +163,7 @@ func isElsewhere(replacement string) bool {
 // branch follows an `if`. GETs meet its condition, or do not, or it is not known.
 func (f *flow) branch(s step, d *directive, at *scope) (out []step) {
 	met, isKnown := MethodMeets("GET", strings.Join(d.args, " "))
+	s.visit = s.sees(f.b.memoryOf(d.args...))
 	split := s.split
 	if !isKnown && d.decides() {
 		split = d

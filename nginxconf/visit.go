@@ -26,6 +26,10 @@ type changes struct {
 	remade       *directive // a `set` that made another key after the lookup
 	isKeyed      bool       // a `set` has made the key
 
+	since        *directive // changed the path after nginx remembered it; nil: nothing did
+	isRemembered bool       // see pathMemory
+	differs      *directive // since, when a condition last compared the two paths
+
 	doubt *directive // changed path or arguments of only some requests for a URL
 	split *directive // only some requests for a URL pass this; nil: all come this way
 }
@@ -40,7 +44,7 @@ var anyScope = new(scope)
 // a directive did something, but not which one. Visits with the same outline are followed
 // once.
 func (v visit) outline() visit {
-	for _, d := range []**directive{&v.by, &v.path, &v.args, &v.moved, &v.recut, &v.before, &v.remade, &v.doubt, &v.split} {
+	for _, d := range []**directive{&v.by, &v.path, &v.args, &v.moved, &v.recut, &v.before, &v.remade, &v.doubt, &v.split, &v.since, &v.differs} {
 		if *d != nil {
 			*d = anyDirective
 		}
@@ -60,6 +64,7 @@ type arrival struct {
 // changed returns the visit with another path, made by d.
 func (v visit) changed(d *directive, target string) visit {
 	v.path, v.moved, v.uri = d, d, constantPath(target)
+	v.since = d
 	if strings.Contains(target, "?") && !keepsArgs(target) {
 		v.args, v.recut = d, d
 	}

@@ -1,6 +1,10 @@
 package parity
 
-import "uwgate/nginxconf"
+import (
+	"slices"
+
+	"uwgate/nginxconf"
+)
 
 // reached says which requests never come to the lookup, since nginx responds to them before.
 func (k *checker) reached(l Lookup) {
@@ -8,6 +12,7 @@ func (k *checker) reached(l Lookup) {
 		k.unreached(l, never)
 		return
 	}
+	k.takenForParts(l)
 	for _, leave := range l.Leaves {
 		who := "requests that come as far as this"
 		if !leave.If.IsZero() {
@@ -28,4 +33,45 @@ func (k *checker) unreached(l Lookup, never nginxconf.Text) {
 	}
 	k.error(l.Place, neverReached, fix,
 		"no page is looked up here: %s of %s takes all requests away before", never.Value, never.Place)
+}
+
+// takenForParts reports pages that are not looked up, since nginx changes their path before
+// $is_part compares it with the first one.
+func (k *checker) takenForParts(l Lookup) {
+	m, found := k.mapOfParts(l)
+	if !found || l.Differs.IsZero() || !l.isOfURL() {
+		return
+	}
+	level, who := Warning, "some pages"
+	if l.DiffersForMany {
+		level, who = Error, "pages"
+	}
+	k.add(level, l.Place, neverReached, k.partsAskedFix(m),
+		"%s are not looked up here: %s of %s changes their path, and $%s takes what has another path than at first for a part of a page", who, l.Differs.Value, l.Differs.Place, k.partOf(m))
+}
+
+// partsAskedFix looks up requests with any path. That is right only if nginx makes no
+// subrequests: these have the key of their page.
+func (k *checker) partsAskedFix(m nginxconf.Map) Fix {
+	_, isUnread := k.config.Unread()
+	if isUnread || len(k.config.Subrequests)+len(k.config.Programs) > 0 {
+		return manual("look pages up in the location that their requests come to first", "only you know which requests are for parts of pages")
+	}
+	var source nginxconf.Expression
+	for _, p := range nginxconf.ParseExpression(m.Source) {
+		if !p.IsVariable || !k.isPart(p.Text) {
+			source = append(source, p)
+		}
+	}
+	if len(source) == 0 {
+		return manual("remove the `if` with "+m.Source, "only you know what else it is for")
+	}
+	m.Source = source.String()
+	return replace(m.Place, mapLines(k.config.Words(m.Place)[2][1:], m))
+}
+
+// partOf returns the variable of a map's source that is $is_part.
+func (k *checker) partOf(m nginxconf.Map) string {
+	names := nginxconf.Variables(m.Source)
+	return names[slices.IndexFunc(names, k.isPart)]
 }

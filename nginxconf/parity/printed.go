@@ -68,6 +68,13 @@ func (l Lookup) visitor() (variable string, found bool) {
 // asksNoParts reports whether the location of the lookup is as it is printed: it looks up no
 // subrequests.
 func (k *checker) asksNoParts(l Lookup) bool {
+	_, found := k.mapOfParts(l)
+	return found
+}
+
+// mapOfParts returns the map of a condition for which requests leave the location before the
+// lookup, if it is made of $is_part.
+func (k *checker) mapOfParts(l Lookup) (m nginxconf.Map, found bool) {
 	conditions := []string{l.Skip.Value}
 	for _, p := range l.Diverted {
 		conditions = append(conditions, strings.Trim(p.If.Value, "() "))
@@ -75,10 +82,10 @@ func (k *checker) asksNoParts(l Lookup) bool {
 	for _, condition := range conditions {
 		m, _ := k.config.Map(strings.TrimPrefix(condition, "$"))
 		if slices.ContainsFunc(nginxconf.Variables(m.Source), k.isPart) {
-			return true
+			return m, true
 		}
 	}
-	return false
+	return nginxconf.Map{}, false
 }
 
 // isPart reports whether the variable is the printed $is_part, which compares the path with

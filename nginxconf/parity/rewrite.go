@@ -69,7 +69,8 @@ func (l Lookup) isOneForMany() bool {
 // worker's response may then not be the page of the URL, so it is not stored.
 func (k *checker) rewrites(p pass, ours *group) {
 	at := p.Rewritten.Place
-	isWrong := k.found.hasAt(at, keyRewritten) || k.found.hasAt(at, rewritten) || k.found.hasAt(k.config.Around(at), rewritten) || k.found.hasAt(at, errorPageTarget)
+	isUnasked := slices.ContainsFunc(ours.lookups, func(l Lookup) bool { return l.Differs.Place == at && k.found.hasAt(l.Place, neverReached) })
+	isWrong := isUnasked || k.found.hasAt(at, keyRewritten) || k.found.hasAt(at, rewritten) || k.found.hasAt(k.config.Around(at), rewritten) || k.found.hasAt(at, errorPageTarget)
 	if p.Rewritten.IsZero() || k.g.AllowRewrites || isWrong {
 		return
 	}
