@@ -139,7 +139,8 @@ func TestCanaryOfServers(t *testing.T) {
 		Edits: [][2]string{
 			{"upstream uwgate {", "upstream modulo { hash $memcached_key; server " + a + " weight=2; server " + b + "; }\n" +
 				"upstream turns { server " + a + "; server " + b + "; }\nupstream uwgate {"},
-			{"    location @uwgate {", lookupIn("/modulo/", "modulo") + lookupIn("/turns/", "turns") + `
+			{"    location @uwgate {", lookupIn("/modulo/", "modulo") + lookupIn("/turns/", "turns") + location("/unsaid/", "$scheme://$host$request_uri", "@unsaid") + `
+				location @unsaid  { ` + params(`uwsgi_param CACHE_KEY $memcached_key;`) + ` }
 				location /plain/  { uwsgi_pass uwgate; }
 				location /static/ { return 200 "a file"; }
 				location /moved/  { return 301 /; }
@@ -154,6 +155,7 @@ func TestCanaryOfServers(t *testing.T) {
 		{"written to all", "/", []string{"--hash", "none"}, "hit", nil},
 		{"another hash", "/", []string{"--hash", "modulo"}, "server", []string{`"todo":["give --hash consistent"]`}},
 		{"nothing looked up", "/plain/", nil, "lookup", []string{"the request came to uwgate"}},
+		{"nothing stored, as its own response says", "/unsaid/", nil, "store", []string{"stores none of them: not-looked-up", "uwsgi_param CACHE_STATUS $upstream_status;"}},
 		{"nginx's own file", "/static/", nil, "lookup", []string{"does not have uwgate's Cache-Status"}},
 		{"members are not looked up", "/", []string{"-H", "Cookie: sessionid=ana"}, "lookup", nil},
 		{"sent on", "/moved/", nil, "reach", []string{"nginx itself responds with 301", "the one that it redirects to"}},

@@ -113,6 +113,12 @@ func TestLiveProof(t *testing.T) {
 			[]string{"miss not through uwgate: 404 Not Found", "does not have uwgate's Cache-Status", "does not come back through uwgate"}},
 		{"misses nowhere", 1, nil, func(s *fakeSite) { s.missed = answerItself(502) }, offGateway, []string{"see nginx's error log", "does not come back through uwgate"}},
 		{"misses to a cache that is not uwgate", 1, nil, func(s *fakeSite) { s.missed = answerWith(200, "Cache-Status", "squid; fwd=miss, uwgate; hit") }, offGateway, nil},
+		{"misses that are never stored", 1, nil, func(s *fakeSite) {
+			s.missed = answerWith(404, "Cache-Status", "squid; fwd=miss, uwgate; fwd=bypass; fwd-status=404; detail=not-looked-up")
+		}, offStore, []string{"stores none of them: not-looked-up", "uwsgi_param CACHE_STATUS $upstream_status;"}},
+		{"misses of visitors with a password", 1, nil, func(s *fakeSite) {
+			s.missed = answerWith(200, "Cache-Status", "uwgate; fwd=bypass; fwd-status=200; detail=authorization")
+		}, liveHit, []string{"only if their response grants a lifetime (authorization)"}},
 		{"misses that no worker answers", 1, nil, func(s *fakeSite) { s.missed = answerWith(503, "Cache-Status", "uwgate; detail=error") }, liveHit,
 			[]string{"the miss came to uwgate, and the response is 503"}},
 		{"misses through another cache", 1, nil, func(s *fakeSite) {

@@ -134,14 +134,40 @@ func headerOf(lines []string, name string) string {
 // isGateways reports whether the response came through a gateway. Hits in the format http
 // have a Cache-Status of uwgate's, too.
 func (a response) isGateways() bool {
+	_, found := a.cacheStatus()
+	return found
+}
+
+// cacheStatus returns the parameters of uwgate's member of Cache-Status, if the response came
+// through a gateway.
+func (a response) cacheStatus() (parameters string, found bool) {
 	for _, line := range a.header.Values("Cache-Status") {
 		for member := range strings.SplitSeq(line, ",") {
 			if name, rest, _ := strings.Cut(strings.TrimSpace(member), ";"); name == "uwgate" && strings.TrimSpace(rest) != "hit" {
-				return true
+				return rest, true
 			}
 		}
 	}
-	return false
+	return "", false
+}
+
+// refusal returns the gateway's reason not to store any page for such a request; "": it says
+// none.
+func (a response) refusal() (reason policy.Reason) {
+	parameters, _ := a.cacheStatus()
+	isRefused := false
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		switch name, value, _ := strings.Cut(strings.TrimSpace(parameter), "="); name {
+		case "fwd":
+			isRefused = value == "bypass" || value == "method"
+		case "detail":
+			reason = policy.Reason(value)
+		}
+	}
+	if !isRefused {
+		return ""
+	}
+	return reason
 }
 
 // String returns the status and some headers, or why there is no response.

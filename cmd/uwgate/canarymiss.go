@@ -74,16 +74,46 @@ func newLiveMiss(pr *probe) *liveMiss {
 	return m
 }
 
+// judgeRefusal judges a miss by the reason in uwgate's Cache-Status, and reports whether such
+// pages are never stored. A canary's request forbids storing, which is the last reason that
+// the gateway looks for in a request.
+func (p *liveProof) judgeRefusal(r *liveReport, a *arrival) (isRefused bool) {
+	reason := a.refusal()
+	if reason == "" || dependsOnPage(reason) {
+		return false
+	}
+	f := policy.Finding{Reason: reason, Detail: "the gateway's reason not to store the canary that missed; its --admin here tells more"}
+	if needsGrant(reason) {
+		r.warn("uwgate stores such pages only if their response grants a lifetime (%s)", reason)
+		return false
+	}
+	r.neverStored([]policy.Finding{f})
+	return true
+}
+
+// neverStored reports why pages like the canary are not stored.
+func (r *liveReport) neverStored(why []policy.Finding) {
+	r.is(offStore, "nginx serves hits, and misses come to uwgate, which stores none of them: %s", why[0].Reason)
+	for _, f := range why {
+		r.evidence("%s: %s", f.Reason, f.Detail)
+		r.todo("%s", adviceOf(f))
+	}
+}
+
 // refusalsOf returns why a page like the canary would not be stored: not because of what the
 // canary's request has for its own protection, nor because of what depends on the page.
 func refusalsOf(c *gateway.Canary) []policy.Finding {
-	return slices.DeleteFunc(slices.Clone(c.Policy.Refusals), func(f policy.Finding) bool {
-		switch f.Reason {
-		case policy.RequestNoStore, policy.Observe, policy.ContentType, policy.Expired:
-			return true
-		}
-		return false
-	})
+	return slices.DeleteFunc(slices.Clone(c.Policy.Refusals), func(f policy.Finding) bool { return dependsOnPage(f.Reason) })
+}
+
+// dependsOnPage reports whether a reason is about the canary alone: its request, or the page
+// of it.
+func dependsOnPage(reason policy.Reason) bool {
+	switch reason {
+	case policy.RequestNoStore, policy.Observe, policy.ContentType, policy.Expired, policy.Canary:
+		return true
+	}
+	return false
 }
 
 // judgeMiss judges a canary that is not written, after the others were hits.
@@ -91,6 +121,7 @@ func (p *liveProof) judgeMiss(r *liveReport, pr *probe) {
 	switch a := pr.missed; {
 	case !a.isOurs():
 		p.lost(r, pr)
+	case a.came == nil && p.judgeRefusal(r, a):
 	case a.came == nil:
 		r.Summary += "; a miss comes back through uwgate"
 		if a.status >= http.StatusInternalServerError {
@@ -159,11 +190,7 @@ func (p *liveProof) judgeTold(r *liveReport, pr *probe) {
 	if len(sure) == 0 {
 		return
 	}
-	r.is(offStore, "nginx serves hits, and misses come to uwgate, which stores none of them: %s", sure[0].Reason)
-	for _, f := range sure {
-		r.evidence("%s: %s", f.Reason, f.Detail)
-		r.todo("%s", adviceOf(f))
-	}
+	r.neverStored(sure)
 }
 
 // needsGrant reports whether a page is stored in spite of a reason if its response has a

@@ -93,6 +93,9 @@ func (q *request) findings() []Finding {
 			e.add(f.reason, q.about(f.reason, f.at))
 		}
 	}
+	if q.noStore {
+		e.add(RequestNoStore, "")
+	}
 	return e.Refusals
 }
 

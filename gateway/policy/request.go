@@ -79,6 +79,9 @@ func (p *Policy) Request(v uwsgi.Vars) Plan {
 	if plan.Reason == "" {
 		plan.Reason, _ = q.undetermined()
 		plan.Contested = q.contested
+		if plan.Reason == "" && q.noStore {
+			plan.Reason = RequestNoStore
+		}
 		if q.opaque && plan.Reason == "" {
 			plan.Page = q.page()
 		}
@@ -120,9 +123,11 @@ func (q *request) read(p *Policy, v uwsgi.Vars) {
 }
 
 // requestRefusals are all reasons in the request not to store, except those about
-// its key. The first that find reports decides; explain lists them all.
+// its key, and RequestNoStore. The first that find reports decides; explain lists them
+// all. RequestNoStore comes after all others: the requests of `uwgate check --via` have
+// it, and must show whether anything else keeps pages from being stored.
 var requestRefusals = []Reason{
-	NoMethod, Method, Upgrade, Excluded, Authorization, IdentityCookie, IdentityHeader, IdentityVar, TokenCookie, RequestBody, RequestNoStore,
+	NoMethod, Method, Upgrade, Excluded, Authorization, IdentityCookie, IdentityHeader, IdentityVar, TokenCookie, RequestBody,
 	Range, Precondition, UnkeyedHeader, DuplicateHeader, Host,
 }
 
@@ -153,8 +158,6 @@ func (q *request) find(r Reason) (at string, found bool) {
 		// memcached_pass makes nginx discard the body, and the application may
 		// have waited for it. So the announcement counts.
 		return is(q.body)
-	case RequestNoStore:
-		return "HTTP_CACHE_CONTROL", q.noStore
 	case Range:
 		return is(q.part)
 	case Precondition:

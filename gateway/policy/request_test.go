@@ -75,6 +75,8 @@ var requestRows = []requestRow{
 
 	row("client's no-store", RequestNoStore, "HTTP_CACHE_CONTROL=no-store"), // RFC 9111 §5.2.1.5
 	row("client's no-store among others", RequestNoStore, "HTTP_CACHE_CONTROL=max-age=0, No-Store"),
+	row("client's no-store and a length", RequestBody, "HTTP_CACHE_CONTROL=no-store", "CONTENT_LENGTH=5"),
+	row("client's no-store and another host", Host, "HTTP_CACHE_CONTROL=no-store", "HTTP_HOST=evil.example"),
 	row("client's no-cache: a reload", "", "HTTP_CACHE_CONTROL=no-cache"),
 	row("client's max-age=0", "", "HTTP_CACHE_CONTROL=max-age=0"),
 
