@@ -62,15 +62,8 @@ func report(err error, w io.Writer) int {
 
 // newApp returns the whole program apart from the process that it runs in.
 func newApp(in io.Reader, out, errs io.Writer) *cli.App {
-	return &cli.App{
-		Name:      "uwgate",
-		Usage:     "store the pages of uWSGI applications in memcached, where nginx's memcached_pass finds them",
-		UsageText: "uwgate serve --listen ADDRESS --backend ADDRESS --memcached ADDRESS [flags]\nuwgate key URL…\nuwgate explain URL\nuwgate purge URL…\nuwgate warm --sitemap URL\nuwgate status\nuwgate nginx [flags]\nuwgate check --nginx FILE --via URL",
-		Description: "Addresses are host:port, unix:/path or @name. Every flag can be set in the environment\n" +
-			"(UWGATE_LISTEN) or in a YAML file (--config FILE, key `listen`), too. Flags win over the\n" +
-			"environment, and the environment wins over the file. In the environment a list has one\n" +
-			"value a line.",
-		Version:            version,
+	return withHelp(&cli.App{
+		Name:               "uwgate",
 		HideVersion:        true,
 		HideHelpCommand:    true,
 		Suggest:            true,
@@ -80,9 +73,13 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		ErrWriter:          errs,
 		OnUsageError:       usageError,
 		ExitErrHandler:     func(*cli.Context, error) {},
+		Flags:              []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"}},
 		Action:             noCommand,
-		Commands:           []*cli.Command{serveCommand(), keyCommand(), explainCommand(), purgeCommand(), warmCommand(), deployCheckCommand(), statusCommand(), nginxCommand(), checkCommand(), versionCommand()},
-	}
+		Commands: []*cli.Command{
+			serveCommand(), configCommand(), nginxCommand(), checkCommand(), keyCommand(), explainCommand(), statusCommand(),
+			healthCommand(), purgeCommand(), warmCommand(), deployCheckCommand(),
+		},
+	})
 }
 
 // usageError returns the error for flags that cannot be parsed, without the whole help,
@@ -105,30 +102,25 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	return fmt.Errorf("%w; `%s --help` lists the flags", err, name)
 }
 
-// noCommand runs if there is no command, or one that does not exist. `uwgate help` shows
-// the help, as `uwgate --help` does.
+// noCommand runs if there is no command, or one that does not exist.
 func noCommand(c *cli.Context) error {
 	name := c.Args().First()
-	if name == "" || name == "help" && c.NArg() == 1 {
+	switch {
+	case name == "" && c.Bool("version"):
+		return printVersion(c.App.Writer)
+	case name == "":
 		return cli.ShowAppHelp(c)
 	}
 	err := fmt.Errorf("no such command: %q", name)
-	if guess := cli.SuggestCommand(c.App.Commands, name); guess != "" && name != "help" {
+	if guess := cli.SuggestCommand(c.App.Commands, name); guess != "" {
 		err = fmt.Errorf("%w; %s", err, strings.ToLower(guess[:1])+guess[1:])
 	}
 	return fmt.Errorf("%w; `uwgate --help` lists the commands", err)
 }
 
-func versionCommand() *cli.Command {
-	return &cli.Command{
-		Name:         "version",
-		Usage:        "print the version",
-		OnUsageError: usageError,
-		Action: func(c *cli.Context) error {
-			_, err := fmt.Fprintf(c.App.Writer, "uwgate %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
-		},
-	}
+func printVersion(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "uwgate %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }
 
 // buildVersion returns the release, or the revision that the binary was built from.

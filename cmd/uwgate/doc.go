@@ -2,6 +2,7 @@
 // pages from. See the README.
 //
 //	uwgate serve     run the gateway
+//	uwgate config    show the settings that are in force
 //	uwgate check     prove that nginx finds what uwgate stores
 //	uwgate nginx     print the nginx configuration that goes with the flags of serve
 //	uwgate key       show the key and the server of a page
@@ -21,7 +22,7 @@
 // start and puts them in force at once, or none of them if anything is wrong. USR1 opens log
 // files again. TERM and INT drain; a second one ends the program at once.
 //
-//	app.go                  the commands, exit statuses, errors of usage
+//	app.go, help.go         the commands, exit statuses, errors of usage; what the program says of itself
 //	serve.go, reload.go     the gateway: start, HUP, drain
 //	listen.go               sockets, and TLS on them
 //	log.go, sink.go         log lines: never sampled for requests, never in a request's way

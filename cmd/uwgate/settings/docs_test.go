@@ -49,8 +49,10 @@ these that is set counts: the flag, the environment, the file, nginx's configura
       - unix:/run/app.sock weight=2
 
 A setting that is a *list of* something may be given several times: repeat the flag, write a YAML list, or write one
-value a line in the environment. The file may also contain [rules](rules.md) and [pools](pools.md). ` + "`uwgate config`" + ` prints each value that is in force and where it comes from; ` + "`uwgate config --example`" + ` prints a file with
-every key explained.
+value a line in the environment. The file may also contain [rules](rules.md) and [pools](pools.md).
+
+` + "`uwgate config`" + ` prints each value that is in force and where it comes from, or everything that is wrong.
+` + "`uwgate config --example`" + ` prints a file with every key explained, and ` + "`uwgate config --schema`" + ` a JSON schema for editors.
 
 **Secrets** do not belong on the command line, which every user of the machine sees. Write each into a file of its own, and
 name that with ` + "`--admin-token-file`, `--purge-token-file` or `--bypass-arg-file`" + `. systemd's credentials of the names

@@ -85,3 +85,6 @@ func Guess(name string, flags []cli.Flag) string {
 }
 
 func trimDashes(s string) string { return strings.TrimLeft(s, "-") }
+
+// GuessWord returns the word of several that was probably meant, "" if none is near.
+func GuessWord(word string, words []string) string { return guess(word, words) }

@@ -16,6 +16,8 @@ type kind struct {
 	toggle bool
 	blank  bool // an empty value in the environment counts
 
+	least, most int64 // of a number; both zero: not known
+
 	// take reads one value into its field; that of a list appends it.
 	take func(s *Settings, text string) error
 
@@ -158,13 +160,15 @@ func checkLifetime(d time.Duration) error {
 
 // number is a whole number from least to most; advice, if any, says more.
 func number[T int | uint](field func(*Settings) *T, least, most int64, advice string) kind {
-	return one("number", field, func(text string) (T, error) {
+	k := one("number", field, func(text string) (T, error) {
 		n, err := strconv.ParseInt(text, 0, 64)
 		if err != nil || n < least || n > most {
 			return 0, fmt.Errorf("write a number from %d to %d%s", least, most, advice)
 		}
 		return T(n), nil
 	})
+	k.least, k.most = least, most
+	return k
 }
 
 // amount is a number of bytes.

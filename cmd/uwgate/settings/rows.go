@@ -1,6 +1,9 @@
 package settings
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // A row is what there is to know of one setting. Its help begins with a verb.
 type row struct {
@@ -154,3 +157,26 @@ func headerRow(help string) row {
 }
 
 func anything(string) error { return nil }
+
+// ForConfig returns the settings of `uwgate config`.
+func ForConfig() *Set {
+	own := func(name, help string, field func(*Command) *bool) row {
+		return row{name: name, kind: toggle(func(s *Settings) *bool { return field(&s.Command) }), own: true, help: help}
+	}
+	return newSet([]row{
+		own("changed", "print only the settings that are not the default", func(c *Command) *bool { return &c.Changed }),
+		own("example", "print a configuration file with every key explained, in which the settings that are given are set", func(c *Command) *bool { return &c.Example }),
+		own("schema", "print a JSON schema of the configuration file", func(c *Command) *bool { return &c.Schema }),
+		jsonRow("print one JSON object"),
+	}, allRows())
+}
+
+// ForHealth returns the settings of `uwgate healthcheck`.
+func ForHealth() *Set {
+	return newSet([]row{
+		{name: "ready", kind: toggle(func(s *Settings) *bool { return &s.Command.Ready }), own: true,
+			help: "ask whether the gateway is ready for requests (/-/ready), and not only whether it lives"},
+		{name: "timeout", kind: period(func(s *Settings) *time.Duration { return &s.Command.Timeout }, positive), defaults: []string{"3s"}, own: true,
+			help: "wait this `TIME` at most for the response"},
+	}, allRows())
+}

@@ -27,26 +27,28 @@ type ruleKey struct {
 	name string
 	list bool
 	set  func(r *rule, value string) error
+	word string // the kind of its values
+	help string
 }
 
 // ruleKeys are all of them, in the order of docs/rules.md.
 var ruleKeys = []ruleKey{
-	{"name", false, setName},
-	{"host", true, setHost},
-	{"path", false, setPath},
-	{"glob", false, setGlob},
-	{"regex", false, setRegexp},
-	{"arg", true, setArg},
-	{"type", true, setType},
-	{"methods", true, setMethod},
-	{"action", false, setAction},
-	{"ttl", false, lifetime(func(r *rule) *time.Duration { return &r.TTL })},
-	{"min-ttl", false, lifetime(func(r *rule) *time.Duration { return &r.MinTTL })},
-	{"max-ttl", false, lifetime(func(r *rule) *time.Duration { return &r.MaxTTL })},
-	{"tags", true, setTag},
-	{"keep-args", true, setKeepArg},
-	{"status", true, setStatus},
-	{"purge", true, setPurge},
+	{"name", false, setName, "text", "a word that `uwgate explain` shows"},
+	{"host", true, setHost, "glob", "the request's host, without its port, as in *.example.com; one of a list"},
+	{"path", false, setPath, "path", "the beginning of the request's path, as in /news/"},
+	{"glob", false, setGlob, "path", "the whole path, in which * stands for any characters"},
+	{"regex", false, setRegexp, "regular expression", "a regular expression that matches a part of the path"},
+	{"arg", true, setArg, "text", "an argument of the URL that is there, as name or name=value; all of a list"},
+	{"type", true, setType, "glob", "the response's Content-Type without parameters, as in text/*; one of a list"},
+	{"methods", true, setMethod, "text", "the request's method, as in POST; one of a list"},
+	{"action", false, setAction, "cache, bypass, observe", "cache; bypass stores nothing; observe decides and logs, and stores nothing"},
+	{"ttl", false, lifetime(func(r *rule) *time.Duration { return &r.TTL }), "time", "the lifetime of pages whose response has none, in place of --ttl"},
+	{"min-ttl", false, lifetime(func(r *rule) *time.Duration { return &r.MinTTL }), "time", "the shortest lifetime, in place of --min-ttl"},
+	{"max-ttl", false, lifetime(func(r *rule) *time.Duration { return &r.MaxTTL }), "time", "the longest lifetime, in place of --max-ttl"},
+	{"tags", true, setTag, "text", "names of groups of pages that are purged together"},
+	{"keep-args", true, setKeepArg, "glob", "the arguments that pages depend on; uwgate removes all others; needs --key"},
+	{"status", true, setStatus, "number", "statuses besides 200 that are stored, as in 301; needs the format http"},
+	{"purge", true, setPurge, "text", "what a POST or the like purges: tag:NAME, url:/path, path:/path, prefix:/path, site"},
 }
 
 // parseRules reads the value of `rules:` and reports all that is wrong in it.

@@ -248,6 +248,10 @@ type Command struct {
 	Nginx       string // check: nginx's main configuration file
 	Diff        bool   // check: print a patch
 	Verbose     bool   // check: print the ways to the gateway; warm: print each page
+
+	Changed, Example, Schema bool // config
+	Ready                    bool // healthcheck
+	Timeout                  time.Duration
 	Site
 	Warm  Warm
 	Purge purge.Request
