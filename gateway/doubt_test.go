@@ -193,7 +193,7 @@ func TestBrokenUpload(t *testing.T) {
 
 // Of a request that no worker has got nothing can have come.
 func TestUnsentChangesNothing(t *testing.T) {
-	b := startBench(t, "unix", nil, "unix:"+t.TempDir()+"/nobody")
+	b := startBench(t, "unix", func(g *Gateway) { g.Backends.Default.QueueTimeout = 10 * time.Millisecond }, "unix:"+t.TempDir()+"/nobody")
 	b.lay("k:/")
 	if got := b.ask(setVar(missed("/"), uwsgi.Var{Name: "REQUEST_METHOD", Value: "POST"}), nil); got.status != 503 {
 		t.Errorf("got %q", got.raw)

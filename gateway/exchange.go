@@ -242,7 +242,9 @@ func (x *exchange) takeBody(ctx context.Context) error {
 
 // forward sends the request to a worker and reads the head of the response.
 func (x *exchange) forward(ctx context.Context) error {
-	err := x.worker.forward(ctx, &x.client, x.worker.want(x.client.received, x.page.plan.Key))
+	want := x.worker.want(x.client.received, x.page.plan.Key)
+	want.Away = func() (leaves bool) { return !x.isVisit() || x.findCopy(ctx) != nil }
+	err := x.worker.forward(ctx, &x.client, want)
 	if err == nil {
 		x.g.noteResponse(x.worker.pool)
 	}

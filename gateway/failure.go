@@ -58,6 +58,7 @@ const (
 	codeUnavailable  uwsgi.Code = "no_backend"
 	codeQueueFull    uwsgi.Code = "queue_full"
 	codeQueueTimeout uwsgi.Code = "queue_timeout"
+	codeShortage     uwsgi.Code = "shortage"
 	codeSpoolFull    uwsgi.Code = "spool_full"
 )
 
@@ -117,6 +118,8 @@ func dialFailure(ctx context.Context, err error) error {
 		f.code = codeQueueFull
 	case errors.Is(err, backend.ErrQueueTimeout):
 		f.code = codeQueueTimeout
+	case errors.Is(err, backend.ErrShortage):
+		f.side, f.code = sideGateway, codeShortage
 	default:
 		f.side, f.status = sideGateway, 500
 	}

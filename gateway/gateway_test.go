@@ -190,7 +190,8 @@ func TestSilentBackend(t *testing.T) {
 		{"POST does not", "POST", "", []script{silent, says(okPage("hello"))}, 502, 1},
 		{"an upgrade is asked for once", "UPGRADE", "", []script{silent, says(okPage("hello"))}, 502, 1},
 		{"a body is sent again", "GET", "hello", []script{silent, says(okPage("hello"))}, 200, 2},
-		{"the only one is asked once", "GET", "", []script{silent}, 502, 1},
+		{"the only one is asked again", "GET", "", []script{silent}, 502, 2},
+		{"a POST to the only one is sent once", "POST", "", []script{silent}, 502, 1},
 		{"nobody is asked a third time", "GET", "", []script{silent, silent, silent}, 502, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -260,7 +261,9 @@ func TestOwnAnswers(t *testing.T) {
 		{"bad length", gone, encode(t, missed("/", uwsgi.Var{Name: "CONTENT_LENGTH", Value: "1e1"})), 400, "bad_content_length"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := startBench(t, "unix", func(g *Gateway) { g.Timeouts.FirstByte = 50 * time.Millisecond }, tt.worker)
+			b := startBench(t, "unix", func(g *Gateway) {
+				g.Timeouts.FirstByte, g.Backends.Default.QueueTimeout = 50*time.Millisecond, 10*time.Millisecond
+			}, tt.worker)
 			nc := b.dial()
 			nc.Write(append(tt.packet, make([]byte, 100_000)...)) // and a body that nobody wants
 			raw, err := io.ReadAll(nc)

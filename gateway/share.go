@@ -190,6 +190,8 @@ type looks struct {
 	page  bool                // the page of a flight that had landed has been looked for
 	copy  bool                // the last good copy has
 	blind bool                // a look has failed
+
+	lastGood *found // that copy
 }
 
 // look looks for an entry; nil: it is not there, or not to be seen.

@@ -89,13 +89,20 @@ func parseCopy(b []byte, key string) (page *found, stored time.Time, err error) 
 	return &found{resp: resp, body: body, ttl: time.Until(time.Unix(soft, 0)), reason: policy.Stale}, time.Unix(at, 0), nil
 }
 
-// findCopy returns the last good copy of the page, nil if there is none.
+// findCopy returns the last good copy of the page, nil if there is none. It looks for it
+// once.
 func (x *exchange) findCopy(ctx context.Context) *found {
+	if !x.looks.copy {
+		x.looks.copy, x.looks.lastGood = true, x.lookForCopy(ctx)
+	}
+	return x.looks.lastGood
+}
+
+func (x *exchange) lookForCopy(ctx context.Context) *found {
 	p := &x.page
-	if !x.isVisit() || x.g.Store == nil || p.plan.Reason != "" || p.plan.Bypass || p.policy.Observes(p.plan) || x.looks.copy {
+	if !x.isVisit() || x.g.Store == nil || p.plan.Reason != "" || p.plan.Bypass || p.policy.Observes(p.plan) {
 		return nil
 	}
-	x.looks.copy = true
 	e, at := p.place().Sibling(cachewriter.KindCopy), time.Now()
 	if x.g.withdrawn.has(e.Key, at) {
 		return nil // its delete may be on the way

@@ -120,7 +120,7 @@ func TestStaleForACrowd(t *testing.T) {
 			play(nc, w.play)
 		}
 	}()
-	b := startBench(t, "unix", nil, "unix:"+ln.Addr().String())
+	b := startBench(t, "unix", func(g *Gateway) { g.Backends.Default.QueueTimeout = 10 * time.Millisecond }, "unix:"+ln.Addr().String())
 	b.get("/")
 	b.copied("k:/")
 	eventually(t, "stored", func() bool { _, ok := b.store.get("k:/"); return ok })

@@ -281,13 +281,13 @@ func TestUnseenRequestMayBeRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 		dialled.Close()
-		w := &worker{g: b.Gateway, pool: pool, conn: &backend.Conn{Conn: conn, Node: dialled.Node}, in: bufio.NewReader(conn)}
+		w := &worker{g: b.Gateway, pool: pool, conn: &backend.Conn{Conn: conn, Node: dialled.Node}, in: bufio.NewReader(conn), head: len("packet")}
 		c := &client{method: "POST"}
 		eventually(t, "connection is broken", func() bool {
 			_, err := conn.Write([]byte{0})
 			return err != nil
 		})
-		if err := w.ask([]byte("packet"), c); err == nil || !w.takeRetry(err, c) {
+		if err := w.ask([]byte("packet"), c); err == nil || !w.takeRetry(err, c, 1) {
 			t.Errorf("%v: takeRetry says no", err)
 		}
 	})

@@ -26,6 +26,7 @@ type worker struct {
 
 	clean uwsgi.Vars    // what the firewall lets pass
 	out   uwsgi.Request // as the worker gets it
+	head  int           // the bytes of its packet without the body
 
 	conn   *backend.Conn // nil: none yet; closed ones stay here
 	in     *bufio.Reader // what the worker sends
@@ -34,7 +35,7 @@ type worker struct {
 	body   *uwsgi.Body     // nil: nobody has begun to read it
 
 	asked    time.Time // when a worker first got to see the request
-	unseen   bool      // the worker has not got a byte of the request
+	unseen   bool      // the worker has not read the whole packet, so nothing has run
 	cutOff   bool      // it closed before it had got the packet
 	timedOut bool      // no response came in time
 }
@@ -84,8 +85,11 @@ func (w *worker) dropBody() {
 	}
 }
 
-// forward sends the request to a worker, and reads the head of its response. It asks a
-// second worker if the first failed and the request may be repeated.
+// maxAsks is how often a request is sent at most.
+const maxAsks = 3
+
+// forward sends the request to a worker, and reads the head of its response. It asks
+// again, if possible another one, if that failed and the request may be repeated.
 func (w *worker) forward(ctx context.Context, c *client, want backend.Want) error {
 	packet, err := w.packet(c)
 	if err != nil {
@@ -95,7 +99,7 @@ func (w *worker) forward(ctx context.Context, c *client, want backend.Want) erro
 		c.startReading(w) // nginx may leave before a backend is found
 	}
 	w.asked = time.Now()
-	for {
+	for asks := 1; ; asks++ {
 		nc, err := w.pool.Dial(ctx, want)
 		if err != nil {
 			return dialFailure(ctx, err)
@@ -112,7 +116,7 @@ func (w *worker) forward(ctx context.Context, c *client, want backend.Want) erro
 		if gone := c.presence.goneFailure(); gone != nil {
 			return gone
 		}
-		if ctx.Err() != nil || want.Avoid != nil || !w.takeRetry(err, c) {
+		if ctx.Err() != nil || asks == maxAsks || !w.takeRetry(err, c, asks) {
 			return responseFailure(ctx, "read response", err)
 		}
 		want.Avoid = nc.Node
@@ -139,6 +143,7 @@ func (w *worker) want(received uwsgi.Vars, key string) backend.Want {
 // is not much.
 func (w *worker) packet(c *client) ([]byte, error) {
 	b, err := encodeFor(w.pool, &w.out)
+	w.head = len(b)
 	switch {
 	case err != nil:
 		return nil, err
@@ -200,8 +205,7 @@ func (w *worker) ask(packet []byte, c *client) error {
 	}
 	// A worker may refuse a request without reading it all, and then the write fails
 	// though a response has come: only reading shows.
-	n, werr := w.conn.Write(packet)
-	w.unseen = n == 0 && werr != nil
+	werr := w.send(packet, c)
 	if w.unseen {
 		return werr
 	}
@@ -211,27 +215,54 @@ func (w *worker) ask(packet []byte, c *client) error {
 	if err == io.EOF && werr != nil {
 		err = werr
 	}
+	w.unseen = err != nil && c.length == 0 && w.isUnread(err)
 	w.resp = resp
 	return err
+}
+
+// send sends the packet and what has come of the body. Over a UNIX socket it sends the body
+// when the worker has read the packet: a server that ends leaves what waits in its backlog
+// unread, and then another one may get it, POSTs too.
+func (w *worker) send(packet []byte, c *client) error {
+	n, err := w.conn.Write(packet[:w.head])
+	w.unseen = n == 0 && err != nil
+	if err != nil || c.length == 0 {
+		return err
+	}
+	if err := socket.AwaitTaken(w.conn.Raw()); errors.Is(err, syscall.ECONNRESET) {
+		w.unseen = true
+		return err
+	}
+	_, err = w.conn.Write(packet[w.head:])
+	return err
+}
+
+// isUnread reports whether a server has closed without having read the last byte of the
+// request. A UNIX socket says so with a reset, and a server needs the whole packet to begin.
+func (w *worker) isUnread(err error) bool {
+	c, ok := w.conn.Raw().(*socket.Conn)
+	return ok && isUnix(c.RemoteAddr()) && errors.Is(err, syscall.ECONNRESET)
 }
 
 // mayTunnel reports whether the client has asked for a 101.
 func (w *worker) mayTunnel() bool { return w.out.Vars.Get("HTTP_UPGRADE") != "" }
 
-// takeRetry reports whether another worker is asked the same again, and takes that from
-// the budget of the pool. Any request may be repeated if this worker has not got a byte of
-// it. Else it must be a safe one, this worker must have closed without a byte, the body must
-// still be here, and nobody may have asked for a tunnel.
-func (w *worker) takeRetry(err error, c *client) bool {
-	if w.pool.Len() == 1 {
-		return false
+// takeRetry reports whether the request is sent once more after that many times, and takes
+// that from the budget of the pool. Any request may be repeated if the worker has not read
+// all of its packet. Else it must be a safe one, the worker must have closed without a byte,
+// the body must still be here, nobody may have asked for a tunnel, and it is repeated once.
+//
+// The only server of a pool is asked again, too: it may be about to end, and requests wait
+// for the next.
+func (w *worker) takeRetry(err error, c *client, asks int) bool {
+	if w.unseen {
+		return true
 	}
-	again := w.unseen
 	switch c.method {
 	case "GET", "HEAD", "OPTIONS":
-		again = again || isSilent(err) && (c.length == 0 || c.spool.isHeld()) && !w.mayTunnel()
+		return asks == 1 && isSilent(err) && (c.length == 0 || c.spool.isHeld()) && !w.mayTunnel() && w.pool.TakeRetry()
 	}
-	return again && w.pool.TakeRetry()
+	return false
 }
 
 // isCrash reports whether the worker may have died of the request, which ended with f.

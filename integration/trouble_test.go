@@ -110,7 +110,7 @@ func TestMemcachedStoppedThroughNginx(t *testing.T) {
 
 func TestBackendFaults(t *testing.T) {
 	t.Parallel()
-	w := start(t, stack.Config{Args: []string{"--first-byte-timeout", "10s"}})
+	w := start(t, stack.Config{Args: []string{"--first-byte-timeout", "10s", "--queue-timeout", "1s"}})
 	t.Run("worker dies in mid-answer", func(t *testing.T) {
 		p := w.get("/faults/die")
 		if p.status != 200 || p.err == nil || len(p.body) >= 20000 {
@@ -137,7 +137,7 @@ func TestBackendFaults(t *testing.T) {
 			t.Errorf("got %d, want 504", p.status)
 		}
 	})
-	t.Run("refuses", func(t *testing.T) {
+	t.Run("stays away", func(t *testing.T) {
 		w := &world{w.Stack, t}
 		if err := w.UWSGI.Kill(); err != nil {
 			t.Fatal(err)

@@ -198,6 +198,10 @@ var metrics = []metric{
 			emit(number(p.QueueFull), p.name, "queue_full")
 			emit(number(p.QueueTimeouts), p.name, "queue_timeout")
 		})},
+	{name: "pool_shortages_total", kind: counter, unit: "attempts", labels: poolLabels,
+		help:  "Attempts to connect for which this machine had no descriptor, port or memory. The request waits and tries again.",
+		alert: "it rises: raise LimitNOFILE=, or lower --max-connections",
+		read:  pools(func(p poolStats, emit emits) { emit(number(p.Shortages), p.name) })},
 	{name: "pool_retries_total", kind: counter, unit: "requests", labels: poolLabels,
 		help: "Requests that were sent again to another server of the pool.",
 		read: pools(func(p poolStats, emit emits) { emit(number(p.Retries), p.name) })},

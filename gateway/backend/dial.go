@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,13 +13,19 @@ import (
 	"syscall"
 	"time"
 
+	"go.uber.org/zap"
+
 	"uwgate/gateway/socket"
 )
 
 // Errors of [Pool.Dial]. Nothing was sent to any server.
 var (
-	// ErrUnavailable is matched when no server accepted the connection.
+	// ErrUnavailable is matched when no server accepted the connection within
+	// QueueTimeout, or the request did not wait for one.
 	ErrUnavailable = errors.New("no backend accepts connections")
+	// ErrShortage is matched when this machine had no descriptor, port or memory for a
+	// connection within QueueTimeout.
+	ErrShortage = errors.New("this machine has no room for another connection")
 	// ErrQueueFull is returned when every server has all the requests that it may
 	// have, and the queue is full.
 	ErrQueueFull = errors.New("all backends are busy and the queue is full")
@@ -38,13 +45,19 @@ type Want struct {
 
 	// Host is the host of the request. Hosts take turns in the queue.
 	Host string
+
+	// Away is called once before the request begins to wait because no server accepts
+	// connections. If it returns true, Dial returns an error that matches ErrUnavailable
+	// instead. With nil the request waits.
+	Away func() (leaves bool)
 }
 
 // Dial connects to one of the servers. If every server that is up has all the requests
 // that it may have, Dial waits in the queue. If a server does not accept the connection,
-// Dial ejects it and tries another one, and ejected servers when no other is left. The
-// error matches [ErrUnavailable], [ErrQueueFull] or [ErrQueueTimeout], or is ctx's cause
-// if that ended first. The caller closes the connection.
+// Dial ejects it and tries another one, and ejected servers when no other is left. While
+// none accepts it, Dial waits in the queue too, and tries again every 100 to 200 ms. The
+// error matches [ErrUnavailable], [ErrQueueFull], [ErrQueueTimeout] or [ErrShortage], or is
+// ctx's cause if that ended first. The caller closes the connection.
 func (p *Pool) Dial(ctx context.Context, w Want) (*Conn, error) {
 	d := dialing{p: p.init(), want: w, left: p.dialTimeout()}
 	if err := p.begin(ctx); err != nil {
@@ -93,8 +106,8 @@ func (p *pool) begin(ctx context.Context) error {
 // Outage returns when a Dial last found no server. It returns the zero time if there was
 // no such Dial, or none since the last Recover.
 func (p *Pool) Outage() time.Time {
-	if at := p.init().outage.Load(); at != 0 {
-		return time.Unix(0, at)
+	if at := p.init().outage.Load(); at != nil {
+		return *at
 	}
 	return time.Time{}
 }
@@ -103,10 +116,10 @@ func (p *Pool) Outage() time.Time {
 // whether there was an outage; of several calls, only one returns true.
 func (p *Pool) Recover() bool {
 	o := &p.init().outage
-	return o.Load() != 0 && o.Swap(0) != 0
+	return o.Load() != nil && o.Swap(nil) != nil
 }
 
-// maxAttempts is the most servers that one request tries.
+// maxAttempts is the most ejected servers that one request tries without a pause.
 const maxAttempts = 8
 
 // A dialing is one call of Dial.
@@ -114,12 +127,13 @@ type dialing struct {
 	p     *pool
 	want  Want
 	left  time.Duration // that may still be spent on connecting
-	tried []*Node       // that have failed
+	tried []*Node       // that have failed since the last pause
 	first error         // that of the first server that failed
+	short error         // this machine had no room for a connection
 	began time.Time     // when the current attempt began
 
 	queued   time.Time // when it first had to wait; zero: it has not waited
-	returned bool      // it had a place, and the backlog was full
+	returned bool      // it had a place, and could not use it
 }
 
 // connect connects to n, at which d has a place. While other servers remain to be tried,
@@ -162,8 +176,12 @@ func (p *pool) connected(n *Node, nc net.Conn) *Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n.open++
-	if n.backoff > 0 && !n.hung {
+	switch {
+	case n.backoff > 0 && !n.hung:
 		p.restore(n)
+	case n.backoff > 0:
+		p.settle(n) // another request may try it
+		p.dispatch()
 	}
 	return &Conn{Conn: nc, Node: n, pool: p}
 }
@@ -181,11 +199,14 @@ func (d *dialing) failed(ctx context.Context, n *Node, err error) error {
 		return context.Cause(ctx)
 	}
 	if isOurs(err) {
-		return fmt.Errorf("connect to %s: %w; allow uwgate more open files (LimitNOFILE, ulimit -n), or the system more ports", n, cause(err))
+		d.short = fmt.Errorf("connect to %s: %w; allow uwgate more open files (LimitNOFILE, ulimit -n), or the system more ports", n, cause(err))
+		p.shortage(d.short)
+		d.stepBack(n)
+		return nil
 	}
 	if d.isFull(n, err) {
-		p.full(n)
-		d.left, d.returned = p.options().dialTimeout(), true
+		n.busy.Add(1)
+		d.stepBack(n)
 		return nil
 	}
 	err = fmt.Errorf("connect to %s: %w", n, cause(err))
@@ -195,20 +216,53 @@ func (d *dialing) failed(ctx context.Context, n *Node, err error) error {
 	if d.first == nil {
 		d.first = err
 	}
-	// The second server costs no retry, since no worker has seen the request. The
-	// next ones do: when a whole pool is down, a request must not try all of it.
-	if d.left <= 0 || len(d.tried) >= min(maxAttempts, len(p.nodes)) || len(d.tried) > 1 && !p.mayRetry() {
-		return d.unavailable()
+	switch {
+	case !p.isAway():
+		d.left = max(d.left, p.options().dialTimeout()/2) // a server that is up shall have a chance
+	case d.left <= 0 || len(d.tried) >= min(maxAttempts, len(p.nodes)):
+		d.exhausted()
 	}
 	return nil
 }
 
+// stepBack makes d wait in front of the queue: n has no room for it at the moment.
+func (d *dialing) stepBack(n *Node) {
+	d.p.full(n)
+	d.left, d.returned = d.p.options().dialTimeout(), true
+}
+
+// exhausted makes d wait: no server has accepted its connection. It goes back to the front
+// of the queue if it comes from there.
+func (d *dialing) exhausted() {
+	d.p.rest(d.first)
+	d.tried, d.left = nil, d.p.options().dialTimeout()
+	d.returned = d.returned || !d.queued.IsZero()
+}
+
+// unavailable is the error of a Dial that has found no server. p.mu is held.
 func (d *dialing) unavailable() error {
-	d.p.outage.Store(time.Now().UnixNano())
-	if d.first == nil {
+	now := time.Now()
+	d.p.outage.Store(&now)
+	switch err := cmp.Or(d.first, d.p.absence.err); {
+	case d.p.closed:
+		return fmt.Errorf("%w: the pool is closed", ErrUnavailable)
+	case !d.p.mayServe(), err == nil:
 		return fmt.Errorf("%w: the pool has no servers", ErrUnavailable)
+	default:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, d.first)
+}
+
+// shortageLogs is the shortest time between two log lines about a shortage.
+const shortageLogs = time.Minute
+
+// shortage notes that this machine has no room for another connection. p.mu is held.
+func (p *pool) shortage(err error) {
+	p.counts.shortages++
+	if now := time.Now(); p.shortAt.IsZero() || now.Sub(p.shortAt) >= shortageLogs {
+		p.shortAt = now
+		p.options().log().Error("a request waits: this machine has no room for another connection", zap.Error(err))
+	}
 }
 
 // hasTried reports whether n has failed this Dial.

@@ -74,8 +74,9 @@ func (p *pool) restore(n *Node) {
 	n.pass = p.reached.next(n.weight())
 	p.easeIn(n)
 	p.settle(n)
-	p.dispatch()
 	p.options().log().Info("backend is back", zap.Stringer("backend", n))
+	p.present()
+	p.dispatch()
 }
 
 // report notes the outcome of a request. p.mu is held.

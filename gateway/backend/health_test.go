@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"testing"
@@ -258,26 +257,6 @@ func TestBackupTakesOver(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond)
 		if got := shares(t, p, 5, Want{}); got["@b"] != 5 {
 			t.Errorf("shares %v after b:1 is back", got)
-		}
-	})
-}
-
-// A request does not try every server of a pool that is down.
-func TestPoolThatIsDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := manyNodes(50)
-		defer p.Close()
-		w := simulate(p)
-		for _, n := range p.nodes {
-			w.set(n.name, refuses)
-		}
-		for range 100 {
-			if _, err := p.Dial(t.Context(), Want{}); !errors.Is(err, ErrUnavailable) {
-				t.Fatalf("error %v, want ErrUnavailable", err)
-			}
-		}
-		if n := len(w.dialed); n > 2*100+20 {
-			t.Errorf("%d connects for 100 requests", n)
 		}
 	})
 }

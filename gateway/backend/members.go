@@ -128,6 +128,12 @@ func (p *pool) leave(n *Node) {
 	p.settle(n)
 }
 
+// mayServe reports whether a server may appear, or come back: there is one in the
+// configuration that is not down. p.mu is held.
+func (p *pool) mayServe() bool {
+	return slices.ContainsFunc(p.config, func(s NodeSpec) bool { return !s.Down })
+}
+
 // arrange orders the nodes and the ring again, after nodes or options have changed. p.mu
 // is held.
 func (p *pool) arrange() {

@@ -115,8 +115,12 @@ func (n *Node) weight() uint64 { return uint64(max(n.spec.Weight, 1)) }
 // capacity is the node's share of the requests in flight.
 func (n *Node) capacity() uint64 { return n.weight() * uint64(max(n.spec.Cores, 1)) }
 
-// hasRoom reports whether the node may get another request.
+// hasRoom reports whether the node may get another request. One that refused a connection
+// is tried by one request at a time.
 func (n *Node) hasRoom() bool {
+	if n.backoff > 0 && n.inFlight > n.open {
+		return false
+	}
 	limit := n.limit()
 	return limit < 0 || n.inFlight < limit
 }

@@ -33,11 +33,12 @@ type Pool struct {
 	// to its full share. Zero means that it has its full share at once.
 	SlowStart time.Duration
 
-	// QueueLength is the number of requests that may wait for a server. Zero means
-	// 1024, negative means none.
+	// QueueLength is the number of requests that may wait for a server: while all are
+	// busy, and while none accepts connections. Zero means 1024, negative means none.
 	QueueLength int
 
-	// QueueTimeout is how long a request may wait. Zero means 10 s.
+	// QueueTimeout is how long a request may wait, pauses between attempts to connect
+	// included. Zero means 10 s.
 	QueueTimeout time.Duration
 
 	Packets
@@ -85,18 +86,20 @@ func (p *Packets) Takes(size, vars int) bool {
 // waiting requests. [Pool.Succeed] hands it on from one Pool to the next, so the requests
 // of both count together.
 type pool struct {
-	now    atomic.Pointer[Pool] // the newest one, whose options are in force
-	outage atomic.Int64         // when a Dial last found no server, in nanoseconds since 1970; 0: see Recover
+	now    atomic.Pointer[Pool]      // the newest one, whose options are in force
+	outage atomic.Pointer[time.Time] // when a Dial last found no server; nil: see Recover
 
 	mu sync.Mutex // guards what follows, and the fields of nodes that say so
 	lifetime
 	roster
 	round
+	absence
 	queue    queue
 	budget   budget
 	counts   poolCounts
 	failures uint64    // connects that failed and nodes that hang, so far
 	probes   int       // that run
+	shortAt  time.Time // when a shortage of this machine was last logged
 	noPlugin sync.Once // logs that a server has no ping plugin
 }
 
@@ -130,7 +133,7 @@ type round struct {
 
 // poolCounts are guarded by pool.mu.
 type poolCounts struct {
-	queued, queueFull, queueTimeouts, retries, retriesDenied uint64
+	queued, queueFull, queueTimeouts, retries, retriesDenied, shortages uint64
 }
 
 // NewPool makes a pool of servers, each written as [Pool.Add] reads it. It looks up no
@@ -188,6 +191,9 @@ func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.dispatch()
+	if p.pause != nil {
+		p.pause.Stop()
+	}
 	for _, n := range p.nodes {
 		n.stopTimers()
 	}

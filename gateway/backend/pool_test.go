@@ -105,12 +105,14 @@ func TestFailoverAndEjection(t *testing.T) {
 func TestLastServerIsAlwaysTried(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.sock")
 	p := newPool(t, path)
+	p.QueueTimeout = 10 * time.Millisecond
 	for range 3 {
 		if _, err := p.Dial(t.Context(), Want{}); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), path) {
 			t.Fatalf("error %v, want ErrUnavailable that names %s", err, path)
 		}
 	}
 	listen(t, "unix", path)
+	p.QueueTimeout = time.Minute
 	nc, err := p.Dial(t.Context(), Want{})
 	if err != nil {
 		t.Fatalf("the server is back: %v", err)

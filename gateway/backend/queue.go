@@ -3,6 +3,7 @@ package backend
 import (
 	"container/list"
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -103,26 +104,33 @@ func (d *dialing) acquire(ctx context.Context) (*Node, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, err := p.tryTake(d.want)
+	if n != nil && n.isEjected() && d.hasTried(n) {
+		d.exhausted()
+		p.give(n)
+		n = nil
+	}
 	if n == nil && err == nil {
 		n, err = d.wait(ctx)
 	}
 	switch {
 	case err == ErrUnavailable:
 		return nil, d.unavailable()
-	case err != nil:
-		return nil, err
-	case d.hasTried(n):
-		p.give(n)
+	case err == ErrQueueTimeout && d.short != nil:
+		return nil, fmt.Errorf("%w: %w", ErrShortage, d.short)
+	case err == ErrQueueTimeout && p.isAway():
 		return nil, d.unavailable()
 	}
-	return n, nil
+	return n, err
 }
 
-// tryTake takes a place if one is free. It returns ErrUnavailable if there is no server.
-// p.mu is held.
+// tryTake takes a place if one is free. It returns ErrUnavailable if there is no server to
+// wait for. p.mu is held.
 func (p *pool) tryTake(w Want) (*Node, error) {
-	if p.closed || p.up() == 0 && p.tiers[ejected].members == 0 {
+	switch {
+	case p.closed || !p.mayServe():
 		return nil, ErrUnavailable
+	case p.resting && p.isAway():
+		return nil, nil
 	}
 	n := p.choose(w)
 	if n != nil {
@@ -134,6 +142,11 @@ func (p *pool) tryTake(w Want) (*Node, error) {
 // wait waits in the queue. p.mu is held, except while it waits.
 func (d *dialing) wait(ctx context.Context) (*Node, error) {
 	p := d.p
+	if p.isAway() {
+		if n, err := d.askAway(); n != nil || err != nil {
+			return n, err
+		}
+	}
 	if d.queued.IsZero() {
 		d.queued = time.Now()
 		p.counts.queued++
@@ -148,6 +161,26 @@ func (d *dialing) wait(ctx context.Context) (*Node, error) {
 	err := w.await(ctx, p.options().queueTimeout()-time.Since(d.queued))
 	p.mu.Lock()
 	return p.outcome(w, err)
+}
+
+// askAway notes that there is no server, and asks once whether the request shall wait. It
+// returns nil and nil if it shall. p.mu is held, except while it asks.
+func (d *dialing) askAway() (*Node, error) {
+	p := d.p
+	now := time.Now()
+	p.outage.Store(&now)
+	away := d.want.Away
+	if away == nil {
+		return nil, nil
+	}
+	d.want.Away = nil
+	p.mu.Unlock()
+	leaves := away()
+	p.mu.Lock()
+	if leaves {
+		return nil, ErrUnavailable
+	}
+	return p.tryTake(d.want) // a server may be back
 }
 
 // makeRoom makes room in the queue for one more request of host, if need be by refusing
@@ -215,10 +248,10 @@ func (p *pool) dispatch() {
 // to it ends earlier.
 const busyPause = 10 * time.Millisecond
 
-// full notes that n's backlog is full. n gets no more requests than it has, and one more
-// after each pause: the backlog may be full of other clients' requests. p.mu is held.
+// full notes that n's backlog is full, or that this machine has no room for another
+// connection. n gets no more requests than it has, and one more after each pause: the
+// backlog may be full of other clients' requests. p.mu is held.
 func (p *pool) full(n *Node) {
-	n.busy.Add(1)
 	n.room = n.open
 	if !n.isFull && !n.gone && !p.closed {
 		n.isFull = true

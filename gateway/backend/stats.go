@@ -30,6 +30,7 @@ type PoolStats struct {
 	QueueTimeouts uint64 // requests that waited for QueueTimeout
 	Retries       uint64 // requests that were sent to another server
 	RetriesDenied uint64 // retries that the budget did not allow
+	Shortages     uint64 // connects for which this machine had no descriptor, port or memory
 }
 
 // Stats returns the state of all servers, in the order of the configuration.
@@ -60,6 +61,6 @@ func (p *Pool) PoolStats() PoolStats {
 	c := p.counts
 	return PoolStats{
 		Name: p.Name, Waiting: p.queue.length, Queued: c.queued, QueueFull: c.queueFull,
-		QueueTimeouts: c.queueTimeouts, Retries: c.retries, RetriesDenied: c.retriesDenied,
+		QueueTimeouts: c.queueTimeouts, Retries: c.retries, RetriesDenied: c.retriesDenied, Shortages: c.shortages,
 	}
 }

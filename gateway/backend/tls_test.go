@@ -29,6 +29,9 @@ func TestTLS(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPool(t, "suwsgi:"+addr+" "+tt.params)
+			if tt.fails != "" {
+				p.QueueTimeout = 10 * time.Millisecond
+			}
 			nc, err := p.Dial(t.Context(), Want{})
 			if tt.fails != "" {
 				if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), tt.fails) {
@@ -55,7 +58,7 @@ func TestTLS(t *testing.T) {
 // A server without TLS costs no more than the time for connecting.
 func TestTLSHandshakeIsBounded(t *testing.T) {
 	p := newPool(t, "suwsgi:"+fullTCP(t))
-	p.DialTimeout = 50 * time.Millisecond
+	p.DialTimeout, p.QueueTimeout = 50*time.Millisecond, 50*time.Millisecond
 	start := time.Now()
 	if _, err := p.Dial(t.Context(), Want{}); !errors.Is(err, ErrUnavailable) || time.Since(start) > 5*time.Second {
 		t.Errorf("error %v after %v", err, time.Since(start))
