@@ -52,6 +52,7 @@ func (x *exchange) serve(nc net.Conn) {
 	defer x.limit()()
 	err := x.conclude(x.run(x.ctx.ctx))
 	x.g.record(&x.rec, err)
+	x.exemplify()
 	x.hearOut()
 }
 
@@ -134,7 +135,7 @@ func (x *exchange) conclude(err error) error {
 		}
 		x.finishClient()
 	}
-	x.rec.took = time.Since(x.client.began)
+	x.rec.course = x.worker.course(x.client.began, time.Now())
 	if err == nil {
 		x.store()
 		err = x.client.unheard()
@@ -172,6 +173,10 @@ func (x *exchange) isVisit() bool { return x.client.conn != nil }
 // note records what was asked. v are the vars as they came.
 func (x *exchange) note(v uwsgi.Vars) {
 	x.rec.request(x.client.method, x.page.policy.PublicURI(v), x.g.HideQuery)
+	x.rec.asker = askerOf(x.page.policy, v)
+	if !x.isVisit() {
+		x.rec.client, x.rec.id, x.rec.trace = "", "", ""
+	}
 }
 
 // screen keeps from the worker what it must not see.

@@ -87,6 +87,7 @@ type Gateway struct {
 	Purges purge.Purger
 
 	stats     stats
+	traffic   traffic
 	hints     hints
 	flights   flights
 	contested contested

@@ -12,15 +12,22 @@ type logField struct {
 
 // accessFields are the fields of a line of the access log, in their order.
 var accessFields = []logField{
+	{"host", "string", "", "nginx's `$host`: the host that the client asked for, in lower case and without its port. Empty: there is none.", `"www.example.com"`},
+	{"client", "string", "", "The address of the client, as nginx reports it (`REMOTE_ADDR`). Empty: nginx does not say, or uwgate made the request itself.", `"192.0.2.7"`},
+	{"request_id", "string", "", "nginx's `$request_id`, by which you find the request in nginx's own log. nginx hands it over as the param `CACHE_REQUEST_ID`, which `uwgate nginx` prints and workers do not get, or as `REQUEST_ID`. Absent: neither is there.", `"4f1f6d8b1d0a4c5e9d3c2b1a00112233"`},
+	{"trace_id", "string", "", "The trace of the request, from its header `traceparent` (W3C Trace Context). Absent: it has none.", `"4bf92f3577b34da6a3ce929d0e0e4736"`},
 	{"method", "string", "", "The request's method.", `"GET"`},
 	{"uri", "string", "", "The request's target as the client sent it. Without its query if `--log-query off` is set; without the bypass argument if it was there.", `"/news/?page=2"`},
 	{"status", "number", "", "The response's status. 499: the client left before it got one. 0: the connection ended before there was one.", `200`},
 	{"bytes", "number", "bytes", "Length of the response body that was sent.", `5120`},
+	{"pool", "string", "", "The [pool](pools.md) of servers for the request; `default` is that of `--backend`. Empty: none was chosen.", `"default"`},
 	{"backend", "string", "", "The server that the request was sent to. Empty: none.", `"unix:/run/app.sock"`},
 	{"verdict", "string", "", "`store`: the page is stored. `observe`: it would be without `--observe`. `pass`: it is not stored.", `"store"`},
 	{"reason", "string", "", "Why; [decisions.md](decisions.md) explains each word.", `"s-maxage"`},
 	{"ttl", "number", "seconds", "How long the page is stored. 0: not at all.", `300`},
 	{"key", "string", "", "The key of the page, as nginx computes it and before it escapes it. Without its query if `--log-query off` is set. Empty: there is none.", `"https://example.com/news/?page=2"`},
+	{"queued", "number", "seconds", "How long the request waited for a free server. 0: not at all.", `0.00025`},
+	{"first_byte", "number", "seconds", "Time from the accepted connection to the head of the worker's response. 0: no worker responded.", `0.0098`},
 	{"took", "number", "seconds", "Time from the accepted connection to the last byte of the response.", `0.0123`},
 	{"flight", "string", "", "`leader`: other requests for the page could wait for this response. `follower`: this request got the response to another one. `refresh`: nobody requested the page; uwgate refreshed it. Absent: none of these. See [flights.md](flights.md).", `"leader"`},
 	{"tags", "list of strings", "", "The [tags](rules.md#tags) of a page that is stored, up to 1 KiB of them. Absent: none.", `["news"]`},

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -9,7 +10,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
+
+	"uwgate/gateway/policy"
 )
 
 var update = flag.Bool("update", false, "write docs/log.md from the tables of log fields")
@@ -28,8 +30,10 @@ const logPage = "../docs/log.md"
 // fullRecord has every field of the access log.
 func fullRecord() *record {
 	return &record{
-		took: 12300 * time.Microsecond, method: "GET", uri: "/news/?page=2", status: 502, bytes: 5120,
-		backend: "unix:/run/app.sock", ttl: 5 * time.Minute, reason: "s-maxage", key: "https://example.com/news/?page=2",
+		asker:  asker{"www.example.com", "192.0.2.7", "4f1f6d8b1d0a4c5e9d3c2b1a00112233", "4bf92f3577b34da6a3ce929d0e0e4736"},
+		method: "GET", uri: "/news/?page=2", status: 502, bytes: 5120,
+		course: course{"default", "unix:/run/app.sock", 250 * time.Microsecond, 9800 * time.Microsecond, 11500 * time.Microsecond, 12300 * time.Microsecond},
+		ttl:    5 * time.Minute, reason: "s-maxage", key: "https://example.com/news/?page=2",
 		flight: "leader", tags: []string{"news"},
 		err: &failure{op: "dial backend", side: sideBackend, status: 502, code: codeQueueFull, err: errors.New("no room")},
 	}
@@ -225,7 +229,9 @@ Each line in JSON begins with these fields:
 ## Access log
 
 `)
-	b.WriteString("    " + exampleLine(t) + "\n\n")
+	for _, e := range exampleLines(t) {
+		b.WriteString(e.what + ":\n\n    " + e.line + "\n\n")
+	}
 	writeLogTable(&b, accessFields)
 	b.WriteString(`
 ## Events
@@ -239,26 +245,46 @@ An event has the fields of these that belong to it:
 	return b.String()
 }
 
-// exampleLine is a line of the access log that has the examples of the fields which every
-// line has.
-func exampleLine(t *testing.T) string {
-	r := fullRecord()
-	r.status, r.err, r.tags = 200, nil, nil
-	all := zapcore.NewMapObjectEncoder()
-	if err := r.MarshalLogObject(all); err != nil {
-		t.Fatal(err)
+// An accessExample is a line of the access log.
+type accessExample struct{ what, line string }
+
+// exampleLines are a line of each kind. The first has the examples of the table.
+func exampleLines(t *testing.T) []accessExample {
+	t.Helper()
+	stored := fullRecord()
+	stored.status, stored.tags = 200, nil
+	err := stored.err
+	stored.err, stored.trace = nil, ""
+	passed, shared, refused, failed, refresh := *stored, *stored, *stored, *stored, *stored
+	passed.ttl, passed.reason, passed.flight = 0, "identity-cookie", ""
+	shared.ttl, shared.reason, shared.flight, shared.course = 0, policy.Shared, "follower", course{pool: "default", took: 8 * time.Millisecond}
+	refused.ttl, refused.reason, refused.flight, refused.key, refused.course = 0, "", "", "", course{pool: "default", took: 100 * time.Microsecond}
+	refused.method, refused.status, refused.bytes, refused.err = "POST", 413, 178, &failure{op: "read request body", side: sideClient, status: 413, err: errors.New("larger than --max-request-body")}
+	failed.ttl, failed.reason, failed.bytes, failed.status, failed.err = 0, "", 178, 503, err
+	failed.course.backend, failed.course.firstByte = "", 0
+	refresh.client, refresh.id, refresh.flight = "", "", "refresh"
+	return []accessExample{
+		{"A page that is stored", lineOf(t, "request", stored)},
+		{"A page that is not stored, because the visitor has a session", lineOf(t, "request", &passed)},
+		{"A request that got the response to another one", lineOf(t, "request", &shared)},
+		{"A request that uwgate refused", lineOf(t, "request", &refused)},
+		{"A request that no worker took in time", lineOf(t, "request", &failed)},
+		{"A page that uwgate refreshed", lineOf(t, "refresh", &refresh)},
 	}
-	line := `{"level":"info","time":"2026-03-01T12:00:00.5+01:00","msg":"request"`
-	for _, f := range accessFields {
-		if _, ok := all.Fields[f.name]; ok {
-			line += fmt.Sprintf(",%q:%s", f.name, f.example)
-			delete(all.Fields, f.name)
-		}
+}
+
+// lineOf is the line that r makes.
+func lineOf(t *testing.T, msg string, r *record) string {
+	t.Helper()
+	var line bytes.Buffer
+	g := &Gateway{AccessLog: jsonLog(&line)}
+	g.writeAccess(msg, r, r.err)
+	begin := `{"level":"info","msg":"` + msg + `",`
+	rest, ok := strings.CutPrefix(strings.TrimSuffix(line.String(), "\n"), begin)
+	if !ok {
+		t.Fatalf("line %s", line.String())
 	}
-	for name := range maps.Keys(all.Fields) {
-		t.Errorf("%q is not in the table", name)
-	}
-	return line + "}"
+	return `{"level":"info","time":"2026-03-01T12:00:00.5+01:00","msg":"` + msg + `",` + rest
 }
 
 func writeLogTable(b *strings.Builder, fields []logField) {

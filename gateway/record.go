@@ -14,12 +14,12 @@ import (
 // A record is one request's line in the access log and its share of the
 // counters. It is filled in along the way and written once.
 type record struct {
-	took    time.Duration // until the last byte of the response was written
+	asker
 	method  string
 	uri     string
 	status  int
 	bytes   int64 // of the response's body
-	backend string
+	course  course
 	ttl     time.Duration // zero: not to be stored
 	observe bool          // it would be stored
 	tags    []string
@@ -29,6 +29,15 @@ type record struct {
 	err     error  // what ended it, nil for a whole response
 
 	hideQuery bool
+}
+
+// An asker is who has sent a request, as nginx says, and how others call the request. The
+// texts may be logged.
+type asker struct {
+	host   string // nginx's $host
+	client string // address
+	id     string // nginx's $request_id; empty: it is not handed over
+	trace  string // of the header traceparent; empty: there is none
 }
 
 // request notes what was asked.
@@ -68,7 +77,7 @@ func first(texts []string, size int) []string {
 
 // sent notes what the client has got, and from which backend.
 func (r *record) sent(c *client, backend string) {
-	r.status, r.bytes, r.backend = c.sent.status, c.sent.bytes, backend
+	r.status, r.bytes, r.course.backend = c.sent.status, c.sent.bytes, backend
 }
 
 // refuse notes why a page that was wanted is not stored after all.
@@ -89,6 +98,7 @@ func (g *Gateway) record(r *record, err error) {
 		return
 	}
 	g.stats.count(r, err)
+	g.traffic.count(r)
 	g.writeAccess("request", r, err)
 	f, ok := errors.AsType[*failure](err)
 	if !ok {
@@ -96,7 +106,7 @@ func (g *Gateway) record(r *record, err error) {
 	}
 	switch {
 	case f.side == sideBackend:
-		g.log().Warn("backend failed", zap.String("backend", r.backend), zap.Int("status", r.status), zap.Error(err))
+		g.log().Warn("backend failed", zap.String("backend", r.course.backend), zap.Int("status", r.status), zap.Error(err))
 	case f.side == sideGateway && f.status != 503:
 		g.log().Error("request failed: a local resource is exhausted", zap.Int("status", r.status), zap.Error(err))
 	}
@@ -127,16 +137,27 @@ func (r *record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		uri, _, _ = strings.Cut(uri, "?")
 		key, _, _ = strings.Cut(key, "?")
 	}
+	enc.AddString("host", r.host)
+	enc.AddString("client", r.client)
+	if r.id != "" {
+		enc.AddString("request_id", r.id)
+	}
+	if r.trace != "" {
+		enc.AddString("trace_id", r.trace)
+	}
 	enc.AddString("method", r.method)
 	enc.AddString("uri", uri)
 	enc.AddInt64("status", int64(r.status))
 	enc.AddInt64("bytes", r.bytes)
-	enc.AddString("backend", r.backend)
+	enc.AddString("pool", r.course.pool)
+	enc.AddString("backend", r.course.backend)
 	enc.AddString("verdict", r.decision())
 	enc.AddString("reason", string(r.reason))
 	enc.AddInt64("ttl", int64(r.ttl/time.Second))
 	enc.AddString("key", key)
-	enc.AddDuration("took", r.took)
+	enc.AddDuration("queued", r.course.queued)
+	enc.AddDuration("first_byte", r.course.firstByte)
+	enc.AddDuration("took", r.course.took)
 	if r.flight != "" {
 		enc.AddString("flight", r.flight)
 	}

@@ -85,7 +85,7 @@ func (g *Gateway) refreshPage(ctx context.Context, page *refresh.Page) (became r
 	defer x.limit()()
 	err := x.conclude(x.journey(t.ctx))
 	x.awaitWritten()
-	x.rec.took = time.Since(x.client.began)
+	x.rec.course.took = time.Since(x.client.began)
 	g.recordRefresh(&x.rec, err)
 	return x.outcome(err)
 }

@@ -38,6 +38,8 @@ func TestBypassSecretIsTold(t *testing.T) {
 		{"a cookie", encode(t, missed("/q", more("HTTP_COOKIE", "last="+uri)))},
 		{"an argument with a URL", encode(t, missed("/login?next=/p%3Fnocache%3Ds3cret"))},
 		{"the same, encoded twice", encode(t, missed("/login?next=%2Fp%253Fnocache%253D%2573%2533cret"))},
+		{"a request id", encode(t, missed("/q", more("CACHE_REQUEST_ID", uri), more("HTTP_TRACEPARENT", "00-"+uri)))},
+		{"in a POST's host and request id", encode(t, request("POST", "/q", more("SERVER_NAME", "s3cret"), more("REQUEST_ID", uri), more("REMOTE_ADDR", uri)))},
 		{"in the POST's Referer", encode(t, request("POST", "/q", more("HTTP_REFERER", uri), more("HTTP_ORIGIN", "http://example.com")))},
 		{"refused by the firewall", encode(t, request("GET", uri, more("HTTP_X", "a\nb")))},
 		{"refused for its length", encode(t, request("POST", uri, more("CONTENT_LENGTH", "s3cret")))},
@@ -57,6 +59,9 @@ func TestBypassSecretIsTold(t *testing.T) {
 			nc.Close()
 			b.line(0)
 			b.close()
+			if text := fmt.Sprint(b.Savings(), b.Slowest()); tells(text) {
+				t.Errorf("the statistics say %s", text)
+			}
 			lines := append(b.access.All(), b.logs.All()...)
 			for _, l := range lines {
 				if text := fmt.Sprint(l.Message, l.ContextMap()); tells(text) {

@@ -55,9 +55,12 @@ type RequestStats struct {
 	VarsDropped map[string]uint64        // by name
 	Unheard     uint64                   // unsafe requests whose client left before the response
 	Panics      uint64
-	Bytes       uint64 // of response bodies that were sent to clients
-	Spliced     uint64 // bytes of bodies that the kernel moved
+	Bytes       uint64            // of response bodies that were sent to clients
+	Spliced     uint64            // bytes of bodies that the kernel moved
+	Verdicts    map[string]uint64 // store, observe or pass
 	Took        histogram.Snapshot
+	FirstByte   histogram.Snapshot // of requests to which a worker responded
+	Queued      histogram.Snapshot // of requests that had to wait for a server
 }
 
 // FlightStats are about pages that several requests share.
@@ -121,7 +124,10 @@ type stats struct {
 	waits        countMap[wait]
 	copies       countMap[copyEvent]
 	vars         countMap[string] // dropped; the firewall bounds the names
+	verdicts     countMap[string]
 	took         histogram.Histogram
+	firstByte    histogram.Histogram
+	queued       histogram.Histogram
 }
 
 // count adds one request.
@@ -130,7 +136,14 @@ func (s *stats) count(r *record, err error) {
 		s.statuses[r.status].Add(1)
 	}
 	s.bytes.Add(uint64(r.bytes))
-	s.took.Observe(r.took)
+	s.took.Observe(r.course.took)
+	if r.course.firstByte > 0 {
+		s.firstByte.Observe(r.course.firstByte)
+	}
+	if r.course.queued > 0 {
+		s.queued.Observe(r.course.queued)
+	}
+	s.verdicts.add(r.decision())
 	if r.reason != "" {
 		s.reasons.add(r.reason)
 	}
@@ -157,6 +170,7 @@ func (s *stats) requests() RequestStats {
 		InFlight: s.inFlight.Load(), Statuses: map[int]uint64{}, Reasons: s.reasons.all(), Observed: s.observed.Load(),
 		Failures: words(&s.failures), VarsDropped: words(&s.vars), Unheard: s.unheard.Load(), Panics: s.panics.Load(),
 		Bytes: s.bytes.Load(), Spliced: s.spliced.Load(), Took: s.took.Snapshot(minTook, maxTook),
+		Verdicts: words(&s.verdicts), FirstByte: s.firstByte.Snapshot(minTook, maxTook), Queued: s.queued.Snapshot(minTook, maxTook),
 	}
 	for code := range s.statuses {
 		if n := s.statuses[code].Load(); n > 0 {

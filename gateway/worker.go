@@ -34,10 +34,10 @@ type worker struct {
 	resp   *uwsgi.Response // nil: none came
 	body   *uwsgi.Body     // nil: nobody has begun to read it
 
-	asked    time.Time // when a worker first got to see the request
-	unseen   bool      // the worker has not read the whole packet, so nothing has run
-	cutOff   bool      // it closed before it had got the packet
-	timedOut bool      // no response came in time
+	timeline
+	unseen   bool // the worker has not read the whole packet, so nothing has run
+	cutOff   bool // it closed before it had got the packet
+	timedOut bool // no response came in time
 }
 
 const backendBuffer = 32 << 10
@@ -102,6 +102,7 @@ func (w *worker) forward(ctx context.Context, c *client, want backend.Want) erro
 	for asks := 1; ; asks++ {
 		nc, err := w.pool.Dial(ctx, want)
 		if err != nil {
+			w.waitedInVain(err)
 			return dialFailure(ctx, err)
 		}
 		w.connect(nc)
@@ -185,7 +186,8 @@ func encodeFor(pool *backend.Pool, req *uwsgi.Request) ([]byte, error) {
 
 // connect makes nc the worker's connection.
 func (w *worker) connect(nc *backend.Conn) {
-	w.conn = nc
+	w.conn, w.connected = nc, time.Now()
+	w.queued += nc.Queued
 	w.ctx.hold(nc)
 	if w.in == nil {
 		w.in = backendReaders.Get().(*bufio.Reader)
@@ -216,7 +218,9 @@ func (w *worker) ask(packet []byte, c *client) error {
 		err = werr
 	}
 	w.unseen = err != nil && c.length == 0 && w.isUnread(err)
-	w.resp = resp
+	if w.resp = resp; resp != nil {
+		w.headed = time.Now()
+	}
 	return err
 }
 

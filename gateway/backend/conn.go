@@ -12,6 +12,9 @@ type Conn struct {
 	net.Conn
 	Node *Node
 
+	// Queued is how long the request has waited in the queue.
+	Queued time.Duration
+
 	pool   *pool
 	closed atomic.Bool
 }

@@ -70,7 +70,7 @@ func (p *Pool) Dial(ctx context.Context, w Want) (*Conn, error) {
 		}
 		nc, err := d.connect(ctx, n)
 		if err == nil {
-			return p.connected(n, nc), nil
+			return p.connected(n, nc, d.waited), nil
 		}
 		if err = d.failed(ctx, n, err); err != nil {
 			return nil, err
@@ -83,6 +83,7 @@ func (p *Pool) Dial(ctx context.Context, w Want) (*Conn, error) {
 func (p *pool) begin(ctx context.Context) error {
 	p.mu.Lock()
 	p.start()
+	p.counts.requests++
 	p.budget.request(time.Now())
 	wait := p.lookedUp
 	if len(p.nodes) > 0 {
@@ -132,8 +133,9 @@ type dialing struct {
 	short error         // this machine had no room for a connection
 	began time.Time     // when the current attempt began
 
-	queued   time.Time // when it first had to wait; zero: it has not waited
-	returned bool      // it had a place, and could not use it
+	queued   time.Time     // when it first had to wait; zero: it has not waited
+	waited   time.Duration // in the queue
+	returned bool          // it had a place, and could not use it
 }
 
 // connect connects to n, at which d has a place. While other servers remain to be tried,
@@ -171,7 +173,7 @@ func (p *pool) dial(ctx context.Context, n *Node, limit time.Duration) (net.Conn
 }
 
 // connected makes the connection that Dial returns.
-func (p *pool) connected(n *Node, nc net.Conn) *Conn {
+func (p *pool) connected(n *Node, nc net.Conn, queued time.Duration) *Conn {
 	n.requests.Add(1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -183,7 +185,7 @@ func (p *pool) connected(n *Node, nc net.Conn) *Conn {
 		p.settle(n) // another request may try it
 		p.dispatch()
 	}
-	return &Conn{Conn: nc, Node: n, pool: p}
+	return &Conn{Conn: nc, Node: n, Queued: queued, pool: p}
 }
 
 // failed notes that n did not accept a connection. It returns an error if Dial must stop.

@@ -133,7 +133,7 @@ type round struct {
 
 // poolCounts are guarded by pool.mu.
 type poolCounts struct {
-	queued, queueFull, queueTimeouts, retries, retriesDenied, shortages uint64
+	requests, queued, queueFull, queueTimeouts, retries, retriesDenied, shortages uint64
 }
 
 // NewPool makes a pool of servers, each written as [Pool.Add] reads it. It looks up no

@@ -158,7 +158,9 @@ func (d *dialing) wait(ctx context.Context) (*Node, error) {
 	w := &waiter{want: d.want, ready: make(chan struct{})}
 	p.queue.push(w, d.returned)
 	p.mu.Unlock()
-	err := w.await(ctx, p.options().queueTimeout()-time.Since(d.queued))
+	began := time.Now()
+	err := w.await(ctx, p.options().queueTimeout()-began.Sub(d.queued))
+	d.waited += time.Since(began)
 	p.mu.Lock()
 	return p.outcome(w, err)
 }

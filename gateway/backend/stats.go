@@ -25,6 +25,7 @@ type NodeStats struct {
 type PoolStats struct {
 	Name          string
 	Waiting       int    // requests in the queue
+	Requests      uint64 // requests that asked for a server
 	Queued        uint64 // requests that had to wait
 	QueueFull     uint64 // requests for which the queue had no room
 	QueueTimeouts uint64 // requests that waited for QueueTimeout
@@ -60,7 +61,7 @@ func (p *Pool) PoolStats() PoolStats {
 	defer p.mu.Unlock()
 	c := p.counts
 	return PoolStats{
-		Name: p.Name, Waiting: p.queue.length, Queued: c.queued, QueueFull: c.queueFull,
+		Name: p.Name, Waiting: p.queue.length, Requests: c.requests, Queued: c.queued, QueueFull: c.queueFull,
 		QueueTimeouts: c.queueTimeouts, Retries: c.retries, RetriesDenied: c.retriesDenied, Shortages: c.shortages,
 	}
 }

@@ -34,7 +34,7 @@ func (p *Policy) ForWorker(v uwsgi.Vars, plan Plan) uwsgi.Vars {
 
 func isHandover(name string) bool {
 	switch name { // by length first
-	case varKey, varStatus, varServer:
+	case varKey, varStatus, varServer, VarRequestID:
 		return true
 	}
 	return false

@@ -13,6 +13,10 @@ const (
 	varServer = "CACHE_SERVER" // $upstream_addr
 )
 
+// VarRequestID is the var with which nginx hands over its $request_id, for the log. Workers
+// do not get it.
+const VarRequestID = "CACHE_REQUEST_ID"
+
 // maxWireKey is memcached's limit in bytes, after nginx's escaping.
 const maxWireKey = 250
 
