@@ -40,6 +40,11 @@ const (
 // part (lru_crawler_write in crawler.c). Then lines do not have their form, or something
 // follows the end.
 func dump(ctx context.Context, addr string, dialTimeout time.Duration, visit func(wire []byte) error) error {
+	return dumpLines(ctx, addr, dialTimeout, func(wire, _ []byte) error { return visit(wire) })
+}
+
+// dumpLines is dump with the rest of each line, after the key.
+func dumpLines(ctx context.Context, addr string, dialTimeout time.Duration, visit func(wire, rest []byte) error) error {
 	network, address := dialArgs(addr)
 	d := net.Dialer{Timeout: dialTimeout}
 	nc, err := d.DialContext(ctx, network, address)
@@ -59,7 +64,7 @@ func dump(ctx context.Context, addr string, dialTimeout time.Duration, visit fun
 	return err
 }
 
-func readDump(ctx context.Context, nc net.Conn, br *bufio.Reader, visit func(wire []byte) error) error {
+func readDump(ctx context.Context, nc net.Conn, br *bufio.Reader, visit func(wire, rest []byte) error) error {
 	line, err := startDump(ctx, nc, br)
 	for {
 		if err != nil {
@@ -73,8 +78,9 @@ func readDump(ctx context.Context, nc net.Conn, br *bufio.Reader, visit func(wir
 		if err != nil {
 			return err
 		}
+		rest := line[len("key=")+len(key):]
 		if wire, ok := unescapeDump(key); ok {
-			if err := visit(wire); err != nil {
+			if err := visit(wire, rest); err != nil {
 				return err
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-var dumpLines = []struct{ line, want string }{
+var linesOfDumps = []struct{ line, want string }{
 	{"key=%2Fa%2520b exp=1795502884 la=1795502584 cas=12 fetch=no cls=4 size=118", "/a%20b"},
 	{"key=uwg%3Ap%3A-_x exp=-1 la=0 cas=1 fetch=yes cls=1 size=1 new=1", "uwg:p:-_x"},
 	{"key=%C3%A9%7F exp=-1", "\u00e9\x7f"},
@@ -19,7 +19,7 @@ var dumpLines = []struct{ line, want string }{
 }
 
 func TestDumpLine(t *testing.T) {
-	for _, tt := range dumpLines {
+	for _, tt := range linesOfDumps {
 		key, err := parseDumpLine([]byte(tt.line))
 		if err != nil {
 			t.Errorf("%q: %v", tt.line, err)
@@ -37,7 +37,7 @@ func TestDumpLine(t *testing.T) {
 }
 
 func FuzzDumpLine(f *testing.F) {
-	for _, tt := range dumpLines {
+	for _, tt := range linesOfDumps {
 		f.Add(tt.line)
 	}
 	f.Fuzz(func(t *testing.T, line string) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A fake is a memcached on a real socket, as strict as the real one about keys and
@@ -225,6 +226,8 @@ func (f *fake) response(command string, body []byte) string {
 		return "DELETED\r\n"
 	case words[0] == "get":
 		return f.values(strings.Fields(command)[1:])
+	case command == "stats":
+		return fmt.Sprintf("STAT version 1.6.0\r\nSTAT curr_items %d\r\nSTAT bytes 1\r\nSTAT limit_maxbytes 2\r\nSTAT curr_connections 3\r\nEND\r\n", len(f.items))
 	case command == "lru_crawler metadump hash":
 		return f.dump()
 	case words[0] == "gets" && !found:
@@ -247,7 +250,15 @@ func (f *fake) dump() string {
 				fmt.Fprintf(&b, "%%%02X", key[i])
 			}
 		}
-		fmt.Fprintf(&b, " exp=%d la=1 cas=%d fetch=no cls=1 size=%d\n", it.exptime, it.meta.cas, len(it.body))
+		fetched := "no"
+		if it.meta.hit {
+			fetched = "yes"
+		}
+		expires := it.exptime
+		if 0 < expires && expires <= relativeMax {
+			expires += time.Now().Unix()
+		}
+		fmt.Fprintf(&b, " exp=%d la=%d cas=%d fetch=%s cls=1 size=%d\n", expires, time.Now().Unix(), it.meta.cas, fetched, len(it.body))
 	}
 	return b.String() + "END\r\n"
 }

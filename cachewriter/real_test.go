@@ -50,6 +50,8 @@ func TestMemcached(t *testing.T) {
 		{"PurgeMatching", testPurgeMatching},
 		{"PurgeKeeps", testPurgeKeeps},
 		{"Walk", testWalk},
+		{"Info", testInfo},
+		{"Survey", testSurvey},
 		{"ManyKeys", testManyKeys},
 		{"NoOlderBody", func(t *testing.T, m memcached) { testNoOlderBody(t, m, 100, false) }},
 		{"Usage", testUsage},
