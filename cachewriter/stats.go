@@ -25,6 +25,7 @@ var drops = [...]Drop{DropQueueFull, DropServerDown, DropExpired, DropSuperseded
 // Stats are a Writer's counters, which only grow, and gauges.
 type Stats struct {
 	Total   ServerStats   // the sum of Servers; without Addr, Breaker and LastError
+	Queue   QueueLimits   // over all servers
 	Servers []ServerStats // in the order of the ring
 }
 

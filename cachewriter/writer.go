@@ -146,7 +146,7 @@ func (w *Writer) Close(ctx context.Context) error {
 // other.
 func (w *Writer) Stats() Stats {
 	t := w.servers()
-	all := Stats{Total: newServerStats("")}
+	all := Stats{Total: newServerStats(""), Queue: QueueLimits{w.Queue.bytes(), w.Queue.entries()}}
 	for _, addr := range t.ring.addrs {
 		s := t.stores[addr].snapshot()
 		all.Servers = append(all.Servers, s)

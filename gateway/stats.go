@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"errors"
+	"math"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,6 +52,8 @@ type RequestStats struct {
 	Statuses    map[int]uint64           // requests by the status in the access log
 	Reasons     map[policy.Reason]uint64 // decisions to store a page or not
 	Captures    int64                    // bytes of pages that are being copied for the store
+	CaptureMax  int64                    // the most of these; 0: no bound
+	Observe     bool                     // policy.Observe is in force
 	Observed    uint64                   // pages that would have been stored, but for policy.Observe
 	Failures    map[string]uint64        // by the side that failed: client, backend or gateway
 	VarsDropped map[string]uint64        // by name
@@ -76,6 +80,8 @@ type SpoolStats struct {
 	Memory int64 // bytes of bodies in memory
 	Disk   int64 // bytes of bodies in files, including those that have not arrived yet
 	Files  int64
+
+	MemoryLimit, DiskLimit int64 // bytes; 0: no bound
 }
 
 // Stats returns a snapshot.
@@ -85,19 +91,44 @@ func (g *Gateway) Stats() Stats {
 		Listening: s.listening(),
 		Requests:  s.requests(),
 		Flights:   FlightStats{Ends: words(&s.waits), Copies: words(&s.copies)},
-		Spool:     SpoolStats{Memory: g.spoolMemory.used.Load(), Disk: g.spoolDisk.used.Load(), Files: s.spoolFiles.Load()},
+		Spool: SpoolStats{Memory: g.spoolMemory.used.Load(), Disk: g.spoolDisk.used.Load(), Files: s.spoolFiles.Load(),
+			MemoryLimit: bound(g.Uploads.memory()), DiskLimit: bound(g.Uploads.disk())},
 		Connections: ConnectionStats{
 			Open: g.connections.open.Load(), Limit: g.maxConnections(), Pauses: g.connections.pauses.Load(),
 		},
 	}
 	all.Purges = g.purger().Stats()
 	all.Requests.Captures = g.captures.used.Load()
+	if p := g.policy(); p != nil {
+		all.Requests.CaptureMax, all.Requests.Observe = bound(g.captureMemory(p)), p.Observe
+	}
 	all.Flights.Flights, all.Flights.Followers = g.flights.count()
 	if g.schedules() {
 		r := g.schedule().Stats()
 		all.Refresh = &r
 	}
 	return all
+}
+
+// bound is a limit, or 0 if there is none.
+func bound(limit int64) int64 {
+	if limit == math.MaxInt64 || limit < 0 {
+		return 0
+	}
+	return limit
+}
+
+// IsStore reports whether nginx's name of a server, an entry of $upstream_addr, is that of a
+// memcached server of the policy in force.
+func (g *Gateway) IsStore(addr string) bool { return g.policy().Keys.Knows(addr) }
+
+// PublicURI returns a URI as logs and people may see it: without the bypass argument's secret,
+// and without its query if HideQuery is set.
+func (g *Gateway) PublicURI(uri string) string {
+	if g.HideQuery {
+		uri, _, _ = strings.Cut(uri, "?")
+	}
+	return g.policy().Bypass.Public(uri)
 }
 
 // IsListening reports whether a listener accepts connections.

@@ -82,6 +82,14 @@ func (b *logbook) reopenOrReport() {
 	}
 }
 
+// lost returns how many lines were dropped, over all sinks.
+func (b *logbook) lost() (n uint64) {
+	for _, s := range b.sinks {
+		n += s.lost.Load()
+	}
+	return n
+}
+
 // close writes what is queued, for a few seconds at most.
 func (b *logbook) close() {
 	for _, s := range b.sinks {

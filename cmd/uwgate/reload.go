@@ -20,12 +20,12 @@ type reloader struct {
 	log   *zap.Logger
 }
 
-// reload reads the settings as serve did at its start.
-func (r *reloader) reload(ctx context.Context) {
+// reload reads the settings as serve did at its start. The error is why they are not in force.
+func (r *reloader) reload(ctx context.Context) error {
 	next, err := r.set.ReadParts(ctx)
 	if err != nil {
 		r.log.Error("settings not reloaded; the old ones stay in force", zap.Error(err))
-		return
+		return err
 	}
 	warn(ctx, next, r.log)
 	changed, later := r.now.Changes(next), r.first.NeedRestart(next)
@@ -45,6 +45,7 @@ func (r *reloader) reload(ctx context.Context) {
 	if len(later) > 0 {
 		r.log.Warn("some settings have changed that only a restart puts in force", zap.Strings("settings", later))
 	}
+	return nil
 }
 
 // replacePools comes before the policy is replaced: a page is stored only if everything

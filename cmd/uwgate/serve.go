@@ -67,8 +67,8 @@ func serve(c *cli.Context, set *settings.Set) error {
 	defer watchHosts(c.Context, g.Backends)()
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrReport)()
 	r := &reloader{set: set, first: parts, now: parts, g: g, tls: sockets.tls, log: logs.log}
-	defer onSignal(syscall.SIGHUP, func() { r.reload(c.Context) })()
-	a := &admin.Admin{Gateway: g, Token: parts.Control.Token, Version: buildVersion(), Log: logs.log}
+	a := &admin.Admin{Gateway: g, Token: parts.Control.Token, Version: buildVersion(), LostLines: logs.lost, Log: logs.log}
+	defer onSignal(syscall.SIGHUP, func() { a.NoteReload(r.reload(c.Context)) })()
 	return run(c.Context, a, parts.Subscriptions, sockets, logs.log)
 }
 
@@ -189,6 +189,12 @@ func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s soc
 		g.Refresh(serving)
 		return nil
 	})
+	if s.admin != nil {
+		group.Go(func() error {
+			a.Watch(serving)
+			return nil
+		})
+	}
 	group.Go(func() error {
 		g.Store.Greet(serving)
 		return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,8 +25,9 @@ const (
 type sink struct {
 	mu      sync.Mutex // guards what follows
 	pending []byte
-	dropped int
-	orders  []chan error // reopen the destination, then send the result
+	dropped int           // since the last line that says so
+	lost    atomic.Uint64 // all
+	orders  []chan error  // reopen the destination, then send the result
 	closed  bool
 
 	wake  chan struct{} // has an element if there are lines
@@ -47,6 +49,7 @@ func (s *sink) Write(line []byte) (int, error) {
 	case s.closed:
 	case len(s.pending)+len(line) > sinkBudget:
 		s.dropped++
+		s.lost.Add(1)
 	default:
 		s.add(line)
 	}

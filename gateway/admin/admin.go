@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"uwgate/gateway"
+	"uwgate/gateway/hits"
 	"uwgate/uwsgi"
 )
 
@@ -31,8 +32,17 @@ type Admin struct {
 	// Version is that of the program.
 	Version string
 
+	// Hits counts what nginx tells of its hits. Nil: it tells nothing.
+	Hits *hits.Receiver
+
+	// LostLines returns how many log lines were dropped. Nil: nobody counts them.
+	LostLines func() uint64
+
 	// Log gets what an operator should know. Nil is silent.
 	Log *zap.Logger
+
+	watch   watch
+	reloads reloads
 }
 
 func (a *Admin) log() *zap.Logger {
@@ -54,6 +64,7 @@ func (a *Admin) Handler() http.Handler {
 	mux.HandleFunc("POST /api/v1/explain", a.guarded(a.explain))
 	mux.HandleFunc("POST /api/v1/purge", a.guarded(a.purge))
 	mux.HandleFunc("GET /api/v1/status", a.guarded(a.status))
+	mux.HandleFunc("GET /api/v1/report", a.guarded(a.report))
 	mux.HandleFunc("POST /api/v1/canaries", a.guarded(a.expectCanaries))
 	mux.HandleFunc("GET /api/v1/canaries/{token}", a.guarded(a.canaries))
 	a.profiles(mux)
