@@ -8,9 +8,16 @@ FUZZTIME ?= 60s
 DEMO     ?=
 # Arguments of the benchmark: `make bench BENCH_ARGS='-quick -rounds 1'` takes a minute
 BENCH_ARGS ?=
+# What `uwgate version` prints: a tag, or a commit
+VERSION  ?= $(shell git describe --tags --always --dirty=+changes 2>/dev/null)
+# `make install` copies below $(DESTDIR)$(PREFIX), and makes $(DESTDIR)$(SYSCONFDIR)/uwgate
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR    ?=
+BINARY     ?= bin/uwgate
 
 .DEFAULT_GOAL := help
-.PHONY: help build deps demo demo-check test lint bench benchstat bench-faults test-compose fuzz clean FORCE
+.PHONY: help build install uninstall release deps demo demo-check test lint bench benchstat bench-faults test-package test-compose fuzz clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,10 +26,28 @@ build: bin/uwgate ## build bin/uwgate
 
 # go build decides what is up to date.
 bin/%: FORCE
-	@$(GO) build -o $@ ./$(if $(filter uwgate,$*),cmd/uwgate,$*)
+	@$(GO) build -trimpath $(if $(filter uwgate,$*),-ldflags '-X main.version=$(VERSION)') -o $@ ./$(if $(filter uwgate,$*),cmd/uwgate,$*)
 FORCE:
 
-deps: ## install what is missing of nginx, uWSGI, memcached, nutcracker, Django, Flask and gcc (apt-get)
+# The files of `make install`: the program, manual pages, completions, units, documentation.
+# The configuration is written only if there is none. The package is made of the same files,
+# and its units are where Debian looks.
+install: bin/uwgate ## install the program, man pages, completions, systemd units and docs (PREFIX, DESTDIR)
+	@deploy/install "$(abspath $(BINARY))" "$(DESTDIR)" "$(PREFIX)" "$(SYSCONFDIR)"
+
+uninstall: ## remove what `make install` has installed, but no configuration
+	@deploy/install --remove "$(DESTDIR)" "$(PREFIX)"
+
+release: bin/uwgate ## make dist/: static binaries for amd64 and arm64, Debian packages, SHA256SUMS
+	@rm -rf dist && mkdir dist
+	@set -e; for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o dist/uwgate-linux-$$arch ./cmd/uwgate; \
+		echo dist/uwgate-linux-$$arch; \
+		deploy/debian/build "$(VERSION)" $$arch "$(CURDIR)/dist/uwgate-linux-$$arch" "$(CURDIR)/dist"; \
+	done
+	@cd dist && sha256sum * >SHA256SUMS && echo dist/SHA256SUMS
+
+deps: ## install what is missing of nginx, uWSGI, memcached, nutcracker, Django, Flask, gcc and shells (apt-get)
 	@demo/install
 
 demo: deps bin/uwgate bin/demo ## run the demo site and show how the cache fills, until Ctrl-C
@@ -55,6 +80,9 @@ bench-faults: deps ## make the faults of docs/faults.md behind uwgate and FastRo
 	UWGATE_TEST_STACK=1 $(GO) test -count=1 -run '^TestFaults$$' ./integration -faults $(CURDIR)/docs/faults.md
 	@cat docs/faults.md
 
+test-package: ## test the Debian package with lintian and in a debootstrap; needs root
+	@deploy/test-package
+
 test-compose: ## test docker-compose.yml; needs a Docker engine
 	@deploy/test-compose
 
@@ -67,5 +95,5 @@ fuzz: ## run each fuzz target for FUZZTIME (60s)
 		done; \
 	done
 
-clean: ## remove bin/
-	rm -rf bin
+clean: ## remove bin/ and dist/
+	rm -rf bin dist
