@@ -110,6 +110,9 @@ func (c *Config) Definition(variable string) (v Variable, found bool) {
 	return made.Variable, found
 }
 
+// IsSet reports whether a `set` gives the variable a value. The name has no dollar sign.
+func (c *Config) IsSet(variable string) bool { return len(c.defs.sets[Lower(variable)]) > 0 }
+
 // addGeo records a geo block. By default it looks the client's address up.
 func (defs *definitions) addGeo(d *directive) {
 	if len(d.args) == 2 {

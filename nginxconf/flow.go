@@ -173,6 +173,9 @@ func (f *flow) end(sometimes bool) {
 	for _, q := range f.lookups {
 		l := q.asked
 		l.compared(q.differs)
+		if q.path != nil && q.path.name == "rewrite" && !slices.Contains(l.Rewrites, first(Text{}, q.path)) {
+			l.Rewrites = append(l.Rewrites, first(Text{}, q.path))
+		}
 		if q.before != nil {
 			l.Before = first(l.Before, q.before)
 			l.IsConstant = l.IsConstant || isConstant(q.before)

@@ -191,6 +191,10 @@ type Changes struct {
 	// the printed configuration does. DiffersForMany is set if it gives many URLs one path.
 	Differs        Text
 	DiffersForMany bool
+
+	// Rewrites are those of the server block that change the path of requests which come to
+	// the lookup.
+	Rewrites []Text
 }
 
 // A Block is a server or location block.

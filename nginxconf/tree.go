@@ -37,6 +37,24 @@ func (c *Config) Words(at Place) []string {
 	return append([]string{n.name}, n.args...)
 }
 
+// Sets returns what the `set` directives of a server block make a variable of, which has no
+// dollar sign: their values, and the conditions of the `if` blocks around them.
+func (c *Config) Sets(server Block, variable string) (expressions []string) {
+	for _, d := range c.defs.sets[Lower(variable)] {
+		own := []string{d.arg(1)}
+		for n := c.tree[d.Place]; n != nil && n.outer != nil; n = c.tree[n.outer.Place] {
+			switch {
+			case n.outer.name == "if":
+				subject, _, _ := strings.Cut(n.outer.bare().Value, "~")
+				own = append(own, subject)
+			case n.outer.Place == server.Place:
+				expressions = append(expressions, own...)
+			}
+		}
+	}
+	return expressions
+}
+
 // In returns the directives of a name that stand in a block itself, or in a file that it
 // includes, in order. Each has its arguments, joined by spaces. The empty name is that of
 // all directives.

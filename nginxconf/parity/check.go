@@ -130,7 +130,7 @@ func Check(c *nginxconf.Config, g Gateway) []Finding {
 // lookupChecks are the checks of one lookup.
 var lookupChecks = []func(*checker, Lookup){
 	(*checker).reached, (*checker).misses, (*checker).errorPages, (*checker).timeouts,
-	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).ambiguous, (*checker).captures, (*checker).oneKey, (*checker).unseen, (*checker).unkeyed, (*checker).strays, (*checker).members, (*checker).strangersPages, (*checker).access, (*checker).refusesMisses, (*checker).changesMisses,
+	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).ambiguous, (*checker).captures, (*checker).oneKey, (*checker).unseen, (*checker).unkeyed, (*checker).changesMisses, (*checker).strays, (*checker).members, (*checker).strangersPages, (*checker).access, (*checker).refusesMisses,
 	(*checker).servers,
 	(*checker).filters, (*checker).filtersDiffer, (*checker).expires, (*checker).missHeaders, (*checker).certificates, (*checker).satisfy,
 	(*checker).format, (*checker).hitType, (*checker).types, (*checker).headers,
@@ -141,6 +141,7 @@ type checker struct {
 	g        Gateway
 	config   *nginxconf.Config
 	eval     *evaluator
+	names    freshNames
 	found    *findings
 	resolved map[string]resolution // by host
 
@@ -154,7 +155,7 @@ type checker struct {
 }
 
 func newChecker(c *nginxconf.Config, g Gateway) *checker {
-	return &checker{g: g, config: c, eval: newEvaluator(c), found: newFindings(), resolved: map[string]resolution{},
+	return &checker{g: g, config: c, eval: newEvaluator(c), names: freshNames{}, found: newFindings(), resolved: map[string]resolution{},
 		isAsPrinted: map[string]bool{}, withheld: map[string]bool{}, sees: map[nginxconf.Place]bool{}, ran: map[*nginxconf.Lookup][]hearing{}}
 }
 

@@ -13,10 +13,17 @@ import (
 type evaluator struct {
 	config  *nginxconf.Config
 	sources map[string][]string // of expressions
+	made    map[inServer][]string
+}
+
+// An inServer is an expression in a server block.
+type inServer struct {
+	server     nginxconf.Place
+	expression string
 }
 
 func newEvaluator(c *nginxconf.Config) *evaluator {
-	return &evaluator{c, map[string][]string{}}
+	return &evaluator{c, map[string][]string{}, map[inServer][]string{}}
 }
 
 // sourcesOf returns the variables of which an expression is made, directly or through maps.
@@ -39,6 +46,27 @@ func (e *evaluator) sourcesOf(expression string) []string {
 		}
 	}
 	e.sources[expression] = all
+	return all
+}
+
+// sourcesIn returns those of an expression in a server block, also those of variables that
+// `set` makes there.
+func (e *evaluator) sourcesIn(server nginxconf.Block, expression string) []string {
+	at := inServer{server.Place, expression}
+	if all, known := e.made[at]; known {
+		return all
+	}
+	all := slices.Clone(e.sourcesOf(expression))
+	for i := 0; i < len(all); i++ {
+		for _, made := range e.config.Sets(server, all[i]) {
+			for _, name := range e.sourcesOf(made) {
+				if !slices.Contains(all, name) {
+					all = append(all, name)
+				}
+			}
+		}
+	}
+	e.made[at] = all
 	return all
 }
 

@@ -8,41 +8,71 @@ import (
 	"uwgate/nginxconf"
 )
 
-// changesMisses finds what gives visitors with one key different pages, behind the key: a
+// changesMisses finds what gives visitors with one key different pages, beside the key: a
 // rewrite, `set $args` or another uwsgi_pass for some of them. The page of the first one is
-// stored for all.
+// stored for all. It may stand in the server block, in the location of the lookup, or where
+// misses go.
 func (k *checker) changesMisses(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" || !l.Never.IsZero() {
 		return
 	}
-	blocks := []nginxconf.Place{l.Location.Place}
+	blocks := []nginxconf.Place{l.Server.Place, l.Location.Place}
 	for _, p := range l.sides() {
 		blocks = append(blocks, p.Location.Place)
 	}
 	for _, block := range blocks {
 		for _, d := range k.config.In(block, "if") {
-			words := k.config.Words(d.Place)[1:]
-			change := k.changeIn(l, block, d.Place)
-			if _, known := nginxconf.MethodMeets("GET", d.Value); change == "" || known || !k.isFree(l, subjectOf(d.Value)) || block != l.Location.Place && k.leavesBefore(l, d) {
-				continue
-			}
-			k.error(d.Place, rewritten, k.variantFix(l, words),
-				"`if %s { %s; }` changes the page for some visitors, and the key %s is the same for all: everybody gets the page of the first one", conditionOf(words), change, l.asked())
+			k.changesSome(l, block, d)
 		}
 		for _, d := range k.config.In(block, "") {
-			words := k.config.Words(d.Place)
-			if len(words) < 3 || !k.changesRequest(l, block, words) || !k.isFree(l, words[2]) {
-				continue
-			}
-			key := variablesOf(words[2]) + "|" + l.asked()
-			fix := k.setKey(l, nginxconf.Quote(key))
-			if _, isSeen := k.unseenIn(l, key, policy.Rewritten); !isSeen {
-				fix = manual("put what "+variablesOf(words[2])+" is made of into the key, with values that have no slash", "uwgate looks for the path in the key")
-			}
-			k.error(d.Place, rewritten, fix,
-				"`%s` changes the page by what visitors send, and the key %s does not contain that: everybody gets the page of the first one", strings.Join(words, " "), l.asked())
+			k.changesByVisitor(l, block, d)
 		}
 	}
+}
+
+// changesSome reports an `if` that changes the requests of some visitors.
+func (k *checker) changesSome(l Lookup, block nginxconf.Place, d nginxconf.Text) {
+	words := k.config.Words(d.Place)[1:]
+	change := k.changeIn(l, block, d.Place)
+	if _, known := nginxconf.MethodMeets("GET", d.Value); change == "" || known || !k.isFree(l, subjectOf(d.Value)) || !l.isBefore(block) && k.leavesBefore(l, d) {
+		return
+	}
+	k.error(d.Place, rewritten, k.variantFix(l, block, words),
+		"`if %s { %s; }` changes the page for some visitors, and the key %s is the same for all: everybody gets the page of the first one", conditionOf(words), change, l.asked())
+}
+
+// changesByVisitor reports a directive that changes requests by what visitors send.
+func (k *checker) changesByVisitor(l Lookup, block nginxconf.Place, d nginxconf.Text) {
+	words := k.config.Words(d.Place)
+	if len(words) < 3 || !k.changesRequest(l, block, d.Place) || !k.isFree(l, words[2]) {
+		return
+	}
+	from := k.freeOf(l, words[2])
+	key := from + "|" + l.asked()
+	fix := k.setKey(l, nginxconf.Quote(key))
+	switch _, isSeen := k.unseenIn(l, key, policy.Rewritten); {
+	case !isSeen:
+		fix = manual("put what "+from+" is made of into the key, with values that have no slash", "uwgate looks for the path in the key")
+	case k.isMadeIn(l, block, words[2]):
+		fix = manual("put what "+from+" is made of into the key", "it has no value yet where pages are looked up")
+	}
+	k.error(d.Place, rewritten, fix,
+		"`%s` changes the page by what visitors send, and the key %s does not contain that: everybody gets the page of the first one", strings.Join(words, " "), l.asked())
+}
+
+// isBefore reports whether the directives of a block run before the lookup.
+func (l Lookup) isBefore(block nginxconf.Place) bool {
+	return block == l.Location.Place || block == l.Server.Place
+}
+
+// isMadeIn reports whether a `set` behind the lookup makes a variable of an expression.
+func (k *checker) isMadeIn(l Lookup, block nginxconf.Place, expression string) bool {
+	return !l.isBefore(block) && slices.ContainsFunc(nginxconf.Variables(expression), func(name string) bool {
+		inside := append([]nginxconf.Text{{Place: block}}, k.config.In(block, "if")...)
+		return slices.ContainsFunc(inside, func(d nginxconf.Text) bool {
+			return slices.ContainsFunc(k.config.In(d.Place, "set"), func(set nginxconf.Text) bool { return nginxconf.Lower(k.config.Words(set.Place)[1]) == "$"+name })
+		})
+	})
 }
 
 // changeIn returns the directive of an `if` that changes the requests that come to the
@@ -50,8 +80,8 @@ func (k *checker) changesMisses(l Lookup) {
 func (k *checker) changeIn(l Lookup, block, branch nginxconf.Place) string {
 	for _, d := range k.config.In(branch, "") {
 		words := k.config.Words(d.Place)
-		isPass := strings.HasSuffix(words[0], "_pass") && block != l.Location.Place
-		if isPass && !k.isPassOf(block, words) || k.changesRequest(l, block, words) {
+		isPass := strings.HasSuffix(words[0], "_pass") && !l.isBefore(block)
+		if isPass && !k.isPassOf(block, words) || k.changesRequest(l, block, d.Place) {
 			return strings.Join(words, " ")
 		}
 	}
@@ -64,36 +94,40 @@ func (k *checker) isPassOf(block nginxconf.Place, words []string) bool {
 }
 
 // changesRequest reports whether a directive changes path or arguments of requests that were
-// looked up, or are about to be. If the key is made of these later, it has the change.
-func (k *checker) changesRequest(l Lookup, block nginxconf.Place, words []string) bool {
-	isBefore := block == l.Location.Place
-	switch words[0] {
-	case "set":
-		return strings.EqualFold(words[1], "$args") && !(isBefore && l.knows("args"))
-	case "rewrite":
-		return words[len(words)-1] == "break" && !(isBefore && l.knows("uri"))
+// looked up, or are about to be. If the key is made of these later, it has the change. A
+// rewrite of the server block may also lead elsewhere.
+func (k *checker) changesRequest(l Lookup, block, at nginxconf.Place) bool {
+	words := k.config.Words(at)
+	isSeen := l.isBefore(block) && !(l.Key.File == at.File && l.Key.Line < at.Line && k.config.Around(l.Key.Place) == block)
+	switch {
+	case words[0] == "set":
+		return strings.EqualFold(words[1], "$args") && !(isSeen && l.knows("args"))
+	case words[0] != "rewrite" || isSeen && l.knows("uri"):
+		return false
+	case block == l.Server.Place:
+		return slices.ContainsFunc(l.Rewrites, func(own nginxconf.Text) bool { return own.Place == at })
 	}
-	return false
+	return words[len(words)-1] == "break"
 }
 
-// variablesOf returns the variables of an expression, without captures.
-func variablesOf(expression string) string {
+// freeOf returns the variables of an expression that visitors with one key differ in.
+func (k *checker) freeOf(l Lookup, expression string) string {
 	var all nginxconf.Expression
 	for _, name := range nginxconf.Variables(expression) {
-		if strings.Trim(name, "0123456789") != "" {
-			all = append(all, nginxconf.Piece{Text: name, IsVariable: true})
+		if own := (nginxconf.Expression{{Text: name, IsVariable: true}}); k.isFree(l, own.String()) {
+			all = append(all, own...)
 		}
 	}
 	return all.String()
 }
 
-// variantFix puts into the key whether a request meets a condition.
-func (k *checker) variantFix(l Lookup, condition []string) Fix {
-	const variable = "variant"
-	_, isTaken := k.config.Definition(variable)
-	words := strings.SplitN(strings.TrimSuffix(strings.TrimPrefix(conditionOf(condition), "("), ")"), " ", 3)
-	lines := map[string]string{}
-	if operator := strings.Join(words[1:min(2, len(words))], ""); len(words) == 3 {
+// variantFix puts into the key whether a request meets a condition of a block.
+func (k *checker) variantFix(l Lookup, block nginxconf.Place, condition []string) Fix {
+	bare := strings.TrimSuffix(strings.TrimPrefix(conditionOf(condition), "("), ")")
+	subject, rest, isCompared := strings.Cut(bare, " ")
+	operator, _, _ := strings.Cut(rest, " ")
+	lines := `default 1; "" ""; 0 "";`
+	if isCompared {
 		operand := strings.TrimSpace(strings.TrimPrefix(strings.TrimSuffix(strings.Join(condition, " "), ")"), "("))
 		_, operand, _ = strings.Cut(operand, " "+operator+" ")
 		met, not := "1", `""`
@@ -101,14 +135,18 @@ func (k *checker) variantFix(l Lookup, condition []string) Fix {
 			met, not = not, met
 		}
 		sign := strings.TrimPrefix(strings.TrimPrefix(operator, "!"), "=")
-		lines[operator] = "default " + not + "; " + nginxconf.Quote(sign+strings.TrimSpace(operand)) + " " + met + ";"
-	} else {
-		lines[""] = `default 1; "" ""; 0 "";`
+		lines = "default " + not + "; " + nginxconf.Quote(sign+strings.TrimSpace(operand)) + " " + met + ";"
 	}
-	operators := []string{"", "=", "!=", "~", "!~", "~*", "!~*"}
-	i := slices.IndexFunc(operators, func(operator string) bool { return lines[operator] != "" })
-	if isTaken || i < 0 || !strings.HasPrefix(words[0], "$") || strings.Contains(lines[operators[i]], `\$`) {
+	isKnown := slices.Contains([]string{"", "=", "!=", "~", "!~", "~*", "!~*"}, operator)
+	if !isKnown || !strings.HasPrefix(subject, "$") || strings.Contains(lines, `\$`) || k.isMadeIn(l, block, subject) {
 		return manual("a map of what the condition tests, and its variable in the key", "only you know which pages differ")
 	}
-	return end(k.http(l.Server), "map "+words[0]+" $"+variable+" { "+lines[operators[i]]+" }").and(k.setKey(l, nginxconf.Quote("$"+variable+"|"+l.asked())))
+	variable := k.names.of("variant", subject+" "+lines, k.isVariable)
+	return end(k.http(l.Server), "map "+subject+" $"+variable+" { "+lines+" }").and(k.setKey(l, nginxconf.Quote("$"+variable+"|"+l.asked())))
+}
+
+// isVariable reports whether the configuration has a variable of that name.
+func (k *checker) isVariable(name string) bool {
+	_, isDefined := k.config.Definition(name)
+	return isDefined || k.config.IsSet(name)
 }

@@ -116,8 +116,11 @@ func (k *checker) authRequest(sub nginxconf.Subrequest, l Lookup) {
 // ownLocation gives what a directive sends on a location of its own, without a lookup.
 func (k *checker) ownLocation(what, more string, l Lookup) Fix {
 	path := lastWord(what)
+	if len(nginxconf.Variables(path)) > 0 || !strings.HasPrefix(path, "/") {
+		return manual("a location without a lookup for "+path+": `uwsgi_pass "+l.misses().Upstream.Name+";`", "only you know which paths that can be")
+	}
 	line := "location = " + path + " { " + more + "uwsgi_pass " + l.misses().Upstream.Name + "; }"
-	if !k.named(l.Server, "= "+path).IsZero() || len(nginxconf.Variables(path)) > 0 || !strings.HasPrefix(path, "/") {
+	if !k.named(l.Server, "= "+path).IsZero() {
 		return manual(line, "only you know what else this location has to do")
 	}
 	return end(l.Server.Place, line)
@@ -130,6 +133,9 @@ func (k *checker) strays(l Lookup) {
 		return
 	}
 	for _, s := range l.Strays {
+		if k.found.hasAt(s.Place, rewritten) || k.found.hasAt(k.config.Around(s.Place), rewritten) {
+			continue
+		}
 		level, by := Warning, ""
 		if !s.By.IsZero() && s.By != s.Text {
 			by = " (after " + s.By.Value + ")"
@@ -149,5 +155,5 @@ func lastWord(directive string) string {
 		words = words[:len(words)-1]
 	}
 	path, _, _ := strings.Cut(words[len(words)-1], "?")
-	return path
+	return strings.TrimSuffix(path, "$is_args$args")
 }

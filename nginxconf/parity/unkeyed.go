@@ -108,9 +108,9 @@ func (k *checker) toldBy(l Lookup, variable string) []string {
 // isFree reports whether an expression depends on what the visitor sends, or is, and the
 // key does not contain. If the key is made of the same, the two may well go together.
 func (k *checker) isFree(l Lookup, expression string) bool {
-	known := k.eval.sourcesOf(l.asked())
+	known := k.eval.sourcesIn(l.Server, l.asked())
 	return slices.ContainsFunc(nginxconf.Variables(expression), func(name string) bool {
-		return !l.knows(name) && slices.ContainsFunc(k.eval.sourcesOf("$"+name), func(source string) bool { return isOfVisitor(source) && !slices.Contains(known, source) })
+		return !l.knows(name) && slices.ContainsFunc(k.eval.sourcesIn(l.Server, "$"+name), func(source string) bool { return isOfVisitor(source) && !slices.Contains(known, source) })
 	})
 }
 
