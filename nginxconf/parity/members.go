@@ -9,7 +9,7 @@ import (
 )
 
 // A cookieHolder is a visitor with a single cookie. The headers by which others are known
-// are not in its requests, and no arguments.
+// are not in its requests, and no arguments and bodies.
 type cookieHolder struct {
 	k      *checker
 	cookie string // its name; its value is "1"; "": there is none
@@ -30,7 +30,7 @@ func (v cookieHolder) value(name string) (value string, known bool) {
 		return header, true
 	case isCookie && nginxconf.Lower(v.cookie) == cookie:
 		return "1", true
-	case isCookie, nginxconf.IsArgs(name), v.k.isWithheld(name):
+	case name == "http_content_length", name == "http_transfer_encoding", isCookie, nginxconf.IsArgs(name), v.k.isWithheld(name):
 		return "", true
 	}
 	return "", false
