@@ -19,8 +19,6 @@ type printed struct {
 	*world
 	direct string // address of the second server
 	files  string // directory of the site's own files
-
-	rewrites bool // the key, so that nothing is a hit
 }
 
 // host is the Host line of all requests, since the two servers have different ports.

@@ -19,7 +19,6 @@ type addition struct {
 	site     string // in nginx's http context
 	args     []string
 	onlyBody bool // not for format http
-	rewrites bool // of the key, so that nothing is a hit
 	shows    func(p *printed)
 }
 
@@ -41,7 +40,7 @@ func (a addition) start(t *testing.T, format string) *printed {
 		cfg.Edits = append(cfg.Edits, [2]string{"location @uwgate {", "location @uwgate { " + a.fallback})
 	}
 	p := startPrinted(t, cfg)
-	p.files, p.rewrites = files, a.rewrites
+	p.files = files
 	return p
 }
 
@@ -77,7 +76,7 @@ func (p *printed) hits(target string, words string) page {
 	own := p.wants(target, member, 200, words)
 	first := p.wants(target, "", 200, words)
 	for _, lines := range []string{"", "Cookie: csrftoken=x", ""} {
-		if hit := p.wants(target, lines, 200, words); hit.body != first.body && !p.rewrites {
+		if hit := p.wants(target, lines, 200, words); hit.body != first.body {
 			p.t.Errorf("%s with %q is no hit: %q", target, lines, hit.body)
 		}
 	}
@@ -124,19 +123,18 @@ var additions = []addition{
 	},
 	{
 		name:   "auth_request",
-		server: `location = /auth { internal; uwsgi_pass uwgate; } location = /login { auth_request off; uwsgi_pass uwgate; }`, location: `auth_request /auth; error_page 403 = /login;`,
+		server: `error_page 403 = /login; location = /auth { internal; uwsgi_pass uwgate; } location = /login { auth_request off; uwsgi_pass uwgate; }`, location: `auth_request /auth;`,
 		shows: authorizes,
 	},
-	{name: "auth_request that could be looked up", location: `auth_request /auth; error_page 403 = /login;`, server: "location = /login { auth_request off; uwsgi_pass uwgate; }", shows: authorizes},
+	{name: "auth_request that could be looked up", location: `auth_request /auth;`, server: "error_page 403 = /login; location = /login { auth_request off; uwsgi_pass uwgate; }", shows: authorizes},
 	{name: "auth_request of the whole server", server: `auth_request /auth; location = /auth { auth_request off; internal; uwsgi_pass uwgate; }`, shows: func(p *printed) {
 		p.hits("/page", "PATH_INFO=/page<")
 		p.wants("/page", "Cookie: no=1", 403, "")
 	}},
-	// The subrequest changes the variable of the key: no page is a hit, and none is wrong.
-	{name: "auth_request and a key of $uri", rewrites: true, location: `auth_request /auth; error_page 403 = /login;`, args: []string{"--key", "$scheme://$host$uri$is_args$args"}, server: "location = /login { auth_request off; uwsgi_pass uwgate; }", shows: authorizes},
+	{name: "auth_request and a key of $uri", location: `auth_request /auth;`, args: []string{"--key", "$scheme://$host$uri$is_args$args"}, server: "error_page 403 = /login; location = /login { auth_request off; uwsgi_pass uwgate; }", shows: authorizes},
 	{name: "mirror", server: `location = /mirror { internal; uwsgi_pass uwgate; }`, location: `mirror /mirror;`, shows: mirrors},
 	{name: "mirror that could be looked up", location: `mirror /mirror;`, shows: mirrors},
-	{name: "mirror and a key of $uri", rewrites: true, location: `mirror /mirror;`, args: []string{"--key", "$scheme://$host$uri$is_args$args"}, shows: mirrors},
+	{name: "mirror and a key of $uri", location: `mirror /mirror;`, args: []string{"--key", "$scheme://$host$uri$is_args$args"}, shows: mirrors},
 	{name: "ssi", location: `ssi on;`, fallback: `ssi on;`, shows: func(p *printed) {
 		p.neverHits("/parts/1", "PATH_INFO=/part<")
 		p.hits("/part?n=1", "PATH_INFO=/part<")
@@ -152,15 +150,9 @@ var additions = []addition{
 		p.wants("/before", "", 200, "PATH_INFO=/before<")
 	}},
 	{
-		name: "error pages of nginx",
-		server: `uwsgi_intercept_errors on;
-    error_page 404 /404.html; error_page 500 502 503 504 /50x.html;
-    location = /404.html { internal; root FILES; }
-    location = /50x.html { internal; root FILES; }`,
+		name:   "error pages of nginx",
+		server: errorPages,
 		shows: func(p *printed) {
-			p.hits("/page", "PATH_INFO=/page<")
-			p.wants("/status/404", "", 404, "our 404")
-			p.wants("/status/503", "", 503, "our 50x")
 			for _, status := range []int{404, 405, 502, 504} {
 				path := fmt.Sprintf("/status/%d", status)
 				for i, lines := range []string{"", member, unknown} {
@@ -170,6 +162,37 @@ var additions = []addition{
 					}
 				}
 			}
+			showsErrorPages(p)
+		},
+	},
+	{name: "error pages of nginx, recursive", server: errorPages + "recursive_error_pages on;", shows: showsErrorPages},
+	{name: "error pages for our own jumps", server: errorPages + "error_page 405 418 419 599 /404.html;", shows: showsErrorPages},
+	{
+		name:   "error pages of the application",
+		server: `uwsgi_intercept_errors on; error_page 404 /status/404; error_page 503 /made; error_page 500 = /fresh;`,
+		shows: func(p *printed) {
+			for _, lines := range []string{"", member, unknown, "HX-Request: true", ""} {
+				p.wants("/status/503", lines, 503, "PATH_INFO=/made<")
+				p.wants("/status/500", lines, 200, "PATH_INFO=/fresh<")
+				n := p.calls("GET", "/status/404")
+				p.wants("/missing/../status/404", lines, 404, "")
+				if n = p.calls("GET", "/status/404") - n; n > 2 {
+					p.t.Errorf("with %q: an error page that fails is made %d times", lines, n)
+				}
+			}
+			p.hits("/fresh", "PATH_INFO=/fresh<")
+		},
+	},
+	{
+		name:   "error pages for what nginx refuses",
+		server: errorPages + `error_page 401 403 429 /404.html; auth_basic site; auth_basic_user_file FILES/htpasswd; location = /no { return 403; }`,
+		shows: func(p *printed) {
+			for _, lines := range []string{"", member, unknown} {
+				if got := p.wants("/page", lines, 401, "our 404"); got.header.Get("WWW-Authenticate") != `Basic realm="site"` {
+					p.t.Errorf("with %q: the head is %v", lines, got.header)
+				}
+			}
+			p.wants("/no", "", 403, "our 404")
 		},
 	},
 	{
@@ -266,15 +289,47 @@ var additions = []addition{
 	},
 }
 
+const errorPages = `uwsgi_intercept_errors on;
+    error_page 404 /404.html; error_page 500 502 503 504 /50x.html;
+    location = /404.html { internal; auth_basic off; root FILES; }
+    location = /50x.html { internal; auth_basic off; root FILES; }
+    `
+
+// showsErrorPages wants the server's error pages for all visitors, whoever makes the error.
+func showsErrorPages(p *printed) {
+	p.t.Helper()
+	visitors := []string{"", member, unknown, "HX-Request: true", "Authorization: x"}
+	for _, lines := range visitors {
+		p.wants("/status/404", lines, 404, "our 404")
+		p.wants("/status/503", lines, 503, "our 50x")
+		p.wants("/status/500", lines, 500, "our 50x")
+		p.wants("/status/403", lines, 403, "PATH_INFO=/status/403<") // for which there is none
+	}
+	p.hits("/page", "PATH_INFO=/page<")
+	p.Uwgate.Kill()
+	p.UWSGI.Kill()
+	for _, lines := range visitors {
+		p.fails("/cold", lines, 502, "our 50x")
+	}
+	p.fails("/page", "", 200, "PATH_INFO=/page<")
+}
+
+// fails is wants without a gateway.
+func (p *printed) fails(target, lines string, status int, words string) {
+	p.t.Helper()
+	got := p.fetch("GET", target, strings.TrimRight(host+"\n"+lines, "\n"))
+	if got.err != nil || got.status != status || !strings.Contains(got.body, words) {
+		p.t.Errorf("%s with %q: got %d %.400q, %v; want %d with %q", target, lines, got.status, got.body, got.err, status, words)
+	}
+}
+
 func authorizes(p *printed) {
 	p.t.Helper()
 	p.wants("/page", "Cookie: no=1", 200, "PATH_INFO=/login<")
 	p.hits("/page", "PATH_INFO=/page<")
 	p.hits("/page?x", "QUERY_STRING=x<")
 	p.wants("/page", "Cookie: no=1", 200, "PATH_INFO=/login<")
-	if got := p.fetch("GET", "/page", host+"\nCookie: no=1; sessionid=ana"); strings.Contains(got.body, "PATH_INFO=/page<") {
-		p.t.Errorf("a member who is refused got %d %q", got.status, got.body)
-	}
+	p.wants("/page", "Cookie: no=1; sessionid=ana", 200, "PATH_INFO=/login<")
 	p.hits("/other", "PATH_INFO=/other<")
 	p.wants("/login", "", 200, "PATH_INFO=/login<")
 	p.hits("/page", "PATH_INFO=/page<")

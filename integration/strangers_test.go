@@ -23,7 +23,7 @@ func TestStrangersPages(t *testing.T) {
 	}{
 		{"as printed", [2]string{}, "", ""},
 		{"no $visitor in the key", [2]string{`"$visitor$scheme`, `"$scheme`}, "theme=1", "any other cookie that a page may depend on"},
-		{"all are asked", [2]string{`if ($not_asked)`, `if ($has_body)`}, "sessionid=1", "those with sessionid"},
+		{"all are asked", [2]string{`if ($not_asked = "")`, `if ($has_body = "")`}, "sessionid=1", "those with sessionid"},
 		{"other members", [2]string{`map "$identified$is_part`, `map "$cookie_member$is_part`}, "sessionid=1", "those with sessionid"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

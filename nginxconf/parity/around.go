@@ -90,7 +90,7 @@ func (k *checker) certificates(l Lookup) {
 	if slices.ContainsFunc(conditions, func(c string) bool { return k.eval.isMadeOf(c, "ssl_client_") }) {
 		return
 	}
-	fix := begin(l.Location.Place, `if ($ssl_client_verify = SUCCESS) { uwsgi_pass `+k.missesTo(l)+"; }")
+	fix := begin(l.Location.Place, k.leaveLine(l, "$ssl_client_verify = SUCCESS"))
 	if l.hasHead() {
 		fix = end(k.http(l.Server), `map $ssl_client_verify $has_certificate { default ""; SUCCESS 1; }`).
 			and(k.put(l.Location.Place, "srcache_fetch_skip $has_certificate;"))

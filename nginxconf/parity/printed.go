@@ -76,6 +76,9 @@ func (k *checker) asksNoParts(l Lookup) bool {
 // lookup, if it is made of $is_part.
 func (k *checker) mapOfParts(l Lookup) (m nginxconf.Map, found bool) {
 	conditions := []string{l.Skip.Value}
+	if only, isEmpty := strings.CutSuffix(strings.TrimRight(l.If.Value, " "), " ="); isEmpty {
+		conditions = append(conditions, only)
+	}
 	for _, p := range l.Diverted {
 		conditions = append(conditions, strings.Trim(p.If.Value, "() "))
 	}

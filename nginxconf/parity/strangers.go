@@ -124,7 +124,17 @@ func (k *checker) membersLine(l Lookup) string {
 	if l.hasHead() {
 		return "srcache_fetch_skip $not_asked;"
 	}
-	return "if ($not_asked) { uwsgi_pass " + k.missesTo(l) + "; }"
+	return k.leaveLine(l, "$not_asked")
+}
+
+// leaveLine sends requests past a lookup. Of the ifs of a location the last one counts, so a
+// lookup in an if needs the break.
+func (k *checker) leaveLine(l Lookup, condition string) string {
+	line := "if (" + condition + ") { uwsgi_pass " + k.missesTo(l) + ";"
+	if !l.If.IsZero() {
+		line += " break;"
+	}
+	return line + " }"
 }
 
 // visitorLine is the line that gives other visitors a key of their own.

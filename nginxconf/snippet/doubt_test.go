@@ -37,7 +37,7 @@ func TestChangedSitesAreNoticed(t *testing.T) {
 			t.Run(tt.name+"/"+string(format), func(t *testing.T) {
 				s := snippet.Site{Gateways: []string{"unix:/run/uwgate.sock"}, Servers: []string{"127.0.0.1:11211"}, Format: format, Visitors: members}
 				changed := text(t, &s)
-				from := strings.Replace(tt.from, "ASKED", map[policy.Format]string{policy.FormatBody: "($not_asked)", policy.FormatHTTP: "$not_asked;"}[format], 1)
+				from := strings.Replace(tt.from, "ASKED", map[policy.Format]string{policy.FormatBody: `($not_asked = "")`, policy.FormatHTTP: "$not_asked;"}[format], 1)
 				to := strings.Replace(from, "$not_asked", tt.to, 1)
 				if tt.from != "ASKED" {
 					to = tt.to
@@ -45,7 +45,7 @@ func TestChangedSitesAreNoticed(t *testing.T) {
 				if !strings.Contains(changed, from) {
 					t.Fatalf("nothing to change: %q is not in\n%s", from, changed)
 				}
-				c, err := nginxconf.Parse("site.conf", "http {"+strings.ReplaceAll(strings.Replace(changed, from, to, 1), "include", "# include")+"}")
+				c, err := nginxconf.Parse("site.conf", "http {"+strings.ReplaceAll(strings.ReplaceAll(changed, from, to), "include", "# include")+"}")
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -46,6 +46,8 @@ type values struct {
 type hitValues struct {
 	Types     string // the file
 	TypeLines []string
+	Charset   string // the directive
+	Refusals  []int  // the statuses of requests that nginx does not look up
 	GzipFlag  uint
 	Headers   []addedHeader
 }
@@ -261,6 +263,11 @@ func (s *Site) addHits(v *values, q *quoter) {
 		v.Types = q.quote("the types file", s.TypesFile)
 	}
 	v.TypeLines = q.typeLines(cmp.Or(s.HitType, defaultHitType))
+	v.Refusals = refusals
+	if i := slices.IndexFunc(v.TypeLines, isCharset); i >= 0 {
+		v.Charset = v.TypeLines[i]
+		v.TypeLines = slices.Delete(v.TypeLines, i, i+1)
+	}
 	prefix := "$hit_"
 	if v.As != "" {
 		prefix = "$hits" + v.As + "__" // no other site's header has that variable
@@ -285,6 +292,11 @@ func (s *Site) addHits(v *values, q *quoter) {
 }
 
 const nameBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+
+// refusals are the statuses of nginx's modules for access and limits.
+var refusals = []int{401, 403, 429, 500, 503}
+
+func isCharset(line string) bool { return strings.HasPrefix(line, "charset ") }
 
 // TypeLines returns the directives that make nginx send hits with that Content-Type.
 func TypeLines(hitType string) ([]string, error) {
