@@ -59,6 +59,7 @@ demo-check: deps bin/uwgate bin/demo ## run the demo's checks only; exit status 
 test: deps ## run all tests with the race detector; a missing server is a failure
 	@echo 'test: all packages, with the race detector and real servers'
 	UWGATE_TEST_STACK=1 $(GO) test -race -vet=off -timeout 30m ./...
+	cd deploy/kubernetes && $(GO) test ./...
 
 lint: ## check the code: gofmt, go vet, staticcheck, go mod tidy
 	@echo 'lint: gofmt'
