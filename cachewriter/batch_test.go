@@ -230,3 +230,67 @@ func TestDeleteLaterFails(t *testing.T) {
 		})
 	}
 }
+
+// What is withdrawn is purged if it is there. Else nothing stays behind in memcached.
+func TestWithdraw(t *testing.T) {
+	f := startFake(t)
+	w := newWriter(t, f.addr)
+	w.Workers, w.Copies = 1, true
+	f.items["there"], f.items[Sibling(KindCopy, "copied")] = fakeItem{body: []byte("old")}, fakeItem{body: []byte("old")}
+	for _, key := range []string{"there", "copied", "nowhere"} {
+		if err := w.Withdraw(Entry{Key: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "all are withdrawn", func() bool { return w.Stats().Total.Pending.Entries == 0 })
+	for key, want := range map[string]bool{"there": true, "copied": true, "nowhere": false} {
+		wantValue(t, f, key, "")
+		wantValue(t, f, Sibling(KindCopy, key), "")
+		if _, found := f.value(Sibling(KindTombstone, key)); found != want {
+			t.Errorf("%s has a tombstone: %v, want %v", key, found, want)
+		}
+		err := w.Put(askedFor(page(key, "requested before"), time.Second))
+		if err != nil && (!want || !errors.Is(err, ErrPurged)) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	drain(t, w)
+	wantValue(t, f, "there", "")
+	wantValue(t, f, "copied", "")
+	wantValue(t, f, "nowhere", "requested before")
+	if s := w.Stats().Total; s.Deletes != 6 || s.DeleteErrors != 0 || s.Stored != 1 {
+		t.Errorf("counted %+v", s)
+	}
+	if err := w.Withdraw(Entry{}); !errors.Is(err, ErrEmptyKey) {
+		t.Errorf("without a key: %v", err)
+	}
+}
+
+// A page that is withdrawn while memcached is away, and stored again, stays.
+func TestWithdrawPending(t *testing.T) {
+	d := &pendingDeletes{maxEntries: 3}
+	d.add(pendingDelete{key: "a", tomb: "t", lazy: true})
+	d.removeStored(d.of("a"))
+	if d.len() != 0 {
+		t.Error("a withdrawal of a page that was stored again is pending")
+	}
+	for _, tt := range []struct {
+		first, second pendingDelete
+		lazy          bool
+	}{
+		{pendingDelete{tomb: "t", lazy: true}, pendingDelete{tomb: "t", lazy: true}, true},
+		{pendingDelete{tomb: "t"}, pendingDelete{tomb: "t", lazy: true}, false},
+		{pendingDelete{tomb: "t", lazy: true}, pendingDelete{tomb: "t"}, false},
+		{pendingDelete{}, pendingDelete{tomb: "t", lazy: true}, true},
+		{pendingDelete{tomb: "t", lazy: true}, pendingDelete{}, true},
+		{pendingDelete{tomb: "t"}, pendingDelete{}, false},
+	} {
+		d := &pendingDeletes{maxEntries: 3}
+		tt.first.key, tt.second.key = "a", "a"
+		d.add(tt.first)
+		d.add(tt.second)
+		if got := d.of("a"); got.lazy != tt.lazy || got.tomb != "t" {
+			t.Errorf("%+v after %+v: got %+v", tt.second, tt.first, got)
+		}
+	}
+}

@@ -36,7 +36,7 @@ import (
 // ErrRefused is wrapped if memcached responded with an error line. Errors of
 // several servers are joined.
 func (w *Writer) Delete(ctx context.Context, e Entry) error {
-	p, t, addrs, err := w.beginPurge(e)
+	p, t, addrs, err := w.beginPurge(e, false)
 	if err != nil {
 		return err
 	}
@@ -47,8 +47,16 @@ func (w *Writer) Delete(ctx context.Context, e Entry) error {
 // together, before anything else that is queued, and an entry that Put accepts after
 // DeleteLater is stored after the delete. A delete that fails is pending. The only
 // errors are those of CheckKey, ErrUnknownServer and ErrNoServer.
-func (w *Writer) DeleteLater(e Entry) error {
-	p, t, addrs, err := w.beginPurge(e)
+func (w *Writer) DeleteLater(e Entry) error { return w.deleteLater(e, false) }
+
+// Withdraw is DeleteLater for a page that is probably not there, such as one that the
+// application has just refused to show. It is a purge only if there was something:
+// else it leaves no tombstone, and a page that was requested before may still be stored. So those
+// who request many pages that do not exist do not fill memcached with tombstones.
+func (w *Writer) Withdraw(e Entry) error { return w.deleteLater(e, true) }
+
+func (w *Writer) deleteLater(e Entry, lazy bool) error {
+	p, t, addrs, err := w.beginPurge(e, lazy)
 	if err != nil {
 		return err
 	}
@@ -59,8 +67,8 @@ func (w *Writer) DeleteLater(e Entry) error {
 }
 
 // beginPurge returns the purge of an entry, and the servers that may hold it. It notes
-// the purge for entries of this Writer, and begins it at all other servers.
-func (w *Writer) beginPurge(e Entry) (p purge, t *tier, addrs []string, err error) {
+// the purge for entries of this Writer, unless it is lazy, and begins it at all other servers.
+func (w *Writer) beginPurge(e Entry, lazy bool) (p purge, t *tier, addrs []string, err error) {
 	key := Escape(e.Key)
 	if err := CheckKey(key); err != nil {
 		return p, nil, nil, err
@@ -69,14 +77,16 @@ func (w *Writer) beginPurge(e Entry) (p purge, t *tier, addrs []string, err erro
 	if addrs, err = t.holders(e); err != nil {
 		return p, nil, nil, err
 	}
-	p = purge{keys: []string{key}, at: w.clock()}
+	p = purge{keys: []string{key}, at: w.clock(), lazy: lazy}
 	if e.Of == "" {
 		p.tomb = Sibling(KindTombstone, e.Key)
 	}
 	if w.Copies && e.Of == "" {
 		p.keys = append(p.keys, Sibling(KindCopy, e.Key))
 	}
-	w.purges.note(key, p.at)
+	if !lazy {
+		w.purges.note(key, p.at)
+	}
 	for _, addr := range t.ring.live {
 		if !slices.Contains(addrs, addr) {
 			t.stores[addr].deleteLater(p, false)

@@ -17,15 +17,17 @@ type pendingDelete struct {
 	key   string    // wire key
 	tomb  string    // see purge
 	at    time.Time // when the key was purged
+	lazy  bool      // it is no purge unless there is something
 	until time.Time // whatever lies under the key has expired by then
 	probe bool      // it is the breaker's probe
 
 	isFirst bool  // it was not tried yet
 	settled bool  // err is known
+	found   bool  // there was something
 	err     error // of the last attempt
 }
 
-func (p *pendingDelete) purge() purge { return purge{[]string{p.key}, p.tomb, p.at} }
+func (p *pendingDelete) purge() purge { return purge{[]string{p.key}, p.tomb, p.at, p.lazy} }
 
 // size is the number of bytes that count against maxPendingBytes.
 func (p *pendingDelete) size() int { return len(p.key) + len(p.tomb) }
@@ -57,8 +59,9 @@ type pendingDeletes struct {
 func (d *pendingDeletes) add(p pendingDelete) bool {
 	if old := d.of(p.key); old != nil {
 		if p.tomb == "" {
-			p.tomb, p.at = old.tomb, old.at
+			p.tomb, p.at, p.lazy = old.tomb, old.at, old.lazy
 		}
+		p.lazy = p.lazy && (old.tomb == "" || old.lazy)
 		d.remove(old)
 	}
 	if len(d.byKey) >= d.maxEntries || d.bytes+p.size() > maxPendingBytes {
@@ -95,10 +98,10 @@ func (d *pendingDeletes) remove(p *pendingDelete) {
 	d.bytes -= p.size()
 }
 
-// removeStored removes p after its key has been stored again. A delete with a
-// tombstone stays: another gateway may still store an older page.
+// removeStored removes p after its key has been stored again. A purge stays: another
+// gateway may still store an older page.
 func (d *pendingDeletes) removeStored(p *pendingDelete) {
-	if p != nil && p.tomb == "" {
+	if p != nil && (p.tomb == "" || p.lazy) {
 		d.remove(p)
 	}
 }
@@ -166,7 +169,7 @@ func (s *store) appendPending(p purge, isFirst bool) (report func()) {
 	lost := false
 	until := s.w.clock().Add(s.w.Pending.maxAge())
 	for _, key := range p.keys {
-		if !s.pending.add(pendingDelete{key: key, tomb: p.tomb, at: p.at, until: until, isFirst: isFirst}) {
+		if !s.pending.add(pendingDelete{key: key, tomb: p.tomb, at: p.at, lazy: p.lazy, until: until, isFirst: isFirst}) {
 			s.stats.Pending.Lost++
 			lost = true
 		}
@@ -230,9 +233,12 @@ func (s *store) sendPending(c *client, deletes []*pendingDelete) {
 		close(s.keys.writing[p.key])
 		delete(s.keys.writing, p.key)
 		s.pending.sending--
-		if p.err == nil {
+		switch {
+		case p.err == nil && p.lazy && p.found && p.tomb != "":
+			s.withdrawn(p)
+		case p.err == nil:
 			s.pendingDone(p)
-		} else {
+		default:
 			s.pendingFailed(p)
 			failed = cmp.Or(failed, p.err)
 		}
@@ -258,6 +264,13 @@ func (s *store) pendingDone(p *pendingDelete) {
 	} else {
 		s.stats.Pending.Done++
 	}
+}
+
+// withdrawn purges a page that was there. mu is held.
+func (s *store) withdrawn(p *pendingDelete) {
+	s.w.purges.note(p.key, p.at)
+	p.lazy = false
+	s.pending.restore(p, false)
 }
 
 // pendingFailed records a delete that has failed. After close there is no second

@@ -13,6 +13,7 @@ type purge struct {
 	keys []string  // wire keys, all on one server
 	tomb string    // wire key of the tombstone; "": it leaves none
 	at   time.Time // when they were purged
+	lazy bool      // it is for pages that may not be there: see Withdraw
 }
 
 // records are the keys of the record, if it is a purge of a page.
@@ -91,6 +92,7 @@ func (p *plainClient) purgeNow(w *Writer, deletes []*pendingDelete) error {
 			return nil
 		}
 		d := deletes[i]
+		d.found = line == "DELETED"
 		// A proxy refuses a tombstone whose server is dead. The key may lie on another.
 		d.settled, d.err = true, cmp.Or(err, d.err)
 		return nil
@@ -100,7 +102,7 @@ func (p *plainClient) purgeNow(w *Writer, deletes []*pendingDelete) error {
 func recordsOf(deletes []*pendingDelete) (keys []string) {
 	last := ""
 	for _, d := range deletes {
-		if d.tomb != "" && d.tomb != last { // a page is followed by its copy
+		if d.tomb != "" && !d.lazy && d.tomb != last { // a page is followed by its copy
 			keys, last = append(keys, recordKey(d.tomb)), d.tomb
 		}
 	}
@@ -113,7 +115,7 @@ func (p *plainClient) writeTombstones(w *Writer, deletes []*pendingDelete) error
 	now, last := w.clock(), ""
 	var wanted []*pendingDelete
 	for _, d := range deletes {
-		if d.purge().leavesTombstone(now) && d.tomb != last { // a page is followed by its copy
+		if !d.lazy && d.purge().leavesTombstone(now) && d.tomb != last { // a page is followed by its copy
 			wanted, last = append(wanted, d), d.tomb
 		}
 	}

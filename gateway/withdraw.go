@@ -17,12 +17,12 @@ func (x *exchange) withdraw() {
 	}
 	now := time.Now()
 	if e := p.place().Sibling(cachewriter.KindCopy); g.Store.Copies && g.withdrawn.note(e.Key, now) {
-		g.Store.DeleteLater(e) // a bad key has no copy
+		g.Store.Withdraw(e) // a bad key has no copy
 	}
 	for _, t := range p.policy.Entries(x.client.received, p.plan)[1:] {
 		if g.withdrawn.note(t.Key, now) {
 			g.forget(t.Key)
-			g.Store.DeleteLater(cachewriter.Entry{Key: t.Key, Addr: t.Addr})
+			g.Store.Withdraw(cachewriter.Entry{Key: t.Key, Addr: t.Addr})
 		}
 	}
 }

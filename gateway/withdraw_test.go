@@ -185,3 +185,26 @@ func TestWithdrawnForAllVisitors(t *testing.T) {
 		})
 	}
 }
+
+// Who requests pages that do not exist does not fill memcached with tombstones.
+func TestWithdrawnLeavesNothing(t *testing.T) {
+	var w moody
+	w.says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+	b := newBench(t, func(g *Gateway) {
+		g.Store.Copies = true
+		g.Policy.Keys.Template, _ = policy.ParseTemplate("$visitor$scheme://$host$request_uri")
+	}, w.play)
+	for i := range 50 {
+		b.get("/", uwsgi.Var{Name: "CACHE_KEY", Value: fmt.Sprintf("http://example.com/nothing/%d", i)},
+			uwsgi.Var{Name: "REQUEST_URI", Value: fmt.Sprintf("/nothing/%d", i)}, uwsgi.Var{Name: "PATH_INFO", Value: fmt.Sprintf("/nothing/%d", i)})
+	}
+	b.settled()
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	if len(b.store.deletes) < 100 {
+		t.Errorf("%d deletes, want one of each page and copy at least", len(b.store.deletes))
+	}
+	for key := range b.store.items {
+		t.Errorf("%s is in memcached", key)
+	}
+}
