@@ -199,6 +199,9 @@ func TestWithdrawnLeavesNothing(t *testing.T) {
 			uwsgi.Var{Name: "REQUEST_URI", Value: fmt.Sprintf("/nothing/%d", i)}, uwsgi.Var{Name: "PATH_INFO", Value: fmt.Sprintf("/nothing/%d", i)})
 	}
 	b.settled()
+	if n := b.store.tombstones(); n > 0 {
+		t.Errorf("%d tombstones are in memcached", n)
+	}
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
 	if len(b.store.deletes) < 100 {
