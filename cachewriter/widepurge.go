@@ -72,6 +72,8 @@ type PurgeResult struct {
 	// done. A proxy and an old memcached cannot list their pages.
 	Incomplete string
 
+	// Err is why the server is Pending. Without that, nothing has been done, and nothing
+	// will: it is ErrClosed, or the server could not be reached for a dry run.
 	Err  error
 	Took time.Duration
 }

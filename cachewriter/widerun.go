@@ -330,6 +330,8 @@ func (r *purgeRound) end(err error, incomplete string) {
 	}
 	for _, j := range r.jobs {
 		switch {
+		case err != nil && s.closing:
+			err = ErrClosed // nobody would purge what is owed
 		case err != nil:
 			s.owe(j)
 		case incomplete == "" && !j.dry:
@@ -339,7 +341,7 @@ func (r *purgeRound) end(err error, incomplete string) {
 	s.mu.Unlock()
 	for _, j := range r.jobs {
 		j.finish(func(result *PurgeResult) {
-			result.Pending, result.Incomplete, result.Err = err != nil && !j.dry, incomplete, err
+			result.Pending, result.Incomplete, result.Err = err != nil && err != ErrClosed && !j.dry, incomplete, err
 		})
 	}
 	if incomplete != "" && len(r.owed) > 0 {

@@ -170,8 +170,9 @@ func logPools(pools *backend.Pools, log *zap.Logger) {
 	}
 }
 
-// run serves until ctx is done and the last request has ended, then writes
-// what is queued for memcached. Admin and statistics are served to the end.
+// run serves until ctx is done and the last request has ended, then writes what is queued
+// for memcached. Admin is served until then: a purge that it has begun needs the store.
+// Statistics are served to the end.
 func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s sockets, log *zap.Logger) error {
 	g := a.Gateway
 	srv := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: zap.NewStdLog(log)}
@@ -204,15 +205,21 @@ func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s soc
 		group.Go(func() error { return subs.Serve(serving, pc) })
 	}
 	err := group.Wait()
-	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	err = errors.Join(err, g.Store.Close(flush))
 	if s.admin != nil {
-		srv.Shutdown(flush)
+		atMost(ctx, srv.Shutdown)
 		<-adminDone
 	}
+	err = errors.Join(err, atMost(ctx, g.Store.Close))
 	log.Info("stopped")
 	return err
+}
+
+// atMost calls a function that ends something, and gives it five seconds. The end of ctx
+// does not count.
+func atMost(ctx context.Context, end func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return end(ctx)
 }
 
 // serveStats serves the statistics at ln, which may be nil, until the function that it

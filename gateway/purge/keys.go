@@ -52,12 +52,10 @@ func (p *Purger) purgeKey(ctx context.Context, k policy.Target, t *tally) {
 			if u != nil {
 				s.Found++
 			}
-			switch {
-			case err != nil:
-				s.Pending, s.Error = true, forPeople(err.Error())
-			case u != nil:
+			if u != nil && err == nil {
 				s.Deleted++
 			}
+			s.fail(err, true)
 		})
 	}
 }

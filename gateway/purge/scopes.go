@@ -1,7 +1,9 @@
 package purge
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -38,12 +40,23 @@ func (s *Server) take(r cachewriter.PurgeResult) {
 	s.Found += r.Found
 	s.Deleted += r.Deleted
 	s.Kept += r.Kept
-	s.Pending = s.Pending || r.Pending
 	if r.Incomplete != "" {
 		s.Incomplete = forPeople(r.Incomplete)
 	}
-	if r.Err != nil {
-		s.Error = forPeople(r.Err.Error())
+	s.fail(r.Err, r.Pending)
+}
+
+// fail notes an error. isPending says that the server is purged as soon as it can be reached.
+func (s *Server) fail(err error, isPending bool) {
+	switch {
+	case err == nil:
+	case errors.Is(err, cachewriter.ErrClosed):
+		s.Incomplete = "this gateway is being stopped, and has not purged it: purge again"
+	case isPending:
+		s.Pending, s.Error = true, forPeople(err.Error())
+	default:
+		s.Error = forPeople(err.Error())
+		s.Incomplete = cmp.Or(s.Incomplete, s.Error)
 	}
 }
 
