@@ -330,13 +330,14 @@ func (r *purgeRound) end(err error, incomplete string) {
 	}
 	for _, j := range r.jobs {
 		switch {
-		case err != nil && s.closing:
-			err = ErrClosed // nobody would purge what is owed
 		case err != nil:
-			s.owe(j)
+			s.owe(j) // also for Close, which counts it
 		case incomplete == "" && !j.dry:
 			s.stats.Purges++
 		}
+	}
+	if err != nil && s.closing {
+		err = ErrClosed // nobody will purge what is owed
 	}
 	s.mu.Unlock()
 	for _, j := range r.jobs {

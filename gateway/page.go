@@ -32,6 +32,7 @@ type page struct {
 
 	lock    *cachewriter.Lock // nil: none
 	written chan struct{}     // closed when memcached has the page, or will not have it; nil: nobody waits
+	lost    error             // why it will not; set before written is closed
 }
 
 // place is where the page is stored, and what purges know it by.
@@ -166,6 +167,7 @@ func (p *page) whenWritten(led *flight) func(error) {
 			led.settleBy(err, put)
 		}
 		if written != nil {
+			p.lost = err
 			close(written)
 		}
 	}

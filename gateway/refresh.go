@@ -84,10 +84,13 @@ func (g *Gateway) refreshPage(ctx context.Context, page *refresh.Page) (became r
 	defer x.release()
 	defer x.limit()()
 	err := x.conclude(x.journey(t.ctx))
-	x.awaitWritten()
+	isWritten := x.awaitWritten()
 	x.rec.course.took = time.Since(x.client.began)
 	g.recordRefresh(&x.rec, err)
-	return x.outcome(err)
+	if became = x.outcome(err); became == refresh.Stored && !isWritten {
+		return refresh.Failed // it may be that of a purge by another gateway at about the same time
+	}
+	return became
 }
 
 // outcome is what became of a page that was refreshed, with err.
@@ -116,10 +119,17 @@ func (x *exchange) outcome(err error) refresh.Outcome {
 	return refresh.Stored
 }
 
-// awaitWritten waits until others can see the page.
-func (x *exchange) awaitWritten() {
-	if x.page.written != nil && x.rec.ttl > 0 {
-		waitFor(x.page.written, writeTime)
+// awaitWritten waits until others can see the page, and reports whether they can.
+func (x *exchange) awaitWritten() bool {
+	if x.page.written == nil || x.rec.ttl == 0 {
+		return true // nothing is written
+	}
+	waitFor(x.page.written, writeTime)
+	select {
+	case <-x.page.written:
+		return x.page.lost == nil
+	default:
+		return false
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 const (
 	busyPause  = 250 * time.Millisecond // while visitors wait for the page's pool
 	lockPause  = 50 * time.Millisecond  // while another gateway fetches the page
-	retryPause = time.Second            // after the backend has failed
+	retryPause = time.Second            // after the backend has failed, or memcached has not taken the page
 )
 
 // refetch fetches a page that was purged, until ctx is done. A new page in its place

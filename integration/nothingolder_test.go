@@ -23,8 +23,9 @@ import (
 
 // TestNothingOlder runs two gateways, one memcached and an application whose pages have
 // versions, under a random load: visits, slow ones, POSTs, POSTs whose client leaves,
-// purges by bypass, and restarts of the gateways. No GET that began after the response to
-// a POST or a bypass may get an older version.
+// purges by bypass, changes that are purged (nothingpurged_test.go), and restarts of the
+// gateways. No GET that began after the response to a POST, a bypass or a purge may get an
+// older version. After a soft purge that holds once the new page has been seen.
 //
 // The exception is that of docs/invalidation.md. A page may be seen in memcached between
 // its store and the removal that its tombstone asks for: such a read is repeated, and the
@@ -59,6 +60,7 @@ func TestNothingOlder(t *testing.T) {
 			break
 		}
 	}
+	p.countPurges(operations)
 	t.Logf("%d hits, %d misses, %d POSTs, %d left, %d bypasses; old versions seen: %d, for %v at most; shared: %d; refused: %d",
 		p.hits.Load(), p.misses.Load(), p.posts.Load(), p.abandoned.Load(), p.bypasses.Load(),
 		p.glimpses.Load(), time.Duration(p.longest.Load()), p.shared.Load(), p.refused.Load())
@@ -97,10 +99,12 @@ type press struct {
 
 	versions [pressPages]atomic.Int64 // of the application's pages
 	floor    [pressPages]atomic.Int64 // no GET that begins now may get an older one
+	soft     [pressPages]atomic.Int64 // the same once somebody has seen it in memcached
 	busy     atomic.Int64             // requests that the application has not ended
 
-	hits, misses, posts, abandoned, bypasses, refused, glimpses, shared atomic.Uint64
-	longest                                                             atomic.Int64 // that an old version was seen
+	hits, misses, posts, abandoned, bypasses, refused, glimpses, shared, outdated atomic.Uint64
+	purged                                                                        [len(pressWays)]pressPurges
+	longest                                                                       atomic.Int64 // that an old version was seen
 }
 
 func newPress(t *testing.T) *press {
@@ -125,7 +129,7 @@ func newPress(t *testing.T) *press {
 	for _, name := range []string{"a", "b"} {
 		addr := "unix:" + filepath.Join(dir, name)
 		p.gateways = append(p.gateways, process("uwgate-"+name, addr, binary, "serve", "--listen", addr, "--backend", worker,
-			"--memcached", "unix:"+socket, "--bypass-arg", "fresh=secret", "--log", "file:"+filepath.Join(dir, name+".access")+" json"))
+			"--memcached", "unix:"+socket, "--memcached-connect-timeout", "10s", "--memcached-timeout", "10s", "--bypass-arg", "fresh=secret", "--admin", addr+".admin", "--purge-from", "127.0.0.1", "--purge-soft-limit", "30s", "--log", "file:"+filepath.Join(dir, name+".access")+" json"))
 	}
 	for _, process := range append([]*stack.Process{p.memcached}, p.gateways...) {
 		t.Cleanup(func() { process.Kill() })
@@ -144,9 +148,23 @@ func (p *press) end() {
 			p.t.Error(err)
 		}
 		if log := g.Log(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic") || p.t.Failed() {
-			p.t.Errorf("%s's log:\n%.5000s", g.Name, log)
+			p.t.Errorf("%s's log:\n%.5000s\n%.20000s", g.Name, log, p.events(g))
 		}
 	}
+}
+
+// events are the lines of a gateway's log that are about no request.
+func (p *press) events(g *stack.Process) (text string) {
+	log, err := os.ReadFile(strings.TrimPrefix(g.Addr, "unix:") + ".access")
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, `"level":"warn"`) || strings.Contains(line, `"level":"error"`) {
+			text += line
+		}
+	}
+	return text
 }
 
 func (p *press) restart(g *stack.Process) {
@@ -161,7 +179,7 @@ func (p *press) restart(g *stack.Process) {
 // await waits until the clients have done that many operations in total.
 func (p *press) await(n uint64) {
 	(&world{t: p.t}).eventually(fmt.Sprint(n, " operations"), func() bool {
-		return p.hits.Load()+p.misses.Load()+p.posts.Load()+p.abandoned.Load()+p.bypasses.Load()+p.refused.Load() >= n
+		return p.hits.Load()+p.misses.Load()+p.posts.Load()+p.abandoned.Load()+p.bypasses.Load()+p.refused.Load()+p.allPurges() >= n
 	})
 }
 
@@ -207,7 +225,7 @@ func (p *press) work(nc net.Conn) {
 	}
 	body := strconv.FormatInt(p.versions[n].Load(), 10)
 	linger()
-	fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: max-age=600\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: max-age=600\r\nCache-Tag: %s\r\nContent-Length: %d\r\n\r\n%s", pressTag(n), len(body), body)
 }
 
 // linger waits in some of the calls.
@@ -230,6 +248,8 @@ func (p *press) operate(r *rand.Rand) {
 		p.leave(g, n, time.Duration(r.IntN(3000))*time.Microsecond)
 	case what < 11:
 		p.bypass(g, n)
+	case what < 15:
+		p.change(r, g, n)
 	default:
 		p.visit(g, n)
 	}
@@ -237,11 +257,16 @@ func (p *press) operate(r *rand.Rand) {
 
 // visit looks up a page and then asks a gateway, as nginx does.
 func (p *press) visit(g *stack.Process, n int) {
-	floor := p.floor[n].Load()
+	floor, soft := p.floor[n].Load(), p.soft[n].Load()
 	if version, ok := p.stored(n); ok {
 		p.hits.Add(1)
-		if version < floor {
+		switch {
+		case version < floor:
 			p.wantGone(n, version, floor)
+		case version >= soft:
+			p.raise(n, soft)
+		default:
+			p.outdated.Add(1)
 		}
 		return
 	}
@@ -324,9 +349,11 @@ func (p *press) bypass(g *stack.Process, n int) {
 	p.raise(n, version)
 }
 
-func (p *press) raise(n int, version int64) {
-	for floor := p.floor[n].Load(); version > floor && !p.floor[n].CompareAndSwap(floor, version); {
-		floor = p.floor[n].Load()
+func (p *press) raise(n int, version int64) { raise(&p.floor[n], version) }
+
+func raise(floor *atomic.Int64, version int64) {
+	for old := floor.Load(); version > old && !floor.CompareAndSwap(old, version); {
+		old = floor.Load()
 	}
 }
 
