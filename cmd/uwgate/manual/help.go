@@ -195,3 +195,22 @@ func (b *Book) Guess(word string) string {
 	}
 	return settings.GuessWord(word, names)
 }
+
+// Commands returns a page of Markdown with the help of all commands.
+func (b *Book) Commands() string {
+	var t strings.Builder
+	t.WriteString("# Commands\n\n<!-- Made by: go test ./cmd/uwgate -run TestCommandsPage -update -->\n\n" +
+		settings.Wrap("`uwgate help COMMAND` prints the same. Every setting of serve ([settings.md](settings.md)) is a flag of the commands that need it, so one `--config FILE` is right for all.", "", 120) +
+		"\n" + settings.Wrap(statuses, "", 120))
+	for i := range b.commands {
+		c := &b.commands[i]
+		fmt.Fprintf(&t, "\n## %s\n\n", c.Name)
+		for line := range strings.Lines(b.commandHelp(c)) {
+			if line != "\n" {
+				line = "    " + line
+			}
+			t.WriteString(line)
+		}
+	}
+	return t.String()
+}
