@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,6 +25,7 @@ type around struct {
 		Gateway struct {
 			PID    int
 			Listen []string
+			Others []int
 		}
 		Lookups    int
 		HandedOver int `json:"handed_over"`
@@ -69,7 +71,7 @@ func looksAroundJSON(t *testing.T, conf string) (got around, text string) {
 // tests, and says what is wrong.
 func TestCheckAlone(t *testing.T) {
 	t.Parallel()
-	olderGateway(t)
+	older := olderGateway(t)
 	w := canaryStack(t, stack.Config{Memcached: 2})
 	conf := filepath.Join(w.Dir, "nginx.conf")
 	got, text := looksAroundJSON(t, conf)
@@ -85,12 +87,12 @@ func TestCheckAlone(t *testing.T) {
 	}
 	people, _ := looksAround(t, conf)
 	for _, say := range []string{
-		"nginx      " + conf, "up ", "listens on " + w.Uwgate.Addr, "nginx hands the key over", w.Memcached[0].Addr + " responds (version 1.",
+		"nginx      " + conf, "up ", "listens on " + w.Uwgate.Addr, "logs to ", " other gateway", " on unix:" + older, "nginx hands the key over", w.Memcached[0].Addr + " responds (version 1.",
 		"0 errors", "Nothing is wrong by the files. Prove it through nginx: uwgate check --nginx " + conf, "--via http://" + w.Nginx.Addr + "/",
 	} {
 		wantsText(t, people, say)
 	}
-	if n := strings.Count(people, "\n"); n > 30 {
+	if n := strings.Count(people, "\n"); n > 10 {
 		t.Errorf("%d lines:\n%s", n, people)
 	}
 
@@ -127,9 +129,11 @@ func TestCheckAlone(t *testing.T) {
 }
 
 // olderGateway starts a gateway of another site.
-func olderGateway(t *testing.T) {
+func olderGateway(t *testing.T) (socket string) {
 	t.Helper()
-	gatewayAt(t, shortDir(t)+"/s")
+	socket = shortDir(t) + "/s"
+	gatewayAt(t, socket)
+	return socket
 }
 
 // gatewayAt starts a gateway whose workers are down.
@@ -184,7 +188,7 @@ func TestCheckAloneWays(t *testing.T) {
 	const nobody = ", and no gateway listens there: "
 	olderGateway(t)
 
-	text, _ := looksAround(t, conf)
+	text := whatIsWrong(t, conf)
 	for _, say := range []string{
 		"nginx sends misses to unix:" + dir + "/one" + nobody,
 		"uwgate serve --nginx " + conf + " --listen unix:" + dir + "/one --backend unix:" + dir + "/worker",
@@ -195,7 +199,7 @@ func TestCheckAloneWays(t *testing.T) {
 	}
 
 	unnamed := strings.NewReplacer("memcached_pass 127.0.0.1:1", "memcached_pass memcached_shop", "uwsgi_pass two", "uwsgi_pass uwgate_shop").Replace(twoSites)
-	text, _ = looksAround(t, write("unnamed.conf", unnamed))
+	text = whatIsWrong(t, write("unnamed.conf", unnamed))
 	for _, say := range []string{"there is no upstream block memcached_shop", "there is no upstream block uwgate_shop", "uwgate nginx --part http --name shop"} {
 		wantsText(t, text, say)
 	}
@@ -207,19 +211,92 @@ func TestCheckAloneWays(t *testing.T) {
 	file := write("broken.yaml", "ttl: 5m\n")
 	gatewayAt(t, dir+"/other", "--config", file)
 	write("broken.yaml", "tttl: 5m\n")
-	text, _ = looksAround(t, conf)
+	text = whatIsWrong(t, conf)
 	for _, say := range []string{
 		"nginx sends misses to unix:" + dir + "/two" + nobody,
 		"no backend of the gateway accepts connections: 127.0.0.1:1: connect: connection refused",
 		"nginx's workers run as www-data, and uwgate refuses the connections of that user to unix:" + dir + "/one (--allow-user)",
 		"--config " + file + ") cannot be read: ", `unknown key "tttl"`,
-		"listens on unix:" + dir + "/one",
 	} {
 		wantsText(t, text, say)
 	}
 	if strings.Contains(text, "/one"+nobody) || strings.Contains(text, "run this as root") {
 		t.Errorf("got\n%s", text)
 	}
+}
+
+// whatIsWrong returns all that is wrong, and what to do. What people are shown of it has ten
+// lines at most, and the worst is first.
+func whatIsWrong(t *testing.T, conf string) (text string) {
+	t.Helper()
+	people, _ := looksAround(t, conf)
+	got, _ := looksAroundJSON(t, conf)
+	for _, wrong := range got.Overview.Wrong {
+		text += wrong.Text + "\n" + wrong.ToDo + "\n"
+	}
+	if n := strings.Count(people, "\n"); n > 10 || !strings.HasPrefix(people, "1. "+got.Overview.Wrong[0].Text[:20]) {
+		t.Errorf("%d lines:\n%s", n, people)
+	}
+	return text
+}
+
+// Without the file that it was built for, nginx is found by -c of its master, and the gateway
+// whatever its program is called.
+func TestCheckAloneByProcesses(t *testing.T) {
+	t.Parallel()
+	w := canaryStack(t, stack.Config{})
+	dir := shortDir(t)
+	renamed := filepath.Join(dir, "filler")
+	program, err := os.ReadFile(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(renamed, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	other := exec.Command(renamed, "serve", "--listen", "unix:"+dir+"/s", "--backend", "127.0.0.1:1", "--memcached", "127.0.0.1:1")
+	other.Env = stack.UwgateEnv()
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		other.Process.Signal(os.Interrupt)
+		other.Wait()
+	})
+	w.eventually("the gateway listens", func() bool { return stack.Connects(t.Context(), "unix:"+dir+"/s") == nil })
+	stock := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(stock, []byte("events {}\nhttp { server { listen 80; } }\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, text := looksAroundJSON(t, stock)
+	if got.Overview.Nginx.PID == 0 || got.Overview.Nginx.File == stock || got.Overview.Lookups == 0 { // tests that run beside this one have nginx, too
+		t.Errorf("got\n%s", text)
+	}
+	if !slices.Contains(append(got.Overview.Gateway.Others, got.Overview.Gateway.PID), other.Process.Pid) {
+		t.Errorf("the gateway with another name (%d) is missing:\n%s", other.Process.Pid, text)
+	}
+}
+
+// Of a gateway that does not run, check says so, though its settings agree with nginx's.
+func TestCheckOfASilentGateway(t *testing.T) {
+	t.Parallel()
+	w := canaryStack(t, stack.Config{})
+	check := func() string {
+		cmd := exec.CommandContext(t.Context(), binary, "check", "--nginx", filepath.Join(w.Dir, "nginx.conf"), "--listen", w.Uwgate.Addr)
+		cmd.Env = stack.UwgateEnv()
+		out, err := cmd.Output()
+		if err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	const silent = "but no gateway runs on this machine"
+	if out := check(); strings.Contains(out, silent) {
+		t.Errorf("it runs: got\n%s", out)
+	}
+	w.Uwgate.Kill()
+	wantsText(t, check(), silent+": nginx sends misses to "+w.Uwgate.Addr)
+	wantsText(t, check(), "start it: uwgate serve --listen "+w.Uwgate.Addr)
 }
 
 // wantsText wants words to be in a text, whose lines may break anywhere.

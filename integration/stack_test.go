@@ -297,8 +297,18 @@ func (w *world) has(key string) bool {
 	return false
 }
 
-// talk sends a memcached command and returns the lines up to the last one.
-func (w *world) talk(addr, command, last string) []string {
+// talk sends a memcached command and returns the lines up to the last one. It repeats a
+// dump while memcached makes one for somebody else.
+func (w *world) talk(addr, command, last string) (lines []string) {
+	w.t.Helper()
+	w.eventually("memcached is not busy", func() bool {
+		lines = w.talkOnce(addr, command, last)
+		return lines == nil || !strings.HasPrefix(lines[0], "BUSY")
+	})
+	return lines
+}
+
+func (w *world) talkOnce(addr, command, last string) []string {
 	w.t.Helper()
 	network := "tcp"
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
@@ -319,6 +329,9 @@ func (w *world) talk(addr, command, last string) []string {
 			return lines
 		}
 		lines = append(lines, in.Text())
+		if strings.HasPrefix(in.Text(), "BUSY") {
+			return lines
+		}
 	}
 	w.t.Fatalf("%s: %q got %q, not %s (%v)", addr, command, lines, last, in.Err())
 	return nil

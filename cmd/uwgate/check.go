@@ -156,6 +156,7 @@ func runChecks(ctx context.Context, s *settings.Settings) (*checkReport, error) 
 		report.Nginx.routes = routes
 	}
 	if s.Command.Via == "" {
+		report.Nginx.findSilent(s, conf)
 		return report, nil
 	}
 	if s, err = s.AsNginxHas(conf); err != nil {

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/nginxconf"
 	"uwgate/nginxconf/parity"
+	"uwgate/nginxconf/snippet"
 )
 
 // A checkReport is the result of check. Its JSON form is read by scripts, and docs/check.md
@@ -30,7 +34,9 @@ type nginxReport struct {
 	Errors   int            `json:"errors"`
 	Warnings int            `json:"warnings"`
 	Notes    int            `json:"notes"`
+	Silent   []string       `json:"silent"` // addresses of this machine where no gateway accepts connections, and why
 
+	start  string // the command that starts one
 	found  []parity.Finding
 	routes []parity.Route // to be printed for people
 }
@@ -60,7 +66,7 @@ type finding struct {
 }
 
 func newNginxReport(conf *nginxconf.Config, found []parity.Finding) *nginxReport {
-	r := &nginxReport{Files: conf.Files, Lookups: []lookupReport{}, Findings: []finding{}, found: found}
+	r := &nginxReport{Files: conf.Files, Lookups: []lookupReport{}, Findings: []finding{}, Silent: []string{}, found: found}
 	for _, l := range conf.Lookups {
 		r.Lookups = append(r.Lookups, newLookupReport(parity.Lookup{Lookup: l}))
 	}
@@ -148,6 +154,9 @@ func (r *nginxReport) write(w io.Writer) error {
 		b.WriteByte('\n')
 	}
 	b.WriteString(r.summary() + "\n")
+	if len(r.Silent) > 0 && r.Errors == 0 {
+		b.WriteString("but no gateway runs on this machine: nginx sends misses to " + printable(strings.Join(r.Silent, ", ")) + "\n    start it: " + printable(r.start) + "\n")
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -171,6 +180,21 @@ func (r *nginxReport) summary() string {
 		return agree + " (" + all + ")"
 	}
 	return agree
+}
+
+// findSilent looks whether a gateway accepts connections wherever nginx sends misses on this
+// machine. With --listen it looks only at the gateway's own addresses.
+func (r *nginxReport) findSilent(s *settings.Settings, conf *nginxconf.Config) {
+	for _, address := range gatewaysOf(nil, conf) {
+		isOther := !s.Origin("listen").IsDefault() && !(neighbour{Settings: s}).listensAt(address)
+		if isOther || !snippet.IsLocal(address) {
+			continue
+		}
+		if err := tryDial(address); err != nil && !errors.Is(err, fs.ErrPermission) {
+			r.Silent = append(r.Silent, fmt.Sprintf("%s (%v)", address, err))
+		}
+	}
+	r.start = strings.Join(append([]string{"uwgate serve"}, s.CommandLine()...), " ")
 }
 
 // unchecked returns the number of lookups whose misses go to other gateways.

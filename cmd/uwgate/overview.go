@@ -52,8 +52,11 @@ type gatewayFound struct {
 	Since  *time.Time `json:"since"`
 	Listen []string   `json:"listen"`
 	Config string     `json:"config"` // its file; empty: none
+	Log    []string   `json:"log"`    // where its log lines go
 	Others []int      `json:"others"` // process ids of other gateways
 	Unread []string   `json:"unread"` // gateways whose settings cannot be read, and why
+
+	elsewhere []string // the other gateways, and where each listens
 }
 
 // A memcachedFound is a memcached that nginx or the gateway uses.
@@ -67,7 +70,18 @@ type memcachedFound struct {
 type wrong struct {
 	Text string `json:"text"`
 	ToDo string `json:"todo"`
+
+	level level
 }
+
+// A level says how bad something is; the worst has the least.
+type level int
+
+const (
+	fails     level = iota // visitors get errors
+	disagrees              // a page may be wrong, or is never found
+	uncached               // the workers make every page
+)
 
 // configFiles are where packages and people put the gateway's file.
 var configFiles = []string{"/etc/uwgate/uwgate.yaml", "/etc/uwgate.yaml"}
@@ -75,8 +89,8 @@ var configFiles = []string{"/etc/uwgate/uwgate.yaml", "/etc/uwgate.yaml"}
 // lookAround makes the overview of a machine.
 func lookAround(ctx context.Context, m machine.Machine) *overview {
 	o := &overview{Sites: []string{}, Misses: []string{}, Memcached: []memcachedFound{}, Wrong: []wrong{}, undefined: map[string]bool{}}
-	o.Gateway.Listen, o.Gateway.Others, o.Gateway.Unread = []string{}, []int{}, []string{}
-	n := m.Nginx(ctx)
+	o.Gateway.Listen, o.Gateway.Log, o.Gateway.Others, o.Gateway.Unread = []string{}, []string{}, []int{}, []string{}
+	n := runningNginx(m.Nginx(ctx))
 	conf := o.readNginx(n)
 	s, all := o.findGateway(m, conf)
 	if file := nginxFileOf(s); conf == nil && file != "" {
@@ -105,8 +119,34 @@ func nginxFileOf(s *settings.Settings) string {
 	return s.Command.Nginx
 }
 
-func (o *overview) wrong(todo, text string, args ...any) {
-	o.Wrong = append(o.Wrong, wrong{fmt.Sprintf(text, args...), todo})
+// runningNginx returns the nginx to look at. If none runs with the file that it was built for,
+// and that has no lookups, it is one that was started with another file, the first that has.
+func runningNginx(n machine.Nginx) machine.Nginx {
+	if n.PID != 0 || hasLookups(n.File) {
+		return n
+	}
+	for _, other := range n.Others {
+		if hasLookups(other.File) || n.File == "" {
+			n.File, n.PID = other.File, other.PID
+			break
+		}
+	}
+	return n
+}
+
+func hasLookups(file string) bool {
+	if file == "" {
+		return false
+	}
+	conf, err := nginxconf.Read(file, "")
+	return err == nil && len(conf.Lookups) > 0
+}
+
+// wrong notes what is wrong. It keeps the worst in front, and the order in which things were
+// found.
+func (o *overview) wrong(level level, todo, text string, args ...any) {
+	o.Wrong = append(o.Wrong, wrong{fmt.Sprintf(text, args...), todo, level})
+	slices.SortStableFunc(o.Wrong, func(a, b wrong) int { return int(a.level - b.level) })
 }
 
 // readNginx reads nginx's configuration. It returns nil if that cannot be read.
@@ -117,7 +157,7 @@ func (o *overview) readNginx(n machine.Nginx) *nginxconf.Config {
 	}
 	conf, err := nginxconf.Read(n.File, "")
 	if err != nil {
-		o.wrong("correct it, or run this as a user who may read it; `nginx -t` says more", "nginx's configuration cannot be read: %v", err)
+		o.wrong(fails, "correct it, or run this as a user who may read it; `nginx -t` says more", "nginx's configuration cannot be read: %v", err)
 		return nil
 	}
 	o.Nginx.Files, o.Nginx.User = len(conf.Files), parity.WorkerUser(conf)
@@ -128,16 +168,26 @@ func (o *overview) readNginx(n machine.Nginx) *nginxconf.Config {
 func (o *overview) judgeNginx(n machine.Nginx, conf *nginxconf.Config) {
 	switch {
 	case n.File == "" && n.Program == "":
-		o.wrong("install it (apt install nginx), or name its main file: uwgate check --nginx FILE", "nginx was not found")
+		o.wrong(fails, "install it (apt install nginx), or name its main file: uwgate check --nginx FILE", "nginx was not found")
 	case n.File == "":
-		o.wrong("name it: uwgate check --nginx FILE", "nginx (%s) is installed, and its main file was not found", n.Program)
+		o.wrong(fails, "name it: uwgate check --nginx FILE", "nginx (%s) is installed, and its main file was not found", n.Program)
 	case conf == nil:
 	case len(conf.Lookups) == 0:
-		o.wrong("`uwgate nginx` prints what to include: uwgate nginx --server-name NAME … >/etc/nginx/conf.d/uwgate.conf", "nginx looks up no page")
+		o.wrong(uncached, "`uwgate nginx` prints what to include: uwgate nginx --server-name NAME … >/etc/nginx/conf.d/uwgate.conf", "nginx looks up no page")
 	}
 	if n.File != "" && n.PID == 0 {
-		o.wrong("start it: systemctl start nginx", "no nginx with %s runs on this machine", n.File)
+		o.wrong(fails, "start it: systemctl start nginx"+otherMasters(n), "no nginx with %s runs on this machine", n.File)
 	}
+}
+
+// otherMasters says which nginx runs instead.
+func otherMasters(n machine.Nginx) (text string) {
+	for _, other := range n.Others {
+		if other.File != n.File {
+			return fmt.Sprintf("; or look at the one that runs (process id %d): uwgate check --nginx %s", other.PID, other.File)
+		}
+	}
+	return ""
 }
 
 // findGateway returns the settings of the gateway to which nginx sends misses, and all
@@ -153,6 +203,7 @@ func (o *overview) findGateway(m machine.Machine, conf *nginxconf.Config) (*sett
 	for _, n := range all {
 		if n.PID != o.Gateway.PID {
 			o.Gateway.Others = append(o.Gateway.Others, n.PID)
+			o.Gateway.elsewhere = append(o.Gateway.elsewhere, n.where())
 		}
 	}
 	if s == nil && len(all) == 0 {
@@ -162,7 +213,7 @@ func (o *overview) findGateway(m machine.Machine, conf *nginxconf.Config) (*sett
 }
 
 func (o *overview) takeGateway(p machine.Process, s *settings.Settings) {
-	o.Gateway = gatewayFound{PID: p.PID, Config: s.Config(), Listen: listenOf(s), Others: []int{}, Unread: o.Gateway.Unread}
+	o.Gateway = gatewayFound{PID: p.PID, Config: s.Config(), Listen: listenOf(s), Log: logsOf(s), Others: []int{}, Unread: o.Gateway.Unread}
 	if !p.Since.IsZero() {
 		o.Gateway.Since = &p.Since
 	}
@@ -176,6 +227,14 @@ func listenOf(s *settings.Settings) []string {
 	return all
 }
 
+func logsOf(s *settings.Settings) []string {
+	all := []string{}
+	for _, sink := range s.Log.Sinks {
+		all = append(all, sink.Text)
+	}
+	return all
+}
+
 // findSettings returns the settings of a gateway that is to be started.
 func (o *overview) findSettings(conf *nginxconf.Config) *settings.Settings {
 	for _, file := range configFiles {
@@ -184,15 +243,16 @@ func (o *overview) findSettings(conf *nginxconf.Config) *settings.Settings {
 		}
 		s, err := settings.OfProcess([]string{"--config", file}, os.Environ(), "")
 		if err != nil {
-			o.wrong("correct it", "%v", err)
+			o.wrong(uncached, "correct it", "%v", err)
 			return nil
 		}
-		o.Gateway.Config, o.Gateway.Listen = file, listenOf(s)
-		o.wrong("start it: uwgate serve --config "+file, "no gateway runs on this machine")
+		o.Gateway.Config, o.Gateway.Listen, o.Gateway.Log = file, listenOf(s), logsOf(s)
+		o.wrong(uncached, "start it (systemctl start uwgate, or uwgate serve --config "+file+"); it will listen on "+strings.Join(o.Gateway.Listen, ", ")+" and log to "+strings.Join(o.Gateway.Log, ", "),
+			"no gateway runs on this machine")
 		return s
 	}
 	if conf == nil || len(gatewaysOf(nil, conf)) == 0 { // else tryMisses says it
-		o.wrong("start it: uwgate serve --listen unix:/run/uwgate.sock --backend ADDRESS-OF-YOUR-WORKERS --memcached 127.0.0.1:11211", "no gateway runs on this machine")
+		o.wrong(uncached, "start it: uwgate serve --listen unix:/run/uwgate.sock --backend ADDRESS-OF-YOUR-WORKERS --memcached 127.0.0.1:11211", "no gateway runs on this machine")
 	}
 	return nil
 }
@@ -207,7 +267,7 @@ func (o *overview) compare(ctx context.Context, s *settings.Settings, conf *ngin
 	if s != nil {
 		var err error
 		if told, err = s.Gateway(ctx); err != nil {
-			o.wrong("correct the settings", "%v", err)
+			o.wrong(disagrees, "correct the settings", "%v", err)
 		}
 		words = append(words, s.CommandLine()...)
 		if o.Gateway.PID == 0 && o.Gateway.Config != "" && !slices.Contains(words, "--config") {
@@ -228,11 +288,11 @@ func (o *overview) compare(ctx context.Context, s *settings.Settings, conf *ngin
 		}
 		if f.Level == parity.Error && (f.Code == "socket-denied" || f.Code == "server-shadowed") {
 			said++
-			o.wrong(f.Fix.Text, "%s: %s", f.Place, f.Text)
+			o.wrong(fails, f.Fix.Text, "%s: %s", f.Place, f.Text)
 		}
 	}
 	if len(conf.Lookups) > 0 && o.Errors > said {
-		o.wrong(o.Command, "nginx and uwgate do not agree: %s", countOf(o.Errors-said, "error"))
+		o.wrong(disagrees, o.Command, "nginx and uwgate do not agree: %s", countOf(o.Errors-said, "error"))
 	}
 }
 
@@ -308,7 +368,7 @@ func (o *overview) tryMemcached(ctx context.Context, s *settings.Settings, conf 
 		version, err := versionOf(ctx, name)
 		if err != nil {
 			m.Error = err.Error()
-			o.wrong("start it (systemctl start memcached), or correct its address in nginx and in --memcached", "memcached does not respond at %s: %v", name, err)
+			o.wrong(uncached, "start it (systemctl start memcached), or correct its address in nginx and in --memcached", "memcached does not respond at %s: %v", name, err)
 		}
 		m.Version = version
 		o.Memcached = append(o.Memcached, m)

@@ -49,25 +49,43 @@ func TestSameAddress(t *testing.T) {
 // On a machine where nothing is, the overview says what to do.
 func TestOverviewOfNothing(t *testing.T) {
 	o := &overview{}
-	o.wrong("install it", "nginx was not found")
-	o.wrong("start it: uwgate serve …", "no gateway runs on this machine")
+	o.wrong(uncached, "start it: uwgate serve …", "no gateway runs on this machine")
+	o.wrong(fails, "install it", "nginx was not found")
 	var b strings.Builder
 	if err := o.write(&b, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	want := `This machine
-  nginx      not found
-  gateway    none runs
-
-To do
-  1. nginx was not found.
-      install it
-  2. no gateway runs on this machine.
-      start it: uwgate serve …
-
+	want := `1. nginx was not found.
+   install it
+2. no gateway runs on this machine.
+   start it: uwgate serve …
+nginx      not found
+gateway    none runs
 2 things to do.
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// An overview has ten lines at most, whatever is wrong.
+func TestOverviewOfMuch(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 3, 9} {
+		o := &overview{Nginx: nginxFound{File: "/etc/nginx/nginx.conf", Files: 3}, Command: "uwgate check", Memcached: []memcachedFound{{Server: "a:1"}, {Server: "b:1"}}}
+		o.Gateway.elsewhere, o.Gateway.Unread = []string{"1", "2", "3", "4", "5", "6"}, []string{"one\ntwo"}
+		for i := range n {
+			o.wrong(level(i%3), "one\ntwo", "thing %d", i)
+		}
+		var b strings.Builder
+		if err := o.write(&b, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		text := b.String()
+		if lines := strings.Count(text, "\n"); lines > overviewLines {
+			t.Errorf("%d lines:\n%s", lines, text)
+		}
+		if n == 2 && !strings.HasPrefix(text, "1. thing 0.\n   one; two\n2. thing 1.\n   one; two\n") || n == 9 && !strings.Contains(text, "\n3. and 7 more: uwgate check --json\n") {
+			t.Errorf("%d things:\n%s", n, text)
+		}
 	}
 }

@@ -7,38 +7,50 @@ import (
 	"time"
 )
 
-// write prints the overview for people: what is there, and then what to do.
+// overviewLines is how many lines an overview has at most.
+const overviewLines = 10
+
+// write prints the overview for people: what to do, the worst first, and then what is there.
 func (o *overview) write(w io.Writer, now time.Time) error {
-	var s sheet
-	s.section("This machine", len("memcached"))
-	s.row("nginx", o.Nginx.String())
-	s.row("gateway", o.Gateway.text(now))
-	for _, text := range o.Gateway.Unread {
-		s.row("", text)
-	}
-	if o.Nginx.Files > 0 {
-		s.row("lookups", o.lookupText())
-	}
-	if len(o.Sites) > 0 {
-		s.row("sites", strings.Join(o.Sites, " "))
-	}
-	for i, m := range o.Memcached {
-		s.row(onlyFirst(i, "memcached"), m.String())
-	}
-	if o.Command != "" {
-		s.row("findings", o.findingText())
-	}
-	if len(o.Wrong) > 0 {
-		s.section("To do", 0)
-		for i, x := range o.Wrong {
-			s.row("", fmt.Sprintf("%d. %s", i+1, sentence(x.Text)))
-			for line := range strings.Lines(x.ToDo) {
-				s.value("  ", strings.TrimSuffix(line, "\n"))
-			}
-		}
-	}
-	_, err := fmt.Fprintf(w, "%s\n%s\n", s.String(), o.conclusion())
+	rows := o.rows(now)
+	lines := o.toDo(overviewLines - len(rows) - 1)
+	lines = append(append(lines, rows...), o.conclusion())
+	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
 	return err
+}
+
+// toDo returns at most n lines, two for each thing.
+func (o *overview) toDo(n int) (lines []string) {
+	for i, x := range o.Wrong {
+		left := len(o.Wrong) - i
+		if n-len(lines) < 2 || n-len(lines) < 3 && left > 1 {
+			return append(lines, fmt.Sprintf("%d. and %d more: uwgate check --json", i+1, left))
+		}
+		todo := strings.ReplaceAll(x.ToDo, "\n", "; ")
+		lines = append(lines, printable(fmt.Sprintf("%d. %s", i+1, sentence(x.Text))), "   "+printable(todo))
+	}
+	return lines
+}
+
+// rows returns what is there.
+func (o *overview) rows(now time.Time) (lines []string) {
+	row := func(label, text string) { lines = append(lines, fmt.Sprintf("%-10s %s", label, printable(text))) }
+	row("nginx", o.Nginx.String())
+	row("gateway", o.Gateway.text(now))
+	if o.Nginx.Files > 0 {
+		row("lookups", o.lookupText())
+	}
+	if len(o.Memcached) > 0 {
+		var all []string
+		for _, m := range o.Memcached {
+			all = append(all, m.String())
+		}
+		row("memcached", strings.Join(all, ", "))
+	}
+	if o.Command != "" && len(o.Wrong) == 0 {
+		row("findings", o.findingText())
+	}
+	return lines
 }
 
 func (n nginxFound) String() string {
@@ -64,7 +76,7 @@ func (g gatewayFound) text(now time.Time) string {
 	if g.PID == 0 {
 		switch {
 		case g.Config == "" && len(g.Others) > 0:
-			return "none of this nginx; " + countOf(len(g.Others), "other gateway")
+			return "none of this nginx" + g.neighbours()
 		case g.Config == "":
 			return "none runs"
 		}
@@ -78,8 +90,23 @@ func (g gatewayFound) text(now time.Time) string {
 	if g.Config != "" {
 		text += "; settings from " + g.Config
 	}
-	if len(g.Others) > 0 {
-		text += "; " + countOf(len(g.Others), "other gateway")
+	if len(g.Log) > 0 {
+		text += "; logs to " + strings.Join(g.Log, ", ")
+	}
+	return text + g.neighbours()
+}
+
+// neighbours names the other gateways.
+func (g gatewayFound) neighbours() (text string) {
+	const most = 5
+	if len(g.elsewhere) > 0 {
+		text = "; " + countOf(len(g.elsewhere), "other gateway") + ": " + strings.Join(g.elsewhere[:min(len(g.elsewhere), most)], ", ")
+	}
+	if len(g.elsewhere) > most {
+		text += " …"
+	}
+	for _, unread := range g.Unread {
+		text += "; " + unread
 	}
 	return text
 }
@@ -89,6 +116,9 @@ func (o *overview) lookupText() string {
 		return "none"
 	}
 	text := fmt.Sprint(o.Lookups)
+	if len(o.Sites) > 0 {
+		text += " of " + strings.Join(o.Sites, " ")
+	}
 	switch o.HandedOver {
 	case o.Lookups:
 		text += "; nginx hands the key over"

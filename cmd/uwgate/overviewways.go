@@ -46,6 +46,14 @@ func (o *overview) neighboursOf(m machine.Machine) (all []neighbour) {
 	return all
 }
 
+// where says which gateway it is, and where it listens.
+func (n neighbour) where() string {
+	if n.Settings == nil {
+		return fmt.Sprint(n.PID)
+	}
+	return fmt.Sprintf("%d on %s", n.PID, strings.Join(listenOf(n.Settings), ", "))
+}
+
 // unread says which gateway cannot be read, and why.
 func (n neighbour) unread() string {
 	line := strings.Join(append([]string{"uwgate serve"}, n.Args...), " ")
@@ -59,9 +67,9 @@ func (o *overview) judgeUnread(all []neighbour) {
 		switch {
 		case n.err == nil:
 		case n.Env == nil:
-			o.wrong("run this as root, or as the user that runs it", "%s", n.unread())
+			o.wrong(disagrees, "run this as root, or as the user that runs it", "%s", n.unread())
 		default:
-			o.wrong("correct them: it runs with those that it read at its start, and cannot start with these", "%s", n.unread())
+			o.wrong(disagrees, "correct them: it runs with those that it read at its start, and cannot start with these", "%s", n.unread())
 		}
 	}
 }
@@ -104,9 +112,9 @@ func (o *overview) tryMisses(all []neighbour, planned *settings.Settings, conf *
 		err := tryDial(address)
 		switch {
 		case err != nil:
-			o.wrong("start one: "+o.startLine(conf, address), "nginx sends misses to %s, and no gateway listens there: %v", address, err)
+			o.wrong(fails, "start one: "+o.startLine(conf, address), "nginx sends misses to %s, and no gateway listens there: %v", address, err)
 		case o.Gateway.PID == 0 && planned == nil && !slices.ContainsFunc(all, neighbour.isVague):
-			o.wrong("start one there: "+o.startLine(conf, address)+"\nif that is a gateway of another machine or container, run check there",
+			o.wrong(disagrees, "start one there: "+o.startLine(conf, address)+"; if that is a gateway of another machine or container, run check there",
 				"nginx sends misses to %s, and what listens there is no gateway of this machine", address)
 		}
 	}
@@ -160,7 +168,7 @@ func (o *overview) tryBackends(s *settings.Settings) {
 		}
 	}
 	if len(failed) > 0 && len(failed) == len(servers) {
-		o.wrong("start the workers, or correct --backend", "no backend of the gateway accepts connections: %s", strings.Join(failed, "; "))
+		o.wrong(fails, "start the workers, or correct --backend", "no backend of the gateway accepts connections: %s", strings.Join(failed, "; "))
 	}
 }
 
@@ -203,7 +211,7 @@ func (o *overview) findUndefined(ctx context.Context, conf *nginxconf.Config) {
 			if up.Implicit && len(up.Servers) == 1 && isUnresolved(ctx, up.Name) && !said[up.Name] {
 				said[up.Name] = true
 				o.undefined[up.Servers[0].Text] = true
-				o.wrong(defineUpstream(up.Name), "%s: there is no upstream block %s", up.Place, up.Name)
+				o.wrong(fails, defineUpstream(up.Name), "%s: there is no upstream block %s", up.Place, up.Name)
 			}
 		}
 	}

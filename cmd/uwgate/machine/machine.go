@@ -12,10 +12,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"debug/buildinfo"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,8 +40,8 @@ type Process struct {
 
 func (m Machine) proc() string { return cmp.Or(m.Proc, "/proc") }
 
-// Gateways returns the processes that run `uwgate serve`, the oldest first. Their Args
-// begin after that word.
+// Gateways returns the processes that run `uwgate serve`, the oldest first, whatever name the
+// program has. Their Args begin after that word.
 func (m Machine) Gateways() (found []Process) {
 	for _, p := range m.processes(isGateway) {
 		p.Args = p.Args[2:]
@@ -48,12 +50,20 @@ func (m Machine) Gateways() (found []Process) {
 	return found
 }
 
-func isGateway(words []string) bool {
-	return len(words) > 1 && filepath.Base(words[0]) == "uwgate" && words[1] == "serve"
+func isGateway(dir string, words []string) bool {
+	return len(words) > 1 && words[1] == "serve" && (filepath.Base(words[0]) == "uwgate" || isOurs(filepath.Join(dir, "exe")))
+}
+
+// isOurs reports whether a program was built from the same package as this one, in any
+// version.
+func isOurs(path string) bool {
+	own, ok := debug.ReadBuildInfo()
+	other, err := buildinfo.ReadFile(path)
+	return ok && err == nil && other.Path == own.Path
 }
 
 // processes returns those whose command line is accepted.
-func (m Machine) processes(accepts func(words []string) bool) (found []Process) {
+func (m Machine) processes(accepts func(dir string, words []string) bool) (found []Process) {
 	folders, _ := os.ReadDir(m.proc())
 	for _, folder := range folders {
 		pid, err := strconv.Atoi(folder.Name())
@@ -62,7 +72,7 @@ func (m Machine) processes(accepts func(words []string) bool) (found []Process) 
 		}
 		dir := filepath.Join(m.proc(), folder.Name())
 		words := fields(filepath.Join(dir, "cmdline"))
-		if len(words) == 0 || !accepts(words) {
+		if len(words) == 0 || !accepts(dir, words) {
 			continue
 		}
 		p := Process{PID: pid, Args: words, Env: fields(filepath.Join(dir, "environ")), Since: m.since(dir)}
@@ -124,6 +134,13 @@ type Nginx struct {
 	Program string // its path; empty: it is not installed
 	File    string // its main configuration file; empty: there is none
 	PID     int    // of the master process with that file; 0: none runs
+	Others  []Master
+}
+
+// A Master is a master process of nginx with another main file.
+type Master struct {
+	File string // that of -c, with -p
+	PID  int
 }
 
 // defaultFile is where packages put the main file.
@@ -142,6 +159,8 @@ func (m Machine) Nginx(ctx context.Context) Nginx {
 		file := fileOf(master, built)
 		if n.PID == 0 && (file == n.File || n.File == "") {
 			n.File, n.PID = file, master.PID
+		} else if file != n.File {
+			n.Others = append(n.Others, Master{file, master.PID})
 		}
 	}
 	return n
@@ -149,7 +168,9 @@ func (m Machine) Nginx(ctx context.Context) Nginx {
 
 // isMaster reports whether a process is nginx's master, whose title contains its command
 // line.
-func isMaster(words []string) bool { return strings.HasPrefix(words[0], "nginx: master process") }
+func isMaster(_ string, words []string) bool {
+	return strings.HasPrefix(words[0], "nginx: master process")
+}
 
 // program returns the path of nginx, which is often not in a user's PATH.
 func program() string {
@@ -184,12 +205,16 @@ func builtFile(ctx context.Context, program string) string {
 func fileOf(master Process, built string) string {
 	words := strings.Fields(strings.Join(master.Args, " "))
 	file, prefix := cmp.Or(built, defaultFile), master.Dir
-	for i, word := range words[:max(0, len(words)-1)] {
-		switch word {
+	for i, word := range words {
+		option, value := word[:min(2, len(word))], word[min(2, len(word)):]
+		if value == "" && i+1 < len(words) {
+			value = words[i+1] // nginx takes both -c FILE and -cFILE
+		}
+		switch option {
 		case "-c":
-			file = words[i+1]
+			file = value
 		case "-p":
-			prefix = words[i+1]
+			prefix = value
 		}
 	}
 	if !filepath.IsAbs(file) {

@@ -56,6 +56,25 @@ func TestGateways(t *testing.T) {
 	if p.Dir != "/srv" || !p.Since.Equal(time.Unix(1700000000+993, 0)) {
 		t.Errorf("got %s, %v", p.Dir, p.Since)
 	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pid, program := range map[int]string{12: self, 11: self, 7: "/bin/sh"} {
+		if err := os.Symlink(program, filepath.Join(m.Proc, fmt.Sprint(pid), "exe")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(pid int, line string) {
+		if err := os.WriteFile(filepath.Join(m.Proc, fmt.Sprint(pid), "cmdline"), []byte(strings.ReplaceAll(line, "|", "\x00")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(12, "/opt/cache-filler|serve|--ttl|0|") // this program by another name
+	write(11, "/opt/cache-filler|check|")
+	if found := m.Gateways(); len(found) != 3 || found[0].PID != 12 || !slices.Equal(found[0].Args, []string{"--ttl", "0"}) {
+		t.Errorf("by another name: got %+v", found)
+	}
 	if none := (Machine{Proc: "/no/such/folder"}).Gateways(); len(none) != 0 {
 		t.Errorf("got %v", none)
 	}
@@ -81,12 +100,16 @@ func TestNginx(t *testing.T) {
 		{"as built", map[int][2]string{5: {"nginx: master process /usr/sbin/nginx -g daemon on; master_process on;", ""}}, 5},
 		{"named", map[int][2]string{5: {"nginx: master process nginx -c " + file, ""}}, 5},
 		{"by its prefix", map[int][2]string{5: {"nginx: master process nginx -p " + dir + " -c nginx.conf", ""}}, 5},
+		{"joined", map[int][2]string{5: {"nginx: master process nginx -p" + dir + "/ -cnginx.conf", ""}}, 5},
 		{"another", map[int][2]string{5: {"nginx: master process nginx -c other.conf", ""}, 6: {"nginx: worker process", ""}}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := fakeProc(t, tt.lines).Nginx(t.Context())
 			if n.File != file || n.PID != tt.pid || n.Program != filepath.Join(dir, "nginx") {
 				t.Errorf("got %+v, want %s and %d", n, file, tt.pid)
+			}
+			if tt.name == "another" && !slices.Equal(n.Others, []Master{{"/srv/other.conf", 5}}) || tt.name != "another" && len(n.Others) > 0 {
+				t.Errorf("others: got %v", n.Others)
 			}
 		})
 	}
