@@ -46,6 +46,9 @@ func startFleetOf(t *testing.T, cfg stack.Config) *fleet {
 	}
 	f := &fleet{world: w, admin: ports[0], accessLog: filepath.Join(dir, "second.log")}
 	command := slices.Clone(w.Uwgate.Command)
+	if i := slices.Index(command, "--hits-listen"); i >= 0 {
+		command = slices.Delete(command, i, i+2) // nginx tells the first one
+	}
 	for i, arg := range command {
 		arg = strings.ReplaceAll(arg, sockets[0], sockets[1])
 		arg = strings.ReplaceAll(arg, w.AccessLog, f.accessLog)

@@ -19,8 +19,9 @@ type sockets struct {
 	nginx     []net.Listener
 	tls       *tlsConfig // of those for TLS
 	subscribe []net.PacketConn
-	admin     net.Listener // nil: none
-	stats     net.Listener // nil: none
+	admin     net.Listener   // nil: none
+	stats     net.Listener   // nil: none
+	hits      net.PacketConn // nil: none
 }
 
 func openSockets(ctx context.Context, p *settings.Parts) (s sockets, err error) {
@@ -42,11 +43,16 @@ func openSockets(ctx context.Context, p *settings.Parts) (s sockets, err error) 
 		s.nginx = append(s.nginx, ln)
 	}
 	for _, addr := range p.Subscribe.Addresses {
-		pc, err := listenPacket(ctx, addr, p.Listen.SocketMode)
+		pc, err := listenPacket(ctx, "subscribe at", addr, p.Listen.SocketMode)
 		if err != nil {
 			return s, err
 		}
 		s.subscribe = append(s.subscribe, pc)
+	}
+	if a := p.Control.Hits; !a.IsZero() {
+		if s.hits, err = listenPacket(ctx, "receive hits at", a, p.Listen.SocketMode); err != nil {
+			return s, err
+		}
 	}
 	if a := p.Control.Admin; !a.IsZero() {
 		s.admin, err = listen(ctx, a, 0o660)
@@ -61,8 +67,10 @@ func (s sockets) close() {
 	for _, ln := range s.nginx {
 		ln.Close()
 	}
-	for _, pc := range s.subscribe {
-		pc.Close()
+	for _, pc := range append(s.subscribe, s.hits) {
+		if pc != nil {
+			pc.Close()
+		}
 	}
 	for _, ln := range []net.Listener{s.admin, s.stats} {
 		if ln != nil {
@@ -96,8 +104,8 @@ func listen(ctx context.Context, addr settings.Address, mode os.FileMode) (net.L
 	return ln, nil
 }
 
-// listenPacket opens the socket for announcements at addr.
-func listenPacket(ctx context.Context, addr settings.Address, mode os.FileMode) (net.PacketConn, error) {
+// listenPacket opens a socket for datagrams at addr. Errors begin with act.
+func listenPacket(ctx context.Context, act string, addr settings.Address, mode os.FileMode) (net.PacketConn, error) {
 	network, address := "udp", addr.Addr
 	if addr.Network == "unix" {
 		network = "unixgram"
@@ -111,12 +119,12 @@ func listenPacket(ctx context.Context, addr settings.Address, mode os.FileMode) 
 	var lc net.ListenConfig
 	pc, err := lc.ListenPacket(ctx, network, address)
 	if err != nil {
-		return nil, fmt.Errorf("subscribe at %s: %w%s", addr, reason(err), listenAdvice(err))
+		return nil, fmt.Errorf("%s %s: %w%s", act, addr, reason(err), listenAdvice(err))
 	}
 	if onDisk {
 		if err := os.Chmod(address, mode); err != nil {
 			pc.Close()
-			return nil, fmt.Errorf("subscribe at %s: %w", addr, err)
+			return nil, fmt.Errorf("%s %s: %w", act, addr, err)
 		}
 	}
 	return pc, nil

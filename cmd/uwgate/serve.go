@@ -21,6 +21,7 @@ import (
 	"uwgate/gateway"
 	"uwgate/gateway/admin"
 	"uwgate/gateway/backend"
+	"uwgate/gateway/hits"
 	"uwgate/gateway/policy"
 	"uwgate/gateway/purge"
 	"uwgate/gateway/subscription"
@@ -68,6 +69,9 @@ func serve(c *cli.Context, set *settings.Set) error {
 	defer onSignal(syscall.SIGUSR1, logs.reopenOrReport)()
 	r := &reloader{set: set, first: parts, now: parts, g: g, tls: sockets.tls, log: logs.log}
 	a := &admin.Admin{Gateway: g, Token: parts.Control.Token, Version: buildVersion(), LostLines: logs.lost, Log: logs.log}
+	if sockets.hits != nil {
+		a.Hits = &hits.Receiver{IsStore: g.IsStore, Public: g.PublicURI, Peers: parts.Listen.Peers, Log: logs.log}
+	}
 	defer onSignal(syscall.SIGHUP, func() { a.NoteReload(r.reload(c.Context)) })()
 	return run(c.Context, a, parts.Subscriptions, sockets, logs.log)
 }
@@ -200,6 +204,10 @@ func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s soc
 		g.Store.Greet(serving)
 		return nil
 	})
+	if s.hits != nil {
+		log.Info("counting nginx's hits", zap.Stringer("address", s.hits.LocalAddr()))
+		group.Go(func() error { return a.Hits.Serve(serving, s.hits) })
+	}
 	for _, pc := range s.subscribe {
 		log.Info("accepting announcements of servers", zap.Stringer("address", pc.LocalAddr()))
 		group.Go(func() error { return subs.Serve(serving, pc) })

@@ -13,6 +13,10 @@ import (
 type Access struct {
 	Time    time.Time `json:"time"`
 	Message string    `json:"msg"` // "request"
+	Host    string    `json:"host"`
+	Client  string    `json:"client"`
+	ID      string    `json:"request_id"`
+	Pool    string    `json:"pool"`
 	Method  string    `json:"method"`
 	URI     string    `json:"uri"`
 	Status  int       `json:"status"`
@@ -22,7 +26,8 @@ type Access struct {
 	Reason  string    `json:"reason"`
 	TTL     int64     `json:"ttl"` // seconds
 	Key     string    `json:"key"`
-	Took    float64   `json:"took"` // seconds
+	First   float64   `json:"first_byte"` // seconds
+	Took    float64   `json:"took"`       // seconds
 }
 
 // An AccessReader reads uwgate's access log as it grows. It is not safe for

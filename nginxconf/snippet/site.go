@@ -71,6 +71,10 @@ type Site struct {
 	// front of nginx. DefaultKey then has the scheme https for requests with that value.
 	ForwardedProto bool
 
+	// HitsTo is where nginx sends a line of its access log for each request of the site, as
+	// its syslog:server= has it: unix:/path or host:port. Empty: nowhere.
+	HitsTo string
+
 	// Fragments are prefixes of paths, such as "/fragments/". They make nginx process the
 	// SSI directives of pages; fragments with such paths are looked up, each under a key of
 	// its own. FormatGzip cannot have any.

@@ -84,6 +84,9 @@ func sites() map[string]snippet.Site {
 	cookies := map[string]*policy.Visitors{"identity": nil, "nobody": policy.NewVisitors(policy.VisitorNames{IdentityCookies: []string{"none"}, HarmlessCookies: []string{"theme"}})}
 	extras := map[string]func(*snippet.Site){
 		"plain": func(*snippet.Site) {},
+		"hits": func(s *snippet.Site) {
+			s.HitsTo = "unix:/run/uwgate;hits.sock"
+		},
 		"adds": func(s *snippet.Site) {
 			s.Adds = []uwsgi.Field{{Name: "X-Frame-Options", Value: "DENY"}, {Name: "Link", Value: `</a;b>; rel="next"`}, {Name: "Link", Value: `</\n>; rel=up`}}
 			s.Key = `p:"$host"\n$uri`

@@ -35,6 +35,7 @@ type values struct {
 	Key                     string
 	NoArgs                  bool   // the key does not depend on arguments
 	Cut                     string // the pattern of a run of ignored arguments
+	HitsTo                  string // the argument of access_log
 	Fragments               []string
 	FragmentKey             string
 	Sentinels               []string // as arguments of a shell
@@ -88,6 +89,7 @@ func (s *Site) values() (*values, error) {
 		v.Servers = append(v.Servers, serverLine(&q, srv))
 	}
 	s.addVisitors(v, &q)
+	s.addHitsTo(v, &q)
 	s.addFragments(v, &q)
 	s.addArgs(v, &q)
 	if !v.HTTP {

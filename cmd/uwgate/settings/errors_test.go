@@ -36,7 +36,7 @@ var badValues = map[string]string{
 
 	"purge-from": "lan", "purge-token": "short", "purge-token-file": "/no/such/file", "purge-default": "all", "purge-rate": "fast", "purge-soft-limit": "0s",
 
-	"admin": "nonsense", "admin-token": "short", "admin-token-file": "/no/such/file", "stats": "nonsense", "log": "syslog", "log-level": "loud", "log-query": "maybe", "config": "/no/such/file",
+	"admin": "nonsense", "admin-token": "short", "admin-token-file": "/no/such/file", "stats": "nonsense", "hits-listen": "nonsense", "log": "syslog", "log-level": "loud", "log-query": "maybe", "config": "/no/such/file",
 }
 
 // anyValue are the settings of which any text is a value: serve finds out whether it can

@@ -69,6 +69,7 @@ type Control struct {
 	Token     string
 	TokenFile string  // Token is what is in it
 	Stats     Address // zero: none
+	Hits      Address // where nginx sends its access log; zero: nowhere
 }
 
 // Purges are about PURGE requests: from whom, and what they mean.

@@ -50,6 +50,8 @@ func (s *Settings) Snippet() (*snippet.Site, error) {
 	}
 	n.Servers, err = s.upstreamServers()
 	errs = append(errs, err)
+	n.HitsTo, err = s.hitsTo()
+	errs = append(errs, err)
 	n.IgnoreArgs, err = s.ignoredArgs()
 	errs = append(errs, err)
 	if path := s.Hits.MIMETypes; path != "" {
@@ -86,6 +88,25 @@ func (s *Settings) uwsgiPass() (targets []string, secure bool, err error) {
 		errs = append(errs, s.Refuse("listen", errors.New("nginx cannot connect to abstract sockets; listen on unix:/path or host:port as well")))
 	}
 	return targets, encrypted, errors.Join(errs...)
+}
+
+// hitsTo returns where nginx sends the lines of its access log, as its syslog:server= has it;
+// "": nowhere.
+func (s *Settings) hitsTo() (string, error) {
+	a := s.Control.Hits
+	switch {
+	case a.IsZero():
+		return "", nil
+	case a.IsAbstract():
+		return "", s.refuse("hits-listen", a.Text, errors.New("nginx cannot send to abstract sockets; listen on unix:/path or host:port"))
+	case a.Network == "unix":
+		return "unix:" + a.Addr, nil
+	}
+	target, err := tcpTarget(a.Addr)
+	if err != nil {
+		err = s.refuse("hits-listen", a.Text, err)
+	}
+	return target, err
 }
 
 // certName returns a host that the certificate in the file is for, "" if it cannot be read:
