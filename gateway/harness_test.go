@@ -395,8 +395,11 @@ func (m *memcached) serve(nc net.Conn) {
 			m.set(w[1], item{string(data[:n]), strconv.Itoa(int(uint32(flags) &^ cachewriter.ReservedFlags)), w[3]})
 			io.WriteString(nc, "STORED\r\n")
 		case len(w) >= 2 && w[0] == "delete":
-			m.delete(w[1])
-			io.WriteString(nc, "DELETED\r\n")
+			if m.delete(w[1]) {
+				io.WriteString(nc, "DELETED\r\n")
+			} else {
+				io.WriteString(nc, "NOT_FOUND\r\n")
+			}
 		case len(w) >= 2 && (w[0] == "get" || w[0] == "gets"):
 			for _, key := range w[1:] {
 				if it, ok := m.get(key); ok {
@@ -431,15 +434,18 @@ func isOfKind(key, kind string) bool {
 	return strings.HasPrefix(key, cachewriter.Sibling(kind, "")[:6])
 }
 
-func (m *memcached) delete(key string) {
+// delete reports whether there was something.
+func (m *memcached) delete(key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	_, found := m.holder(key)[key]
 	if isOfKind(key, cachewriter.KindRecord) {
 		delete(m.records, key)
 	} else {
 		delete(m.items, key)
 		m.deletes = append(m.deletes, key)
 	}
+	return found
 }
 
 func (m *memcached) get(key string) (item, bool) {
