@@ -32,8 +32,9 @@ const (
 // execute runs the program until it ends or a signal ends it. It prints the error, if there
 // is one, and returns the exit status.
 func execute(args []string, in io.Reader, out, errs io.Writer) int {
+	keepAlive(args)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal does not wait for the drain
+	context.AfterFunc(ctx, stop) // a second signal ends the command, or serve says what it ends
 	return report(newApp(in, out, errs).RunContext(ctx, args), errs)
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"uwgate/cmd/uwgate/settings"
+	"uwgate/cmd/uwgate/takeover"
+	"uwgate/gateway/socket"
 )
 
 // sockets are what the gateway listens on.
@@ -22,18 +24,27 @@ type sockets struct {
 	admin     net.Listener   // nil: none
 	stats     net.Listener   // nil: none
 	hits      net.PacketConn // nil: none
+
+	offer       *takeover.Offer // to a successor
+	predecessor predecessor
 }
 
-func openSockets(ctx context.Context, p *settings.Parts) (s sockets, err error) {
+// openSockets opens the sockets of the settings, or takes them over from systemd or from
+// the gateway that this one replaces.
+func openSockets(ctx context.Context, p *settings.Parts, offer *takeover.Offer) (s sockets, err error) {
+	s.offer = offer
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
+	if err := s.predecessor.find(ctx, p); err != nil {
+		return s, err
+	}
 	s.tls = &tlsConfig{}
 	s.tls.set(p.TLS)
 	for _, addr := range p.Listen.Addresses {
-		ln, err := listen(ctx, addr, p.Listen.SocketMode)
+		ln, err := s.listen(ctx, addr, p.Listen.SocketMode)
 		if err != nil {
 			return s, err
 		}
@@ -43,24 +54,28 @@ func openSockets(ctx context.Context, p *settings.Parts) (s sockets, err error) 
 		s.nginx = append(s.nginx, ln)
 	}
 	for _, addr := range p.Subscribe.Addresses {
-		pc, err := listenPacket(ctx, "subscribe at", addr, p.Listen.SocketMode)
+		pc, err := s.listenPacket(ctx, "subscribe at", addr, p.Listen.SocketMode)
 		if err != nil {
 			return s, err
 		}
 		s.subscribe = append(s.subscribe, pc)
 	}
 	if a := p.Control.Hits; !a.IsZero() {
-		if s.hits, err = listenPacket(ctx, "receive hits at", a, p.Listen.SocketMode); err != nil {
+		if s.hits, err = s.listenPacket(ctx, "receive hits at", a, p.Listen.SocketMode); err != nil {
 			return s, err
 		}
 	}
 	if a := p.Control.Admin; !a.IsZero() {
-		s.admin, err = listen(ctx, a, 0o660)
+		if s.admin, err = s.listen(ctx, a, 0o660); err != nil {
+			return s, err
+		}
 	}
-	if a := p.Control.Stats; !a.IsZero() && err == nil {
-		s.stats, err = listen(ctx, a, 0o660)
+	if a := p.Control.Stats; !a.IsZero() {
+		if s.stats, err = s.listen(ctx, a, 0o660); err != nil {
+			return s, err
+		}
 	}
-	return s, err
+	return s, s.predecessor.checkLeft()
 }
 
 func (s sockets) close() {
@@ -77,42 +92,75 @@ func (s sockets) close() {
 			ln.Close()
 		}
 	}
+	s.offer.Close()
+	s.predecessor.close()
+}
+
+// listen opens the socket at addr, and keeps it for a successor.
+func (s *sockets) listen(ctx context.Context, addr settings.Address, mode os.FileMode) (net.Listener, error) {
+	ln, err := s.predecessor.listener(addr)
+	if err == nil && ln == nil {
+		ln, err = s.predecessor.listen(ctx, addr, mode)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.offer.AddListener(ln); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	return ln, nil
+}
+
+// listenPacket opens the socket for datagrams at addr, and keeps it for a successor.
+func (s *sockets) listenPacket(ctx context.Context, act string, addr settings.Address, mode os.FileMode) (net.PacketConn, error) {
+	pc, err := s.predecessor.packetConn(addr)
+	if err == nil && pc == nil {
+		pc, err = listenPacket(ctx, act, addr, mode)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.offer.AddPacketConn(pc); err != nil {
+		pc.Close()
+		return nil, err
+	}
+	return pc, nil
 }
 
 // listen opens the socket at addr. A UNIX socket gets mode, and replaces one that a program
-// left behind when it was killed.
-func listen(ctx context.Context, addr settings.Address, mode os.FileMode) (net.Listener, error) {
-	network, address := addr.Network, addr.Addr
-	onDisk := network == "unix" && !addr.IsAbstract()
-	if onDisk {
-		if err := removeStale(network, address); err != nil {
-			return nil, err
-		}
+// left behind when it was killed, or that of the gateway that p is.
+func (p *predecessor) listen(ctx context.Context, addr settings.Address, mode os.FileMode) (net.Listener, error) {
+	if addr.Network == "unix" && !addr.IsAbstract() {
+		return p.listenPath(ctx, addr, mode)
 	}
 	// Nothing else detects that a client's machine is gone: nginx may be slow for good reasons.
 	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}}
-	ln, err := lc.Listen(ctx, network, address)
+	ln, err := lc.Listen(ctx, addr.Network, addr.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w%s", addr, reason(err), listenAdvice(err))
+		return nil, fmt.Errorf("listen on %s: %w%s", addr, reason(err), p.advice(err))
 	}
-	if onDisk {
-		if err := os.Chmod(address, mode); err != nil {
-			ln.Close()
-			return nil, fmt.Errorf("listen on %s: %w", addr, err)
-		}
+	return ln, nil
+}
+
+func (p *predecessor) listenPath(ctx context.Context, addr settings.Address, mode os.FileMode) (net.Listener, error) {
+	replace, err := p.clear(addr.Addr)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := socket.ListenPath(ctx, addr.Addr, mode, replace)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w%s", addr, reason(err), p.advice(err))
 	}
 	return ln, nil
 }
 
 // listenPacket opens a socket for datagrams at addr. Errors begin with act.
 func listenPacket(ctx context.Context, act string, addr settings.Address, mode os.FileMode) (net.PacketConn, error) {
-	network, address := "udp", addr.Addr
-	if addr.Network == "unix" {
-		network = "unixgram"
-	}
+	network, address := packetNetwork(addr), addr.Addr
 	onDisk := network == "unixgram" && !addr.IsAbstract()
 	if onDisk {
-		if err := removeStale(network, address); err != nil {
+		if _, err := (&predecessor{}).clearFor(network, address); err != nil {
 			return nil, err
 		}
 	}
@@ -130,24 +178,11 @@ func listenPacket(ctx context.Context, act string, addr settings.Address, mode o
 	return pc, nil
 }
 
-// removeStale removes a socket that no program listens on.
-func removeStale(network, path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil
+func packetNetwork(addr settings.Address) string {
+	if addr.Network == "unix" {
+		return "unixgram"
 	}
-	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("listen on unix:%s: a file of that name is no socket; remove it or choose another path", path)
-	}
-	nc, err := net.Dial(network, path)
-	if err == nil {
-		nc.Close()
-		return fmt.Errorf("listen on unix:%s: a running program listens there; stop it or choose another path", path)
-	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		os.Remove(path)
-	}
-	return nil
+	return "udp"
 }
 
 // reason returns err without the address and operation, which the caller names itself.

@@ -22,7 +22,8 @@ func TestListenTakesThePlaceOfADeadSocket(t *testing.T) {
 	}
 	dead.(*net.UnixListener).SetUnlinkOnClose(false)
 	dead.Close()
-	ln, err := listen(t.Context(), address("unix", path), 0o640)
+	var p predecessor
+	ln, err := p.listen(t.Context(), address("unix", path), 0o640)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +31,7 @@ func TestListenTakesThePlaceOfADeadSocket(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode %v, %v; want 0640", info.Mode(), err)
 	}
-	if _, err := listen(t.Context(), address("unix", path), 0o640); err == nil || !strings.Contains(err.Error(), "a running program listens there") {
+	if _, err := p.listen(t.Context(), address("unix", path), 0o640); err == nil || !strings.Contains(err.Error(), "a running program listens there") {
 		t.Errorf("a second one: %v, want a refusal", err)
 	}
 }
@@ -51,7 +52,7 @@ func TestListenSaysWhatToDo(t *testing.T) {
 		address("unix", "/no/such/folder/sock"): "create the folder first",
 		address("tcp", "192.0.2.1:3030"):        "does not have that address",
 	} {
-		if ln, err := listen(t.Context(), addr, 0o660); err == nil || !strings.Contains(err.Error(), want) {
+		if ln, err := new(predecessor).listen(t.Context(), addr, 0o660); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", addr, err, want)
 			if ln != nil {
 				ln.Close()

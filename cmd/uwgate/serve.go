@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"uwgate/cachewriter"
 	"uwgate/cmd/uwgate/settings"
+	"uwgate/cmd/uwgate/takeover"
 	"uwgate/gateway"
 	"uwgate/gateway/admin"
 	"uwgate/gateway/backend"
@@ -46,6 +48,8 @@ func serve(c *cli.Context, set *settings.Set) error {
 	if c.Args().Present() {
 		return fmt.Errorf("serve takes flags only, not %q; `uwgate serve --help` lists them", c.Args().First())
 	}
+	hups, usr1s, terms := catch(syscall.SIGHUP), catch(syscall.SIGUSR1), catch(os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(terms)
 	parts, err := set.ReadParts(c.Context)
 	if err != nil {
 		return err
@@ -60,20 +64,28 @@ func serve(c *cli.Context, set *settings.Set) error {
 	if err := trySpool(parts, g, logs.log); err != nil {
 		return err
 	}
-	sockets, err := openSockets(c.Context, parts)
+	left, leave := context.WithCancel(c.Context)
+	defer leave()
+	sockets, err := openSockets(c.Context, parts, &takeover.Offer{Version: buildVersion(), Leave: leave, Log: logs.log})
 	if err != nil {
 		return err
 	}
 	defer allowGarbage()()
 	defer watchHosts(c.Context, g.Backends)()
-	defer onSignal(syscall.SIGUSR1, logs.reopenOrReport)()
+	defer onSignal(usr1s, logs.reopenOrReport)()
+	s := supervisor{logs.log}
 	r := &reloader{set: set, first: parts, now: parts, g: g, tls: sockets.tls, log: logs.log}
 	a := &admin.Admin{Gateway: g, Token: parts.Control.Token, Version: buildVersion(), LostLines: logs.lost, Log: logs.log}
 	if sockets.hits != nil {
 		a.Hits = &hits.Receiver{IsStore: g.IsStore, Public: g.PublicURI, Peers: parts.Listen.Peers, Log: logs.log}
 	}
-	defer onSignal(syscall.SIGHUP, func() { a.NoteReload(r.reload(c.Context)) })()
-	return run(c.Context, a, parts.Subscriptions, sockets, logs.log)
+	defer onSignal(hups, func() {
+		defer s.reloading()()
+		a.NoteReload(r.reload(left))
+	})()
+	f := &farewell{gateway: g, log: logs.log, tell: s.tell, end: func() { logs.close(); os.Exit(exitFailed) }}
+	defer onSignal(terms, f.onTerm)()
+	return run(left, a, parts.Subscriptions, sockets, f, s)
 }
 
 // trySpool finds out whether there is a place for large request bodies. A directory that
@@ -176,15 +188,26 @@ func logPools(pools *backend.Pools, log *zap.Logger) {
 
 // run serves until ctx is done and the last request has ended, then writes what is queued
 // for memcached. Admin is served until then: a purge that it has begun needs the store.
-// Statistics are served to the end.
-func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s sockets, log *zap.Logger) error {
-	g := a.Gateway
-	srv := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: zap.NewStdLog(log)}
+// Statistics are served to the end. A successor gets both at once.
+func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s sockets, f *farewell, sup supervisor) error {
+	g, log := a.Gateway, f.log
+	defer s.offer.Close()
+	srv := &http.Server{Handler: s.offer.Handler(a.Handler()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: zap.NewStdLog(log)}
 	adminDone := make(chan error, 1)
 	if s.admin != nil {
 		go func() { adminDone <- srv.Serve(s.admin) }()
 	}
-	defer serveStats(ctx, a, s.stats, log)()
+	stopStats := serveStats(ctx, a, s.stats, log)
+	defer stopStats()
+	defer context.AfterFunc(ctx, func() {
+		if s.offer.IsTaken() { // else a request to us would look like one to the successor
+			stopStats()
+			if s.admin != nil {
+				s.admin.Close()
+			}
+		}
+		s.offer.Close()
+	})()
 	group, serving := errgroup.WithContext(ctx)
 	for _, ln := range s.nginx {
 		log.Info("listening", zap.Stringer("address", ln.Addr()))
@@ -212,7 +235,19 @@ func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s soc
 		log.Info("accepting announcements of servers", zap.Stringer("address", pc.LocalAddr()))
 		group.Go(func() error { return subs.Serve(serving, pc) })
 	}
+	if err := s.predecessor.serving(); err != nil {
+		log.Error("the gateway that this one replaces may go on serving; end it", zap.Error(err))
+	}
+	group.Go(func() error {
+		sup.watch(serving, g)
+		return nil
+	})
+	var drain sync.WaitGroup
+	drained := make(chan struct{})
+	drain.Go(func() { f.drain(serving, drained) })
 	err := group.Wait()
+	close(drained)
+	drain.Wait()
 	if s.admin != nil {
 		atMost(ctx, srv.Shutdown)
 		<-adminDone
@@ -263,24 +298,5 @@ func watchHosts(ctx context.Context, pools *backend.Pools) (stop func()) {
 		cancel()
 		<-done
 		pools.Close()
-	}
-}
-
-// onSignal calls f each time that the signal comes, until the function that it returns is
-// called.
-func onSignal(sig os.Signal, f func()) (stop func()) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, sig)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for range signals {
-			f()
-		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(signals)
-		<-done
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,16 +21,21 @@ type Acceptor struct {
 	Serve func(net.Conn)        // is called with each connection
 }
 
-// Run accepts the connections of ln until ctx is done. Then it takes what waits in the
-// backlog, closes ln and returns nil. While the system has no resources for another
+// Run accepts the connections of ln until ctx is done. Then it removes the path of ln if ln
+// is a *PathListener that owns one, takes what waits in the backlog, closes ln and returns
+// nil. While the system has no resources for another
 // connection, it logs that and tries again. Any other error ends it.
 func (a Acceptor) Run(ctx context.Context, ln net.Listener) error {
+	unlink := func() {}
+	if p, ok := ln.(*PathListener); ok {
+		unlink = p.Unlink
+	}
 	ln, err := Listen(ln)
 	if err != nil {
 		return fmt.Errorf("socket: accept: %w", err)
 	}
 	defer ln.Close()
-	defer context.AfterFunc(ctx, func() { closeSoon(ln) })()
+	defer context.AfterFunc(ctx, func() { unlink(); closeSoon(ln) })()
 	var pause time.Duration
 	for {
 		if a.Wait != nil {
@@ -55,18 +59,9 @@ func (a Acceptor) Run(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-// closeSoon lets no new client find ln, and ends its Accept as soon as the ones that did
-// have been accepted: the kernel would reset those.
+// closeSoon ends the Accept of ln as soon as the clients that have found it have been
+// accepted: the kernel would reset those.
 func closeSoon(ln net.Listener) {
-	if ul, ok := ln.(*net.UnixListener); ok {
-		// Close must not unlink: by then the path may be a successor's.
-		ul.SetUnlinkOnClose(false)
-	}
-	if ln.Addr().Network() == "unix" {
-		if path := ln.Addr().String(); path != "" && path[0] == '/' {
-			os.Remove(path)
-		}
-	}
 	if d, ok := ln.(interface{ SetDeadline(time.Time) error }); ok {
 		d.SetDeadline(time.Now().Add(backlogGrace))
 		return

@@ -24,12 +24,15 @@ type listener struct {
 
 // Listen returns a listener in the place of ln, whose connections are Conns; ln is of
 // no more use, and a path that it has is not unlinked when it is closed. It is ln
-// itself if that is neither a *net.TCPListener nor a *net.UnixListener. Accept is not
-// for concurrent use.
+// itself if that is none of *net.TCPListener, *net.UnixListener and *PathListener. Accept
+// is not for concurrent use.
 func Listen(ln net.Listener) (net.Listener, error) {
 	l := &listener{addr: ln.Addr()}
 	var file *os.File
 	var err error
+	if p, ok := ln.(*PathListener); ok {
+		ln = p.UnixListener
+	}
 	switch ln := ln.(type) {
 	case *net.UnixListener:
 		l.accept = acceptUnix

@@ -11,7 +11,7 @@ import (
 
 // badValues has a value for each setting that cannot be used.
 var badValues = map[string]string{
-	"listen": "nonsense", "socket-mode": "rw", "allow-peer": "10.0.0.0/33", "allow-user": "nobody of that name", "half-close": "maybe", "max-connections": "-1",
+	"listen": "nonsense", "socket-mode": "rw", "allow-peer": "10.0.0.0/33", "allow-user": "nobody of that name", "half-close": "maybe", "max-connections": "-1", "replace": "maybe",
 	"tls-cert": "/no/such/file", "tls-key": "/no/such/file", "tls-client-ca": "/no/such/file",
 
 	"backend": "app.sock", "choice": "best", "connect-timeout": "0s", "queue-length": "-1", "queue-timeout": "soon", "slow-start": "-1s", "buffer-size": "65537",

@@ -28,6 +28,8 @@ func listenRows() []row {
 			help: "send responses to TCP clients that close their sending side after the request; nginx does that only when its client has left"},
 		{name: "max-connections", kind: number(func(s *Settings) *int { return &s.Listen.MaxConnections }, 0, math.MaxInt32, ""), defaults: []string{"0"}, example: "4096", restart: true,
 			help: "accept this `NUMBER` of client connections at once; others wait in the listen queue; 0 for a third of the files that the process may open (LimitNOFILE=), less 128"},
+		{name: "replace", kind: toggle(func(s *Settings) *bool { return &s.Listen.Replace }), defaults: []string{"false"}, example: "true", restart: true,
+			help: "take the place of the uwgate that listens there: no request fails, and it ends when its own are done (docs/restarts.md)"},
 		{name: "tls-cert", kind: text("file", func(s *Settings) *string { return &s.Listen.Cert }, nil), example: "/etc/uwgate/cert.pem",
 			help: "read the certificate for --listen suwsgi:… and its chain from this PEM `FILE`; HUP reads it again"},
 		{name: "tls-key", kind: text("file", func(s *Settings) *string { return &s.Listen.CertKey }, nil), example: "/etc/uwgate/key.pem",

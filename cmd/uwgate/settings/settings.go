@@ -58,6 +58,7 @@ type Listen struct {
 	Users          []string // names or numbers
 	HalfClose      bool
 	MaxConnections int    // zero: as many as the limit of open files allows
+	Replace        bool   // of a uwgate that listens there
 	Cert           string // a PEM file, as the next two
 	CertKey        string
 	ClientCA       string
