@@ -72,7 +72,7 @@ func TestLookAtHungServer(t *testing.T) {
 					}
 				}
 			}
-			if !isOpen() || waited > 3*maxVisits {
+			if !isOpen() || waited > 2*tripAfter*maxVisits { // each round fills the places once at most
 				t.Errorf("open: %v, when %d of some hundreds had waited for the server", isOpen(), waited)
 			}
 			for i := range 100 {
