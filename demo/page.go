@@ -52,13 +52,21 @@ func (p *page) programs(s *stack.Stack, conf string) {
 // short removes the directory from an address.
 func (p *page) short(addr string) string { return strings.Replace(addr, p.dir+"/", "", 1) }
 
-func (p *page) whatToTry(s *stack.Stack) {
+func (p *page) whatToTry(s *stack.Stack, c *control, uwgate string) {
 	p.line("\n" + p.bold("Try it"))
 	p.field("the site", "%s", s.URL("/"))
 	p.field("log in", "%s with demo / demo", s.URL("/login"))
 	p.field("admin", "%s, also with demo / demo", s.URL("/admin/"))
 	p.field("metrics", "http://%s/metrics", s.Admin)
 	p.field("logs", "%s/*.log", s.Dir)
+	p.line("\nIn another terminal:\n")
+	p.line("   export UWGATE_CONFIG=" + c.file)
+	for _, command := range []string{
+		"status", "explain " + s.URL("/articles/"), "explain " + s.URL("/hello"), "purge " + s.URL("/articles/"), "help lifetimes",
+	} {
+		p.line("   " + uwgate + " " + command)
+	}
+	p.line("\n/hello has `Vary: Cookie`, as most pages of Django do. With `--vary-cookie anonymous`\nuwgate stores it. `make demo DEMO=-observe` shows what uwgate would store.")
 	p.line("\nA page from memcached has no line below. Ctrl-C stops everything.\n")
 	p.line(p.bold("time      status  took      verdict                      request"))
 }
@@ -85,9 +93,9 @@ func follow(ctx context.Context, s *stack.Stack, p *page) error {
 }
 
 func (p *page) request(r stack.Access) {
-	verdict := "pass, " + r.Reason
-	if r.Verdict == "store" {
-		verdict = fmt.Sprintf("store, %s %s", r.Reason, seconds(float64(r.TTL)))
+	verdict := r.Verdict + ", " + r.Reason
+	if r.Verdict != "pass" {
+		verdict = fmt.Sprintf("%s, %s %s", r.Verdict, r.Reason, seconds(float64(r.TTL)))
 	}
 	text := fmt.Sprintf("%-27s", verdict)
 	if r.Verdict == "store" {

@@ -62,6 +62,9 @@ func (s *story) run(ctx context.Context) error {
 	if err := s.refused(ctx, "/private", path); err != nil {
 		return fmt.Errorf("GET /private: %w", err)
 	}
+	if err := s.varies(ctx, "/hello"); err != nil {
+		return fmt.Errorf("GET /hello: %w", err)
+	}
 	if err := s.alone(ctx, path, first); err != nil {
 		return fmt.Errorf("GET %s with uwgate and uWSGI stopped: %w", path, err)
 	}
@@ -149,6 +152,27 @@ func (s *story) refused(ctx context.Context, path, hit string) error {
 		return fmt.Errorf("the second visitor got the first one's page, rendering %s", got.token)
 	}
 	s.page.field("again", "rendering %s: Django made a new one", again.token)
+	return nil
+}
+
+// varies requests a page whose template looks at the user, as most templates do.
+func (s *story) varies(ctx context.Context, path string) error {
+	s.page.step("GET "+path, "not stored")
+	got, err := s.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	line, err := s.await(ctx, path)
+	if err != nil {
+		return err
+	}
+	s.page.line("   Its template has {% if user.is_authenticated %}, so Django adds Vary: Cookie.")
+	s.page.field("verdict", "%s, because of %s", line.Verdict, line.Reason)
+	s.page.field("what to do", "--vary-cookie anonymous, if strangers all get the same page")
+	s.page.field("Cache-Status", "%s", got.cacheStatus)
+	if line.Verdict != "pass" || line.Reason != "vary" {
+		return fmt.Errorf("verdict %s (%s), want pass (vary)", line.Verdict, line.Reason)
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,9 @@ type Config struct {
 	// Format is the --format of uwgate and of the recommended configuration: "body"
 	// (also if ""), "gzip" or "http".
 	Format string
+	// Port is nginx's on loopback; uwgate's admin listener and memcached have the next ones.
+	// 0: free ports.
+	Port int
 	// Memcached is the number of memcached servers. 0: one.
 	Memcached int
 	// Weights are the weights of the memcached servers, in their order. A server
@@ -160,7 +164,7 @@ func (s *Stack) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ports, err := FreePorts(s.cfg.Memcached + 2)
+	ports, err := s.ports(s.cfg.Memcached + 2)
 	if err != nil {
 		return err
 	}
@@ -189,6 +193,24 @@ func (s *Stack) start(ctx context.Context) error {
 		return s.Nginx.Start(ctx)
 	}
 	return startAll(ctx, s.Uwgate, s.Nginx)
+}
+
+// ports returns n addresses on loopback: those of Config.Port and after it, or free ones.
+func (s *Stack) ports(n int) ([]string, error) {
+	if s.cfg.Port == 0 {
+		return FreePorts(n)
+	}
+	var addrs []string
+	for i := range n {
+		addr := fmt.Sprintf("127.0.0.1:%d", s.cfg.Port+i)
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("stack: the programs need the ports %d to %d: %w", s.cfg.Port, s.cfg.Port+n-1, err)
+		}
+		ln.Close()
+		addrs = append(addrs, addr)
+	}
+	return addrs, nil
 }
 
 // startAll starts programs that do not need each other to start.

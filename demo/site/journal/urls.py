@@ -16,6 +16,7 @@ urlpatterns = [
     path("fresh", views.fresh, name="fresh"),
     path("private", views.private, name="private"),
     path("cookie", views.cookie, name="cookie"),
+    path("hello", views.hello, name="hello"),
     # Pages for one person.
     path("member", views.member, name="member"),
     path("contact", views.contact, name="contact"),

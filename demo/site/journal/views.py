@@ -1,6 +1,6 @@
 """
-The pages. No anonymous page reads the session: Django would add `Vary: Cookie` to
-it. A view needs to do nothing else to be cached.
+The pages. No anonymous page but /hello reads the session: Django adds `Vary: Cookie`
+to such a page. A view needs to do nothing else to be cached.
 """
 import time
 import uuid
@@ -87,6 +87,11 @@ def cookie(request):
     response = render(request, "journal/clock.html")
     response.set_cookie("flavour", "oatmeal")
     return response
+
+
+def hello(request):
+    """Its template looks at the user, so Django adds `Vary: Cookie`."""
+    return render(request, "journal/hello.html")
 
 
 @login_required
