@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -145,11 +146,30 @@ func (defs *definitions) mapOf(d *directive, source string) (result string, know
 		if re == nil {
 			return "", false
 		}
-		if re.MatchString(source) {
-			return line.args[0], true
+		if groups := re.FindStringSubmatch(source); groups != nil {
+			return withCaptures(line.args[0], re, groups), true
 		}
 	}
 	return byDefault, true
+}
+
+// withCaptures writes what a regex has captured in the place of its variables. A text with a
+// dollar sign would be read as another variable, so its variable stays.
+func withCaptures(result string, re *regexp.Regexp, groups []string) string {
+	if !strings.Contains(result, "$") {
+		return result
+	}
+	e := ParseExpression(result)
+	for i, p := range e {
+		group := slices.IndexFunc(re.SubexpNames(), func(name string) bool { return name != "" && strings.EqualFold(name, p.Text) })
+		if isCapture(p.Text) {
+			group = int(p.Text[0] - '0')
+		}
+		if p.IsVariable && 0 < group && group < len(groups) && !strings.Contains(groups[group], "$") {
+			e[i] = Piece{Text: groups[group]}
+		}
+	}
+	return slices.DeleteFunc(e, func(p Piece) bool { return p == Piece{} }).String()
 }
 
 // mapRegex returns the regex of a key such as "~^a" or "~*^a".

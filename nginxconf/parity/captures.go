@@ -30,7 +30,7 @@ func (k *checker) captures(l Lookup) {
 		}
 	}
 	v := l.opaque()[0]
-	k.error(l.at(l.Key.Place), keyPartial, k.setKey(l, nginxconf.Quote(l.asked()+"|$uri$is_args$args")),
+	k.error(l.at(l.Key.Place), keyPartial, k.wholeFix(l),
 		"the key %s has of the path only what the regex of %v captures: URLs that differ in the rest have one key, and visitors of one get the page of the other",
 		l.asked(), v.Place)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"uwgate/gateway/policy"
 	"uwgate/nginxconf"
 )
 
@@ -60,6 +61,26 @@ func (k *checker) setKeyFirst(l Lookup) Fix {
 func (k *checker) handoverFix(p pass, l Lookup) Fix {
 	f := k.params(p, l.handoverLines()...)
 	return f.as(f.Text + "\n# at the level of that line, or move that line to the level of these")
+}
+
+// wholeFix puts the whole URL into the key, where uwgate sees it.
+func (k *checker) wholeFix(l Lookup) Fix {
+	for _, key := range []string{l.asked() + "|$uri$is_args$args", opaqueOf(l) + "|$scheme://$host$request_uri"} {
+		isUnseen := func(reason policy.Reason) bool { _, isSeen := k.unseenIn(l, key, reason); return !isSeen }
+		if !l.HandsKeyOver() || !slices.ContainsFunc([]policy.Reason{policy.Host, policy.Rewritten, policy.Arguments}, isUnseen) {
+			return k.setKey(l, nginxconf.Quote(key))
+		}
+	}
+	return manual("put $request_uri into the key", "only you know what else it must contain")
+}
+
+// opaqueOf returns the variables of the key that only nginx can compute.
+func opaqueOf(l Lookup) string {
+	var all nginxconf.Expression
+	for _, v := range l.opaque() {
+		all = append(all, nginxconf.Piece{Text: strings.TrimPrefix(v.Name, "$"), IsVariable: true})
+	}
+	return all.String()
 }
 
 // remadeFix sets the key where the lookup is, and nowhere else.

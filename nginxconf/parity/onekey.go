@@ -9,7 +9,7 @@ import (
 	"uwgate/nginxconf"
 )
 
-// oneKey finds hosts, and arguments, that have one key although the application sees them
+// oneKey finds hosts, paths and arguments that have one key although the application sees them
 // apart: visitors of one get the page of the other. It makes the keys of sample requests.
 func (k *checker) oneKey(l Lookup) {
 	at := l.at(l.Key.Place)
@@ -18,6 +18,9 @@ func (k *checker) oneKey(l Lookup) {
 		return
 	}
 	k.hostsWithOneKey(l)
+	if k.pathsWithOneKey(l) {
+		return
+	}
 	k.argumentsWithOneKey(l)
 }
 
@@ -238,6 +241,13 @@ func contradict(one, other []nginxconf.Assumption) bool {
 
 // seesApart reports whether the application sees what two requests differ in.
 func (k *checker) seesApart(l Lookup, a, b nginxconf.Miss, one, other sample) bool {
+	if one["host"] == other["host"] && one["uri"] != other["uri"] {
+		sees := func(name string) bool {
+			param, isGiven := find(l.Misses.Params, name)
+			return isGiven && a.Value(param.Value) != b.Value(param.Value)
+		}
+		return sees("REQUEST_URI") || sees("PATH_INFO")
+	}
 	if one["host"] == other["host"] {
 		query, isGiven := find(l.Misses.Params, "QUERY_STRING")
 		return !isGiven || a.Value(query.Value) != b.Value(query.Value)
