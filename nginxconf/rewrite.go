@@ -233,6 +233,9 @@ func (r *rewriting) value(name string) (Expression, []Variable) {
 	if value, ok := r.inSubrequest(lower); ok {
 		return value, nil
 	}
+	if r.captures(lower) {
+		return itself, []Variable{r.capture(name)}
+	}
 	if made, ok := r.defs.other[lower]; ok {
 		return itself, []Variable{{made.Place, "$" + name, made.Kind, made.Value}}
 	}
@@ -245,6 +248,14 @@ func (r *rewriting) value(name string) (Expression, []Variable) {
 		return nil, nil // not set on this way: empty
 	}
 	return itself, []Variable{{Name: "$" + name, Kind: "unknown"}}
+}
+
+// captures reports whether the last regex captures something by that name. Several regexes can
+// have one name.
+func (r *rewriting) captures(name string) bool {
+	return r.regex != nil && r.defs.other[name].Kind == "capture" && slices.ContainsFunc(r.regex.args, func(arg string) bool {
+		return slices.ContainsFunc(namedCapture.FindAllStringSubmatch(arg, -1), func(m []string) bool { return Lower(m[1]) == name })
+	})
 }
 
 func (r *rewriting) capture(name string) Variable {
