@@ -95,6 +95,8 @@ var unserved = map[string]string{
 	"server_unresolved_of_gateway": "likewise",
 	"rewritten_by_late_set":        "only the operator knows whether its variable can be set before the lookup",
 	"redirect_looked_up_variable":  "only the operator knows to which paths it redirects",
+	"miss_backup":                  "only the operator knows whether the same application is there",
+	"miss_another":                 "its other gateway is not here",
 	"rewritten_by_map":             "only the operator knows other values for its map",
 	"server_port":                  "memcached's port here is not 11211",
 }

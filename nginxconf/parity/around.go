@@ -71,7 +71,7 @@ func (k *checker) missHeaders(l Lookup) {
 			continue
 		}
 		line := headerLine(nginxconf.AddHeader{Name: words[1], Value: words[2], Always: len(words) > 3})
-		k.warning(d.Place, headerLost, k.beside(l, line).as(line+"   # in the location of the lookup, too"),
+		k.warning(d.Place, headerLost, k.besideHeaders(l, line).as(line+"   # in the location of the lookup, too"),
 			"misses get the header %s here, but hits do not: they do not come through this location", words[1])
 	}
 }

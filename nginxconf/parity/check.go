@@ -37,6 +37,9 @@ type Gateway struct {
 	// Sentinels are the texts that no stored page contains. Nil: policy.DefaultSentinels.
 	Sentinels []string
 
+	// Backends are the addresses of the workers' servers. Empty: not told.
+	Backends []string
+
 	// FirstByteTimeout is how long the gateway waits for a response of a worker. Zero: not
 	// told.
 	FirstByteTimeout time.Duration

@@ -159,6 +159,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 			g.Refuses = func(user string) bool { return user != value }
 		case "--listen":
 			g.Listen = append(g.Listen, value)
+		case "--backend":
+			g.Backends = append(g.Backends, value)
 		case "--key":
 			g.Key = value
 		case "--generation":

@@ -31,6 +31,7 @@ var unfixed = map[string]string{
 	"param_unkeyed_behind_lookup": "only the operator knows whether it can be set before the lookup",
 	"rewritten_by_late_set":       "only the operator knows whether it can be set before the lookup",
 	"redirect_looked_up_variable": "only the operator knows which paths that can be",
+	"miss_backup":                 "only the operator knows whether the same application is there",
 	"rewritten_by_map":            "only the operator knows other values for its map",
 	"srcache_key_md5":             "the lines that make the key belong to two locations",
 

@@ -247,7 +247,7 @@ func (k *checker) headers(l Lookup) {
 		name := nginxconf.Lower(h.Name)
 		isThere := slices.ContainsFunc(l.Headers, func(other nginxconf.AddHeader) bool { return nginxconf.Lower(other.Name) == name })
 		if !isThere && !slices.Contains(told, name) && len(l.Headers) > 0 {
-			k.warning(h.Place, headerLost, k.beside(l, headerLine(h)),
+			k.warning(h.Place, headerLost, k.besideHeaders(l, headerLine(h)),
 				"hits do not get %s: the add_header of %s cancels those of outer levels", h.Name, l.Headers[0].Place)
 		}
 	}
@@ -281,10 +281,10 @@ func (k *checker) added(l Lookup, f uwsgi.Field) {
 		k.error(other.Place, headerNotAdded, k.adds(uwsgi.Field{Name: f.Name, Value: other.Values[0]}, f.Name).as(Flag{"nginx-adds", f.Name + ": " + other.Values[0]}.String()),
 			"nginx adds %q to hits, but --nginx-adds says %q: uwgate stores pages whose hits lack that", other.Name+": "+other.Values[0], f.Name+": "+f.Value)
 	case lost >= 0 && len(l.Headers) > 0:
-		k.error(l.HeadersLost[lost].Place, headerNotAdded, k.beside(l, line),
+		k.error(l.HeadersLost[lost].Place, headerNotAdded, k.besideHeaders(l, line),
 			"hits do not get %s, although --nginx-adds says so: the add_header of %s cancels those of outer levels", f.Name, l.Headers[0].Place)
 	default:
-		k.error(l.Place, headerNotAdded, k.beside(l, line).as(line), "nginx does not add %q to hits, but --nginx-adds says so: uwgate stores pages whose hits lack it", f.Name+": "+f.Value)
+		k.error(l.Place, headerNotAdded, k.besideHeaders(l, line).as(line), "nginx does not add %q to hits, but --nginx-adds says so: uwgate stores pages whose hits lack it", f.Name+": "+f.Value)
 	}
 }
 
@@ -317,8 +317,8 @@ func headerLine(h nginxconf.AddHeader) string {
 	return line + ";"
 }
 
-// beside adds the line to those headers that hits get.
-func (k *checker) beside(l Lookup, line string) Fix {
+// besideHeaders adds the line to those headers that hits get.
+func (k *checker) besideHeaders(l Lookup, line string) Fix {
 	if len(l.Headers) == 0 {
 		return k.put(l.Location.Place, line)
 	}

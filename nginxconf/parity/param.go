@@ -11,6 +11,7 @@ import (
 // pass checks one uwsgi_pass that leads to the gateway.
 func (k *checker) pass(p pass, ours *group) {
 	k.encryption(p)
+	k.beside(p)
 	k.method(p)
 	k.repeated(p)
 	k.unasked(p, ours)

@@ -42,6 +42,9 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 	if given("listen") {
 		g.Listen = s.texts("listen")
 	}
+	if len(s.Subscribe.Addresses) == 0 && s.Backends.HostMap == "" {
+		g.Backends = s.BackendAddresses()
+	}
 	if given("first-byte-timeout") {
 		g.FirstByteTimeout = s.Traffic.FirstByteTimeout
 	}
