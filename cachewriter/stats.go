@@ -47,6 +47,9 @@ type ServerStats struct {
 	Deletes      uint64 // the key is gone, or was not there
 	DeleteErrors uint64 // Delete returned an error
 	Purges       uint64 // wide purges that are complete
+	Walks        uint64 // through all keys of the server, to their end
+	WalkErrors   uint64 // walks that failed before
+	WalkTime     time.Duration
 	Pending      PendingStats
 
 	Breaker   BreakerState
@@ -97,6 +100,9 @@ func (s *ServerStats) add(o ServerStats) {
 	s.Deletes += o.Deletes
 	s.DeleteErrors += o.DeleteErrors
 	s.Purges += o.Purges
+	s.Walks += o.Walks
+	s.WalkErrors += o.WalkErrors
+	s.WalkTime += o.WalkTime
 	s.Pending.Entries += o.Pending.Entries
 	s.Pending.Done += o.Pending.Done
 	s.Pending.Lost += o.Pending.Lost

@@ -50,6 +50,21 @@ func (s *store) walk(ctx context.Context, w *walker) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	began := time.Now()
+	err := s.walkAll(ctx, w)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.WalkTime += time.Since(began)
+	switch {
+	case err == nil:
+		s.stats.Walks++
+	case !errors.Is(err, errStopped):
+		s.stats.WalkErrors++
+	}
+	return err
+}
+
+func (s *store) walkAll(ctx context.Context, w *walker) error {
 	dial, cancel := context.WithTimeoutCause(ctx, walkPatience, errTimeout)
 	_, err := s.meta.connection(dial)
 	cancel()

@@ -10,6 +10,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway"
 	"uwgate/gateway/backend"
+	"uwgate/gateway/hits"
 	"uwgate/gateway/subscription"
 	"uwgate/histogram"
 )
@@ -58,6 +59,18 @@ type snapshot struct {
 	pools         []poolStats
 	subscriptions *subscription.Stats // nil: uwgate takes none
 	store         []cachewriter.ServerStats
+	queue         cachewriter.QueueLimits // of the store
+	info          []cachewriter.Info      // nil: memcached was not asked yet
+	hits          *hits.Stats             // nil: nginx tells nothing
+	busy          map[string]float64      // seconds that workers were occupied, by reason
+	program       program
+}
+
+// program is about the process and its settings.
+type program struct {
+	version string
+	reload  ReloadStatus
+	lost    uint64 // log lines
 }
 
 // poolStats are those of a pool and its servers.
@@ -82,8 +95,19 @@ func (a *Admin) snapshot() *snapshot {
 		s.subscriptions = &stats
 	}
 	if g.Store != nil {
-		s.store = g.Store.Stats().Servers
+		stats := g.Store.Stats()
+		s.store, s.queue = stats.Servers, stats.Queue
+		_, s.info, _ = a.watch.seen()
 	}
+	if a.Hits != nil {
+		stats := a.Hits.Stats()
+		s.hits = &stats
+	}
+	s.busy = map[string]float64{}
+	for _, saving := range g.Savings() {
+		s.busy[string(saving.Reason)] += saving.Seconds
+	}
+	s.program = program{a.Version, a.reloads.get(), a.lostLines()}
 	return s
 }
 

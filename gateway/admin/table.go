@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"strconv"
 
 	"uwgate/cachewriter"
@@ -11,7 +12,10 @@ import (
 
 // metrics is the table of all metrics, in the order of docs/metrics.md, which is made from
 // it.
-var metrics = []metric{
+var metrics = slices.Concat(gatewayMetrics, programMetrics, memcachedMetrics, nginxMetrics)
+
+// gatewayMetrics are those of requests, and of what the gateway does with them.
+var gatewayMetrics = []metric{
 	// Requests.
 	{name: "requests_total", kind: counter, unit: "requests", labels: []string{"status"},
 		help:  "Requests that ended, by the status in the access log. 499 means that the client left, 0 is not counted.",
@@ -28,6 +32,14 @@ var metrics = []metric{
 		help:  "Time from the accepted connection to the last byte of the response.",
 		alert: "a high quantile rises",
 		read:  single(func(s *snapshot) value { return value{hist: s.Requests.Took} })},
+	{name: "first_byte_duration_seconds", kind: timing, unit: "seconds",
+		help:  "Time from the accepted connection to the head of a worker's response, of requests to which one responded.",
+		alert: "a high quantile rises: workers are slow, or too few",
+		read:  single(func(s *snapshot) value { return value{hist: s.Requests.FirstByte} })},
+	{name: "queue_duration_seconds", kind: timing, unit: "seconds",
+		help:  "Time that requests waited for a free server, of those that had to wait.",
+		alert: "its count rises: workers are too few",
+		read:  single(func(s *snapshot) value { return value{hist: s.Requests.Queued} })},
 	{name: "response_bytes_total", kind: counter, unit: "bytes",
 		help: "Bytes of response bodies that were sent to nginx.",
 		read: single(func(s *snapshot) value { return number(s.Requests.Bytes) })},
@@ -57,6 +69,20 @@ var metrics = []metric{
 				emit(number(n), string(reason))
 			}
 		}},
+	{name: "verdicts_total", kind: counter, unit: "requests", labels: []string{"verdict"},
+		help: "Requests by verdict: store, observe (it would be stored without --observe) or pass.",
+		read: words(func(s *snapshot) map[string]uint64 { return s.Requests.Verdicts })},
+	{name: "worker_busy_seconds_total", kind: counter, unit: "seconds", labels: []string{"reason"},
+		help: "Time that workers were occupied with requests of clients, by the reason of the decision. `uwgate report` says what could be saved, by host.",
+		read: func(s *snapshot, emit emits) {
+			for reason, seconds := range s.busy {
+				emit(value{number: seconds}, reason)
+			}
+		}},
+	{name: "observing", kind: gauge, unit: "1 or 0",
+		help:  "1 if --observe is in force: nothing is stored.",
+		alert: "it is 1 for longer than the trial lasts",
+		read:  single(func(s *snapshot) value { return yes(s.Requests.Observe) })},
 	{name: "observed_total", kind: counter, unit: "pages",
 		help: "Pages that would have been stored without --observe.",
 		read: single(func(s *snapshot) value { return number(s.Requests.Observed) })},
@@ -65,6 +91,10 @@ var metrics = []metric{
 		help:  "Bytes of pages that are being copied for the store while they are relayed; --capture-memory bounds them.",
 		alert: "it comes near --capture-memory: pages are not stored (`capture-full`)",
 		read:  single(func(s *snapshot) value { return number(s.Requests.Captures) })},
+
+	{name: "capture_memory_limit_bytes", kind: gauge, unit: "bytes",
+		help: "The most of these bytes; --capture-memory sets it. 0: no bound.",
+		read: single(func(s *snapshot) value { return number(s.Requests.CaptureMax) })},
 
 	// Connections.
 	{name: "connections", kind: gauge, unit: "connections",
@@ -101,6 +131,12 @@ var metrics = []metric{
 		help:  "Bytes of request bodies that wait for a worker in files, including what has not arrived yet; --spool-disk bounds it.",
 		alert: "it comes near --spool-disk: further uploads get a 503",
 		read:  single(func(s *snapshot) value { return number(s.Spool.Disk) })},
+	{name: "spool_memory_limit_bytes", kind: gauge, unit: "bytes",
+		help: "The bound of `uwgate_spool_memory_bytes`; --spool-memory sets it. 0: no bound.",
+		read: single(func(s *snapshot) value { return number(s.Spool.MemoryLimit) })},
+	{name: "spool_disk_limit_bytes", kind: gauge, unit: "bytes",
+		help: "The bound of `uwgate_spool_disk_bytes`; --spool-disk sets it. 0: no bound.",
+		read: single(func(s *snapshot) value { return number(s.Spool.DiskLimit) })},
 	{name: "spool_files", kind: gauge, unit: "files",
 		help: "Request bodies that wait for a worker in files.",
 		read: single(func(s *snapshot) value { return number(s.Spool.Files) })},
@@ -188,6 +224,9 @@ var metrics = []metric{
 		help:  "Requests that wait for a server of the pool.",
 		alert: "it stays above 0: the pool has too few workers, or none that is up",
 		read:  pools(func(p poolStats, emit emits) { emit(number(p.Waiting), p.name) })},
+	{name: "pool_requests_total", kind: counter, unit: "requests", labels: poolLabels,
+		help: "Requests that asked for a server of the pool. Those that were sent again count once.",
+		read: pools(func(p poolStats, emit emits) { emit(number(p.Requests), p.name) })},
 	{name: "pool_queued_total", kind: counter, unit: "requests", labels: poolLabels,
 		help: "Requests that had to wait for a server of the pool.",
 		read: pools(func(p poolStats, emit emits) { emit(number(p.Queued), p.name) })},
@@ -287,6 +326,24 @@ var metrics = []metric{
 		help:  "Pending purges by site, prefix, tag and the like: they are done as soon as the server can be reached.",
 		alert: "it stays above 0: old pages may be served",
 		read:  stores(func(s cachewriter.ServerStats) value { return number(s.Pending.Purges) })},
+	{name: "store_walks_total", kind: counter, unit: "walks", labels: []string{"server", "result"},
+		help:  "Walks through all keys of the server, for purges by site, prefix, tag and the like, by result: done or failed.",
+		alert: `the rate with result="failed" rises: purges are not complete`,
+		read: func(s *snapshot, emit emits) {
+			for _, server := range s.store {
+				emit(number(server.Walks), server.Addr, "done")
+				emit(number(server.WalkErrors), server.Addr, "failed")
+			}
+		}},
+	{name: "store_walk_seconds_total", kind: counter, unit: "seconds", labels: storeLabels,
+		help: "Time that these walks took.",
+		read: stores(func(s cachewriter.ServerStats) value { return value{number: s.WalkTime.Seconds()} })},
+	{name: "store_queue_limit_bytes", kind: gauge, unit: "bytes",
+		help: "The bound of `uwgate_store_queue_bytes` over all servers; each has an equal share.",
+		read: single(func(s *snapshot) value { return number(s.queue.Bytes) })},
+	{name: "store_queue_limit_entries", kind: gauge, unit: "pages",
+		help: "The bound of `uwgate_store_queue_entries` over all servers; --queue-entries sets it.",
+		read: single(func(s *snapshot) value { return number(s.queue.Entries) })},
 	{name: "store_write_duration_seconds", kind: timing, unit: "seconds", labels: storeLabels,
 		help:  "Time that memcached took to respond to the write of a page.",
 		alert: "a high quantile comes near --memcached-timeout",
