@@ -286,6 +286,44 @@ func TestPurgeIsPending(t *testing.T) {
 	}
 }
 
+// With --wait, a purge returns when a server that could not be reached has been purged. Meanwhile
+// uwgate status shows the purge, and afterwards what became of it.
+func TestPurgeWaitsForServers(t *testing.T) {
+	t.Parallel()
+	b := startPurges(t, stack.Config{Memcached: 3, Args: []string{"--memcached-timeout", "250ms", "--memcached-connect-timeout", "250ms"}})
+	b.fillAll("before", false)
+	status := func() string {
+		stdout, stderr, exit := runUwgate(t, append([]string{"status"}, b.told()...)...)
+		if exit != 0 {
+			t.Fatalf("status %d: %s", exit, stderr)
+		}
+		return stdout
+	}
+	if err := b.Memcached[0].Pause(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan purge.Result)
+	go func() { done <- b.run("--wait", "--site", wwwSite) }()
+	b.eventually("status shows the purge", func() bool {
+		s := status()
+		return strings.Contains(s, "hard site "+wwwSite) && strings.Contains(s, " running ")
+	})
+	if err := b.Memcached[0].Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-done; r.Status != purge.Done || len(r.Servers) != 3 {
+		t.Errorf("got %+v", r)
+	}
+	for _, p := range purgePages {
+		if held := b.holds("http://" + strings.ReplaceAll(p.String(), "%", "%25")); held == (p.host == wwwSite) {
+			t.Errorf("%v is in memcached: %v", p, held)
+		}
+	}
+	if s := status(); !strings.Contains(s, "hard site "+wwwSite) || strings.Contains(s, " running ") || !strings.Contains(s, " done ") {
+		t.Errorf("after the purge:\n%s", s)
+	}
+}
+
 // spellings are request targets that lead the application to one page.
 var spellings = []string{"/news/1", "/%6eews/1", "/%6Eews/1", "/news//1", "//news/./1", "/old/../news/1", "/old%2F..%2fnews/%31", "/news/1?"}
 
@@ -293,7 +331,7 @@ var spellings = []string{"/news/1", "/%6eews/1", "/%6Eews/1", "/news//1", "//new
 // gone, also if the keys can be derived from the URL that was named.
 func TestPurgeOfSpellings(t *testing.T) {
 	t.Parallel()
-	const handover = "uwsgi_param CACHE_KEY    $memcached_key   if_not_empty;"
+	const handover = `uwsgi_param CACHE_KEY    "$visitor$scheme://$host$request_uri";`
 	for _, cfg := range []stack.Config{{Memcached: 3}, {Memcached: 3, ReadsNginx: true, Edits: [][2]string{{handover, ""}}}} {
 		t.Run(fmt.Sprintf("derived %v", cfg.ReadsNginx), func(t *testing.T) {
 			t.Parallel()

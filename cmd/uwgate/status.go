@@ -16,6 +16,7 @@ import (
 
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/admin"
+	"uwgate/gateway/purge"
 )
 
 func statusCommand() *cli.Command {
@@ -78,14 +79,31 @@ func writeStatus(w io.Writer, s *admin.Status) error {
 			fmt.Fprintf(t, "(queue)\t%s\t%d waiting\t\t\t\n", cmp.Or(p.Name, "default"), p.Waiting)
 		}
 	}
-	fmt.Fprint(t, "\nmemcached\tstate\tqueued\tstored\trefused\tdropped\tfailed\tdeletes\towed\n")
+	fmt.Fprint(t, "\nmemcached\tstate\tqueued\tstored\trefused\tdropped\tfailed\tdeletes\towed\tpurges owed\n")
 	for _, m := range s.Store {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", m.Server, state(m.Up), m.Queued, m.Stored, m.Refused, m.Dropped, m.Failed, m.Deletes, m.Owed)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", m.Server, state(m.Up), m.Queued, m.Stored, m.Refused, m.Dropped, m.Failed, m.Deletes, m.Owed, m.Purges)
 		if m.Error != "" {
 			fmt.Fprintf(t, "(last error)\t%s\n", m.Error)
 		}
 	}
+	writePurges(t, s.Purges)
 	return t.Flush()
+}
+
+// writePurges writes the purges that are under way and the last ones.
+func writePurges(w io.Writer, purges []purge.Purged) {
+	if len(purges) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\npurge\tat\tclient\tvia\toutcome\tfound\tdeleted\ttook\n")
+	for _, p := range purges {
+		what := p.Mode + " " + cmp.Or(strings.Join(p.Purged[:min(len(p.Purged), 1)], ""), "nothing")
+		if n := len(p.Purged); n > 1 {
+			what += fmt.Sprintf(", +%d", n-1)
+		}
+		took := time.Duration(p.Took * float64(time.Second)).Round(time.Millisecond)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%v\n", printable(what), p.At.Local().Format(time.TimeOnly), cmp.Or(p.Client, "-"), p.Via, cmp.Or(p.Outcome, "running"), p.Found, p.Deleted, took)
+	}
 }
 
 func state(up bool) string {

@@ -9,6 +9,7 @@ import (
 	"uwgate/cachewriter"
 	"uwgate/gateway"
 	"uwgate/gateway/backend"
+	"uwgate/gateway/purge"
 )
 
 // A Status says what a gateway is doing, for people. Its JSON form is that of the API.
@@ -32,6 +33,8 @@ type Status struct {
 	Followers int               `json:"followers"` // requests that wait for them
 	Coalesced map[string]uint64 `json:"coalesced"` // how such waits ended
 	Copies    map[string]uint64 `json:"copies"`    // last good copies: kept, lost, served
+
+	Purges []purge.Purged `json:"purges"` // under way, and the last ten that have ended, the latest first
 
 	Refresh *RefreshStatus  `json:"refresh,omitempty"` // nil: refreshing is turned off
 	Pools   []PoolStatus    `json:"pools"`
@@ -94,6 +97,7 @@ type StorageStatus struct {
 	Failed  uint64 `json:"failed"`
 	Deletes uint64 `json:"deletes"`
 	Owed    int    `json:"owed_deletes"`
+	Purges  int    `json:"owed_purges"`
 	Error   string `json:"last_error,omitempty"`
 
 	Memcached *MemcachedStatus `json:"memcached,omitempty"` // nil: it was not asked yet
@@ -137,6 +141,7 @@ func (a *Admin) Status() *Status {
 	if s.Slowest == nil {
 		s.Slowest = []gateway.SlowRequest{}
 	}
+	s.Purges = a.Gateway.Purges.Recent()
 	for code, n := range all.Requests.Statuses {
 		s.Requests[string(rune('0'+code/100))+"xx"] += n
 	}
@@ -194,7 +199,7 @@ func storageStatus(stats cachewriter.Stats, info []cachewriter.Info) []StorageSt
 		all = append(all, StorageStatus{
 			Server: s.Addr, Up: s.Breaker != cachewriter.BreakerOpen, Queued: s.QueuedEntries, Stored: s.Stored,
 			Refused: s.Refused, Dropped: dropped, Failed: s.Failed + s.DeleteErrors, Deletes: s.Deletes + s.Pending.Done,
-			Owed: s.Pending.Entries, Error: s.LastError, Memcached: memcachedStatus(s.Addr, info),
+			Owed: s.Pending.Entries, Purges: s.Pending.Purges, Error: s.LastError, Memcached: memcachedStatus(s.Addr, info),
 		})
 	}
 	return all

@@ -16,13 +16,12 @@ func (p *Purger) Invalidate(ctx context.Context, o Order, scopes []policy.Scope)
 	for _, s := range scopes {
 		o.add(s)
 	}
-	began, t := time.Now(), newTally()
+	is, t := p.begin(o), newTally()
 	if p.Store != nil && !o.Policy.Observe {
 		p.purgeScopes(ctx, o, slices.Concat(p.purgeURLs(ctx, o, t), o.scopes(), o.Groups), t)
 	}
-	r := t.result(time.Since(began))
-	p.stats.add(o, r)
-	p.audit(o, r)
+	r := t.result(time.Since(is.At))
+	p.end(o, is, r)
 	return r
 }
 

@@ -134,7 +134,7 @@ func (o Order) hard() Order {
 // Do carries an order out. The request must have passed Check. The end of asked ends no more
 // than Request.Wait: what was changed must go whether or not anybody waits.
 func (p *Purger) Do(asked context.Context, o Order) *Result {
-	began := time.Now()
+	is := p.begin(o)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(asked), maxTime)
 	defer cancel()
 	t := newTally()
@@ -142,19 +142,47 @@ func (p *Purger) Do(asked context.Context, o Order) *Result {
 	if p.Store != nil && !o.Policy.Observe {
 		scopes := slices.Concat(p.purgeURLs(ctx, o, t), o.scopes(), o.Groups)
 		wait = p.purgeScopes(ctx, o, scopes, t)
-		if o.fetches() && t.isIncomplete() {
+		if o.fetches() && t.isIncomplete() && len(o.URLs) > 0 {
 			p.purgeURLs(ctx, o.hard(), t) // what is known is deleted in any case
+			t.explain("the pages of the URLs were deleted, not fetched again, since nothing tells which pages are visited")
 		}
 	}
 	var again fetches
 	if o.Wait {
 		again = wait(asked)
+		p.awaitPending(asked, t)
 	}
-	r := t.result(time.Since(began))
+	r := t.result(time.Since(is.At))
 	r.Fetched, r.Failed = again.fetched, again.failed
-	p.stats.add(o, r)
-	p.audit(o, r)
+	p.end(o, is, r)
 	return r
+}
+
+// pendingWait bounds how long a purge that waits does so for servers that could not be
+// reached, and pendingPoll is how often it looks.
+const (
+	pendingWait = 30 * time.Second
+	pendingPoll = 50 * time.Millisecond
+)
+
+// awaitPending waits until the servers that are pending are owed no purges any more, as long
+// as ctx lasts.
+func (p *Purger) awaitPending(ctx context.Context, t *tally) {
+	ctx, cancel := context.WithTimeout(ctx, pendingWait)
+	defer cancel()
+	tick := time.NewTicker(pendingPoll)
+	defer tick.Stop()
+	for t.isPending() && ctx.Err() == nil {
+		for _, s := range p.Store.Stats().Servers {
+			if s.Pending.Entries+s.Pending.Purges == 0 {
+				t.settle(s.Addr)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // maxTime bounds one purge. What is not done by then is pending.

@@ -2,8 +2,10 @@ package purge
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"uwgate/cachewriter"
 	"uwgate/gateway/policy"
@@ -50,5 +52,30 @@ func TestNothingIsDone(t *testing.T) {
 		if r.Status != tt.status || len(r.Servers) != 1 || !strings.Contains(r.Servers[0].Incomplete, tt.incomplete) {
 			t.Errorf("%s: got %+v, want %s %q", tt.name, r, tt.status, tt.incomplete)
 		}
+	}
+}
+
+// The last purges are remembered, the latest first, and not more than ten of them.
+func TestRecent(t *testing.T) {
+	p := &Purger{HideQuery: true}
+	long := strings.Repeat("\u00e9", maxItem)
+	for i := range maxRecent + 5 {
+		o := Order{Client: "10.0.0.7", Via: "PURGE", Policy: &policy.Policy{}, Request: &Request{Tags: []string{fmt.Sprint(i), long}, URLs: []string{"http://a.example/?secret"}}}
+		running := p.begin(o)
+		if got := p.Recent()[0]; got.Outcome != "" || got.Mode != "hard" {
+			t.Errorf("under way: got %+v", got)
+		}
+		p.end(o, running, &Result{Status: Done, Found: 2, Deleted: 1, Took: 0.5})
+	}
+	all := p.Recent()
+	if len(all) != maxRecent {
+		t.Fatalf("%d are remembered, want %d", len(all), maxRecent)
+	}
+	got := all[0]
+	if got.Purged[0] != "url http://a.example/" || got.Purged[1] != "tag 14" || len(got.Purged[2]) > maxItem+len("…") || !utf8.ValidString(got.Purged[2]) {
+		t.Errorf("purged %q", got.Purged)
+	}
+	if got.Client != "10.0.0.7" || got.Via != "PURGE" || got.Outcome != Done || got.Found != 2 || got.Deleted != 1 || got.Took != 0.5 {
+		t.Errorf("got %+v", got)
 	}
 }

@@ -41,8 +41,8 @@ type Request struct {
 	// DryRun finds the pages and deletes none.
 	DryRun bool `json:"dry_run,omitempty"`
 
-	// Wait waits until all pages have been fetched again, as long as the request's context
-	// lasts.
+	// Wait waits until all pages have been fetched again, and 30 seconds at most until servers
+	// that could not be reached have been purged, as long as the request's context lasts.
 	Wait bool `json:"wait,omitempty"`
 }
 

@@ -73,6 +73,37 @@ func (t *tally) isIncomplete() bool {
 	return false
 }
 
+func (t *tally) isPending() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.servers {
+		if s.Pending {
+			return true
+		}
+	}
+	return false
+}
+
+// settle notes that a server is not pending any more, if it was.
+func (t *tally) settle(server string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.servers[server]; s != nil && s.Pending {
+		s.Pending, s.Error = false, ""
+	}
+}
+
+// explain adds to what is said of the servers that cannot list their pages.
+func (t *tally) explain(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.servers {
+		if s.Incomplete != "" {
+			s.Incomplete += "; " + what
+		}
+	}
+}
+
 // result is the sum. Servers are in the order of their names.
 func (t *tally) result(took time.Duration) *Result {
 	t.mu.Lock()

@@ -38,8 +38,10 @@ func (p *Purger) Stats() Stats {
 
 // stats are the counters of a Purger. The zero value is ready.
 type stats struct {
-	mu  sync.Mutex // guards all
-	all Stats
+	mu      sync.Mutex // guards what follows
+	all     Stats
+	running []*Purged
+	recent  []Purged // the latest first
 }
 
 func (s *stats) add(o Order, r *Result) {

@@ -48,7 +48,7 @@ func ForPurge() *Set {
 		request("all", "purge all pages that uwgate has stored, and nothing else that is in memcached", func(r *purge.Request) *bool { return &r.All }),
 		request("soft", "serve pages that are being visited until they have been fetched again; delete the others", func(r *purge.Request) *bool { return &r.Soft }),
 		request("refresh", "delete all pages, and fetch those again that were being visited", func(r *purge.Request) *bool { return &r.Refresh }),
-		request("wait", "wait until pages have been fetched again", func(r *purge.Request) *bool { return &r.Wait }),
+		request("wait", "wait until pages have been fetched again, and up to 30s for memcached servers that cannot be reached", func(r *purge.Request) *bool { return &r.Wait }),
 		request("dry-run", "find the pages, and delete none", func(r *purge.Request) *bool { return &r.DryRun }),
 		jsonRow("print one JSON object"),
 	}, only("admin", "admin-token", "admin-token-file", "config"))
