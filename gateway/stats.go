@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"math"
 	"net"
@@ -129,6 +130,15 @@ func (g *Gateway) PublicURI(uri string) string {
 		uri, _, _ = strings.Cut(uri, "?")
 	}
 	return g.policy().Bypass.Public(uri)
+}
+
+// Ready returns nil if a listener accepts requests and a server of any pool connections,
+// which is tried if none is known to. Else it says what is missing.
+func (g *Gateway) Ready(ctx context.Context) error {
+	if !g.IsListening() {
+		return errors.New("uwgate accepts no requests")
+	}
+	return g.Backends.Reachable(ctx)
 }
 
 // IsListening reports whether a listener accepts connections.

@@ -19,7 +19,7 @@ func TestAllowGarbage(t *testing.T) {
 			t.Setenv("GOGC", tt.gogc)
 			t.Setenv("GOMEMLIMIT", tt.limit)
 			before := heapGoal()
-			stop := allowGarbage()
+			stop := allowGarbage(0)
 			with := heapGoal()
 			stop()
 			if grown := with >= before+spareHeap; grown != tt.want {

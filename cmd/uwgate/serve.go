@@ -64,13 +64,15 @@ func serve(c *cli.Context, set *settings.Set) error {
 	if err := trySpool(parts, g, logs.log); err != nil {
 		return err
 	}
+	checkBackends(c.Context, g)
 	left, leave := context.WithCancel(c.Context)
 	defer leave()
 	sockets, err := openSockets(c.Context, parts, &takeover.Offer{Version: buildVersion(), Leave: leave, Log: logs.log})
 	if err != nil {
 		return err
 	}
-	defer allowGarbage()()
+	memory := limitMemory()
+	defer allowGarbage(memory)()
 	defer watchHosts(c.Context, g.Backends)()
 	defer onSignal(usr1s, logs.reopenOrReport)()
 	s := supervisor{logs.log}
@@ -83,6 +85,7 @@ func serve(c *cli.Context, set *settings.Set) error {
 		defer s.reloading()()
 		a.NoteReload(r.reload(left))
 	})()
+	logs.log.Info("serving", append(summary(parts, g), zap.Int64("memory_limit", memory))...)
 	f := &farewell{gateway: g, log: logs.log, tell: s.tell, end: func() { logs.close(); os.Exit(exitFailed) }}
 	defer onSignal(terms, f.onTerm)()
 	return run(left, a, parts.Subscriptions, sockets, f, s)

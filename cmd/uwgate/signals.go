@@ -95,10 +95,5 @@ func (f *farewell) inFlight() zap.Field {
 	return zap.Int64("requests_in_flight", f.gateway.Stats().Requests.InFlight)
 }
 
-// limit is how long the drain takes at most.
-func (f *farewell) limit() zap.Field {
-	if d := f.gateway.Timeouts.Drain; d >= 0 {
-		return zap.Duration("drain_timeout", d)
-	}
-	return zap.String("drain_timeout", "none")
-}
+// limit is how long the drain takes at most; negative: no bound.
+func (f *farewell) limit() zap.Field { return zap.Duration("drain_timeout", f.gateway.Timeouts.Drain) }

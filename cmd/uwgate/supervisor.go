@@ -58,14 +58,6 @@ func (s supervisor) watch(ctx context.Context, g *gateway.Gateway) {
 
 // statusOf is what `systemctl status` shows.
 func statusOf(g *gateway.Gateway) string {
-	up, all := 0, 0
-	for _, p := range g.Backends.All() {
-		for _, n := range p.Stats() {
-			all++
-			if n.Up {
-				up++
-			}
-		}
-	}
+	up, all := backendsUp(g)
 	return fmt.Sprintf("STATUS=%d requests in flight, %d of %d backends up", g.Stats().Requests.InFlight, up, all)
 }

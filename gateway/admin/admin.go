@@ -81,9 +81,9 @@ func (a *Admin) profiles(mux *http.ServeMux) {
 	}
 }
 
-func (a *Admin) ready(w http.ResponseWriter, _ *http.Request) {
-	if !a.Gateway.IsListening() {
-		http.Error(w, "not accepting requests", http.StatusServiceUnavailable)
+func (a *Admin) ready(w http.ResponseWriter, r *http.Request) {
+	if err := a.Gateway.Ready(r.Context()); err != nil {
+		http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	io.WriteString(w, "ready\n")

@@ -210,3 +210,13 @@ func TestExplainAPIOverUnix(t *testing.T) {
 		t.Errorf("got %.200s", got)
 	}
 }
+
+// A gateway without a worker says why it is not ready.
+func TestNotReadyWithoutABackend(t *testing.T) {
+	b := startBench(t, nil, "127.0.0.1:1")
+	b.Gateway.Backends.Check(t.Context())
+	status, body := visit(b.Handler(), "/-/ready")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "not ready: no backend accepts connections: connect to 127.0.0.1:1: connect: connection refused") {
+		t.Errorf("%d %q", status, body)
+	}
+}

@@ -3,7 +3,7 @@
 // An [Admin] has two sides. Handler serves HTTP:
 //
 //	/-/healthy          200 while the process lives
-//	/-/ready            200 while a listener accepts requests, else 503
+//	/-/ready            200 while a listener accepts requests and a backend connections, else 503 and why
 //	/metrics            for Prometheus; docs/metrics.md lists the metrics
 //	/api/v1/status      what `uwgate status` shows
 //	/api/v1/explain     what `uwgate explain` shows

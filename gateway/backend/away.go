@@ -68,6 +68,6 @@ func (p *pool) present() {
 	if p.since.IsZero() {
 		return
 	}
-	p.options().log().Info("a backend accepts connections again", zap.Duration("after", time.Since(p.since)), zap.Int("waiting", p.queue.length))
+	p.options().log().Info("a backend accepts connections again", zap.Duration("down", time.Since(p.since)), zap.Int("waiting", p.queue.length))
 	p.since, p.resting, p.absence.err = time.Time{}, false, nil
 }
