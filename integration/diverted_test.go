@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,12 +15,22 @@ import (
 // keepsKey removes CACHE_KEY from the configuration. CACHE_STATUS stays.
 var keepsKey = [2]string{"    uwsgi_param CACHE_KEY", "    #"}
 
+// lookupAlone takes the lookup of the printed location out of its if, so that the location
+// looks up all requests.
+var lookupAlone = [][2]string{
+	{`        if ($not_asked = "") {`, ""},
+	{`        }
+        # The others are not. nginx hands the key over, but CACHE_STATUS is empty: uwgate
+        # stores nothing.
+        uwsgi_pass uwgate;`, ""},
+}
+
 // A request that nginx passes on without a lookup is not a miss. If the configuration
 // does not let uwgate tell the two apart, a gateway that reads it does not start. If it
 // does, uwgate stores only pages that were looked up.
 func TestDivertedRequests(t *testing.T) {
 	t.Parallel()
-	const asks, pages = "        memcached_pass memcached;", "error_page 404 405 502 504 = @uwgate;"
+	const asks, pages = "            memcached_pass memcached;", "error_page 404 405 502 504 = @uwgate;"
 	for _, tt := range []struct {
 		name  string
 		edits [][2]string
@@ -47,7 +58,7 @@ func TestDivertedRequests(t *testing.T) {
 			t.Parallel()
 			w := start(t, stack.Config{
 				App: filepath.Join("testdata", "parity"), Workers: 1, ReadsNginx: true, NginxArgs: withoutBypass,
-				Edits: append([][2]string{keepsKey}, tt.edits...),
+				Edits: slices.Concat(lookupAlone, [][2]string{keepsKey}, tt.edits),
 			})
 			w.storesWhatWasLookedUp(tt.name != "deny")
 			w.without("    uwsgi_param CACHE_STATUS", func() {

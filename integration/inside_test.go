@@ -22,7 +22,7 @@ type wish struct {
 func TestInsideRequests(t *testing.T) {
 	t.Parallel()
 	const (
-		asksBody = "        memcached_pass memcached;"
+		asksBody = `        if ($not_asked = "") {`
 		asksHTTP = "        srcache_fetch GET "
 		pass     = "    location @uwgate {"
 	)

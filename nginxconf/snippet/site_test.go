@@ -252,12 +252,12 @@ func ExampleSite() {
 		return
 	}
 	for line := range strings.Lines(b.String()) {
-		if strings.Contains(line, "$request_uri\"") {
+		if strings.Contains(line, "$memcached_key") {
 			fmt.Print(strings.TrimSpace(line), "\n")
 		}
 	}
 	// Output:
-	// uwsgi_param CACHE_KEY    "$visitor$scheme://$host$request_uri";  # where nginx looked,
+	// uwsgi_param CACHE_KEY    $memcached_key   if_not_empty;  # where nginx looked,
 	// set $memcached_key "$visitor$scheme://$host$request_uri";
 }
 
