@@ -37,7 +37,7 @@ func checkHealth(c *cli.Context, set *settings.Set) error {
 		return err
 	}
 	if s.Control.Admin.IsZero() {
-		return errors.New("no gateway to ask: name it with --admin, as in the settings of `uwgate serve`")
+		return errors.New("no gateway to ask: name it with --admin or --config, as in the settings of `uwgate serve`")
 	}
 	path := "/-/healthy"
 	if s.Command.Ready {
