@@ -39,7 +39,7 @@ var accessFields = []logField{
 // eventFields are the fields of all other lines, in alphabetical order.
 var eventFields = []logField{
 	{"address", "string", "", "An address that uwgate listens on.", `"127.0.0.1:3030"`},
-	{"admin", "string", "", "The address of `--admin`. Empty: none.", `"unix:/run/uwgate-admin.sock"`},
+	{"admin", "string", "", "The address of `--admin`. Empty: none.", `"unix:/run/uwgate/admin.sock"`},
 	{"allowed_host", "list of strings", "", "The hosts of `--allowed-host`.", `["*.example.com"]`},
 	{"backend", "string", "", "A server of the workers.", `"unix:/run/app.sock"`},
 	{"backends", "number", "servers", "Servers of the workers, over all pools.", `4`},
@@ -62,7 +62,7 @@ var eventFields = []logField{
 	{"key", "string", "", "The key that servers announce themselves for.", `"www.example.com"`},
 	{"limit", "number", "connections", "The bound of client connections that are open at once.", `4096`},
 	{"lines", "number", "lines", "Log lines that were dropped because their sink was too slow.", `120`},
-	{"listen", "list of strings", "", "The addresses of `--listen`.", `["unix:/run/uwgate.sock"]`},
+	{"listen", "list of strings", "", "The addresses of `--listen`.", `["unix:/run/uwgate/uwgate.sock"]`},
 	{"max_connections", "number", "connections", "The client connections that may be open at once (`--max-connections`).", `4096`},
 	{"memcached", "list of strings", "", "The servers of `--memcached`.", `["127.0.0.1:11211"]`},
 	{"memory_limit", "number", "bytes", "The memory that uwgate tries to keep below: `GOMEMLIMIT`, or nine tenths of the control group's. 0: no limit.", `483183820`},

@@ -31,7 +31,7 @@ func TestReadmeConfiguration(t *testing.T) {
 	w := start(t, stack.Config{App: filepath.Join("testdata", "printed"), Workers: 2})
 	text := conf.String()
 	for _, r := range [][2]string{
-		{"unix:/run/uwgate.sock", w.Uwgate.Addr}, {"unix:/run/app.sock", w.UWSGI.Addr}, {"memcached_pass 127.0.0.1:11211", "memcached_pass " + w.Memcached[0].Addr}, {"listen 80;", "listen " + w.Nginx.Addr + ";"},
+		{"unix:/run/uwgate/uwgate.sock", w.Uwgate.Addr}, {"unix:/run/app.sock", w.UWSGI.Addr}, {"memcached_pass 127.0.0.1:11211", "memcached_pass " + w.Memcached[0].Addr}, {"listen 80;", "listen " + w.Nginx.Addr + ";"},
 	} {
 		if !found || strings.Count(text, r[0]) != 1 {
 			t.Fatalf("%s is not once in\n%s", r[0], text)

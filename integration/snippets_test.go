@@ -32,7 +32,7 @@ func TestSnippetsRun(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	here := strings.NewReplacer("/etc/uwgate/uwgate.yaml", config, "/etc/uwgate.yaml", config, "/etc/nginx/nginx.conf", filepath.Join(w.Dir, "nginx.conf"),
+	here := strings.NewReplacer("/etc/uwgate/uwgate.yaml", config, "/etc/nginx/nginx.conf", filepath.Join(w.Dir, "nginx.conf"),
 		"https://www.example.com", w.URL(""), "http://www.example.com", w.URL(""), "https://example.com", w.URL(""), "http://127.0.0.1/", w.URL("/"))
 	ran := map[string]int{}
 	for _, c := range snippet.Commands(t, "..") {

@@ -19,10 +19,10 @@ func checkCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "check",
 		Usage: "prove that nginx finds what uwgate stores, or say what is wrong",
-		UsageText: "uwgate check --config /etc/uwgate.yaml --nginx /etc/nginx/nginx.conf\n" +
-			"uwgate check --config /etc/uwgate.yaml --nginx /etc/nginx/nginx.conf --diff | patch -p1 -d /\n" +
-			"uwgate check --config /etc/uwgate.yaml --via https://example.com/\n" +
-			"uwgate check --config /etc/uwgate.yaml\n" +
+		UsageText: "uwgate check --config /etc/uwgate/uwgate.yaml --nginx /etc/nginx/nginx.conf\n" +
+			"uwgate check --config /etc/uwgate/uwgate.yaml --nginx /etc/nginx/nginx.conf --diff | patch -p1 -d /\n" +
+			"uwgate check --config /etc/uwgate/uwgate.yaml --via https://example.com/\n" +
+			"uwgate check --config /etc/uwgate/uwgate.yaml\n" +
 			"uwgate check",
 		Description: "--nginx reads nginx's configuration and compares it with the flags of serve that are\n" +
 			"given; it does not compare one that is not given. --via writes a page to memcached under\n" +

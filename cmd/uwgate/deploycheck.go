@@ -23,7 +23,7 @@ func deployCheckCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "deploy-check",
 		Usage: "compare pages of new workers with the pages that are stored, before visitors see them",
-		UsageText: "uwgate deploy-check --config /etc/uwgate.yaml unix:/run/app-new.sock\n" +
+		UsageText: "uwgate deploy-check --config /etc/uwgate/uwgate.yaml unix:/run/app-new.sock\n" +
 			"uwgate deploy-check --memcached 127.0.0.1:11211 --hottest 500 --changed-fails 10.0.0.8:3031 10.0.0.9:3031",
 		Description: "It requests the hottest stored pages from the new workers, and compares them without\n" +
 			"clocks, nonces and tokens. It stores and deletes nothing, and moves no traffic.\n\n" +

@@ -25,8 +25,8 @@ func explainCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "explain",
 		Usage: "show, step by step, why a page is stored or why not",
-		UsageText: "uwgate explain --admin unix:/run/uwgate-admin.sock https://example.com/page\n" +
-			"uwgate explain --config /etc/uwgate.yaml -H 'Cookie: lang=de' https://example.com/page\n" +
+		UsageText: "uwgate explain --admin unix:/run/uwgate/admin.sock https://example.com/page\n" +
+			"uwgate explain --config /etc/uwgate/uwgate.yaml -H 'Cookie: lang=de' https://example.com/page\n" +
 			"uwgate explain --backend unix:/run/app.sock --memcached 127.0.0.1:11211 --request-file saved.bin",
 		Description: "With --admin, the running gateway explains. With --backend and no --admin, this process\n" +
 			"sends the request to the worker, and decides by the flags of `uwgate serve`. Either way\n" +

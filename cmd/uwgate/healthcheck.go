@@ -18,7 +18,7 @@ func healthCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "healthcheck",
 		Usage: "ask a running gateway whether it lives; for containers and scripts",
-		UsageText: "uwgate healthcheck --admin unix:/run/uwgate-admin.sock\n" +
+		UsageText: "uwgate healthcheck --admin unix:/run/uwgate/admin.sock\n" +
 			"uwgate healthcheck --config /etc/uwgate/uwgate.yaml --ready",
 		Description: "It asks the --admin address of the settings of `uwgate serve`, and needs no token.\n\n" +
 			"Exit status: 0 the gateway lives, or with --ready it takes requests; 1 it does not.",

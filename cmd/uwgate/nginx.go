@@ -16,8 +16,8 @@ func nginxCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "nginx",
 		Usage: "print the nginx configuration that goes with the flags of serve",
-		UsageText: "uwgate nginx --listen unix:/run/uwgate.sock --backend unix:/run/app.sock --memcached 127.0.0.1:11211 --server-name example.com > /etc/nginx/conf.d/site.conf\n" +
-			"uwgate nginx --config /etc/uwgate.yaml --part http > /etc/nginx/uwgate/uwgate-http.conf",
+		UsageText: "uwgate nginx --listen unix:/run/uwgate/uwgate.sock --backend unix:/run/app.sock --memcached 127.0.0.1:11211 --server-name example.com > /etc/nginx/conf.d/site.conf\n" +
+			"uwgate nginx --config /etc/uwgate/uwgate.yaml --part http > /etc/nginx/uwgate/uwgate-http.conf",
 		Description:  "It takes all flags of serve; those that nginx need not know make no difference.",
 		Flags:        set.Flags(),
 		OnUsageError: usageError,

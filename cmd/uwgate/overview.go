@@ -84,7 +84,7 @@ const (
 )
 
 // configFiles are where packages and people put the gateway's file.
-var configFiles = []string{"/etc/uwgate/uwgate.yaml", "/etc/uwgate.yaml"}
+var configFiles = []string{"/etc/uwgate/uwgate.yaml", "/etc/uwgate/uwgate.yaml"}
 
 // lookAround makes the overview of a machine.
 func lookAround(ctx context.Context, m machine.Machine) *overview {
@@ -252,7 +252,7 @@ func (o *overview) findSettings(conf *nginxconf.Config) *settings.Settings {
 		return s
 	}
 	if conf == nil || len(gatewaysOf(nil, conf)) == 0 { // else tryMisses says it
-		o.wrong(uncached, "start it: uwgate serve --listen unix:/run/uwgate.sock --backend ADDRESS-OF-YOUR-WORKERS --memcached 127.0.0.1:11211", "no gateway runs on this machine")
+		o.wrong(uncached, "start it: uwgate serve --listen unix:/run/uwgate/uwgate.sock --backend ADDRESS-OF-YOUR-WORKERS --memcached 127.0.0.1:11211", "no gateway runs on this machine")
 	}
 	return nil
 }

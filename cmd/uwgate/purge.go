@@ -19,10 +19,10 @@ func purgeCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "purge",
 		Usage: "delete pages through a running gateway",
-		UsageText: "uwgate purge --admin unix:/run/uwgate-admin.sock https://www.example.com/news/\n" +
-			"uwgate purge --config /etc/uwgate.yaml --tag news --tag front\n" +
-			"uwgate purge --config /etc/uwgate.yaml --prefix https://www.example.com/news/\n" +
-			"uwgate purge --config /etc/uwgate.yaml --site www.example.com --dry-run",
+		UsageText: "uwgate purge --admin unix:/run/uwgate/admin.sock https://www.example.com/news/\n" +
+			"uwgate purge --config /etc/uwgate/uwgate.yaml --tag news --tag front\n" +
+			"uwgate purge --config /etc/uwgate/uwgate.yaml --prefix https://www.example.com/news/\n" +
+			"uwgate purge --config /etc/uwgate/uwgate.yaml --site www.example.com --dry-run",
 		Description: "A URL is purged under both schemes, all ports, and for all classes of visitors. Several\n" +
 			"URLs, prefixes, tags and sites are purged together. --all deletes all pages that uwgate\n" +
 			"has stored, and nothing else that is in memcached.\n\n" +

@@ -34,8 +34,8 @@ func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
 		Usage: "run the gateway",
-		UsageText: "uwgate serve --listen unix:/run/uwgate.sock --backend unix:/run/app.sock --memcached 127.0.0.1:11211\n" +
-			"uwgate serve --config /etc/uwgate.yaml",
+		UsageText: "uwgate serve --listen unix:/run/uwgate/uwgate.sock --backend unix:/run/app.sock --memcached 127.0.0.1:11211\n" +
+			"uwgate serve --config /etc/uwgate/uwgate.yaml",
 		Flags:        set.Flags(),
 		OnUsageError: usageError,
 		Action:       func(c *cli.Context) error { return serve(c, set) },

@@ -24,7 +24,7 @@ func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "status",
 		Usage:        "show what a running gateway is doing",
-		UsageText:    "uwgate status --admin unix:/run/uwgate-admin.sock\nuwgate status --config /etc/uwgate.yaml --json",
+		UsageText:    "uwgate status --admin unix:/run/uwgate/admin.sock\nuwgate status --config /etc/uwgate/uwgate.yaml --json",
 		Flags:        set.Flags(),
 		OnUsageError: usageError,
 		Action:       func(c *cli.Context) error { return status(c, set) },

@@ -27,7 +27,7 @@ func warmCommand() *cli.Command {
 		UsageText: "uwgate warm --sitemap https://www.example.com/sitemap.xml --connect 127.0.0.1:443\n" +
 			"uwgate warm --sitemap sitemap.xml.gz --rate 20 --concurrency 4\n" +
 			"psql -Atc 'select path from pages' shop | uwgate warm --urls - --site https://www.example.com\n" +
-			"uwgate warm --config /etc/uwgate.yaml --through gateway https://www.example.com/",
+			"uwgate warm --config /etc/uwgate/uwgate.yaml --through gateway https://www.example.com/",
 		Description: "Requests are those of a visitor who comes for the first time. Fewer are sent while\n" +
 			"responses are slow, and, with the --admin of `uwgate serve`, while visitors wait for a worker.\n\n" +
 			"Exit status: 0 all pages were served, 1 one was not (a status of 500 and more, 429, or no\n" +

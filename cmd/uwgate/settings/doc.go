@@ -6,7 +6,7 @@
 //	command.Flags = set.Flags()      // package cli collects the command line
 //	parts, err := set.ReadParts(ctx) // all that a gateway is made of; again at each HUP
 //	parts.Lifetimes.Default          // 5m
-//	parts.Origin("ttl")              // /etc/uwgate.yaml:3
+//	parts.Origin("ttl")              // /etc/uwgate/uwgate.yaml:3
 //
 // # One table
 //

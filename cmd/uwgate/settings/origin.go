@@ -26,7 +26,7 @@ const (
 func (o Origin) IsDefault() bool { return o.kind == fromDefault }
 
 // String names the origin: "the command line", "the environment", "the default", or
-// file and line, as in "/etc/uwgate.yaml:3".
+// file and line, as in "/etc/uwgate/uwgate.yaml:3".
 func (o Origin) String() string {
 	switch o.kind {
 	case fromCommandLine:

@@ -72,7 +72,7 @@ func (s *Settings) checkAdmin() error {
 		return nil
 	}
 	return s.conflict("admin", []string{"admin-token"}, "every process of this network namespace may connect to an abstract socket, whoever runs it; "+
-		"add an --admin-token, or write a path, as in --admin unix:/run/uwgate-admin.sock")
+		"add an --admin-token, or write a path, as in --admin unix:/run/uwgate/admin.sock")
 }
 
 // Policy returns what decides which pages are stored. Ring may be nil. It looks no name

@@ -15,7 +15,7 @@ import (
 func listenRows() []row {
 	return []row{
 		{name: "listen", kind: many("address", func(s *Settings) *[]Address { return &s.Listen.Addresses }, parseListen),
-			defaults: []string{"127.0.0.1:3030"}, example: "unix:/run/uwgate.sock", restart: true,
+			defaults: []string{"127.0.0.1:3030"}, example: "unix:/run/uwgate/uwgate.sock", restart: true,
 			help: "listen on this `ADDRESS` for nginx's uwsgi_pass; suwsgi:host:port listens for `uwsgi_pass suwsgi://…`"},
 		{name: "socket-mode", kind: one("octal file mode", func(s *Settings) *os.FileMode { return &s.Listen.SocketMode }, parseMode),
 			defaults: []string{"0660"}, example: "0660", restart: true,
@@ -105,7 +105,7 @@ func checkUser(text string) error {
 
 func controlRows() []row {
 	return []row{
-		{name: "admin", kind: optionalAddress(func(s *Settings) *Address { return &s.Control.Admin }), example: "unix:/run/uwgate-admin.sock", restart: true,
+		{name: "admin", kind: optionalAddress(func(s *Settings) *Address { return &s.Control.Admin }), example: "unix:/run/uwgate/admin.sock", restart: true,
 			help: "serve /-/healthy, /-/ready, /metrics, /debug/pprof/, and the API of explain and status, at this `ADDRESS`; none without it"},
 		{name: "admin-token", kind: text("text", func(s *Settings) *string { return &s.Control.Token }, checkToken), example: "LONG-RANDOM-TEXT", restart: true, secret: true,
 			help: "require this `TOKEN` for explain, status and profiles where --admin is a TCP address or an abstract socket such as @uwgate; an abstract socket must have one; a UNIX socket with a path needs none; it has at least 16 letters and digits"},
@@ -120,7 +120,7 @@ func controlRows() []row {
 			help: "log lines of this `LEVEL` and above: debug, info, warn or error; the access log is info"},
 		{name: "log-query", kind: onOff(func(s *Settings) *bool { return &s.Log.HideQuery }), defaults: []string{"on"}, example: "off", restart: true,
 			help: "write query strings to the access log: `on or off`"},
-		{name: "config", kind: text("file", func(s *Settings) *string { return &s.config }, nil), example: "/etc/uwgate.yaml", restart: true,
+		{name: "config", kind: text("file", func(s *Settings) *string { return &s.config }, nil), example: "/etc/uwgate/uwgate.yaml", restart: true,
 			help: "read settings from this YAML `FILE`, one key each, lists for repeatable ones; rules (docs/rules.md) and pools (docs/pools.md) too"},
 	}
 }

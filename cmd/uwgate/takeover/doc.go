@@ -8,8 +8,8 @@
 // it serves ([Inherited.Serving]); then the old one drains. If the new one fails before, the
 // old one goes on as if nothing had happened.
 //
-//	sockets, err := takeover.Ask(ctx, "/run/uwgate-admin.sock")
-//	ln, err := sockets.Listener("unix", "/run/uwgate.sock") // nil: the old one has no such socket
+//	sockets, err := takeover.Ask(ctx, "/run/uwgate/admin.sock")
+//	ln, err := sockets.Listener("unix", "/run/uwgate/uwgate.sock") // nil: the old one has no such socket
 //	...
 //	err = sockets.Serving()
 package takeover
