@@ -89,11 +89,15 @@ func TestUwgateIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, format := range []string{"body", "http"} {
-		t.Run(format, func(t *testing.T) {
+	for _, tt := range []struct{ format, network string }{{"body", "unix"}, {"http", "unix"}, {"body", "tcp"}} {
+		t.Run(tt.format+" over "+tt.network, func(t *testing.T) {
 			t.Parallel()
 			dir := shortDir(t)
-			p := startPrinted(t, stack.Config{Dir: dir, Format: format, NginxArgs: []string{"--backend", "unix:" + filepath.Join(dir, "uwsgi.sock")}})
+			cfg := stack.Config{Dir: dir, Format: tt.format, NginxArgs: []string{"--backend", "unix:" + filepath.Join(dir, "uwsgi.sock")}}
+			if tt.network == "tcp" {
+				cfg.Listen = freeAddr(t)
+			}
+			p := startPrinted(t, cfg)
 			l := &load{printed: p, pages: map[string]string{}, counts: map[string]int{}, posts: map[string]int{}}
 			for n := range 5 {
 				target := fmt.Sprintf("/page?n=%d", n)
