@@ -132,6 +132,12 @@ func (b *builder) collectLeads(server *scope) (err error) {
 }
 
 func (b *builder) lead(from *scope, name string) {
+	if all := b.defs.targets(name); len(all) > 0 && all[0] != name {
+		for _, name := range all {
+			b.lead(from, name)
+		}
+		return
+	}
 	if !strings.HasPrefix(name, "@") {
 		return
 	}

@@ -1,6 +1,7 @@
 package nginxconf
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -55,4 +56,44 @@ func (s *scope) target(target string) *scope {
 		return nil
 	}
 	return s.server().locate(path)
+}
+
+// targets returns where an error_page or the end of a try_files may lead: if it is a variable
+// that a map gives names of locations, and nothing else, these.
+func (defs *definitions) targets(target string) []string {
+	name, ok := ParseExpression(target).alone()
+	made := defs.other[name]
+	if !ok || made.Kind != "map" {
+		return []string{target}
+	}
+	var all []string
+	for _, result := range made.by.allResults() {
+		switch {
+		case !strings.HasPrefix(result, "@") || strings.Contains(result, "$"):
+			return []string{target}
+		case !slices.Contains(all, result):
+			all = append(all, result)
+		}
+	}
+	return all
+}
+
+// NamedTargets returns the named locations to which the target of an error_page leads: itself,
+// or those that its map gives. None: it leads to a path.
+func (c *Config) NamedTargets(target string) []string {
+	all := c.defs.targets(target)
+	if len(all) == 0 || !strings.HasPrefix(all[0], "@") {
+		return nil
+	}
+	return all
+}
+
+// passOfTarget returns the first uwsgi_pass to which a target leads.
+func (b *builder) passOfTarget(s *scope, target string) *Pass {
+	for _, name := range b.defs.targets(target) {
+		if p := b.passOf(s.target(name)); p != nil {
+			return p
+		}
+	}
+	return nil
 }

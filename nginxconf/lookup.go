@@ -154,7 +154,7 @@ func (s *scope) charsetTypes() []string {
 func (b *builder) misses(l *Lookup, s *scope) *Pass {
 	for _, page := range l.ErrorPages {
 		if page.Code == 404 {
-			return b.passOf(s.target(page.Target))
+			return b.passOfTarget(s, page.Target)
 		}
 	}
 	return nil

@@ -55,7 +55,7 @@ var keyTests = []struct {
 	{"capture of the location", `location ~ ^/(.?) { set $memcached_key "k$1x"; ASKS; }`,
 		Key{Text: Text{Value: "k$1x"}, Expanded: "k$1x", Opaque: []Variable{{Name: "$1", Kind: "capture", Value: "~ ^/(.?)"}}}},
 	{"named capture", `location ~ ^/(?<first>.?) { set $memcached_key "k$first"; ASKS; }`,
-		Key{Text: Text{Value: "k$first"}, Expanded: "k$first", Opaque: []Variable{{Name: "$first", Kind: "capture", Value: "^/(?<first>.?)"}}}},
+		Key{Text: Text{Value: "k$first"}, Expanded: "k$first", Opaque: []Variable{{Name: "$first", Kind: "capture", Value: "~ ^/(?<first>.?)"}}}},
 	{"set in a branch", `location / { set $a 0; if ($arg_x) { set $a 1; } set $memcached_key "k$a$uri"; ASKS; }`,
 		Key{Text: Text{Value: "k$a$uri"}, Expanded: "k$a$uri", Opaque: []Variable{{Name: "$a", Kind: "set", Value: "1"}}}},
 	{"set again after a branch", `location / { if ($arg_x) { set $a 1; } set $a 2; set $memcached_key "k$a$uri"; ASKS; }`,

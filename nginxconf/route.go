@@ -85,6 +85,12 @@ func (f *flow) locate(s step) {
 // server's own directives run again.
 func (f *flow) redirect(v visit, target string, by *directive) {
 	v.inside = true
+	if all := f.b.defs.targets(target); len(all) > 0 && all[0] != target {
+		for _, name := range all {
+			f.redirect(v, name, by)
+		}
+		return
+	}
 	if strings.HasPrefix(target, "@") {
 		v.at = f.server.named(target)
 		f.enter(v)

@@ -80,7 +80,7 @@ func (r *runner) run(s, from *scope) ([]Run, bool) {
 	if from != nil {
 		all = r.location(all, from)
 		for i := range all {
-			if w := &all[i]; w.left != nil && leadsTo(w, s.location()) {
+			if w := &all[i]; w.left != nil && r.leadsTo(w, s.location()) {
 				w.left, w.sent = nil, nil
 			}
 		}
@@ -94,10 +94,10 @@ func (r *runner) run(s, from *scope) ([]Run, bool) {
 }
 
 // leadsTo reports whether an error_page leads from a `return` to the location.
-func leadsTo(w *running, to *scope) bool {
+func (r *runner) leadsTo(w *running, to *scope) bool {
 	ds, _ := w.around.inForce("error_page")
 	return w.left.name == "return" && slices.ContainsFunc(ds, func(d *directive) bool {
-		return slices.Contains(d.args, w.left.arg(0)) && w.around.target(d.arg(len(d.args)-1)) == to
+		return slices.Contains(d.args, w.left.arg(0)) && slices.ContainsFunc(r.defs.targets(d.arg(len(d.args)-1)), func(target string) bool { return w.around.target(target) == to })
 	})
 }
 

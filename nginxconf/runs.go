@@ -60,7 +60,7 @@ func (b *builder) goesOn(run Run) bool {
 	pages, _ := run.around.errorPages()
 	for _, page := range pages {
 		if strconv.Itoa(page.Code) == d.arg(0) {
-			return b.passOf(run.around.target(page.Target)) != nil
+			return b.passOfTarget(run.around, page.Target) != nil
 		}
 	}
 	return false
@@ -144,7 +144,7 @@ func (b *builder) skipping(l *Lookup) Text {
 		if page.Code != 500 || l.Srcache {
 			continue
 		}
-		if page.Keeps && b.passOf(l.scope.target(page.Target)) != nil {
+		if page.Keeps && b.passOfTarget(l.scope, page.Target) != nil {
 			return Text{page.Place, "error_page 500"}
 		}
 		break

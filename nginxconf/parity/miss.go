@@ -122,7 +122,7 @@ func (k *checker) errorPages(l Lookup) {
 			// Only GET and HEAD reach the lookup.
 		case !found:
 			k.add(need.level, l.Place, errorPageMissing, k.errorPageFix(l), "without error_page %d, %s", need.code, need.text)
-		case !strings.HasPrefix(page.Target, "@") && page.Target != onMiss.Target:
+		case len(k.config.NamedTargets(page.Target)) == 0 && page.Target != onMiss.Target:
 			k.add(need.level, page.Place, errorPageMissing, k.errorPageFix(l),
 				"error_page %d leads to %s and not to the application: %s", need.code, page.Target, need.text)
 		default:
@@ -147,7 +147,7 @@ func (l Lookup) methodLevel() Level {
 
 func (k *checker) errorPageForm(l Lookup, page nginxconf.ErrorPage) {
 	switch {
-	case !strings.HasPrefix(page.Target, "@"):
+	case len(k.config.NamedTargets(page.Target)) == 0:
 		k.error(page.Place, errorPageTarget, k.errorPageFix(l),
 			"error_page leads to the URI %s, not to a named location: the application sees that path for every page, and no arguments", page.Target)
 	case page.Changed != 0:

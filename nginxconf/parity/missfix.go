@@ -104,7 +104,8 @@ func otherPages(pages []nginxconf.ErrorPage) (lines []string) {
 // there is none.
 func (k *checker) application(l Lookup) (name string, f Fix) {
 	for _, p := range l.ErrorPages {
-		if strings.HasPrefix(p.Target, "@") && !k.named(l.Server, p.Target).IsZero() {
+		isThere := func(name string) bool { return !k.named(l.Server, name).IsZero() }
+		if names := k.config.NamedTargets(p.Target); slices.ContainsFunc(names, isThere) {
 			return p.Target, Fix{}
 		}
 	}

@@ -16,6 +16,7 @@ func (k *checker) changesMisses(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" || !l.Never.IsZero() {
 		return
 	}
+	k.leadsApart(l)
 	blocks := []nginxconf.Place{l.Server.Place, l.Location.Place}
 	for _, p := range l.sides() {
 		blocks = append(blocks, p.Location.Place)
@@ -28,6 +29,28 @@ func (k *checker) changesMisses(l Lookup) {
 			k.changesByVisitor(l, block, d)
 		}
 	}
+}
+
+// leadsApart reports an error page that leads the misses of some visitors to another location
+// than those of others, where something else is done with them.
+func (k *checker) leadsApart(l Lookup) {
+	page, _ := l.errorPage(404)
+	names := k.config.NamedTargets(page.Target)
+	if len(names) < 2 || !k.isFree(l, page.Target) {
+		return
+	}
+	does := func(name string) (lines []string) {
+		for _, d := range k.config.In(k.named(l.Server, name), "") {
+			lines = append(lines, strings.Join(k.config.Words(d.Place), " "))
+		}
+		return lines
+	}
+	first := does(names[0])
+	if !slices.ContainsFunc(names, func(name string) bool { return !slices.Equal(does(name), first) }) {
+		return
+	}
+	k.error(page.Place, rewritten, k.setKey(l, nginxconf.Quote(page.Target+"|"+l.asked())),
+		"misses of some visitors go to %s, and those of others to %s, and the key %s is the same for all: everybody gets the page of the first one", names[0], join(names[1:]), l.asked())
 }
 
 // changesSome reports an `if` that changes the requests of some visitors.
