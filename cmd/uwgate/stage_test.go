@@ -106,6 +106,10 @@ func startMemcached(ts *testscript.TestScript, neg bool, args []string) {
 			switch body, found := items[key]; {
 			case verb == "version":
 				fmt.Fprint(nc, "VERSION 1.5.22\r\n") // before the meta commands
+			case verb == "stats", verb == "lru_crawler":
+				fmt.Fprint(nc, "END\r\n") // it has nothing that could be listed
+			case verb == "mn":
+				fmt.Fprint(nc, "ERROR\r\n")
 			case verb != "get" && verb != "gets":
 				mu.Lock()
 				wrote = append(wrote, lines.Text())
