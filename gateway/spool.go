@@ -49,7 +49,7 @@ func (c *client) takeBody(ctx context.Context) error {
 	case c.length == 0 || c.g.Uploads.Stream:
 		return nil
 	}
-	if err := c.spool.open(c.g, c.length); err != nil {
+	if err := c.spool.open(ctx, c.g, c.length); err != nil {
 		return err
 	}
 	if late, err := c.awaitBody(); late || err != nil {
@@ -67,7 +67,7 @@ func (c *client) takeBody(ctx context.Context) error {
 }
 
 // open makes room for a body of that length.
-func (s *spool) open(g *Gateway, length int64) error {
+func (s *spool) open(ctx context.Context, g *Gateway, length int64) error {
 	if length <= spoolInMemory && g.spoolMemory.take(length, g.Uploads.memory()) {
 		s.memory = make([]byte, length)
 		return nil
@@ -75,7 +75,7 @@ func (s *spool) open(g *Gateway, length int64) error {
 	if err := s.reserveDisk(g, length); err != nil {
 		return err
 	}
-	f, err := createUnnamed(g.Uploads.Dir)
+	f, err := awaitUnnamed(ctx, g.Uploads.Dir)
 	if err != nil {
 		s.free(g)
 		return spoolFailure(err)
@@ -148,6 +148,40 @@ func createUnnamed(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// A request waits that long for a descriptor of a file, and tries that often.
+const (
+	shortageWait  = 10 * time.Second
+	shortagePause = 50 * time.Millisecond
+)
+
+// awaitUnnamed is createUnnamed. While the process has no descriptor for another file, it
+// waits: other requests end.
+func awaitUnnamed(ctx context.Context, dir string) (*os.File, error) {
+	f, err := createUnnamed(dir)
+	if !isShortage(err) {
+		return f, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, shortageWait)
+	defer cancel()
+	tick := time.NewTicker(shortagePause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-tick.C:
+		}
+		if f, err = createUnnamed(dir); !isShortage(err) {
+			return f, err
+		}
+	}
+}
+
+// isShortage reports whether err says that there is no descriptor.
+func isShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
 // TrySpool returns why a large body could not be spooled, nil if it could.
 func (g *Gateway) TrySpool() error {
 	if g.Uploads.Stream {
@@ -202,6 +236,10 @@ func bodyFailure(ctx context.Context, err error) error {
 func spoolFailure(err error) error {
 	f := &failure{op: "spool request body", side: sideGateway, status: 500,
 		err: fmt.Errorf("%w; name a folder with enough room by --spool-dir, or stream uploads with --stream-uploads", err)}
+	if isShortage(err) {
+		f.status, f.code = 503, codeShortage
+		f.err = fmt.Errorf("%w; allow uwgate more open files (LimitNOFILE, ulimit -n)", err)
+	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		f.status = 507
 	}

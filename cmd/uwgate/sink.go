@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +22,8 @@ const (
 // A sink writes log lines to its destination from a goroutine of its own, so that a full
 // pipe or a slow disk never slows a request. It writes a line at once, or within sinkPause if
 // there are many. It keeps at most sinkBudget bytes; it drops further lines, and writes a
-// line that says how many. The goroutine ends with close. Its methods are safe for concurrent
+// line that says how many. It does the same with lines that the destination does not take:
+// its disk is full, or its reader has gone. The goroutine ends with close. Its methods are safe for concurrent
 // use.
 type sink struct {
 	mu      sync.Mutex // guards what follows
@@ -85,13 +88,14 @@ func (s *sink) run(dst reopener) {
 	defer close(s.done)
 	var batch []byte
 	var p pace
+	out := output{dst: dst}
 	for {
 		s.await(p.rest())
 		var orders []chan error
 		var last bool
 		batch, orders, last = s.take(batch[:0])
 		if len(batch) > 0 {
-			dst.Write(batch) // there is nowhere to report an error
+			s.lost.Add(out.write(batch))
 			p.step()
 		}
 		for _, done := range orders {
@@ -101,6 +105,44 @@ func (s *sink) run(dst reopener) {
 			return
 		}
 	}
+}
+
+// An output writes to a destination that may fail for a while.
+type output struct {
+	dst    io.Writer
+	missed uint64 // lines since the last that was written
+	err    error  // why
+	torn   bool   // the last line that was written has no end
+}
+
+// write writes lines, after one that says how many were lost before. It returns how many of
+// these lines are lost.
+func (o *output) write(lines []byte) (lost uint64) {
+	head := 0
+	text := lines
+	if o.missed > 0 {
+		var note []byte
+		if o.torn {
+			note = append(note, '\n')
+		}
+		note = fmt.Appendf(note, "{\"level\":\"warn\",\"msg\":\"log lines lost: this sink could not be written\",\"lines\":%d,\"error\":%q}\n", o.missed, o.err.Error())
+		head = len(note)
+		text = append(note, lines...)
+	}
+	n, err := o.dst.Write(text)
+	if n > 0 {
+		o.torn = text[n-1] != '\n'
+	}
+	if err == nil {
+		o.missed, o.err = 0, nil
+		return 0
+	}
+	if n >= head && head > 0 {
+		o.missed = 0 // the note has got through
+	}
+	lost = uint64(bytes.Count(text[max(n, head):], []byte{'\n'}))
+	o.missed, o.err = o.missed+lost, err
+	return lost
 }
 
 // A pace limits the writes.

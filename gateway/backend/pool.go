@@ -119,6 +119,7 @@ type lifetime struct {
 type roster struct {
 	config   []NodeSpec            // as it was set
 	found    map[string][]NodeSpec // what names stand for, by Addr
+	lost     map[string]bool       // names whose last look-up has failed
 	nodes    []*Node               // in the order of the configuration
 	lookup   *time.Timer           // for the next look-up of names; nil: there was none yet
 	lookedUp chan struct{}         // closed after the first look-up; nil: none has begun

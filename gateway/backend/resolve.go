@@ -104,13 +104,44 @@ func (p *pool) lookUp() {
 			continue
 		}
 		nodes, err := p.find(s.Addr)
+		p.noteLookup(s.Addr, err)
 		if err != nil {
-			p.options().log().Warn("the name of a backend could not be looked up; uwgate keeps its last addresses", zap.String("name", s.Addr), zap.Error(err))
 			continue
 		}
 		found[s.Addr] = nodes
 	}
 	p.looked(found)
+}
+
+// noteLookup logs when the look-ups of a name begin to fail, and when they are over that.
+func (p *pool) noteLookup(name string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.retired || p.lost[name] == (err != nil) {
+		return
+	}
+	if p.lost == nil {
+		p.lost = make(map[string]bool)
+	}
+	p.lost[name] = err != nil
+	if err != nil {
+		p.options().log().Warn("the name of a backend cannot be looked up; uwgate keeps its last addresses, and tries again", zap.String("name", name), zap.Error(err))
+	} else {
+		p.options().log().Info("the name of a backend can be looked up again", zap.String("name", name))
+	}
+}
+
+// missingPause is the pause before names are looked up again of which one has never been
+// found.
+const missingPause = 2 * time.Second
+
+// nextLookup returns the pause before the next look-up. p.mu is held.
+func (p *pool) nextLookup() time.Duration {
+	every := p.options().resolveInterval()
+	if slices.ContainsFunc(p.config, func(s NodeSpec) bool { return s.isName() && p.found[s.Addr] == nil }) {
+		return min(every, missingPause)
+	}
+	return every
 }
 
 // looked applies what was found, and schedules the next look-up.
@@ -135,7 +166,7 @@ func (p *pool) looked(found map[string][]NodeSpec) {
 	default:
 		close(p.lookedUp)
 	}
-	p.lookup.Reset(p.options().resolveInterval())
+	p.lookup.Reset(p.nextLookup())
 }
 
 // find returns the servers that a name stands for.

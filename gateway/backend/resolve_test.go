@@ -12,6 +12,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // A zone is a resolver that knows the names in two maps.
@@ -35,6 +38,8 @@ func (z *zone) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 }
 
 func (z *zone) LookupSRV(_ context.Context, _, _, name string) (string, []*net.SRV, error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
 	if z.services[name] == nil {
 		return "", nil, errors.New("no such service")
 	}
@@ -153,4 +158,33 @@ func TestNameWithTooManyAddresses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A name that is not there at the start is looked up again soon, and requests wait for it.
+// The log says so once.
+func TestNameThatComesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.InfoLevel)
+		z := &zone{}
+		p := newPool(t, "srv:_uwsgi._tcp.example")
+		p.resolver, p.Log = z, zap.New(core)
+		simulate(p)
+		begin := time.Now()
+		time.AfterFunc(5*time.Second, func() {
+			z.mu.Lock()
+			defer z.mu.Unlock()
+			z.hosts = map[string][]string{"a.example": {"10.0.0.1"}}
+			z.services = map[string][]*net.SRV{"_uwsgi._tcp.example": {{Target: "a.example.", Port: 1}}}
+		})
+		nc := dial(t, p, Want{})
+		nc.Close()
+		if d := time.Since(begin); d < 5*time.Second || d > 8*time.Second {
+			t.Errorf("connected after %v, want soon after 5 s", d)
+		}
+		for _, line := range []string{"cannot be looked up", "can be looked up again"} {
+			if n := logs.FilterMessageSnippet(line).Len(); n != 1 {
+				t.Errorf("%q is logged %d times", line, n)
+			}
+		}
+	})
 }
