@@ -77,7 +77,7 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		Flags:              []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"}},
 		Action:             noCommand,
 		Commands: []*cli.Command{
-			serveCommand(), configCommand(), nginxCommand(), checkCommand(), keyCommand(), explainCommand(), statusCommand(),
+			serveCommand(), configCommand(), nginxCommand(), checkCommand(), keyCommand(), explainCommand(), statusCommand(), topCommand(), reportCommand(),
 			healthCommand(), purgeCommand(), warmCommand(), deployCheckCommand(),
 		},
 	})

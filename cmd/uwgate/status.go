@@ -1,30 +1,26 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/admin"
-	"uwgate/gateway/purge"
 )
 
 func statusCommand() *cli.Command {
 	set := settings.ForStatus()
 	return &cli.Command{
-		Name:         "status",
-		Usage:        "show what a running gateway is doing",
-		UsageText:    "uwgate status --admin unix:/run/uwgate/admin.sock\nuwgate status --config /etc/uwgate/uwgate.yaml --json",
+		Name:      "status",
+		Usage:     "show what a running gateway is doing, what is wrong first",
+		UsageText: "uwgate status --admin unix:/run/uwgate/admin.sock\nuwgate status --config /etc/uwgate/uwgate.yaml --only 'shop-*'\nuwgate status --config /etc/uwgate/uwgate.yaml --json",
+		Description: "Counters count since the gateway started, those of memcached since memcached started. Tables\n" +
+			"have the 20 worst rows: servers that are down, then those with errors, then the busiest.\n" +
+			"--all prints all rows. The JSON object is that of /api/v1/status, whatever --only and --all say.",
 		Flags:        set.Flags(),
 		OnUsageError: usageError,
 		Action:       func(c *cli.Context) error { return status(c, set) },
@@ -34,15 +30,9 @@ func statusCommand() *cli.Command {
 const statusTimeout = 10 * time.Second
 
 func status(c *cli.Context, set *settings.Set) error {
-	if c.Args().Present() {
-		return fmt.Errorf("status takes flags only, not %q; `uwgate status --help` lists them", c.Args().First())
-	}
-	s, err := set.Read()
+	s, err := readWatch(c, set)
 	if err != nil {
 		return err
-	}
-	if s.Control.Admin.IsZero() {
-		return errors.New("no gateway to ask: name it with --admin, as in the settings of `uwgate serve`")
 	}
 	report, err := askStatus(c.Context, s.Control)
 	if err != nil {
@@ -51,78 +41,25 @@ func status(c *cli.Context, set *settings.Set) error {
 	if s.Command.JSON {
 		return writeJSON(c.App.Writer, report)
 	}
-	return writeStatus(c.App.Writer, report)
+	return writeStatus(c.App.Writer, report, s.Command.Watch)
+}
+
+// readWatch reads the settings of a command that asks a running gateway.
+func readWatch(c *cli.Context, set *settings.Set) (*settings.Settings, error) {
+	if c.Args().Present() {
+		return nil, fmt.Errorf("%s takes flags only, not %q; `uwgate %[1]s --help` lists them", c.Command.Name, c.Args().First())
+	}
+	s, err := set.Read()
+	if err != nil {
+		return nil, err
+	}
+	if s.Control.Admin.IsZero() {
+		return nil, errors.New("no gateway to ask: name it with --admin, as in the settings of `uwgate serve`")
+	}
+	return s, nil
 }
 
 func askStatus(ctx context.Context, control settings.Control) (*admin.Status, error) {
 	s := &admin.Status{}
 	return s, adminAPI{Control: control, timeout: statusTimeout}.ask(ctx, "/api/v1/status", nil, s)
-}
-
-// writeStatus writes a status for people.
-func writeStatus(w io.Writer, s *admin.Status) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "uwgate %s, up %v\n\n", cmp.Or(s.Version, "(devel)"), time.Duration(s.Seconds)*time.Second)
-	fmt.Fprintf(t, "requests\t%s; %d in flight\n", counts(s.Requests), s.InFlight)
-	fmt.Fprintf(t, "decisions\t%s\n", counts(s.Reasons))
-	fmt.Fprintf(t, "flights\t%d under way, %d requests wait; ended %s\n", s.Flights, s.Followers, counts(s.Coalesced))
-	if r := s.Refresh; r != nil {
-		fmt.Fprintf(t, "refresh\t%d pages known, %d being fetched; %s\n", r.Pages, r.Fetching, counts(r.Events))
-	}
-	fmt.Fprintf(t, "stale copies\t%s\n", counts(s.Copies))
-	fmt.Fprint(t, "\nbackend\tpool\tstate\tin flight\trequests\tconnect errors\n")
-	for _, p := range s.Pools {
-		for _, b := range p.Servers {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\n", b.Name, cmp.Or(p.Name, "default"), state(b.Up), b.InFlight, b.Requests, b.Errors)
-		}
-		if p.Waiting > 0 {
-			fmt.Fprintf(t, "(queue)\t%s\t%d waiting\t\t\t\n", cmp.Or(p.Name, "default"), p.Waiting)
-		}
-	}
-	fmt.Fprint(t, "\nmemcached\tstate\tqueued\tstored\trefused\tdropped\tfailed\tdeletes\towed\tpurges owed\n")
-	for _, m := range s.Store {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", m.Server, state(m.Up), m.Queued, m.Stored, m.Refused, m.Dropped, m.Failed, m.Deletes, m.Owed, m.Purges)
-		if m.Error != "" {
-			fmt.Fprintf(t, "(last error)\t%s\n", m.Error)
-		}
-	}
-	writePurges(t, s.Purges)
-	return t.Flush()
-}
-
-// writePurges writes the purges that are under way and the last ones.
-func writePurges(w io.Writer, purges []purge.Purged) {
-	if len(purges) == 0 {
-		return
-	}
-	fmt.Fprint(w, "\npurge\tat\tclient\tvia\toutcome\tfound\tdeleted\ttook\n")
-	for _, p := range purges {
-		what := p.Mode + " " + cmp.Or(strings.Join(p.Purged[:min(len(p.Purged), 1)], ""), "nothing")
-		if n := len(p.Purged); n > 1 {
-			what += fmt.Sprintf(", +%d", n-1)
-		}
-		took := time.Duration(p.Took * float64(time.Second)).Round(time.Millisecond)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%v\n", printable(what), p.At.Local().Format(time.TimeOnly), cmp.Or(p.Client, "-"), p.Via, cmp.Or(p.Outcome, "running"), p.Found, p.Deleted, took)
-	}
-}
-
-func state(up bool) string {
-	if up {
-		return "up"
-	}
-	return "down"
-}
-
-// counts lists counters by word, the largest first.
-func counts(m map[string]uint64) string {
-	if len(m) == 0 {
-		return "none"
-	}
-	words := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
-		return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b))
-	})
-	for i, word := range words {
-		words[i] = fmt.Sprintf("%s %d", word, m[word])
-	}
-	return strings.Join(words, ", ")
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"uwgate/cmd/uwgate/settings"
 	"uwgate/gateway/admin"
 	"uwgate/gateway/purge"
 )
@@ -17,7 +18,7 @@ func TestStatusOfPurges(t *testing.T) {
 		{At: at, Client: "10.0.0.7", Via: "PURGE", Mode: "soft", Purged: []string{"tag a\x1b[2J\n\tb"}, Outcome: purge.Done, Found: 3, Deleted: 2},
 	}}
 	var b strings.Builder
-	if err := writeStatus(&b, s); err != nil {
+	if err := writeStatus(&b, s, settings.Watch{}); err != nil {
 		t.Fatal(err)
 	}
 	_, table, _ := strings.Cut(b.String(), "\npurge ")

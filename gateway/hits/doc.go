@@ -3,7 +3,7 @@
 // nginx sends a line of its access log for each request, as a datagram:
 //
 //	log_format hits escape=json '{"host":"$host","uri":"$request_uri","status":"$status","bytes":"$bytes_sent","time":"$request_time","addr":"$upstream_addr","upstream":"$upstream_status"}';
-//	access_log syslog:server=unix:/run/uwgate-hits.sock,nohostname,tag=uwgate hits;
+//	access_log syslog:server=unix:/run/uwgate/hits.sock,nohostname,tag=uwgate hits;
 //
 // A [Receiver] reads these lines, and counts them by host, by what became of the lookup, and
 // by status:

@@ -61,6 +61,8 @@ var firstOf = map[string][]string{
 	"check":        {"config", "listen", "backend", "memcached", "hash", "key", "format"},
 	"explain":      {"config", "admin", "admin-token-file", "backend", "memcached", "key"},
 	"status":       {"config", "admin", "admin-token-file"},
+	"top":          {"config", "admin", "admin-token-file"},
+	"report":       {"config", "admin", "admin-token-file"},
 	"healthcheck":  {"config", "admin"},
 	"warm":         {"config", "listen", "memcached", "admin", "admin-token-file"},
 	"deploy-check": {"config", "memcached", "key"},

@@ -86,9 +86,6 @@ func but(name string) []row {
 // ForServe returns the settings of `uwgate serve`.
 func ForServe() *Set { return newSet(allRows()) }
 
-// ForStatus returns the settings of `uwgate status`.
-func ForStatus() *Set { return newSet([]row{jsonRow("print one JSON object")}, allRows()) }
-
 // ForKey returns the settings of `uwgate key`.
 func ForKey() *Set {
 	return newSet(

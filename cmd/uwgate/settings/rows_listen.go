@@ -112,7 +112,7 @@ func controlRows() []row {
 		secretFileRow("admin-token", true, func(s *Settings) *string { return &s.Control.TokenFile }),
 		{name: "stats", kind: optionalAddress(func(s *Settings) *Address { return &s.Control.Stats }), example: "127.0.0.1:1717", restart: true,
 			help: "write the statistics of FastRouter's stats server, in JSON, to each connection at this `ADDRESS`, for uwsgitop too; none without it"},
-		{name: "hits-listen", kind: optionalAddress(func(s *Settings) *Address { return &s.Control.Hits }), example: "unix:/run/uwgate-hits.sock", restart: true,
+		{name: "hits-listen", kind: optionalAddress(func(s *Settings) *Address { return &s.Control.Hits }), example: "unix:/run/uwgate/hits.sock", restart: true,
 			help: "count the hits: receive at this `ADDRESS` the datagrams that nginx sends with the configuration that `uwgate nginx` prints; host:port is for UDP (docs/hits.md)"},
 		{name: "log", kind: many("sink", func(s *Settings) *[]Sink { return &s.Log.Sinks }, parseSink), defaults: []string{"stderr"}, example: "file:/var/log/uwgate.log json", restart: true,
 			help: "write log lines to this `SINK`: stderr, stdout or file:/path, and after a space json (the default) or console; USR1 opens files again (docs/log.md)"},

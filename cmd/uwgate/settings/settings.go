@@ -237,6 +237,14 @@ type Site struct {
 	Fragments   []string // prefixes of paths
 }
 
+// Watch is what status, top and report show of a running gateway.
+type Watch struct {
+	Only     []string // globs of names; empty: all
+	All      bool     // every row
+	Interval time.Duration
+	Count    int // top: how often; zero: until it is ended
+}
+
 // Command is what a command other than serve takes besides: the request that it is about,
 // and how it prints.
 type Command struct {
@@ -253,6 +261,7 @@ type Command struct {
 
 	Changed, Example, Schema bool // config
 	Ready                    bool // healthcheck
+	Watch                    Watch
 	Timeout                  time.Duration
 	Site
 	Warm  Warm
