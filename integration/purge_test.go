@@ -79,6 +79,8 @@ func TestPurgeAccess(t *testing.T) {
 		{"another scheme of authorization", "PURGE", "Authorization: Basic " + purgeToken, 403},
 		{"BAN without a token", "BAN", "", 403},
 		{"BAN", "BAN", "X-Purge-Token: " + purgeToken, 501},
+		{"tags by another method", "PURGEKEYS", "xkey-softpurge: news\nX-Purge-Token: " + purgeToken, 501},
+		{"tags by a third one", "PURGETAGS", "X-Cache-Tags: news\nX-Purge-Token: " + purgeToken, 501},
 		{"a scope that is none", "PURGE", "X-Purge-Scope: everything\nX-Purge-Token: " + purgeToken, 400},
 		{"a method that is none", "PURGE", "X-Purge-Method: gently\nX-Purge-Token: " + purgeToken, 400},
 		{"the token", "PURGE", "X-Purge-Token: " + purgeToken, 200},

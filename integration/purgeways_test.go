@@ -331,8 +331,7 @@ var spellings = []string{"/news/1", "/%6eews/1", "/%6Eews/1", "/news//1", "//new
 // gone, also if the keys can be derived from the URL that was named.
 func TestPurgeOfSpellings(t *testing.T) {
 	t.Parallel()
-	const handover = `uwsgi_param CACHE_KEY    "$visitor$scheme://$host$request_uri";`
-	for _, cfg := range []stack.Config{{Memcached: 3}, {Memcached: 3, ReadsNginx: true, Edits: [][2]string{{handover, ""}}}} {
+	for _, cfg := range []stack.Config{{Memcached: 3}, {Memcached: 3, ReadsNginx: true, Edits: derived}} {
 		t.Run(fmt.Sprintf("derived %v", cfg.ReadsNginx), func(t *testing.T) {
 			t.Parallel()
 			b := startPurges(t, cfg)

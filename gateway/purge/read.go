@@ -24,6 +24,10 @@ var Reaches = []string{string(Exact), string(Query), string(Prefix)}
 // ErrBan says that a BAN request has no effect, and what to use.
 var ErrBan = errors.New("BAN is not supported, since memcached has no expressions to match; use PURGE with X-Purge-Scope: prefix, or with Surrogate-Key: TAG")
 
+// ErrPurgeTags says what to use instead of PURGEKEYS and PURGETAGS, which some clients of
+// Varnish and of Symfony's HttpCache send.
+var ErrPurgeTags = errors.New("this method is not supported, and nothing was purged: send PURGE, with the tags in Surrogate-Key, with spaces between them, or in Cache-Tag, with commas")
+
 // Read reads a PURGE request of a client. v are its vars, and host is the site that it is
 // for, as nginx normalizes it. usual counts if the client names no scope. Errors are for the
 // client.

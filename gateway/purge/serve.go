@@ -24,9 +24,13 @@ type refusal struct {
 	Error string `json:"error"`
 }
 
+// foreignMethods are those by which clients of other caches purge something else than the
+// page of the URL. The application, which knows none of them, might respond 200.
+var foreignMethods = map[string]error{"BAN": ErrBan, "PURGEKEYS": ErrPurgeTags, "PURGETAGS": ErrPurgeTags}
+
 // Serves reports whether Serve answers requests with that method.
 func (p *Purger) Serves(method string) bool {
-	return p.Access.IsOn() && (method == "PURGE" || method == "BAN")
+	return p.Access.IsOn() && (method == "PURGE" || foreignMethods[method] != nil)
 }
 
 // Serve carries out a PURGE request that nginx has sent. v are its vars as received.
@@ -37,9 +41,9 @@ func (p *Purger) Serve(ctx context.Context, v uwsgi.Vars, pol *policy.Policy) Re
 		p.stats.refused(RefusedForbidden)
 		return Reply{Status: http.StatusForbidden, Body: refusal{ErrForbidden.Error()}}
 	}
-	if v.Get("REQUEST_METHOD") == "BAN" {
+	if err := foreignMethods[v.Get("REQUEST_METHOD")]; err != nil {
 		p.stats.refused(RefusedMalformed)
-		return Reply{Status: http.StatusNotImplemented, Body: refusal{ErrBan.Error()}}
+		return Reply{Status: http.StatusNotImplemented, Body: refusal{err.Error()}}
 	}
 	if err := p.Admit(); err != nil {
 		var limit *RateError
