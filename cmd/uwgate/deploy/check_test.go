@@ -161,6 +161,8 @@ func TestSpread(t *testing.T) {
 	if s := check.Run(t.Context(), []Page{page("/1"), page("/2")}); s.Outcomes[Same] != 3 {
 		t.Errorf("got %+v", s)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if want := map[string][]string{"a": {"/1 /app"}, "b": {"/2 close"}, "c": {"/1 "}}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %q", got)
 	}
