@@ -83,6 +83,8 @@ var unserved = map[string]string{
 
 	"agree_one_server_hashed":      "localhost has two addresses here, and one memcached",
 	"localhost":                    "likewise",
+	"localhost_twice":              "likewise",
+	"localhost_other":              "likewise",
 	"localhost_spelled":            "likewise",
 	"localhost_two_addresses":      "likewise",
 	"server_addresses":             "its names have no addresses",

@@ -44,15 +44,21 @@ func (f Fix) and(other Fix) Fix {
 		f.Text = strings.Trim(f.Text+"\n"+other.Text, "\n")
 	}
 	for _, e := range other.Edits {
-		isSame := func(own nginxconf.Edit) bool {
-			return own.Place == e.Place && own.Do == e.Do && slices.Equal(own.Lines, e.Lines)
-		}
-		if !slices.ContainsFunc(f.Edits, isSame) {
-			f.Edits = append(slices.Clip(f.Edits), e)
-		}
+		f.Edits = withEdit(f.Edits, e)
 	}
 	f.Flags = append(slices.Clip(f.Flags), other.Flags...)
 	return f
+}
+
+// withEdit adds an edit, if it is not there already.
+func withEdit(edits []nginxconf.Edit, e nginxconf.Edit) []nginxconf.Edit {
+	isSame := func(own nginxconf.Edit) bool {
+		return own.Place == e.Place && own.Do == e.Do && slices.Equal(own.Lines, e.Lines)
+	}
+	if slices.ContainsFunc(edits, isSame) {
+		return edits
+	}
+	return append(slices.Clip(edits), e)
 }
 
 // give is about flags of serve.
@@ -143,7 +149,9 @@ func Together(fixes []Fix) (all Fix) {
 			continue
 		}
 		maps.Copy(wanted, wishes)
-		all.Edits = append(all.Edits, f.Edits...)
+		for _, e := range f.Edits {
+			all.Edits = withEdit(all.Edits, e)
+		}
 		all.Unset = append(all.Unset, f.Unset...)
 		for _, flag := range f.Flags {
 			if !slices.Contains(all.Flags, flag) {

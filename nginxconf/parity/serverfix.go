@@ -1,7 +1,6 @@
 package parity
 
 import (
-	"fmt"
 	"strings"
 
 	"uwgate/nginxconf"
@@ -13,10 +12,7 @@ func (k *checker) serverLine(l Lookup, s nginxconf.UpstreamServer, text string) 
 	if !l.Memcached.Implicit {
 		return replace(s.Place, "server "+text+";")
 	}
-	name := "memcached"
-	for n := 2; k.hasUpstream(l, name); n++ {
-		name = fmt.Sprintf("memcached_%d", n)
-	}
+	name := k.names.of("memcached", "upstream "+text, func(name string) bool { return k.hasUpstream(l, name) })
 	block := "upstream " + name + " { server " + text + "; }"
 	return end(k.http(l.Server), block).
 		and(replace(l.Memcached.Place, k.config.Words(l.Memcached.Place)[0]+" "+name+";"))
