@@ -281,11 +281,23 @@ func (k *checker) added(l Lookup, f uwsgi.Field) {
 		k.error(other.Place, headerNotAdded, k.adds(uwsgi.Field{Name: f.Name, Value: other.Values[0]}, f.Name).as(Flag{"nginx-adds", f.Name + ": " + other.Values[0]}.String()),
 			"nginx adds %q to hits, but --nginx-adds says %q: uwgate stores pages whose hits lack that", other.Name+": "+other.Values[0], f.Name+": "+f.Value)
 	case lost >= 0 && len(l.Headers) > 0:
-		k.error(l.HeadersLost[lost].Place, headerNotAdded, k.besideHeaders(l, line),
+		k.error(l.HeadersLost[lost].Place, headerNotAdded, k.addToHits(l, f),
 			"hits do not get %s, although --nginx-adds says so: the add_header of %s cancels those of outer levels", f.Name, l.Headers[0].Place)
 	default:
-		k.error(l.Place, headerNotAdded, k.besideHeaders(l, line).as(line), "nginx does not add %q to hits, but --nginx-adds says so: uwgate stores pages whose hits lack it", f.Name+": "+f.Value)
+		k.error(l.Place, headerNotAdded, k.addToHits(l, f), "nginx does not add %q to hits, but --nginx-adds says so: uwgate stores pages whose hits lack it", f.Name+": "+f.Value)
 	}
+}
+
+// addToHits adds a header to responses that do not have it: a miss has that of the application.
+func (k *checker) addToHits(l Lookup, f uwsgi.Field) Fix {
+	name := strings.ReplaceAll(nginxconf.Lower(f.Name), "-", "_")
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" { // no variable has that name
+		return k.besideHeaders(l, "add_header "+f.Name+" "+nginxWord(f.Value)+";")
+	}
+	made := "$upstream_http_" + name + " " + nginxWord(f.Value)
+	variable := k.names.of("hit_"+name, made, k.isVariable)
+	block := "map $upstream_http_" + name + " $" + variable + ` { "" ` + nginxWord(f.Value) + "; }"
+	return end(k.http(l.Server), block).and(k.besideHeaders(l, "add_header "+f.Name+" $"+variable+";"))
 }
 
 // counts reports whether the gateway refuses pages with the header unless --nginx-adds has
