@@ -58,7 +58,7 @@ func TestUnheard(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		for _, tt := range tests {
 			t.Run(network+"/"+tt.name, func(t *testing.T) {
-				asked, left := make(chan struct{}, 1), make(chan struct{})
+				asked, left := make(chan struct{}, maxAsks), make(chan struct{})
 				worker := startWorker(t, func(nc net.Conn, _ *uwsgi.Request, _ *bufio.Reader) {
 					asked <- struct{}{}
 					if tt.leaves {
