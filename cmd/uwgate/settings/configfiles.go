@@ -119,14 +119,14 @@ func (s *Settings) WriteExample(w io.Writer) error {
 func (s *Settings) writeExample(b *bytes.Buffer, r *row) {
 	d := r.describe()
 	text := d.Sentence()
+	if r.restart {
+		text += " (restart)"
+	}
 	switch {
 	case len(r.defaults) == 0:
 		text += " No default; an example:"
 	case r.example != r.defaults[0] && !r.toggle:
 		text += " Example: " + r.example
-	}
-	if r.restart {
-		text += " (restart)"
 	}
 	b.WriteString("\n" + Wrap(text, "# ", pageWidth))
 	if o := s.Origin(r.name); !o.IsDefault() && !r.secret {
