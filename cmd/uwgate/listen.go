@@ -46,7 +46,7 @@ func openSockets(ctx context.Context, p *settings.Parts, offer *takeover.Offer) 
 	for _, addr := range p.Listen.Addresses {
 		ln, err := s.listen(ctx, addr, p.Listen.SocketMode)
 		if err != nil {
-			return s, err
+			return s, p.RefuseOne("listen", addr.Text, err)
 		}
 		if addr.Secure {
 			ln = tlsListener{ln.(*net.TCPListener), s.tls}
@@ -56,23 +56,23 @@ func openSockets(ctx context.Context, p *settings.Parts, offer *takeover.Offer) 
 	for _, addr := range p.Subscribe.Addresses {
 		pc, err := s.listenPacket(ctx, "subscribe at", addr, p.Listen.SocketMode)
 		if err != nil {
-			return s, err
+			return s, p.RefuseOne("subscribe", addr.Text, err)
 		}
 		s.subscribe = append(s.subscribe, pc)
 	}
 	if a := p.Control.Hits; !a.IsZero() {
 		if s.hits, err = s.listenPacket(ctx, "receive hits at", a, p.Listen.SocketMode); err != nil {
-			return s, err
+			return s, p.RefuseOne("hits-listen", a.Text, err)
 		}
 	}
 	if a := p.Control.Admin; !a.IsZero() {
 		if s.admin, err = s.listen(ctx, a, 0o660); err != nil {
-			return s, err
+			return s, p.RefuseOne("admin", a.Text, err)
 		}
 	}
 	if a := p.Control.Stats; !a.IsZero() {
 		if s.stats, err = s.listen(ctx, a, 0o660); err != nil {
-			return s, err
+			return s, p.RefuseOne("stats", a.Text, err)
 		}
 	}
 	return s, s.predecessor.checkLeft()
@@ -197,7 +197,7 @@ func reason(err error) error {
 func listenAdvice(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return "; another program listens there: stop it or choose another address with --listen"
+		return "; another program listens there: stop it or choose another address"
 	case errors.Is(err, syscall.EACCES):
 		return "; choose a port over 1023 or a folder that this user may write to"
 	case errors.Is(err, syscall.ENOENT):

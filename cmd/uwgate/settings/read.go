@@ -205,6 +205,11 @@ func (s *Settings) Refuse(name string, err error) error {
 	return s.refuse(name, strings.Join(s.texts(name), " "), err)
 }
 
+// RefuseOne returns the error for one value of a setting that could not be put to use.
+func (s *Settings) RefuseOne(name, value string, err error) error {
+	return s.refuse(name, value, err)
+}
+
 // texts returns what a setting holds as it is written.
 func (s *Settings) texts(name string) []string {
 	if t, ok := s.given[name]; ok {
