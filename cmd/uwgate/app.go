@@ -74,8 +74,11 @@ func newApp(in io.Reader, out, errs io.Writer) *cli.App {
 		ErrWriter:          errs,
 		OnUsageError:       usageError,
 		ExitErrHandler:     func(*cli.Context, error) {},
-		Flags:              []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"}},
 		Action:             noCommand,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the version"},
+			cli.HelpFlag, // package cli adds none where there is a command of this name
+		},
 		Commands: []*cli.Command{
 			serveCommand(), configCommand(), nginxCommand(), checkCommand(), keyCommand(), explainCommand(), statusCommand(), topCommand(), reportCommand(),
 			healthCommand(), purgeCommand(), warmCommand(), deployCheckCommand(),
