@@ -196,9 +196,14 @@ func TestFailedLeader(t *testing.T) {
 			if n > 1 {
 				io.WriteString(nc, okPage("hello"))
 			}
-		}, 10, map[int]int{502: 1, 200: 9}},
-		// Who has not joined the second leader in time leads.
-		{"silence", func(int, net.Conn, *uwsgi.Request) {}, 10, map[int]int{502: 10}},
+		}, 2, map[int]int{200: 10}},
+		{"two silences", func(n int, nc net.Conn, _ *uwsgi.Request) {
+			if n > 2 {
+				io.WriteString(nc, okPage("hello"))
+			}
+		}, 11, map[int]int{502: 1, 200: 9}},
+		// Who has not joined the second leader in time leads. Three requests are sent again.
+		{"silence", func(int, net.Conn, *uwsgi.Request) {}, 13, map[int]int{502: 10}},
 		{"one error", func(n int, nc net.Conn, _ *uwsgi.Request) {
 			if n == 1 {
 				io.WriteString(nc, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
