@@ -177,7 +177,7 @@ func document() string {
 
 ` + "`uwgate serve --admin ADDRESS` serves metrics in Prometheus' format at `/metrics`:" + `
 
-    $ curl -s --unix-socket /run/uwgate-admin.sock http://uwgate/metrics | grep queue
+    $ curl -s --unix-socket /run/uwgate/admin.sock http://uwgate/metrics | grep queue
     uwgate_pool_queue_requests{pool="default"} 0
     uwgate_store_queue_bytes{server="127.0.0.1:11211"} 0
     uwgate_store_queue_entries{server="127.0.0.1:11211"} 0
