@@ -1,15 +1,13 @@
 package admin
 
 import (
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/pprof"
-	"strings"
+	"strconv"
 
 	"go.uber.org/zap"
 
@@ -93,8 +91,10 @@ func (a *Admin) ready(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) guarded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case overFile(r) || a.Token != "" && bears(r, a.Token):
+		case a.Permits(r):
 			next(w, r)
+		case OverFile(r):
+			http.Error(w, "the request names the host "+strconv.Quote(r.Host)+", which is not this machine: use localhost, or send Authorization: Bearer with the --admin-token", http.StatusForbidden)
 		case a.Token == "":
 			http.Error(w, "over TCP and abstract sockets the API needs a token: start uwgate with --admin-token, or with --admin unix:/path", http.StatusForbidden)
 		default:
@@ -102,19 +102,6 @@ func (a *Admin) guarded(next http.HandlerFunc) http.HandlerFunc {
 			http.Error(w, "the token is missing or wrong: send Authorization: Bearer TOKEN", http.StatusUnauthorized)
 		}
 	}
-}
-
-// overFile reports whether a request came over a UNIX socket with a file, whose mode says
-// who may connect. An abstract socket, @name, has no file.
-func overFile(r *http.Request) bool {
-	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return ok && addr.Network() == "unix" && !strings.HasPrefix(addr.String(), "@")
-}
-
-// bears reports whether a request carries the token.
-func bears(r *http.Request, token string) bool {
-	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return ok && subtle.ConstantTimeCompare([]byte(got), []byte(token)) == 1
 }
 
 // maxAPIRequest is the greatest length of a request to the API, in bytes. The vars of a
