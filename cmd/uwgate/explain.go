@@ -107,8 +107,12 @@ func newQuestion(c *cli.Context, s *settings.Settings) (question, error) {
 	if err != nil {
 		return question{}, err
 	}
-	target := c.Args().First()
-	vars, err := requestVars(cmp.Or(s.Command.Method, "GET"), target, headers)
+	return questionOf(s, cmp.Or(s.Command.Method, "GET"), c.Args().First(), headers)
+}
+
+// questionOf makes the request for a URL or a path.
+func questionOf(s *settings.Settings, method, target string, headers uwsgi.Vars) (question, error) {
+	vars, err := requestVars(method, target, headers)
 	if err != nil {
 		return question{}, err
 	}

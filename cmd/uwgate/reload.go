@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -18,7 +20,12 @@ type reloader struct {
 	g     *gateway.Gateway
 	tls   *tlsConfig // of the listeners
 	log   *zap.Logger
+
+	inForce atomic.Pointer[settings.Settings] // those of now, for other goroutines; nil: those of first
 }
+
+// settings returns those in force. It is safe for concurrent use.
+func (r *reloader) settings() *settings.Settings { return cmp.Or(r.inForce.Load(), r.first.Settings) }
 
 // reload reads the settings as serve did at its start. The error is why they are not in force.
 func (r *reloader) reload(ctx context.Context) error {
@@ -37,6 +44,7 @@ func (r *reloader) reload(ctx context.Context) error {
 		r.g.Store.Greet(ctx)
 		r.tls.set(next.TLS)
 		r.now = next
+		r.inForce.Store(next.Settings)
 	}
 	r.log.Info("settings reloaded", zap.Strings("changed", changed))
 	if isStale {

@@ -88,7 +88,7 @@ func serve(c *cli.Context, set *settings.Set) error {
 	logs.log.Info("serving", append(summary(parts, g), zap.Int64("memory_limit", memory))...)
 	f := &farewell{gateway: g, log: logs.log, tell: s.tell, end: func() { logs.close(); os.Exit(exitFailed) }}
 	defer onSignal(terms, f.onTerm)()
-	return run(left, a, parts.Subscriptions, sockets, f, s)
+	return run(left, a, withPage(a, r.settings), parts.Subscriptions, sockets, f, s)
 }
 
 // trySpool finds out whether there is a place for large request bodies. A directory that
@@ -192,10 +192,10 @@ func logPools(pools *backend.Pools, log *zap.Logger) {
 // run serves until ctx is done and the last request has ended, then writes what is queued
 // for memcached. Admin is served until then: a purge that it has begun needs the store.
 // Statistics are served to the end. A successor gets both at once.
-func run(ctx context.Context, a *admin.Admin, subs *subscription.Registry, s sockets, f *farewell, sup supervisor) error {
+func run(ctx context.Context, a *admin.Admin, page http.Handler, subs *subscription.Registry, s sockets, f *farewell, sup supervisor) error {
 	g, log := a.Gateway, f.log
 	defer s.offer.Close()
-	srv := &http.Server{Handler: s.offer.Handler(a.Handler()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: zap.NewStdLog(log)}
+	srv := &http.Server{Handler: s.offer.Handler(page), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: zap.NewStdLog(log)}
 	adminDone := make(chan error, 1)
 	if s.admin != nil {
 		go func() { adminDone <- srv.Serve(s.admin) }()

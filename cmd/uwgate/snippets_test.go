@@ -35,7 +35,7 @@ var notRun = map[string]string{
 	"openssl": "is not ours", "chmod": "needs a secret", "curl": "integration requests pages", "for": "integration requests pages", "kubectl": "needs a cluster", "docker": "needs a Docker engine",
 	"go": "the tests themselves", "kill": "needs a process", "psql": "needs a database", "touch": "needs nginx's folders", "mv": "needs nginx's folders", "cp": "needs files", "git": "needs a repository",
 	"cd": "changes the folder", "echo": "writes a file", "patch": "needs nginx's folders", "uwsgi": "needs an application", "gunicorn": "needs an application", "memcached": "needs a server", "sysctl": "changes the machine",
-	"varnishlog": "is another program", "socat": "is another program", "export": "sets a variable", "cat": "shows a file", "man": "shows a page", "uwsgitop": "is another program", "sudo": "needs root",
+	"varnishlog": "is another program", "socat": "is another program", "export": "sets a variable", "cat": "shows a file", "man": "shows a page", "uwsgitop": "is another program", "sudo": "needs root", "ssh": "needs a server",
 }
 
 // prose are words behind uwgate in output that is shown.

@@ -11,6 +11,8 @@
 //	/api/v1/canaries    requests of `uwgate check --via` that the gateway answers itself
 //	/debug/pprof/       Go's profiles
 //
+// Package page adds a status page for people, at /.
+//
 // ServeStats writes the JSON of uWSGI's FastRouter to each connection, which uwsgitop reads.
 //
 //	a := &admin.Admin{Gateway: g, Token: token, Version: version, Log: log}

@@ -106,9 +106,9 @@ func checkUser(text string) error {
 func controlRows() []row {
 	return []row{
 		{name: "admin", kind: optionalAddress(func(s *Settings) *Address { return &s.Control.Admin }), example: "unix:/run/uwgate/admin.sock", restart: true,
-			help: "serve /-/healthy, /-/ready, /metrics, /debug/pprof/, and the API of explain and status, at this `ADDRESS`; none without it"},
+			help: "serve the status page (/), /-/healthy, /-/ready, /metrics, /debug/pprof/, and the API of explain, status and purge, at this `ADDRESS`; none without it (docs/status-page.md)"},
 		{name: "admin-token", kind: text("text", func(s *Settings) *string { return &s.Control.Token }, checkToken), example: "LONG-RANDOM-TEXT", restart: true, secret: true,
-			help: "require this `TOKEN` for explain, status and profiles where --admin is a TCP address or an abstract socket such as @uwgate; an abstract socket must have one; a UNIX socket with a path needs none; it has at least 16 letters and digits"},
+			help: "require this `TOKEN` for the API, profiles and, as a password, the status page where --admin is a TCP address or an abstract socket such as @uwgate; an abstract socket must have one; a UNIX socket with a path needs none; it has at least 16 letters and digits"},
 		secretFileRow("admin-token", true, func(s *Settings) *string { return &s.Control.TokenFile }),
 		{name: "stats", kind: optionalAddress(func(s *Settings) *Address { return &s.Control.Stats }), example: "127.0.0.1:1717", restart: true,
 			help: "write the statistics of FastRouter's stats server, in JSON, to each connection at this `ADDRESS`, for uwsgitop too; none without it"},
