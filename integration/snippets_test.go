@@ -16,7 +16,7 @@ import (
 // explain 3 means that the page is not stored; check and warm find out that this site is not
 // theirs: it has no sitemap, and nginx no other addresses.
 var snippetStatuses = map[string][]int{
-	"config": {0}, "status": {0}, "healthcheck": {0}, "purge": {0}, "nginx": {0}, "key": {0}, "explain": {0, 3}, "check": {0, 1}, "warm": {0, 1},
+	"config": {0}, "status": {0}, "healthcheck": {0}, "purge": {0}, "nginx": {0}, "key": {0}, "explain": {0, 3}, "check": {0, 1}, "warm": {0, 1}, "report": {0},
 }
 
 // The commands of README and docs/ that name a configuration file run against a gateway.
