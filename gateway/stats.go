@@ -62,7 +62,7 @@ type RequestStats struct {
 	Panics      uint64
 	Bytes       uint64            // of response bodies that were sent to clients
 	Spliced     uint64            // bytes of bodies that the kernel moved
-	Verdicts    map[string]uint64 // store, observe or pass
+	Verdicts    map[string]uint64 // store, observe and pass; each has an entry
 	Took        histogram.Snapshot
 	FirstByte   histogram.Snapshot // of requests to which a worker responded
 	Queued      histogram.Snapshot // of requests that had to wait for a server
@@ -146,29 +146,29 @@ func (g *Gateway) IsListening() bool { return g.stats.listeners.Load() > 0 }
 
 // stats are the counters of a Gateway. The zero value is ready.
 type stats struct {
-	inFlight     atomic.Int64
-	listeners    atomic.Int64  // accepting
-	places       places        // that they are at, or have been
-	probes       atomic.Uint64 // connections closed before a request
-	pings        atomic.Uint64
-	panics       atomic.Uint64
-	unheard      atomic.Uint64 // unsafe requests whose client left before the response
-	peersRefused atomic.Uint64
-	handshakes   countMap[string]
-	observed     atomic.Uint64 // pages that would have been stored
-	bytes        atomic.Uint64
-	spliced      atomic.Uint64
-	spoolFiles   atomic.Int64
-	statuses     [1000]atomic.Uint64
-	reasons      countMap[policy.Reason]
-	failures     countMap[side]
-	waits        countMap[wait]
-	copies       countMap[copyEvent]
-	vars         countMap[string] // dropped; the firewall bounds the names
-	verdicts     countMap[string]
-	took         histogram.Histogram
-	firstByte    histogram.Histogram
-	queued       histogram.Histogram
+	inFlight                atomic.Int64
+	listeners               atomic.Int64  // accepting
+	places                  places        // that they are at, or have been
+	probes                  atomic.Uint64 // connections closed before a request
+	pings                   atomic.Uint64
+	panics                  atomic.Uint64
+	unheard                 atomic.Uint64 // unsafe requests whose client left before the response
+	peersRefused            atomic.Uint64
+	handshakes              countMap[string]
+	observed                atomic.Uint64 // pages that would have been stored
+	bytes                   atomic.Uint64
+	spliced                 atomic.Uint64
+	spoolFiles              atomic.Int64
+	statuses                [1000]atomic.Uint64
+	reasons                 countMap[policy.Reason]
+	failures                countMap[side]
+	waits                   countMap[wait]
+	copies                  countMap[copyEvent]
+	vars                    countMap[string] // dropped; the firewall bounds the names
+	stored, watched, passed atomic.Uint64    // verdicts: store, observe and pass
+	took                    histogram.Histogram
+	firstByte               histogram.Histogram
+	queued                  histogram.Histogram
 }
 
 // count adds one request.
@@ -184,13 +184,28 @@ func (s *stats) count(r *record, err error) {
 	if r.course.queued > 0 {
 		s.queued.Observe(r.course.queued)
 	}
-	s.verdicts.add(r.decision())
+	s.verdictOf(r).Add(1)
 	if r.reason != "" {
 		s.reasons.add(r.reason)
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		s.failures.add(f.side)
 	}
+}
+
+// verdictOf is the counter of what the record's decision says.
+func (s *stats) verdictOf(r *record) *atomic.Uint64 {
+	switch {
+	case r.ttl > 0 && r.observe:
+		return &s.watched
+	case r.ttl > 0:
+		return &s.stored
+	}
+	return &s.passed
+}
+
+func (s *stats) verdicts() map[string]uint64 {
+	return map[string]uint64{"store": s.stored.Load(), "observe": s.watched.Load(), "pass": s.passed.Load()}
 }
 
 func (s *stats) listening() ListenStats {
@@ -211,7 +226,7 @@ func (s *stats) requests() RequestStats {
 		InFlight: s.inFlight.Load(), Statuses: map[int]uint64{}, Reasons: s.reasons.all(), Observed: s.observed.Load(),
 		Failures: words(&s.failures), VarsDropped: words(&s.vars), Unheard: s.unheard.Load(), Panics: s.panics.Load(),
 		Bytes: s.bytes.Load(), Spliced: s.spliced.Load(), Took: s.took.Snapshot(minTook, maxTook),
-		Verdicts: words(&s.verdicts), FirstByte: s.firstByte.Snapshot(minTook, maxTook), Queued: s.queued.Snapshot(minTook, maxTook),
+		Verdicts: s.verdicts(), FirstByte: s.firstByte.Snapshot(minTook, maxTook), Queued: s.queued.Snapshot(minTook, maxTook),
 	}
 	for code := range s.statuses {
 		if n := s.statuses[code].Load(); n > 0 {

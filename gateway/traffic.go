@@ -76,7 +76,7 @@ func (t *traffic) count(r *record) {
 	if r.reason != "" {
 		t.hosts.Do(r.host, now, func(c *costs) { c.count(r, now) })
 	}
-	if r.course.firstByte > 0 {
+	if r.course.firstByte > 0 && t.slowest.Wants(r.course.took) {
 		t.slowest.Add(r.course.took, now, func() SlowRequest { return slowRequest(r, now) })
 	}
 }

@@ -27,9 +27,12 @@ type timed[V any] struct {
 	value V
 }
 
+// Wants reports whether what took so long may be among the slowest. It is cheap.
+func (s *Slowest[V]) Wants(took time.Duration) bool { return int64(took) > s.floor.Load() }
+
 // Add notes what took so long. It calls describe only if that is among the slowest.
 func (s *Slowest[V]) Add(took time.Duration, at time.Time, describe func() V) {
-	if int64(took) < s.floor.Load() {
+	if !s.Wants(took) {
 		return
 	}
 	s.mu.Lock()
