@@ -20,7 +20,7 @@ import (
 var sets = map[string]func() *settings.Set{
 	"serve": settings.ForServe, "config": settings.ForConfig, "nginx": settings.ForNginx, "check": settings.ForCheck, "key": settings.ForKey,
 	"explain": settings.ForExplain, "status": settings.ForStatus, "healthcheck": settings.ForHealth, "purge": settings.ForPurge,
-	"warm": settings.ForWarm, "deploy-check": settings.ForDeployCheck,
+	"warm": settings.ForWarm, "deploy-check": settings.ForDeployCheck, "top": settings.ForTop, "report": settings.ForReport,
 }
 
 // alone are the commands that need nothing but their command line, and are run here. Package
@@ -49,6 +49,11 @@ func TestSnippetsAreCommands(t *testing.T) {
 		if name, _, _ := strings.Cut(v, "="); clean.MatchString(name) {
 			t.Setenv(name, "") // which unsets it at the end
 			os.Unsetenv(name)
+		}
+	}
+	for _, c := range newApp(nil, nil, nil).Commands {
+		if len(settings.Describe(c.Flags)) > 0 && sets[c.Name] == nil {
+			t.Errorf("this test does not know the settings of %s", c.Name)
 		}
 	}
 	commands := 0
