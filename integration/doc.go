@@ -15,6 +15,8 @@
 //   - UWGATE_TEST_OPERATIONS and UWGATE_TEST_SEED are the number of operations of
 //     TestNothingOlder and their random seed.
 //   - UWGATE_TEST_NGINX is the path of another nginx.
+//   - UWGATE_TEST_BROWSER=1 makes TestStatusPageInBrowser fail if there is no chromium; it is
+//     skipped otherwise.
 //   - UWGATE_TEST_GONE=20s makes TestUwgateIsKilled run for that time.
 //   - UWGATE_TEST_SOAK=10m makes TestHotPagesDoNotExpire run for that time.
 //   - UWGATE_TEST_MODEL=10m makes TestModelOfNginx run for that time, and UWGATE_TEST_MODEL_SEED is

@@ -26,7 +26,8 @@
   function update() {
     if (asking || paused || document.hidden || inUse()) return;
     asking = true;
-    fetch("./", { cache: "no-store", signal: AbortSignal.timeout(8000) }).then(function (r) {
+    fetch(location.origin + location.pathname, { // without what ?url= or a password in the URL adds
+      cache: "no-store", signal: AbortSignal.timeout(8000) }).then(function (r) {
       if (!r.ok) throw new Error("the gateway responds " + r.status);
       return r.text();
     }).then(function (text) {

@@ -121,7 +121,11 @@ func memcachedTable(servers []admin.StorageStatus) *table {
 	})
 	t := &table{ID: "memcached", Title: "memcached", Source: fromMemcached + ", and from “Queued” on " + fromGateway,
 		Note: "Hits and misses count the lookups of all clients of a server: nginx, uwgate and others. Pending are deletes and purges.",
-		Head: columns("Server", "State", "#Hit ratio", "#Entries", "#Memory", "#Evictions", "#Connections", "#Queued", "#Stored", "#Refused", "#Dropped", "#Failed", "#Pending", "Last error"), Empty: "There is no memcached server."}
+		Head: columns("Server", "State", "#Hit ratio", "#Entries", "#Memory", "#Evictions", "#Connections", "#Queued", "#Stored", "#Refused", "#Dropped", "#Failed", "#Pending"), Empty: "There is no memcached server."}
+	failed := slices.ContainsFunc(servers, func(m admin.StorageStatus) bool { return m.Error != "" })
+	if failed {
+		t.Head = append(t.Head, column{Name: "Last error"})
+	}
 	for _, m := range servers {
 		r := row{long(m.Server), stateOf(&m)}
 		if i := m.Memcached; i != nil && i.Error == "" {
@@ -129,7 +133,11 @@ func memcachedTable(servers []admin.StorageStatus) *table {
 		} else {
 			r = append(r, figure("–"), figure("–"), figure("–"), figure("–"), figure("–"))
 		}
-		t.Rows = append(t.Rows, append(r, number(m.Queued), number(m.Stored), number(m.Refused), trouble(m.Dropped, warn), trouble(m.Failed, warn), trouble(m.Owed+m.Purges, warn), long(m.Error)))
+		r = append(r, number(m.Queued), number(m.Stored), number(m.Refused), trouble(m.Dropped, warn), trouble(m.Failed, warn), trouble(m.Owed+m.Purges, warn))
+		if failed {
+			r = append(r, long(m.Error))
+		}
+		t.Rows = append(t.Rows, r)
 	}
 	return t.cut(maxMemcached, "other servers")
 }
