@@ -20,9 +20,11 @@ type Saving struct {
 	Seconds  float64       `json:"seconds"` // that workers were occupied
 	Bytes    int64         `json:"bytes"`   // of the responses' bodies
 
-	// What one of the requests shows: the sentence of a policy.Finding, what to do (empty:
-	// what docs/decisions.md says of the reason), and its URL.
+	// What one of the requests shows: the sentence of a policy.Finding, the name of the
+	// unknown cookie, header or var (empty: it is not about one), what to do (empty: what
+	// docs/decisions.md says of the reason), and its URL.
 	Detail string `json:"detail,omitempty"`
+	Name   string `json:"name,omitempty"`
 	Fix    string `json:"fix,omitempty"`
 	URL    string `json:"url,omitempty"`
 }
@@ -65,7 +67,7 @@ type cost struct {
 }
 
 // An example is one of the requests.
-type example struct{ detail, fix, url string }
+type example struct{ detail, name, fix, url string }
 
 // exampleLife is how old an example gets before another one replaces it.
 const exampleLife = time.Minute
@@ -164,6 +166,11 @@ func (x *exchange) exemplify() {
 	if r.hideQuery {
 		e.detail = ""
 	}
+	if x.page.resp != nil {
+		if name := p.AtFault(x.client.received, x.page.resp.Header, r.reason); len(name) <= maxUnknownName {
+			e.name = strings.Clone(name)
+		}
+	}
 	x.g.traffic.hosts.Do(r.host, now, func(c *costs) {
 		if n := (*c)[r.reason]; n != nil {
 			n.example = e
@@ -178,7 +185,7 @@ func (g *Gateway) Savings() []Saving {
 	g.traffic.hosts.Each(func(host string, c *costs) {
 		for reason, n := range *c {
 			all = append(all, Saving{Host: host, Reason: reason, Stored: n.stored, Requests: n.requests, Seconds: n.worked.Seconds(), Bytes: n.bytes,
-				Detail: n.example.detail, Fix: n.example.fix, URL: n.example.url})
+				Detail: n.example.detail, Name: n.example.name, Fix: n.example.fix, URL: n.example.url})
 		}
 	})
 	slices.SortFunc(all, func(a, b Saving) int {

@@ -36,7 +36,7 @@ func TestSavings(t *testing.T) {
 	}
 	s := all[0]
 	if s.Host != "example.com" || s.Requests != 2 || s.Seconds < 0.03 || s.Seconds > 60 || s.Bytes != 10 || s.Stored ||
-		!strings.Contains(s.Detail, "theme") || strings.Contains(s.Detail, "dark") || s.URL != "example.com/slow" {
+		!strings.Contains(s.Detail, "theme") || s.Name != "theme" || strings.Contains(s.Detail, "dark") || s.URL != "example.com/slow" {
 		t.Errorf("got %+v", s)
 	}
 	if s := all[1]; s.Reason != policy.DefaultTTL || !s.Stored || s.Requests != 1 {

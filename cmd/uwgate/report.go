@@ -65,7 +65,11 @@ func advised(r *admin.Report, only []string) *savings {
 	all := &savings{Seconds: r.Seconds, Observe: r.Observe, Savings: []saving{}}
 	for _, s := range r.Savings {
 		if selects(only, s.Host) {
-			all.Savings = append(all.Savings, saving{s, cmp.Or(s.Fix, adviceOn[s.Reason], "nothing")})
+			advice := cmp.Or(s.Fix, adviceOn[s.Reason], "nothing")
+			if s.Name != "" {
+				advice = strings.ReplaceAll(advice, "NAME", s.Name)
+			}
+			all.Savings = append(all.Savings, saving{s, advice})
 		}
 	}
 	return all
@@ -103,7 +107,7 @@ func writeSavings(w io.Writer, all *savings, every bool) error {
 		if s.Detail != "" {
 			fmt.Fprintf(t, "    seen\t%s\n", tame(s.Detail+" ("+s.URL+")"))
 		}
-		fmt.Fprintf(t, "    to do\t%s\n", s.Advice)
+		fmt.Fprintf(t, "    to do\t%s\n", tame(s.Advice))
 	}
 	if left := len(open) - len(shown); left > 0 {
 		fmt.Fprintf(t, "\nand %d more; --all prints them, --only GLOB selects hosts\n", left)

@@ -138,7 +138,7 @@ func TestScreen(t *testing.T) {
 // The report says what to do, for what can be saved, and what it saves.
 func TestReport(t *testing.T) {
 	r := &admin.Report{Seconds: 3600, Savings: []gateway.Saving{
-		{Host: "www.example.com", Reason: policy.Cookie, Requests: 900, Seconds: 75, Detail: "the request has the unknown cookie theme", URL: "www.example.com/p"},
+		{Host: "www.example.com", Reason: policy.Cookie, Requests: 900, Seconds: 75, Detail: "the request has the unknown cookie theme", Name: "theme", URL: "www.example.com/p"},
 		{Host: "www.example.com", Reason: policy.HeaderLoss, Requests: 5, Seconds: 4, Fix: "--nginx-adds 'X-A: b'"},
 		{Host: "www.example.com", Reason: policy.DefaultTTL, Requests: 10, Seconds: 20, Stored: true},
 		{Host: "b.example", Reason: policy.Method, Requests: 7, Seconds: 1},
@@ -147,7 +147,7 @@ func TestReport(t *testing.T) {
 	if err := writeSavings(&b, advised(r, nil), false); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"busy for 1m40s", "900 requests", "1m15s of workers", "75 % of all", "unknown cookie theme (www.example.com/p)", "--harmless-cookie NAME", "--nginx-adds 'X-A: b'", "Nothing can be done about 7 other requests"} {
+	for _, want := range []string{"busy for 1m40s", "900 requests", "1m15s of workers", "75 % of all", "unknown cookie theme (www.example.com/p)", "--harmless-cookie theme", "--nginx-adds 'X-A: b'", "Nothing can be done about 7 other requests"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("there is no %q in\n%s", want, b.String())
 		}
