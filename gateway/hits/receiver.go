@@ -66,6 +66,9 @@ const (
 	// up to 8 KiB.
 	maxLine = 16 << 10
 
+	// smallQueue is the number of datagrams under which a UNIX socket is soon full.
+	smallQueue = 100
+
 	// wantedBuffer is how much the kernel shall hold for us, in bytes, if it permits.
 	wantedBuffer = 4 << 20
 
@@ -79,6 +82,10 @@ func (r *Receiver) Serve(ctx context.Context, pc net.PacketConn) error {
 	r.listens.Store(true)
 	enlarge(pc)
 	from := &source{pc: pc}
+	if n := queueLength(); pc.LocalAddr().Network() == "unixgram" && 0 < n && n < smallQueue {
+		r.warn("the system keeps few datagrams for a UNIX socket: of nginx's lines some will be lost, and nobody counts them",
+			zap.String("fix", "set net.unix.max_dgram_qlen to 512 (sysctl) and start uwgate again, or use UDP: --hits-listen 127.0.0.1:5514"))
+	}
 	if udp, ok := pc.(*net.UDPConn); ok {
 		from.udp, from.counts = udp, countLoss(udp)
 		r.countsLoss.Store(from.counts)

@@ -3,6 +3,9 @@ package hits
 import (
 	"encoding/binary"
 	"net"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -25,6 +28,16 @@ func droppedOf(oob []byte) (n uint32, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// queueLength is how many datagrams a new UNIX socket holds; 0: not known.
+func queueLength() int {
+	text, err := os.ReadFile("/proc/sys/net/unix/max_dgram_qlen")
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return n
 }
 
 // force enlarges the buffer beyond net.core.rmem_max, which only the administrator may.
