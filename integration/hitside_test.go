@@ -195,3 +195,35 @@ func TestRequestID(t *testing.T) {
 		t.Errorf("nginx says %q, uwgate %+v", p.header.Get("X-Id"), l)
 	}
 }
+
+// nginx tells the gateway by a UNIX socket, too, and the next process after a restart.
+func TestHitsBySocket(t *testing.T) {
+	dir, err := os.MkdirTemp("", "uwgate-hits-") // short: it is a part of the socket's path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	w := start(t, stack.Config{Faults: true, Dir: dir, Args: []string{"--hits-listen", "unix:" + filepath.Join(dir, "hits.sock"), "--admin-token", adminToken}})
+	told := func(page string) {
+		t.Helper()
+		w.want(w.get(page), 200)
+		w.settle()
+		w.eventually("nginx has told of a hit on "+page, func() bool {
+			w.want(w.get(page), 200) // the socket may be full, or not there yet
+			s := w.status()
+			return s.Hits.Source == admin.SourceNginx && s.Hits.Hits > 0
+		})
+		s := w.status()
+		if n := s.Hits.Nginx; n.CountsLoss || n.Lines["malformed"] != 0 || n.Hosts[0].Host != "127.0.0.1" || n.Pages[0].URI != page {
+			t.Errorf("nginx tells %+v", n)
+		}
+	}
+	told("/first")
+	if err := w.Uwgate.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Uwgate.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told("/second")
+}
