@@ -26,7 +26,11 @@ func plain(err error) error {
 
 // noScheme refuses a URL where an address is wanted.
 func noScheme(text string) error {
-	if scheme, rest, ok := strings.Cut(text, "://"); ok {
+	scheme, rest, ok := strings.Cut(text, "://")
+	switch {
+	case ok && scheme == "unix":
+		return fmt.Errorf("write unix: and the path of the socket, as in unix:/%s", strings.TrimLeft(rest, "/"))
+	case ok:
 		return fmt.Errorf("write the address alone, without %s://, as in %s", scheme, strings.TrimSuffix(rest, "/"))
 	}
 	return nil

@@ -147,6 +147,7 @@ func TestNearlyRight(t *testing.T) {
 		{"memcached", "memcached://10.0.0.1:11211", "write the address alone, without memcached://, as in 10.0.0.1:11211"},
 		{"backend", "uwsgi://127.0.0.1:3031/", "write the address alone, without uwsgi://, as in 127.0.0.1:3031"},
 		{"admin", "http://127.0.0.1:9090", "without http://"},
+		{"memcached", "unix:///run/memcached.sock weight=2", "write unix: and the path of the socket, as in unix:/run/memcached.sock weight=2"},
 		{"observe", "yes", "write true or false"},
 		{"memcached-timeout", "1ns", "write a time of 1ms or more"},
 		{"first-byte-timeout", "10us", "write a time of 1ms or more"},
