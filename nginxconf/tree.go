@@ -1,6 +1,9 @@
 package nginxconf
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A node is a directive with the block that it stands in.
 type node struct {
@@ -40,9 +43,24 @@ func (c *Config) Words(at Place) []string {
 // Sets returns what the `set` directives of a server block make a variable of, which has no
 // dollar sign: their values, and the conditions of the `if` blocks around them.
 func (c *Config) Sets(server Block, variable string) (expressions []string) {
+	return c.sets(server, variable, func(Place) bool { return true })
+}
+
+// SetsBefore returns those of Sets that run before a lookup.
+func (c *Config) SetsBefore(l *Lookup, variable string) (expressions []string) {
+	return c.sets(l.Server, variable, func(location Place) bool {
+		return location == l.Location.Place || slices.ContainsFunc(l.ways, func(from *scope) bool { return from != nil && from.Place == location })
+	})
+}
+
+// sets returns those of the `set` in locations that runs reports, and of the server's own.
+func (c *Config) sets(server Block, variable string, runs func(location Place) bool) (expressions []string) {
 	for _, d := range c.defs.sets[Lower(variable)] {
 		own := []string{d.arg(1)}
 		for n := c.tree[d.Place]; n != nil && n.outer != nil; n = c.tree[n.outer.Place] {
+			if n.outer.name == "location" && !runs(n.outer.Place) {
+				break
+			}
 			switch {
 			case n.outer.name == "if":
 				subject, _, _ := strings.Cut(n.outer.bare().Value, "~")

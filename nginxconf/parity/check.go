@@ -52,6 +52,9 @@ type Gateway struct {
 	// Visitors decides the gateway's $visitor. Nil: the tables of package policy.
 	Visitors *policy.Visitors
 
+	// TrustedHeaders are headers on which no page depends unless the key has them.
+	TrustedHeaders []string
+
 	// Resolve returns the addresses of a host, such as "10.0.0.1" and "::1", in the order
 	// in which nginx receives them. Nil: names are not resolved.
 	Resolve func(host string) ([]string, error)

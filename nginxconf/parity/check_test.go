@@ -206,6 +206,8 @@ func gateway(t *testing.T, dir, told string) Gateway {
 			g.IdentityCookies = append(g.IdentityCookies, value)
 		case "--harmless-cookie":
 			g.Visitors = policy.NewVisitors(policy.VisitorNames{HarmlessCookies: []string{value}})
+		case "--trusted-header":
+			g.TrustedHeaders = append(g.TrustedHeaders, value)
 		case "--harmless-var":
 			g.Visitors = policy.NewVisitors(policy.VisitorNames{HarmlessVars: []string{value}})
 		default:

@@ -13,17 +13,17 @@ import (
 type evaluator struct {
 	config  *nginxconf.Config
 	sources map[string][]string // of expressions
-	made    map[inServer][]string
+	made    map[inBlock][]string
 }
 
-// An inServer is an expression in a server block.
-type inServer struct {
-	server     nginxconf.Place
+// An inBlock is an expression in a server block, or at a lookup.
+type inBlock struct {
+	nginxconf.Place
 	expression string
 }
 
 func newEvaluator(c *nginxconf.Config) *evaluator {
-	return &evaluator{c, map[string][]string{}, map[inServer][]string{}}
+	return &evaluator{c, map[string][]string{}, map[inBlock][]string{}}
 }
 
 // sourcesOf returns the variables of which an expression is made, directly or through maps.
@@ -35,6 +35,9 @@ func (e *evaluator) sourcesOf(expression string) []string {
 	all = nginxconf.Variables(expression)
 	for i := 0; i < len(all); i++ {
 		made, _ := e.config.Definition(all[i])
+		if made.Kind == "geoip2" && !slices.Contains(all, "remote_addr") {
+			all = append(all, "remote_addr")
+		}
 		if made.Kind != "map" && made.Kind != "geo" && made.Kind != "split_clients" {
 			continue
 		}
@@ -52,13 +55,22 @@ func (e *evaluator) sourcesOf(expression string) []string {
 // sourcesIn returns those of an expression in a server block, also those of variables that
 // `set` makes there.
 func (e *evaluator) sourcesIn(server nginxconf.Block, expression string) []string {
-	at := inServer{server.Place, expression}
+	return e.withSets(inBlock{server.Place, expression}, func(variable string) []string { return e.config.Sets(server, variable) })
+}
+
+// sourcesAt returns those of an expression where pages are looked up: a `set` that runs later
+// makes nothing there.
+func (e *evaluator) sourcesAt(l Lookup, expression string) []string {
+	return e.withSets(inBlock{l.Place, expression}, func(variable string) []string { return e.config.SetsBefore(l.Lookup, variable) })
+}
+
+func (e *evaluator) withSets(at inBlock, sets func(variable string) []string) []string {
 	if all, known := e.made[at]; known {
 		return all
 	}
-	all := slices.Clone(e.sourcesOf(expression))
+	all := slices.Clone(e.sourcesOf(at.expression))
 	for i := 0; i < len(all); i++ {
-		for _, made := range e.config.Sets(server, all[i]) {
+		for _, made := range sets(all[i]) {
 			for _, name := range e.sourcesOf(made) {
 				if !slices.Contains(all, name) {
 					all = append(all, name)

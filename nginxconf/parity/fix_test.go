@@ -29,6 +29,8 @@ var unfixed = map[string]string{
 	"no_lookup_srcache":           "likewise",
 	"never_reached":               "only the operator knows whether pages or the redirect are meant",
 	"param_unkeyed_behind_lookup": "only the operator knows whether it can be set before the lookup",
+	"param_unkeyed_raw":           "only the operator knows which values the application needs",
+	"param_unkeyed_set_later":     "only the operator knows whether it can be set before the lookup",
 	"rewritten_by_late_set":       "only the operator knows whether it can be set before the lookup",
 	"redirect_looked_up_variable": "only the operator knows which paths that can be",
 	"miss_backup":                 "only the operator knows whether the same application is there",

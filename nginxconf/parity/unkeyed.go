@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -25,7 +26,8 @@ func (k *checker) unkeyed(l Lookup) {
 	}
 	for _, param := range l.Misses.Params {
 		last, _ := find(l.Misses.Params, param.Name)
-		isJudged := param.Name == "HTTP_HOST" || !strings.HasPrefix(param.Name, "HTTP_") && !strings.HasPrefix(param.Name, "CACHE_")
+		isOwnHeader := strings.HasPrefix(param.Name, "HTTP_") && nginxconf.Canonical(param.Value) == "$"+nginxconf.Lower(param.Name)
+		isJudged := !strings.HasPrefix(param.Name, "CACHE_") && (!isOwnHeader || param.Name == "HTTP_HOST")
 		if last.Place == param.Place && isJudged && !k.found.hasAt(param.Place, keyParams) {
 			k.unkeyedParam(l, param, ways)
 		}
@@ -108,10 +110,17 @@ func (k *checker) toldBy(l Lookup, variable string) []string {
 // isFree reports whether an expression depends on what the visitor sends, or is, and the
 // key does not contain. If the key is made of the same, the two may well go together.
 func (k *checker) isFree(l Lookup, expression string) bool {
-	known := k.eval.sourcesIn(l.Server, l.asked())
+	known := k.eval.sourcesAt(l, l.asked())
 	return slices.ContainsFunc(nginxconf.Variables(expression), func(name string) bool {
-		return !l.knows(name) && slices.ContainsFunc(k.eval.sourcesIn(l.Server, "$"+name), func(source string) bool { return isOfVisitor(source) && !slices.Contains(known, source) })
+		return !(l.knows(name) && k.hasValueAt(l, name)) && slices.ContainsFunc(k.eval.sourcesIn(l.Server, "$"+name), func(source string) bool { return isOfVisitor(source) && !slices.Contains(known, source) })
 	})
+}
+
+// hasValueAt reports whether a variable of the key may have a value where pages are looked
+// up: it is not one that only a `set` behind the lookup makes.
+func (k *checker) hasValueAt(l Lookup, variable string) bool {
+	_, isDefined := k.config.Definition(variable)
+	return isDefined || !k.config.IsSet(variable) || len(k.config.SetsBefore(l.Lookup, variable)) > 0
 }
 
 // isOfVisitor reports whether visitors to one URL differ in the variable.
@@ -138,8 +147,40 @@ func (k *checker) judge(l Lookup, param nginxconf.Param, key, value string) (rea
 	if value != "" || !param.IfNotEmpty {
 		vars = vars.Set(uwsgi.Var{Name: param.Name, Value: value})
 	}
-	p := policy.Policy{Visitors: k.g.Visitors, Keys: policy.Keys{AllowedHosts: k.g.AllowedHosts, AllowRewrites: k.g.AllowRewrites}, Lifetimes: policy.Lifetimes{Default: time.Minute}}
-	return p.Request(vars).Reason, p.AtFault(vars, nil, policy.UnknownVar) == param.Name
+	p := policy.Policy{Visitors: k.g.Visitors, TrustedHeaders: k.g.TrustedHeaders, Keys: policy.Keys{AllowedHosts: k.g.AllowedHosts, AllowRewrites: k.g.AllowRewrites}, Lifetimes: policy.Lifetimes{Default: time.Minute}}
+	return p.Request(vars).Reason, p.AtFault(vars, nil, unknownOf(param.Name)) == flagName(param.Name)
+}
+
+// unknownOf is the reason for which pages need a lifetime of their own, if the gateway does
+// not know a param.
+func unknownOf(name string) policy.Reason {
+	if strings.HasPrefix(name, "HTTP_") {
+		return policy.UnknownHeader
+	}
+	return policy.UnknownVar
+}
+
+// harmlessFlag says that no page depends on a param.
+func harmlessFlag(name string) Flag {
+	if strings.HasPrefix(name, "HTTP_") {
+		return Flag{"trusted-header", flagName(name)}
+	}
+	return Flag{"harmless-var", name}
+}
+
+// flagName is what flags call a param: that of a header has the header's name.
+func flagName(name string) string {
+	header, isHeader := strings.CutPrefix(name, "HTTP_")
+	if !isHeader {
+		return name
+	}
+	words := strings.Split(strings.ToLower(header), "_")
+	for i, word := range words {
+		if word != "" {
+			words[i] = strings.ToUpper(word[:1]) + word[1:]
+		}
+	}
+	return strings.Join(words, "-")
 }
 
 // unkeyedParam reports what the gateway makes of a param.
@@ -149,24 +190,39 @@ func (k *checker) unkeyedParam(l Lookup, param nginxconf.Param, ways []nginxconf
 	isScheme := param.Name == "HTTPS" || param.Name == "REQUEST_SCHEME"
 	never, reason := refusesAll(all)
 	one, other, differ := differing(all)
+	if !differ && !isConstant {
+		one, other, differ = k.apart(l, param)
+	}
+	differ = differ && !k.isKept(l, param.Value)
 	isUnknown := slices.ContainsFunc(all, func(t telling) bool { return t.isUnknown })
 	switch {
 	case isConstant && isScheme: // see constantScheme
 	case never:
 		k.error(param.Place, paramRefused, k.usualParam(l, param),
 			"the application gets %s as %s, which is not what the key %s says: uwgate stores no page (reason %s)", param.Value, param.Name, l.asked(), reason)
-	case isConstant, isOfURL(param.Name), describesVisitor(param.Name):
+	case isConstant, isOfURL(param.Name), describesVisitor(param.Name), isKnownHeader(param.Name) && !isUnknown:
 	case isUnknown && differ:
 		fix := k.keyedFix(l, param, ways)
-		k.warning(param.Place, paramUnkeyed, fix.as(fix.Text+"   # or --harmless-var "+param.Name+", if no page depends on it"),
-			"%s (%s) differs between visitors, and the key %s does not contain it: uwgate stores a page only if the application gives it a lifetime (reason unknown-var), and then for all of them", param.Name, param.Value, l.asked())
+		k.warning(param.Place, paramUnkeyed, fix.as(fix.Text+"   # or "+harmlessFlag(param.Name).String()+", if no page depends on it"),
+			"%s (%s) differs between visitors, and the key %s does not contain it: uwgate stores a page only if the application gives it a lifetime (reason %s), and then for all of them", param.Name, param.Value, l.asked(), unknownOf(param.Name))
 	case isUnknown:
-		k.warning(param.Place, paramUnknown, give(Flag{"harmless-var", param.Name}),
-			"uwgate does not know %s, and does not know that the key contains it: it stores a page only if the application gives it a lifetime (reason unknown-var)", param.Name)
+		k.warning(param.Place, paramUnknown, give(harmlessFlag(param.Name)),
+			"uwgate does not know %s, and does not know that the key contains it: it stores a page only if the application gives it a lifetime (reason %s)", param.Name, unknownOf(param.Name))
 	case differ:
 		k.error(param.Place, paramUnkeyed, k.keyedFix(l, param, ways),
 			"%s (%s) differs between visitors, such as %q and %q, and the key %s does not contain it: all visitors get the page of the first one", param.Name, param.Value, one, other, l.asked())
 	}
+}
+
+// isKept reports whether an expression has only maps that the key has, too: nginx evaluates
+// them once for each request, so they are what the key says.
+func (k *checker) isKept(l Lookup, expression string) bool {
+	names := nginxconf.Variables(expression)
+	return len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool {
+		m, isMap := k.config.Map(name)
+		isVolatile := func(words []string) bool { return len(words) == 1 && words[0] == "volatile" }
+		return !isMap || !l.knows(name) || slices.ContainsFunc(m.Lines, isVolatile)
+	})
 }
 
 // refusesAll reports whether the gateway stores no page whatever the param is.
@@ -209,6 +265,12 @@ func describesVisitor(name string) bool {
 		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
+// isKnownHeader reports whether a param is a header. Of those that the gateway knows,
+// the application says which ones its pages depend on.
+func isKnownHeader(name string) bool {
+	return strings.HasPrefix(name, "HTTP_") && name != "HTTP_HOST"
+}
+
 // usualParam gives a param the value that nginx's own uwsgi_params give it.
 func (k *checker) usualParam(l Lookup, param nginxconf.Param) Fix {
 	if param.Name == "HTTP_HOST" {
@@ -229,6 +291,11 @@ func (k *checker) keyedFix(l Lookup, param nginxconf.Param, ways []nginxconf.Mis
 		key = l.asked() + "|" + param.Value
 	}
 	fix := k.setKey(l, nginxconf.Quote(key))
+	isScheme := param.Name == "HTTPS" || param.Name == "REQUEST_SCHEME" // few values
+	if names := nginxconf.Variables(param.Value); !isScheme && slices.ContainsFunc(names, isUnbounded) {
+		return manual("map $"+names[0]+" $variant { … } with few values, `uwsgi_param "+param.Name+" $variant;`, and $variant in the key: set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+nginxconf.Quote("$variant|"+l.asked())+";",
+			"only you know which values the application needs; with the header itself in the key, each visitor may have pages of their own")
+	}
 	isLater := func(way nginxconf.Miss) bool { return way.IsSetLater(param.Value) }
 	switch {
 	case slices.ContainsFunc(ways, isLater):

@@ -31,6 +31,7 @@ func (s *Settings) Gateway(ctx context.Context) (parity.Gateway, error) {
 		VaryCookieAnonymous: p.VaryCookieAnonymous,
 		IdentityCookies:     p.Visitors.Cookies().Identity,
 		Visitors:            p.Visitors,
+		TrustedHeaders:      p.TrustedHeaders,
 		Resolve:             func(host string) ([]string, error) { return lookUp(ctx, host) },
 		MayOpen:             mayOpen,
 		Refuses:             s.refuses,
