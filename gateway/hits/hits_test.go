@@ -2,6 +2,7 @@ package hits
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
@@ -70,6 +71,38 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q: got %+v", b, r)
 		}
 	})
+}
+
+// What is read as a plain line is what package json reads.
+func FuzzPlain(f *testing.F) {
+	f.Add(`{"host":"a","uri":"/","more":"x","status":"200"}`)
+	f.Add(`{"host":"a"}x`)
+	f.Add(`{}`)
+	f.Add(`{"host":"a",}`)
+	f.Add(`{"host":"a" ,"uri":"b"}`)
+	f.Add(`{"host":"a\u0041"}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		var plain, want line
+		if !plain.readPlain([]byte(text)) {
+			return
+		}
+		lower := strings.ToLower(text) == text // package json takes names in any letters
+		if err := json.Unmarshal([]byte(text), &want); err != nil || lower && plain != want {
+			t.Errorf("%q: got %+v, want %+v, %v", text, plain, want, err)
+		}
+	})
+}
+
+func TestPlain(t *testing.T) {
+	var l line
+	if !l.readPlain([]byte(`{"host":"a","uri":"/b?c","status":"200","bytes":"1","time":"2","addr":"3","upstream":"4","fetch":"5","more":"6"}`)) || l != (line{"a", "/b?c", "200", "1", "2", "3", "4", "5"}) {
+		t.Errorf("got %+v", l)
+	}
+	for _, other := range []string{``, `{`, `{}`, `{"a"}`, `{"a":"b"`, `{"a":"b",`, `{"a":"b",}`, `{"a":"b"}}`, `{"a":1}`, `{"a":"\n"}`, `{"a":"é"}`, `{ "a":"b"}`, `{"a":"b"} `} {
+		if l.readPlain([]byte(other)) {
+			t.Errorf("%q is read as a plain line", other)
+		}
+	}
 }
 
 // receive serves r at a socket, and returns a connection to it.
