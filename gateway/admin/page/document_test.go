@@ -209,6 +209,15 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// A link to the form holds the whole URL, whatever is in its query.
+func TestLinks(t *testing.T) {
+	r := &admin.Report{Savings: []gateway.Saving{{Host: "a.example", URL: "a.example/x?to=https://b.example/&y=1"}}}
+	got, want := savingTable(r).Rows[0][4], "?url=http%3A%2F%2Fa.example%2Fx%3Fto%3Dhttps%3A%2F%2Fb.example%2F%26y%3D1#ask"
+	if got.Link != want || got.Text != r.Savings[0].URL {
+		t.Errorf("got %+v, want %s", got, want)
+	}
+}
+
 // The page is as long as a page should be, whatever a site has, and begins with the worst.
 func TestBounds(t *testing.T) {
 	in := filled("x")

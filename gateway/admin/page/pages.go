@@ -87,17 +87,12 @@ func yes(b bool) cell {
 	return text("no")
 }
 
-// example is the URL of a saving.
+// example is the URL of a saving, which begins with the host.
 func example(s *gateway.Saving) cell {
 	if s.URL == "" {
 		return text("–")
 	}
-	_, rest, ok := strings.Cut(s.URL, "://")
-	if !ok {
-		rest = s.URL
-	}
-	host, uri, _ := strings.Cut(rest, "/")
-	return linked(cmp.Or(host, s.Host), "/"+uri)
+	return linked("", s.URL)
 }
 
 func hostTable(n *admin.NginxStatus) *table {

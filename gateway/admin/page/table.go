@@ -73,7 +73,7 @@ func shareOf(part, all uint64) cell {
 	return cell{Text: percent(s), Number: true, Share: &bar{fmt.Sprintf("%.1f", s*100)}}
 }
 
-// linked is a page, which the form explains.
+// linked is a page, which the form explains. Nobody tells its scheme.
 func linked(host, uri string) cell {
 	c := long(host + uri)
 	c.Link = "?url=" + url.QueryEscape("http://"+host+uri) + "#ask"
