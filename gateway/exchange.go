@@ -202,7 +202,7 @@ func (x *exchange) plan(ctx context.Context) {
 		x.contest(ctx)
 		x.g.hint(p.policy, p.plan, c.received)
 		if p.plan.Bypass && p.plan.Key != "" {
-			x.delete(ctx, p.policy.Entries(c.received, p.plan))
+			x.delete(ctx, p.policy.Bypassed(c.received, p.plan))
 		}
 	}
 	x.rec.plan(p.plan)

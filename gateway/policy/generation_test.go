@@ -105,7 +105,7 @@ func TestInvalidatedWithAnEmptyKey(t *testing.T) {
 	p := testPolicy()
 	p.Keys.Template = mustTemplate(t, "$visitor$host$request_uri", "")
 	got := keysOf(p.Invalidated(get("REQUEST_METHOD=POST", "CACHE_KEY="), page("=303", "Location: /done")))
-	want := []string{"www.example.com/p?q=1", "+www.example.com/p?q=1", "www.example.com/done", "+www.example.com/done"}
+	want := []string{"www.example.com/p?q=1", "+www.example.com/p?q=1", "www.example.com/done", "+www.example.com/done", "www.example.com/done?", "+www.example.com/done?"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -18,8 +18,8 @@ type Target struct {
 // Invalidated returns the entries that a response makes invalid (RFC 9111 §4.4).
 // If the method is unsafe and the response is not an error, these are the entries
 // of the request's URI and, on the same host, of Location and Content-Location,
-// each once. v are the vars as received. There are none for a request without a
-// method, nor for a URI whose key cannot be derived.
+// each once and in its usual spellings. v are the vars as received. There are none for
+// a request without a method, nor for a URI whose key cannot be derived.
 //
 // If Template has $visitor, the entries of all classes of visitors are included.
 // If a page has several keys for another reason, such as the language, it is the
@@ -54,10 +54,22 @@ func IsUnsafe(v uwsgi.Vars) bool {
 	return method != "" && !isSafeMethod(method)
 }
 
-// targets returns the entries of URIs, each once.
-func (p *Policy) targets(v uwsgi.Vars, uris []string) []Target {
+// Bypassed returns the entries that a request with the Bypass argument deletes: that of the
+// plan, and those of the other spellings of its URI.
+func (p *Policy) Bypassed(v uwsgi.Vars, plan Plan) []Target {
+	return p.addTargets(p.Entries(v, plan), v, spellings(p.Bypass.stripURI(v.Get("REQUEST_URI"))))
+}
+
+// targets returns the entries of URIs in all their usual spellings, each once.
+func (p *Policy) targets(v uwsgi.Vars, uris []string) (targets []Target) {
+	for _, uri := range uris {
+		targets = p.addTargets(targets, v, spellings(uri))
+	}
+	return targets
+}
+
+func (p *Policy) addTargets(targets []Target, v uwsgi.Vars, uris []string) []Target {
 	templates := p.Keys.templatesOf(v)
-	var targets []Target
 	for _, uri := range uris {
 		if t, ok := p.target(v, uri); ok && !slices.ContainsFunc(targets, t.isSame) {
 			targets = append(targets, t)
