@@ -54,11 +54,7 @@ func TestGeneration(t *testing.T) {
 						t.Fatalf("%v: no generation in\n%s", err, text)
 					}
 					write(conf, strings.ReplaceAll(string(text), `"r1:`, `"r2:`))
-					if err := a.Nginx.Reload(); err != nil {
-						t.Fatal(err)
-					}
-					// nginx's old workers may accept some more connections.
-					a.eventually("nginx looks in the other generation", func() bool { visit(); return a.has(key("r2")) })
+					a.reloadNginx()
 				},
 			}
 			asked := map[string]string{"uwgate": "r1", "nginx": "r2"}[first] // in between
