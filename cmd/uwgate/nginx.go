@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
 	"uwgate/cmd/uwgate/settings"
+	"uwgate/nginxconf"
+	"uwgate/nginxconf/parity"
 	"uwgate/nginxconf/snippet"
 )
 
@@ -43,6 +47,36 @@ func printNginx(c *cli.Context, set *settings.Set) error {
 	return err
 }
 
+// includeLine matches an include, which makes no difference to a key.
+var includeLine = regexp.MustCompile(`(?m)^\s*include [^;]*;`)
+
+// refuseKey refuses a key that check would call an error in the printed configuration.
+func refuseKey(site *snippet.Site, allowedHosts []string) error {
+	if site.Key == "" {
+		return nil
+	}
+	if slices.Contains(nginxconf.Variables(site.Key), "request_method") {
+		return fmt.Errorf("--key %q: leave $request_method out: uwgate stores pages for GETs alone, so HEADs would never be hits, and a POST would not delete the page of its URL", site.Key)
+	}
+	whole := *site
+	whole.Part = snippet.PartAll
+	if len(whole.Names) == 0 {
+		whole.Names = []string{"www.example.com"}
+	}
+	var text bytes.Buffer
+	if whole.Write(&text) != nil {
+		return nil // which the caller reports
+	}
+	c, err := nginxconf.Parse("nginx.conf", "http {\n"+includeLine.ReplaceAllString(text.String(), "")+"\n}")
+	if err != nil {
+		return fmt.Errorf("--key %q: %w", site.Key, err)
+	}
+	if f, isWrong := parity.KeyFault(c, parity.Gateway{Key: site.Key, Generation: site.Generation, AllowedHosts: allowedHosts, Visitors: site.Visitors, TrustForwardedProto: site.ForwardedProto}); isWrong {
+		return fmt.Errorf("--key %q: %s; %s", site.Key, f.Text, f.Fix)
+	}
+	return nil
+}
+
 func readSite(c *cli.Context, set *settings.Set) (*snippet.Site, error) {
 	if c.Args().Present() {
 		return nil, fmt.Errorf("nginx takes flags only, not %q; `uwgate nginx --help` lists them", c.Args().First())
@@ -52,5 +86,8 @@ func readSite(c *cli.Context, set *settings.Set) (*snippet.Site, error) {
 		return nil, err
 	}
 	site, together := s.Snippet()
-	return site, errors.Join(err, together)
+	if err := errors.Join(err, together); err != nil {
+		return site, err
+	}
+	return site, refuseKey(site, s.Pages.AllowedHosts)
 }

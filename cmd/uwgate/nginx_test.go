@@ -27,3 +27,28 @@ func TestReadmeCommand(t *testing.T) {
 		t.Errorf("%s printed\n%s", command, out.String())
 	}
 }
+
+// A key that check would call an error is not printed.
+func TestNginxRefusesKeys(t *testing.T) {
+	for _, c := range []struct{ key, want string }{
+		{"$request_method|$host$request_uri", "leave $request_method out"},
+		{"$host$uri$args", "nothing is between $uri and $args"},
+		{"$scheme://$host", "has no path"},
+		{"$request_uri", "has no host"},
+		{"$server_name$request_uri", "has $server_name, which is the same for every requested host"},
+		{"$scheme://$host$request_uri", ""},
+		{"$request_uri --allowed-host www.example.com", ""},
+	} {
+		for _, part := range []string{"all", "http"} {
+			var out bytes.Buffer
+			command := "uwgate nginx --listen unix:/run/uwgate.sock --memcached 127.0.0.1:11211 --server-name www.example.com --part " + part + " --key " + c.key
+			err := newApp(strings.NewReader(""), &out, &out).Run(strings.Fields(command))
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("%s: %v", command, err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("%s: got %v, want %q", command, err, c.want)
+			}
+		}
+	}
+}

@@ -355,3 +355,14 @@ func (l Lookup) Template() (key string, ok bool) {
 
 // HandsKeyOver reports whether nginx hands the key over.
 func (l Lookup) HandsKeyOver() bool { return l.Misses != nil && l.misses().has(cacheKey) }
+
+// KeyFault returns what is wrong with the key of a configuration itself, wherever it is used.
+func KeyFault(c *nginxconf.Config, g Gateway) (f Finding, isWrong bool) {
+	faults := []Code{keyAmbiguous, keyConstant, keyPartial, keyWithoutHost}
+	for _, f := range Check(c, g) {
+		if f.Level == Error && slices.Contains(faults, f.Code) {
+			return f, true
+		}
+	}
+	return Finding{}, false
+}

@@ -194,7 +194,7 @@ func (k *checker) haveOneKey(l Lookup, one, other sample, isPart func(string) bo
 	}
 	for _, a := range ways {
 		for _, b := range others {
-			if a.Key == b.Key && !k.mayDepend(a, isPart) && !k.mayDepend(b, isPart) && !contradict(a.Assumed, b.Assumed) && k.seesApart(l, a, b, one, other) {
+			if a.Key == b.Key && !k.mayDepend(l, a, isPart) && !k.mayDepend(l, b, isPart) && !contradict(a.Assumed, b.Assumed) && k.seesApart(l, a, b, one, other) {
 				return a.Key, true
 			}
 		}
@@ -218,18 +218,30 @@ func (k *checker) missesOf(l Lookup, s sample) ([]nginxconf.Miss, bool) {
 
 // mayDepend reports whether the key, or a condition, of a way may depend on such variables in
 // a manner that is not known.
-func (k *checker) mayDepend(m nginxconf.Miss, isPart func(string) bool) bool {
+func (k *checker) mayDepend(l Lookup, m nginxconf.Miss, isPart func(string) bool) bool {
 	depends := func(expression string) bool {
 		return slices.ContainsFunc(k.eval.sourcesOf(expression), func(name string) bool {
 			v, found := k.config.Definition(name)
 			isMade := found && (v.Kind == "map" || v.Kind == "geo" || v.Kind == "split_clients")
 			isSet := name == "memc_key" || name == "memcached_key"
-			return isPart(name) || isSet || !isMade && !nginxconf.IsOwn(name)
+			return isPart(name) || isSet || !isMade && !nginxconf.IsOwn(name) && !k.isOfPath(l, name)
 		})
 	}
 	return depends(m.Key) || slices.ContainsFunc(m.Assumed, func(a nginxconf.Assumption) bool {
 		return len(nginxconf.Variables(a.On)) == 0 || depends(a.On)
 	})
+}
+
+// isOfPath reports whether a variable is captured from the path alone.
+func (k *checker) isOfPath(l Lookup, name string) bool {
+	at, _ := k.config.Definition(name)
+	for _, v := range l.opaque() {
+		if v.Kind == "capture" && strings.EqualFold(v.Name, "$"+name) {
+			at = v
+		}
+	}
+	words := k.config.Words(at.Place)
+	return at.Kind == "capture" && len(words) > 0 && (words[0] == "location" || words[0] == "rewrite")
 }
 
 // contradict reports whether no request meets the assumptions of both.

@@ -2,6 +2,7 @@ package parity
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -200,7 +201,7 @@ func (k *checker) unkeyedParam(l Lookup, param nginxconf.Param, ways []nginxconf
 	case never:
 		k.error(param.Place, paramRefused, k.usualParam(l, param),
 			"the application gets %s as %s, which is not what the key %s says: uwgate stores no page (reason %s)", param.Value, param.Name, l.asked(), reason)
-	case isConstant, isOfURL(param.Name), describesVisitor(param.Name), isKnownHeader(param.Name) && !isUnknown:
+	case isConstant, isOfURL(param.Name), describesVisitor(param.Name), !isUnknown && k.isOwnHeader(l, param):
 	case isUnknown && differ:
 		fix := k.keyedFix(l, param, ways)
 		k.warning(param.Place, paramUnkeyed, fix.as(fix.Text+"   # or "+harmlessFlag(param.Name).String()+", if no page depends on it"),
@@ -265,11 +266,22 @@ func describesVisitor(name string) bool {
 		func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
-// isKnownHeader reports whether a param is a header. Of those that the gateway knows,
-// the application says which ones its pages depend on.
-func isKnownHeader(name string) bool {
-	return strings.HasPrefix(name, "HTTP_") && name != "HTTP_HOST"
+// isOwnHeader reports whether a param is a header that describes the client or its request, or
+// that nginx makes of the client's header of that name alone. The application says on which
+// of these its pages depend.
+func (k *checker) isOwnHeader(l Lookup, param nginxconf.Param) bool {
+	name, isHeader := strings.CutPrefix(param.Name, "HTTP_")
+	if !isHeader || name == "HOST" {
+		return false
+	}
+	own := "http_" + nginxconf.Lower(name)
+	isOther := func(source string) bool { return isOfVisitor(source) && source != own }
+	return clientHeader.MatchString(name) || !slices.ContainsFunc(k.eval.sourcesIn(l.Server, param.Value), isOther)
 }
+
+// clientHeader matches headers on which no page depends, or of which the gateway knows what
+// they do.
+var clientHeader = regexp.MustCompile(`(^|_)(IP|IPV[46]|FORWARDED|FOR|ADDR|ADDRESS|PORT|REQUEST_ID|TRACE|TRACEPARENT)(_|$)|^(CONNECTION|UPGRADE|COOKIE|AUTHORIZATION|REFERER|ORIGIN|FROM|ACCEPT_ENCODING|IF_\w+|RANGE|CONTENT_\w+|TRANSFER_ENCODING|TE)$`)
 
 // usualParam gives a param the value that nginx's own uwsgi_params give it.
 func (k *checker) usualParam(l Lookup, param nginxconf.Param) Fix {
