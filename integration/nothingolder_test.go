@@ -23,8 +23,8 @@ import (
 
 // TestNothingOlder runs two gateways, one memcached and an application whose pages have
 // versions, under a random load: visits, slow ones, POSTs, POSTs whose client leaves,
-// purges by bypass, changes that are purged (nothingpurged_test.go), and restarts of the
-// gateways. No GET that began after the response to a POST, a bypass or a purge may get an
+// purges by bypass, changes that are purged (nothingpurged_test.go), some while an older
+// response is on its way, and restarts of the gateways. No GET that began after the response to a POST, a bypass or a purge may get an
 // older version. After a soft purge that holds once the new page has been seen.
 //
 // The exception is that of docs/invalidation.md. A page may be seen in memcached between
@@ -102,9 +102,11 @@ type press struct {
 	soft     [pressPages]atomic.Int64 // the same once somebody has seen it in memcached
 	busy     atomic.Int64             // requests that the application has not ended
 
-	hits, misses, posts, abandoned, bypasses, refused, glimpses, shared, outdated atomic.Uint64
-	purged                                                                        [len(pressWays)]pressPurges
-	longest                                                                       atomic.Int64 // that an old version was seen
+	late [pressPages]atomic.Pointer[late]
+
+	hits, misses, posts, abandoned, bypasses, refused, glimpses, shared, outdated, delayed atomic.Uint64
+	purged                                                                                 [len(pressWays)]pressPurges
+	longest                                                                                atomic.Int64 // that an old version was seen
 }
 
 func newPress(t *testing.T) *press {
@@ -224,6 +226,7 @@ func (p *press) work(nc net.Conn) {
 		return
 	}
 	body := strconv.FormatInt(p.versions[n].Load(), 10)
+	p.holdUp(n)
 	linger()
 	fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: max-age=600\r\nCache-Tag: %s\r\nContent-Length: %d\r\n\r\n%s", pressTag(n), len(body), body)
 }

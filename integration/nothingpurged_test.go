@@ -42,6 +42,9 @@ func (p *press) countPurges(operations uint64) {
 			p.t.Errorf("%s purges: nothing was put to the test", pressWays[i])
 		}
 	}
+	if n := p.delayed.Load(); n < operations/1000 {
+		p.t.Errorf("%d responses were late: nothing was put to the test", n)
+	}
 	if p.outdated.Load() == 0 {
 		p.t.Error("nobody got an old page after a soft purge: nothing was put to the test")
 	}
@@ -69,6 +72,9 @@ func (p *press) change(r *rand.Rand, g *stack.Process, n int) {
 	}
 	way := r.IntN(len(pressWays))
 	what.Refresh, what.Soft, what.Wait = way == 1, way >= 2, way == 3
+	if what.Soft && r.IntN(4) == 0 {
+		defer p.delay(p.gateways[r.IntN(2)], n)()
+	}
 	versions := make([]int64, len(pages))
 	for i, m := range pages {
 		versions[i] = p.versions[m].Add(1)
@@ -87,6 +93,44 @@ func (p *press) change(r *rand.Rand, g *stack.Process, n int) {
 		} else {
 			p.raise(m, versions[i])
 		}
+	}
+}
+
+// A late is a GET whose response is of before a purge, and comes after it.
+type late struct{ taken, over chan struct{} }
+
+// delay sends a GET for a page, as by an nginx that has just not found it, and returns when
+// the application has it. The function that it returns lets the application respond, and
+// waits for that.
+func (p *press) delay(g *stack.Process, n int) (release func()) {
+	l, done := &late{make(chan struct{}), make(chan struct{})}, make(chan struct{})
+	if !p.late[n].CompareAndSwap(nil, l) {
+		return func() {}
+	}
+	go func() {
+		defer close(done)
+		p.ask(g, pressVars("GET", "/"+strconv.Itoa(n), uwsgi.Var{Name: "CACHE_STATUS", Value: "404"}))
+	}()
+	select {
+	case <-l.taken:
+		p.delayed.Add(1)
+	case <-done: // it has followed another one, or the gateway restarts
+		p.late[n].CompareAndSwap(l, nil)
+	}
+	return func() { close(l.over); <-done }
+}
+
+// holdUp makes a response of the application late. It bounds that: the purge may wait for
+// this very request.
+func (p *press) holdUp(n int) {
+	l := p.late[n].Swap(nil)
+	if l == nil {
+		return
+	}
+	close(l.taken)
+	select {
+	case <-l.over:
+	case <-time.After(2 * time.Second):
 	}
 }
 
