@@ -8,7 +8,7 @@ import (
 // normalURI returns the same text for all request targets by which an application gets the
 // same path and the same arguments. nginx decodes a path, and removes dot segments and
 // repeated slashes (ngx_http_parse_complex_uri). The application decodes the arguments;
-// there `+` is a space. Without merge_slashes, or for an application that looks at the raw
+// there `+` is a space, `a` is `a=`, and `a=1&` is `a=1`. Without merge_slashes, or for an application that looks at the raw
 // target, two pages may have one form. Then a purge of one takes the other, too.
 //
 // A prefix keeps a question mark at its end, and a last segment of dots: that may be the
@@ -26,14 +26,45 @@ func normalURI(uri string, isPrefix bool) string {
 	if !isPrefix {
 		b = foldDots(b)
 	}
-	if query != "" || asks && isPrefix {
-		b = appendQuery(append(b, '?'), query)
+	if asks {
+		b = appendArguments(b, query, isPrefix)
 	}
 	return string(b)
 }
 
+// appendArguments appends a query with its question mark, without empty arguments, and with a
+// `=` in each. There is no question mark if no argument is left. The last one of a prefix may
+// go on.
+func appendArguments(b []byte, query string, isPrefix bool) []byte {
+	start := len(b)
+	b = append(b, '?')
+	for more := true; more; {
+		var arg string
+		arg, query, more = strings.Cut(query, "&")
+		mayGoOn, begin := isPrefix && !more, len(b)
+		if (arg != "" || mayGoOn) && begin > start+1 {
+			b = append(b, '&')
+		}
+		b = appendQuery(b, arg)
+		if arg != "" && !mayGoOn && bytes.IndexByte(b[begin:], '=') < 0 {
+			b = append(b, '=')
+		}
+	}
+	if len(b) == start+1 && !isPrefix {
+		return b[:start]
+	}
+	return b
+}
+
 // isNormal reports whether it is certain that normalURI changes nothing, as for most.
 func isNormal(uri string) bool {
+	if i := strings.IndexByte(uri, '?'); i >= 0 {
+		for arg := range strings.SplitSeq(uri[i+1:], "&") {
+			if !strings.Contains(arg, "=") {
+				return false
+			}
+		}
+	}
 	asks := false
 	for i := range len(uri) {
 		next := byte(0)

@@ -12,14 +12,16 @@ func TestNormalURI(t *testing.T) {
 	for uri, want := range map[string]string{
 		"":                        "",
 		"*":                       "*",
-		"/a?b=c&d":                "/a?b=c&d",
+		"/a?b=c&d":                "/a?b=c&d=",
+		"/a?&b=&&c=1&":            "/a?b=&c=1",
+		"/a?&":                    "/a",
 		"/%7e%41%2d%2F%c3":        "/~A-/%C3",
 		"/\u00e9 \x00\x7f<":       "/%C3%A9%20%00%7F<",
 		"/100%":                   "/100%",
 		"/%4":                     "/%4",
 		"/%zz%41":                 "/%zzA",
 		"/%2541":                  "/%2541",
-		"/%3Fa%23?b":              "/%3Fa%23?b",
+		"/%3Fa%23?b":              "/%3Fa%23?b=",
 		"//a///b":                 "/a/b",
 		"/a/./b/../c/.":           "/a/c/",
 		"/a/%2e%2E/b":             "/b",
@@ -28,7 +30,7 @@ func TestNormalURI(t *testing.T) {
 		"/../..":                  "/",
 		"/.well-known/...":        "/.well-known/...",
 		"/a?":                     "/a",
-		"?a":                      "/?a",
+		"?a":                      "/?a=",
 		"/a#b?c":                  "/a",
 		"/a?b=1+2%2b%20%26%3D%3b": "/a?b=1%202%2B%20%26%3D%3B",
 		"/a?b=/../%2f?%3f":        "/a?b=/..//??",
@@ -37,7 +39,7 @@ func TestNormalURI(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", uri, got, want)
 		}
 	}
-	for prefix, want := range map[string]string{"/a/..": "/a/..", "/b/../a/.": "/a/.", "/a?": "/a?", "/a/": "/a/", "/%61": "/a", "//": "/"} {
+	for prefix, want := range map[string]string{"/a/..": "/a/..", "/b/../a/.": "/a/.", "/a?": "/a?", "/a/": "/a/", "/%61": "/a", "//": "/", "/a?b": "/a?b", "/a?b&c": "/a?b=&c", "/a?&b=1&": "/a?b=1&"} {
 		if got := normalURI(prefix, true); got != want {
 			t.Errorf("prefix %q: got %q, want %q", prefix, got, want)
 		}
@@ -79,6 +81,12 @@ func seenOf(uri string) (seen string, ok bool) {
 	}
 	var args []string
 	for arg := range strings.SplitSeq(query, "&") {
+		if arg == "" {
+			continue
+		}
+		if !strings.Contains(arg, "=") {
+			arg += "="
+		}
 		for part := range strings.SplitSeq(arg, "=") {
 			part, err = url.QueryUnescape(part)
 			if err != nil || strings.Contains(part, ";") {

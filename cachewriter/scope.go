@@ -43,7 +43,7 @@ const (
 // site, except in ScopeSite.
 //
 // URIs are compared by what the application gets of them: `/%61`, `/./a`, `//a` and `/a?`
-// are `/a`, in a path `%2F` is `/`, and in a query `+` is `%20`. See normalURI.
+// are `/a`, in a path `%2F` is `/`, and in a query `+` is `%20`, `a&` is `a=`. See normalURI.
 type Scope struct {
 	Kind ScopeKind
 	Host string // as in Subject
@@ -76,7 +76,7 @@ func (s Scope) matchesURI(uri string) bool {
 	uri, own := normalURI(uri, false), normalURI(s.URI, s.Kind == ScopePrefix)
 	switch s.Kind {
 	case ScopePrefix:
-		return strings.HasPrefix(uri, own) || own == uri+"?"
+		return strings.HasPrefix(uri, own) || own == uri+"?" || own == uri+"&"
 	case ScopePath:
 		path, _, _ := strings.Cut(uri, "?")
 		ownPath, _, _ := strings.Cut(own, "?")
