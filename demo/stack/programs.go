@@ -164,7 +164,7 @@ func Backlog(n int) int {
 
 func (s *Stack) uwgate() *Process {
 	p := s.process("uwgate", s.listen(), "uwgate.log", s.uwgateCommand()...)
-	p.Ready = func(ctx context.Context, _ string) error { return isReady(ctx, s.Admin) }
+	p.Ready = func(ctx context.Context, _ string) error { return listens(ctx, s.Admin) }
 	p.Env = UwgateEnv()
 	return p
 }
@@ -261,8 +261,9 @@ func Pongs(ctx context.Context, addr string) error {
 	return err
 }
 
-func isReady(ctx context.Context, admin string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+// listens returns nil if uwgate accepts requests. Its backends may be absent.
+func listens(ctx context.Context, admin string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // it tries the backends
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/-/ready", nil)
 	if err != nil {
@@ -273,9 +274,13 @@ func isReady(ctx context.Context, admin string) error {
 	if err != nil {
 		return err
 	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", req.URL, resp.Status)
+	defer resp.Body.Close()
+	says, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK && (resp.StatusCode != http.StatusServiceUnavailable || strings.Contains(string(says), "accepts no requests")) {
+		return fmt.Errorf("%s: %s: %s", req.URL, resp.Status, says)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func TestReadSites(t *testing.T) {
 				compareTemplate(t, &s, c)
 				want := 4 // of misses, of those who are not looked up, of parts, of those that come back
 				if f == policy.FormatHTTP {
-					want = 1
+					want = 2 // of all, and of error_page and try_files that the site adds
 				}
 				if got := len(c.Passes); got != want {
 					t.Errorf("%d passes, want %d", got, want)
