@@ -43,6 +43,8 @@ var unserved = map[string]string{
 	"no_lookup":           "only the operator knows which pages nginx must look up",
 	"no_lookup_srcache":   "likewise",
 
+	"rewritten_by_pool": "its other gateway is not here",
+
 	"param_unkeyed_raw":           "only the operator knows which values the application needs",
 	"param_unkeyed_set_later":     "only the operator knows whether its variable can be set before the lookup",
 	"param_unkeyed_behind_lookup": "only the operator knows whether its variable can be set before the lookup",

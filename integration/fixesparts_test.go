@@ -78,13 +78,14 @@ func (s *fixedSite) visit(to target, path string, headers ...string) page {
 
 // inRegex are beginnings of paths that the regexes of locations match.
 var inRegex = map[string]string{
-	"~ ^/(news/.*|blog/.*)$":      "/news/",
-	`~ ^/p/(\d+)/(?<rest>.*)$`:    "/p/7/",
-	`~ ^/p/(\d+)(/.*)?$`:          "/p/7/",
-	`~ ^/p/(?<page>\w+)/([^/]+)$`: "/p/7/",
-	`~ ^/p/(.*)/(.*)$`:            "/p/7/",
-	`~ ^/p/(\w+)`:                 "/p/",
-	"~ ^/p/([^/]+)$":              "/p/",
-	`~ ^/p/(?<page>\w+)(?:/.*)?$`: "/p/x/",
-	"~ ^/([a-z]+)/.*/([^/]+)$":    "/a/b/",
+	"~ ^/(news/.*|blog/.*)$":          "/news/",
+	`~ ^/p/(\d+)/(?<rest>.*)$`:        "/p/7/",
+	`~ ^/p/(\d+)(/.*)?$`:              "/p/7/",
+	`~ ^/p/(?<page>\w+)/([^/]+)$`:     "/p/7/",
+	`~ ^/p/(.*)/(.*)$`:                "/p/7/",
+	`~ ^/p/(\w+)`:                     "/p/",
+	"~ ^/p/([^/]+)$":                  "/p/",
+	`~ ^/p/(?<page>\w+)(?:/.*)?$`:     "/p/x/",
+	"~ ^/([a-z]+)/.*/([^/]+)$":        "/a/b/",
+	"~ ^/(?<lang>en|de)/(?<rest>.*)$": "/en/",
 }

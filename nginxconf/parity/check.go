@@ -136,7 +136,7 @@ func Check(c *nginxconf.Config, g Gateway) []Finding {
 // lookupChecks are the checks of one lookup.
 var lookupChecks = []func(*checker, Lookup){
 	(*checker).reached, (*checker).misses, (*checker).errorPages, (*checker).timeouts,
-	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).ambiguous, (*checker).captures, (*checker).oneKey, (*checker).unseen, (*checker).unkeyed, (*checker).changesMisses, (*checker).strays, (*checker).members, (*checker).strangersPages, (*checker).access, (*checker).refusesMisses,
+	(*checker).key, (*checker).visitors, (*checker).handover, (*checker).keyParams, (*checker).rewritten, (*checker).hosts, (*checker).keyParts, (*checker).ambiguous, (*checker).captures, (*checker).oneKey, (*checker).unseen, (*checker).unkeyed, (*checker).changesMisses, (*checker).strays, (*checker).members, (*checker).strangersPages, (*checker).cookiesForAll, (*checker).access, (*checker).refusesMisses,
 	(*checker).servers,
 	(*checker).filters, (*checker).filtersDiffer, (*checker).expires, (*checker).missHeaders, (*checker).certificates, (*checker).satisfy,
 	(*checker).format, (*checker).hitType, (*checker).types, (*checker).headers,

@@ -42,6 +42,7 @@ const (
 	handoverServer Code = "handover-server"
 	handoverLost   Code = "handover-lost"
 
+	cookieForAll     Code = "cookie-for-all"
 	neverReached     Code = "never-reached"
 	noMethod         Code = "no-method"
 	paramTwice       Code = "param-twice"

@@ -14,6 +14,9 @@ func (k *checker) reached(l Lookup) {
 	}
 	k.takenForParts(l)
 	for _, leave := range l.Leaves {
+		if k.isCancelled(l, leave) {
+			continue
+		}
 		who := "requests that come as far as this"
 		if !leave.If.IsZero() {
 			who = "requests that meet `" + leave.If.Value + "`"
@@ -21,6 +24,29 @@ func (k *checker) reached(l Lookup) {
 		k.note(leave.Place, neverReached, Fix{},
 			"nginx itself responds to %s (%s): they are never looked up, and uwgate does not see them", who, leave.Value)
 	}
+}
+
+// isCancelled reports a `return 418` that is meant for an error_page of an outer level, which
+// does not count, since the location has one of its own.
+func (k *checker) isCancelled(l Lookup, leave nginxconf.Leave) bool {
+	words := k.config.Words(leave.Place)
+	own := k.level(k.config.Around(leave.Place), "error_page")
+	if len(words) != 2 || words[0] != "return" || own.IsZero() {
+		return false
+	}
+	for block := k.config.Around(own); !block.IsZero(); block = k.config.Around(block) {
+		for _, page := range k.config.In(block, "error_page") {
+			codes := k.config.Words(page.Place)[1:]
+			if target := codes[len(codes)-1]; !slices.Contains(codes, words[1]) || k.named(l.Server, target).IsZero() {
+				continue
+			}
+			line := k.line(page.Place)
+			k.error(leave.Place, neverReached, end(own, line),
+				"visitors get status %s (%s): the error_page of %s does not count here, since this location has an error_page of its own", words[1], leave.Value, page.Place)
+			return true
+		}
+	}
+	return false
 }
 
 // unreached reports a lookup that no request comes to.

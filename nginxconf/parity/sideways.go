@@ -17,6 +17,7 @@ func (k *checker) changesMisses(l Lookup) {
 		return
 	}
 	k.leadsApart(l)
+	k.passesApart(l)
 	blocks := []nginxconf.Place{l.Server.Place, l.Location.Place}
 	for _, p := range l.sides() {
 		blocks = append(blocks, p.Location.Place)
@@ -51,6 +52,25 @@ func (k *checker) leadsApart(l Lookup) {
 	}
 	k.error(page.Place, rewritten, k.setKey(l, nginxconf.Quote(page.Target+"|"+l.asked())),
 		"misses of some visitors go to %s, and those of others to %s, and the key %s is the same for all: everybody gets the page of the first one", names[0], join(names[1:]), l.asked())
+}
+
+// passesApart reports a uwsgi_pass that sends the misses of some visitors to another server.
+func (k *checker) passesApart(l Lookup) {
+	for _, p := range l.Reached {
+		to := p.Upstream.Name
+		if !k.isFree(l, to) {
+			continue
+		}
+		key := k.freeOf(l, to) + "|" + l.asked()
+		fix := k.setKey(l, nginxconf.Quote(key))
+		for _, reason := range []policy.Reason{policy.Rewritten, policy.Host} {
+			if _, isSeen := k.unseenIn(l, key, reason); !isSeen || k.isMadeIn(l, p.Location.Place, to) {
+				fix = manual("put what "+to+" is made of into the key, with values without slashes and dots", "uwgate looks for the host and the path in the key")
+			}
+		}
+		k.error(p.Place, rewritten, fix,
+			"`uwsgi_pass %s` sends the misses of some visitors to another server, and the key %s is the same for all: everybody gets the page of the first one", to, l.asked())
+	}
 }
 
 // changesSome reports an `if` that changes the requests of some visitors.

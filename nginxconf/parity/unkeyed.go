@@ -29,6 +29,9 @@ func (k *checker) unkeyed(l Lookup) {
 		last, _ := find(l.Misses.Params, param.Name)
 		isOwnHeader := strings.HasPrefix(param.Name, "HTTP_") && nginxconf.Canonical(param.Value) == "$"+nginxconf.Lower(param.Name)
 		isJudged := !strings.HasPrefix(param.Name, "CACHE_") && (!isOwnHeader || param.Name == "HTTP_HOST")
+		if last.Place == param.Place && k.refusedEmpty(l, param) {
+			continue
+		}
 		if last.Place == param.Place && isJudged && !k.found.hasAt(param.Place, keyParams) {
 			k.unkeyedParam(l, param, ways)
 		}
@@ -182,6 +185,42 @@ func flagName(name string) string {
 		}
 	}
 	return strings.Join(words, "-")
+}
+
+// refusedEmpty reports a header of credentials or of an identity that nginx sends for every
+// visitor, for strangers without a value: the gateway then takes all for logged-in users.
+func (k *checker) refusedEmpty(l Lookup, param nginxconf.Param) bool {
+	names := nginxconf.Variables(param.Value)
+	if len(names) != 1 || !strings.HasPrefix(param.Name, "HTTP_") || param.IfNotEmpty || !isOfVisitor(names[0]) || !nginxconf.HasOnlyVariables(param.Value) {
+		return false
+	}
+	vars := k.sample(l).vars(k.samples(l.asked(), k.sample(l))[0], l.missStatus())
+	usual, reason := k.reasonOfPage(vars), k.reasonOfPage(vars.Set(uwsgi.Var{Name: param.Name}))
+	if usual != policy.DefaultTTL || reason == usual || reason == policy.UnknownHeader {
+		return false
+	}
+	k.error(param.Place, paramRefused, replace(param.Place, strings.TrimSuffix(k.line(param.Place), ";")+" if_not_empty;"),
+		"nginx sends %s for all requests, also without a value: uwgate stores no page (reason %s)", flagName(param.Name), reason)
+	return true
+}
+
+// reasonOfPage returns what the gateway makes of a plain page without a lifetime of its own.
+func (k *checker) reasonOfPage(v uwsgi.Vars) policy.Reason {
+	p := policy.Policy{
+		Visitors: k.g.Visitors, TrustedHeaders: k.g.TrustedHeaders,
+		Keys:      policy.Keys{AllowedHosts: k.g.AllowedHosts, AllowRewrites: k.g.AllowRewrites},
+		Lifetimes: policy.Lifetimes{Default: time.Minute},
+	}
+	r := &uwsgi.Response{StatusCode: 200, ContentLength: 5, Header: uwsgi.Header{{Name: "Content-Type", Value: defaultHitType}, {Name: "Content-Length", Value: "5"}}}
+	return p.Response(v, p.Request(v), r, time.Time{}).Reason
+}
+
+// missStatus is the CACHE_STATUS of a miss.
+func (l Lookup) missStatus() string {
+	if l.hasHead() {
+		return "MISS"
+	}
+	return "404"
 }
 
 // unkeyedParam reports what the gateway makes of a param.
