@@ -95,10 +95,12 @@ func (d *deployment) visitPages() {
 		switch {
 		case p.err != nil || p.status != 200 || !strings.HasSuffix(p.body, "</html>\n"):
 			d.t.Errorf("%s: got %d %.200q, %v", path, p.status, p.body, p.err)
+			return
 		case strings.Contains(p.body, styles[1]):
 			d.visits[1].Add(1)
 		case !strings.Contains(p.body, styles[0]) || isOver:
 			d.t.Errorf("%s: after the deploy got %.200q", path, p.body)
+			return
 		default:
 			d.visits[0].Add(1)
 		}
