@@ -120,7 +120,7 @@ func (k *checker) keyDiffers(l Lookup, asked string) {
 // decides where pages are stored, and so nothing but pages of before is served.
 func (k *checker) generationDiffers(l Lookup, asked string) {
 	key := k.g.Key
-	if key == "" {
+	if key == "" || !l.isDerived() && !strings.HasSuffix(l.template(), nginxconf.Canonical(key)) {
 		key = l.withoutGeneration()
 	}
 	level := Warning

@@ -16,7 +16,21 @@ func (k *checker) setKey(l Lookup, quoted string) Fix {
 		words := k.config.Words(l.Place)
 		return replace(l.Place, strings.Join(words[:3], " ")+" "+quoted+";")
 	}
-	return k.put(l.Location.Place, "set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+quoted+";")
+	return k.put(l.Location.Place, "set "+cmp.Or(l.Key.Variable, "$memcached_key")+" "+quoted+";").and(k.handedFix(l, quoted))
+}
+
+// handedFix hands the new key over where CACHE_KEY is the expression of the key, and not the
+// variable, as in the location of fragments.
+func (k *checker) handedFix(l Lookup, quoted string) Fix {
+	if l.Misses == nil {
+		return Fix{}
+	}
+	param, ok := find(l.Misses.Params, cacheKey)
+	isExpression := nginxconf.Canonical(param.Value) != nginxconf.Canonical(cmp.Or(l.Key.Variable, "$memcached_key"))
+	if !ok || !isExpression || !l.isKey(param.Value) {
+		return Fix{}
+	}
+	return replace(param.Place, "uwsgi_param CACHE_KEY "+quoted+onlyIf(param.IfNotEmpty, " if_not_empty")+";")
 }
 
 // keyOfURL returns a key that has the URL of the client, and not the path that nginx makes of
