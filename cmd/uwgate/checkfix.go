@@ -106,6 +106,9 @@ func patchOf(file string, edits []nginxconf.Edit) ([]byte, error) {
 	if behind, err := filepath.EvalSymlinks(file); err == nil {
 		file = behind
 	}
+	if file, err = filepath.Abs(file); err != nil { // patch -d / reads it
+		return nil, err
+	}
 	name := strings.TrimPrefix(filepath.ToSlash(file), "/")
 	return diff.Diff("a/"+name, before, "b/"+name, []byte(after)), nil
 }
