@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 
@@ -50,8 +51,9 @@ func printNginx(c *cli.Context, set *settings.Set) error {
 // includeLine matches an include, which makes no difference to a key.
 var includeLine = regexp.MustCompile(`(?m)^\s*include [^;]*;`)
 
-// refuseKey refuses a key that check would call an error in the printed configuration.
-func refuseKey(site *snippet.Site, allowedHosts []string) error {
+// refuseKey refuses a key that check would call an error in the printed configuration. It
+// warns of a key without a host, which a flag of serve can mend.
+func refuseKey(site *snippet.Site, allowedHosts []string, warnings io.Writer) error {
 	if site.Key == "" {
 		return nil
 	}
@@ -71,8 +73,14 @@ func refuseKey(site *snippet.Site, allowedHosts []string) error {
 	if err != nil {
 		return fmt.Errorf("--key %q: %w", site.Key, err)
 	}
-	if f, isWrong := parity.KeyFault(c, parity.Gateway{Key: site.Key, Generation: site.Generation, AllowedHosts: allowedHosts, Visitors: site.Visitors, TrustForwardedProto: site.ForwardedProto}); isWrong {
-		return fmt.Errorf("--key %q: %s; %s", site.Key, f.Text, f.Fix)
+	faults := parity.KeyFaults(c, parity.Gateway{Key: site.Key, Generation: site.Generation, AllowedHosts: allowedHosts, Visitors: site.Visitors, TrustForwardedProto: site.ForwardedProto})
+	for _, f := range faults {
+		if !f.NeedsHosts() {
+			return fmt.Errorf("--key %q: %s; %s", site.Key, f.Text, f.Fix)
+		}
+	}
+	if len(faults) > 0 {
+		fmt.Fprintf(warnings, "uwgate: warning: --key %q: %s; give serve %s\n", site.Key, faults[0].Text, faults[0].Fix)
 	}
 	return nil
 }
@@ -89,5 +97,5 @@ func readSite(c *cli.Context, set *settings.Set) (*snippet.Site, error) {
 	if err := errors.Join(err, together); err != nil {
 		return site, err
 	}
-	return site, refuseKey(site, s.Pages.AllowedHosts)
+	return site, refuseKey(site, s.Pages.AllowedHosts, c.App.ErrWriter)
 }

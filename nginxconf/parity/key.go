@@ -356,13 +356,16 @@ func (l Lookup) Template() (key string, ok bool) {
 // HandsKeyOver reports whether nginx hands the key over.
 func (l Lookup) HandsKeyOver() bool { return l.Misses != nil && l.misses().has(cacheKey) }
 
-// KeyFault returns what is wrong with the key of a configuration itself, wherever it is used.
-func KeyFault(c *nginxconf.Config, g Gateway) (f Finding, isWrong bool) {
-	faults := []Code{keyAmbiguous, keyConstant, keyPartial, keyWithoutHost}
+// KeyFaults returns what is wrong with the key of a configuration itself, wherever it is used.
+func KeyFaults(c *nginxconf.Config, g Gateway) (faults []Finding) {
 	for _, f := range Check(c, g) {
-		if f.Level == Error && slices.Contains(faults, f.Code) {
-			return f, true
+		if f.Level == Error && slices.Contains([]Code{keyAmbiguous, keyConstant, keyPartial, keyWithoutHost}, f.Code) {
+			faults = append(faults, f)
 		}
 	}
-	return Finding{}, false
+	return faults
 }
+
+// NeedsHosts reports whether the fault is that the key has no host: then serve needs
+// --allowed-host.
+func (f Finding) NeedsHosts() bool { return f.Code == keyWithoutHost }
