@@ -54,6 +54,8 @@ var unserved = map[string]string{
 	"never_reached_rewrite":  "likewise",
 	"never_reached_scheme":   "likewise",
 
+	"location_undefined_error": "only the operator knows where refused visitors must go",
+
 	"key_scheme_constant_shared": "the line to change is in a file that other sites include, too",
 
 	"key_unknown_variable": "a module that Debian's nginx does not have defines its variable",

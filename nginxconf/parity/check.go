@@ -123,6 +123,7 @@ func Check(c *nginxconf.Config, g Gateway) []Finding {
 	for _, p := range ours.passes {
 		k.pass(p, ours)
 	}
+	k.undefined(ours)
 	k.modules()
 	k.subrequests(ours)
 	k.sites(ours)

@@ -37,6 +37,8 @@ var unfixed = map[string]string{
 	"rewritten_by_map":            "only the operator knows other values for its map",
 	"srcache_key_md5":             "the lines that make the key belong to two locations",
 
+	"location_undefined_error": "only the operator knows where refused visitors must go",
+
 	"never_reached_location": "likewise",
 	"never_reached_rewrite":  "likewise",
 	"never_reached_scheme":   "likewise",

@@ -9,12 +9,13 @@ import (
 // tolerated are errors with which `serve --nginx` starts all the same: nginx makes them by
 // itself, for requests that are not cached, and without the gateway nothing would work.
 var tolerated = map[Code]string{
-	noMethod:         "such requests are passed on, and never stored; without the gateway the application sees no method either",
-	errorPageMissing: "nginx responds to these requests itself, whether or not there is a gateway",
-	errorPageStatus:  "the status of the page is nginx's; what is stored is right",
-	socketDenied:     "serve makes its own socket anew, with another mode; and what lies there from before must not keep it from that",
-	neverReached:     "nginx asks for no page; what is stored is right",
-	serverShadowed:   "nginx sends no requests; what is stored is right",
+	noMethod:          "such requests are passed on, and never stored; without the gateway the application sees no method either",
+	errorPageMissing:  "nginx responds to these requests itself, whether or not there is a gateway",
+	undefinedLocation: "likewise",
+	errorPageStatus:   "the status of the page is nginx's; what is stored is right",
+	socketDenied:      "serve makes its own socket anew, with another mode; and what lies there from before must not keep it from that",
+	neverReached:      "nginx asks for no page; what is stored is right",
+	serverShadowed:    "nginx sends no requests; what is stored is right",
 }
 
 // Stale returns the findings of Check that say that nginx's configuration was printed for other
