@@ -22,11 +22,32 @@ func (k *checker) ambiguous(l Lookup) {
 		apart = append(apart, p)
 	}
 	if one == "" {
+		k.decodedPath(l)
 		return
 	}
 	k.error(l.at(l.Key.Place), keyAmbiguous, k.setKey(l, nginxconf.Quote(apart.String())),
 		"in the key %s nothing is between $%s and $%s: two URLs can have one key, and visitors of one get the page of the other",
 		l.asked(), one, other)
+}
+
+// decodedPath finds keys in which the decoded path is before the arguments: /a%3Fb=1 has the
+// key of /a?b=1. A page of the first is never stored, but visitors get that of the second.
+// Where workers get the decoded path, too, both are one page to them.
+func (k *checker) decodedPath(l Lookup) {
+	e := nginxconf.ParseExpression(l.asked())
+	uri, _ := find(l.misses().Params, "REQUEST_URI")
+	isDecoded := false
+	for i, p := range e {
+		if i > 0 && isPath(e[i-1]) && e[i-1].Text != "request_uri" && (p.IsVariable && p.Text == "is_args" || strings.HasPrefix(p.Text, "?")) {
+			isDecoded = true
+		}
+	}
+	if !isDecoded || !strings.Contains(uri.Value, "$request_uri") {
+		return
+	}
+	k.note(l.at(l.Key.Place), keyAmbiguous,
+		manual("write $request_uri in place of $uri$is_args$args, unless URLs are rewritten before the lookup; or refuse such URLs in the server block: if ($uri ~ \"[?]\") { return 404; }", "only you know whether the site has such URLs"),
+		"$uri is decoded: a URL with an encoded question mark, as /a%%3Fb=1, has the key of /a?b=1, and its visitors get the page of the other")
 }
 
 // touch reports whether the end of one variable cannot be told from the begin of another.
