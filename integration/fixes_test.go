@@ -65,6 +65,7 @@ var unserved = map[string]string{
 	"tls_missing":          "likewise",
 	"tls_not_spoken":       "likewise",
 
+	"parts_kept_out":   "only the operator knows which requests are for parts of pages",
 	"denied_apart":     "its first location refuses everybody here",
 	"denied_looked_up": "likewise",
 

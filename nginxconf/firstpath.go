@@ -1,6 +1,9 @@
 package nginxconf
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // A pathMemory is what expressions have to do with a path that nginx remembers. A map that
 // gives `$uri` is evaluated once for each request, and keeps its value when the path changes.
@@ -67,5 +70,20 @@ func (l *Lookup) compared(differs *directive) {
 	}
 	if isMany := isConstant(differs); l.Differs.IsZero() || isMany && !l.DiffersForMany {
 		l.Differs, l.DiffersForMany = first(Text{}, differs), isMany
+	}
+}
+
+// settleDiffers decides whether the pages of the lookup's location come there with the path
+// that they began with: then Differs is about others, such as missing files. A location that
+// is only the target of the change, such as /index.php, has no pages of its own.
+func (l *Lookup) settleDiffers() {
+	location := l.scope.location()
+	if !l.DiffersForMany || !l.isPlain || location.find("internal") != nil {
+		return
+	}
+	path := location.match.path
+	isOfPages := !location.match.isRegex() && location.match.modifier != "=" && strings.HasSuffix(path, "/")
+	if isOfPages && !slices.Contains(strings.FieldsFunc(l.Differs.Value, func(r rune) bool { return strings.ContainsRune(" ?`", r) }), path) {
+		l.DiffersForMany, l.DiffersElsewhere = false, true
 	}
 }

@@ -173,6 +173,7 @@ func (f *flow) end(sometimes bool) {
 	for _, q := range f.lookups {
 		l := q.asked
 		l.compared(q.differs)
+		l.isPlain = l.isPlain || q.path == nil
 		if q.path != nil && q.path.name == "rewrite" && !slices.Contains(l.Rewrites, first(Text{}, q.path)) {
 			l.Rewrites = append(l.Rewrites, first(Text{}, q.path))
 		}

@@ -78,6 +78,7 @@ func (b *builder) addLookup(s *scope, d *directive) error {
 // stray records requests that are looked up for another path than others for their URL.
 func (l *Lookup) stray(q query) {
 	s := Stray{Text: first(Text{}, q.path), By: first(Text{}, q.by)}
+	s.Differs = q.differs != nil
 	s.Refuses = q.by != nil && slices.Contains(denials, q.by.name)
 	if !slices.Contains(l.Strays, s) {
 		l.Strays = append(l.Strays, s)
@@ -168,6 +169,7 @@ func (b *builder) settleMisses(lookups []*Lookup) {
 			l.Unheard = Text{}
 		}
 		b.settleNever(l)
+		l.settleDiffers()
 		if l.Misses == nil && len(l.Reached) > 0 {
 			l.Misses = l.Reached[0]
 		}

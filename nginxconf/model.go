@@ -111,6 +111,7 @@ type Lookup struct {
 	// own error_page, and no miss reaches Misses. Zero: there is none.
 	Unheard Text
 	heard   bool // requests come on other ways, too
+	isPlain bool // some come with the path that they began with
 
 	// Diverted are the uwsgi_pass in `if` blocks of the location: their requests leave
 	// without a lookup, although the key may be set for them.
@@ -188,9 +189,12 @@ type Changes struct {
 
 	// Differs is a try_files or rewrite that changes the path between two looks of nginx at it:
 	// a map remembers it, and another one compares it with what was remembered, as $is_part of
-	// the printed configuration does. DiffersForMany is set if it gives many URLs one path.
-	Differs        Text
-	DiffersForMany bool
+	// the printed configuration does. DiffersForMany is set if it gives many URLs one path, and these are
+	// the pages of the lookup; DiffersElsewhere if the pages of its location come there as
+	// they are, and only others do not.
+	Differs          Text
+	DiffersForMany   bool
+	DiffersElsewhere bool
 
 	// Rewrites are those of the server block that change the path of requests which come to
 	// the lookup.
@@ -354,6 +358,7 @@ type Stray struct {
 	Text
 	By      Text // what sent the request there, such as `deny all`; zero: the redirect itself
 	Refuses bool // By denies access
+	Differs bool // a condition has compared the path with the first one: see Changes.Differs
 }
 
 // A Param is a uwsgi_param line.

@@ -32,6 +32,7 @@ var unfixed = map[string]string{
 	"param_unkeyed_raw":           "only the operator knows which values the application needs",
 	"param_unkeyed_set_later":     "only the operator knows whether it can be set before the lookup",
 	"rewritten_by_late_set":       "only the operator knows whether it can be set before the lookup",
+	"parts_kept_out":              "only the operator knows which requests are for parts of pages",
 	"redirect_looked_up_variable": "only the operator knows which paths that can be",
 	"miss_backup":                 "only the operator knows whether the same application is there",
 	"rewritten_by_map":            "only the operator knows other values for its map",

@@ -2,6 +2,7 @@ package parity
 
 import (
 	"slices"
+	"strings"
 
 	"uwgate/nginxconf"
 )
@@ -65,22 +66,27 @@ func (k *checker) unreached(l Lookup, never nginxconf.Text) {
 // $is_part compares it with the first one.
 func (k *checker) takenForParts(l Lookup) {
 	m, found := k.mapOfParts(l)
-	if !found || l.Differs.IsZero() || !l.isOfURL() {
+	if !found && !k.divertsParts(l) || l.Differs.IsZero() || !l.isOfURL() {
+		return
+	}
+	if l.DiffersElsewhere {
+		k.note(l.Place, neverReached, Fix{},
+			"%s of %s changes the path of some requests, and $is_part takes what has another path than at first for a part of a page: they are not looked up here, and not stored", l.Differs.Value, l.Differs.Place)
 		return
 	}
 	level, who := Warning, "some pages"
 	if l.DiffersForMany {
 		level, who = Error, "pages"
 	}
-	k.add(level, l.Place, neverReached, k.partsAskedFix(m),
+	k.add(level, l.Place, neverReached, k.partsAskedFix(l, m),
 		"%s are not looked up here: %s of %s changes their path, and $%s takes what has another path than at first for a part of a page", who, l.Differs.Value, l.Differs.Place, k.partOf(m))
 }
 
 // partsAskedFix looks up requests with any path. That is right only if nginx makes no
 // subrequests: these have the key of their page.
-func (k *checker) partsAskedFix(m nginxconf.Map) Fix {
+func (k *checker) partsAskedFix(l Lookup, m nginxconf.Map) Fix {
 	_, isUnread := k.config.Unread()
-	if isUnread || len(k.config.Subrequests)+len(k.config.Programs) > 0 {
+	if isUnread || k.divertsParts(l) || len(k.config.Subrequests)+len(k.config.Programs) > 0 {
 		return manual("look pages up in the location that their requests come to first", "only you know which requests are for parts of pages")
 	}
 	var source nginxconf.Expression
@@ -99,5 +105,16 @@ func (k *checker) partsAskedFix(m nginxconf.Map) Fix {
 // partOf returns the variable of a map's source that is $is_part.
 func (k *checker) partOf(m nginxconf.Map) string {
 	names := nginxconf.Variables(m.Source)
-	return names[slices.IndexFunc(names, k.isPart)]
+	if i := slices.IndexFunc(names, k.isPart); i >= 0 {
+		return names[i]
+	}
+	return "is_part"
+}
+
+// divertsParts reports whether an `if ($is_part)` takes requests with another path than at
+// first away before the lookup, as in the printed location.
+func (k *checker) divertsParts(l Lookup) bool {
+	return slices.ContainsFunc(l.Diverted, func(p *nginxconf.Pass) bool {
+		return k.isPart(strings.TrimPrefix(strings.Trim(p.If.Value, "() "), "$"))
+	})
 }

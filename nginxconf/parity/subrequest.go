@@ -132,8 +132,9 @@ func (k *checker) strays(l Lookup) {
 	if l.Misses == nil || !l.isOfURL() {
 		return
 	}
+	keepsOut := k.asksNoParts(l) || k.divertsParts(l)
 	for _, s := range l.Strays {
-		if k.found.hasAt(s.Place, rewritten) || k.found.hasAt(k.config.Around(s.Place), rewritten) {
+		if s.Differs && keepsOut || k.found.hasAt(s.Place, rewritten) || k.found.hasAt(k.config.Around(s.Place), rewritten) {
 			continue
 		}
 		level, by := Warning, ""
