@@ -36,7 +36,7 @@ func TestOutageAfterAWithdrawal(t *testing.T) {
 		"redirect": "302 Found\nLocation: /twin\n\nelsewhere",
 		"login":    "403 Forbidden\n\nno",
 	}
-	w := start(t, stack.Config{Conf: "recommended", App: "testdata/time"})
+	w := start(t, stack.Config{Conf: "recommended", App: "testdata/time", Args: []string{"--queue-timeout", "1s"}})
 	w.write("twin", short+"a page")
 	w.write("cold", "200 OK\nCache-Control: max-age=4, stale-if-error=3600, stale-while-revalidate=5\n\na page")
 	w.want(w.get("/twin"), 200)
@@ -75,7 +75,7 @@ func (w *world) holds(path string) bool {
 func TestPostOfWhoLeaves(t *testing.T) {
 	t.Parallel()
 	const long = "200 OK\nCache-Control: max-age=600\n\n"
-	w := start(t, stack.Config{Conf: "recommended", App: "testdata/time"})
+	w := start(t, stack.Config{Conf: "recommended", App: "testdata/time", Args: []string{"--queue-timeout", "1s"}})
 	for _, name := range []string{"page", "twin"} {
 		w.write(name, long+"old")
 		w.want(w.get("/"+name), 200)
