@@ -118,7 +118,7 @@ func (k *checker) errorPages(l Lookup) {
 	} {
 		page, found := l.errorPage(need.code)
 		switch {
-		case need.code == 405 && !mayBe("POST", l.If.Value) && !mayBe("PUT", l.If.Value):
+		case need.code == 405 && (!mayBe("POST", l.If.Value) && !mayBe("PUT", l.If.Value) || k.sendsMethodsAway(l)):
 			// Only GET and HEAD reach the lookup.
 		case !found:
 			k.add(need.level, l.Place, errorPageMissing, k.errorPageFix(l), "without error_page %d, %s", need.code, need.text)
@@ -129,6 +129,18 @@ func (k *checker) errorPages(l Lookup) {
 			k.errorPageForm(l, page)
 		}
 	}
+}
+
+// otherMethods are some that memcached_pass does not accept.
+var otherMethods = []string{"POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PURGE", "PROPFIND"}
+
+// sendsMethodsAway reports whether an `if` takes all methods away that memcached_pass does
+// not accept.
+func (k *checker) sendsMethodsAway(l Lookup) bool {
+	return !slices.ContainsFunc(otherMethods, func(method string) bool {
+		runs, ok := k.config.Runs(l.Lookup, func(name string) (string, bool) { return method, name == "request_method" })
+		return !ok || len(runs) == 0 || slices.ContainsFunc(runs, func(r nginxconf.Run) bool { return r.IsAsked })
+	})
 }
 
 // methodLevel is the level of a missing error page for 405. POST requests may leave the

@@ -17,6 +17,9 @@ func (k *checker) oneKey(l Lookup) {
 	if l.Misses == nil || l.Key.Late != "" || !l.Never.IsZero() || slices.ContainsFunc([]Code{keyPartial, keyConstant, keyAmbiguous, keyWithoutHost}, isWrong) {
 		return
 	}
+	if k.partOfHost(l) {
+		return
+	}
 	k.hostsWithOneKey(l)
 	if k.pathsWithOneKey(l) {
 		return

@@ -74,6 +74,11 @@ func (k *checker) rewrites(p pass, ours *group) {
 	if p.Rewritten.IsZero() || k.g.AllowRewrites || isWrong {
 		return
 	}
+	if k.storesRecut(p, ours) {
+		k.note(at, rewritten, Fix{},
+			"%s changes the arguments, but not REQUEST_URI, before requests reach uwgate. Their pages are stored, under a key with the changed arguments: an application that uses REQUEST_URI shows visitors of one URL that of another", p.Rewritten.Value)
+		return
+	}
 	fix := give(Flag{Name: "allow-rewrites"}).as("--allow-rewrites   # if each URL has one page nevertheless")
 	err := ours.rewritesErr(k)
 	if err == nil {
@@ -83,6 +88,23 @@ func (k *checker) rewrites(p pass, ours *group) {
 	}
 	k.note(p.Rewritten.Place, rewritten, fix,
 		"%s changes path or arguments before a request reaches uwgate, so such pages are not stored: the worker's response need not be the page of the URL (%v)", p.Rewritten.Value, err)
+}
+
+// storesRecut reports whether pages are stored for whose requests a `set` has replaced the
+// arguments: those whose key is handed over and has what the application gets.
+func (k *checker) storesRecut(p pass, ours *group) bool {
+	if words := k.config.Words(p.Rewritten.Place); len(words) == 0 || words[0] != "set" || !p.has(cacheKey) {
+		return false
+	}
+	return slices.ContainsFunc(ours.lookups, func(l Lookup) bool {
+		if !slices.Contains(l.Reached, p.Pass) || l.Key.Late != "" {
+			return false
+		}
+		s := k.sample(l).with("")
+		keys := k.samples(l.asked(), s)
+		s["request_uri"] += "?q4Xv9=7"
+		return !l.knows("request_uri") && k.reasonFor(l, s, keys[0]) == ""
+	})
 }
 
 // rewritesErr returns that of the configuration, found once.
