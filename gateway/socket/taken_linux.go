@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,15 +26,31 @@ func AwaitTaken(nc net.Conn) error {
 	}
 	defer c.control("set", func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, size/2) })
 	var cause error
+	var again *time.Timer
 	err = rawConn{c}.Write(func(fd uintptr) (done bool) {
 		done, cause = isTaken(int(fd))
+		switch {
+		case done:
+		case again == nil:
+			again = time.AfterFunc(lookAgain, c.writes.wake)
+		default:
+			again.Reset(lookAgain)
+		}
 		return done
 	})
+	if again != nil {
+		again.Stop()
+	}
 	if err == nil && cause != nil {
 		err = c.failure("write", cause)
 	}
 	return err
 }
+
+// lookAgain is when it is looked again whether the peer has read, even if the system has not
+// said so. A wake-up that is lost would cost the request its worker: uWSGI waits four seconds
+// for a body.
+const lookAgain = 50 * time.Millisecond
 
 // shrink makes the send buffer so small that the system wakes a writer when the peer has
 // read what was written. It returns the size that the buffer had.
@@ -49,7 +66,8 @@ func (c *Conn) shrink() (size int, err error) {
 }
 
 // isTaken reports whether the peer has read everything, or will not. When the peer closes,
-// the system notes the reset before it drops what was not read (unix_release_sock).
+// the system notes the reset before it drops what was not read (unix_release_sock). One byte
+// of a buffer is still counted when the system wakes writers (sock_wfree).
 func isTaken(fd int) (done bool, err error) {
 	left, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ)
 	if err != nil {
@@ -60,5 +78,5 @@ func isTaken(fd int) (done bool, err error) {
 	if err == nil && n > 0 && fds[0].Revents&unix.POLLERR != 0 {
 		return true, syscall.ECONNRESET
 	}
-	return left == 0 || n > 0 && fds[0].Revents&unix.POLLHUP != 0, nil
+	return left <= 1 || n > 0 && fds[0].Revents&unix.POLLHUP != 0, nil
 }

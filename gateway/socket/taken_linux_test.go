@@ -104,3 +104,32 @@ func TestAwaitTakenHasADeadline(t *testing.T) {
 		t.Errorf("got %v, want a timeout", err)
 	}
 }
+
+// The peer reads while AwaitTaken looks, and then waits for more: no reading may be missed.
+func TestAwaitTakenMissesNothing(t *testing.T) {
+	d, a := pair(t, "unix")
+	packet := make([]byte, 300)
+	read := make(chan error, 1)
+	go func() {
+		buf := make([]byte, len(packet))
+		for {
+			if _, err := io.ReadFull(a, buf); err != nil {
+				read <- err
+				return
+			}
+		}
+	}()
+	d.SetDeadline(time.Now().Add(patience))
+	for i := range 20000 {
+		if _, err := d.Write(packet); err != nil {
+			t.Fatal(err)
+		}
+		if err := AwaitTaken(d); err != nil {
+			t.Fatalf("packet %d: %v", i, err)
+		}
+	}
+	d.Close()
+	if err := <-read; err != io.EOF {
+		t.Error(err)
+	}
+}
