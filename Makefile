@@ -56,9 +56,10 @@ demo: deps bin/uwgate bin/demo ## run the demo site and show how the cache fills
 demo-check: deps bin/uwgate bin/demo ## run the demo's checks only; exit status 0 or 1
 	@bin/demo -check -uwgate bin/uwgate $(DEMO)
 
+# Four packages at a time: those with real servers mostly wait.
 test: deps ## run all tests with the race detector; a missing server is a failure
 	@echo 'test: all packages, with the race detector and real servers'
-	UWGATE_TEST_STACK=1 $(GO) test -race -vet=off -timeout 30m ./...
+	UWGATE_TEST_STACK=1 $(GO) test -race -vet=off -timeout 30m -p 4 ./...
 	cd deploy/kubernetes && $(GO) test ./...
 
 lint: ## check the code: gofmt, go vet, staticcheck, go mod tidy
