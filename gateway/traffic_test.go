@@ -26,6 +26,7 @@ func TestSavings(t *testing.T) {
 	b := newBench(t, nil, slow)
 	cookie := uwsgi.Var{Name: "HTTP_COOKIE", Value: "theme=dark"}
 	b.get("/slow", cookie)
+	eventually(t, "the first is the example", func() bool { return b.access.Len() == 1 && b.Stats().Requests.InFlight == 0 })
 	b.get("/b", cookie)
 	b.get("/c")
 	eventually(t, "they are over", func() bool { return b.access.Len() == 3 && b.Stats().Requests.InFlight == 0 })
